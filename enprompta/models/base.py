@@ -1,0 +1,47 @@
+"""What every model of the API has in common.
+
+Models are lenient readers: unknown fields are kept (`model_extra`), values an enumeration does not list pass
+through as text, camelCase and snake_case are both read. They are written to the wire in camelCase.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+T = TypeVar("T")
+
+
+class Model(BaseModel):
+    """Base of every object the API sends; fields the model does not name are kept in `model_extra`."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="allow",
+        coerce_numbers_to_str=True,  # an id or a key is text to us, whatever the server wrote
+        protected_namespaces=(),
+        defer_build=True,  # a validator is compiled when its model is first used, not at import
+    )
+
+
+@dataclass(frozen=True)
+class NullAsEmpty:
+    """Reads JSON `null` as an empty list or mapping, so that a caller may always loop over the field."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Try the real type first; only a null reaches Python code."""
+        empty = get_origin(source) or source
+        null = core_schema.no_info_after_validator_function(lambda _: empty(), core_schema.none_schema())
+        return core_schema.union_schema([handler(source), null], mode="left_to_right")
+
+
+Many = Annotated[list[T], NullAsEmpty()]
+Mapped = Annotated[dict[str, T], NullAsEmpty()]
