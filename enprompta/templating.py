@@ -1,0 +1,316 @@
+"""Prompt templates: find the `{{variables}}` of a text, check values against their declarations, fill them in.
+
+A variable is `{{name}}`, white space inside the braces allowed. A name is one or more parts joined by dots; a part
+starts with a letter, a digit or `_` and goes on with those or `-`. So `{{topic}}`, `{{ first-name }}`,
+`{{input.city}}` and `{{steps.draft.output}}` are variables, and `{{ }}`, `{{a b}}` and `{{.x}}` are ordinary text.
+Names are flat keys: `values["input.city"]`, not `values["input"]["city"]`.
+
+How a value becomes text:
+
+=========================  ================================================================================
+`str`                      as it is; braces in it are text and are not parsed again
+`bool`                     `true` or `false`
+`int`, `float`, `Decimal`  in digits; a float that is whole loses its `.0`, as in the API's JSON. Finite only
+`None`                     not given: the default steps in, and where there is none the variable is missing
+anything else              refused; write lists and objects as text yourself, for example with `json.dumps`
+=========================  ================================================================================
+
+Everything here is pure and takes time linear in the text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Protocol, cast
+
+from enprompta.errors import FieldError, TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+__all__ = ["Variable", "render", "render_all", "validate", "variables"]
+
+# No part of this can match a "{", so what one attempt has scanned in vain no other attempt scans again: linear time.
+_VARIABLE = re.compile(r"\{\{\s*(\w[\w-]*(?:\.\w[\w-]*)*)\s*\}\}")
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*\Z")
+
+_LISTED = 10  # names and values an error message spells out; the error's attributes hold all names
+_SHOWN = 80  # characters of a name or value in a message
+_COMPARED = 500  # names looked at for a near miss, which costs far more than anything else here
+_WHOLE = 2.0**53  # up to here a whole float is exactly that integer
+
+
+class Variable(Protocol):
+    """What a declaration must tell; `PromptVariable` does, and a mapping with these keys is accepted too."""
+
+    @property
+    def name(self) -> str:
+        """The name between the braces."""
+        ...
+
+    @property
+    def type(self) -> str | None:
+        """`text`, `number`, `boolean` or `select`; any other type, and None, accepts every value."""
+        ...
+
+    @property
+    def required(self) -> bool | None:
+        """True: a value or a default must be there. False: empty text will do. None: needed where the text uses it."""
+        ...
+
+    @property
+    def default(self) -> object:
+        """The value that stands in when none is given; None when there is no default."""
+        ...
+
+    @property
+    def options(self) -> Sequence[object] | None:
+        """The values a `select` accepts; None or empty when it accepts all."""
+        ...
+
+
+def variables(text: str) -> list[str]:
+    """List the names a text uses, each once, in the order of their first use."""
+    return list(dict.fromkeys(_VARIABLE.findall(text)))
+
+
+def render(
+    text: str,
+    values: Mapping[str, object],
+    declared: Iterable[Variable | Mapping[str, object]] | None = None,
+) -> str:
+    """Fill a text's variables in.
+
+    Args:
+        text: The template.
+        values: A value for each name; see the module's table for how values become text.
+        declared: The prompt's variables, which bring types, defaults and options with them. None when nothing is
+            declared: then the names in the text are the ones that are needed and known.
+
+    Raises:
+        TemplateError: Names are missing or unknown (both are listed, with near misses), or a value does not fit its
+            declaration.
+    """
+    return render_all([text], values, declared)[0]
+
+
+def render_all(
+    texts: Sequence[str],
+    values: Mapping[str, object],
+    declared: Iterable[Variable | Mapping[str, object]] | None = None,
+) -> list[str]:
+    """Fill in the variables of several texts that share one set of values, such as a prompt's messages.
+
+    A name is unknown only when none of the texts uses it and nothing declares it.
+
+    Args:
+        texts: The templates.
+        values: As in `render`.
+        declared: As in `render`.
+
+    Returns:
+        The rendered texts, in the same order.
+
+    Raises:
+        TemplateError: As in `render`.
+    """
+    findings = _examine(texts, values, declared)
+    if findings.any:
+        raise findings.error()
+    texts_by_name = findings.filled
+    return [_VARIABLE.sub(lambda found: texts_by_name[found[1]], text) for text in texts]
+
+
+def validate(
+    declared: Iterable[Variable | Mapping[str, object]],
+    values: Mapping[str, object],
+    text: str = "",
+) -> list[FieldError]:
+    """List everything that is wrong with the values, without raising.
+
+    Args:
+        declared: The prompt's variables.
+        values: The values to check.
+        text: The template, whose names count as known and needed too; empty to check against declarations alone.
+
+    Returns:
+        One `FieldError` a problem, `field` being the variable's name: the missing ones, then the unknown ones, then
+        the values that do not fit. Empty when the values will render.
+    """
+    findings = _examine([text], values, declared)
+    return [
+        *(FieldError(name, "Required variable is missing") for name in findings.missing),
+        *(FieldError(name, "Unknown variable" + findings.hint(name, at=i)) for i, name in enumerate(findings.unknown)),
+        *findings.invalid,
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Declaration:
+    """A declaration of either form, read once."""
+
+    name: str
+    type: str | None = None
+    required: bool | None = None
+    default: object = None
+    options: Sequence[object] = ()
+
+    @classmethod
+    def of(cls, declared: Variable | Mapping[str, object]) -> _Declaration:
+        def read(key: str) -> object:
+            if isinstance(declared, Mapping):
+                return declared.get(key)
+            return getattr(declared, key, None)
+
+        return cls(
+            name=str(read("name")),
+            type=cast("str | None", read("type")),
+            required=cast("bool | None", read("required")),
+            default=read("default"),
+            options=cast("Sequence[object] | None", read("options")) or (),
+        )
+
+    def misfit(self, value: object, text: str) -> str | None:
+        """Say why a value does not fit; None when it does.
+
+        Text that reads as a number or a boolean fits those types: rows of a CSV file have nothing but text.
+        """
+        if self.type == "number" and (isinstance(value, bool) or not _NUMBER.match(text)):
+            return f"Must be a number, not {_show(text)}"
+        if self.type == "boolean" and text.strip().lower() not in {"true", "false"}:
+            return f"Must be true or false, not {_show(text)}"
+        if self.type == "select":
+            options = [_text_of(option) for option in self.options]
+            if options and None not in options and text not in options:
+                return f"Must be one of {_listing([_show(option or '') for option in options])}, not {_show(text)}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What came of holding values against texts and declarations."""
+
+    missing: list[str]
+    unknown: list[str]
+    invalid: list[FieldError]
+    filled: dict[str, str]
+    """The text of every name a template may use."""
+    known: Collection[str]
+
+    @property
+    def any(self) -> bool:
+        return bool(self.missing or self.unknown or self.invalid)
+
+    def hint(self, name: str, *, at: int) -> str:
+        """Suggest the name that was meant, for the names a message has room for."""
+        if at >= _LISTED:
+            return ""
+        # A name that is missing is the likelier one to have been meant: look there first.
+        near = _near(name, self.missing) or _near(name, self.known)
+        return f" (did you mean {_show(near)}?)" if near else ""
+
+    def error(self) -> TemplateError:
+        sentences: list[str] = []
+        if self.missing:
+            sentences.append(f"Missing variables: {_listing([_show(name) for name in self.missing[:_LISTED]])}")
+            sentences[-1] += _and_more(self.missing)
+        if self.unknown:
+            listed = [_show(name) + self.hint(name, at=i) for i, name in enumerate(self.unknown[:_LISTED])]
+            sentences.append(f"Unknown variables: {_listing(listed)}{_and_more(self.unknown)}")
+        if self.invalid:
+            listed = [f"{_show(wrong.field or '')}: {wrong.message}" for wrong in self.invalid[:_LISTED]]
+            sentences.append(f"Invalid values: {'; '.join(listed)}{_and_more(self.invalid)}")
+        return TemplateError(". ".join(sentences), missing=self.missing, unknown=self.unknown)
+
+
+def _examine(
+    texts: Iterable[str],
+    values: Mapping[str, object],
+    declared: Iterable[Variable | Mapping[str, object]] | None,
+) -> _Findings:
+    used = dict.fromkeys(name for text in texts for name in _VARIABLE.findall(text))
+    declarations = {it.name: it for it in map(_Declaration.of, declared or ())}
+    known = {**used, **dict.fromkeys(declarations)}
+    findings = _Findings([], [name for name in values if name not in known], [], {}, known)
+    for name in known:
+        declaration = declarations.get(name) or _Declaration(name)
+        given = values.get(name)
+        value = declaration.default if given is None else given
+        if value is None:
+            if declaration.required or (declaration.required is None and name in used):
+                findings.missing.append(name)
+            findings.filled[name] = ""
+            continue
+        text = _text_of(value)
+        # A default is the prompt author's word: it is written as it is and not held against the declaration.
+        wrong = (
+            f"Must be text, a finite number or a boolean, not {_kind(value)}"
+            if text is None
+            else declaration.misfit(value, text)
+            if given is not None
+            else None
+        )
+        if wrong:
+            findings.invalid.append(FieldError(name, wrong))
+        findings.filled[name] = text or ""
+    return findings
+
+
+def _text_of(value: object) -> str | None:
+    """Write a value as text; None when it has no text of its own."""
+    if isinstance(value, str):
+        return str.__str__(value)  # the text of a `class Tone(str, Enum)` member, not `Tone.WARM`
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float, Decimal)):
+        return _digits(value)
+    return None
+
+
+def _digits(number: float | Decimal) -> str | None:
+    if isinstance(number, Decimal):
+        return str(number) if number.is_finite() else None
+    if isinstance(number, float):
+        if not math.isfinite(number):
+            return None
+        whole = number.is_integer() and abs(number) <= _WHOLE
+        return str(int(number)) if whole else float.__repr__(number)
+    try:
+        return int.__repr__(number)  # not `str`, which an `IntEnum` overrides
+    except ValueError:  # beyond `sys.get_int_max_str_digits()`, which guards against exactly such numbers
+        return None
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, (float, Decimal)):
+        return str(value)
+    return "a number that long" if isinstance(value, int) else f"a {type(value).__name__}"
+
+
+def _near(name: str, candidates: Collection[str]) -> str | None:
+    """Find the candidate closest to a name; None when none is close."""
+    from difflib import get_close_matches  # noqa: PLC0415 (needed when something is wrong, and slow to import)
+    from itertools import islice  # noqa: PLC0415
+
+    if len(name) > _SHOWN:
+        return None
+    short = [candidate for candidate in islice(candidates, _COMPARED) if len(candidate) <= _SHOWN]
+    by_folded = {candidate.casefold(): candidate for candidate in reversed(short)}
+    found = get_close_matches(name.casefold(), by_folded, n=1)
+    return by_folded[found[0]] if found else None
+
+
+def _show(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+
+
+def _listing(items: Sequence[str]) -> str:
+    return ", ".join(items[:_LISTED]) + _and_more(items)
+
+
+def _and_more(items: Sequence[object]) -> str:
+    return f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""
