@@ -1,0 +1,24 @@
+"""The Enprompta API on this machine: FastAPI on uvicorn, SQLite inside.
+
+    from enprompta.emulator import Emulator
+
+    with Emulator() as emulator:
+        emulator.url        # http://127.0.0.1:40123/api/v1
+        emulator.keys.team  # ep_test_team
+
+`python -m enprompta.emulator --port 8787 --db enprompta.db` serves the same from a shell.
+"""
+
+from __future__ import annotations
+
+try:
+    import fastapi as _fastapi  # noqa: F401  (asked for here so that its absence is explained, not traced)
+    import uvicorn as _uvicorn  # noqa: F401
+except ImportError as missing:
+    message = f'The emulator needs {missing.name}, which is not installed: pip install "enprompta[emulator]"'
+    raise ImportError(message, name=missing.name) from missing
+
+from enprompta.emulator.accounts import Keys
+from enprompta.emulator.server import Emulator
+
+__all__ = ["Emulator", "Keys"]

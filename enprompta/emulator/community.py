@@ -1,0 +1,145 @@
+"""The templates that every emulator starts with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class CommunityTemplate:
+    """One template; its variables are those of its content."""
+
+    id: str
+    title: str
+    description: str
+    category: str
+    tags: list[str]
+    content: str
+    variables: dict[str, dict[str, object]] = field(default_factory=dict[str, "dict[str, object]"])
+    """What is to be said of a variable beyond its being a required text."""
+
+
+def _select(default: str, *options: str) -> dict[str, object]:
+    return {"type": "select", "required": False, "default": default, "options": list(options)}
+
+
+_TONE = _select("friendly", "friendly", "formal", "playful")
+
+TEMPLATES = (
+    CommunityTemplate(
+        "tpl_blog_outline",
+        "Blog post outline",
+        "An outline with sections, from a topic and who will read about it.",
+        "writing",
+        ["blog", "outline"],
+        "Outline a blog post about {{topic}} for {{audience}}. Give {{sections}} sections, each with a one-line summary.",
+        {"sections": {"type": "number", "required": False, "default": 5}},
+    ),
+    CommunityTemplate(
+        "tpl_summarize",
+        "Summarize a text",
+        "A short summary that leaves nothing important out.",
+        "writing",
+        ["summary"],
+        "Summarize the text below in at most {{sentences}} sentences.\n\n{{text}}",
+        {"sentences": {"type": "number", "required": False, "default": 3}},
+    ),
+    CommunityTemplate(
+        "tpl_translate",
+        "Translate with context",
+        "A translation that keeps tone and terms.",
+        "writing",
+        ["translation", "language"],
+        "Translate the text below into {{language}}. Keep its tone and leave names as they are.\n\n{{text}}",
+    ),
+    CommunityTemplate(
+        "tpl_product_description",
+        "Product description",
+        "A description for a shop, from a product's features.",
+        "marketing",
+        ["shop", "copy"],
+        "Write a {{tone}} product description of {{product}}. Work in these features: {{features}}.",
+        {"tone": _TONE},
+    ),
+    CommunityTemplate(
+        "tpl_newsletter",
+        "Newsletter",
+        "A newsletter from a handful of news.",
+        "marketing",
+        ["email", "newsletter"],
+        "Write a {{tone}} newsletter of {{company}} from these items, one paragraph each:\n{{items}}",
+        {"tone": _TONE},
+    ),
+    CommunityTemplate(
+        "tpl_social_posts",
+        "Social media posts",
+        "Several posts on one message, for one network.",
+        "marketing",
+        ["social"],
+        "Write {{number}} posts for {{network}} that say: {{message}}",
+        {
+            "number": {"type": "number", "required": False, "default": 3},
+            "network": _select("LinkedIn", "LinkedIn", "Mastodon", "Instagram"),
+        },
+    ),
+    CommunityTemplate(
+        "tpl_code_review",
+        "Code review",
+        "A review of a change: faults first, then style.",
+        "engineering",
+        ["code", "review"],
+        "Review this {{language}} code. List faults first, then what could be simpler.\n\n{{code}}",
+    ),
+    CommunityTemplate(
+        "tpl_unit_tests",
+        "Unit tests",
+        "Tests for a function, its edge cases included.",
+        "engineering",
+        ["code", "testing"],
+        "Write {{framework}} tests for this function. Cover its edge cases and name each test by its claim.\n\n{{code}}",
+        {"framework": {"required": False, "default": "pytest"}},
+    ),
+    CommunityTemplate(
+        "tpl_sql_query",
+        "SQL from a question",
+        "A query for a schema, from a question in plain words.",
+        "engineering",
+        ["sql", "data"],
+        "Given this schema:\n{{schema}}\n\nWrite one {{dialect}} query that answers: {{question}}",
+        {"dialect": _select("PostgreSQL", "PostgreSQL", "MySQL", "SQLite")},
+    ),
+    CommunityTemplate(
+        "tpl_support_reply",
+        "Support reply",
+        "An answer to a customer, in the tone of the house.",
+        "support",
+        ["email", "customer"],
+        "Answer this customer of {{company}} in a {{tone}} tone. Own the problem and say what happens next.\n\n{{message}}",
+        {"tone": _TONE},
+    ),
+    CommunityTemplate(
+        "tpl_ticket_triage",
+        "Ticket triage",
+        "The team and the urgency of a ticket, as JSON.",
+        "support",
+        ["classification", "json"],
+        "Sort this ticket. Answer with JSON of the keys team (one of {{teams}}) and urgent (true or false).\n\n{{ticket}}",
+    ),
+    CommunityTemplate(
+        "tpl_meeting_notes",
+        "Meeting notes",
+        "Decisions and tasks out of a transcript.",
+        "productivity",
+        ["meeting", "summary"],
+        "From this transcript list the decisions, then the tasks with who does them and until when.\n\n{{transcript}}",
+    ),
+    CommunityTemplate(
+        "tpl_explain",
+        "Explain like a teacher",
+        "An explanation at the right level, with an example.",
+        "education",
+        ["learning"],
+        "Explain {{concept}} to {{audience}}. Start from what they know and give one worked example.",
+        {"audience": {"required": False, "default": "a curious beginner"}},
+    ),
+)

@@ -1,0 +1,89 @@
+"""The errors the API answers with, in the two dialects its documentation shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from starlette.responses import JSONResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ErrorDialect = Literal["reference", "detailed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of error: its status, and its name in both dialects."""
+
+    status: int
+    code: str
+    """Name in the reference's dialect."""
+    number: int
+    """Number in the detailed dialect: 1xxx auth, 2xxx validation, 3xxx resource, 4xxx limits, 5xxx server."""
+    type: str
+    """Name in the detailed dialect."""
+
+
+VALIDATION = Kind(400, "VALIDATION_ERROR", 2001, "VALIDATION_ERROR")
+TOO_LARGE = Kind(413, "PAYLOAD_TOO_LARGE", 2002, "VALIDATION_PAYLOAD_TOO_LARGE")
+INVALID_KEY = Kind(401, "UNAUTHORIZED", 1001, "AUTH_INVALID_TOKEN")
+MISSING_KEY = Kind(401, "UNAUTHORIZED", 1002, "AUTH_MISSING_TOKEN")
+FORBIDDEN = Kind(403, "FORBIDDEN", 1003, "AUTH_INSUFFICIENT_PERMISSIONS")
+NO_API_ACCESS = Kind(403, "FORBIDDEN", 1004, "AUTH_SUBSCRIPTION_REQUIRED")
+NOT_FOUND = Kind(404, "NOT_FOUND", 3001, "RESOURCE_NOT_FOUND")
+METHOD_NOT_ALLOWED = Kind(405, "METHOD_NOT_ALLOWED", 3002, "RESOURCE_METHOD_NOT_ALLOWED")
+CONFLICT = Kind(409, "CONFLICT", 3003, "RESOURCE_CONFLICT")
+RATE_LIMITED = Kind(429, "RATE_LIMIT_EXCEEDED", 4001, "RATE_LIMIT_EXCEEDED")
+INSUFFICIENT_TOKENS = Kind(402, "INSUFFICIENT_TOKENS", 4002, "QUOTA_INSUFFICIENT_TOKENS")
+INTERNAL = Kind(500, "INTERNAL_ERROR", 5001, "SERVER_INTERNAL_ERROR")
+STORAGE = Kind(500, "INTERNAL_ERROR", 5002, "SERVER_STORAGE_ERROR")
+
+Detail = dict[str, str]
+"""One entry of `details`: `{"field": …, "message": …}`."""
+
+
+class ApiError(Exception):
+    """An answer other than 2xx, raised from anywhere in a request."""
+
+    def __init__(
+        self, kind: Kind, message: str, *, details: Sequence[Detail] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.details = list(details)
+        self.headers = dict(headers or {})
+
+
+def invalid(details: Sequence[Detail]) -> ApiError:
+    """Make the 400 of the reference, naming every field that is wrong."""
+    return ApiError(VALIDATION, "Invalid request parameters", details=details)
+
+
+def not_found(what: str, id: str) -> ApiError:  # noqa: A002 (an id is an id)
+    """Make the 404 of an object that is not there, or that is someone else's."""
+    return ApiError(NOT_FOUND, f"{what} {id!r} not found")
+
+
+def response(error: ApiError, *, dialect: ErrorDialect, request_id: str) -> JSONResponse:
+    """Write an error in the dialect that the emulator was asked to speak."""
+    kind = error.kind
+    if dialect == "reference":
+        content: dict[str, object] = {
+            "error": {"code": kind.code, "message": error.message, "details": error.details},
+        }
+    else:
+        content = {
+            "success": False,
+            "error": {
+                "code": kind.number,
+                "type": kind.type,
+                "message": error.message,
+                "request_id": request_id,
+                "documentation_url": f"https://enprompta.com/docs/api/errors#{kind.number}",
+                "details": error.details,
+            },
+        }
+    return JSONResponse(content, status_code=kind.status, headers=error.headers)

@@ -1,0 +1,118 @@
+-- Everything the emulator knows. Times are whole Unix seconds, so that what is filtered is what was shown.
+-- A list is paged by its `number`: it grows with each row, never repeats, and so is a stable sort key.
+
+CREATE TABLE IF NOT EXISTS accounts (
+    id      TEXT PRIMARY KEY,
+    tier    TEXT NOT NULL,
+    key     TEXT NOT NULL UNIQUE,
+    user_id TEXT NOT NULL UNIQUE,
+    email   TEXT NOT NULL UNIQUE,
+    name    TEXT NOT NULL
+);
+
+-- Requests of a day: the daily window, and the history of usage.
+CREATE TABLE IF NOT EXISTS request_days (
+    account_id TEXT NOT NULL,
+    start      INTEGER NOT NULL,
+    requests   INTEGER NOT NULL,
+    PRIMARY KEY (account_id, start)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS credits (
+    account_id TEXT NOT NULL,
+    month      TEXT NOT NULL,
+    used       INTEGER NOT NULL,
+    PRIMARY KEY (account_id, month)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS idempotency (
+    account_id  TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    status      INTEGER NOT NULL,
+    headers     TEXT NOT NULL,
+    body        BLOB NOT NULL,
+    created_at  INTEGER NOT NULL,
+    PRIMARY KEY (account_id, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS idempotency_age ON idempotency (created_at);
+
+CREATE TABLE IF NOT EXISTS prompts (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          TEXT NOT NULL UNIQUE,
+    account_id  TEXT NOT NULL,
+    slug        TEXT NOT NULL,
+    title       TEXT NOT NULL,
+    content     TEXT NOT NULL,
+    description TEXT,
+    category    TEXT,
+    tags        TEXT NOT NULL,     -- JSON list of text
+    variables   TEXT NOT NULL,     -- JSON list of variables, as on the wire
+    declared    INTEGER NOT NULL,  -- 1: the variables were given; 0: they follow the content
+    visibility  TEXT NOT NULL,
+    version     INTEGER NOT NULL,
+    usage_count INTEGER NOT NULL DEFAULT 0,
+    team_id     TEXT,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    UNIQUE (account_id, slug)
+);
+CREATE INDEX IF NOT EXISTS prompts_newest ON prompts (account_id, number);
+
+-- The number to try next for a slug that is taken: finding it among 10,000 like-named prompts would be a scan.
+CREATE TABLE IF NOT EXISTS slug_numbers (
+    account_id TEXT NOT NULL,
+    slug       TEXT NOT NULL,
+    next       INTEGER NOT NULL,
+    PRIMARY KEY (account_id, slug)
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS prompt_versions (
+    id         TEXT NOT NULL UNIQUE,
+    prompt_id  TEXT NOT NULL REFERENCES prompts (id) ON DELETE CASCADE,
+    version    INTEGER NOT NULL,
+    content    TEXT NOT NULL,
+    variables  TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (prompt_id, version)
+);
+
+-- A label that has no row here follows the newest version, if it is `production` or `latest`.
+CREATE TABLE IF NOT EXISTS prompt_labels (
+    prompt_id TEXT NOT NULL REFERENCES prompts (id) ON DELETE CASCADE,
+    label     TEXT NOT NULL,
+    version   INTEGER NOT NULL,
+    PRIMARY KEY (prompt_id, label)
+) WITHOUT ROWID;
+
+-- An execution outlives its prompt: what was spent stays spent.
+CREATE TABLE IF NOT EXISTS executions (
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         TEXT NOT NULL UNIQUE,
+    account_id TEXT NOT NULL,
+    prompt_id  TEXT NOT NULL,
+    status     TEXT NOT NULL,
+    output     TEXT,
+    tokens     INTEGER NOT NULL,
+    cost       REAL NOT NULL,
+    latency    INTEGER NOT NULL,
+    provider   TEXT NOT NULL,
+    model      TEXT NOT NULL,
+    variables  TEXT NOT NULL,
+    error      TEXT,
+    created_at INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS executions_newest ON executions (account_id, number);
+
+CREATE TABLE IF NOT EXISTS templates (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          TEXT NOT NULL UNIQUE,
+    title       TEXT NOT NULL,
+    content     TEXT NOT NULL,
+    description TEXT NOT NULL,
+    category    TEXT NOT NULL,
+    tags        TEXT NOT NULL,
+    variables   TEXT NOT NULL,
+    usage_count INTEGER NOT NULL DEFAULT 0,
+    created_at  INTEGER NOT NULL
+);

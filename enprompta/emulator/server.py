@@ -1,0 +1,263 @@
+"""The emulator as a thing to start and stop: a server on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Literal, get_args
+
+import uvicorn
+
+from enprompta.emulator.accounts import Accounts, Keys
+from enprompta.emulator.app import create_app
+from enprompta.emulator.database import Database
+from enprompta.emulator.errors import ErrorDialect
+from enprompta.emulator.idempotency import Idempotency
+from enprompta.emulator.providers import Providers, Upstream
+from enprompta.emulator.ratelimit import RateLimiter
+from enprompta.emulator.services import Services
+from enprompta.emulator.stores import prompts, templates
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from os import PathLike
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+_UPSTREAM_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM"
+_UPSTREAM_KEY_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM_KEY"
+_DAY = 86_400.0
+_START_SECONDS = 30.0
+_GRACE_SECONDS = 2  # for requests still running when the emulator stops, such as one at a slow upstream
+_KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none is closed under a request
+
+
+class Emulator:
+    """The Enprompta API on this machine; a context manager that serves while it is open.
+
+    It serves from a thread of this process. Any number of emulators may run side by side; each has its own data.
+
+    Args:
+        db: An SQLite file to keep the data in, or `:memory:` to start empty and forget.
+        host: The address to listen at. Anything but a loopback address lets other machines in: the keys are no secret.
+        port: The port to listen at; 0 for a free one.
+        window: Seconds of a minute's window; windows start at multiples of it.
+        day: Seconds of a day's window.
+        clock: Gives the time in Unix seconds; all that has a time, and every window, follows it.
+        limits: Requests a minute and a day by tier, such as `{"pro": (5, 100)}`, in place of the reference's.
+        credits: Executions a month by tier, None for no limit, in place of the reference's.
+        rate_limits: False never to answer 429; the headers then tell of a budget that nobody can use up.
+        error_dialect: `reference` for errors as the API reference shows them, `detailed` for the other documented form.
+        upstream: An OpenAI-compatible server to run prompts on, such as `http://localhost:11434`; None for what
+            `ENPROMPTA_EMULATOR_UPSTREAM` says and, when that says nothing, to echo prompts.
+        upstream_key: The upstream's bearer token; None for what `ENPROMPTA_EMULATOR_UPSTREAM_KEY` says, if anything.
+        upstream_timeout: Seconds an upstream may take before the execution fails.
+
+    Raises:
+        ConfigurationError: The database cannot be used, the port cannot be listened at, or a setting makes no sense.
+    """
+
+    keys = Keys()
+    """The API keys of its accounts, one for each tier."""
+
+    def __init__(
+        self,
+        *,
+        db: str | PathLike[str] = ":memory:",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        window: float = 60.0,
+        day: float = _DAY,
+        clock: Callable[[], float] = time.time,
+        limits: Mapping[str, tuple[int, int]] | None = None,
+        credits: Mapping[str, int | None] | None = None,  # noqa: A002 (the builtin is the interpreter's thanks)
+        rate_limits: bool = True,
+        error_dialect: Literal["reference", "detailed"] = "reference",
+        upstream: str | None = None,
+        upstream_key: str | None = None,
+        upstream_timeout: float = 120.0,
+    ) -> None:
+        if error_dialect not in get_args(ErrorDialect):
+            raise ConfigurationError(f"error_dialect must be one of {', '.join(get_args(ErrorDialect))}")
+        self._db = db
+        self._host = host
+        self._port = port
+        self._window = window
+        self._day = day
+        self._clock = clock
+        self._limits = limits
+        self._credits = credits
+        self._rate_limits = rate_limits
+        self._error_dialect: ErrorDialect = error_dialect
+        self._upstream = upstream or os.environ.get(_UPSTREAM_VARIABLE)
+        self._upstream_key = upstream_key or os.environ.get(_UPSTREAM_KEY_VARIABLE)
+        self._upstream_timeout = upstream_timeout
+        self._running: _Running | None = None
+
+    def start(self) -> None:
+        """Start to serve; returns when requests are answered."""
+        if self._running is not None:
+            raise ConfigurationError("The emulator is running already")
+        listener = _listen(self._host, self._port)
+        try:
+            database = Database(self._db)
+            try:
+                self._running = _Running(listener, self._services(database))
+            except BaseException:
+                database.close()
+                raise
+        except BaseException:
+            listener.close()
+            raise
+
+    def stop(self) -> None:
+        """Stop to serve; returns when nothing of it is left running. Not started, there is nothing to do."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.stop()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def __repr__(self) -> str:
+        where = "stopped" if self._running is None else f"at {self.url}"
+        return f"<Emulator {where}>"
+
+    @property
+    def url(self) -> str:
+        """The base URL to give to a client."""
+        return f"http://{self._started().address}/api/v1"
+
+    def set_label(self, prompt_id: str, label: str, version: int) -> None:
+        """Point a label of a prompt at one of its versions; the API has no call for it.
+
+        Until it is set, `production` follows the newest version.
+
+        Args:
+            prompt_id: The prompt.
+            label: The label, such as `production` or `staging`.
+            version: The number of a version that is there.
+
+        Raises:
+            LookupError: There is no such prompt or version.
+        """
+        prompts.set_label(self._started().services.database, prompt_id, label, version)
+
+    def _started(self) -> _Running:
+        if self._running is None:
+            raise ConfigurationError("The emulator is not running: use it in a `with` block or call start() first")
+        return self._running
+
+    def _services(self, database: Database) -> Services:
+        now = self._clock()
+        templates.seed(database, now)
+        upstream = None
+        if self._upstream:
+            upstream = Upstream(self._upstream, key=self._upstream_key, timeout=self._upstream_timeout)
+        return Services(
+            clock=self._clock,
+            started_at=now,
+            error_dialect=self._error_dialect,
+            database=database,
+            accounts=Accounts(database, limits=self._limits, credits=self._credits),
+            limiter=RateLimiter(database, window=self._window, day=self._day, enabled=self._rate_limits),
+            idempotency=Idempotency(database),
+            providers=Providers(upstream),
+        )
+
+
+class _Running:
+    """An emulator that serves: its thread, its server and its parts.
+
+    Args:
+        listener: A bound socket; closed with the server.
+        services: The emulator's parts; the database is closed with the server.
+    """
+
+    def __init__(self, listener: socket.socket, services: Services) -> None:
+        self.services = services
+        host, port = listener.getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (asked, not bound)
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._server = _Server(create_app(services))
+        self._listener = listener
+        self._thread = threading.Thread(target=self._serve, name=f"enprompta-emulator-{port}", daemon=True)
+        self._thread.start()
+        self._server.ready.wait(_START_SECONDS)
+
+    def stop(self) -> None:
+        self._server.ask_to_stop()
+        self._thread.join()
+        self._listener.close()
+        self.services.database.close()
+
+    def _serve(self) -> None:
+        asyncio.run(self._server.serve(sockets=[self._listener]))
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn that tells when it is ready and stops at once when asked to, where uvicorn looks ten times a second."""
+
+    def __init__(self, app: object) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,  # pyright: ignore[reportArgumentType] (uvicorn's own ASGI types differ from Starlette's)
+                http="h11",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                date_header=False,  # the emulator's clock gives the date
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+        self.ready = threading.Event()
+        self._asked: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        if self._asked is not None:
+            await self._asked.wait()
+
+    def ask_to_stop(self) -> None:
+        if self._loop is not None and self._asked is not None:
+            self._loop.call_soon_threadsafe(self._asked.set)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(f"The emulator cannot listen at {host}, port {port}: {error}") from error
+    try:
+        if os.name == "posix":  # elsewhere this option would let a second emulator take the first one's port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = "it is in use" if getattr(error, "errno", None) == errno.EADDRINUSE else str(error)
+        raise ConfigurationError(f"The emulator cannot listen at {host}, port {port}: {reason}") from error
+    return listener

@@ -1,0 +1,31 @@
+"""What every part of the emulator is given: the settings, and the parts that share state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from enprompta.emulator.accounts import Accounts
+    from enprompta.emulator.database import Database
+    from enprompta.emulator.errors import ErrorDialect
+    from enprompta.emulator.idempotency import Idempotency
+    from enprompta.emulator.providers import Providers
+    from enprompta.emulator.ratelimit import RateLimiter
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One emulator's parts; each emulator of a process has its own."""
+
+    clock: Callable[[], float]
+    """Unix seconds; everything that has a time has it from here."""
+    started_at: float
+    error_dialect: ErrorDialect
+    database: Database
+    accounts: Accounts
+    limiter: RateLimiter
+    idempotency: Idempotency
+    providers: Providers

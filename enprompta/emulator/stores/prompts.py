@@ -1,0 +1,234 @@
+"""Prompts, their versions and labels."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any, cast
+
+from enprompta import templating
+from enprompta.emulator.database import new_id
+from enprompta.emulator.errors import not_found
+from enprompta.emulator.paging import Listing
+from enprompta.emulator.validation import iso
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from enprompta.emulator.accounts import Account
+    from enprompta.emulator.context import Wire
+    from enprompta.emulator.database import Database
+
+VISIBILITIES = ("PRIVATE", "TEAM", "PUBLIC")
+DEFAULT_LABEL = "production"
+_NEWEST_LABELS = frozenset({DEFAULT_LABEL, "latest"})
+_LONGEST_SLUG = 80
+
+_COLUMNS = {
+    "title": "title",
+    "content": "content",
+    "description": "description",
+    "category": "category",
+    "tags": "tags",
+    "visibility": "visibility",
+    "teamId": "team_id",
+}
+
+
+def wire(row: sqlite3.Row) -> Wire:
+    """Write a prompt as it goes over the wire."""
+    return {
+        "id": row["id"],
+        "title": row["title"],
+        "content": row["content"],
+        "description": row["description"],
+        "category": row["category"],
+        "tags": json.loads(row["tags"]),
+        "variables": json.loads(row["variables"]),
+        "visibility": row["visibility"],
+        "version": row["version"],
+        "usageCount": row["usage_count"],
+        "teamId": row["team_id"],
+        "createdAt": iso(row["created_at"]),
+        "updatedAt": iso(row["updated_at"]),
+    }
+
+
+def create(database: Database, account: Account, values: Mapping[str, Any], now: float) -> sqlite3.Row:
+    """Keep a new prompt.
+
+    Args:
+        database: Where.
+        account: Whose it will be.
+        values: Its checked fields by wire name; `title` and `content` at least.
+        now: When.
+    """
+    prompt_id, content = new_id("pmt"), values["content"]
+    declared = values.get("variables")
+    variables = json.dumps(derive(content) if declared is None else declared)
+    with database.transaction():
+        row = (
+            *(prompt_id, account.id, _free_slug(database, account, values["title"])),
+            *(values["title"], content, values.get("description"), values.get("category")),
+            *(json.dumps(values.get("tags") or []), variables, declared is not None),
+            *(values.get("visibility") or "PRIVATE", 1, values.get("teamId"), int(now), int(now)),
+        )
+        database.run(
+            "INSERT INTO prompts (id, account_id, slug, title, content, description, category, tags, variables, "
+            "declared, visibility, version, team_id, created_at, updated_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            *row,
+        )
+        _keep_version(database, prompt_id, 1, content, variables, now)
+        return get(database, account, prompt_id)
+
+
+def get(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
+    """Find a prompt; a 404 when it is not there or is another account's."""
+    row = database.one("SELECT * FROM prompts WHERE id = ? AND account_id = ?", prompt_id, account.id)
+    if row is None:
+        raise not_found("Prompt", prompt_id)
+    return row
+
+
+def update(
+    database: Database, account: Account, prompt_id: str, values: Mapping[str, Any], now: float
+) -> sqlite3.Row:
+    """Change the given fields; a content that differs becomes a new version, and the old one is kept."""
+    with database.transaction():
+        row = get(database, account, prompt_id)
+        if not values:
+            return row
+        changes: dict[str, object] = {column: values[name] for name, column in _COLUMNS.items() if name in values}
+        if "tags" in changes:
+            changes["tags"] = json.dumps(changes["tags"] or [])
+        content: str = values.get("content", row["content"])
+        if "variables" in values:
+            changes["declared"] = values["variables"] is not None
+            changes["variables"] = json.dumps(derive(content) if values["variables"] is None else values["variables"])
+        elif not row["declared"]:
+            changes["variables"] = json.dumps(derive(content))
+        variables = str(changes.get("variables", row["variables"]))
+        version: int = row["version"]
+        if content != row["content"]:
+            version += 1
+            changes["version"] = version
+            _keep_version(database, prompt_id, version, content, variables, now)
+        else:
+            sql = "UPDATE prompt_versions SET variables = ? WHERE prompt_id = ? AND version = ?"
+            database.run(sql, variables, prompt_id, version)
+        changes["updated_at"] = int(now)
+        assignments = ", ".join(f"{column} = ?" for column in changes)
+        database.run(f"UPDATE prompts SET {assignments} WHERE id = ?", *changes.values(), prompt_id)  # noqa: S608 (our columns)
+        return get(database, account, prompt_id)
+
+
+def delete(database: Database, account: Account, prompt_id: str) -> None:
+    """Forget a prompt, its versions and labels; its executions stay."""
+    get(database, account, prompt_id)
+    database.run("DELETE FROM prompts WHERE id = ?", prompt_id)
+
+
+def listing(
+    account: Account,
+    *,
+    visibility: str | None = None,
+    category: str | None = None,
+    search: str | None = None,
+    team_id: str | None = None,
+) -> Listing:
+    """List an account's prompts, newest first."""
+    where, args = ["account_id = ?"], [account.id]
+    for column, value in {"visibility": visibility, "category": category, "team_id": team_id}.items():
+        if value is not None:
+            where.append(f"{column} = ?")
+            args.append(value)
+    if search:
+        where.append("contains(?, title, content, description)")
+        args.append(search.casefold())
+    return Listing("prompts", "prompts", where, args)
+
+
+def live(database: Database, account: Account, slug: str, label: str) -> Wire:
+    """Give the version of a prompt that a label points at, as a running program wants it.
+
+    Args:
+        database: Where prompts are kept.
+        account: Whose prompt it is.
+        slug: Its slug; its id will do too.
+        label: `production`, `latest`, or any that was set.
+    """
+    sql = "SELECT * FROM prompts WHERE account_id = ? AND (slug = ? OR id = ?)"
+    prompt = database.one(sql, account.id, slug, slug)
+    if prompt is None:
+        raise not_found("Prompt", slug)
+    sql = "SELECT version FROM prompt_labels WHERE prompt_id = ? AND label = ?"
+    labelled = database.scalar(sql, prompt["id"], label)
+    if not labelled and label not in _NEWEST_LABELS:
+        raise not_found(f"Label of prompt {slug!r}", label)
+    sql = "SELECT * FROM prompt_versions WHERE prompt_id = ? AND version = ?"
+    version = database.one(sql, prompt["id"], labelled or prompt["version"])
+    if version is None:
+        raise not_found(f"Version of prompt {slug!r}", str(labelled))
+    return {
+        "id": prompt["id"],
+        "slug": prompt["slug"],
+        "name": prompt["title"],
+        "label": label,
+        "version": {"id": version["id"], "number": version["version"], "environment": label},
+        "content": version["content"],
+        "messages": None,
+        "variables": {variable["name"]: variable for variable in json.loads(version["variables"])},
+        "_meta": {"createdAt": iso(version["created_at"])},
+    }
+
+
+def set_label(database: Database, prompt_id: str, label: str, version: int) -> None:
+    """Point a label at a version, which must be there; a `LookupError` when it is not."""
+    with database.transaction():
+        sql = "SELECT count(*) FROM prompt_versions WHERE prompt_id = ? AND version = ?"
+        if not database.scalar(sql, prompt_id, version):
+            raise LookupError(f"Prompt {prompt_id!r} has no version {version}")
+        sql = "INSERT OR REPLACE INTO prompt_labels (prompt_id, label, version) VALUES (?, ?, ?)"
+        database.run(sql, prompt_id, label, version)
+
+
+def derive(content: str) -> list[Wire]:
+    """Declare the variables of a content that came without declarations: all are texts and all are required."""
+    return [variable(name) for name in templating.variables(content)]
+
+
+def variable(name: str, **given: object) -> Wire:
+    """Write a declaration with all its fields."""
+    default: Wire = {"type": "text", "required": True, "default": None, "description": None, "options": []}
+    return {"name": name, **default, **given}
+
+
+def _keep_version(
+    database: Database, prompt_id: str, version: int, content: str, variables: str, now: float
+) -> None:
+    sql = "INSERT INTO prompt_versions (id, prompt_id, version, content, variables, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+    database.run(sql, new_id("ver"), prompt_id, version, content, variables, int(now))
+
+
+def _free_slug(database: Database, account: Account, title: str) -> str:
+    ascii_title = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    base = re.sub(r"[^a-z0-9]+", "-", ascii_title).strip("-")[:_LONGEST_SLUG].strip("-") or "prompt"
+    sql = "SELECT next FROM slug_numbers WHERE account_id = ? AND slug = ?"
+    number = database.scalar(sql, account.id, base) or 1
+    slug = base
+    while True:
+        slug = base if number == 1 else f"{base}-{number}"
+        number += 1
+        if database.one("SELECT 1 FROM prompts WHERE account_id = ? AND slug = ?", account.id, slug) is None:
+            break
+    sql = "INSERT OR REPLACE INTO slug_numbers (account_id, slug, next) VALUES (?, ?, ?)"
+    database.run(sql, account.id, base, number)
+    return slug
+
+
+def variables_of(row: sqlite3.Row) -> list[dict[str, object]]:
+    """Read a prompt's declared variables."""
+    return cast("list[dict[str, object]]", json.loads(row["variables"]))
