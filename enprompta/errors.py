@@ -113,6 +113,11 @@ class EnpromptaError(Exception):
         super().__init__(message)
         self.message = message
 
+    def add_context(self, text: str) -> None:
+        """Append a clause to the message, once more is known than where the error was made."""
+        self.message = f"{self.message}; {text}"
+        self.args = (self.message, *self.args[1:])
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by state: subclasses have keyword-only arguments that `Exception` would not pass on."""
         return _restore, (type(self), self.args), self.__dict__

@@ -1,0 +1,1 @@
+"""What a call is: described, written, read; no I/O."""

@@ -1,0 +1,1 @@
+"""How a call travels: credentials, settings, retries, and the two transports."""

@@ -7,7 +7,7 @@ through as text, camelCase and snake_case are both read. They are written to the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin
+from typing import TYPE_CHECKING, Annotated, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -36,7 +36,7 @@ class Model(BaseModel):
 class NullAsEmpty:
     """Reads JSON `null` as an empty list or mapping, so that a caller may always loop over the field."""
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Try the real type first; only a null reaches Python code."""
         empty = get_origin(source) or source
         null = core_schema.no_info_after_validator_function(lambda _: empty(), core_schema.none_schema())

@@ -1,0 +1,82 @@
+"""A call as a value: what is asked and what comes back, with no I/O in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import quote
+
+from typing_extensions import TypedDict
+
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+T = TypeVar("T")
+
+
+class RequestOptions(TypedDict, total=False):
+    """Keywords that every method takes beside its own; each overrides the client's setting for one call."""
+
+    timeout: float | None
+    """Seconds for each of connecting, sending and receiving; None waits without end."""
+    max_retries: int
+    """Tries after the first one; 0 sends once."""
+    headers: Mapping[str, str]
+    """Headers to add, or to replace the client's of the same name."""
+
+
+class WriteOptions(RequestOptions, total=False):
+    """`RequestOptions` of the methods that create, change or execute something."""
+
+    idempotency_key: str
+    """Makes the call safe to repeat: the API answers the same key and body with its first result, charged once.
+    A fresh key is sent when none is given, the same one on every retry of the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request to the API and the type of its answer; `client.run(call)` sends it.
+
+    Resource methods only build calls, so that one description serves the blocking and the async client alike. Use it
+    directly for an endpoint that has no method yet: `client.run(Call("GET", "/beta/things", list[Thing]))`.
+    """
+
+    method: str
+    """GET, POST, PUT, PATCH or DELETE."""
+    path: str
+    """Below the base URL, beginning with a slash and percent-quoted (see `path`). One that begins with `/api/` is
+    taken from the API root, which is the base URL's parent."""
+    returns: type[T]
+    """What the answer's `data` is read into: a model, `Page[Model]`, `list[Model]`, `dict`; `NoneType` ignores it."""
+    params: Mapping[str, object] = field(default_factory=dict[str, object])
+    """The query; None and `UNSET` values are left out."""
+    json: object = None
+    """The body: plain values, models, dates; `UNSET` entries of a mapping are left out. None sends no body."""
+    options: RequestOptions = field(default_factory=RequestOptions)
+    """Settings of this call alone."""
+    enveloped: bool = True
+    """Whether the reference promises `{"success": …, "data": …}` round the answer; both forms are read anyway."""
+
+
+def path(template: str, *ids: str) -> str:
+    """Fill ids into a path, each quoted so that it stays one segment.
+
+    Raises:
+        ConfigurationError: An id is empty or is not text; `DELETE /prompts/` would not be `DELETE /prompts/{id}`.
+    """
+    return template.format(*[_segment(one, template) for one in ids])
+
+
+def _segment(value: object, template: str) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"an id in {template} must be text, not {type(value).__name__}: pass the object's .id")
+    if not value:
+        raise ConfigurationError(f"an id in {template} is empty: pass the id of an object, such as one's .id")
+    try:
+        quoted = quote(value, safe="")
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"an id in {template} is not valid text: it holds a lone surrogate") from None
+    # RFC 3986, 5.2.4: "." and ".." would climb the path; quoted they are letters like any other.
+    return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted

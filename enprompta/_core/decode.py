@@ -1,0 +1,92 @@
+"""From the bytes of an answer to what the call promised, in one validation."""
+
+from __future__ import annotations
+
+import functools
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import NotRequired, TypedDict
+
+from enprompta.models.base import Many
+from enprompta.models.pagination import Pagination
+
+if TYPE_CHECKING:
+    from enprompta._core.call import Call
+
+T = TypeVar("T")
+
+
+class Paged(Generic[T]):
+    """Base of the page types: what one answer of a listing holds."""
+
+    data: list[T]
+    """The objects of this page, in the API's order."""
+    pagination: Pagination
+    """Where this page stands in the whole listing."""
+
+    def __init__(self, data: list[T], pagination: Pagination) -> None:
+        self.data = data
+        self.pagination = pagination
+
+
+class Envelope(TypedDict, Generic[T]):
+    """`{"success": true, "data": …}`; lists add `pagination`. A TypedDict validates faster than a model."""
+
+    data: T
+    pagination: NotRequired[Pagination | None]
+
+
+class UndecodableError(ValueError):
+    """The body is not what the call promised; the text says how."""
+
+
+def decode(call: Call[T], body: bytes) -> T:
+    """Read an answer's body into what the call returns.
+
+    Raises:
+        UndecodableError: It is empty, not JSON, or of another shape.
+    """
+    if call.returns is NoneType:
+        return cast("T", None)
+    try:
+        return _read(call.returns, body, enveloped=call.enveloped)
+    except ValidationError as error:
+        problem = error
+    # The reference shows the envelope in some places and not in others, so the other form is accepted too.
+    try:
+        return _read(call.returns, body, enveloped=not call.enveloped)
+    except ValidationError:
+        raise UndecodableError(_explain(body, problem)) from None
+
+
+def _read(returns: type[T], body: bytes, *, enveloped: bool) -> T:
+    page_type, adapter = _adapter(returns, enveloped)
+    value = adapter.validate_json(body)
+    data, pagination = (value["data"], value.get("pagination")) if enveloped else (value, None)
+    return data if page_type is None else page_type(data, pagination or Pagination())
+
+
+@functools.lru_cache(maxsize=512)
+def _adapter(returns: Any, enveloped: bool) -> tuple[Any, TypeAdapter[Any]]:  # noqa: ANN401, FBT001 (a cache key)
+    """Compile the validator of one return type, and tell its page class if it is a page."""
+    # Built at run time, out of a type checker's sight.
+    origin: Any = get_origin(returns)
+    many, envelope = cast("Any", Many), cast("Any", Envelope)
+    page_type = origin if isinstance(origin, type) and issubclass(cast("type", origin), Paged) else None
+    shape = many[get_args(returns)[0]] if page_type else returns
+    return page_type, TypeAdapter(envelope[shape] if enveloped else shape)
+
+
+def _explain(body: bytes, error: ValidationError) -> str:
+    """Say what is wrong with a body without quoting it: it may hold what must not be shown."""
+    start = body.lstrip()[:1]
+    if not start:
+        return "an empty body"
+    if start == b"<":
+        return "HTML or XML instead of JSON (is base_url the address of the API?)"
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return "a body that is not whole JSON"
+    return f"JSON of another shape at {'.'.join(map(str, first['loc'])) or 'its top'}: {first['msg']}"

@@ -1,0 +1,235 @@
+"""Describe a call once, run it twice: the descriptors that turn a description into a method.
+
+A resource class lists its endpoints as functions that return a `Call`. It is mixed with one of four flavours, and the
+flavour decides what the method does with the call:
+
+    class Prompts(PromptCalls, SyncResource): ...          prompts.get(id) -> Prompt
+    class AsyncPrompts(PromptCalls, AsyncResource): ...    await prompts.get(id) -> Prompt
+    class RawPrompts(PromptCalls, RawResource): ...        prompts.get(id) -> APIResponse[Prompt]
+    class AsyncRawPrompts(PromptCalls, AsyncRawResource)   await prompts.get(id) -> APIResponse[Prompt]
+
+The method is made when it is first looked up and then kept on the class as a plain function, so that later calls pay
+for nothing and `help()`, `inspect.signature` and `inspect.iscoroutinefunction` tell the truth.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Coroutine, Generator
+from dataclasses import dataclass
+from types import MethodType
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, TypeVar, overload
+
+from typing_extensions import ParamSpec, Protocol
+
+if TYPE_CHECKING:
+    from enprompta._core.call import Call
+    from enprompta._core.response import APIResponse
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Flow = Generator["Call[Any] | Pause", Any, T]
+
+
+class SyncRunner(Protocol):
+    """What a blocking resource needs of its client."""
+
+    def run(self, call: Call[T], /) -> T: ...
+    def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    def run_flow(self, flow: Flow[T], /) -> T: ...
+
+
+class AsyncRunner(Protocol):
+    """What an async resource needs of its client."""
+
+    async def run(self, call: Call[T], /) -> T: ...
+    async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    async def run_flow(self, flow: Flow[T], /) -> T: ...
+
+
+class Resource:
+    """Base of the four flavours."""
+
+    __slots__ = ()
+    is_async: ClassVar[bool]
+    is_raw: ClassVar[bool]
+    _client: Any
+
+
+class SyncResource(Resource):
+    """Methods block and return the model."""
+
+    __slots__ = ("_client",)
+    is_async = False
+    is_raw = False
+
+    def __init__(self, client: SyncRunner) -> None:
+        self._client = client
+
+
+class AsyncResource(Resource):
+    """Methods are coroutines that return the model."""
+
+    __slots__ = ("_client",)
+    is_async = True
+    is_raw = False
+
+    def __init__(self, client: AsyncRunner) -> None:
+        self._client = client
+
+
+class RawResource(Resource):
+    """Methods block and return an `APIResponse` that holds the model beside status, headers and attempts."""
+
+    __slots__ = ("_client",)
+    is_async = False
+    is_raw = True
+
+    def __init__(self, client: SyncRunner) -> None:
+        self._client = client
+
+
+class AsyncRawResource(Resource):
+    """Methods are coroutines that return an `APIResponse`."""
+
+    __slots__ = ("_client",)
+    is_async = True
+    is_raw = True
+
+    def __init__(self, client: AsyncRunner) -> None:
+        self._client = client
+
+
+class Described(Generic[P, T]):
+    """Common part of the descriptors: makes the method on first look-up and keeps it on the class."""
+
+    def __init__(self, describe: Callable[Concatenate[Any, P], T]) -> None:
+        self.describe: Callable[..., Any] = describe
+        self.__doc__ = describe.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def _bind(self, obj: Resource | None, owner: type) -> Any:  # noqa: ANN401 (the overloads of __get__ are the type)
+        if not issubclass(owner, Resource):
+            return self
+        method = self._make(owner)
+        returns = self._result(_annotation(self.describe), owner)
+        signature = inspect.signature(self.describe)
+        method.__signature__ = signature.replace(return_annotation=returns)
+        method.__annotations__ = {**self.describe.__annotations__, "return": returns}
+        method.__qualname__ = f"{owner.__name__}.{self._name}"
+        del method.__wrapped__  # else inspect would follow it back to the description, which returns a Call
+        setattr(owner, self._name, method)
+        return method if obj is None else MethodType(method, obj)
+
+    def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
+        raise NotImplementedError
+
+    def _result(self, annotation: str, owner: type[Resource]) -> str:
+        return f"APIResponse[{annotation}]" if owner.is_raw else annotation
+
+
+def _annotation(describe: Callable[..., Any]) -> str:
+    """Take `Prompt` out of `Call[Prompt]`, `Flow[Prompt]`; modules use postponed annotations, so they are text."""
+    text = str(describe.__annotations__["return"])
+    match = re.fullmatch(r"(?:Call|Flow)\[(.*)\]", text)
+    return match[1] if match else text
+
+
+class operation(Described[P, "Call[T]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
+    """Make a method that runs one call: `describe` builds the `Call[T]`, the method gives `T`."""
+
+    def __init__(self, describe: Callable[Concatenate[Any, P], Call[T]]) -> None:
+        super().__init__(describe)
+
+    @overload
+    def __get__(self, obj: SyncResource, owner: type, /) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, obj: AsyncResource, owner: type, /) -> Callable[P, Coroutine[None, None, T]]: ...
+    @overload
+    def __get__(self, obj: RawResource, owner: type, /) -> Callable[P, APIResponse[T]]: ...
+    @overload
+    def __get__(self, obj: AsyncRawResource, owner: type, /) -> Callable[P, Coroutine[None, None, APIResponse[T]]]: ...
+    @overload
+    def __get__(self, obj: None, owner: type, /) -> Callable[..., Any]: ...
+    def __get__(self, obj: Resource | None, owner: type, /) -> Any:
+        return self._bind(obj, owner)
+
+    def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
+        describe = self.describe
+        if owner.is_async:
+            run_name = "run_raw" if owner.is_raw else "run"
+
+            @functools.wraps(describe)
+            async def async_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+                return await getattr(self._client, run_name)(describe(self, *args, **kwargs))
+
+            return async_method
+
+        run_name = "run_raw" if owner.is_raw else "run"
+
+        @functools.wraps(describe)
+        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            return getattr(self._client, run_name)(describe(self, *args, **kwargs))
+
+        return method
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A flow's wish to wait for some seconds."""
+
+    seconds: float
+
+
+class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
+    """Make a method of several calls, written once as a generator that either client drives.
+
+    The generator yields a `Call`, and is sent its result (or gets its error thrown in); yields a `Pause`, and is sent
+    None once the time has passed; and returns the method's result:
+
+        @flow
+        def wait(self, execution_id: str, /) -> Flow[Execution]:
+            while True:
+                execution: Execution = yield Call("GET", path("/executions/{}", execution_id), Execution)
+                if execution.status != "running":
+                    return execution
+                yield Pause(1.0)
+    """
+
+    def __init__(self, describe: Callable[Concatenate[Any, P], Flow[T]]) -> None:
+        super().__init__(describe)
+
+    # A flow makes several requests, so there is no one raw response: the raw flavours give the result itself.
+    @overload
+    def __get__(self, obj: SyncResource | RawResource, owner: type, /) -> Callable[P, T]: ...
+    @overload
+    def __get__(
+        self, obj: AsyncResource | AsyncRawResource, owner: type, /
+    ) -> Callable[P, Coroutine[None, None, T]]: ...
+    @overload
+    def __get__(self, obj: None, owner: type, /) -> Callable[..., Any]: ...
+    def __get__(self, obj: Resource | None, owner: type, /) -> Any:
+        return self._bind(obj, owner)
+
+    def _result(self, annotation: str, owner: type[Resource]) -> str:  # noqa: ARG002
+        return annotation
+
+    def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
+        describe = self.describe
+        if owner.is_async:
+
+            @functools.wraps(describe)
+            async def async_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+                return await self._client.run_flow(describe(self, *args, **kwargs))
+
+            return async_method
+
+        @functools.wraps(describe)
+        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            return self._client.run_flow(describe(self, *args, **kwargs))
+
+        return method

@@ -1,0 +1,178 @@
+"""Settings: from arguments, then from the environment, checked before anything is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypedDict, cast
+from urllib.parse import urlsplit
+
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+DEFAULT_BASE_URL = "https://enprompta.com/api/v1"
+DEFAULT_TIMEOUT = 30.0
+DEFAULT_MAX_RETRIES = 3
+DEFAULT_MAX_WAIT = 65.0  # a minute window and a little: longer waits are the caller's to decide
+CONNECT_TIMEOUT = 5.0  # a host that is there accepts within this; `timeout` applies where it is shorter
+
+_RESERVED_HEADERS = {
+    "authorization": "it is made from api_key, or from client_id and client_secret",
+    "content-type": "the API takes JSON only",
+    "idempotency-key": "pass idempotency_key= to the call: one key for many calls would make them one",
+    "host": "it is taken from base_url",
+    "content-length": "it is computed",
+}
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: token
+
+
+class Overrides(TypedDict, total=False):
+    """Settings that a view or one call may have of its own."""
+
+    timeout: float | None
+    max_retries: int
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How calls are made; validated, so that the transport need not."""
+
+    base_url: str = DEFAULT_BASE_URL
+    timeout: float | None = DEFAULT_TIMEOUT
+    max_retries: int = DEFAULT_MAX_RETRIES
+    max_wait: float = DEFAULT_MAX_WAIT
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    timeouts: Mapping[str, float | None] = field(init=False, repr=False)
+    """`timeout` in the form httpx takes with each request."""
+
+    def __post_init__(self) -> None:
+        """Check every value, and say what is allowed.
+
+        Raises:
+            ConfigurationError: A value cannot work.
+        """
+        object.__setattr__(self, "base_url", check_base_url(self.base_url))
+        if self.timeout is not None:
+            _check_seconds("timeout", self.timeout, least=0.0, exclusive=True)
+        _check_seconds("max_wait", self.max_wait, least=0.0)
+        _check_count("max_retries", self.max_retries)
+        check_headers(self.headers)
+        connect = CONNECT_TIMEOUT if self.timeout is None else min(CONNECT_TIMEOUT, self.timeout)
+        timeouts = {"connect": connect, "read": self.timeout, "write": self.timeout, "pool": self.timeout}
+        object.__setattr__(self, "timeouts", timeouts)
+
+    def override(self, overrides: Overrides) -> Self:
+        """Give a copy with some settings replaced and headers added.
+
+        Raises:
+            TypeError: A name is not a setting.
+            ConfigurationError: A value cannot work.
+        """
+        unknown = overrides.keys() - Overrides.__annotations__.keys()
+        if unknown:
+            allowed = ", ".join(sorted(Overrides.__annotations__))
+            raise TypeError(f"unexpected keyword argument {min(unknown)!r}; every call also takes {allowed}")
+        changes = dict(overrides)
+        if "headers" in overrides:
+            check_headers(overrides["headers"])
+            added = {name.lower() for name in overrides["headers"]}
+            kept = {name: value for name, value in self.headers.items() if name.lower() not in added}
+            changes["headers"] = {**kept, **overrides["headers"]}
+        return replace(self, **changes)  # type: ignore[arg-type] # the TypedDict above holds the types
+
+
+def settings_from(environ: Mapping[str, str], **given: object) -> Settings:
+    """Fill in what was not given from `ENPROMPTA_*` variables, then from the defaults.
+
+    Raises:
+        ConfigurationError: A value cannot work; the text names the argument or the variable.
+    """
+    values = dict(given)
+    for name, convert in (("base_url", str), ("timeout", float), ("max_retries", int), ("max_wait", float)):
+        variable = f"ENPROMPTA_{name.upper()}"
+        text = environ.get(variable, "").strip()
+        if name in values or not text:
+            continue
+        try:
+            values[name] = convert(text)
+        except ValueError:
+            raise ConfigurationError(f"{variable} must be a number, not {text!r}") from None
+    return Settings(**values)  # type: ignore[arg-type] # checked in __post_init__, whatever the caller gave
+
+
+def check_base_url(url: object) -> str:
+    """Check the address of the API and give it without a slash at its end.
+
+    Raises:
+        ConfigurationError: It is no URL, or would send the credentials in clear text over a network.
+    """
+    example = f"such as {DEFAULT_BASE_URL}"
+    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
+        raise ConfigurationError(f"base_url must be a URL in ASCII without blanks, {example}")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"base_url is not a valid URL ({error}): use one {example}") from None
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("base_url must not hold a user name or password: pass api_key instead")
+    if parts.scheme not in {"https", "http"} or not host:
+        raise ConfigurationError(f"base_url must begin with https:// and a host, {example}")
+    if parts.query or parts.fragment:
+        raise ConfigurationError(f"base_url must end with its path, without ? or #, {example}")
+    if parts.scheme == "http" and not is_loopback(host):
+        raise ConfigurationError(
+            f"base_url is http:// to {host}, which would send your credentials in clear text: "
+            "use https:// (http:// is for this machine alone, such as the emulator on 127.0.0.1)"
+        )
+    return url.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address can only be this machine."""
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_headers(headers: object) -> None:
+    """Refuse headers that cannot be sent, or that the client sets itself.
+
+    Raises:
+        ConfigurationError: The text names the header, never its value.
+    """
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
+    for name, value in cast("Mapping[object, object]", headers).items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"{name!r} is not a header name")
+        if name.lower() in _RESERVED_HEADERS:
+            raise ConfigurationError(f"header {name} cannot be set: {_RESERVED_HEADERS[name.lower()]}")
+        if not is_header_text(value):
+            raise ConfigurationError(f"the value of header {name} must be printable ASCII on one line")
+
+
+def is_header_text(value: object) -> bool:
+    """Tell whether a value can stand in a header: printable ASCII, no line break (RFC 9110, 5.5)."""
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
+def _check_count(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ConfigurationError(f"{name} must be a whole number of 0 or more, not {value!r}")
+
+
+def _check_seconds(name: str, value: object, *, least: float, exclusive: bool = False) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or value < least or (exclusive and value == least):  # type: ignore[operator]
+        bound = f"more than {least:g}" if exclusive else f"{least:g} or more"
+        raise ConfigurationError(f"{name} must be a number of seconds, {bound}, not {value!r}")

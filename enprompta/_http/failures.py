@@ -1,0 +1,155 @@
+"""From what went wrong to the one error that says so: every status, both error dialects, every httpx exception."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+
+from enprompta._http.ratelimit import parse_rate_limit, server_wait
+from enprompta.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    ConfigurationError,
+    EnpromptaError,
+    ErrorInfo,
+    FieldError,
+    status_error_class,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_MESSAGE = 2_000  # characters of the server's message that go into ours; `body` holds all of it
+SHOWN_DETAILS = 5
+
+
+def status_error(call: str, response: httpx.Response, now: float) -> APIStatusError:
+    """Make the error of an answer that is not 2xx.
+
+    Args:
+        call: What was called, such as `GET /prompts`.
+        response: The answer, its body read.
+        now: This machine's clock in Unix seconds.
+    """
+    status, headers = response.status_code, response.headers
+    info = read_error_body(response.content)
+    request_id = headers.get("x-request-id") or info.request_id
+    return status_error_class(status)(
+        _describe(call, status, info, headers, request_id),
+        status_code=status,
+        info=info,
+        request_id=request_id,
+        rate_limit=parse_rate_limit(headers),
+        retry_after=server_wait(status, headers, now),
+        headers=headers,
+    )
+
+
+def read_error_body(body: bytes) -> ErrorInfo:
+    """Read an error body of either dialect, of OAuth2's (RFC 6749, 5.2), or of none."""
+    if not body.strip():
+        return ErrorInfo()
+    try:
+        data: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return ErrorInfo(body=body.decode("utf-8", "replace"))
+    if not isinstance(data, dict):
+        return ErrorInfo(body=data)
+    top = cast("dict[str, Any]", data)
+    error = top.get("error")
+    if not isinstance(error, dict):
+        # {"error": null}, {"error": "text"}, RFC 6749's {"error": "code", "error_description": "text"}, or no "error"
+        message = _text(top.get("error_description")) or _text(top.get("message")) or _text(error)
+        code = _text(error) if "error_description" in top else _text(top.get("code"))
+        return ErrorInfo(message, code, request_id=_text(top.get("request_id")), body=top)
+    error = cast("dict[str, Any]", error)
+    number = error.get("code")
+    return ErrorInfo(
+        message=_text(error.get("message")),
+        code=_text(error.get("type")) or (None if isinstance(number, bool) else _text(number)),
+        numeric_code=_whole(number),
+        details=tuple(_details(error.get("details"))),
+        request_id=_text(error.get("request_id")),
+        documentation_url=_text(error.get("documentation_url")),
+        body=top,
+    )
+
+
+def _text(value: object) -> str | None:
+    return str(value) if isinstance(value, (str, int, float)) and value != "" else None
+
+
+def _whole(value: object) -> int | None:
+    """Read the number of an error, whether it came as a number or as its digits."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None  # noqa: PLR2004
+    return value if isinstance(value, int) else None
+
+
+def _details(details: object) -> list[FieldError]:
+    """Read `details` in any form: a list of objects or texts, a mapping of fields to messages, or one text."""
+    if isinstance(details, dict):
+        named = cast("dict[str, object]", details)
+        if "message" in named:
+            return [_detail(named)]
+        return [FieldError(name, _joined(value)) for name, value in named.items()]
+    if isinstance(details, list):
+        return [_detail(entry) for entry in cast("list[object]", details) if entry is not None]
+    return [] if details is None else [FieldError(None, str(details))]
+
+
+def _detail(entry: object) -> FieldError:
+    if not isinstance(entry, dict):
+        return FieldError(None, str(entry))
+    named = cast("dict[str, object]", entry)
+    return FieldError(_text(named.get("field")), _joined(named.get("message", "")))
+
+
+def _joined(value: object) -> str:
+    return "; ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+
+
+def _describe(call: str, status: int, info: ErrorInfo, headers: Mapping[str, str], request_id: str | None) -> str:
+    """Say what happened, to which call, which field, what to do, and the request id."""
+    try:
+        reason = f" {HTTPStatus(status).phrase}"
+    except ValueError:
+        reason = ""
+    text = f"{call} gave {status}{reason}"
+    if info.message:
+        text += f": {info.message[:MAX_MESSAGE]}"
+    if 300 <= status < 400:  # noqa: PLR2004 (3xx is the definition)
+        text += f": redirects are not followed (to {headers.get('location', 'nowhere')[:200]}); check base_url"
+    if info.code and info.code != info.message:
+        text += f" [{info.code}]"
+    if info.details:
+        shown = [f"{one.field}: {one.message}" if one.field else one.message for one in info.details[:SHOWN_DETAILS]]
+        more = len(info.details) - len(shown)
+        text += f" ({'; '.join(shown)[:MAX_MESSAGE]}{f'; and {more} more' if more else ''})"
+    if request_id:
+        text += f" (request id: {request_id})"
+    return text
+
+
+def transport_error(call: str, host: str, error: Exception) -> EnpromptaError:  # noqa: PLR0911 (one line a kind)
+    """Make the error for what the HTTP library raised instead of an answer."""
+    what = str(error) or type(error).__name__
+    if isinstance(error, httpx.ConnectTimeout):
+        return APITimeoutError(f"{call}: {host} did not accept a connection in time")
+    if isinstance(error, httpx.PoolTimeout):
+        return APITimeoutError(f"{call}: no connection of the pool became free in time; nothing was sent")
+    if isinstance(error, httpx.TimeoutException):
+        return APITimeoutError(f"{call}: {host} went silent for longer than timeout allows")
+    if isinstance(error, httpx.ConnectError):
+        return APIConnectionError(f"{call}: cannot connect to {host}: {what}")
+    if isinstance(error, (httpx.ProtocolError, httpx.DecodingError)):
+        return APIConnectionError(f"{call}: {host} gave a broken answer: {what}")
+    if isinstance(error, RuntimeError) and "closed" in what:
+        return ConfigurationError(f"{call}: this client is closed; make a new one")
+    return APIConnectionError(f"{call}: the connection to {host} failed: {what}")

@@ -1,0 +1,31 @@
+"""The state of the service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from enprompta.models.base import Mapped, Model
+
+HealthStatus = Literal["healthy", "degraded", "unhealthy"]
+
+
+class ComponentHealth(Model):
+    """The state of one part of the service."""
+
+    status: HealthStatus | str | None = None
+    latency_ms: float | None = Field(default=None, alias="latency_ms")  # the one object the API writes in snake_case
+    """Milliseconds."""
+    message: str | None = None
+
+
+class Health(Model):
+    """The state of the service; parts are told when `detailed=True` was asked."""
+
+    status: HealthStatus | str | None = None
+    version: str | None = None
+    timestamp: datetime | None = None
+    components: Mapped[ComponentHealth] = {}
+    uptime_seconds: float | None = Field(default=None, alias="uptime_seconds")

@@ -1,0 +1,34 @@
+"""Teams and their members."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from enprompta.models.base import Model
+
+TeamRole = Literal["OWNER", "ADMIN", "MEMBER", "VIEWER"]
+
+
+class Team(Model):
+    """A group that shares prompts (reference: "Teams")."""
+
+    id: str
+    name: str
+    description: str | None = None
+    owner_id: str | None = None
+    member_count: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class TeamMember(Model):
+    """One person's place in a team."""
+
+    id: str | None = None
+    user_id: str
+    """What the member calls of a team take."""
+    email: str | None = None
+    name: str | None = None
+    role: TeamRole | str | None = None
+    joined_at: datetime | None = None

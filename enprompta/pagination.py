@@ -1,0 +1,232 @@
+"""Listings: pages that walk themselves, blocking or async, over one pure rule for "what is the next call"."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar, overload
+
+from typing_extensions import ParamSpec
+
+from enprompta._core.decode import Paged
+from enprompta._core.operation import AsyncRawResource, AsyncResource, Described, RawResource, Resource, SyncResource
+from enprompta.errors import APIResponseError, EnpromptaError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+
+    from enprompta._core.call import Call
+    from enprompta._core.response import APIResponse
+    from enprompta.models.pagination import Pagination
+
+__all__ = ["AsyncPage", "AsyncPager", "Page"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def next_call(call: Call[Page[T]], pagination: Pagination) -> Call[Page[T]] | None:
+    """Tell which call fetches the page after the one that `call` gave; None after the last page.
+
+    Raises:
+        APIResponseError: The API says there is more but gives no way to it, or gives the same cursor again.
+    """
+    cursor = pagination.next_cursor
+    if pagination.has_more is False or (pagination.has_more is None and not cursor):
+        return None
+    if not cursor:
+        raise APIResponseError(
+            f"the API says that {call.path} has more pages but gives no cursor to them; the listing is incomplete",
+            status_code=200,
+        )
+    if cursor == call.params.get("cursor"):
+        raise APIResponseError(
+            f"the API answered {call.path} with the cursor it was asked with; going on would never end",
+            status_code=200,
+        )
+    return replace(call, params={**call.params, "cursor": cursor})
+
+
+class _LoopGuard:
+    """Notices a cursor that was followed before, however long the circle."""
+
+    def __init__(self) -> None:
+        self._seen: set[object] = set()
+
+    def check(self, call: Call[Any]) -> None:
+        cursor = call.params.get("cursor")
+        if cursor in self._seen:
+            raise APIResponseError(
+                f"the API answered {call.path} with a cursor that was followed before; going on would never end",
+                status_code=200,
+            )
+        self._seen.add(cursor)
+
+
+class _BasePage(Paged[T]):
+    """What both page types share: everything that needs no I/O."""
+
+    _call: Call[Page[T]]
+
+    def has_next_page(self) -> bool:
+        """Tell whether the API has pages after this one."""
+        return next_call(self._call, self.pagination) is not None
+
+    def _next_call(self) -> Call[Page[T]]:
+        call = next_call(self._call, self.pagination)
+        if call is None:
+            raise EnpromptaError("this is the last page: ask has_next_page() before next_page()")
+        return call
+
+    def __repr__(self) -> str:
+        total = self.pagination.total_count
+        of = "" if total is None else f" of {total}"
+        more = "more to come" if self.pagination.next_cursor else "the last page"
+        return f"<{type(self).__name__}: {len(self.data)}{of} items, {more}>"
+
+
+class Page(_BasePage[T]):
+    """One page of a listing; iterate it to walk every item of this and all following pages.
+
+    Raises (while iterating):
+        APIResponseError: A cursor comes back unchanged, or one is missing; never an endless loop, never a lost page.
+        APIError: What any call may raise, from the request that fetches the next page.
+    """
+
+    _fetch: Callable[[Call[Page[T]]], Page[T]]
+
+    def bind(self, call: Call[Page[T]], fetch: Callable[[Call[Page[T]]], Page[T]]) -> Page[T]:
+        """Tell the page where it came from and how to fetch others; clients do this."""
+        self._call = call
+        self._fetch = fetch
+        return self
+
+    def next_page(self) -> Page[T]:
+        """Fetch the page after this one.
+
+        Raises:
+            EnpromptaError: This is the last page.
+        """
+        return self._fetch(self._next_call())
+
+    def pages(self) -> Iterator[Page[T]]:
+        """Walk this page and all following ones."""
+        page, guard = self, _LoopGuard()
+        while True:
+            yield page
+            if (call := next_call(page._call, page.pagination)) is None:
+                return
+            guard.check(call)
+            page = self._fetch(call)
+
+    def __iter__(self) -> Iterator[T]:
+        """Walk every item of this page and all following ones."""
+        for page in self.pages():
+            yield from page.data
+
+
+class AsyncPage(_BasePage[T]):
+    """`Page` of the async client; iterate it with `async for`."""
+
+    _fetch: Callable[[Call[Page[T]]], Awaitable[AsyncPage[T]]]
+
+    def __init__(
+        self, page: Page[T], call: Call[Page[T]], fetch: Callable[[Call[Page[T]]], Awaitable[AsyncPage[T]]]
+    ) -> None:
+        super().__init__(page.data, page.pagination)
+        self._call = call
+        self._fetch = fetch
+
+    async def next_page(self) -> AsyncPage[T]:
+        """Fetch the page after this one.
+
+        Raises:
+            EnpromptaError: This is the last page.
+        """
+        return await self._fetch(self._next_call())
+
+    async def pages(self) -> AsyncIterator[AsyncPage[T]]:
+        """Walk this page and all following ones."""
+        page, guard = self, _LoopGuard()
+        while True:
+            yield page
+            if (call := next_call(page._call, page.pagination)) is None:
+                return
+            guard.check(call)
+            page = await self._fetch(call)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Walk every item of this page and all following ones."""
+        async for page in self.pages():
+            for item in page.data:
+                yield item
+
+
+class AsyncPager(Generic[T]):
+    """A listing not yet asked for: `await` it for its first page, or `async for` over every item."""
+
+    def __init__(self, call: Call[Page[T]], fetch: Callable[[Call[Page[T]]], Awaitable[AsyncPage[T]]]) -> None:
+        self._call = call
+        self._fetch = fetch
+
+    def __await__(self) -> Generator[Any, None, AsyncPage[T]]:
+        return self._fetch(self._call).__await__()
+
+    async def pages(self) -> AsyncIterator[AsyncPage[T]]:
+        """Walk all pages."""
+        page = await self
+        async for each in page.pages():
+            yield each
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Walk every item of all pages."""
+        async for page in self.pages():
+            for item in page.data:
+                yield item
+
+    def __repr__(self) -> str:
+        return f"<AsyncPager of {self._call.path}: await it for a page, or `async for` over it for every item>"
+
+
+class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
+    """Make a method of a call that gives a page: `Page[T]` in the blocking client, `AsyncPager[T]` in the async one."""
+
+    def __init__(self, describe: Callable[Concatenate[Any, P], Call[Page[T]]]) -> None:
+        super().__init__(describe)
+
+    @overload
+    def __get__(self, obj: SyncResource, owner: type, /) -> Callable[P, Page[T]]: ...
+    @overload
+    def __get__(self, obj: AsyncResource, owner: type, /) -> Callable[P, AsyncPager[T]]: ...
+    @overload
+    def __get__(self, obj: RawResource, owner: type, /) -> Callable[P, APIResponse[Page[T]]]: ...
+    @overload
+    def __get__(self, obj: AsyncRawResource, owner: type, /) -> Callable[P, Awaitable[APIResponse[AsyncPage[T]]]]: ...
+    @overload
+    def __get__(self, obj: None, owner: type, /) -> Callable[..., Any]: ...
+    def __get__(self, obj: Resource | None, owner: type, /) -> Any:
+        return self._bind(obj, owner)
+
+    def _result(self, annotation: str, owner: type[Resource]) -> str:
+        if owner.is_raw:
+            return f"APIResponse[{'Async' if owner.is_async else ''}{annotation}]"
+        return annotation.replace("Page[", "AsyncPager[", 1) if owner.is_async else annotation
+
+    def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
+        describe = self.describe
+        if owner.is_async and owner.is_raw:
+
+            @functools.wraps(describe)
+            async def async_raw_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+                return await self._client.run_raw(describe(self, *args, **kwargs))
+
+            return async_raw_method
+
+        @functools.wraps(describe)
+        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            call = describe(self, *args, **kwargs)
+            if owner.is_async:
+                return AsyncPager(call, self._client.run)
+            return self._client.run_raw(call) if owner.is_raw else self._client.run(call)
+
+        return method

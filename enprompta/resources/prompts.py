@@ -1,0 +1,251 @@
+"""`client.prompts`: the prompts of an account, and executing them."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+from enprompta._core.body import body
+from enprompta._core.call import Call, path
+from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
+from enprompta._core.unset import UNSET, Unset
+from enprompta.models.executions import Execution
+from enprompta.models.prompts import LivePrompt, Prompt
+from enprompta.pagination import Page, listing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Unpack
+
+    from enprompta._core.call import RequestOptions, WriteOptions
+    from enprompta.models.prompts import PromptVariable, PromptVariableParam, Visibility
+
+
+class PromptCalls(Resource):
+    """The calls on prompts (reference: "Prompts")."""
+
+    __slots__ = ()
+
+    @operation
+    def create(
+        self,
+        *,
+        title: str,
+        content: str,
+        description: str | Unset | None = UNSET,
+        category: str | Unset | None = UNSET,
+        tags: Sequence[str] | Unset = UNSET,
+        variables: Sequence[PromptVariable | PromptVariableParam] | Unset = UNSET,
+        visibility: Visibility | Unset = UNSET,
+        team_id: str | Unset | None = UNSET,
+        **options: Unpack[WriteOptions],
+    ) -> Call[Prompt]:
+        """Create a prompt.
+
+        Args:
+            title: What people find it by.
+            content: The text; `{{name}}` stands for a variable.
+            description: What it is for.
+            category: Free text to filter lists by.
+            tags: Free words.
+            variables: Declarations of the variables in `content`: models, or dicts of the same fields.
+            visibility: `PRIVATE`, `TEAM` or `PUBLIC`.
+            team_id: The team to give it to; not given, or None, makes it personal.
+            **options: `timeout`, `max_retries`, `headers` and `idempotency_key` of this call.
+
+        Raises:
+            BadRequestError: A field is invalid; `details` names it.
+            APIError: What any call may raise.
+        """
+        fields = body(
+            title=title, content=content, description=description, category=category, tags=tags,
+            variables=variables, visibility=visibility, teamId=team_id,
+        )  # fmt: skip
+        return Call("POST", "/prompts", Prompt, json=fields, options=options)
+
+    @operation
+    def get(self, prompt_id: str, /, **options: Unpack[RequestOptions]) -> Call[Prompt]:
+        """Fetch one prompt by its id.
+
+        Raises:
+            NotFoundError: There is no such prompt, or this key may not see it.
+            APIError: What any call may raise.
+        """
+        return Call("GET", path("/prompts/{}", prompt_id), Prompt, options=options)
+
+    @operation
+    def update(
+        self,
+        prompt_id: str,
+        /,
+        *,
+        title: str | Unset = UNSET,
+        content: str | Unset = UNSET,
+        description: str | Unset | None = UNSET,
+        category: str | Unset | None = UNSET,
+        tags: Sequence[str] | Unset | None = UNSET,
+        variables: Sequence[PromptVariable | PromptVariableParam] | Unset | None = UNSET,
+        visibility: Visibility | Unset = UNSET,
+        team_id: str | Unset | None = UNSET,
+        **options: Unpack[WriteOptions],
+    ) -> Call[Prompt]:
+        """Change the fields that are given; None clears one, a new `content` makes a new version.
+
+        Args:
+            prompt_id: Which prompt.
+            title: What people find it by.
+            content: The text; `{{name}}` stands for a variable.
+            description: What it is for.
+            category: Free text to filter lists by.
+            tags: Free words.
+            variables: Declarations of the variables in `content`.
+            visibility: `PRIVATE`, `TEAM` or `PUBLIC`.
+            team_id: The team to give it to; None makes it personal.
+            **options: `timeout`, `max_retries`, `headers` and `idempotency_key` of this call.
+
+        Raises:
+            NotFoundError: There is no such prompt, or this key may not see it.
+            BadRequestError: A field is invalid; `details` names it.
+            APIError: What any call may raise.
+        """
+        fields = body(
+            title=title, content=content, description=description, category=category, tags=tags,
+            variables=variables, visibility=visibility, teamId=team_id,
+        )  # fmt: skip
+        return Call("PUT", path("/prompts/{}", prompt_id), Prompt, json=fields, options=options)
+
+    @operation
+    def delete(self, prompt_id: str, /, **options: Unpack[RequestOptions]) -> Call[None]:
+        """Delete a prompt.
+
+        Raises:
+            NotFoundError: There is no such prompt, or this key may not see it.
+            APIError: What any call may raise.
+        """
+        return Call("DELETE", path("/prompts/{}", prompt_id), NoneType, options=options)
+
+    @listing
+    def list(
+        self,
+        *,
+        limit: int | Unset = UNSET,
+        cursor: str | Unset = UNSET,
+        visibility: Visibility | Unset = UNSET,
+        category: str | Unset = UNSET,
+        search: str | Unset = UNSET,
+        team_id: str | Unset = UNSET,
+        **options: Unpack[RequestOptions],
+    ) -> Call[Page[Prompt]]:
+        """List prompts; iterating the result walks every page.
+
+        Args:
+            limit: Prompts a page, 1 to 100; the API's default is 20.
+            cursor: Where to go on, from a page's `pagination.next_cursor`.
+            visibility: Only these.
+            category: Only those of this category.
+            search: Only those that hold this text.
+            team_id: Only those of this team.
+            **options: `timeout`, `max_retries` and `headers` of each request.
+
+        Raises:
+            APIError: What any call may raise.
+        """
+        params = body(
+            limit=limit, cursor=cursor, visibility=visibility, category=category, search=search, teamId=team_id,
+        )  # fmt: skip
+        return Call("GET", "/prompts", Page[Prompt], params=params, options=options)
+
+    @operation
+    def execute(
+        self,
+        prompt_id: str,
+        /,
+        *,
+        variables: Mapping[str, Any] | Unset = UNSET,
+        provider: str | Unset = UNSET,
+        model: str | Unset = UNSET,
+        temperature: float | Unset = UNSET,
+        max_tokens: int | Unset = UNSET,
+        top_p: float | Unset = UNSET,
+        stop_sequences: Sequence[str] | Unset = UNSET,
+        **options: Unpack[WriteOptions],
+    ) -> Call[Execution]:
+        """Fill in a prompt's variables and run it on a model; costs one token of the plan.
+
+        The call carries an idempotency key, so that a retry after a lost answer is not charged again.
+
+        Args:
+            prompt_id: Which prompt.
+            variables: Values for its placeholders, by name.
+            provider: Who runs the model, such as `openai`; not given is the account's default.
+            model: Which model; not given is the provider's default.
+            temperature: 0 to 2, higher is more varied.
+            max_tokens: The longest output, in tokens.
+            top_p: 0 to 1, the share of probability that is drawn from.
+            stop_sequences: Texts that end the output.
+            **options: `timeout`, `max_retries`, `headers` and `idempotency_key` of this call.
+
+        Returns:
+            The execution; `status` is `failed`, with `error`, when the model's provider failed.
+
+        Raises:
+            BadRequestError: A required variable is missing, one is unknown, or an option is out of range.
+            InsufficientTokensError: The plan's tokens are used up.
+            NotFoundError: There is no such prompt, or this key may not see it.
+            APIError: What any call may raise.
+        """
+        model_options = body(temperature=temperature, maxTokens=max_tokens, topP=top_p, stopSequences=stop_sequences)
+        fields = body(provider=provider, model=model, variables=variables, options=model_options or UNSET)
+        return Call("POST", path("/prompts/{}/execute", prompt_id), Execution, json=fields, options=options)
+
+    @operation
+    def get_live(
+        self,
+        slug: str,
+        /,
+        *,
+        label: str = "production",
+        project: str | Unset = UNSET,
+        **options: Unpack[RequestOptions],
+    ) -> Call[LivePrompt]:
+        """Fetch the version of a prompt that is live under a label.
+
+        Args:
+            slug: The prompt's name in URLs.
+            label: Which version, such as `production` or `staging`.
+            project: The project to look in; not given is the account's default.
+            **options: `timeout`, `max_retries` and `headers` of this call.
+
+        Raises:
+            NotFoundError: No such slug, or no version has this label.
+            APIError: What any call may raise.
+        """
+        params = body(label=label, project=project)
+        return Call(
+            "GET", path("/api/sdk/prompts/{}", slug), LivePrompt, params=params, options=options, enveloped=False
+        )
+
+
+class Prompts(PromptCalls, SyncResource):
+    """`client.prompts`."""
+
+    __slots__ = ()
+
+
+class AsyncPrompts(PromptCalls, AsyncResource):
+    """`async_client.prompts`."""
+
+    __slots__ = ()
+
+
+class RawPrompts(PromptCalls, RawResource):
+    """`client.with_raw_response.prompts`."""
+
+    __slots__ = ()
+
+
+class AsyncRawPrompts(PromptCalls, AsyncRawResource):
+    """`async_client.with_raw_response.prompts`."""
+
+    __slots__ = ()
