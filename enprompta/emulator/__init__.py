@@ -12,13 +12,12 @@
 from __future__ import annotations
 
 try:
-    import fastapi as _fastapi  # noqa: F401  (asked for here so that its absence is explained, not traced)
-    import uvicorn as _uvicorn  # noqa: F401
-except ImportError as missing:
+    from enprompta.emulator.accounts import Keys
+    from enprompta.emulator.server import Emulator
+except ModuleNotFoundError as missing:
+    if missing.name not in {"fastapi", "starlette", "uvicorn"}:
+        raise
     message = f'The emulator needs {missing.name}, which is not installed: pip install "enprompta[emulator]"'
     raise ImportError(message, name=missing.name) from missing
-
-from enprompta.emulator.accounts import Keys
-from enprompta.emulator.server import Emulator
 
 __all__ = ["Emulator", "Keys"]

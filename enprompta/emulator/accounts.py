@@ -75,9 +75,9 @@ class Accounts:
         database: Database,
         *,
         limits: Mapping[str, tuple[int, int]] | None = None,
-        credits: Mapping[str, int | None] | None = None,  # noqa: A002 (the builtin is the interpreter's thanks)
+        credits: Mapping[str, int | None] | None = None,
     ) -> None:
-        limits, credits = limits or {}, credits or {}  # noqa: A001 (see above)
+        limits, credits = limits or {}, credits or {}  # noqa: A001 (named as the argument is)
         if unknown := (limits.keys() | credits.keys()) - TIERS.keys():
             raise ConfigurationError(f"No such tier: {', '.join(sorted(unknown))}; there are {', '.join(TIERS)}")
         self._database = database

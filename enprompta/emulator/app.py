@@ -1,7 +1,7 @@
 """Puts the application together: the routes, and the answers of FastAPI itself in the API's own form.
 
-Handlers are `async` although few of them wait: FastAPI runs plain functions on a pool of threads, and the hand-over costs
-more than the statements on SQLite do.
+Handlers are `async` although few of them wait: FastAPI runs plain functions on a pool of threads, and the hand-over
+costs more than the statements on SQLite do.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -19,7 +20,7 @@ from enprompta.emulator.gateway import Gateway, failure_of
 from enprompta.emulator.routes import executions, health, prompts, templates
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -34,7 +35,7 @@ def create_app(services: Services) -> Gateway:
     """Make the ASGI application of one emulator."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         try:
             yield
         finally:
@@ -70,7 +71,7 @@ async def _fail_as_http(request: Request, error: Exception) -> Response:
 def _methods(request: Request) -> list[str]:
     """List the methods of a path: the framework names only those of the first route that has it."""
     methods: set[str] = set()
-    for route in request.app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            methods |= route.methods
+    for route in (route for router in _ROUTERS for route in router.routes):
+        if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
     return sorted(methods)

@@ -32,7 +32,7 @@ TEMPLATES = (
         "An outline with sections, from a topic and who will read about it.",
         "writing",
         ["blog", "outline"],
-        "Outline a blog post about {{topic}} for {{audience}}. Give {{sections}} sections, each with a one-line summary.",
+        "Outline a blog post about {{topic}} for {{audience}} in {{sections}} sections, each with a summary.",
         {"sections": {"type": "number", "required": False, "default": 5}},
     ),
     CommunityTemplate(
@@ -96,7 +96,7 @@ TEMPLATES = (
         "Tests for a function, its edge cases included.",
         "engineering",
         ["code", "testing"],
-        "Write {{framework}} tests for this function. Cover its edge cases and name each test by its claim.\n\n{{code}}",
+        "Write {{framework}} tests of this function, edge cases too. Name each test by its claim.\n\n{{code}}",
         {"framework": {"required": False, "default": "pytest"}},
     ),
     CommunityTemplate(
@@ -114,7 +114,7 @@ TEMPLATES = (
         "An answer to a customer, in the tone of the house.",
         "support",
         ["email", "customer"],
-        "Answer this customer of {{company}} in a {{tone}} tone. Own the problem and say what happens next.\n\n{{message}}",
+        "Answer this customer of {{company}} in a {{tone}} tone. Say what happens next, and when.\n\n{{message}}",
         {"tone": _TONE},
     ),
     CommunityTemplate(
@@ -123,7 +123,7 @@ TEMPLATES = (
         "The team and the urgency of a ticket, as JSON.",
         "support",
         ["classification", "json"],
-        "Sort this ticket. Answer with JSON of the keys team (one of {{teams}}) and urgent (true or false).\n\n{{ticket}}",
+        "Sort this ticket. Answer with JSON: team (one of {{teams}}), urgent (true or false).\n\n{{ticket}}",
     ),
     CommunityTemplate(
         "tpl_meeting_notes",

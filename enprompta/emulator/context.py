@@ -14,7 +14,7 @@ from starlette.requests import Request  # noqa: TC002 (FastAPI reads the annotat
 from starlette.responses import JSONResponse, Response
 
 from enprompta.emulator.errors import invalid
-from enprompta.emulator.validation import Fields
+from enprompta.emulator.validation import Fields, Query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,10 +42,10 @@ class RequestContext:
     """By lower-case name."""
     body: bytes = b""
 
-    def query(self) -> Fields:
+    def query(self) -> Query:
         """Read the query parameters; of one given twice the last counts."""
         pairs = parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True)
-        return Fields(dict(pairs))
+        return Query(dict(pairs))
 
     def fields(self) -> Fields:
         """Read the body, which must be a JSON object; no body at all is an empty one."""

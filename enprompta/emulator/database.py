@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from os import PathLike
 
 _APPLICATION_ID = 0x456E5074  # "EnPt": tells our file from someone else's, which must not be written to
@@ -45,7 +45,9 @@ class Database:
     def __init__(self, path: str | PathLike[str]) -> None:
         self._lock = threading.RLock()
         try:
-            self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
         except sqlite3.Error as error:
             raise _unusable(path, error) from error
         try:
@@ -95,7 +97,7 @@ class Database:
             return self._connection.execute(sql, args).rowcount
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Generator[None, None, None]:
         """Make the statements inside happen together or not at all; never awaits inside. May be nested."""
         with self._lock:
             if self._connection.in_transaction:
@@ -117,8 +119,9 @@ class Database:
 
 
 def _statements() -> Iterator[str]:
+    schema = files("enprompta.emulator").joinpath("schema.sql").read_text(encoding="utf-8")
     pending = ""
-    for line in files("enprompta.emulator").joinpath("schema.sql").read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in schema.splitlines(keepends=True):
         pending += line
         if sqlite3.complete_statement(pending):
             yield pending

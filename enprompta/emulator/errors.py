@@ -62,7 +62,7 @@ def invalid(details: Sequence[Detail]) -> ApiError:
     return ApiError(VALIDATION, "Invalid request parameters", details=details)
 
 
-def not_found(what: str, id: str) -> ApiError:  # noqa: A002 (an id is an id)
+def not_found(what: str, id: str) -> ApiError:
     """Make the 404 of an object that is not there, or that is someone else's."""
     return ApiError(NOT_FOUND, f"{what} {id!r} not found")
 

@@ -53,7 +53,9 @@ async def execute(
     completed = False
     try:
         outcome = await services.providers.complete(Completion(rendered, provider, model, options))
-        row = executions.record(services.database, account, prompt["id"], outcome, variables, now)
+        row = executions.record(
+            services.database, account, outcome, prompt_id=prompt["id"], variables=variables, now=now
+        )
         completed = outcome.error is None
     finally:
         if not completed:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.context import Wire
     from enprompta.emulator.database import Database
-    from enprompta.emulator.validation import Fields
+    from enprompta.emulator.validation import Query
 
 _DEFAULT_LIMIT = 20
 _HIGHEST_LIMIT = 100
@@ -31,7 +31,7 @@ class PageRequest:
     cursor: str | None
 
     @classmethod
-    def read(cls, query: Fields) -> PageRequest:
+    def read(cls, query: Query) -> PageRequest:
         """Read `limit` and `cursor`."""
         limit = query.integer("limit", 1, _HIGHEST_LIMIT)
         return cls(_DEFAULT_LIMIT if limit is None else limit, query.text("cursor", longest=200))

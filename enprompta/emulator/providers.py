@@ -128,8 +128,7 @@ class Upstream:
         answer = await self._call("POST", "/chat/completions", {"model": model, "messages": [message], **options})
         try:
             output = answer["choices"][0]["message"]["content"]
-            usage = answer.get("usage") or {}
-            tokens = usage.get("total_tokens")
+            tokens = answer["usage"]["total_tokens"] if answer.get("usage") else None
         except (KeyError, IndexError, TypeError, AttributeError):
             output = tokens = None
         if not isinstance(output, str):

@@ -65,6 +65,8 @@ class Emulator:
 
     keys = Keys()
     """The API keys of its accounts, one for each tier."""
+    upstream: str | None
+    """Where prompts run; None when they are echoed."""
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class Emulator:
         day: float = _DAY,
         clock: Callable[[], float] = time.time,
         limits: Mapping[str, tuple[int, int]] | None = None,
-        credits: Mapping[str, int | None] | None = None,  # noqa: A002 (the builtin is the interpreter's thanks)
+        credits: Mapping[str, int | None] | None = None,
         rate_limits: bool = True,
         error_dialect: Literal["reference", "detailed"] = "reference",
         upstream: str | None = None,
@@ -95,7 +97,7 @@ class Emulator:
         self._credits = credits
         self._rate_limits = rate_limits
         self._error_dialect: ErrorDialect = error_dialect
-        self._upstream = upstream or os.environ.get(_UPSTREAM_VARIABLE)
+        self.upstream = upstream or os.environ.get(_UPSTREAM_VARIABLE)
         self._upstream_key = upstream_key or os.environ.get(_UPSTREAM_KEY_VARIABLE)
         self._upstream_timeout = upstream_timeout
         self._running: _Running | None = None
@@ -166,8 +168,8 @@ class Emulator:
         now = self._clock()
         templates.seed(database, now)
         upstream = None
-        if self._upstream:
-            upstream = Upstream(self._upstream, key=self._upstream_key, timeout=self._upstream_timeout)
+        if self.upstream:
+            upstream = Upstream(self.upstream, key=self._upstream_key, timeout=self._upstream_timeout)
         return Services(
             clock=self._clock,
             started_at=now,
@@ -190,8 +192,9 @@ class _Running:
 
     def __init__(self, listener: socket.socket, services: Services) -> None:
         self.services = services
-        host, port = listener.getsockname()[:2]
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (asked, not bound)
+        bound: tuple[str, int] = listener.getsockname()[:2]
+        host, port = bound
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (the address to reach it by)
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._server = _Server(create_app(services))
         self._listener = listener

@@ -53,7 +53,7 @@ class Fields:
         return value
 
     def text(
-        self, name: str, *, required: bool = False, nullable: bool = True, longest: int, blank: bool = False
+        self, name: str, *, required: bool = False, nullable: bool = True, longest: int, empty: bool = False
     ) -> str | None:
         """Read a text of at most so many characters."""
         value = self.value(name, required=required, nullable=nullable)
@@ -61,29 +61,29 @@ class Fields:
             return None
         if not isinstance(value, str):
             self.fail(name, "Must be text")
-        elif not blank and not value.strip():
-            self.fail(name, "Must not be blank")
+        elif not empty and not value:
+            self.fail(name, "Must not be empty")
         elif len(value) > longest:
             self.fail(name, f"Must be at most {longest} characters")
         else:
             return value
         return None
 
-    def texts(self, name: str, *, most: int, longest: int) -> list[str] | None:
-        """Read a list of texts."""
+    def texts(self, name: str, *, most: int, longest: int, empty: bool = False) -> list[str] | None:
+        """Read a list of texts, each of at most so many characters."""
         items = self.items(name, most=most)
         if items is None:
             return None
         for index, item in enumerate(items):
             if not isinstance(item, str):
                 self.fail(f"{name}[{index}]", "Must be text")
-            elif not item or len(item) > longest:
-                self.fail(f"{name}[{index}]", f"Must be 1 to {longest} characters")
+            elif len(item) > longest or not (item or empty):
+                self.fail(f"{name}[{index}]", f"Must be {0 if empty else 1} to {longest} characters")
         return [item for item in items if isinstance(item, str)]
 
     def items(self, name: str, *, most: int, required: bool = False) -> list[object] | None:
-        """Read a list of at most so many items."""
-        value = self.value(name, required=required)
+        """Read a list of at most so many items; it is never null."""
+        value = self.value(name, required=required, nullable=False)
         if value is None:
             return None
         if not isinstance(value, list):
@@ -95,17 +95,17 @@ class Fields:
             return None
         return items
 
-    def choice(self, name: str, choices: Sequence[str], *, nullable: bool = True) -> str | None:
+    def choice(self, name: str, choices: Sequence[str]) -> str | None:
         """Read one of a few words."""
-        value = self.value(name, nullable=nullable)
+        value = self.value(name, nullable=False)
         if value is None or (isinstance(value, str) and value in choices):
-            return cast("str | None", value)
+            return value
         self.fail(name, f"Must be one of {', '.join(choices)}")
         return None
 
     def number(self, name: str, low: float, high: float) -> float | None:
         """Read a number between two others."""
-        value = self.value(name)
+        value = self.value(name, nullable=False)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
@@ -114,30 +114,26 @@ class Fields:
         return value
 
     def integer(self, name: str, low: int, high: int) -> int | None:
-        """Read a whole number between two others; in a query, from its digits."""
-        value = self.value(name)
+        """Read a whole number between two others; 5.0 is one too."""
+        value = self.value(name, nullable=False)
         if value is None:
             return None
-        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value % 1 or not low <= value <= high:
             self.fail(name, f"Must be a whole number between {low} and {high}")
             return None
-        return value
+        return int(value)
 
     def boolean(self, name: str) -> bool | None:
-        """Read true or false; in a query, from the words."""
-        value = self.value(name)
-        if isinstance(value, str):
-            value = {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
+        """Read true or false."""
+        value = self.value(name, nullable=False)
         if value is None or isinstance(value, bool):
             return value
         self.fail(name, "Must be true or false")
         return None
 
     def mapping(self, name: str) -> dict[str, object]:
-        """Read an object; absent or null is an empty one."""
-        value = self.value(name)
+        """Read an object; absent it is an empty one."""
+        value = self.value(name, nullable=False)
         if value is None:
             return {}
         if not isinstance(value, dict):
@@ -161,6 +157,22 @@ class Fields:
                 return seconds
         self.fail(name, "Must be an ISO 8601 date or time, such as 2024-01-17 or 2024-01-17T10:15:00Z")
         return None
+
+
+class Query(Fields):
+    """The parameters of a query, where everything is text: numbers come as digits, true and false as words."""
+
+    def integer(self, name: str, low: int, high: int) -> int | None:
+        """Read a whole number between two others."""
+        text = self._data.get(name)
+        number = int(text) if isinstance(text, str) and re.fullmatch(r"-?[0-9]{1,18}", text) else text
+        return Fields({name: number}, self.details).integer(name, low, high) if text is not None else None
+
+    def boolean(self, name: str) -> bool | None:
+        """Read true or false."""
+        text = self._data.get(name)
+        word = {"true": True, "1": True, "false": False, "0": False}.get(str(text).lower(), text)
+        return Fields({name: word}, self.details).boolean(name) if text is not None else None
 
 
 def iso(seconds: float) -> str:

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from enprompta._version import __version__
-from enprompta.emulator.context import Context, Wire
+from enprompta.emulator.context import Context, Wire  # noqa: TC001 (FastAPI reads the annotations when it runs)
 from enprompta.emulator.validation import iso
 
 router = APIRouter(prefix="/api/v1")
@@ -37,7 +37,7 @@ async def health(context: Context) -> Response:
             "status": database["status"],
             "version": __version__,
             "timestamp": iso(context.now),
-            "components": {"database": database} if detailed else {},
+            "components": {"database": database} if detailed else None,
             "uptime_seconds": max(0, int(context.now - context.services.started_at)),
         }
     )

@@ -22,6 +22,7 @@ router = APIRouter(prefix="/api/v1")
 live_router = APIRouter(prefix="/api/sdk")
 
 _LONGEST_TITLE = 200
+_LONGEST_SEARCH = 200
 _LONGEST_CONTENT = 100_000
 _LONGEST_DESCRIPTION = 2_000
 _LONGEST_NAME = 100
@@ -29,7 +30,7 @@ _MOST_TAGS = 50
 _MOST_VARIABLES = 100
 _MOST_OPTIONS = 200
 _MOST_STOP_SEQUENCES = 16
-_MOST_TOKENS = 1_000_000
+_MOST_TOKENS = 2**31 - 1
 
 
 @router.get("/prompts")
@@ -41,7 +42,7 @@ async def list_prompts(context: Context) -> Response:
         context.account,
         visibility=query.choice("visibility", prompts.VISIBILITIES),
         category=query.text("category", longest=_LONGEST_NAME),
-        search=query.text("search", longest=_LONGEST_TITLE, blank=True),
+        search=query.text("search", longest=_LONGEST_SEARCH, empty=True),
         team_id=query.text("teamId", longest=_LONGEST_NAME),
     )
     query.check()
@@ -84,8 +85,8 @@ async def execute_prompt(context: Context, prompt_id: PathId) -> Response:
     """Run a prompt."""
     prompt = prompts.get(context.services.database, context.account, prompt_id)
     fields = context.fields()
-    provider = fields.text("provider", longest=_LONGEST_NAME)
-    model = fields.text("model", longest=_LONGEST_NAME)
+    provider = fields.text("provider", nullable=False, longest=_LONGEST_NAME)
+    model = fields.text("model", nullable=False, longest=_LONGEST_NAME)
     variables = fields.mapping("variables")
     options = read_options(fields)
     fields.check()
@@ -134,19 +135,18 @@ def read_options(fields: Fields) -> Wire:
 
 def _read_prompt(fields: Fields, *, new: bool) -> dict[str, Any]:
     """Read the fields of a prompt: all of a new one's, those given of a known one's."""
-    known = not new
     values: dict[str, Any] = {
         "title": fields.text("title", required=new, nullable=False, longest=_LONGEST_TITLE),
         "content": fields.text("content", required=new, nullable=False, longest=_LONGEST_CONTENT),
-        "description": fields.text("description", longest=_LONGEST_DESCRIPTION, blank=True),
-        "category": fields.text("category", longest=_LONGEST_NAME),
+        "description": fields.text("description", longest=_LONGEST_DESCRIPTION, empty=True),
+        "category": fields.text("category", longest=_LONGEST_NAME, empty=True),
         "tags": fields.texts("tags", most=_MOST_TAGS, longest=_LONGEST_NAME),
         "variables": _read_variables(fields),
-        "visibility": fields.choice("visibility", prompts.VISIBILITIES, nullable=new),
+        "visibility": fields.choice("visibility", prompts.VISIBILITIES),
         "teamId": fields.text("teamId", longest=_LONGEST_NAME),
     }
     fields.check()
-    return {name: value for name, value in values.items() if fields.given(name)} if known else values
+    return {name: value for name, value in values.items() if new or fields.given(name)}
 
 
 def _read_variables(fields: Fields) -> list[Wire] | None:
@@ -164,16 +164,17 @@ def _read_variables(fields: Fields) -> list[Wire] | None:
         default = _scalar(nested, "default")
         required = nested.boolean("required")
         given: Wire = {
-            "type": nested.text("type", longest=_LONGEST_NAME) or "text",
+            "type": nested.text("type", nullable=False, longest=_LONGEST_NAME) or "text",
             "required": default is None if required is None else required,
             "default": default,
-            "description": nested.text("description", longest=_LONGEST_DESCRIPTION, blank=True),
-            "options": nested.texts("options", most=_MOST_OPTIONS, longest=_LONGEST_DESCRIPTION) or [],
+            "description": nested.text("description", longest=_LONGEST_DESCRIPTION, empty=True),
+            "options": nested.texts("options", most=_MOST_OPTIONS, longest=_LONGEST_DESCRIPTION, empty=True) or [],
         }
         if name is None:
             continue
+        name = name.strip()  # white space inside the braces does not count
         if templating.variables(f"{{{{{name}}}}}") != [name]:
-            nested.fail("name", "Must be a name that {{name}} can have: letters, digits, _ and -, in parts joined by dots")
+            nested.fail("name", "Must be letters, digits, _ or -, in parts joined by dots")
         elif name in declared:
             nested.fail("name", f"{name!r} is declared twice")
         declared[name] = prompts.variable(name, **given)

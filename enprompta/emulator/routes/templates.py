@@ -22,7 +22,7 @@ async def list_templates(context: Context) -> Response:
     request = PageRequest.read(query)
     listing = templates.listing(
         category=query.text("category", longest=_LONGEST_NAME),
-        search=query.text("search", longest=_LONGEST_TITLE, blank=True),
+        search=query.text("search", longest=_LONGEST_TITLE, empty=True),
     )
     query.check()
     rows, pagination = listing.page(context.services.database, request)
@@ -41,7 +41,7 @@ async def fork_template(context: Context, template_id: PathId) -> Response:
     database = context.services.database
     templates.get(database, template_id)
     fields = context.fields()
-    title = fields.text("title", longest=_LONGEST_TITLE)
+    title = fields.text("title", nullable=False, longest=_LONGEST_TITLE)
     fields.check()
     prompt_id = templates.fork(database, context.account, template_id, title, context.now)
     return ok({"promptId": prompt_id}, status=201)

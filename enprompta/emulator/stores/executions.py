@@ -44,8 +44,9 @@ def wire(row: sqlite3.Row) -> Wire:
 def record(
     database: Database,
     account: Account,
-    prompt_id: str,
     outcome: Outcome,
+    *,
+    prompt_id: str,
     variables: Mapping[str, object],
     now: float,
 ) -> sqlite3.Row:
@@ -54,8 +55,8 @@ def record(
     status = "completed" if outcome.error is None else "failed"
     with database.transaction():
         database.run(
-            "INSERT INTO executions (id, account_id, prompt_id, status, output, tokens, cost, latency, provider, model, "
-            "variables, error, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO executions (id, account_id, prompt_id, status, output, tokens, cost, latency, provider, "
+            "model, variables, error, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(execution_id, account.id, prompt_id, status, outcome.output, outcome.tokens, outcome.cost),
             *(outcome.latency, outcome.provider, outcome.model, json.dumps(variables), outcome.error, int(now)),
         )
@@ -85,8 +86,8 @@ def stats(database: Database, account: Account, *, group_by: str, start: int | N
     """Add up an account's executions by day, prompt or model; days in order, the others by their number."""
     where = listing(account, prompt_id=None, provider=None, start=start, end=end)
     order = "key" if group_by == "day" else "executions DESC, key"
-    sql = (
-        f"SELECT {_GROUPS[group_by]} AS key, count(*) AS executions, sum(tokens) AS tokens, sum(cost) AS cost, "  # noqa: S608 (our words)
+    sql = (  # of our own words only
+        f"SELECT {_GROUPS[group_by]} AS key, count(*) AS executions, sum(tokens) AS tokens, sum(cost) AS cost, "  # noqa: S608
         f"avg(latency) AS latency, sum(status = 'failed') AS failed FROM executions "
         f"WHERE {' AND '.join(where.where)} GROUP BY key ORDER BY {order}"
     )

@@ -62,17 +62,18 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
     Args:
         database: Where.
         account: Whose it will be.
-        values: Its checked fields by wire name; `title` and `content` at least.
+        values: Its checked fields by wire name; `title` and `content` at least. No variables, or none given: they are
+            derived from the content, and follow it.
         now: When.
     """
     prompt_id, content = new_id("pmt"), values["content"]
-    declared = values.get("variables")
-    variables = json.dumps(derive(content) if declared is None else declared)
+    declared = bool(values.get("variables"))
+    variables = json.dumps(values["variables"] if declared else derive(content))
     with database.transaction():
         row = (
             *(prompt_id, account.id, _free_slug(database, account, values["title"])),
             *(values["title"], content, values.get("description"), values.get("category")),
-            *(json.dumps(values.get("tags") or []), variables, declared is not None),
+            *(json.dumps(values.get("tags") or []), variables, declared),
             *(values.get("visibility") or "PRIVATE", 1, values.get("teamId"), int(now), int(now)),
         )
         database.run(
@@ -81,7 +82,7 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *row,
         )
-        _keep_version(database, prompt_id, 1, content, variables, now)
+        _keep_version(database, (prompt_id, 1, content, variables), now)
         return get(database, account, prompt_id)
 
 
@@ -93,9 +94,7 @@ def get(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
     return row
 
 
-def update(
-    database: Database, account: Account, prompt_id: str, values: Mapping[str, Any], now: float
-) -> sqlite3.Row:
+def update(database: Database, account: Account, prompt_id: str, values: Mapping[str, Any], now: float) -> sqlite3.Row:
     """Change the given fields; a content that differs becomes a new version, and the old one is kept."""
     with database.transaction():
         row = get(database, account, prompt_id)
@@ -106,8 +105,8 @@ def update(
             changes["tags"] = json.dumps(changes["tags"] or [])
         content: str = values.get("content", row["content"])
         if "variables" in values:
-            changes["declared"] = values["variables"] is not None
-            changes["variables"] = json.dumps(derive(content) if values["variables"] is None else values["variables"])
+            changes["declared"] = bool(values["variables"])
+            changes["variables"] = json.dumps(values["variables"] or derive(content))
         elif not row["declared"]:
             changes["variables"] = json.dumps(derive(content))
         variables = str(changes.get("variables", row["variables"]))
@@ -115,7 +114,7 @@ def update(
         if content != row["content"]:
             version += 1
             changes["version"] = version
-            _keep_version(database, prompt_id, version, content, variables, now)
+            _keep_version(database, (prompt_id, version, content, variables), now)
         else:
             sql = "UPDATE prompt_versions SET variables = ? WHERE prompt_id = ? AND version = ?"
             database.run(sql, variables, prompt_id, version)
@@ -177,10 +176,10 @@ def live(database: Database, account: Account, slug: str, label: str) -> Wire:
         "slug": prompt["slug"],
         "name": prompt["title"],
         "label": label,
-        "version": {"id": version["id"], "number": version["version"], "environment": label},
+        "version": {"id": version["id"], "number": str(version["version"]), "environment": label},
         "content": version["content"],
         "messages": None,
-        "variables": {variable["name"]: variable for variable in json.loads(version["variables"])},
+        "variables": _defaults(variables_of(version)),
         "_meta": {"createdAt": iso(version["created_at"])},
     }
 
@@ -195,6 +194,15 @@ def set_label(database: Database, prompt_id: str, label: str, version: int) -> N
         database.run(sql, prompt_id, label, version)
 
 
+def _defaults(variables: list[dict[str, object]]) -> Wire:
+    """Tell what a variable is when no value is given; of one that must be given nothing is told."""
+    known: Wire = {}
+    for it in variables:
+        if it["default"] is not None or not it["required"]:
+            known[str(it["name"])] = "" if it["default"] is None else it["default"]
+    return known
+
+
 def derive(content: str) -> list[Wire]:
     """Declare the variables of a content that came without declarations: all are texts and all are required."""
     return [variable(name) for name in templating.variables(content)]
@@ -206,11 +214,11 @@ def variable(name: str, **given: object) -> Wire:
     return {"name": name, **default, **given}
 
 
-def _keep_version(
-    database: Database, prompt_id: str, version: int, content: str, variables: str, now: float
-) -> None:
-    sql = "INSERT INTO prompt_versions (id, prompt_id, version, content, variables, created_at) VALUES (?, ?, ?, ?, ?, ?)"
-    database.run(sql, new_id("ver"), prompt_id, version, content, variables, int(now))
+def _keep_version(database: Database, row: tuple[str, int, str, str], now: float) -> None:
+    sql = (
+        "INSERT INTO prompt_versions (id, prompt_id, version, content, variables, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+    )
+    database.run(sql, new_id("ver"), *row, int(now))
 
 
 def _free_slug(database: Database, account: Account, title: str) -> str:
