@@ -1,0 +1,200 @@
+"""Who sent this? Signing deliveries, and telling whether one is signed.
+
+A signature is `sha256=` and the HMAC-SHA256, in lower-case hex, of `JSON.stringify(payload)` under the webhook's
+secret. Pass the body as it arrived whenever you can. Where a framework has kept the parsed payload alone, or something
+on the way has written the body again with other spacing, it still verifies: the payload is written once more as
+JavaScript would (see `ecma_json`), which is what the sender signed.
+"""
+
+from __future__ import annotations
+
+from binascii import hexlify
+from collections.abc import Iterable, Mapping
+from hmac import compare_digest, digest
+from typing import TYPE_CHECKING, Any, cast
+
+from enprompta.errors import ConfigurationError
+from enprompta.webhooks.ecma_json import ecma_json, rewrite
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    Payload: TypeAlias = bytes | bytearray | memoryview | str | Mapping[str, Any]
+    Signature: TypeAlias = str | bytes | Mapping[Any, Any] | None
+    Secret: TypeAlias = str | bytes | Sequence[str | bytes]
+
+__all__ = ["SIGNATURE_HEADER", "matching_secret", "sign", "verify_signature"]
+
+SIGNATURE_HEADER = "X-Enprompta-Signature"
+"""The header that carries the signature."""
+
+_HEADER = SIGNATURE_HEADER.lower()
+_PREFIX = b"sha256="
+_LENGTH = len(_PREFIX) + 64
+
+
+def verify_signature(payload: Payload, signature: Signature, secret: Secret) -> bool:
+    """Tell whether a delivery is signed with the secret.
+
+    Args:
+        payload: The raw body, or the payload already parsed.
+        signature: The value of the `X-Enprompta-Signature` header, or all headers as a mapping, in which it is found
+            whatever its case. None, several signatures or anything malformed is just not a signature.
+        secret: The webhook's secret, or several while it is being rotated.
+
+    Returns:
+        True when one of the secrets has signed it. The time taken does not depend on how much of a wrong signature
+        is right, nor on its length.
+
+    Raises:
+        ConfigurationError: A secret is empty, or there is none: with that, anyone could sign.
+    """
+    return authenticate(payload, signature, secret) is not None
+
+
+def matching_secret(payload: Payload, signature: Signature, secret: Secret) -> int | None:
+    """Tell which secret a delivery is signed with, to learn when an old one is no longer in use.
+
+    Args:
+        payload: As in `verify_signature`.
+        signature: As in `verify_signature`.
+        secret: As in `verify_signature`.
+
+    Returns:
+        The first fitting secret's index, 0 for a single secret; None when none fits.
+
+    Raises:
+        ConfigurationError: As in `verify_signature`.
+    """
+    match = authenticate(payload, signature, secret)
+    return None if match is None else match[0]
+
+
+def sign(payload: Payload, secret: str | bytes) -> str:
+    """Sign a delivery as the service does, for senders and for tests.
+
+    Args:
+        payload: The body to send, or a payload that will be sent as `ecma_json` writes it.
+        secret: The webhook's secret.
+
+    Returns:
+        The value for the `X-Enprompta-Signature` header.
+
+    Raises:
+        ConfigurationError: The secret is empty.
+        TypeError: The payload is neither a body nor a value that JSON can hold.
+    """
+    body = _raw(payload)
+    return _signature(_key(secret), ecma_json(payload).encode() if body is None else body).decode()
+
+
+def authenticate(payload: Payload, signature: Signature, secret: Secret) -> tuple[int, bytes] | None:
+    """Find the secret that signed a delivery, and the very text that it signed.
+
+    Returns:
+        The secret's index and the signed text, which is the one to read: it is authentic to the last byte, where the
+        body that came may only mean the same. None when the delivery is not signed.
+    """
+    keys = secret_keys(secret)
+    claimed = _claimed(signature)
+    if len(claimed) != _LENGTH:
+        return None  # before anything is read, let alone hashed: a signature of 10 MB costs nothing
+    body = payload if type(payload) is bytes else _raw(payload)
+    if body is None:
+        return _find(keys, claimed, _written(payload))
+    return _find(keys, claimed, body) or _find(keys, claimed, _respaced(body))
+
+
+def secret_keys(secret: object) -> tuple[bytes, ...]:
+    """Read one secret or several; ConfigurationError when that leaves nothing to verify with.
+
+    Any object may come in: None, most of all, where an environment variable is not set.
+    """
+    if isinstance(secret, (str, bytes)):
+        return (_key(secret),)
+    keys = tuple(map(_key, cast("Iterable[object]", secret))) if isinstance(secret, Iterable) else ()
+    if not keys:
+        raise ConfigurationError("No webhook secret is given: pass the one that creating the webhook returned")
+    return keys
+
+
+def _key(secret: object) -> bytes:
+    if not isinstance(secret, (str, bytes)):
+        raise ConfigurationError(f"A webhook secret is text or bytes, not {type(secret).__name__}")
+    try:
+        key = secret.encode() if isinstance(secret, str) else secret
+    except UnicodeEncodeError:
+        raise ConfigurationError("A webhook secret holds half a character: check how it is decoded") from None
+    if not key:
+        raise ConfigurationError("A webhook secret is empty, with which anyone could sign: check where it is read from")
+    return key
+
+
+def _signature(key: bytes, body: bytes) -> bytes:
+    return _PREFIX + hexlify(digest(key, body, "sha256"))
+
+
+def _find(keys: tuple[bytes, ...], claimed: bytes, body: bytes | None) -> tuple[int, bytes] | None:
+    if body is None:
+        return None
+    found = None
+    for index, key in enumerate(keys):
+        # All keys are tried, so that the time taken does not tell which one fits.
+        if compare_digest(_signature(key, body), claimed) and found is None:
+            found = index, body
+    return found
+
+
+def _claimed(signature: Signature) -> bytes:
+    """Reduce whatever was given as a signature to bytes; empty when it cannot be one."""
+    if isinstance(signature, str):
+        # What is not ASCII becomes "?", which no signature holds.
+        return signature.encode("ascii", "replace") if len(signature) == _LENGTH else b""
+    if isinstance(signature, bytes):
+        return signature
+    if isinstance(signature, Mapping):
+        return _from_headers(signature)
+    return b""
+
+
+def _from_headers(headers: Mapping[Any, Any]) -> bytes:
+    values: list[object] = []
+    for name, value in headers.items():
+        text = name.decode("latin-1") if isinstance(name, bytes) else name
+        if isinstance(text, str) and len(text) == len(_HEADER) and text.lower() == _HEADER:
+            values += cast("list[object]", value) if isinstance(value, (list, tuple)) else [value]
+    # Two signatures mean that somebody has added one: neither is to be believed.
+    only = values[0] if len(values) == 1 else None
+    return _claimed(only) if isinstance(only, (str, bytes)) else b""
+
+
+def _raw(payload: object) -> bytes | None:
+    """Take a raw body as bytes; None when the payload is a parsed one."""
+    if isinstance(payload, str):
+        return payload.encode("utf-8", "surrogatepass")
+    if isinstance(payload, bytes):
+        return payload
+    return bytes(cast("bytearray", payload)) if isinstance(payload, (bytearray, memoryview)) else None
+
+
+def _written(payload: object) -> bytes | None:
+    """Write a parsed payload as the sender did; None when no JSON parser can have made it."""
+    try:
+        return ecma_json(payload).encode()
+    except (TypeError, RecursionError):
+        return None
+
+
+def _respaced(body: bytes) -> bytes | None:
+    """Undo the spacing that something on the way has put into a body; None when that is not what happened.
+
+    A body as long as the sender's own text has not been spaced but altered, if only in digits that still round to the
+    same double: so that no byte of a body as it was sent can be changed to another.
+    """
+    try:
+        text = rewrite(body.decode("utf-8", "surrogatepass"))  # as `json.loads` decodes bytes
+    except UnicodeDecodeError:
+        return None
+    written = None if text is None else text.encode()
+    return written if written is not None and len(written) != len(body) else None

@@ -1,0 +1,249 @@
+"""A signature is believed only when it is the one that the sender's sample code makes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enprompta.errors import ConfigurationError
+from enprompta.webhooks import SIGNATURE_HEADER, matching_secret, sign, verify_signature
+
+SECRET = "whsec_0123456789"
+EVENT: dict[str, Any] = {"id": "evt_1", "event": "prompt.executed", "data": {"cost": 0.0284, "10": 1, "2": 1.0}}
+BODY = b'{"id":"evt_1","event":"prompt.executed","data":{"2":1,"10":1,"cost":0.0284}}'
+GOOD = "sha256=" + hmac.new(SECRET.encode(), BODY, hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(BODY, bytearray(BODY), memoryview(BODY), BODY.decode(), EVENT, types.MappingProxyType(EVENT)),
+        *(json.dumps(EVENT), json.dumps(EVENT).encode(), json.dumps(EVENT, indent=4)),
+    ],
+    ids=lambda payload: type(payload).__name__,
+)
+def test_every_form_of_the_payload_verifies(payload: Any) -> None:
+    """Raw, re-spaced and parsed, in any type that holds it, one delivery has one signature."""
+    assert verify_signature(payload, GOOD, SECRET)
+    assert not verify_signature(payload, GOOD, "another secret")
+
+
+def test_signing_is_the_inverse_of_verifying() -> None:
+    """What is signed verifies: a body as it is, a payload as JavaScript would write it."""
+    assert sign(BODY, SECRET) == sign(BODY.decode(), SECRET) == sign(EVENT, SECRET.encode()) == GOOD
+    assert verify_signature(b"\xff not JSON", sign(b"\xff not JSON", SECRET), SECRET)
+    assert verify_signature("\ud800", sign("\ud800", SECRET), SECRET)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {SIGNATURE_HEADER: GOOD},
+        {"x-enprompta-signature": GOOD, "x-enprompta-signaturf": "x", "content-type": "application/json"},
+        {"X-ENPROMPTA-SIGNATURE": GOOD.encode(), 3: 4},
+        {b"X-Enprompta-Signature": GOOD.encode(), b"\xff" * 21: b""},
+        {SIGNATURE_HEADER: [GOOD]},
+        {SIGNATURE_HEADER: (GOOD.encode(),)},
+    ],
+)
+def test_headers_are_read_whatever_their_case(headers: dict[Any, Any]) -> None:
+    """All headers may be passed; the right one is found in any case, as text, bytes or a list of one."""
+    assert verify_signature(BODY, headers, SECRET)
+
+
+HOSTILE: dict[str, Any] = {
+    "none": None,
+    "empty": "",
+    "no prefix": GOOD[7:],
+    "other prefix": "sha512=" + GOOD[7:],
+    "upper case": "sha256=" + GOOD[7:].upper(),
+    "upper prefix": GOOD.replace("sha", "SHA"),
+    "too short": GOOD[:-1],
+    "too long": GOOD + "0",
+    "wrong": GOOD[:-1] + ("0" if GOOD[-1] != "0" else "1"),
+    "blanks": f" {GOOD}",
+    "newline": GOOD + "\n",
+    "several": f"{GOOD},{GOOD}",
+    "not hex": "sha256=" + "g" * 64,
+    "not ASCII": "sha256=" + "é" * 64,
+    "surrogate": "sha256=" + "\ud800" * 64,
+    "wide digits": "sha256=" + "１" * 64,  # noqa: RUF001 (a fullwidth digit is the point)
+    "NUL": "sha256=" + "\0" * 64,
+    "bytes": b"\xff" * 71,
+    "long": "0" * 10_000_000,
+    "long bytes": b"0" * 10_000_000,
+    "number": 71,
+    "list": [GOOD],
+    "no header": {},
+    "another header": {"x-signature": GOOD},
+    "header of None": {SIGNATURE_HEADER: None},
+    "header twice": {SIGNATURE_HEADER: GOOD, SIGNATURE_HEADER.lower(): GOOD},
+    "header with two": {SIGNATURE_HEADER: [GOOD, GOOD]},
+    "header with none": {SIGNATURE_HEADER: []},
+    "header in header": {SIGNATURE_HEADER: {SIGNATURE_HEADER: GOOD}},
+    "odd names": {None: GOOD, 1: GOOD, b"\xff": GOOD},
+}
+
+
+@pytest.mark.parametrize("signature", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_signature_is_plainly_false(signature: Any) -> None:
+    """Nothing that is put in place of a signature raises, and nothing but the signature verifies."""
+    for payload in (BODY, EVENT):
+        assert verify_signature(payload, signature, SECRET) is False
+        assert matching_secret(payload, signature, [SECRET]) is None
+
+
+def cyclic() -> dict[str, Any]:
+    """Build a payload that no parser returns."""
+    value: dict[str, Any] = {}
+    value["self"] = value
+    return value
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(b"", b"{", b"\xff", "NaN", "[NaN]", "[Infinity ]", "[" * 100_000, '{"a": ' * 100_000, "\ud800"),
+        *({1: 2}, {"a": object()}, {"a": b"bytes"}, {"a": {1, 2}}, cyclic(), None, 5, [], object()),
+    ],
+    ids=lambda payload: str(type(payload).__name__),
+)
+def test_a_hostile_payload_is_plainly_false(payload: Any) -> None:
+    """A body that is not JSON, or a payload that no parser makes, is not signed and does not raise."""
+    assert verify_signature(payload, GOOD, SECRET) is False
+
+
+@pytest.mark.parametrize("secret", ["", b"", [], [""], ["good", ""], (b"",), None, 5, [5], "\ud800"])
+def test_a_secret_that_protects_nothing_is_refused(secret: Any) -> None:
+    """An empty or absent secret is a fault of the setup and is reported as one, whatever was sent."""
+    for signature in (GOOD, None):
+        with pytest.raises(ConfigurationError, match="webhook secret"):
+            verify_signature(BODY, signature, secret)
+    with pytest.raises(ConfigurationError):
+        sign(BODY, secret if isinstance(secret, (str, bytes)) else "")
+
+
+def test_rotation_tells_which_secret() -> None:
+    """While a secret is rotated both verify, and the index tells which one was used."""
+    secrets = ["new", SECRET, b"old", SECRET]
+    assert matching_secret(BODY, GOOD, secrets) == 1
+    assert matching_secret(json.dumps(EVENT), GOOD, secrets) == 1
+    assert matching_secret(EVENT, sign(EVENT, "old"), tuple(secrets)) == 2
+    assert matching_secret(BODY, GOOD, SECRET) == 0
+    assert matching_secret(BODY, GOOD, ["new", "old"]) is None
+
+
+def test_signing_needs_something_to_sign() -> None:
+    """A payload that JSON cannot hold is the caller's mistake when signing."""
+    with pytest.raises(TypeError, match="A object has no JSON form"):
+        sign({"a": object()}, SECRET)
+    with pytest.raises(TypeError, match="A key of a JSON object is text, not int"):
+        sign({"a": [{1: 2}]}, SECRET)
+
+
+def test_digits_that_round_alike_do_not_verify_in_a_sent_body() -> None:
+    """A body that was not re-spaced is taken to the letter: no digit of it may be changed, not even to no effect."""
+    signature = sign(b'{"n":9007199254740992}', SECRET)
+    assert not verify_signature(b'{"n":9007199254740993}', signature, SECRET)
+    assert verify_signature({"n": 9007199254740993}, signature, SECRET)  # what JavaScript reads in either
+
+
+def test_a_signature_of_ten_megabytes_costs_no_more() -> None:
+    """The length of a hostile signature does not matter: it is refused before anything is hashed."""
+
+    def seconds(signature: Any) -> float:
+        best = float("inf")
+        for _ in range(50):
+            start = time.perf_counter()
+            verify_signature(BODY, signature, SECRET)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    for huge in ("0" * 10_000_000, b"0" * 10_000_000, {SIGNATURE_HEADER: "é" * 10_000_000}, {"0" * 10_000_000: GOOD}):
+        assert seconds(huge) < 2 * seconds(GOOD)
+
+
+@pytest.mark.parametrize("piece", ["1,", "[],", '{"1":0},', '"a",', '"\\u00e9",', "1e30,", "[", '"', "\\", " "])
+def test_refusing_a_body_takes_linear_time(piece: str) -> None:
+    """A body eight times as long is refused in about eight times the time, whatever it is made of."""
+
+    def seconds(size: int) -> float:
+        body = "[ " + piece * (size // len(piece)) + "1]"
+        best = float("inf")
+        for _ in range(3):
+            start = time.perf_counter()
+            assert not verify_signature(body, GOOD, SECRET)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    assert seconds(320_000) < 8 * max(seconds(40_000), 0.001) * 4  # quadratic would be 64
+
+
+def test_comparing_is_left_to_the_constant_time_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every key's signature is compared in full, by `hmac.compare_digest`, over bytes of one length."""
+    compared: list[tuple[int, int]] = []
+
+    def spy(ours: bytes, theirs: bytes) -> bool:
+        compared.append((len(ours), len(theirs)))
+        return hmac.compare_digest(ours, theirs)
+
+    monkeypatch.setattr("enprompta.webhooks.signature.compare_digest", spy)
+    assert verify_signature(BODY, GOOD, [SECRET, "a", "b"])
+    assert compared == [(71, 71)] * 3
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+signatures = (
+    st.none()
+    | st.text(max_size=90)
+    | st.binary(max_size=90)
+    | st.text("0123456789abcdef", min_size=64, max_size=64).map("sha256={}".format)
+    | st.dictionaries(st.sampled_from([SIGNATURE_HEADER, "x-enprompta-signature", "x"]), st.text() | st.none())
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(payload=json_values | st.binary() | st.text(), signature=signatures)
+def test_no_input_raises(payload: Any, signature: Any) -> None:
+    """Whatever a stranger sends is False."""
+    assert verify_signature(payload, signature, SECRET) is False
+
+
+@settings(deadline=None, max_examples=300)
+@given(payload=st.dictionaries(st.text(), json_values), indent=st.none() | st.integers(0, 3), ascii_only=st.booleans())
+def test_what_is_signed_verifies(payload: Any, indent: int | None, *, ascii_only: bool) -> None:
+    """A payload verifies when it is parsed, and a body of it when it is re-spaced, escaped or not."""
+    signature = sign(payload, SECRET)
+    assert verify_signature(payload, signature, SECRET)
+    finite = json.loads(json.dumps(payload), parse_constant=lambda _: None)
+    assert verify_signature(
+        json.dumps(finite, indent=indent or 1, ensure_ascii=ascii_only), sign(finite, SECRET), SECRET
+    )
+
+
+def test_verifying_is_light_to_import() -> None:
+    """A process that only verifies loads no store, no event model and no event loop for it."""
+    probe = (
+        "import sys, enprompta; before = set(sys.modules)\n"
+        "import enprompta.webhooks as w; w.verify_signature(b'', '', 's')\n"
+        "print(*sorted(name for name in set(sys.modules) - before if '.' in name or name in {'sqlite3', 'redis'}))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run([sys.executable, "-c", probe], env=environment, stdout=subprocess.PIPE, check=True)
+    assert done.stdout.decode().split() == [f"enprompta.webhooks{part}" for part in ("", ".ecma_json", ".signature")]
