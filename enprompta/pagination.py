@@ -47,22 +47,6 @@ def next_call(call: Call[Page[T]], pagination: Pagination) -> Call[Page[T]] | No
     return replace(call, params={**call.params, "cursor": cursor})
 
 
-class _LoopGuard:
-    """Notices a cursor that was followed before, however long the circle."""
-
-    def __init__(self) -> None:
-        self._seen: set[object] = set()
-
-    def check(self, call: Call[Any]) -> None:
-        cursor = call.params.get("cursor")
-        if cursor in self._seen:
-            raise APIResponseError(
-                f"the API answered {call.path} with a cursor that was followed before; going on would never end",
-                status_code=200,
-            )
-        self._seen.add(cursor)
-
-
 class _BasePage(Paged[T]):
     """What both page types share: everything that needs no I/O."""
 
@@ -72,6 +56,17 @@ class _BasePage(Paged[T]):
         """Tell whether the API has pages after this one."""
         return next_call(self._call, self.pagination) is not None
 
+    def _next_of_walk(self, followed: set[object]) -> Call[Page[T]] | None:
+        """Tell which call goes on, having noticed a cursor that was followed before, however long the circle."""
+        followed.add(self._call.params.get("cursor"))
+        call = next_call(self._call, self.pagination)
+        if call is not None and call.params["cursor"] in followed:
+            raise APIResponseError(
+                f"the API answered {call.path} with a cursor that was followed before; going on would never end",
+                status_code=200,
+            )
+        return call
+
     def _next_call(self) -> Call[Page[T]]:
         call = next_call(self._call, self.pagination)
         if call is None:
@@ -79,9 +74,9 @@ class _BasePage(Paged[T]):
         return call
 
     def __repr__(self) -> str:
-        total = self.pagination.total_count
+        total, has_more = self.pagination.total_count, self.pagination.has_more
         of = "" if total is None else f" of {total}"
-        more = "more to come" if self.pagination.next_cursor else "the last page"
+        more = "more to come" if has_more or (has_more is None and self.pagination.next_cursor) else "the last page"
         return f"<{type(self).__name__}: {len(self.data)}{of} items, {more}>"
 
 
@@ -111,13 +106,11 @@ class Page(_BasePage[T]):
 
     def pages(self) -> Iterator[Page[T]]:
         """Walk this page and all following ones."""
-        page, guard = self, _LoopGuard()
-        while True:
-            yield page
-            if (call := next_call(page._call, page.pagination)) is None:
-                return
-            guard.check(call)
+        page, followed = self, set[object]()
+        yield page
+        while (call := page._next_of_walk(followed)) is not None:
             page = self._fetch(call)
+            yield page
 
     def __iter__(self) -> Iterator[T]:
         """Walk every item of this page and all following ones."""
@@ -145,21 +138,18 @@ class AsyncPage(_BasePage[T]):
         """
         return await self._fetch(self._next_call())
 
-    async def pages(self) -> AsyncIterator[AsyncPage[T]]:
-        """Walk this page and all following ones."""
-        page, guard = self, _LoopGuard()
-        while True:
-            yield page
-            if (call := next_call(page._call, page.pagination)) is None:
-                return
-            guard.check(call)
-            page = await self._fetch(call)
+    async def follow(self, followed: set[object]) -> AsyncPage[T] | None:
+        """Fetch the page after this one, given the cursors that a walk has followed; None at its end. Walks do this."""
+        call = self._next_of_walk(followed)
+        return None if call is None else await self._fetch(call)
 
-    async def __aiter__(self) -> AsyncIterator[T]:
+    def pages(self) -> AsyncIterator[AsyncPage[T]]:
+        """Walk this page and all following ones."""
+        return _AsyncPages(self)
+
+    def __aiter__(self) -> AsyncIterator[T]:
         """Walk every item of this page and all following ones."""
-        async for page in self.pages():
-            for item in page.data:
-                yield item
+        return _AsyncItems(self.pages())
 
 
 class AsyncPager(Generic[T]):
@@ -172,20 +162,55 @@ class AsyncPager(Generic[T]):
     def __await__(self) -> Generator[Any, None, AsyncPage[T]]:
         return self._fetch(self._call).__await__()
 
-    async def pages(self) -> AsyncIterator[AsyncPage[T]]:
+    def pages(self) -> AsyncIterator[AsyncPage[T]]:
         """Walk all pages."""
-        page = await self
-        async for each in page.pages():
-            yield each
+        return _AsyncPages(self)
 
-    async def __aiter__(self) -> AsyncIterator[T]:
+    def __aiter__(self) -> AsyncIterator[T]:
         """Walk every item of all pages."""
-        async for page in self.pages():
-            for item in page.data:
-                yield item
+        return _AsyncItems(self.pages())
 
     def __repr__(self) -> str:
         return f"<AsyncPager of {self._call.path}: await it for a page, or `async for` over it for every item>"
+
+
+class _AsyncPages(Generic[T]):
+    """Walks pages; no async generator, which a loop that is left early would leave behind (trio warns of those)."""
+
+    def __init__(self, start: AsyncPage[T] | AsyncPager[T]) -> None:
+        self._start = start
+        self._page: AsyncPage[T] | None = None
+        self._followed: set[object] = set()
+
+    def __aiter__(self) -> AsyncIterator[AsyncPage[T]]:
+        return self
+
+    async def __anext__(self) -> AsyncPage[T]:
+        if self._page is None:
+            self._page = self._start if isinstance(self._start, AsyncPage) else await self._start
+        else:
+            page = await self._page.follow(self._followed)
+            if page is None:
+                raise StopAsyncIteration
+            self._page = page
+        return self._page
+
+
+class _AsyncItems(Generic[T]):
+    """Walks the items of pages."""
+
+    def __init__(self, pages: AsyncIterator[AsyncPage[T]]) -> None:
+        self._pages = pages
+        self._items: Iterator[T] = iter(())
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        while True:
+            for item in self._items:
+                return item
+            self._items = iter((await self._pages.__anext__()).data)
 
 
 class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):  # noqa: N801 (read as a decorator)

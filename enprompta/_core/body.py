@@ -18,12 +18,18 @@ from enprompta.errors import ConfigurationError
 
 
 def encode_query(params: Mapping[str, object]) -> str:
-    """Write a query string; None and `UNSET` are left out, a list becomes its items joined by commas."""
+    """Write a query string; None and `UNSET` are left out, a list becomes its items joined by commas.
+
+    Raises:
+        ConfigurationError: A value cannot stand in a query.
+    """
     given = [(name, value) for name, value in params.items() if value is not None and value is not UNSET]
     try:
         return urlencode([(name, _text(value)) for name, value in given])
     except UnicodeEncodeError:
         raise ConfigurationError("a query parameter is not valid text: it holds a lone surrogate") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigurationError(f"a query parameter cannot be written: {error}") from None
 
 
 def _text(value: object) -> str:
@@ -42,12 +48,32 @@ def encode_json(value: object) -> bytes:
         ConfigurationError: Something in it has no JSON form; the text names where.
     """
     try:
-        text = json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode()
+        try:
+            return _dump(value)
+        except _UnsetFoundError:  # rare, so only then is the whole body gone through
+            return _dump(_without_unset(value))
     except UnicodeEncodeError:
         raise ConfigurationError("the request holds a lone surrogate, which is not valid text") from None
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ConfigurationError(f"the request cannot be written as JSON: {error}") from None
+
+
+def _dump(value: object) -> bytes:
+    text = json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode()
+
+
+class _UnsetFoundError(TypeError):
+    """`UNSET` stands in a plain dict, which the JSON encoder writes without asking `_plain`."""
+
+
+def _without_unset(value: Any) -> Any:  # noqa: ANN401 (anything may be handed in)
+    if isinstance(value, dict):
+        entries = cast("dict[Any, Any]", value).items()
+        return {name: _without_unset(one) for name, one in entries if one is not UNSET}
+    if isinstance(value, (list, tuple)):
+        return [_without_unset(one) for one in cast("list[Any]", value)]
+    return value
 
 
 def body(**fields: object) -> dict[str, object]:
@@ -76,4 +102,6 @@ def _plain(value: Any) -> Any:  # noqa: ANN401, PLR0911 (anything may be handed 
         return {name: one for name, one in cast("Mapping[Any, Any]", value).items() if one is not UNSET}
     if isinstance(value, Iterable) and not isinstance(value, bytes):
         return list(cast("Iterable[Any]", value))
+    if value is UNSET:
+        raise _UnsetFoundError("UNSET can only be an entry of a mapping, which is then left out")
     raise TypeError(f"a value of type {type(value).__name__} has no JSON form")

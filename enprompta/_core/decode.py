@@ -6,9 +6,10 @@ import functools
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
+from enprompta.errors import ConfigurationError
 from enprompta.models.base import Many
 from enprompta.models.pagination import Pagination
 
@@ -47,6 +48,7 @@ def decode(call: Call[T], body: bytes) -> T:
 
     Raises:
         UndecodableError: It is empty, not JSON, or of another shape.
+        ConfigurationError: JSON cannot be read into `call.returns`.
     """
     if call.returns is NoneType:
         return cast("T", None)
@@ -72,11 +74,15 @@ def _read(returns: type[T], body: bytes, *, enveloped: bool) -> T:
 def _adapter(returns: Any, enveloped: bool) -> tuple[Any, TypeAdapter[Any]]:  # noqa: ANN401, FBT001 (a cache key)
     """Compile the validator of one return type, and tell its page class if it is a page."""
     # Built at run time, out of a type checker's sight.
-    origin: Any = get_origin(returns)
-    many, envelope = cast("Any", Many), cast("Any", Envelope)
-    page_type = origin if isinstance(origin, type) and issubclass(cast("type", origin), Paged) else None
+    many, envelope, origin = cast("Any", Many), cast("Any", Envelope), get_origin(returns)
+    page_type: Any = None
+    if isinstance(origin, type) and issubclass(origin, Paged):
+        page_type = cast("Any", origin)
     shape = many[get_args(returns)[0]] if page_type else returns
-    return page_type, TypeAdapter(envelope[shape] if enveloped else shape)
+    try:
+        return page_type, TypeAdapter(envelope[shape] if enveloped else shape)
+    except PydanticUserError as error:
+        raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 
 
 def _explain(body: bytes, error: ValidationError) -> str:

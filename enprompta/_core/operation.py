@@ -113,7 +113,7 @@ class Described(Generic[P, T]):
         self._name = name
 
     def _bind(self, obj: Resource | None, owner: type) -> Any:  # noqa: ANN401 (the overloads of __get__ are the type)
-        if not issubclass(owner, Resource):
+        if not hasattr(owner, "is_async"):  # a class of calls without a flavour, looked at by help() and its like
             return self
         method = self._make(owner)
         returns = self._result(_annotation(self.describe), owner)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypedDict, cast
 from urllib.parse import urlsplit
+
+import httpx
 
 from enprompta.errors import ConfigurationError
 
@@ -19,6 +21,7 @@ DEFAULT_BASE_URL = "https://enprompta.com/api/v1"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
 DEFAULT_MAX_WAIT = 65.0  # a minute window and a little: longer waits are the caller's to decide
+LONGEST = 2_000_000.0  # seconds, 23 days: sockets take their time-out as milliseconds in 31 bits
 CONNECT_TIMEOUT = 5.0  # a host that is there accepts within this; `timeout` applies where it is shorter
 
 _RESERVED_HEADERS = {
@@ -27,6 +30,7 @@ _RESERVED_HEADERS = {
     "idempotency-key": "pass idempotency_key= to the call: one key for many calls would make them one",
     "host": "it is taken from base_url",
     "content-length": "it is computed",
+    "transfer-encoding": "bodies are sent whole",
 }
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: token
 
@@ -118,7 +122,8 @@ def check_base_url(url: object) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
+        httpx.URL(url)  # what will be asked to use it must understand it too
+    except (ValueError, httpx.InvalidURL) as error:
         raise ConfigurationError(f"base_url is not a valid URL ({error}): use one {example}") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("base_url must not hold a user name or password: pass api_key instead")
@@ -158,12 +163,14 @@ def check_headers(headers: object) -> None:
         if name.lower() in _RESERVED_HEADERS:
             raise ConfigurationError(f"header {name} cannot be set: {_RESERVED_HEADERS[name.lower()]}")
         if not is_header_text(value):
-            raise ConfigurationError(f"the value of header {name} must be printable ASCII on one line")
+            raise ConfigurationError(
+                f"the value of header {name} must be printable ASCII on one line, without blanks round it"
+            )
 
 
 def is_header_text(value: object) -> bool:
-    """Tell whether a value can stand in a header: printable ASCII, no line break (RFC 9110, 5.5)."""
-    return isinstance(value, str) and value.isascii() and value.isprintable()
+    """Tell whether a value can stand in a header: printable ASCII, no line break, no blanks round (RFC 9110, 5.5)."""
+    return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _check_count(name: str, value: object) -> None:
@@ -172,7 +179,9 @@ def _check_count(name: str, value: object) -> None:
 
 
 def _check_seconds(name: str, value: object, *, least: float, exclusive: bool = False) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or value < least or (exclusive and value == least):  # type: ignore[operator]
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not least <= value <= LONGEST or (exclusive and value == least):  # type: ignore[operator]
         bound = f"more than {least:g}" if exclusive else f"{least:g} or more"
-        raise ConfigurationError(f"{name} must be a number of seconds, {bound}, not {value!r}")
+        raise ConfigurationError(
+            f"{name} must be a number of seconds, {bound} and at most {LONGEST:,.0f}, not {reprlib.repr(value)}"
+        )

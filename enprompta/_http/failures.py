@@ -101,7 +101,7 @@ def _details(details: object) -> list[FieldError]:
         return [FieldError(name, _joined(value)) for name, value in named.items()]
     if isinstance(details, list):
         return [_detail(entry) for entry in cast("list[object]", details) if entry is not None]
-    return [] if details is None else [FieldError(None, str(details))]
+    return [] if details is None or details == "" else [FieldError(None, str(details))]
 
 
 def _detail(entry: object) -> FieldError:
@@ -127,13 +127,13 @@ def _describe(call: str, status: int, info: ErrorInfo, headers: Mapping[str, str
     if 300 <= status < 400:  # noqa: PLR2004 (3xx is the definition)
         text += f": redirects are not followed (to {headers.get('location', 'nowhere')[:200]}); check base_url"
     if info.code and info.code != info.message:
-        text += f" [{info.code}]"
+        text += f" [{info.code[:MAX_MESSAGE]}]"
     if info.details:
         shown = [f"{one.field}: {one.message}" if one.field else one.message for one in info.details[:SHOWN_DETAILS]]
         more = len(info.details) - len(shown)
         text += f" ({'; '.join(shown)[:MAX_MESSAGE]}{f'; and {more} more' if more else ''})"
     if request_id:
-        text += f" (request id: {request_id})"
+        text += f" (request id: {request_id[:MAX_MESSAGE]})"
     return text
 
 
