@@ -1,0 +1,259 @@
+"""Pacing within one process: one account a budget, shared by every client, thread and task that spends it."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from datetime import datetime, timezone
+from hashlib import blake2b
+from math import inf
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import WeakValueDictionary
+
+from enprompta.errors import RateLimit
+from enprompta.limiters.policy import Pacer
+from enprompta.limiters.reading import read
+from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached, ThreadSleeper, async_sleeper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from enprompta.limiters.reading import Headers
+    from enprompta.limiters.tickets import Ticket, Waker
+
+__all__ = ["Accounts", "LocalAccount", "LocalLimiter", "digest"]
+
+_OVERSLEPT = 1.0  # seconds after the head should have woken at which any other waiter looks itself
+_SOONER = 1e-3  # seconds by which a chance must come earlier to be worth waking the head for
+
+
+class LocalAccount:
+    """One budget as this process spends it.
+
+    Nobody minds the clock in the background, and no thread is started. Who joins the line, who answers and who leaves
+    it runs the policy under a lock that is never held for longer than that, and wakes those who may go. While the
+    policy says that only time can help, the head of the line sleeps until the next chance and runs it then; the others
+    sleep until woken. A thousand waiters thus cost one timer, and nothing runs when nobody waits. Should the head never
+    wake, because its event loop was abandoned, the next one to look finds out and passes its place on.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Start afresh, as a child after a fork must: the parent's waiters and requests are not here."""
+        self._lock = Lock()
+        self._pacer = Pacer()
+        self._alarm: tuple[Ticket | None, float] = (None, inf)  # who minds the clock, and until when it sleeps
+
+    def acquire(self, ticket: Ticket | None = None, *, max_wait: float, deadline: float | None = None) -> Ticket:
+        """Wait, blocking the thread, until a request may go.
+
+        Args:
+            ticket: The ticket of the call's last request when that was answered 429: it keeps its place in the line.
+                None joins at the end.
+            max_wait: Seconds to the next time when anybody can go, above which not to wait at all. It says nothing of
+                the length of the line.
+            deadline: When to give up, in seconds of the monotonic clock; None for never.
+
+        Returns:
+            The right to send one request. It must be ended by `observe`, `failed` or `cancel`; `waited` on it tells the
+            seconds spent here.
+
+        Raises:
+            BudgetExhausted: The next chance is further away than `max_wait`.
+            DeadlineReached: The deadline passed.
+        """
+        ticket = self._enter(ticket, max_wait)
+        if ticket.state == "granted":
+            return ticket
+        sleeper = ThreadSleeper()
+        try:
+            while (pause := self._look(ticket, sleeper, deadline)) is not None:
+                sleeper.sleep(pause)
+        except BaseException:  # KeyboardInterrupt too must give the place back
+            self.cancel(ticket)
+            raise
+        return ticket
+
+    async def acquire_async(
+        self, ticket: Ticket | None = None, *, max_wait: float, deadline: float | None = None
+    ) -> Ticket:
+        """Wait, as a task of asyncio or trio, until a request may go; see `acquire`."""
+        ticket = self._enter(ticket, max_wait)
+        if ticket.state == "granted":
+            return ticket
+        sleeper = async_sleeper()
+        try:
+            while (pause := self._look(ticket, sleeper, deadline)) is not None:
+                await sleeper.sleep(pause)
+        except BaseException:  # and so must a task that is cancelled
+            self.cancel(ticket)
+            raise
+        return ticket
+
+    def observe(self, ticket: Ticket, status: int, headers: Headers, now: float | None = None) -> None:
+        """Learn from an answer; call it as soon as the headers are there.
+
+        Args:
+            ticket: The request's.
+            status: The HTTP status.
+            headers: A mapping, or a list of raw pairs, which is faster to read.
+            now: When the answer came, in seconds of the monotonic clock; None for the present.
+        """
+        reading = read(status, headers)
+        with self._lock:
+            now = monotonic() if now is None else now
+            self._pacer.observe(ticket, reading, now)
+            self._pump(now)
+
+    def failed(self, ticket: Ticket) -> None:
+        """Note that a request was sent, or may have been, and no answer came: it stays charged."""
+        with self._lock:
+            now = monotonic()
+            self._pacer.fail(ticket, now)
+            self._pump(now)
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Give back the right to a request that surely was not sent; a ticket that was ended before is left alone."""
+        with self._lock:
+            self._pacer.cancel(ticket)
+            self._pump(monotonic())
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The budget as the server last told it; None when it never did."""
+        told = self._pacer.told
+        return None if told is None else RateLimit(told[0], told[1], datetime.fromtimestamp(told[2], timezone.utc))
+
+    def _enter(self, ticket: Ticket | None, max_wait: float) -> Ticket:
+        with self._lock:
+            now = monotonic()
+            ticket = self._pacer.reserve(ticket, max_wait, now)
+            self._pump(now, ticket)
+            ticket.waited = 0.0
+            return ticket
+
+    def _look(self, ticket: Ticket, sleeper: Waker, deadline: float | None) -> float | None:
+        """See what has become of a ticket: the seconds to sleep before the next look, None when it may go."""
+        with self._lock:
+            now = monotonic()
+            ticket.waker = sleeper
+            self._pump(now, ticket)
+            ticket.waited = now - ticket.asked
+            if ticket.state == "granted":
+                return None
+            if ticket.state == "refused":
+                raise BudgetExhausted(ticket.wait, ticket.waited, self.rate_limit)
+            if deadline is not None and now >= deadline:
+                raise DeadlineReached(ticket.waited)
+            chance = self._pacer.chance_at
+            if self._pacer.line.head is ticket:
+                self._alarm = ticket, chance
+            else:
+                chance += _OVERSLEPT
+            return min(chance, inf if deadline is None else deadline) - now
+
+    def _pump(self, now: float, looking: Ticket | None = None) -> None:
+        """Run the policy and wake whom it concerns; the lock is held.
+
+        Args:
+            now: The present.
+            looking: The ticket of the one who runs this, who needs no waking.
+        """
+        if not self._pacer.line:
+            return
+        settled = self._pacer.grant(now)
+        deserted = [ticket for ticket in settled if ticket is not looking and ticket.waker and not ticket.waker.wake()]
+        if deserted:  # their event loop is gone; what they were granted is for the next ones
+            for ticket in deserted:
+                self._pacer.cancel(ticket)
+            self._pump(now, looking)
+        else:
+            self._wake_head(looking)
+
+    def _wake_head(self, looking: Ticket | None) -> None:
+        """See to it that the head of the line minds the clock."""
+        while (head := self._pacer.line.head) is not None and head is not looking and head.waker is not None:
+            minder, until = self._alarm
+            if head is minder and self._pacer.chance_at > until - _SOONER:
+                return
+            self._alarm = head, self._pacer.chance_at
+            if head.waker.wake():
+                return
+            self._pacer.cancel(head)
+
+
+AccountT = TypeVar("AccountT", bound=LocalAccount)
+
+
+class Accounts(Generic[AccountT]):
+    """The accounts of this process, each made once, whoever asks.
+
+    An account lives as long as a client holds it. The last ones used are kept a while longer, for programs that make
+    a client for every call; so the memory they take does not grow. They are known by digests: no secret is kept here.
+    """
+
+    _KEPT = 64
+
+    def __init__(self) -> None:
+        self._accounts: WeakValueDictionary[str, AccountT] = WeakValueDictionary()
+        self._recent: OrderedDict[str, AccountT] = OrderedDict()
+        self._lock = Lock()
+        self._watched = False
+
+    def get(self, name: str, make: Callable[[], AccountT]) -> AccountT:
+        """Find the account of a name, or make it.
+
+        Args:
+            name: A digest of what the account stands for.
+            make: Makes one.
+        """
+        with self._lock:
+            if not self._watched:
+                self._watched = True
+                if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+                    os.register_at_fork(after_in_child=self._renew)
+            account = self._accounts.get(name)
+            if account is None:
+                account = self._accounts[name] = make()
+            self._recent[name] = account
+            self._recent.move_to_end(name)
+            if len(self._recent) > self._KEPT:
+                self._recent.popitem(last=False)
+            return account
+
+    def _renew(self) -> None:
+        self._lock = Lock()
+        for account in list(self._accounts.values()):
+            account.renew()
+
+
+def digest(*parts: str) -> str:
+    """Make a name out of parts of which one may be a secret, which cannot be found out from it."""
+    return blake2b("\0".join(parts).encode(), digest_size=16, person=b"enprompta").hexdigest()
+
+
+_ACCOUNTS: Accounts[LocalAccount] = Accounts()
+
+
+class LocalLimiter:
+    """Paces the requests of this process: the default.
+
+    All clients of one credential and base URL share one account, whichever of their limiters they came by it with.
+    """
+
+    __slots__ = ()
+
+    def account(self, key: str) -> LocalAccount:
+        """Find the account that a client spends from.
+
+        Args:
+            key: The base URL and the credential, in one text. Only a digest of it is kept.
+        """
+        return _ACCOUNTS.get(digest(key), LocalAccount)
+
+    def __repr__(self) -> str:
+        return "LocalLimiter()"

@@ -1,0 +1,111 @@
+"""What one answer says of the request budget, read from its headers.
+
+A set of headers is believed as a whole or not at all: a limit that is no number, more remaining than the limit, a
+missing `Date` or a reset that lies days away say that something on the way does not know the budget, and half of such
+a set would be a guess. Nothing here raises, whatever the headers hold.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["LONGEST_WAIT", "Headers", "Reading", "read"]
+
+Headers: TypeAlias = "Mapping[str, str] | list[tuple[bytes, bytes]]"
+"""Headers as a mapping, or as the raw pairs of the wire, which are faster to read."""
+
+LONGEST_WAIT = 25 * 3600.0
+"""Seconds; a reset or a `Retry-After` further away is a mistake: the longest real one is the next midnight's."""
+
+_MOST_DIGITS = 12  # a Unix time has ten; int() of thousands of digits would be slow, then an error
+_LAST_SECOND = 253402300799  # of the year 9999, after which there are no dates to show
+
+_LIMIT, _REMAINING, _RESET, _DATE, _RETRY_AFTER = range(5)
+_FIELDS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "date", "retry-after")
+_SLOTS: dict[str | bytes, int] = {
+    name: slot for slot, field in enumerate(_FIELDS) for name in (field, field.encode("ascii"))
+}
+
+
+class Reading(NamedTuple):
+    """One answer's word on the budget."""
+
+    status: int
+    """The HTTP status."""
+    limit: int = 0
+    """Requests allowed in the window; 0 when the headers are missing or absurd: then the next three mean nothing."""
+    remaining: int = 0
+    """Requests left in the window."""
+    reset: int = 0
+    """End of the window, in Unix seconds of the server's clock."""
+    date: float = 0.0
+    """When the answer was made, in whole Unix seconds of the server's clock."""
+    retry_after: float | None = None
+    """Seconds the server asks to wait; None when it does not ask, or asks for the absurd."""
+
+
+def read(status: int, headers: Headers) -> Reading:
+    """Read the budget out of an answer's headers.
+
+    Args:
+        status: The HTTP status.
+        headers: A mapping of text, or a list of raw pairs as the wire had them; names in any case.
+
+    Returns:
+        The reading; its `limit` is 0 when the headers do not make sense together.
+    """
+    found: list[str | bytes | None] = [None, None, None, None, None]
+    pairs: Iterable[tuple[str | bytes, str | bytes]] = headers if isinstance(headers, list) else headers.items()
+    for name, value in pairs:
+        slot = _SLOTS.get(name.lower())
+        if slot is not None:
+            found[slot] = value
+    limit, remaining, reset = _number(found[_LIMIT]), _number(found[_REMAINING]), _number(found[_RESET])
+    date = _unix_time(found[_DATE])
+    retry_after = _wait(found[_RETRY_AFTER], date)
+    if date is None or limit < 1 or not 0 <= remaining <= limit or not 0 <= reset <= _LAST_SECOND:
+        return Reading(status, retry_after=retry_after)
+    return Reading(status, limit, remaining, reset, date, retry_after)
+
+
+def _number(text: str | bytes | None) -> int:
+    """Read a plain decimal number; -1 stands for anything else."""
+    if text is not None and text.isdigit() and text.isascii() and len(text) <= _MOST_DIGITS:
+        return int(text)
+    return -1
+
+
+def _wait(text: str | bytes | None, date: float | None) -> float | None:
+    """Read `Retry-After`: seconds, with decimals or not, or an HTTP date (RFC 9110, 10.2.3).
+
+    A date is taken against the answer's own `Date`, so that this machine's clock does not matter.
+    """
+    if text is None:
+        return None
+    try:
+        wait = float(text)
+    except ValueError:
+        until = _unix_time(text)
+        if until is None or date is None:
+            return None
+        wait = max(0.0, until - date)
+    return wait if 0 <= wait <= LONGEST_WAIT else None
+
+
+@lru_cache(maxsize=16)  # answers of the same second carry the same text
+def _unix_time(text: str | bytes | None) -> float | None:
+    """Turn an HTTP date into Unix seconds; None when it is not one."""
+    if text is None:
+        return None
+    from datetime import timezone  # noqa: PLC0415 (not needed before the first answer)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 (costs a millisecond of every import otherwise)
+
+    try:
+        moment = parsedate_to_datetime(text if isinstance(text, str) else text.decode("ascii"))
+        return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None

@@ -1,0 +1,182 @@
+"""A strict server and its clients on a fake clock: years of pacing in seconds, without a sleep.
+
+The server knows nothing of the policy: it has a clock of its own, fixed windows, and answers 429 to whatever exceeds
+one. The network delays, reorders and loses.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from math import floor, inf
+from typing import TYPE_CHECKING
+
+from enprompta.limiters.policy import Pacer
+from enprompta.limiters.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from enprompta.limiters.tickets import Ticket
+
+EPOCH = 1_700_000_000.0
+DAY = 86_400
+
+
+@dataclass
+class Server:
+    """Fixed windows by its own clock, counted on arrival."""
+
+    limit: int = 50
+    window: float = 3
+    skew: float = 0.0
+    drift: float = 0.0
+    edge: float = 0.0
+    """Seconds by which windows really end later than `Reset` says."""
+    daily: int | None = None
+    """Requests a day; None for no such limit."""
+    used: Counter[int] = field(default_factory=Counter[int])
+    used_today: Counter[int] = field(default_factory=Counter[int])
+    refused: int = 0
+    refused_today: int = 0
+
+    def clock(self, at: float) -> float:
+        """Tell the server's time at a moment of the simulation."""
+        return EPOCH + self.skew + at * (1 + self.drift)
+
+    def spend(self, at: float, count: int = 1) -> None:
+        """Let somebody else spend, who takes what is left."""
+        index = floor((self.clock(at) - self.edge) / self.window)
+        self.used[index] = min(self.limit, self.used[index] + count)
+
+    def count(self, at: float) -> tuple[int, int, int, int]:
+        """Count a request on arrival: status, limit, remaining, reset."""
+        clock = self.clock(at)
+        today = floor(clock / DAY)
+        if self.daily is not None and self.used_today[today] >= self.daily:
+            self.refused_today += 1
+            return 429, self.daily, 0, (today + 1) * DAY
+        index = floor((clock - self.edge) / self.window)
+        reset = int((index + 1) * self.window)
+        if self.used[index] >= self.limit:
+            self.refused += 1
+            return 429, self.limit, 0, reset
+        self.used[index] += 1
+        self.used_today[today] += 1
+        return 200, self.limit, self.limit - self.used[index], reset
+
+    def full_windows(self) -> list[int]:
+        """What was used of each window but the first and the last one."""
+        return [self.used[index] for index in range(min(self.used) + 1, max(self.used))]
+
+
+@dataclass
+class Network:
+    """How long a request and its answer travel, and which never arrive."""
+
+    random: Random
+    shortest: float = 0.0
+    longest: float = 0.2
+    tail: float = 0.0
+    """Share of the trips that take up to `tail_longest`."""
+    tail_longest: float = 2.5
+    lost: float = 0.0
+    """Share of the requests that fail without an answer, before or after they are counted."""
+
+    def trip(self) -> float:
+        """Tell how long one way takes this time."""
+        if self.tail and self.random.random() < self.tail:
+            return self.random.uniform(0, self.tail_longest)
+        return self.random.uniform(self.shortest, self.longest)
+
+
+@dataclass
+class Outcome:
+    """What became of the calls."""
+
+    served: int = 0
+    answered_429: int = 0
+    refused: int = 0
+    finished_at: float = 0.0
+    order: list[int] = field(default_factory=list[int])
+
+
+class Simulation:
+    """Calls that all wait from the beginning, or come as they are scheduled."""
+
+    def __init__(self, server: Server, network: Network, pacer: Pacer | None = None) -> None:
+        self.server = server
+        self.network = network
+        self.pacer = pacer or Pacer()
+        self.now = 0.0
+        self.outcome = Outcome()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._serial = 0
+        self._alarm = inf
+        self._max_wait = inf
+
+    def at(self, moment: float, action: Callable[[], None]) -> None:
+        """Have something happen."""
+        self._serial += 1
+        heappush(self._events, (moment, self._serial, action))
+
+    def calls(self, count: int, max_wait: float = inf) -> None:
+        """Put calls in the line, now."""
+        self._max_wait = max_wait
+        for _ in range(count):
+            self.pacer.reserve(None, max_wait, self.now)
+        self.pump()
+
+    def pump(self) -> None:
+        """Send what may go now, and come back when there is a chance."""
+        for ticket in self.pacer.grant(self.now):
+            if ticket.state == "granted":
+                self._send(ticket)
+            else:
+                self.outcome.refused += 1
+        if self.pacer.line and not self.now < self._alarm <= self.pacer.chance_at and self.pacer.chance_at < inf:
+            self._alarm = self.pacer.chance_at
+            self.at(self._alarm, self.pump)
+
+    def _send(self, ticket: Ticket) -> None:
+        random = self.network.random
+        if random.random() < self.network.lost:
+            counted = self.now + self.network.trip()
+            if random.random() < 0.5:
+                self.at(counted, lambda: self.server.spend(counted))
+            self.at(counted + random.uniform(-1, 3), lambda: self._fail(ticket))
+            return
+        arrival = self.now + self.network.trip()
+        self.at(arrival, lambda: self._arrive(ticket))
+
+    def _arrive(self, ticket: Ticket) -> None:
+        status, limit, remaining, reset = self.server.count(self.now)
+        date = float(floor(self.server.clock(self.now)))
+        reading = Reading(status, limit, remaining, reset, date)
+        self.at(self.now + self.network.trip(), lambda: self._answer(ticket, reading))
+
+    def _answer(self, ticket: Ticket, reading: Reading) -> None:
+        self.pacer.observe(ticket, reading, self.now)
+        if reading.status == 429:
+            self.outcome.answered_429 += 1
+            self.pacer.reserve(ticket, self._max_wait, self.now)
+        else:
+            self.outcome.served += 1
+            self.outcome.order.append(ticket.number)
+            self.outcome.finished_at = self.now
+        self.pump()
+
+    def _fail(self, ticket: Ticket) -> None:
+        self.pacer.fail(ticket, self.now)
+        self.pacer.reserve(None, self._max_wait, self.now)
+        self.pump()
+
+    def run(self, until: float = inf) -> Outcome:
+        """Let time pass until nothing is left to happen, or until a moment."""
+        while self._events and self._events[0][0] <= until:
+            moment, _, action = heappop(self._events)
+            self.now = max(self.now, moment)
+            action()
+        return self.outcome

@@ -1,0 +1,418 @@
+"""The waiting edge: threads, asyncio and trio at one account."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+import trio.testing
+
+from enprompta.limiters import LocalLimiter
+from enprompta.limiters.local import Accounts, LocalAccount
+from enprompta.limiters.policy import Pacer
+from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached, async_sleeper
+from tests.limiters.wire import AsyncioClient, BlockingClient, Report, Rules, StrictServer, TrioClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from enprompta.limiters.tickets import Ticket
+
+
+def budget(remaining: int, *, limit: int = 50, reset_in: float = 30.0, **more: str) -> dict[str, str]:
+    """Make an answer's headers."""
+    return {
+        "Date": formatdate(time.time(), usegmt=True),
+        "X-RateLimit-Limit": str(limit),
+        "X-RateLimit-Remaining": str(remaining),
+        "X-RateLimit-Reset": str(int(time.time() + reset_in)),
+    } | {name.replace("_", "-"): value for name, value in more.items()}
+
+
+@pytest.fixture
+def account() -> LocalAccount:
+    """Make an account that knows nothing."""
+    return LocalAccount()
+
+
+@pytest.fixture
+def empty() -> LocalAccount:
+    """Make an account whose window is used up for half a minute."""
+    account = LocalAccount()
+    account.observe(account.acquire(max_wait=65.0), 200, budget(0))
+    return account
+
+
+def run(library: str, function: Callable[[], Awaitable[Any]]) -> Any:
+    """Run a coroutine function in a library's event loop."""
+
+    async def main() -> Any:
+        return await function()
+
+    return trio.run(main) if library == "trio" else asyncio.run(main())
+
+
+LIBRARIES = pytest.mark.parametrize("library", ["asyncio", "trio"])
+
+
+class TestAccounts:
+    def test_all_limiters_share_the_account_of_a_key(self) -> None:
+        """Two clients of one credential spend one budget, two credentials two."""
+        assert LocalLimiter().account("a") is LocalLimiter().account("a")
+        assert LocalLimiter().account("a") is not LocalLimiter().account("b")
+
+    def test_the_secret_is_not_kept(self) -> None:
+        """Neither the account nor the list of accounts holds the key."""
+        limiter = LocalLimiter()
+        account = limiter.account("https://enprompta.com ep_secret")
+        held = [repr(each) for each in gc.get_referrers(account)]
+        assert "ep_secret" not in f"{limiter!r} {account!r} {vars(account)} {held}"
+
+    def test_accounts_that_nobody_holds_are_dropped_in_the_end(self) -> None:
+        """A program that goes through thousands of keys does not grow; the last ones are kept for the next client."""
+        accounts: Accounts[LocalAccount] = Accounts()
+        held = accounts.get("held", LocalAccount)
+        for number in range(1000):
+            accounts.get(str(number), LocalAccount)
+        gc.collect()
+        assert len(accounts._accounts) == accounts._KEPT + 1
+        assert accounts.get("held", LocalAccount) is held
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+    def test_a_child_starts_afresh_after_a_fork(self) -> None:
+        """Locks held and requests sent by the parent's threads are none of the child's business."""
+        program = """
+            import os, threading
+            from enprompta.limiters import LocalLimiter
+            account = LocalLimiter().account("key")
+            first = account.acquire(max_wait=65.0)
+            account._lock.acquire()
+            child = os.fork()
+            if child == 0:
+                assert account.acquire(max_wait=65.0).number == 1
+                assert LocalLimiter().account("key") is account
+                os._exit(7)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        """
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=20)
+
+    def test_the_account_tells_the_budget(self, account: LocalAccount) -> None:
+        """As the server last told it, in UTC."""
+        assert account.rate_limit is None
+        account.observe(account.acquire(max_wait=65.0), 200, budget(7))
+        limit = account.rate_limit
+        assert limit is not None
+        assert (limit.limit, limit.remaining) == (50, 7)
+        assert 0 < limit.reset_at.timestamp() - time.time() <= 30
+        assert limit.reset_at.utcoffset() is not None
+
+    def test_the_moment_of_an_answer_can_be_given(self, account: LocalAccount) -> None:
+        """A transport that noted when the answer came says so."""
+        ticket = account.acquire(max_wait=65.0)
+        account.observe(ticket, 200, budget(7), now=time.monotonic())
+        assert account.rate_limit is not None
+
+
+class TestWaiting:
+    def test_max_wait_is_refused_at_once(self, empty: LocalAccount) -> None:
+        """The error tells how long it would have been."""
+        before = time.monotonic()
+        with pytest.raises(BudgetExhausted, match="used up for another") as caught:
+            empty.acquire(max_wait=5.0)
+        assert time.monotonic() - before < 0.5
+        assert 25 < caught.value.wait < 32
+        assert caught.value.waited < 0.5
+        assert caught.value.rate_limit is not None
+
+    def test_a_429_with_a_long_wait_refuses_those_who_wait(self, account: LocalAccount) -> None:
+        """News that come while waiting reach everybody in the line."""
+        first = account.acquire(max_wait=65.0)
+        caught: list[BaseException] = []
+
+        def wait() -> None:
+            try:
+                account.acquire(max_wait=65.0)
+            except BudgetExhausted as error:
+                caught.append(error)
+
+        threads = [threading.Thread(target=wait) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(account._pacer.line) == 5)
+        account.observe(first, 429, {"Retry-After": "3600"})
+        for thread in threads:
+            thread.join(5)
+        assert len(caught) == 5
+
+    def test_a_deadline_ends_a_threads_wait(self, empty: LocalAccount) -> None:
+        """On time, and the place in the line is free."""
+        before = time.monotonic()
+        with pytest.raises(DeadlineReached, match="the deadline passed") as caught:
+            empty.acquire(max_wait=65.0, deadline=before + 0.2)
+        assert 0.2 <= time.monotonic() - before < 0.5
+        assert 0.2 <= caught.value.waited < 0.5
+        assert len(empty._pacer.line) == 0
+
+    @LIBRARIES
+    def test_a_deadline_ends_a_tasks_wait(self, empty: LocalAccount, library: str) -> None:
+        """In asyncio and trio alike."""
+
+        async def main() -> None:
+            before = time.monotonic()
+            with pytest.raises(DeadlineReached):
+                await empty.acquire_async(max_wait=65.0, deadline=before + 0.2)
+            assert 0.2 <= time.monotonic() - before < 0.5
+            assert len(empty._pacer.line) == 0
+
+        run(library, main)
+
+    @LIBRARIES
+    def test_a_task_that_is_cancelled_gives_its_place_back(self, account: LocalAccount, library: str) -> None:
+        """The next one in the line has it."""
+
+        async def main() -> None:
+            first = await account.acquire_async(max_wait=65.0)
+            order: list[str] = []
+
+            async def call(name: str) -> None:
+                await account.acquire_async(max_wait=65.0)
+                order.append(name)
+
+            if library == "trio":
+                async with trio.open_nursery() as nursery:
+                    scope = trio.CancelScope()
+
+                    async def cancelled() -> None:
+                        with scope:
+                            await call("cancelled")
+
+                    nursery.start_soon(cancelled)
+                    await trio.testing.wait_all_tasks_blocked()
+                    nursery.start_soon(call, "next")
+                    await trio.testing.wait_all_tasks_blocked()
+                    scope.cancel()
+                    await trio.testing.wait_all_tasks_blocked()
+                    account.cancel(first)
+            else:
+                tasks = [asyncio.create_task(call(name)) for name in ("cancelled", "next")]
+                await asyncio.sleep(0)
+                tasks[0].cancel()
+                await asyncio.sleep(0)
+                account.cancel(first)
+                await tasks[1]
+            assert order == ["next"]
+
+        run(library, main)
+
+    def test_a_task_cancelled_in_the_moment_of_its_grant_gives_it_back(self, account: LocalAccount) -> None:
+        """A right that nobody took is passed on."""
+
+        async def main() -> None:
+            first = await account.acquire_async(max_wait=65.0)
+            tasks = [asyncio.create_task(account.acquire_async(max_wait=65.0)) for _ in range(2)]
+            await asyncio.sleep(0)
+            account.cancel(first)
+            tasks[0].cancel()
+            assert (await tasks[1]).state == "granted"
+            assert tasks[0].cancelled()
+
+        asyncio.run(main())
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="signals work otherwise")
+    def test_an_interrupt_gives_a_threads_place_back(self, empty: LocalAccount) -> None:
+        """Control-C in a wait leaves nothing behind."""
+        threading.Timer(0.2, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            empty.acquire(max_wait=65.0)
+        assert len(empty._pacer.line) == 0
+
+    def test_an_event_loop_that_went_away_does_not_hold_the_line(self, account: LocalAccount) -> None:
+        """What its tasks were granted goes to those behind them, whether they were first or not."""
+        first = account.acquire(max_wait=65.0)
+        loop = asyncio.new_event_loop()
+
+        async def desert() -> list[Any]:
+            tasks = [asyncio.ensure_future(account.acquire_async(max_wait=65.0)) for _ in range(2)]
+            await asyncio.sleep(0)
+            return tasks
+
+        deserted = loop.run_until_complete(desert())
+        loop.close()
+        got: list[Ticket] = []
+        waiter = threading.Thread(target=lambda: got.append(account.acquire(max_wait=65.0)))
+        waiter.start()
+        wait_for(lambda: len(account._pacer.line) <= 3 and waiter.is_alive())
+        time.sleep(0.1)
+        account.cancel(first)
+        waiter.join(5)
+        assert [ticket.state for ticket in got] == ["granted"]
+        for task in deserted:
+            task._log_destroy_pending = False
+            task.get_coro().close()
+
+    def test_a_trio_run_that_ended_cannot_be_woken(self) -> None:
+        """Its sleeper says so."""
+
+        async def main() -> Any:
+            return async_sleeper()
+
+        assert trio.run(main).wake() is False
+
+    def test_a_loop_of_another_thread_that_closed_cannot_be_woken(self) -> None:
+        """Its sleeper says so, from any thread."""
+        sleepers: list[Any] = []
+
+        async def main() -> None:
+            sleepers.append(async_sleeper())
+
+        thread = threading.Thread(target=lambda: asyncio.run(main()))
+        thread.start()
+        thread.join()
+        assert sleepers[0].wake() is False
+
+    def test_outside_of_a_task_there_is_nothing_to_wait_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The error says what is needed."""
+        monkeypatch.delitem(sys.modules, "trio")
+        with pytest.raises(RuntimeError, match="asyncio or trio"):
+            async_sleeper()
+
+    def test_who_waits_behind_a_head_that_sleeps_on_looks_itself(self, account: LocalAccount) -> None:
+        """A head whose event loop is stopped, and not closed, costs a second and not the whole wait."""
+        account.observe(account.acquire(max_wait=65.0), 429, {"Retry-After": "0.3"})
+        account._pacer.reserve(None, 65.0, time.monotonic())  # nobody sleeps on it
+        started = time.monotonic()
+        with pytest.raises(DeadlineReached):  # the head gets the one chance there is
+            account.acquire(max_wait=65.0, deadline=started + 1.8)
+        assert len(account._pacer.line) == 0
+
+    def test_time_in_the_line_is_told(self, account: LocalAccount) -> None:
+        """For hooks and for errors that say where the time went."""
+        first = account.acquire(max_wait=65.0)
+        assert first.waited == 0.0
+        threading.Timer(0.2, lambda: account.cancel(first)).start()
+        assert 0.2 <= account.acquire(max_wait=65.0).waited < 0.5
+
+    def test_a_call_with_room_does_not_suspend(self, account: LocalAccount) -> None:
+        """The fast path is a function call: no turn of the event loop."""
+        account.observe(account.acquire(max_wait=65.0), 200, budget(40))
+        coroutine = account.acquire_async(max_wait=65.0)
+        with pytest.raises(StopIteration) as finished:
+            coroutine.send(None)
+        assert finished.value.value.state == "granted"
+
+    def test_a_failed_request_wakes_the_next(self, account: LocalAccount) -> None:
+        """At the start, when one goes at a time."""
+        first = account.acquire(max_wait=65.0)
+        threading.Timer(0.1, lambda: account.failed(first)).start()
+        assert account.acquire(max_wait=65.0).waited < 1
+
+    def test_first_come_first_served_across_libraries(self, account: LocalAccount) -> None:
+        """Threads, asyncio and trio stand in one line."""
+        first = account.acquire(max_wait=65.0)
+        order: list[int] = []
+
+        def thread(number: int) -> None:
+            take(number, account.acquire(max_wait=65.0))
+
+        async def task(number: int) -> None:
+            take(number, await account.acquire_async(max_wait=65.0))
+
+        def take(number: int, ticket: Ticket) -> None:
+            order.append(number)
+            account.cancel(ticket)
+
+        def join(number: int) -> threading.Thread:
+            target: Callable[[], object] = (
+                lambda: thread(number),
+                lambda: asyncio.run(task(number)),
+                lambda: trio.run(task, number),
+            )[number % 3]
+            worker = threading.Thread(target=target)
+            worker.start()
+            wait_for(lambda: len(account._pacer.line) == number + 1)
+            return worker
+
+        workers = [join(number) for number in range(12)]
+        account.cancel(first)
+        for worker in workers:
+            worker.join(5)
+        assert order == list(range(12))
+
+    def test_pacing_costs_little(self) -> None:
+        """A call that need not wait is held up by some microseconds: 10 is the budget, 50 allows for a busy machine."""
+        account = LocalAccount()
+        headers = [(name.encode(), value.encode()) for name, value in budget(10**9 - 1, limit=10**9).items()]
+        best = 1.0
+        for _ in range(5):
+            started = time.perf_counter()
+            for _ in range(1000):
+                account.observe(account.acquire(max_wait=65.0), 200, headers)
+            best = min(best, (time.perf_counter() - started) / 1000)
+        assert best < 50e-6
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until another thread has come so far."""
+    for _ in range(5000):
+        if condition():
+            return
+        time.sleep(0.001)
+    raise AssertionError("it never came so far")
+
+
+class TestStrictServer:
+    """Windows of a second: the hardest there are, as `Date` tells whole seconds."""
+
+    @pytest.mark.parametrize(
+        ("library", "skew", "jitter"), [("asyncio", 300.4, 0.0), ("asyncio", -299.7, 0.02), ("trio", 0.0, 0.0)]
+    )
+    def test_tasks_use_each_window_and_never_exceed_it(self, library: str, skew: float, jitter: float) -> None:
+        """All calls at once, each in a task: no 429, and once the clock is known every window is used up."""
+        report = Report()
+        with StrictServer(Rules(skew=skew, jitter=jitter)) as server:
+            kind = TrioClient if library == "trio" else AsyncioClient
+            run(library, lambda: kind(LocalAccount(), server.port, report).in_tasks(200))
+        assert (report.ok, report.answered_429, server.tally.refused) == (200, 0, 0)
+        assert max(server.use) == 1.0
+
+    def test_threads_use_each_window_and_never_exceed_it(self) -> None:
+        """The same in threads."""
+        report = Report()
+        with StrictServer(Rules()) as server:
+            BlockingClient(LocalAccount(), server.port, report).in_threads(50, 200)
+        assert (report.ok, report.answered_429, server.tally.refused) == (200, 0, 0)
+        assert max(server.use) == 1.0
+
+    def test_threads_asyncio_and_trio_share_an_account(self) -> None:
+        """Three kinds of waiters at one budget."""
+        account = LocalAccount()
+        reports = [Report(), Report(), Report()]
+        with StrictServer(Rules()) as server:
+            port = server.port
+            works: list[Callable[[], object]] = [
+                lambda: BlockingClient(account, port, reports[0]).in_threads(20, 80),
+                lambda: asyncio.run(AsyncioClient(account, port, reports[1]).in_tasks(80)),
+                lambda: trio.run(TrioClient(account, port, reports[2]).in_tasks, 80),
+            ]
+            workers = [threading.Thread(target=work) for work in works]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+        assert [(report.ok, report.answered_429) for report in reports] == [(80, 0)] * 3
+        assert server.tally.refused == 0
+
+
+def test_a_pacer_is_made_of_slots() -> None:
+    """A misspelt attribute would be a rule that silently does not work."""
+    assert not hasattr(Pacer(), "__dict__")

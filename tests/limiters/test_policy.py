@@ -1,0 +1,627 @@
+"""The rules of the policy, one by one, on a fake clock."""
+
+from __future__ import annotations
+
+from math import floor, inf
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enprompta.limiters.clock import DRIFT
+from enprompta.limiters.policy import BARE_RUN, GRACE, LATEST_EDGE, PROBE_EVERY, TRANSIT, Pacer
+from enprompta.limiters.reading import LONGEST_WAIT, Reading
+
+if TYPE_CHECKING:
+    from enprompta.limiters.tickets import Ticket
+
+MINUTE = 60
+EPOCH = 1_700_000_040  # the top of a minute, by the server's clock, at 0.0 by the local one
+LIMIT = 50
+
+
+class Desk:
+    """A pacer with a clock to turn, at a server that is `skew` ahead."""
+
+    def __init__(self, *, skew: float = 0.0) -> None:
+        self.pacer = Pacer()
+        self.now = 0.0
+        self.skew = skew
+        self.answer_delay = 0.0
+
+    def ask(self, count: int = 1, max_wait: float = inf) -> list[Ticket]:
+        """Join the line, and tell who was let go."""
+        for _ in range(count):
+            self.pacer.reserve(None, max_wait, self.now)
+        return self.grant()
+
+    def grant(self) -> list[Ticket]:
+        """Tell who is let go now."""
+        return [ticket for ticket in self.pacer.grant(self.now) if ticket.state == "granted"]
+
+    def observe(
+        self,
+        ticket: Ticket,
+        remaining: int = 0,
+        *,
+        reset: float = MINUTE,
+        status: int = 200,
+        limit: int = LIMIT,
+        retry_after: float | None = None,
+    ) -> None:
+        """Answer a request with a full set of headers; `reset` is in seconds of the desk's clock."""
+        date = floor(EPOCH + self.skew + self.now)
+        self.pacer.observe(
+            ticket, Reading(status, limit, remaining, EPOCH + int(reset), float(date), retry_after), self.now
+        )
+
+    def bare(self, ticket: Ticket, status: int = 200, retry_after: float | None = None) -> None:
+        """Answer a request without telling a budget."""
+        self.pacer.observe(ticket, Reading(status, retry_after=retry_after), self.now)
+
+    def learn(self, remaining: int = LIMIT - 1, reset: float = MINUTE) -> None:
+        """Be past the start: one request answered."""
+        (ticket,) = self.ask()
+        self.observe(ticket, remaining, reset=reset)
+
+    def spend_window(self, reset: float) -> None:
+        """Use up what is left of the window, and have it answered in order."""
+        granted = self.ask(2 * LIMIT)
+        for left, ticket in zip(range(len(granted) - 1, -1, -1), granted, strict=True):
+            self.observe(ticket, left, reset=reset)
+        while (ticket := self.pacer.line.head) is not None:
+            self.pacer.cancel(ticket)
+
+    def room(self) -> int:
+        """Tell how many may go now."""
+        return self.pacer.room(self.now)[0]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    """Stand at a desk where nothing is known."""
+    return Desk()
+
+
+@pytest.fixture
+def settled() -> Desk:
+    """A desk that knows the limit and the length of a window, in the third window, of which nothing is used."""
+    desk = Desk()
+    desk.learn(reset=MINUTE)
+    desk.spend_window(MINUTE)
+    desk.now = MINUTE + 2.0
+    desk.learn(reset=2 * MINUTE)
+    desk.spend_window(2 * MINUTE)
+    desk.now = 2 * MINUTE + 2.0
+    return desk
+
+
+class TestStart:
+    def test_one_goes_and_the_rest_wait_for_its_answer(self, desk: Desk) -> None:
+        """Nothing is known at the start, so one request finds out."""
+        (first,) = desk.ask(100)
+        assert desk.grant() == []
+        desk.observe(first, LIMIT - 1)
+        assert len(desk.grant()) == LIMIT - 1
+
+    def test_another_goes_when_the_answer_does_not_come(self, desk: Desk) -> None:
+        """A slow first call holds the others for a moment only."""
+        desk.ask(3)
+        assert desk.pacer.chance_at == PROBE_EVERY
+        desk.now = PROBE_EVERY - 0.01
+        assert desk.grant() == []
+        desk.now = PROBE_EVERY
+        assert len(desk.grant()) == 1
+        assert desk.grant() == []
+
+    def test_a_failure_lets_the_next_one_go_at_once(self, desk: Desk) -> None:
+        """An API that is away fails its callers one after the other, without pauses."""
+        (first,) = desk.ask(2)
+        desk.pacer.fail(first, desk.now)
+        assert len(desk.grant()) == 1
+
+    def test_failures_before_the_first_answer_are_charged(self, desk: Desk) -> None:
+        """They may have been counted after the first answer was."""
+        (first,) = desk.ask(2)
+        desk.pacer.fail(first, desk.now)
+        (second,) = desk.grant()
+        desk.observe(second, LIMIT - 1)
+        assert desk.room() == LIMIT - 2
+
+    def test_what_was_surely_counted_before_the_first_answer_is_not_charged(self, desk: Desk) -> None:
+        """A long outage does not eat the first window."""
+        for _ in range(10):
+            (ticket,) = desk.ask()
+            desk.pacer.fail(ticket, desk.now)
+        desk.now += GRACE
+        desk.learn(LIMIT - 11)
+        assert desk.room() == LIMIT - 11
+
+    def test_a_server_error_without_headers_tells_nothing(self, desk: Desk) -> None:
+        """It came from something in between, so the next one tries alone too."""
+        (first,) = desk.ask(10)
+        desk.bare(first, 503)
+        assert len(desk.grant()) == 1
+
+    def test_a_429_without_headers_makes_everybody_pause(self, desk: Desk) -> None:
+        """For as long as it says, or else for a moment."""
+        (first,) = desk.ask(10)
+        desk.bare(first, 429)
+        assert desk.pacer.room(desk.now) == (0, PROBE_EVERY)
+        desk.bare(first, 429, retry_after=9.0)
+        assert desk.pacer.room(desk.now) == (0, 9.0)
+
+
+class TestNoBudgetTold:
+    def test_pacing_is_off_until_good_headers_appear(self, desk: Desk) -> None:
+        """A server that tells no budget is not paced, and one that begins to is."""
+        (first,) = desk.ask(1000)
+        desk.bare(first)
+        granted = desk.grant()
+        assert len(granted) == 999
+        desk.observe(granted[0], 30)
+        assert desk.room() == 0  # 998 are under way
+        assert desk.pacer.told == (LIMIT, 30, EPOCH + MINUTE)
+
+    def test_a_run_of_bare_answers_turns_it_off(self, settled: Desk) -> None:
+        """Headers that have gone for good free the callers."""
+        settled.learn(reset=3 * MINUTE)
+        for done in range(BARE_RUN):
+            assert settled.room() == LIMIT - 1 - done
+            settled.now += 0.01
+            (ticket,) = settled.ask()
+            settled.bare(ticket)
+        assert settled.room() > 10 * LIMIT
+
+    def test_single_bare_answers_stay_charged(self, settled: Desk) -> None:
+        """They were counted, and no later number may show it yet."""
+        settled.learn(reset=3 * MINUTE)
+        (ticket,) = settled.ask()
+        settled.now += 1
+        settled.bare(ticket)
+        assert settled.room() == LIMIT - 2
+
+    @pytest.mark.parametrize("reset", [-3, LONGEST_WAIT + 1])
+    def test_a_reset_far_from_the_date_is_absurd(self, desk: Desk, reset: float) -> None:
+        """A window does not end before its answer, nor after the next midnight."""
+        desk.learn(reset=reset)
+        assert desk.pacer.told is None
+
+    def test_a_reset_passed_while_the_answer_was_made_is_not_absurd(self, desk: Desk) -> None:
+        """A request counted at the end of a window may take long to be answered."""
+        (ticket,) = desk.ask()
+        desk.now = 40.0
+        desk.observe(ticket, LIMIT - 1, reset=10)
+        assert desk.pacer.told is not None
+
+
+class TestBudget:
+    def test_what_is_in_flight_is_charged(self, desk: Desk) -> None:
+        """Remaining does not know of the requests on their way."""
+        desk.learn(LIMIT - 1)
+        desk.ask(20)
+        assert desk.room() == LIMIT - 21
+
+    def test_the_least_remaining_counts_in_whatever_order_answers_come(self, desk: Desk) -> None:
+        """A late answer with an old number does not give back what was spent."""
+        desk.learn(LIMIT - 1)
+        early, late = desk.ask(2)
+        desk.observe(late, 10)
+        desk.observe(early, 11)
+        assert desk.room() == 10
+
+    def test_a_lost_request_stays_charged_to_the_end_of_the_window(self, desk: Desk) -> None:
+        """It may have been counted; an answer to a request sent after that tells."""
+        desk.learn(LIMIT - 1)
+        ticket, other = desk.ask(2)
+        desk.pacer.fail(ticket, desk.now)
+        desk.observe(other, LIMIT - 2)
+        desk.now = 1.0
+        assert desk.room() == LIMIT - 3
+        desk.now = GRACE + 0.5
+        desk.learn(LIMIT - 4)
+        assert desk.room() == LIMIT - 4
+
+    def test_a_request_under_way_for_long_is_counted_where_it_was_sent(self, desk: Desk) -> None:
+        """A call that takes minutes does not hold a place in every window."""
+        desk.learn(LIMIT - 1)
+        desk.ask(5)
+        desk.now = TRANSIT + 0.1
+        desk.learn(LIMIT - 7)
+        assert desk.room() == LIMIT - 7
+
+    def test_a_changed_limit_is_taken_over(self, settled: Desk) -> None:
+        """A new plan counts from the next window on."""
+        (ticket,) = settled.ask()
+        settled.observe(ticket, 299, reset=3 * MINUTE, limit=300)
+        settled.now = 3 * MINUTE + 2.0
+        assert settled.room() == 300
+
+
+class TestWindow:
+    def test_a_window_is_over_when_the_slowest_clock_says_so(self, desk: Desk) -> None:
+        """`Date` cut to seconds leaves up to a second of doubt, and the doubt is waited for."""
+        desk.skew = 0.9  # so the answers are dated up to 0.9 s before their time
+        desk.learn(0)
+        assert desk.pacer.room(60.0 - 0.9)[0] == 0
+        assert desk.pacer.room(60.0)[0] == 0
+        assert desk.pacer.room(60.0 + 60 * 2 * DRIFT)[0] == 1
+
+    def test_more_answers_narrow_the_doubt(self, desk: Desk) -> None:
+        """Answers just after the server's second has turned tell when it did."""
+        desk.skew = 0.9
+        desk.learn(LIMIT - 1)
+        desk.now = 0.1
+        desk.learn(0)
+        assert desk.pacer.room(59.0)[0] == 0
+        assert desk.pacer.room(59.2)[0] == 1
+
+    def test_time_widens_the_doubt(self, desk: Desk) -> None:
+        """Clocks drift apart, so the end of a window an hour away is not the moment that was computed."""
+        desk.learn(0, reset=3600)
+        assert desk.room() == 0
+        assert desk.pacer.room(3600 + 3600 * DRIFT - 0.1)[0] == 0
+        assert desk.pacer.room(3600 + 3600 * DRIFT + 0.1)[0] == 1
+
+    @pytest.mark.parametrize("skew", [300.37, -299.81])
+    def test_a_clock_minutes_off_does_not_matter(self, skew: float) -> None:
+        """The server's own `Date` tells how far away `Reset` is."""
+        desk = Desk(skew=skew)
+        desk.learn(0, reset=skew + MINUTE)
+        assert desk.pacer.room(MINUTE - 1.0)[0] == 0
+        assert desk.pacer.room(MINUTE + 1.5)[0] == 1
+
+    def test_the_first_new_window_is_tried_with_one_request(self, desk: Desk) -> None:
+        """One reset does not tell how long windows are."""
+        desk.learn()
+        desk.spend_window(MINUTE)
+        desk.now = MINUTE + 1.0
+        (probe,) = desk.ask(2 * LIMIT)
+        desk.observe(probe, LIMIT - 1, reset=2 * MINUTE)
+        assert len(desk.grant()) == LIMIT - 1
+
+    def test_later_windows_are_opened_in_full(self, settled: Desk) -> None:
+        """Two resets tell."""
+        assert len(settled.ask(2 * LIMIT)) == LIMIT
+
+    def test_windows_nobody_used_are_skipped(self, settled: Desk) -> None:
+        """After a night without calls the present window is the one that opens, and its end is known."""
+        settled.now = 1000 * MINUTE + 30.0
+        assert len(settled.ask(2 * LIMIT)) == LIMIT
+        assert settled.pacer.room(1000 * MINUTE + 59.0)[0] == 0
+        assert settled.pacer.chance_at == pytest.approx(1001 * MINUTE, abs=40)
+
+    def test_what_is_in_flight_at_the_end_is_charged_to_the_next(self, settled: Desk) -> None:
+        """It may arrive in the one or in the other."""
+        in_flight = settled.ask(10)
+        settled.now = 3 * MINUTE - 1.0
+        in_flight += settled.ask(20)
+        settled.now = 3 * MINUTE + 2.0
+        assert settled.room() == LIMIT - 20  # the first ten were sent a minute ago
+        settled.observe(in_flight[-1], LIMIT - 30, reset=3 * MINUTE)
+        assert settled.room() == LIMIT - 19
+
+    def test_an_answer_with_a_later_reset_opens_the_next(self, settled: Desk) -> None:
+        """The server knows best."""
+        settled.now = 3 * MINUTE - 1.0
+        early, late, other = settled.ask(3)
+        settled.observe(early, LIMIT - 1, reset=3 * MINUTE)
+        settled.observe(late, LIMIT - 1, reset=4 * MINUTE)
+        assert settled.room() == LIMIT - 2
+        settled.observe(other, LIMIT - 2, reset=3 * MINUTE)
+        assert settled.room() == LIMIT - 1
+
+    def test_a_window_whose_end_nobody_told_is_probed(self, desk: Desk) -> None:
+        """With all that was let go lost, and no length known, one tries again when the old ones cannot count."""
+        (ticket,) = desk.ask()
+        desk.observe(ticket, 0, limit=1)
+        desk.now = 61.0
+        (probe,) = desk.ask(2)
+        desk.pacer.fail(probe, desk.now)
+        assert desk.grant() == []
+        assert desk.pacer.chance_at == desk.now + TRANSIT
+        desk.now += TRANSIT
+        assert len(desk.grant()) == 1
+
+    def test_a_late_edge_is_learnt(self, settled: Desk) -> None:
+        """An answer of the window that was taken to be over brings it back, and the next one is tried with one."""
+        settled.now = 2 * MINUTE + 0.2
+        desk = settled
+        first, *rest = desk.ask(LIMIT)
+        desk.observe(first, 0, reset=2 * MINUTE, status=429)
+        assert desk.room() == 0
+        for ticket in rest:
+            desk.observe(ticket, 0, reset=2 * MINUTE, status=429)
+        wait = desk.pacer.room(desk.now)[1]
+        assert 0 < wait < LATEST_EDGE
+        desk.now += wait
+        (probe,) = desk.ask(LIMIT)
+        desk.observe(probe, LIMIT - 1, reset=3 * MINUTE)
+        assert len(desk.grant()) == LIMIT - 1
+
+    def test_a_clock_that_was_set_starts_again(self, settled: Desk) -> None:
+        """Answers an hour back are believed, not taken for old ones."""
+        granted = settled.ask(10)
+        settled.observe(granted[0], 40, reset=3 * MINUTE)
+        settled.skew = -3600.0
+        settled.observe(granted[1], 30, reset=3 * MINUTE - 3600)
+        assert settled.pacer.told == (LIMIT, 30, EPOCH + 3 * MINUTE - 3600)
+        assert settled.room() == 30 - 8
+        settled.observe(granted[2], 29, reset=3 * MINUTE - 3600)
+        assert settled.room() == 29 - 7
+
+    def test_nodes_that_differ_by_a_little_are_one_clock(self, settled: Desk) -> None:
+        """Servers behind a balancer are never quite in step; nothing starts again for that."""
+        granted = settled.ask(4)
+        for skew, ticket in zip((0.9, 0.0, 1.4, 0.0), granted, strict=True):
+            settled.skew = skew
+            settled.observe(ticket, 40, reset=3 * MINUTE)
+        assert settled.room() == 40
+
+
+class TestOthers:
+    def test_what_others_spent_is_remembered(self, settled: Desk) -> None:
+        """A window after one in which others spent opens with less, until its first answer."""
+        granted = settled.ask(4)
+        for ticket in granted:
+            settled.observe(ticket, LIMIT - 20, reset=3 * MINUTE)  # 4 are ours
+        settled.now = 3 * MINUTE + 2.0
+        granted = settled.ask(LIMIT)
+        assert len(granted) == LIMIT - 2 * 16
+
+    def test_what_others_usually_spend_is_held_back(self, settled: Desk) -> None:
+        """Less and less, as their time runs out."""
+        for ticket in settled.ask(4):
+            settled.observe(ticket, LIMIT - 20, reset=3 * MINUTE)
+        settled.now = 3 * MINUTE + 2.0
+        (first,) = settled.ask()
+        settled.observe(first, LIMIT - 1, reset=4 * MINUTE)
+        early = settled.room()
+        settled.now = 3 * MINUTE + 30.0
+        middle = settled.room()
+        settled.now = 3 * MINUTE + 59.5
+        assert LIMIT - 18 <= early < middle <= LIMIT - 1 - 8
+        assert settled.room() >= LIMIT - 2
+
+    def test_the_held_back_comes_free_in_time(self, settled: Desk) -> None:
+        """`room` tells when the next one of them may go, to the tick."""
+        for ticket in settled.ask(4):
+            settled.observe(ticket, LIMIT - 20, reset=3 * MINUTE)
+        settled.now = 3 * MINUTE + 2.0
+        (first,) = settled.ask()
+        settled.observe(first, LIMIT - 1, reset=4 * MINUTE)
+        while settled.ask():
+            pass
+        waits = 0
+        while settled.now < 4 * MINUTE - 4:
+            room, wait = settled.pacer.room(settled.now)
+            assert room == 0
+            settled.now += wait
+            assert len(settled.ask(2)) == 1
+            waits += 1
+        assert waits >= 14
+
+    def test_the_belief_fades(self, settled: Desk) -> None:
+        """Others that have gone are forgotten window by window."""
+        for ticket in settled.ask(4):
+            settled.observe(ticket, LIMIT - 20, reset=3 * MINUTE)
+        openings: list[int] = []
+        for minute in range(3, 16):
+            settled.now = minute * MINUTE + 2.0
+            openings.append(settled.room())
+            settled.learn(LIMIT - 1, reset=(minute + 1) * MINUTE)
+        assert openings == sorted(openings)
+        assert openings[0] == LIMIT - 32
+        assert openings[-1] == LIMIT
+
+    def test_an_opening_that_is_not_answered_goes_on(self, settled: Desk) -> None:
+        """A lost first answer holds the others for a moment only."""
+        for ticket in settled.ask(4):
+            settled.observe(ticket, 0, reset=3 * MINUTE)
+        settled.now = 3 * MINUTE + 2.0
+        assert len(settled.ask(10)) == 1
+        settled.now += PROBE_EVERY
+        assert len(settled.grant()) == 1
+
+    def test_our_own_lost_requests_are_not_others(self, settled: Desk) -> None:
+        """What we sent and lost is ours when it shows up in the count."""
+        ticket, other = settled.ask(2)
+        settled.pacer.fail(ticket, settled.now)
+        settled.observe(other, LIMIT - 2, reset=3 * MINUTE)
+        settled.now += GRACE + 1
+        settled.learn(LIMIT - 3, reset=3 * MINUTE)
+        settled.now = 3 * MINUTE + 2.0
+        assert settled.room() == LIMIT
+
+
+class TestTooMany:
+    def test_a_429_ends_the_window_and_keeps_its_place(self, settled: Desk) -> None:
+        """Nobody goes before the next window, and then the one who was refused goes first."""
+        first, second = settled.ask(2)
+        settled.pacer.reserve(None, inf, settled.now)
+        settled.observe(second, 0, reset=3 * MINUTE, status=429)
+        settled.pacer.reserve(second, inf, settled.now)
+        assert settled.grant() == []
+        settled.observe(first, 20, reset=3 * MINUTE)
+        assert settled.grant() == []
+        assert settled.pacer.line.head is second
+        settled.now = 3 * MINUTE + 2.0
+        assert settled.grant()[0] is second
+
+    def test_retry_after_holds_everybody(self, settled: Desk) -> None:
+        """Even into the next window."""
+        (ticket,) = settled.ask()
+        settled.observe(ticket, 0, reset=3 * MINUTE, status=429, retry_after=100.0)
+        assert settled.pacer.room(settled.now) == (0, 100.0)
+        settled.now += 100.0
+        assert settled.room() >= 1
+
+    def test_the_day_limit_holds_everybody_to_its_reset(self, settled: Desk) -> None:
+        """A 429 with another limit tells of another budget; the window's own account stays as it was."""
+        settled.learn(LIMIT - 1, reset=3 * MINUTE)
+        (ticket,) = settled.ask()
+        settled.observe(ticket, 0, reset=7200, status=429, limit=10_000)
+        room, wait = settled.pacer.room(settled.now)
+        assert room == 0
+        assert wait == pytest.approx(7200 - settled.now, abs=5)
+        assert settled.pacer.told == (10_000, 0, EPOCH + 7200)
+        settled.now = 7206.0
+        (probe,) = settled.ask(100)
+        settled.observe(probe, LIMIT - 1, reset=7260)
+        assert len(settled.grant()) == LIMIT - 1
+
+    def test_the_day_limit_with_nothing_but_retry_after(self, settled: Desk) -> None:
+        """The minute's headers, or none, and hours to wait."""
+        (ticket,) = settled.ask()
+        settled.bare(ticket, 429, retry_after=7200.0)
+        assert settled.pacer.room(settled.now) == (0, 7200.0)
+
+    def test_the_day_limit_as_the_first_answer(self, desk: Desk) -> None:
+        """A program that starts when the day's budget is gone waits for midnight, then learns the minute's."""
+        (ticket,) = desk.ask()
+        desk.observe(ticket, 0, reset=7200, status=429, limit=10_000)
+        assert desk.room() == 0
+        desk.now = 7205.0
+        (probe,) = desk.ask(100)
+        desk.observe(probe, LIMIT - 1, reset=7260)
+        assert len(desk.grant()) == LIMIT - 1
+
+    def test_a_window_shorter_than_the_first_one_told_is_believed(self, desk: Desk) -> None:
+        """Should the day's budget have been told first, an answer with the minute's replaces it."""
+        first, second = desk.ask(1) + desk.ask(0) + [desk.pacer.reserve(None, inf, 0.0)]
+        desk.now = PROBE_EVERY
+        desk.grant()
+        desk.observe(first, 9_000, reset=7200, limit=10_000)
+        desk.observe(second, LIMIT - 1, reset=MINUTE)
+        assert desk.room() == LIMIT - 1
+
+    @pytest.mark.parametrize("max_wait", [5.0, 65.0])
+    def test_a_chance_beyond_max_wait_is_refused_at_once(self, settled: Desk, max_wait: float) -> None:
+        """Everybody in the line is told, with the wait, and who comes later too."""
+        (ticket,) = settled.ask()
+        patient = settled.pacer.reserve(None, inf, settled.now)
+        settled.pacer.cancel(patient)
+        settled.observe(ticket, 0, reset=7200, status=429, limit=10_000)
+        waiting = [settled.pacer.reserve(None, max_wait, settled.now) for _ in range(3)]
+        patient = settled.pacer.reserve(None, inf, settled.now)
+        assert settled.pacer.grant(settled.now) == waiting
+        assert {each.state for each in waiting} == {"refused"}
+        assert waiting[0].wait == pytest.approx(7200 - settled.now, abs=5)
+        assert patient.state == "queued"
+        assert settled.ask(1, max_wait) == []
+        assert len(settled.pacer.line) == 1
+
+    def test_max_wait_says_nothing_of_the_line(self, settled: Desk) -> None:
+        """A thousand callers wait their twenty minutes, for the next chance is never further away than a minute."""
+        settled.ask(1000, max_wait=65.0)
+        for minute in range(3, 20):
+            settled.now = minute * MINUTE + 2.0
+            settled.pacer.grant(settled.now)
+        assert len(settled.pacer.line) > 0
+
+
+class TestLine:
+    def test_a_granted_request_that_was_not_sent_gives_its_place_back(self, desk: Desk) -> None:
+        """Also at the start, when it was the one to find out."""
+        (first,) = desk.ask(2)
+        desk.pacer.cancel(first)
+        (second,) = desk.grant()
+        desk.observe(second, LIMIT - 1)
+        (third,) = desk.ask()
+        assert desk.room() == LIMIT - 2
+        desk.pacer.cancel(third)
+        desk.pacer.cancel(third)
+        assert desk.room() == LIMIT - 1
+
+    def test_one_that_left_the_line_is_passed_over(self, desk: Desk) -> None:
+        """The next one has its turn."""
+        first = desk.pacer.reserve(None, inf, 0.0)
+        second = desk.pacer.reserve(None, inf, 0.0)
+        desk.pacer.cancel(first)
+        assert desk.grant() == [second]
+
+    def test_many_that_leave_take_no_memory(self, desk: Desk) -> None:
+        """The line is as long as those who wait, or twice that."""
+        desk.ask()
+        for _ in range(1000):
+            desk.pacer.cancel(desk.pacer.reserve(None, inf, 0.0))
+        assert len(desk.pacer.line._heap) <= 2
+
+    def test_a_ticket_that_is_not_done_is_not_queued_twice(self, desk: Desk) -> None:
+        """Asking again with a ticket that waits, or that left, gives another one."""
+        waiting = desk.pacer.reserve(None, inf, 0.0)
+        assert desk.pacer.reserve(waiting, inf, 0.0) is not waiting
+        desk.pacer.cancel(waiting)
+        assert desk.pacer.reserve(waiting, inf, 0.0) is not waiting
+
+    def test_an_answer_to_a_ticket_of_before_a_fork_does_no_harm(self) -> None:
+        """The child's account learns from it, and owes it nothing."""
+        (ticket,) = Desk().ask()
+        child = Desk()
+        child.observe(ticket, 20)
+        assert child.room() == 20
+        child.pacer.fail(ticket, 0.0)
+        child.pacer.cancel(ticket)
+        again = child.pacer.reserve(ticket, inf, 0.0)
+        assert child.ask()[0].number == again.number == 1
+
+    @given(st.lists(st.sampled_from(["ask", "grant", "leave", "answer", "again"]), max_size=200))
+    def test_first_come_first_served(self, steps: list[str]) -> None:
+        """Whatever joins, leaves or comes back, nobody goes before a lower number that waits."""
+        desk = Desk()
+        desk.learn(LIMIT - 1)
+        waiting: list[Ticket] = []
+        flying: list[Ticket] = []
+        for step in steps:
+            if step == "ask":
+                waiting.append(desk.pacer.reserve(None, inf, 0.0))
+            elif step == "leave" and waiting:
+                desk.pacer.cancel(waiting.pop(len(waiting) // 2))
+            elif step == "grant":
+                granted = desk.pacer.admit(2, 0.0)
+                assert granted == sorted(waiting, key=lambda each: each.number)[:2]
+                waiting = [each for each in waiting if each not in granted]
+                flying += granted
+            elif step in {"answer", "again"} and flying:
+                ticket = flying.pop(0)
+                desk.observe(ticket, 0, status=429)
+                if step == "again":
+                    waiting.append(desk.pacer.reserve(ticket, inf, 0.0))
+            assert len(desk.pacer.line) == len(waiting)
+
+
+READINGS = st.builds(
+    Reading,
+    status=st.sampled_from([200, 200, 200, 201, 404, 429, 500, 503]),
+    limit=st.integers(0, 100),
+    remaining=st.integers(0, 100),
+    reset=st.integers(EPOCH - 100, EPOCH + 400),
+    date=st.integers(EPOCH - 10, EPOCH + 300).map(float),
+    retry_after=st.none() | st.floats(0, 100),
+)
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), READINGS, st.sampled_from(["observe", "fail", "cancel"])), max_size=60))
+def test_no_reading_stops_the_line_for_good(steps: list[tuple[float, Reading, str]]) -> None:
+    """Whatever a server says, nothing is raised, and who waits goes within what was asked for, an hour at most."""
+    pacer = Pacer()
+    now = 0.0
+    for passed, reading, end in steps:
+        now += passed
+        pacer.reserve(None, inf, now)
+        for ticket in pacer.grant(now):
+            if end == "observe":
+                pacer.observe(ticket, reading, now)
+            elif end == "fail":
+                pacer.fail(ticket, now)
+            else:
+                pacer.cancel(ticket)
+    for _ in range(1000):
+        if not pacer.line:
+            break
+        for ticket in pacer.grant(now):
+            pacer.fail(ticket, now)
+        now = max(now, pacer.chance_at)
+    assert not pacer.line
+    assert now < 3600 * 2

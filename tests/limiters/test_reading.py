@@ -1,0 +1,109 @@
+"""What an answer's headers are taken to say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from enprompta.limiters.reading import LONGEST_WAIT, Reading, read
+
+NOON = "Tue, 14 Nov 2023 12:00:00 GMT"
+NOON_UNIX = 1_699_963_200
+GOOD = {
+    "X-RateLimit-Limit": "60",
+    "X-RateLimit-Remaining": "59",
+    "X-RateLimit-Reset": str(NOON_UNIX + 30),
+    "Date": NOON,
+}
+
+
+def test_a_mapping_and_raw_pairs_read_alike() -> None:
+    """Text and bytes, in any case, give the same reading."""
+    expected = Reading(200, 60, 59, NOON_UNIX + 30, float(NOON_UNIX), None)
+    assert read(200, GOOD) == expected
+    assert read(200, [(name.upper().encode(), value.encode()) for name, value in GOOD.items()]) == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"X-RateLimit-Limit": "0"},
+        {"X-RateLimit-Limit": "-1"},
+        {"X-RateLimit-Limit": ""},
+        {"X-RateLimit-Limit": "sixty"},
+        {"X-RateLimit-Limit": "6e1"},
+        {"X-RateLimit-Limit": "60.0"},
+        {"X-RateLimit-Limit": "٦٠"},
+        {"X-RateLimit-Limit": "9" * 5000},
+        {"X-RateLimit-Remaining": "61"},
+        {"X-RateLimit-Remaining": "-1"},
+        {"X-RateLimit-Remaining": "NaN"},
+        {"X-RateLimit-Reset": "soon"},
+        {"X-RateLimit-Reset": "2023-11-14T12:00:30Z"},
+        {"X-RateLimit-Reset": "999999999999"},
+        {"Date": ""},
+        {"Date": "yesterday"},
+        {"Date": "Tue, 99 Nov 2023 12:00:00 GMT"},
+        {"Date": "Tue, 14 Nov 99999999999999999999 12:00:00 GMT"},
+    ],
+)
+def test_an_absurd_header_voids_the_set(change: dict[str, str]) -> None:
+    """One value that makes no sense, and none of the set is believed."""
+    assert read(200, GOOD | change).limit == 0
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_missing_header_voids_the_set(name: str) -> None:
+    """All four are needed."""
+    assert read(200, {key: value for key, value in GOOD.items() if key != name}).limit == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        ("1.5", 1.5),
+        ("Tue, 14 Nov 2023 12:01:30 GMT", 90.0),
+        ("Tue, 14 Nov 2023 11:59:00 GMT", 0.0),
+        ("-1", None),
+        ("nan", None),
+        ("inf", None),
+        (str(LONGEST_WAIT + 1), None),
+        ("later", None),
+    ],
+)
+def test_retry_after(text: str, seconds: float | None) -> None:
+    """Seconds, decimals and dates are read; a date counts from the answer's own `Date`; the absurd is not there."""
+    assert read(429, GOOD | {"Retry-After": text}).retry_after == seconds
+    assert read(429, {"Retry-After": text, "Date": NOON}).retry_after == seconds
+
+
+def test_a_retry_date_without_a_date_says_nothing() -> None:
+    """This machine's clock is not asked what the time is."""
+    assert read(429, {"Retry-After": NOON}).retry_after is None
+
+
+VALUES = st.one_of(
+    st.text(max_size=40),
+    st.integers().map(str),
+    st.floats().map(str),
+    st.dates().map(lambda day: day.strftime("%a, %d %b %Y 00:00:00 GMT")),
+)
+
+
+@given(
+    status=st.integers(100, 599),
+    values=st.fixed_dictionaries({}, optional=dict.fromkeys([*GOOD, "Retry-After"], VALUES)),
+)
+@example(status=200, values={**GOOD, "Date": "Fri, 31 Dec 9999 23:59:59 GMT", "X-RateLimit-Reset": "253402300800"})
+def test_whatever_the_headers_hold_nothing_is_raised(status: int, values: dict[str, str]) -> None:
+    """Any text gives a reading, as text and as bytes, and what it believes makes sense."""
+    for headers in (
+        values,
+        [(name.encode(), value.encode("utf-8", "surrogatepass")) for name, value in values.items()],
+    ):
+        reading = read(status, headers)
+        assert reading.limit == 0 or 0 <= reading.remaining <= reading.limit
+        assert reading.retry_after is None or 0 <= reading.retry_after <= LONGEST_WAIT

@@ -1,0 +1,164 @@
+"""The whole policy against a strict server on a fake clock, in thousands of windows.
+
+`ENPROMPTA_LONG_TESTS=1` runs the long form: more seeds, more hours.
+"""
+
+from __future__ import annotations
+
+import os
+from random import Random
+
+import pytest
+
+from enprompta.limiters.policy import Pacer
+from tests.limiters.simulation import DAY, EPOCH, Network, Server, Simulation
+
+LONG = bool(os.environ.get("ENPROMPTA_LONG_TESTS"))
+SEEDS = range(20 if LONG else 3)
+
+
+@pytest.mark.parametrize("skew", [0.0, 300.37, -299.81])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_thousand_calls_at_once(seed: int, skew: float) -> None:
+    """No 429, every window used up, first come first served within a window's reach."""
+    simulation = Simulation(Server(skew=skew), Network(Random(seed), tail=0.01))
+    simulation.calls(1000)
+    outcome = simulation.run()
+    assert (outcome.served, outcome.answered_429) == (1000, 0)
+    use = simulation.server.full_windows()
+    assert sum(use) >= 0.995 * 50 * len(use)
+    assert all(abs(place - number) < 60 for place, number in enumerate(outcome.order))
+
+
+@pytest.mark.parametrize(
+    ("limit", "window", "hours", "use"),
+    [(1, 60, 24, 0.99), (60, 60, 4, 0.995), (1000, 60, 1, 0.995), (50, 3, 0.25, 0.985), (7, 1, 0.25, 0.93)],
+)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_hours_of_losses_tails_and_drift(seed: int, limit: int, window: int, hours: float, use: float) -> None:
+    """Requests lost before or after they are counted, answers 5 s late, clocks 50 ppm apart: no 429 all the same."""
+    drift = (5e-5, -5e-5, 0.0)[seed % 3]
+    server = Server(limit=limit, window=window, skew=(0, 300, -300)[seed % 3], drift=drift)
+    network = Network(Random(seed), shortest=0.02, longest=0.3, tail=0.01, tail_longest=5.0, lost=0.002)
+    simulation = Simulation(server, network)
+    hours *= 6 if LONG else 1
+    simulation.calls(int(limit * hours * 3600 / window))
+    assert simulation.run(hours * 3600).answered_429 == 0
+    full = server.full_windows()
+    assert sum(full) >= use * limit * len(full)
+
+
+def test_a_long_idle_with_clocks_that_drift() -> None:
+    """After an hour of silence the interval has grown, and the next burst is in its window all the same."""
+    server = Server(drift=4e-4, window=60)
+    simulation = Simulation(server, Network(Random(1), longest=0.01))
+    for hour in range(24):
+        simulation.at(hour * 3600.0, lambda: simulation.calls(120))
+    outcome = simulation.run()
+    assert (outcome.served, outcome.answered_429) == (24 * 120, 0)
+
+
+def test_the_day_limit_is_met_once_and_waited_for() -> None:
+    """60 a minute, 10,000 a day: the minutes see no 429, each day one burst at most, and nobody sleeps on it."""
+    server = Server(limit=60, window=60, daily=2_000, drift=5e-5)
+    network = Network(Random(2), lost=0.002, tail=0.01, tail_longest=5.0)
+    simulation = Simulation(server, network)
+
+    def more() -> None:
+        simulation.calls(100, max_wait=65.0)
+        if simulation.now < DAY:
+            simulation.at(simulation.now + 60, more)
+
+    more()
+    outcome = simulation.run()
+    assert server.refused == 0
+    assert 0 < server.refused_today <= 2 * server.limit
+    assert outcome.refused > 1000
+    midnight = DAY - EPOCH % DAY
+    assert outcome.finished_at > midnight
+    assert max(server.used_today.values()) == 2_000
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_others_who_spend_a_third(seed: int) -> None:
+    """Somebody else's requests, spread over each window: every call succeeds, and 429s stay under 5 %."""
+    server = Server()
+    network = Network(Random(seed), longest=0.1)
+    simulation = Simulation(server, network)
+    moment = 0.0
+    while moment < 150:
+        moment += network.random.expovariate(16 / 3)
+        simulation.at(moment, lambda: server.spend(simulation.now))
+    simulation.calls(1000)
+    outcome = simulation.run()
+    assert outcome.served == 1000
+    assert outcome.answered_429 <= 50
+    assert max(server.used.values()) <= 50
+
+
+def test_others_who_spend_at_the_begin_of_each_window() -> None:
+    """Once they are known, they have their share before the rest goes."""
+    server = Server()
+    simulation = Simulation(server, Network(Random(3), longest=0.1))
+    for window in range(100):
+        simulation.at(3 * window - EPOCH % 3 + 0.01, lambda: server.spend(simulation.now, 16))
+    simulation.calls(1000)
+    outcome = simulation.run()
+    assert (outcome.served, outcome.answered_429) == (1000, 0)
+
+
+def test_windows_that_end_later_than_told_cost_one_burst() -> None:
+    """A `Reset` that is cut to whole seconds is learnt from the first burst, and not paid for again."""
+    server = Server(edge=0.4)
+    simulation = Simulation(server, Network(Random(4), longest=0.05))
+    simulation.calls(3000)
+    outcome = simulation.run()
+    assert outcome.served == 3000
+    assert outcome.answered_429 <= 50
+
+
+@pytest.mark.parametrize("step", [-7200.0, -2.0, 2.0, 7200.0])
+def test_a_server_clock_that_is_set_costs_one_burst(step: float) -> None:
+    """Forwards or back, by seconds or hours."""
+    server = Server(window=60)
+    simulation = Simulation(server, Network(Random(5), longest=0.05))
+
+    def set_clock() -> None:
+        server.skew += step
+
+    simulation.at(100.0, set_clock)
+    simulation.calls(1000)
+    outcome = simulation.run()
+    assert outcome.served == 1000
+    assert outcome.answered_429 <= 100
+    assert outcome.finished_at < 60 * 25
+
+
+def test_a_limit_that_is_cut_costs_one_burst() -> None:
+    """A smaller plan is learnt from the first answer that tells it."""
+    server = Server()
+    simulation = Simulation(server, Network(Random(6), longest=0.05))
+
+    def cut() -> None:
+        server.limit = 20
+
+    simulation.at(10.0, cut)
+    simulation.calls(1000)
+    outcome = simulation.run()
+    assert outcome.served == 1000
+    assert outcome.answered_429 <= 50
+
+
+def test_two_pacers_that_know_nothing_of_each_other_lose_nothing() -> None:
+    """Two processes without a shared account: 429s, but every call is served in the end."""
+    server = Server()
+    simulations = [Simulation(server, Network(Random(seed), longest=0.05), Pacer()) for seed in (7, 8)]
+    for simulation in simulations:
+        simulation.calls(300)
+    moment = 0.0
+    while any(simulation.outcome.served < 300 for simulation in simulations):
+        moment += 0.01
+        for simulation in simulations:
+            simulation.run(moment)
+        assert moment < 200
+    assert sum(simulation.outcome.answered_429 for simulation in simulations) < 300
