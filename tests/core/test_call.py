@@ -1,0 +1,83 @@
+"""Ids become one quoted segment of a path, whatever is in them."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enprompta import Call, ConfigurationError
+from enprompta._core.call import path
+
+
+@pytest.mark.parametrize(
+    ("prompt_id", "quoted"),
+    [
+        ("pmt_1", "pmt_1"),
+        ("prompt_abc-123.~", "prompt_abc-123.~"),
+        ("../teams", "..%2Fteams"),
+        ("a/b?x=1", "a%2Fb%3Fx%3D1"),
+        ("a#b", "a%23b"),
+        ("a b", "a%20b"),
+        ("%2e%2e", "%252e%252e"),
+        (".", "%2E"),
+        ("..", "%2E%2E"),
+        ("...", "..."),
+        ("{}", "%7B%7D"),
+        ("{0.__class__}", "%7B0.__class__%7D"),
+        ("żółw", "%C5%BC%C3%B3%C5%82w"),
+        ("🐢", "%F0%9F%90%A2"),
+        ("a\r\nHost: x", "a%0D%0AHost%3A%20x"),
+        ("\0", "%00"),
+        ("\\", "%5C"),
+        ("a;b@c:d", "a%3Bb%40c%3Ad"),
+    ],
+)
+def test_an_id_is_quoted_to_one_segment(prompt_id: str, quoted: str) -> None:
+    """No character of an id means anything in the path."""
+    assert path("/prompts/{}", prompt_id) == f"/prompts/{quoted}"
+
+
+def test_several_ids_fill_in_their_order() -> None:
+    """Each placeholder takes the next id."""
+    assert path("/teams/{}/members/{}", "t/1", "u?2") == "/teams/t%2F1/members/u%3F2"
+
+
+def test_an_empty_id_is_refused() -> None:
+    """`DELETE /prompts/` must never be sent for `delete("")`; the message names the path."""
+    with pytest.raises(ConfigurationError, match=r"/prompts/\{\} is empty"):
+        path("/prompts/{}", "")
+
+
+@pytest.mark.parametrize("value", [None, 1, 1.5, True, b"pmt_1", ["pmt_1"], {"id": "pmt_1"}, object()])
+def test_an_id_that_is_not_text_is_refused(value: object) -> None:
+    """An object handed in where its id is meant is named by its type, with what to pass instead."""
+    with pytest.raises(ConfigurationError, match=rf"must be text, not {type(value).__name__}: pass the object's \.id"):
+        path("/prompts/{}", value)  # type: ignore[arg-type]
+
+
+def test_a_lone_surrogate_is_refused() -> None:
+    """Half a character has no UTF-8 and so no place in a URL."""
+    with pytest.raises(ConfigurationError, match="lone surrogate"):
+        path("/prompts/{}", "a\ud800")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_any_text_reaches_its_own_segment(prompt_id: str) -> None:
+    """What httpx sends is one segment, which unquotes to the id: nothing is lost, nothing is climbed."""
+    url = httpx.URL(f"https://api.test/v1{path('/prompts/{}', prompt_id)}/execute")
+    before, prompts, segment, after = url.raw_path.decode("ascii").rsplit("/", 3)
+    assert (before, prompts, after) == ("/v1", "prompts", "execute")
+    assert unquote(segment, errors="strict") == prompt_id
+
+
+def test_a_call_is_a_value() -> None:
+    """Calls compare by what they ask, and cannot be changed."""
+    call = Call("GET", "/prompts", dict)
+    assert call == Call("GET", "/prompts", dict)
+    assert call != Call("GET", "/prompts", dict, params={"limit": 1})
+    with pytest.raises(AttributeError):
+        call.path = "/teams"  # type: ignore[misc]

@@ -1,0 +1,215 @@
+"""Bytes become what the call promised, leniently; anything else says how it differs and shows nothing of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from types import NoneType
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enprompta import Call, ConfigurationError, Page
+from enprompta._core.decode import UndecodableError, decode
+from enprompta.models import (
+    Execution,
+    ExecutionStats,
+    LivePrompt,
+    Prompt,
+    PromptVariable,
+    Team,
+    Template,
+    TemplateFork,
+    Workflow,
+    WorkflowExecution,
+)
+
+PROMPT = {"id": "pmt_1", "title": "Greeting", "content": "Hello {{name}}"}
+
+
+def read(returns: Any, value: object, *, enveloped: bool = True) -> Any:
+    """Decode a value written as JSON, or bytes as they are."""
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return decode(Call("GET", "/x", returns, enveloped=enveloped), data)
+
+
+@pytest.mark.parametrize("enveloped", [True, False])
+@pytest.mark.parametrize("body", [PROMPT, {"success": True, "data": PROMPT}, {"data": PROMPT, "more": 1}])
+def test_an_object_is_read_with_and_without_its_envelope(body: object, enveloped: bool) -> None:  # noqa: FBT001
+    """The reference shows both forms, so either is read whichever was promised."""
+    assert read(Prompt, body, enveloped=enveloped).id == "pmt_1"
+
+
+@pytest.mark.parametrize("enveloped", [True, False])
+@pytest.mark.parametrize("body", [[PROMPT], {"success": True, "data": [PROMPT]}])
+def test_a_list_is_read_with_and_without_its_envelope(body: object, enveloped: bool) -> None:  # noqa: FBT001
+    """Lists and pages of models follow the same rule."""
+    assert [one.id for one in read(list[Prompt], body, enveloped=enveloped)] == ["pmt_1"]
+    assert [one.id for one in read(Sequence[Prompt], body, enveloped=enveloped)] == ["pmt_1"]
+    page = read(Page[Prompt], body, enveloped=enveloped)
+    assert [one.id for one in page.data] == ["pmt_1"]
+    assert page.pagination.has_more is None
+
+
+@pytest.mark.parametrize("body", [{"data": [], "pagination": None}, {"data": None}, {"data": []}, [], None])
+def test_a_page_of_nothing_is_empty(body: object) -> None:
+    """Null data, null pagination and neither of them make an empty last page."""
+    page = read(Page[Prompt], body)
+    assert page.data == []
+    assert page.pagination.next_cursor is None
+
+
+def test_pagination_is_read() -> None:
+    """Every field of `pagination` arrives, in either spelling, unknown ones too."""
+    told = {"has_more": True, "next_cursor": "n", "previous_cursor": "p", "total_count": 9, "limit": 1, "took": 3}
+    pagination = read(Page[Prompt], {"data": [PROMPT], "pagination": told}).pagination
+    assert (pagination.has_more, pagination.next_cursor, pagination.previous_cursor) == (True, "n", "p")
+    assert (pagination.total_count, pagination.limit, pagination.model_extra) == (9, 1, {"took": 3})
+    camel = read(Page[Prompt], {"data": [], "pagination": {"hasMore": True, "nextCursor": 7}}).pagination
+    assert (camel.has_more, camel.next_cursor) == (True, "7")
+
+
+def test_both_spellings_are_read() -> None:
+    """Resources are camelCase on the wire, and snake_case is understood."""
+    for name in ("createdAt", "created_at"):
+        prompt = read(Prompt, {**PROMPT, name: "2024-01-17T10:15:00Z"})
+        assert prompt.created_at == datetime(2024, 1, 17, 10, 15, tzinfo=timezone.utc)
+
+
+def test_new_fields_are_kept() -> None:
+    """A field added to the API tomorrow is there today, also inside other objects."""
+    prompt = read(Prompt, {**PROMPT, "starred": {"by": "me"}, "variables": [{"name": "n", "mask": "*"}]})
+    assert prompt.starred == {"by": "me"}
+    assert prompt.variables[0].model_extra == {"mask": "*"}
+
+
+def test_unknown_values_of_enumerations_pass() -> None:
+    """An enumeration is open: what it does not list comes as text."""
+    prompt = read(Prompt, {**PROMPT, "visibility": "ORG", "variables": [{"name": "n", "type": "date"}]})
+    assert prompt.visibility == "ORG"
+    assert prompt.variables[0].type == "date"
+    assert read(Execution, {"id": "e", "status": "queued"}).status == "queued"
+    assert read(WorkflowExecution, {"id": "w", "status": "paused"}).status == "paused"
+
+
+@pytest.mark.parametrize(
+    ("returns", "least"),
+    [
+        (Prompt, PROMPT),
+        (Template, PROMPT),
+        (Execution, {"id": "e"}),
+        (ExecutionStats, {}),
+        (TemplateFork, {"promptId": "p"}),
+        (LivePrompt, {"id": "l"}),
+        (Team, {"id": "t", "name": "n"}),
+        (Workflow, {"id": "w", "name": "n"}),
+        (PromptVariable, {"name": "n"}),
+    ],
+)
+def test_missing_and_null_optional_fields_are_none_or_empty(returns: Any, least: dict[str, Any]) -> None:
+    """A model is made of the least the API may send, and of null in all other fields; loops over lists need no guard."""
+    bare = read(returns, {"data": least})
+    null = {field.alias: None for field in returns.model_fields.values() if field.alias not in least}
+    with_nulls = read(returns, {"data": {**null, **least}})
+    assert with_nulls.model_dump() == bare.model_dump()
+    for name in ("tags", "variables", "steps", "options"):
+        if name in returns.model_fields:
+            assert not getattr(with_nulls, name)
+            assert isinstance(getattr(with_nulls, name), (list, dict))
+
+
+def test_ids_that_are_numbers_become_text() -> None:
+    """An id is text to callers, whatever the server wrote."""
+    assert read(Prompt, {**PROMPT, "id": 17}).id == "17"
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"", "an empty body"),
+        (b" \r\n ", "an empty body"),
+        (b"<!doctype html><title>x</title>", "HTML or XML instead of JSON"),
+        (b"  <html>", "HTML or XML instead of JSON"),
+        (b'{"data": {"id": "pmt_1", "ti', "not whole JSON"),
+        (b"null and void", "not whole JSON"),
+        (b"\xff\xfe", "not whole JSON"),
+        (b"[" * 100_000, "not whole JSON"),
+        (b"null", "JSON of another shape at its top"),
+        (b'"hunter2"', "JSON of another shape at its top"),
+        (b'{"data": {"id": "pmt_1"}}', "JSON of another shape at data.title"),
+        (b'{"data": null}', "JSON of another shape at data"),
+        (b'{"success": false, "error": {"code": "X"}}', "JSON of another shape at data"),
+        (b'{"data": {"id": "a", "title": "b", "content": "c", "version": "hunter2"}}', "at data.version"),
+        (b'{"id": "a", "title": "b", "content": "c", "version": "hunter2"}', "JSON of another shape"),
+    ],
+    ids=range(15),
+)
+def test_what_was_not_promised_is_explained_without_being_shown(body: bytes, complaint: str) -> None:
+    """The message tells where the answer differs and never quotes it."""
+    with pytest.raises(UndecodableError, match=complaint) as caught:
+        read(Prompt, body)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"success": true}'])
+def test_a_call_that_returns_nothing_ignores_the_body(body: bytes) -> None:
+    """A deletion has succeeded by its status."""
+    assert read(NoneType, body) is None
+
+
+def test_plain_types_are_returned_too() -> None:
+    """`client.run` may ask for any type that JSON is read into."""
+    assert read(dict[str, Any], {"data": {"a": 1}}) == {"a": 1}
+    assert read(dict, {"a": 1}) == {"a": 1}
+    assert read(int, b"3") == 3
+    assert read(list[int], {"data": [1]}) == [1]
+
+
+def test_a_type_that_json_is_not_read_into_is_the_callers_mistake() -> None:
+    """The message names the type."""
+    with pytest.raises(ConfigurationError, match=r"cannot return .*httpx.*Client"):
+        read(httpx.Client, {})
+
+
+def test_many_threads_may_read_a_type_for_the_first_time_at_once() -> None:
+    """Validators are compiled on first use; a race for it loses nothing."""
+    start, seen = threading.Barrier(8), list[str]()
+
+    class Fresh(Prompt):
+        """A type nobody has read yet."""
+
+    def work() -> None:
+        start.wait()
+        seen.append(read(Page[Fresh], {"data": [PROMPT]}).data[0].id)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == ["pmt_1"] * 8
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["data", "id", "title", "content", "pagination", "has_more", "x"]), inner)
+    ),
+)
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+def test_any_body_is_read_or_refused_in_one_way(body: bytes) -> None:
+    """Whatever comes, there is a value or an `UndecodableError`."""
+    for returns in (Prompt, Page[Prompt], Sequence[ExecutionStats], LivePrompt):
+        try:
+            read(returns, body)
+        except UndecodableError as error:
+            assert str(error)  # noqa: PT017 (either outcome is right)

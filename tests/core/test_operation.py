@@ -1,0 +1,271 @@
+"""Methods made of descriptions tell the truth about themselves in all four flavours."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from enprompta import APIResponse, Call
+from enprompta._core.call import path
+from enprompta._core.operation import (
+    AsyncRawResource,
+    AsyncResource,
+    Flow,
+    Pause,
+    RawResource,
+    Resource,
+    SyncResource,
+    flow,
+    operation,
+)
+from enprompta.models import Prompt
+from enprompta.pagination import AsyncPager, Page, listing
+from enprompta.resources.executions import AsyncExecutions, AsyncRawExecutions, Executions, RawExecutions
+from enprompta.resources.prompts import AsyncPrompts, AsyncRawPrompts, PromptCalls, Prompts, RawPrompts
+from enprompta.resources.templates import AsyncRawTemplates, AsyncTemplates, RawTemplates, Templates
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+FLAVOURS: dict[type[Resource], list[type[Any]]] = {
+    SyncResource: [Prompts, Executions, Templates],
+    AsyncResource: [AsyncPrompts, AsyncExecutions, AsyncTemplates],
+    RawResource: [RawPrompts, RawExecutions, RawTemplates],
+    AsyncRawResource: [AsyncRawPrompts, AsyncRawExecutions, AsyncRawTemplates],
+}
+EVERY = [(base, owner) for base, owners in FLAVOURS.items() for owner in owners]
+
+
+def methods(owner: type) -> list[str]:
+    """Name the calls of a resource."""
+    return [name for name in dir(owner) if not name.startswith("_") and callable(getattr(owner, name))]
+
+
+class Gadget:
+    """Stands for a model."""
+
+
+class GadgetCalls(Resource):
+    """A resource described for these tests."""
+
+    __slots__ = ()
+
+    @operation
+    def get(self, gadget_id: str, /, *, deep: bool = False) -> Call[Gadget]:
+        """Fetch one gadget."""
+        return Call("GET", path("/gadgets/{}", gadget_id), Gadget, params={"deep": deep})
+
+    @listing
+    def list(self, *, limit: int = 20) -> Call[Page[Gadget]]:
+        """List gadgets."""
+        return Call("GET", "/gadgets", Page[Gadget], params={"limit": limit})
+
+    @flow
+    def settle(self, gadget_id: str, /) -> Flow[Gadget]:
+        """Wait for a gadget."""
+        gadget: Gadget = yield Call("GET", path("/gadgets/{}", gadget_id), Gadget)
+        yield Pause(0.1)
+        return gadget
+
+
+class Gadgets(GadgetCalls, SyncResource):
+    """The blocking flavour."""
+
+    __slots__ = ()
+
+
+class AsyncGadgets(GadgetCalls, AsyncResource):
+    """The async flavour."""
+
+    __slots__ = ()
+
+
+class RawGadgets(GadgetCalls, RawResource):
+    """The blocking flavour with responses."""
+
+    __slots__ = ()
+
+
+class AsyncRawGadgets(GadgetCalls, AsyncRawResource):
+    """The async flavour with responses."""
+
+    __slots__ = ()
+
+
+class Recorder:
+    """A client that gives back what it was asked to run."""
+
+    def run(self, call: object) -> object:
+        """Take a call."""
+        return ("run", call)
+
+    def run_raw(self, call: object) -> object:
+        """Take a call."""
+        return ("run_raw", call)
+
+    def run_flow(self, it: Any) -> object:
+        """Take a flow's first step."""
+        return ("run_flow", next(it))
+
+
+class AsyncRecorder:
+    """The same with coroutines."""
+
+    async def run(self, call: object) -> object:
+        """Take a call."""
+        return ("run", call)
+
+    async def run_raw(self, call: object) -> object:
+        """Take a call."""
+        return ("run_raw", call)
+
+    async def run_flow(self, it: Any) -> object:
+        """Take a flow's first step."""
+        return ("run_flow", next(it))
+
+
+def finish(coroutine: Any) -> Any:
+    """Run a coroutine that never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("it waited")
+
+
+GET = Call("GET", "/gadgets/g%2F1", Gadget, params={"deep": True})
+LIST = Call("GET", "/gadgets", Page[Gadget], params={"limit": 5})
+SETTLE = Call("GET", "/gadgets/g", Gadget)
+
+
+def test_blocking_flavours_run_the_call() -> None:
+    """A method builds its call and hands it to the client."""
+    gadgets = Gadgets(Recorder())  # type: ignore[arg-type]
+    assert gadgets.get("g/1", deep=True) == ("run", GET)
+    assert gadgets.list(limit=5) == ("run", LIST)
+    assert gadgets.settle("g") == ("run_flow", SETTLE)
+    raw = RawGadgets(Recorder())  # type: ignore[arg-type]
+    assert raw.get("g/1", deep=True) == ("run_raw", GET)
+    assert raw.list(limit=5) == ("run_raw", LIST)
+    assert raw.settle("g") == ("run_flow", SETTLE)
+
+
+def test_async_flavours_run_the_call() -> None:
+    """The same description is a coroutine, and a listing a pager that waits to be asked."""
+    gadgets = AsyncGadgets(AsyncRecorder())  # type: ignore[arg-type]
+    assert finish(gadgets.get("g/1", deep=True)) == ("run", GET)
+    pager = gadgets.list(limit=5)
+    assert isinstance(pager, AsyncPager)
+    assert repr(pager) == "<AsyncPager of /gadgets: await it for a page, or `async for` over it for every item>"
+    assert finish(gadgets.settle("g")) == ("run_flow", SETTLE)
+    raw = AsyncRawGadgets(AsyncRecorder())  # type: ignore[arg-type]
+    assert finish(raw.get("g/1", deep=True)) == ("run_raw", GET)
+    assert finish(raw.list(limit=5)) == ("run_raw", LIST)
+    assert finish(raw.settle("g")) == ("run_flow", SETTLE)
+
+
+@pytest.mark.parametrize(
+    ("owner", "get", "list_", "settle"),
+    [
+        (Gadgets, "Gadget", "Page[Gadget]", "Gadget"),
+        (AsyncGadgets, "Gadget", "AsyncPager[Gadget]", "Gadget"),
+        (RawGadgets, "APIResponse[Gadget]", "APIResponse[Page[Gadget]]", "Gadget"),
+        (AsyncRawGadgets, "APIResponse[Gadget]", "APIResponse[AsyncPage[Gadget]]", "Gadget"),
+    ],
+)
+def test_signatures_name_what_the_method_gives(owner: Any, get: str, list_: str, settle: str) -> None:
+    """`inspect.signature` shows the parameters of the description and the result of the method, never a `Call`."""
+    assert str(inspect.signature(owner.get)) == f"(self, gadget_id: 'str', /, *, deep: 'bool' = False) -> '{get}'"
+    assert str(inspect.signature(owner.list)) == f"(self, *, limit: 'int' = 20) -> '{list_}'"
+    assert str(inspect.signature(owner.settle)) == f"(self, gadget_id: 'str', /) -> '{settle}'"
+    bound = inspect.signature(owner(None).get)
+    assert list(bound.parameters) == ["gadget_id", "deep"]
+    assert bound.return_annotation == get
+
+
+@pytest.mark.parametrize(("base", "owner"), EVERY, ids=lambda it: it.__name__)
+def test_every_method_is_truthful(base: Any, owner: Any) -> None:
+    """Names, docstrings, annotations and coroutine-ness are those of the method one calls, on class and object."""
+    obj = owner(None)
+    for name in methods(owner):
+        for method in (getattr(obj, name), getattr(owner, name)):
+            assert method.__name__ == name
+            assert method.__qualname__ == f"{owner.__name__}.{name}"
+            assert method.__module__ == owner.__module__
+            assert method.__doc__.strip()
+            assert not hasattr(method, "__wrapped__")
+            returns = inspect.signature(method).return_annotation
+            assert returns == method.__annotations__["return"]
+            assert not returns.startswith("Call[")
+            assert returns.startswith("APIResponse[") == base.is_raw
+            pager = returns.startswith("AsyncPager[")
+            assert inspect.iscoroutinefunction(method) == (base.is_async and not pager)
+        assert inspect.ismethod(getattr(obj, name))
+        assert inspect.isfunction(getattr(owner, name))
+
+
+@pytest.mark.parametrize(("base", "owner"), EVERY, ids=lambda it: it.__name__)
+def test_help_shows_the_method(base: Any, owner: Any) -> None:
+    """`help()` of a method, of an object and of the class shows signature and docstring."""
+    text = pydoc.plain(pydoc.render_doc(owner(None).get))
+    first = inspect.signature(owner.get).return_annotation
+    assert f"-> '{first}'" in text or f"-> {first}" in text
+    assert owner.get.__doc__.splitlines()[0] in text
+    assert "get(" in pydoc.plain(pydoc.render_doc(owner))
+    assert "Call[" not in text
+
+
+def test_methods_are_made_once() -> None:
+    """Later look-ups find a plain function on the class."""
+    assert Gadgets.get is Gadgets.__dict__["get"]
+    assert Gadgets(None).get.__func__ is Gadgets.get  # type: ignore[arg-type, attr-defined]
+
+
+def test_a_class_without_a_flavour_shows_its_descriptions() -> None:
+    """Tools that walk modules meet it; it must not break them."""
+    assert isinstance(GadgetCalls.get, operation)
+    assert GadgetCalls.get.__doc__ == "Fetch one gadget."
+    assert "get" in pydoc.plain(pydoc.render_doc(PromptCalls))
+
+
+def test_a_flavour_may_be_subclassed() -> None:
+    """A subclass, looked at before or after its base, has working methods under its own name."""
+
+    class Mine(Gadgets):
+        def both(self, gadget_id: str) -> Self:
+            self.get(gadget_id)
+            return self
+
+    assert Mine(Recorder()).get("g") == ("run", Call("GET", "/gadgets/g", Gadget, params={"deep": False}))  # type: ignore[arg-type]
+    assert Mine(Recorder()).both("g")  # type: ignore[arg-type]
+
+
+def test_an_annotation_that_is_no_call_stands_as_it_is() -> None:
+    """A description without `Call[...]` keeps the annotation it has."""
+
+    class Odd(SyncResource):
+        @operation
+        def ping(self) -> Any:
+            """Ping."""
+            return Call("GET", "/ping", NoneType)
+
+    assert inspect.signature(Odd.ping).return_annotation == "Any"
+
+
+def test_wrong_arguments_are_type_errors_of_the_method() -> None:
+    """Python's own message names the method's parameters."""
+    gadgets = Gadgets(Recorder())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="gadget_id"):
+        gadgets.get()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
+        gadgets.get("g", depth=1)  # type: ignore[call-arg]
+
+
+def test_a_response_is_a_value() -> None:
+    """`APIResponse` compares by what it holds."""
+    one, two = (APIResponse(Prompt(id="p", title="", content=""), 200, {}, None, None, ()) for _ in range(2))
+    assert one == two
