@@ -247,9 +247,7 @@ def test_a_changed_byte_in_another_writing_verifies_only_if_it_means_the_same(ca
     for (case, body, text), (written, signature) in zip(tampered, answers, strict=True):
         alike = signature == case.signature
         same += alike
-        assert verify_signature(body, case.signature, SECRET) == (alike and len(case.written.encode()) != len(body)), (
-            text
-        )
+        assert verify_signature(body, case.signature, SECRET) == alike, text
         if written is not None:
             parsed: Any = json.loads(text)
             assert verify_signature(parsed, case.signature, SECRET) == alike, text

@@ -154,7 +154,7 @@ def test_signing_needs_something_to_sign() -> None:
 
 
 def test_digits_that_round_alike_do_not_verify_in_a_sent_body() -> None:
-    """A body that was not re-spaced is taken to the letter: no digit of it may be changed, not even to no effect."""
+    """No digit of a body as it was sent may be changed, not even to no effect."""
     signature = sign(b'{"n":9007199254740992}', SECRET)
     assert not verify_signature(b'{"n":9007199254740993}', signature, SECRET)
     assert verify_signature({"n": 9007199254740993}, signature, SECRET)  # what JavaScript reads in either

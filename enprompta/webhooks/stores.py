@@ -1,0 +1,285 @@
+"""Where claims on events are kept: in memory, in a SQLite file, or in Redis.
+
+A store knows three states of a key. Unknown: nobody has it, or its time is over. Claimed: the holder of a token is at
+work, until its lease ends. Done: it is finished with, for as long as the store remembers (`ttl`). Moving from unknown
+to claimed is atomic, so that of any number of claimants exactly one gets the key.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, cast
+
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ClaimState", "MemoryStore", "RedisStore", "SQLiteStore", "Store"]
+
+_DAY = 86_400.0
+_REMEMBERED = 7 * _DAY  # longer than any service goes on sending an event again
+
+
+class ClaimState(Enum):
+    """How an attempt to claim a key ended."""
+
+    NEW = "new"
+    """The key is the claimant's."""
+    BUSY = "busy"
+    """Someone else is at work on it and may still fail."""
+    DONE = "done"
+    """It is finished with."""
+
+
+class Store(Protocol):
+    """What a `Deduplicator` needs; implement it to keep claims elsewhere. Every method must be atomic."""
+
+    def claim(self, key: str, token: str, lease: float) -> ClaimState:
+        """Try to take a key for the holder of a token, for at most `lease` seconds."""
+        ...
+
+    def complete(self, key: str, token: str) -> bool:
+        """Mark a key as done; False when the token does not hold it any more, and nothing is changed."""
+        ...
+
+    def release(self, key: str, token: str) -> bool:
+        """Give a key back; False when the token does not hold it any more, and nothing is changed."""
+        ...
+
+
+class MemoryStore:
+    """Keeps claims in this process: enough for one process, and for tests.
+
+    Args:
+        ttl: Seconds for which a finished event is remembered.
+        max_events: How many finished events are remembered at most; the least recently seen is forgotten first.
+        clock: What tells the time, in seconds from any start.
+    """
+
+    def __init__(
+        self, *, ttl: float = _REMEMBERED, max_events: int = 100_000, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._ttl = _positive("ttl", ttl)
+        self._max_events = int(_positive("max_events", max_events))
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._claims: dict[str, tuple[str, float]] = {}  # key: token, end of the lease
+        self._done: OrderedDict[str, float] = OrderedDict()  # key: when it is forgotten; least recently seen first
+
+    def claim(self, key: str, token: str, lease: float) -> ClaimState:
+        """Try to take a key; see `Store`."""
+        with self._lock:
+            now = self._clock()
+            if self._done.get(key, now) > now:
+                self._done.move_to_end(key)
+                return ClaimState.DONE
+            self._done.pop(key, None)
+            if self._claims.get(key, ("", now))[1] > now:
+                return ClaimState.BUSY
+            self._claims[key] = token, now + lease
+            return ClaimState.NEW
+
+    def complete(self, key: str, token: str) -> bool:
+        """Mark a key as done; see `Store`."""
+        with self._lock:
+            held = self._drop(key, token)
+            if held:
+                self._done[key] = self._clock() + self._ttl
+                if len(self._done) > self._max_events:
+                    self._done.popitem(last=False)
+            return held
+
+    def release(self, key: str, token: str) -> bool:
+        """Give a key back; see `Store`."""
+        with self._lock:
+            return self._drop(key, token)
+
+    def _drop(self, key: str, token: str) -> bool:
+        if self._claims.get(key, ("", 0.0))[0] != token:
+            return False
+        del self._claims[key]
+        return True
+
+
+class SQLiteStore:
+    """Keeps claims in a SQLite file: survives restarts, and serves all processes of one machine.
+
+    The file is created when it is first needed. A store may be used from several threads, and after a fork.
+
+    Args:
+        path: The file, on a local disk: SQLite's locks do not hold on network file systems.
+        ttl: Seconds for which a finished event is remembered.
+        timeout: Seconds to wait for other processes' writes before `sqlite3.OperationalError` is raised.
+        clock: What tells the time, in Unix seconds, the same for all processes.
+    """
+
+    _PURGE_EVERY = 1_000  # completions between two sweeps of what is over
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        ttl: float = _REMEMBERED,
+        timeout: float = 30.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = os.fspath(path)
+        self._ttl = _positive("ttl", ttl)
+        self._timeout = timeout
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._inherited: list[sqlite3.Connection] = []
+        self._pid = os.getpid()
+        self._completions = 0
+
+    def claim(self, key: str, token: str, lease: float) -> ClaimState:
+        """Try to take a key; see `Store`."""
+        now = self._clock()
+        # One statement, hence one transaction: insert, or take over what is over, or change nothing.
+        taken = self._execute(
+            "INSERT INTO claims (key, token, ends) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
+            " SET token = excluded.token, ends = excluded.ends WHERE claims.ends <= ?",
+            (key, token, now + lease, now),
+        ).rowcount
+        if taken == 1:
+            return ClaimState.NEW
+        row = cast(
+            "tuple[str | None] | None", self._execute("SELECT token FROM claims WHERE key = ?", (key,)).fetchone()
+        )
+        # No row: its holder has given it back between the two statements. The next attempt will get it.
+        return ClaimState.DONE if row is not None and row[0] is None else ClaimState.BUSY
+
+    def complete(self, key: str, token: str) -> bool:
+        """Mark a key as done; see `Store`."""
+        now = self._clock()
+        self._completions += 1
+        if self._completions % self._PURGE_EVERY == 0:
+            self._execute("DELETE FROM claims WHERE ends <= ?", (now,))
+        done = "UPDATE claims SET token = NULL, ends = ? WHERE key = ? AND token = ?"
+        return self._execute(done, (now + self._ttl, key, token)).rowcount == 1
+
+    def release(self, key: str, token: str) -> bool:
+        """Give a key back; see `Store`."""
+        return self._execute("DELETE FROM claims WHERE key = ? AND token = ?", (key, token)).rowcount == 1
+
+    def close(self) -> None:
+        """Close the file; the store opens it again when it is used again."""
+        with self._lock:
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+                self._connection = None
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
+        if self._pid != os.getpid():
+            self._after_fork()
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._open()
+            return self._connection.execute(statement, values)
+
+    def _after_fork(self) -> None:
+        # SQLite forbids a child to use, or even to close, its parent's connection: it is kept and never touched. The
+        # lock may have been held by a thread that does not exist here.
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+        if self._connection is not None:
+            self._inherited.append(self._connection)
+            self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        # Several processes may try this at once, and one is enough: the mode is a property of the file. It is for
+        # speed alone; the claims hold in any mode.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS claims"
+            " (key TEXT PRIMARY KEY, token TEXT, ends REAL NOT NULL) WITHOUT ROWID"  # a token of NULL: done
+        )
+        connection.execute("CREATE INDEX IF NOT EXISTS claims_ends ON claims (ends)")
+        return connection
+
+
+class RedisClient(Protocol):
+    """What `RedisStore` uses of a `redis.Redis`."""
+
+    def set(self, name: str, value: str, *, nx: bool, px: int) -> object:
+        """Set a key that does not exist."""
+        ...
+
+    def get(self, name: str) -> object:
+        """Read a key."""
+        ...
+
+    def eval(self, script: str, numkeys: int, *keys_and_args: str) -> object:
+        """Run a script atomically."""
+        ...
+
+
+class RedisStore:
+    """Keeps claims in Redis: serves a fleet of machines. Needs the extra `enprompta[redis]`.
+
+    Args:
+        client: A `redis.Redis`, or a URL such as `redis://localhost:6379/0`.
+        ttl: Seconds for which a finished event is remembered.
+        prefix: What the names of this store's keys start with. Give each receiver that handles the same events for
+            another purpose its own.
+    """
+
+    _DONE = "done"
+    # Only the holder may end a claim: another one may have taken it over when the lease had ended.
+    _COMPLETE = (
+        "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end "
+        "redis.call('set', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1"
+    )
+    _RELEASE = "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end return redis.call('del', KEYS[1])"
+
+    def __init__(
+        self, client: RedisClient | str, *, ttl: float = _REMEMBERED, prefix: str = "enprompta:webhooks:"
+    ) -> None:
+        self._client = _connect(client) if isinstance(client, str) else client
+        self._ttl = _milliseconds(_positive("ttl", ttl))
+        self._prefix = prefix
+
+    def claim(self, key: str, token: str, lease: float) -> ClaimState:
+        """Try to take a key; see `Store`."""
+        name = self._prefix + key
+        if self._client.set(name, token, nx=True, px=_milliseconds(lease)):
+            return ClaimState.NEW
+        # Nothing there: its holder has given it back in between. The next attempt will get it.
+        return ClaimState.DONE if self._client.get(name) in {self._DONE, self._DONE.encode()} else ClaimState.BUSY
+
+    def complete(self, key: str, token: str) -> bool:
+        """Mark a key as done; see `Store`."""
+        return self._client.eval(self._COMPLETE, 1, self._prefix + key, token, self._DONE, str(self._ttl)) == 1
+
+    def release(self, key: str, token: str) -> bool:
+        """Give a key back; see `Store`."""
+        return self._client.eval(self._RELEASE, 1, self._prefix + key, token) == 1
+
+
+def _connect(url: str) -> RedisClient:
+    try:
+        import redis  # noqa: PLC0415 (an extra)
+    except ImportError:
+        raise ConfigurationError("RedisStore needs redis-py: pip install 'enprompta[redis]'") from None
+    return cast("RedisClient", redis.Redis.from_url(url))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+def _positive(name: str, value: float) -> float:
+    if not value > 0:
+        raise ConfigurationError(f"{name} must be more than 0, not {value}")
+    return value
