@@ -132,6 +132,8 @@ def _restore(cls: type[EnpromptaError], args: tuple[Any, ...]) -> EnpromptaError
 class ConfigurationError(EnpromptaError, ValueError):
     """The client, or one call, is set up in a way that cannot work; nothing was sent."""
 
+    unsent = True
+
 
 class TemplateError(EnpromptaError, ValueError):
     """A prompt cannot be rendered with the variables given."""
@@ -186,6 +188,9 @@ class APIError(EnpromptaError):
 
 class APIConnectionError(APIError):
     """No answer came: refused, reset, DNS, TLS, or a reply that broke off."""
+
+    unsent: bool = False
+    """Whether the last try surely never left this machine: no connection was made, or none was free."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):

@@ -21,6 +21,8 @@ class RequestOptions(TypedDict, total=False):
 
     timeout: float | None
     """Seconds for each of connecting, sending and receiving; None waits without end."""
+    deadline: float | None
+    """Seconds for the whole call: token, budget, tries, waits, and the answer to its last byte; None sets no bound."""
     max_retries: int
     """Tries after the first one; 0 sends once."""
     headers: Mapping[str, str]

@@ -1,13 +1,40 @@
-"""Who is calling: an API key."""
+"""Who is calling: an API key, or OAuth2 client credentials that are exchanged for a token.
+
+Both have a `header`, the value of `Authorization` if there is one ready, and `obtain()`, the steps that get one.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+import copy
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, final
 
-from enprompta.errors import ConfigurationError
+from enprompta._http.config import is_header_text
+from enprompta._http.exchange import Wait
+from enprompta.errors import (
+    APIResponseError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    ConfigurationError,
+    EnpromptaError,
+    ErrorInfo,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    import httpx
+
+    from enprompta._http.exchange import Reply, Steps
+
+    Sender = Callable[[str, object, "float | None"], Steps[Reply]]
+
+RENEW_BEFORE = 60.0  # seconds before a token's end at which the next one is fetched; a tenth of its life if shorter
+RENEW_AGAIN = 5.0  # seconds after a failed early renewal until the next try; the old token serves meanwhile
 
 
 @final
@@ -23,41 +50,271 @@ class Secret:
         """Give the text itself."""
         return self._text
 
+    def scrub(self, text: str) -> str:
+        """Take the secret out of a text that somebody else wrote."""
+        return text.replace(self._text, "<secret>")
+
     def __repr__(self) -> str:
         return "<secret>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._text == self._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
 
 
 class ApiKeyAuth:
     """Sends one key with every request (reference: "Authentication")."""
 
+    renews = False
+
     def __init__(self, key: Secret) -> None:
-        self.key = key
         self.header = f"Bearer {key.reveal()}"
+        self.identity = key.reveal()
+
+    def obtain(self, ends: float | None) -> Steps[str]:
+        """Give the header; nothing has to be asked for."""
+        del ends
+        yield from ()
+        return self.header
+
+    def reject(self, header: str) -> None:
+        """Do nothing: a key that was refused stays refused."""
+
+    def after_fork(self) -> None:
+        """Do nothing: a key has no locks."""
+
+    def arguments(self) -> dict[str, object]:
+        """The client's arguments that make the same credentials, secrets included."""
+        return {"api_key": self.identity}
 
     def __repr__(self) -> str:
         return "<API key>"
 
 
-def credentials_from(environ: Mapping[str, str], *, api_key: object = None) -> ApiKeyAuth:
-    """Choose the credentials: the argument first, then the environment.
+@dataclass(frozen=True, slots=True)
+class _Token:
+    header: str
+    renew_at: float
+    """Monotonic seconds after which the next token is fetched, by one caller, while others go on with this one."""
+    ends_at: float
+
+
+class ClientCredentials:
+    """Exchanges a client id and secret for a token (RFC 6749, 4.4), once for all threads and tasks that need it.
+
+    The first who finds no token fetches it; the others wait for that one and share its outcome, good or bad.
+    """
+
+    renews = True
+
+    def __init__(self, client_id: str, client_secret: Secret, scopes: Sequence[str]) -> None:
+        self.client_id = client_id
+        self.identity = client_id
+        self._secret = client_secret
+        self._scopes = scopes
+        self._lock = Lock()  # held for moments only, never across a step
+        self._token: _Token | None = None
+        self._pending: Future[str | EnpromptaError | None] | None = None
+        self._send: Sender | None = None
+        self._clock = time.monotonic
+
+    def connect(self, send: Sender) -> None:
+        """Tell how a request to the token endpoint is made: `send(path, json, ends)`."""
+        self._send = send
+
+    @property
+    def header(self) -> str | None:
+        """The header, when there is a token that need not be renewed yet."""
+        token = self._token
+        return token.header if token and self._clock() < token.renew_at else None
+
+    def obtain(self, ends: float | None) -> Steps[str]:
+        """Give a header, after fetching a token if this caller is the one to do it.
+
+        Args:
+            ends: When the caller gives up, in monotonic seconds; None for never.
+
+        Raises:
+            AuthenticationError: The token endpoint refused; it carries the endpoint's reason.
+            APIConnectionError: The token endpoint was not reached.
+        """
+        while True:
+            with self._lock:
+                if (ready := self._usable()) is not None:
+                    return ready
+                pending, leads = self._pending, self._pending is None
+                if leads:
+                    pending = self._pending = Future()
+            if pending is not None and not leads:
+                yield Wait(pending, ends)
+                outcome = pending.result()
+                if isinstance(outcome, EnpromptaError):
+                    raise copy.copy(outcome)  # each caller's own: a traceback grows with every raise
+                if outcome is not None:
+                    return outcome
+                continue  # who was to fetch it was cancelled: one of those who waited takes over
+            return (yield from self._lead(ends))
+
+    def _usable(self) -> str | None:
+        """A header that will do now: fresh, or due for renewal that somebody else is at."""
+        token = self._token
+        if token is None:
+            return None
+        now = self._clock()
+        if now < token.renew_at or (self._pending is not None and now < token.ends_at):
+            return token.header
+        return None
+
+    def _lead(self, ends: float | None) -> Steps[str]:
+        outcome: str | EnpromptaError | None = None
+        try:
+            token = yield from self._fetch(ends)
+        except EnpromptaError as error:
+            old = self._token
+            if old is None or self._clock() >= old.ends_at:
+                # The deadline was this caller's own: who waits for the token goes on without it.
+                outcome = None if ends is not None and isinstance(error, APITimeoutError) else error
+                raise
+            # Early renewal failed, but the old token is still good: nobody is to be stopped by that.
+            token = _Token(old.header, min(self._clock() + RENEW_AGAIN, old.ends_at), old.ends_at)
+            self._token, outcome = token, token.header
+        else:
+            self._token, outcome = token, token.header
+        finally:
+            with self._lock:
+                pending, self._pending = self._pending, None
+            if pending is not None:
+                pending.set_result(outcome)
+        return token.header
+
+    def _fetch(self, ends: float | None) -> Steps[_Token]:
+        if self._send is None:
+            raise ConfigurationError("these credentials belong to no client")
+        asked_at = self._clock()
+        fields = {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_secret": self._secret.reveal(),
+        }
+        if self._scopes:
+            fields["scope"] = " ".join(self._scopes)
+        try:
+            reply = yield from self._send("/oauth/token", fields, ends)
+        except APIStatusError as error:
+            raise self._refused(error) from None  # the cause holds the request, and so the secret
+        return self._read(reply, asked_at)
+
+    def _refused(self, error: APIStatusError) -> AuthenticationError:
+        info = ErrorInfo(
+            message=self._secret.scrub(error.message),
+            code=self._secret.scrub(error.code) if error.code else None,
+            numeric_code=error.numeric_code,
+            details=error.details,
+            documentation_url=error.documentation_url,
+        )
+        return AuthenticationError(
+            f"no access token for client {self.client_id!r}: {info.message}",
+            status_code=error.status_code,
+            info=info,
+            request_id=error.request_id,
+            rate_limit=error.rate_limit,
+            retry_after=error.retry_after,
+            headers=error.headers,
+            attempts=error.attempts,
+        )
+
+    def _read(self, reply: Reply, asked_at: float) -> _Token:
+        response = reply.response
+        fields = _token_fields(response)
+        access = fields.get("access_token")
+        if not is_header_text(access) or not access:
+            raise APIResponseError(
+                f"the token endpoint gave {response.status_code} without a usable access_token",
+                status_code=response.status_code,
+                request_id=reply.request_id,
+                headers=response.headers,
+                attempts=reply.attempts,
+            )
+        life = _seconds(fields.get("expires_in"))
+        return _Token(f"Bearer {access}", asked_at + life - min(RENEW_BEFORE, life / 10), asked_at + life)
+
+    def reject(self, header: str) -> None:
+        """Forget a token that the API answered 401 to, unless it was replaced meanwhile."""
+        with self._lock:
+            if self._token is not None and self._token.header == header:
+                self._token = None
+
+    def after_fork(self) -> None:
+        """Forget, in a child process, the thread of the parent that was fetching a token: it is not here."""
+        self._lock = Lock()
+        self._pending = None
+
+    def arguments(self) -> dict[str, object]:
+        """The client's arguments that make the same credentials, secrets included."""
+        return {"client_id": self.client_id, "client_secret": self._secret.reveal(), "scopes": self._scopes}
+
+    def __repr__(self) -> str:
+        return f"<OAuth2 client {self.client_id!r}>"
+
+
+def _token_fields(response: httpx.Response) -> Mapping[str, Any]:
+    """Read a token answer, in the API's envelope or bare as RFC 6749 has it."""
+    try:
+        body: Any = response.json()
+    except ValueError:
+        return {}
+    if isinstance(body, dict) and isinstance(body.get("data"), dict):  # pyright: ignore[reportUnknownMemberType]
+        body = body["data"]  # pyright: ignore[reportUnknownVariableType]
+    return body if isinstance(body, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+
+
+def _seconds(value: object) -> float:
+    """Read `expires_in`; absent or senseless is no known end: the token serves until a 401 says otherwise."""
+    try:
+        seconds = float(value)  # type: ignore[arg-type] # what is no number raises
+    except (TypeError, ValueError):
+        return float("inf")
+    return max(0.0, seconds) if seconds == seconds else float("inf")  # noqa: PLR0124 (NaN alone differs from itself)
+
+
+def credentials_from(
+    environ: Mapping[str, str],
+    *,
+    api_key: object = None,
+    client_id: object = None,
+    client_secret: object = None,
+    scopes: object = None,
+) -> ApiKeyAuth | ClientCredentials:
+    """Choose the credentials: arguments first, then the environment; an API key before client credentials.
 
     Raises:
-        ConfigurationError: There are none, or they cannot be sent; the text never shows them.
+        ConfigurationError: There are none, half of them, both kinds, or they cannot be sent; they are never shown.
     """
+    if api_key is not None and (client_id is not None or client_secret is not None):
+        raise ConfigurationError("pass either api_key, or client_id and client_secret, not both")
     if api_key is not None:
         return ApiKeyAuth(_checked(api_key, "api_key"))
-    if environ.get("ENPROMPTA_API_KEY"):
+    if client_id is None and client_secret is None and environ.get("ENPROMPTA_API_KEY"):
         return ApiKeyAuth(_checked(environ["ENPROMPTA_API_KEY"], "ENPROMPTA_API_KEY"))
-    raise ConfigurationError(
-        "no credentials: pass api_key=..., or set the environment variable ENPROMPTA_API_KEY "
-        "(keys are made in the dashboard under Settings, API Keys)"
+    client_id, id_name = _given(client_id, "client_id", environ)
+    client_secret, secret_name = _given(client_secret, "client_secret", environ)
+    if client_id is None and client_secret is None:
+        raise ConfigurationError(
+            "no credentials: pass api_key=..., or set the environment variable ENPROMPTA_API_KEY, or "
+            "ENPROMPTA_CLIENT_ID and ENPROMPTA_CLIENT_SECRET (keys are made in the dashboard under Settings, API Keys)"
+        )
+    if client_id is None or client_secret is None:
+        missing = (
+            "client_id (or ENPROMPTA_CLIENT_ID)" if client_id is None else "client_secret (or ENPROMPTA_CLIENT_SECRET)"
+        )
+        raise ConfigurationError(f"client credentials are a pair: {missing} is missing")
+    if scopes is None:
+        scopes = environ.get("ENPROMPTA_SCOPES", "").replace(",", " ").split()
+    return ClientCredentials(
+        _checked(client_id, id_name).reveal(), _checked(client_secret, secret_name), _checked_scopes(scopes)
     )
+
+
+def _given(value: object, name: str, environ: Mapping[str, str]) -> tuple[object, str]:
+    """The argument, else the variable, and the name to call it by in messages."""
+    variable = f"ENPROMPTA_{name.upper()}"
+    return (environ.get(variable) or None, variable) if value is None else (value, name)
 
 
 def _checked(value: object, name: str) -> Secret:
@@ -66,9 +323,18 @@ def _checked(value: object, name: str) -> Secret:
         raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
     if not value:
         raise ConfigurationError(f"{name} is empty")
-    if not value.isascii() or not value.isprintable() or " " in value:
+    if not is_header_text(value) or " " in value:
         raise ConfigurationError(
-            f"{name} holds a blank, a line break or a letter that is not ASCII, which no key has: copy it again "
+            f"{name} holds a blank, a line break or a letter that is not ASCII, which none has: copy it again "
             "(a file or variable it was read from may end with a line break)"
         )
     return Secret(value)
+
+
+def _checked_scopes(scopes: Any) -> tuple[str, ...]:  # noqa: ANN401 (whatever the caller gave)
+    if isinstance(scopes, str):
+        scopes = scopes.split()
+    wanted = tuple(scopes)
+    if not all(is_header_text(scope) and scope and " " not in scope for scope in wanted):
+        raise ConfigurationError('scopes must be a list of names, such as ["prompts:read", "prompts:write"]')
+    return wanted

@@ -39,6 +39,7 @@ class Overrides(TypedDict, total=False):
     """Settings that a view or one call may have of its own."""
 
     timeout: float | None
+    deadline: float | None
     max_retries: int
     headers: Mapping[str, str]
 
@@ -49,6 +50,7 @@ class Settings:
 
     base_url: str = DEFAULT_BASE_URL
     timeout: float | None = DEFAULT_TIMEOUT
+    deadline: float | None = None
     max_retries: int = DEFAULT_MAX_RETRIES
     max_wait: float = DEFAULT_MAX_WAIT
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -64,6 +66,8 @@ class Settings:
         object.__setattr__(self, "base_url", check_base_url(self.base_url))
         if self.timeout is not None:
             _check_seconds("timeout", self.timeout, least=0.0, exclusive=True)
+        if self.deadline is not None:
+            _check_seconds("deadline", self.deadline, least=0.0, exclusive=True)
         _check_seconds("max_wait", self.max_wait, least=0.0)
         _check_count("max_retries", self.max_retries)
         check_headers(self.headers)
@@ -98,7 +102,8 @@ def settings_from(environ: Mapping[str, str], **given: object) -> Settings:
         ConfigurationError: A value cannot work; the text names the argument or the variable.
     """
     values = dict(given)
-    for name, convert in (("base_url", str), ("timeout", float), ("max_retries", int), ("max_wait", float)):
+    numbers = ("timeout", float), ("deadline", float), ("max_retries", int), ("max_wait", float)
+    for name, convert in (("base_url", str), *numbers):
         variable = f"ENPROMPTA_{name.upper()}"
         text = environ.get(variable, "").strip()
         if name in values or not text:

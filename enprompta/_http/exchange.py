@@ -1,35 +1,67 @@
 """One call from its request to its answer: every decision, no I/O.
 
-`exchange()` is a generator of steps. It yields what should be done next, is sent the outcome (or gets the failure
-thrown in), and returns the `Reply`:
+`Exchange.steps()` is a generator. It yields what should be done next, is sent the outcome (or gets the failure thrown
+in), and returns the `Reply`:
 
-    Send(request)    is sent the `httpx.Response`, its body read; an `APIConnectionError` is thrown in when none came
-    Sleep(seconds)   is sent None once the time has passed
+    Admit(account, …)   is sent a ticket once the request budget has room; `BudgetExhausted` or `DeadlineReached` is
+                        thrown in when it will not have in time
+    Send(request, …)    is sent the `httpx.Response`, its body read; an `APIConnectionError` is thrown in when none came
+    Sleep(seconds)      is sent None once the time has passed
+    Wait(gate)          is sent None once the gate, a `concurrent.futures.Future`, is done
 
-The two transports drive it, one blocking and one async; so retries are written once.
+The two transports drive it, one blocking and one async; so pacing, retries and deadlines are written once.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from enprompta._http import log
 from enprompta._http.failures import status_error
-from enprompta._http.retry import Retrier, RetryPolicy
-from enprompta.errors import APIConnectionError, APIError, APIStatusError, Attempt
+from enprompta._http.retry import Retrier
+from enprompta.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    Attempt,
+    AuthenticationError,
+    ErrorInfo,
+    RateLimitError,
+)
+from enprompta.hooks import RequestRecord, ResponseRecord, RetryRecord, WaitRecord, notify
+from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
 
     import httpx
 
-    from enprompta._http.ratelimit import LastSeen
+    from enprompta._http.auth import ApiKeyAuth, ClientCredentials
+    from enprompta._http.pacing import Account
+    from enprompta._http.retry import RetryPolicy
 
 T = TypeVar("T")
+
+_call_ids = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Wait until a request may go."""
+
+    account: Account
+    ticket: Any
+    """That of the last try when it was expected 429, which keeps its place in the line; else None."""
+    max_wait: float
+    ends: float | None
+    """When to give up, in monotonic seconds; None for never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +71,8 @@ class Send:
     request: httpx.Request
     call: str
     """What is called, such as `GET /prompts`, for messages."""
+    ends: float | None = None
+    """When to give up, in monotonic seconds; None for never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +82,16 @@ class Sleep:
     seconds: float
 
 
-Step: TypeAlias = "Send | Sleep"
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait until somebody else has done something."""
+
+    gate: Future[Any]
+    ends: float | None = None
+    """When to give up, in monotonic seconds; None for never."""
+
+
+Step: TypeAlias = "Admit | Send | Sleep | Wait"
 Steps: TypeAlias = Generator[Step, Any, T]
 
 
@@ -75,64 +118,215 @@ class Reply:
         return (*self.failed, this)
 
 
-def exchange(
-    request: httpx.Request,
-    call: str,
-    policy: RetryPolicy,
-    seen: LastSeen,
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    wall_clock: Callable[[], float] = time.time,
-) -> Steps[Reply]:
-    """Send a request, again where the policy says so, until an answer is 2xx or an error is final.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the calls of one client view are made."""
 
-    Raises:
-        APIStatusError: The last answer was another status.
-        APIConnectionError: No answer came to the last try.
-    """
-    failed: list[Attempt] = []
+    retry: RetryPolicy
+    account: Account
+    auth: ApiKeyAuth | ClientCredentials
+    deadline: float | None = None
+    """Seconds for a whole call; None for no bound."""
+    hooks: Sequence[object] = ()
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call on its way, with the tries it has made and the time it has spent."""
+
+    request: httpx.Request
+    call: str
+    """What is called, such as `GET /prompts`, for messages."""
+    plan: Plan
+    ends: float | None = None
+    """When to give up, in monotonic seconds; None takes the plan's deadline."""
+    began: float = 0.0
+    failed: list[Attempt] = field(default_factory=list[Attempt])
+    waited: float = 0.0
+    """Seconds spent waiting for the request budget."""
+    slept: float = 0.0
+    """Seconds spent between tries."""
+    ticket: Any = None
     retrier: Retrier | None = None
-    while True:
-        started = clock()
+    call_id: int = 0
+    renewed: bool = False
+
+    def steps(self) -> Steps[Reply]:
+        """Send the request, again where the policy says so, until an answer is 2xx or an error is final.
+
+        Raises:
+            APIStatusError: The last answer was another status.
+            APIConnectionError: No answer came to the last try.
+            APITimeoutError: The deadline passed; the text says where the time went.
+            RateLimitError: The budget will not have room within `max_wait`; nothing was sent.
+        """
+        plan = self.plan
+        self.began = plan.clock()
+        if self.ends is None and plan.deadline is not None:
+            self.ends = self.began + plan.deadline
+        if plan.hooks:
+            self.call_id = next(_call_ids)
+        while True:
+            if plan.auth.renews:
+                header = plan.auth.header or (yield from plan.auth.obtain(self.ends))
+                self.request.headers["Authorization"] = header
+            yield from self._admit()
+            record = self._announce() if plan.hooks else None
+            started = plan.clock()
+            outcome = yield from self._try(record, started)
+            duration = plan.clock() - started
+            if not isinstance(outcome, APIError):
+                log.event(logging.DEBUG, "response", call=self.call, status=outcome.status_code, seconds=duration)
+                return Reply(outcome, self.failed, duration)
+            attempt = self._attempt(duration, outcome)
+            if self._renews(outcome):
+                self.failed.append(attempt)
+            else:
+                yield from self._pause(attempt, outcome, record)
+
+    def _try(self, record: RequestRecord | None, started: float) -> Steps[httpx.Response | APIError]:
+        """Send the request once, and tell the account and the hooks how it ended."""
+        plan = self.plan
         try:
-            response: httpx.Response = yield Send(request, call)
-            duration = clock() - started
-            seen.observe(response.headers)
-            if response.is_success:
-                log.event(logging.DEBUG, "response", call=call, status=response.status_code, seconds=duration)
-                return Reply(response, failed, duration)
-            error: APIError = status_error(call, response, wall_clock())
-        except APIConnectionError as failure:
-            duration = clock() - started
-            error = failure
-        attempt = _attempt(len(failed) + 1, duration, error)
-        retrier = retrier or Retrier(policy)
+            response: httpx.Response = yield Send(self.request, self.call, self.ends)
+        except BaseException as failure:
+            # What surely was not sent is given back to the budget. What is cancelled or broken off stays charged:
+            # the server may have counted it.
+            unsent = getattr(failure, "unsent", False)
+            (plan.account.cancel if unsent else plan.account.failed)(self.ticket)
+            self.ticket = None
+            expected = isinstance(failure, APIConnectionError)
+            if record:
+                self._report(record, plan.clock() - started, None, str(failure) if expected else "cancelled")
+            if expected:
+                return failure
+            raise
+        plan.account.observe(self.ticket, response.status_code, response.headers)
+        if response.status_code != 429:  # noqa: PLR2004 (who was told to come back keeps the place in the line)
+            self.ticket = None
+        if record:
+            self._report(record, plan.clock() - started, response, None)
+        return response if response.is_success else status_error(self.call, response, plan.wall_clock())
+
+    def _admit(self) -> Steps[None]:
+        """Wait for the budget to have room."""
+        plan = self.plan
         try:
-            wait = retrier.failed(error)
+            self.ticket = yield Admit(plan.account, self.ticket, plan.retry.max_wait, self.ends)
+        except BudgetExhausted as refused:
+            self.waited += refused.waited
+            raise self._no_budget(refused) from None
+        except DeadlineReached as late:
+            self.waited += late.waited
+            raise self._too_late("has passed") from None
+        if waited := self.ticket.waited:
+            self.waited += waited
+            log.event(logging.DEBUG, "waited", call=self.call, seconds=waited)
+            if plan.hooks:
+                method, path = self.call.split(" ", 1)
+                notify(plan.hooks, "on_wait", WaitRecord(self.call_id, method, path, waited))
+        if self.ends is not None and plan.clock() >= self.ends:
+            plan.account.cancel(self.ticket)
+            raise self._too_late("has passed")
+
+    def _attempt(self, duration: float, error: APIError) -> Attempt:
+        number = len(self.failed) + 1
+        if isinstance(error, APIStatusError):
+            return Attempt(number, duration, error.status_code, request_id=error.request_id)
+        return Attempt(number, duration, error=error.message)
+
+    def _renews(self, error: APIError) -> bool:
+        """Tell whether a 401 is worth one more try with a new token; the refused one is forgotten."""
+        auth = self.plan.auth
+        if not isinstance(error, AuthenticationError) or not auth.renews or self.renewed:
+            return False
+        self.renewed = True
+        auth.reject(self.request.headers["Authorization"])
+        return True
+
+    def _pause(self, attempt: Attempt, error: APIError, record: RequestRecord | None) -> Steps[None]:
+        """Wait before the next try, or raise the error when there is none."""
+        plan = self.plan
+        self.retrier = self.retrier or Retrier(plan.retry)
+        try:
+            wait = self.retrier.failed(error)
         except APIError:
-            raise _final(error, (*failed, attempt), policy) from error.__cause__
+            self.failed.append(attempt)
+            if self.ends is not None and plan.clock() >= self.ends:
+                raise self._too_late("has passed") from error
+            # Without the frames in between: the reader wants the call, not the machinery of retrying.
+            raise self._final(error).with_traceback(None) from error.__cause__
+        self.failed.append(replace(attempt, wait=wait))
+        if self.ends is not None and plan.clock() + wait >= self.ends:
+            passed = plan.clock() >= self.ends
+            raise self._too_late("has passed" if passed else f"leaves no time to wait {wait:.1f} s") from error
         log.event(
-            logging.INFO, "retry", call=call, attempt=attempt.number, wait=wait,
+            logging.INFO, "retry", call=self.call, attempt=attempt.number, wait=wait,
             status=attempt.status_code, error=type(error).__name__, request_id=attempt.request_id,
         )  # fmt: skip
-        failed.append(replace(attempt, wait=wait))
+        if record:
+            notify(plan.hooks, "on_retry", RetryRecord(record, wait, attempt.status_code, error.message))
         yield Sleep(wait)
+        self.slept += wait
 
+    def _final(self, error: APIError) -> APIError:
+        """Complete the error that the caller will see: every try, and why there was no other."""
+        error.attempts = tuple(self.failed)
+        if len(self.failed) > 1:
+            error.add_context(f"gave up after {len(self.failed)} attempts")
+        asked = error.retry_after if isinstance(error, APIStatusError) else None
+        most = self.plan.retry.max_wait
+        if asked is not None and asked > most:
+            error.add_context(
+                f"the API asks to wait {asked:.0f} s, more than max_wait ({most:g} s), so it was not tried again"
+            )
+        return error
 
-def _attempt(number: int, duration: float, error: APIError) -> Attempt:
-    if isinstance(error, APIStatusError):
-        return Attempt(number, duration, error.status_code, request_id=error.request_id)
-    return Attempt(number, duration, error=error.message)
-
-
-def _final(error: APIError, attempts: tuple[Attempt, ...], policy: RetryPolicy) -> APIError:
-    """Complete the error that the caller will see: every try, and why there was no other."""
-    error.attempts = attempts
-    if len(attempts) > 1:
-        error.add_context(f"gave up after {len(attempts)} attempts")
-    asked = error.retry_after if isinstance(error, APIStatusError) else None
-    if asked is not None and asked > policy.max_wait:
-        error.add_context(
-            f"the API asks to wait {asked:.0f} s, more than max_wait ({policy.max_wait:g} s), so it was not tried again"
+    def _too_late(self, why: str) -> APITimeoutError:
+        total = (self.ends or 0.0) - self.began
+        wire = sum(attempt.duration for attempt in self.failed)
+        return APITimeoutError(
+            f"{self.call}: the deadline of {total:g} s {why}: {self.waited:.2f} s waited for the request budget, "
+            f"{self.slept:.2f} s slept between attempts, {wire:.2f} s on the wire in {len(self.failed)} attempts",
+            attempts=self.failed,
         )
-    return error
+
+    def _no_budget(self, refused: BudgetExhausted) -> RateLimitError:
+        limit = refused.rate_limit
+        of = f" of {limit.limit} requests" if limit else ""
+        sent = f" again after {len(self.failed)} attempts" if self.failed else ""
+        return RateLimitError(
+            f"{self.call} was not sent{sent}: the request budget{of} is used up for another {refused.wait:.0f} s, more "
+            f"than max_wait ({self.plan.retry.max_wait:g} s)",
+            status_code=429,
+            info=ErrorInfo(code="RATE_LIMIT_EXCEEDED"),
+            rate_limit=limit,
+            retry_after=refused.wait,
+            attempts=self.failed,
+        )
+
+    def _announce(self) -> RequestRecord:
+        """Tell hooks of a try, and add the headers they give."""
+        method, path = self.call.split(" ", 1)
+        request = self.request
+        headers = {**request.headers, "authorization": "<secret>"}
+        number = len(self.failed) + 1
+        record = RequestRecord(self.call_id, number, method, path, str(request.url), headers, request.content)
+        for given in notify(self.plan.hooks, "on_request", record):
+            if given:
+                request.headers.update(given)
+        return record
+
+    def _report(
+        self, record: RequestRecord, duration: float, response: httpx.Response | None, error: str | None
+    ) -> None:
+        if response is None:
+            done = ResponseRecord(record, duration, None, error, None, {}, b"")
+        else:
+            request_id = response.headers.get("x-request-id")
+            done = ResponseRecord(
+                record, duration, response.status_code, None, request_id, response.headers, response.content
+            )
+        notify(self.plan.hooks, "on_response", done)

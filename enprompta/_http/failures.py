@@ -137,19 +137,26 @@ def _describe(call: str, status: int, info: ErrorInfo, headers: Mapping[str, str
     return text
 
 
-def transport_error(call: str, host: str, error: Exception) -> EnpromptaError:  # noqa: PLR0911 (one line a kind)
+def transport_error(call: str, host: str, error: Exception) -> EnpromptaError:
     """Make the error for what the HTTP library raised instead of an answer."""
     what = str(error) or type(error).__name__
-    if isinstance(error, httpx.ConnectTimeout):
-        return APITimeoutError(f"{call}: {host} did not accept a connection in time")
-    if isinstance(error, httpx.PoolTimeout):
-        return APITimeoutError(f"{call}: no connection of the pool became free in time; nothing was sent")
-    if isinstance(error, httpx.TimeoutException):
-        return APITimeoutError(f"{call}: {host} went silent for longer than timeout allows")
-    if isinstance(error, httpx.ConnectError):
-        return APIConnectionError(f"{call}: cannot connect to {host}: {what}")
-    if isinstance(error, (httpx.ProtocolError, httpx.DecodingError)):
-        return APIConnectionError(f"{call}: {host} gave a broken answer: {what}")
     if isinstance(error, RuntimeError) and "closed" in what:
         return ConfigurationError(f"{call}: this client is closed; make a new one")
-    return APIConnectionError(f"{call}: the connection to {host} failed: {what}")
+    timed_out = isinstance(error, httpx.TimeoutException)
+    made = (APITimeoutError if timed_out else APIConnectionError)(f"{call}: {_failure(host, error, what)}")
+    made.unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+    return made
+
+
+def _failure(host: str, error: Exception, what: str) -> str:
+    if isinstance(error, httpx.ConnectTimeout):
+        return f"{host} did not accept a connection in time"
+    if isinstance(error, httpx.PoolTimeout):
+        return "no connection of the pool became free in time; nothing was sent"
+    if isinstance(error, httpx.TimeoutException):
+        return f"{host} went silent for longer than timeout allows"
+    if isinstance(error, httpx.ConnectError):
+        return f"cannot connect to {host}: {what}"
+    if isinstance(error, (httpx.ProtocolError, httpx.DecodingError)):
+        return f"{host} gave a broken answer: {what}"
+    return f"the connection to {host} failed: {what}"

@@ -67,20 +67,3 @@ def _http_date(text: str) -> float | None:
         return None
     # A date that ends in "-0000" comes back naive; RFC 5322 says its time is UTC.
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-
-
-class LastSeen:
-    """The newest request budget that an answer told; parsed when it is asked for, not on every answer."""
-
-    def __init__(self) -> None:
-        self._headers: Mapping[str, str] | None = None
-
-    def observe(self, headers: Mapping[str, str]) -> None:
-        """Take note of an answer's headers."""
-        if "x-ratelimit-limit" in headers:
-            self._headers = headers
-
-    @property
-    def rate_limit(self) -> RateLimit | None:
-        """The budget; None before the first answer that tells one."""
-        return None if self._headers is None else parse_rate_limit(self._headers)

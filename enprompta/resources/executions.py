@@ -57,7 +57,7 @@ class ExecutionCalls(Resource):
             provider: Only those run there.
             start_date: Only those from this moment on; a naive one is taken as UTC, text is sent as it is.
             end_date: Only those up to this moment.
-            **options: `timeout`, `max_retries` and `headers` of each request.
+            **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
             APIError: What any call may raise.
@@ -82,7 +82,7 @@ class ExecutionCalls(Resource):
             group_by: `day`, `prompt` or `model`.
             start_date: Only executions from this moment on; a naive one is taken as UTC, text is sent as it is.
             end_date: Only executions up to this moment.
-            **options: `timeout`, `max_retries` and `headers` of this call.
+            **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
 
         Raises:
             APIError: What any call may raise.

@@ -52,7 +52,7 @@ class PromptCalls(Resource):
             variables: Declarations of the variables in `content`: models, or dicts of the same fields.
             visibility: `PRIVATE`, `TEAM` or `PUBLIC`.
             team_id: The team to give it to; not given, or None, makes it personal.
-            **options: `timeout`, `max_retries`, `headers` and `idempotency_key` of this call.
+            **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
             BadRequestError: A field is invalid; `details` names it.
@@ -102,7 +102,7 @@ class PromptCalls(Resource):
             variables: Declarations of the variables in `content`.
             visibility: `PRIVATE`, `TEAM` or `PUBLIC`.
             team_id: The team to give it to; None makes it personal.
-            **options: `timeout`, `max_retries`, `headers` and `idempotency_key` of this call.
+            **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
             NotFoundError: There is no such prompt, or this key may not see it.
@@ -146,7 +146,7 @@ class PromptCalls(Resource):
             category: Only those of this category.
             search: Only those that hold this text.
             team_id: Only those of this team.
-            **options: `timeout`, `max_retries` and `headers` of each request.
+            **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
             APIError: What any call may raise.
@@ -184,7 +184,7 @@ class PromptCalls(Resource):
             max_tokens: The longest output, in tokens.
             top_p: 0 to 1, the share of probability that is drawn from.
             stop_sequences: Texts that end the output.
-            **options: `timeout`, `max_retries`, `headers` and `idempotency_key` of this call.
+            **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Returns:
             The execution; `status` is `failed`, with `error`, when the model's provider failed.
@@ -215,7 +215,7 @@ class PromptCalls(Resource):
             slug: The prompt's name in URLs.
             label: Which version, such as `production` or `staging`.
             project: The project to look in; not given is the account's default.
-            **options: `timeout`, `max_retries` and `headers` of this call.
+            **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
 
         Raises:
             NotFoundError: No such slug, or no version has this label.

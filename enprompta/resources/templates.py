@@ -39,7 +39,7 @@ class TemplateCalls(Resource):
             cursor: Where to go on, from a page's `pagination.next_cursor`.
             category: Only those of this category.
             search: Only those that hold this text.
-            **options: `timeout`, `max_retries` and `headers` of each request.
+            **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
             APIError: What any call may raise.
@@ -66,7 +66,7 @@ class TemplateCalls(Resource):
         Args:
             template_id: Which template.
             title: The new prompt's title; not given is the template's.
-            **options: `timeout`, `max_retries`, `headers` and `idempotency_key` of this call.
+            **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
             NotFoundError: There is no such template.

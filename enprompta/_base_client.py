@@ -1,0 +1,293 @@
+"""What both clients share: settings, credentials and the steps of a call, with no I/O."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+import httpx
+
+from enprompta._core.body import encode_json, encode_query
+from enprompta._core.call import Call
+from enprompta._core.decode import UndecodableError, decode
+from enprompta._core.response import APIResponse
+from enprompta._core.unset import UNSET, Unset
+from enprompta._http import log
+from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
+from enprompta._http.config import Overrides, Settings, is_header_text, settings_from
+from enprompta._http.exchange import Exchange, Plan, Sleep
+from enprompta._http.pacing import Unpaced
+from enprompta._http.ratelimit import parse_rate_limit
+from enprompta._http.retry import RetryPolicy
+from enprompta._version import __version__
+from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
+from enprompta.limiters import LocalLimiter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from typing_extensions import Self
+
+    from enprompta._core.call import RequestOptions
+    from enprompta._core.operation import Flow
+    from enprompta._http.exchange import Reply, Steps
+    from enprompta._http.pacing import Account, Limiter
+    from enprompta.models.health import Health
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_USER_AGENT = f"enprompta-python/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+_IDEMPOTENCY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_ANONYMOUS = ApiKeyAuth(Secret(""))
+_SHOWN_BODY = 65_536  # bytes of an unreadable answer that its error keeps
+
+
+class Namespace(Generic[T_co]):
+    """A resource of a client, such as `client.prompts`; its module is imported when it is first used."""
+
+    def __init__(self, resource: str, class_name: str) -> None:
+        self._home = resource, class_name
+        self._class: Any = None
+
+    @overload
+    def __get__(self, client: None, owner: type, /) -> Self: ...
+    @overload
+    def __get__(self, client: object, owner: type, /) -> T_co: ...
+    def __get__(self, client: object | None, owner: type, /) -> Self | T_co:
+        if client is None:
+            return self
+        if self._class is None:
+            module, class_name = self._home
+            self._class = getattr(import_module(f"enprompta.resources.{module}"), class_name)
+        # Made anew each time: kept on the client, it would be a cycle that only the garbage collector ends.
+        return cast("T_co", self._class(client))
+
+
+class BaseClient:
+    """What both clients share: everything that needs no I/O."""
+
+    _settings: Settings
+    _auth: ApiKeyAuth | ClientCredentials
+    _account: Account
+    _hooks: tuple[object, ...]
+    _limiter: Limiter | Unset | None
+    _is_view: bool
+    _plan: Plan
+    _headers: list[tuple[bytes, bytes]]
+
+    def _configure(
+        self,
+        credentials: Mapping[str, object],
+        limiter: Limiter | Unset | None,
+        hooks: Iterable[object],
+        headers: Mapping[str, str] | None,
+        **given: object,
+    ) -> None:
+        environ = os.environ
+        log.configure(environ)
+        self._auth = auth = credentials_from(environ, **credentials)
+        if isinstance(auth, ClientCredentials):
+            auth.connect(self._send_for_token)
+        self._limiter = limiter
+        self._hooks = tuple(hooks)
+        self._is_view = False
+        # None is a value of timeout and deadline; for the others it means "not given".
+        keeps_none = {"timeout", "deadline"}
+        chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
+        settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
+        if limiter is None:
+            self._account = Unpaced()
+        else:
+            chosen_limiter: Limiter = LocalLimiter() if isinstance(limiter, Unset) else limiter
+            self._account = chosen_limiter.account(f"{settings.base_url} {auth.identity}")
+        self._use(settings)
+
+    def _use(self, settings: Settings) -> None:
+        self._settings = settings
+        self._headers = self._header_list(settings)
+        self._plan = self._plan_for(settings)
+        parent, slash, _ = settings.base_url.rpartition("/")
+        # Paths below /api/ start at the API root, the parent of the base URL: …/api/v1 -> …/api
+        self._api_root = parent if slash and not parent.endswith("/") else settings.base_url
+
+    def _header_list(self, settings: Settings) -> list[tuple[bytes, bytes]]:
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Content-Type": "application/json",  # required on every request, GET and DELETE too
+            "User-Agent": _USER_AGENT,
+        }
+        replaced = {name.lower() for name in settings.headers}
+        merged = {name: value for name, value in headers.items() if name.lower() not in replaced}
+        merged.update(settings.headers)
+        if isinstance(self._auth, ApiKeyAuth):
+            merged["Authorization"] = self._auth.header
+        return [(name.encode("ascii"), value.encode("ascii")) for name, value in merged.items()]
+
+    def _plan_for(self, settings: Settings) -> Plan:
+        policy = RetryPolicy(settings.max_retries, settings.max_wait)
+        return Plan(policy, self._account, self._auth, settings.deadline, self._hooks)
+
+    def _view(self, overrides: Overrides) -> Self:
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._is_view = True
+        view._use(self._settings.override(overrides))
+        return view
+
+    def _url(self, call: Call[Any]) -> str:
+        if not call.path.startswith("/"):
+            raise ConfigurationError(f"a call's path begins with a slash, {call.path!r} does not")
+        root = self._api_root + call.path[4:] if call.path.startswith("/api/") else self._settings.base_url + call.path
+        query = encode_query(call.params) if call.params else ""
+        return f"{root}?{query}" if query else root
+
+    def _send(self, call: Call[Any]) -> Steps[Reply]:
+        settings, headers, plan = self._settings, self._headers, self._plan
+        key: object = None
+        if call.options:
+            options: Any = dict(call.options)
+            key = options.pop("idempotency_key", None)
+            if options:
+                settings = settings.override(options)
+                headers, plan = self._header_list(settings), self._plan_for(settings)
+        if call.method in _IDEMPOTENCY_METHODS:
+            headers = [*headers, (b"Idempotency-Key", _idempotency_key(key))]
+        request = httpx.Request(
+            call.method,
+            self._url(call),
+            headers=headers,
+            content=None if call.json is None else encode_json(call.json),
+            extensions={"timeout": settings.timeouts},
+        )
+        return Exchange(request, f"{call.method} {call.path}", plan).steps()
+
+    def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[Reply]:
+        """Ask the token endpoint: by the same policy, but with no token, no budget and no hooks to see the secret."""
+        settings = self._settings
+        request = httpx.Request(
+            "POST",
+            settings.base_url + path,
+            headers=self._header_list(settings),
+            content=encode_json(json),
+            extensions={"timeout": settings.timeouts},
+        )
+        plan = replace(self._plan, account=Unpaced(), auth=_ANONYMOUS, deadline=None, hooks=())
+        return Exchange(request, f"POST {path}", plan, ends).steps()
+
+    def _perform(self, call: Call[T]) -> Steps[T]:
+        reply = yield from self._send(call)
+        return _read(call, reply)
+
+    def _perform_raw(self, call: Call[T]) -> Steps[APIResponse[T]]:
+        reply = yield from self._send(call)
+        response = reply.response
+        return APIResponse(
+            data=_read(call, reply),
+            status_code=response.status_code,
+            headers=response.headers,
+            request_id=reply.request_id,
+            rate_limit=parse_rate_limit(response.headers),
+            attempts=reply.attempts,
+        )
+
+    def _perform_flow(self, flow: Flow[T]) -> Steps[T]:
+        """Drive a flow: run each call it yields, sleep each pause."""
+        try:
+            wish = next(flow)
+            while True:
+                try:
+                    if hasattr(wish, "returns"):
+                        outcome = yield from self._perform(cast("Call[Any]", wish))
+                    else:
+                        outcome = yield Sleep(cast("Any", wish).seconds)
+                except EnpromptaError as error:
+                    wish = flow.throw(error)
+                else:
+                    wish = flow.send(outcome)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        finally:
+            flow.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by settings: a copy opens connections of its own. The secret is in the pickle; keep it as one."""
+        settings = self._settings
+        arguments = {
+            **self._auth.arguments(),
+            "base_url": settings.base_url,
+            "timeout": settings.timeout,
+            "deadline": settings.deadline,
+            "max_retries": settings.max_retries,
+            "max_wait": settings.max_wait,
+            "limiter": self._limiter,
+            "default_headers": dict(settings.headers),
+            "hooks": self._hooks,
+        }
+        return _unpickle, (type(self), arguments)
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API, without a slash at its end."""
+        return self._settings.base_url
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The request budget as the API last told it; None before the first answer (reference: "Rate Limits")."""
+        return self._account.rate_limit
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._settings.base_url} {self._auth!r}>"
+
+
+def _unpickle(cls: type[Any], arguments: dict[str, Any]) -> Any:  # noqa: ANN401 (either client)
+    return cls(**arguments)
+
+
+def health_call(detailed: bool, options: RequestOptions) -> Call[Health]:  # noqa: FBT001 (passed on as it came)
+    from enprompta.models.health import Health  # noqa: PLC0415 (a model is loaded when it is first used)
+
+    params = {"detailed": True} if detailed else {}
+    return Call("GET", "/health", Health, params=params, options=options, enveloped=False)
+
+
+def _read(call: Call[T], reply: Reply) -> T:
+    """Read a 2xx answer; when it is not what was promised, say so with the request id."""
+    response = reply.response
+    try:
+        return decode(call, response.content)
+    except UndecodableError as error:
+        request_id = reply.request_id
+        raise APIResponseError(
+            f"{call.method} {call.path} gave {response.status_code} with {error}"
+            + (f" (request id: {request_id})" if request_id else ""),
+            status_code=response.status_code,
+            request_id=request_id,
+            headers=response.headers,
+            body=response.content[:_SHOWN_BODY],
+            attempts=reply.attempts,
+        ) from None
+
+
+def _idempotency_key(given: object) -> bytes:
+    if given is None:
+        return os.urandom(16).hex().encode()
+    if not given or not is_header_text(given):
+        raise ConfigurationError("idempotency_key must be printable ASCII text on one line, and not empty")
+    return cast("str", given).encode("ascii")
+
+
+def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (with_options holds the types)
+    return cast("Overrides", {name: value for name, value in given.items() if value is not UNSET})
+
+
+def check_http_client(http_client: object, expected: type) -> None:
+    if http_client is not None and not isinstance(http_client, expected):
+        raise ConfigurationError(
+            f"http_client must be an httpx.{expected.__name__}, not {type(http_client).__name__} "
+            "(Enprompta takes an httpx.Client, AsyncEnprompta an httpx.AsyncClient)"
+        )

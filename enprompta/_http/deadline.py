@@ -1,0 +1,126 @@
+"""A moment after which no blocking read, write or connect goes on, however slowly bytes drip in.
+
+A timeout of httpx bounds one socket operation; an answer that sends a byte now and then never trips it. So each
+operation of a call with a deadline is given the time that is left, not the same time again and again. Async calls
+need none of this: they are cancelled from outside.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Generator, Iterable
+
+    import httpx
+
+
+class _Ends(threading.local):
+    at: float | None = None
+
+
+_ends = _Ends()  # a request is sent and read by one thread, so the moment need not be passed down to the socket
+
+
+@contextmanager
+def reads_end_at(moment: float | None) -> Generator[None]:
+    """Bound the socket operations of this thread; monotonic seconds, None for no bound."""
+    _ends.at = moment
+    try:
+        yield
+    finally:
+        _ends.at = None
+
+
+def bound_reads(client: httpx.Client) -> None:
+    """Make the connections of a client keep to `reads_end_at`.
+
+    httpx has no public way to hand a network backend to its pool, so this reaches for the attribute; where it is not
+    there (another transport, another version) each operation keeps its own timeout, as without a deadline.
+    """
+    transports: list[Any] = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
+    for transport in transports:
+        pool: Any = getattr(transport, "_pool", None)
+        backend = getattr(pool, "_network_backend", None)
+        if isinstance(backend, httpcore.NetworkBackend) and not isinstance(backend, BoundBackend):
+            pool._network_backend = BoundBackend(backend)  # noqa: SLF001
+
+
+class BoundBackend(httpcore.NetworkBackend):
+    """Opens connections whose every operation ends at the thread's moment."""
+
+    def __init__(self, inner: httpcore.NetworkBackend) -> None:
+        self._inner = inner
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect within the time that is left."""
+        timeout = left(timeout, httpcore.ConnectTimeout)
+        return BoundStream(self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.NetworkStream:
+        """Connect within the time that is left."""
+        timeout = left(timeout, httpcore.ConnectTimeout)
+        return BoundStream(self._inner.connect_unix_socket(path, timeout, socket_options))
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep between connection attempts."""
+        self._inner.sleep(seconds)
+
+
+class BoundStream(httpcore.NetworkStream):
+    """A connection whose every operation ends at the thread's moment."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read within the time that is left."""
+        return self._inner.read(max_bytes, left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write within the time that is left."""
+        self._inner.write(buffer, left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Shake hands within the time that is left."""
+        return BoundStream(self._inner.start_tls(ssl_context, server_hostname, left(timeout, httpcore.ConnectTimeout)))
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
+        """Tell what httpcore asks of a connection."""
+        return self._inner.get_extra_info(info)
+
+
+def left(timeout: float | None, too_late: type[Exception]) -> float | None:
+    """The shorter of an operation's timeout and the time that is left.
+
+    Raises:
+        Exception: `too_late`, when no time is left.
+    """
+    moment = _ends.at
+    if moment is None:
+        return timeout
+    remaining = moment - time.monotonic()
+    if remaining <= 0:
+        raise too_late("the deadline passed")
+    return remaining if timeout is None else min(timeout, remaining)

@@ -1,0 +1,75 @@
+"""What the exchange asks of a limiter's account, and the account that never makes anybody wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from enprompta._http.ratelimit import parse_rate_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from enprompta.errors import RateLimit
+
+Ticket: TypeAlias = Any  # the limiter's own; it is only handed back, and asked how long it `waited`
+
+
+class Account(Protocol):
+    """One request budget and those who wait for it; `enprompta.limiters.local.LocalAccount` documents each method."""
+
+    def acquire(self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None) -> Ticket: ...
+    async def acquire_async(
+        self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None
+    ) -> Ticket: ...
+    def observe(self, ticket: Ticket, status: int, headers: Mapping[str, str], now: float | None = None) -> None: ...
+    def failed(self, ticket: Ticket) -> None: ...
+    def cancel(self, ticket: Ticket) -> None: ...
+    @property
+    def rate_limit(self) -> RateLimit | None: ...
+
+
+class Limiter(Protocol):
+    """Gives accounts: `LocalLimiter`, `RedisLimiter`, or one of your own."""
+
+    def account(self, key: str) -> Account:
+        """Find the account that a client spends from; the key is the base URL and the credential."""
+        ...
+
+
+class Unpaced:
+    """`limiter=None`: nobody waits; the budget is remembered as the API last told it."""
+
+    waited = 0.0  # it is its own ticket
+
+    def __init__(self) -> None:
+        self._headers: Mapping[str, str] | None = None
+
+    def acquire(self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None) -> Ticket:  # noqa: ARG002
+        """Let the request go."""
+        return self
+
+    async def acquire_async(
+        self,
+        ticket: Ticket = None,  # noqa: ARG002
+        *,
+        max_wait: float,  # noqa: ARG002
+        deadline: float | None = None,  # noqa: ARG002
+    ) -> Ticket:
+        """Let the request go."""
+        return self
+
+    def observe(self, ticket: Ticket, status: int, headers: Mapping[str, str], now: float | None = None) -> None:  # noqa: ARG002
+        """Take note of an answer's headers; they are parsed when they are asked for."""
+        if "x-ratelimit-limit" in headers:
+            self._headers = headers
+
+    def failed(self, ticket: Ticket) -> None:
+        """Nothing was counted."""
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Nothing was counted."""
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The budget; None before the first answer that tells one."""
+        return None if self._headers is None else parse_rate_limit(self._headers)

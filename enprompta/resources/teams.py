@@ -1,0 +1,222 @@
+"""`client.teams`: teams and who is in them."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import TYPE_CHECKING
+
+from enprompta._core.body import body
+from enprompta._core.call import Call, path
+from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
+from enprompta._core.unset import UNSET, Unset
+from enprompta.models.teams import Team, TeamMember
+from enprompta.pagination import Page, listing
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from enprompta._core.call import RequestOptions, WriteOptions
+    from enprompta.models.teams import TeamRole
+
+
+class TeamCalls(Resource):
+    """The calls on teams (reference: "Teams")."""
+
+    __slots__ = ()
+
+    @operation
+    def create(
+        self, *, name: str, description: str | Unset | None = UNSET, **options: Unpack[WriteOptions]
+    ) -> Call[Team]:
+        """Create a team; its creator is its owner.
+
+        Args:
+            name: What people find it by.
+            description: What it is for.
+            **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
+
+        Raises:
+            BadRequestError: A field is invalid; `details` names it.
+            APIError: What any call may raise.
+        """
+        return Call("POST", "/teams", Team, json=body(name=name, description=description), options=options)
+
+    @operation
+    def get(self, team_id: str, /, **options: Unpack[RequestOptions]) -> Call[Team]:
+        """Fetch one team by its id.
+
+        Raises:
+            NotFoundError: There is no such team, or this key may not see it.
+            APIError: What any call may raise.
+        """
+        return Call("GET", path("/teams/{}", team_id), Team, options=options)
+
+    @operation
+    def update(
+        self,
+        team_id: str,
+        /,
+        *,
+        name: str | Unset = UNSET,
+        description: str | Unset | None = UNSET,
+        **options: Unpack[WriteOptions],
+    ) -> Call[Team]:
+        """Change the fields that are given; None clears one.
+
+        Args:
+            team_id: Which team.
+            name: What people find it by.
+            description: What it is for.
+            **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
+
+        Raises:
+            NotFoundError: There is no such team, or this key may not see it.
+            PermissionDeniedError: Your role in the team does not allow it.
+            APIError: What any call may raise.
+        """
+        fields = body(name=name, description=description)
+        return Call("PUT", path("/teams/{}", team_id), Team, json=fields, options=options)
+
+    @operation
+    def delete(self, team_id: str, /, **options: Unpack[RequestOptions]) -> Call[None]:
+        """Delete a team.
+
+        Raises:
+            NotFoundError: There is no such team, or this key may not see it.
+            PermissionDeniedError: Your role in the team does not allow it.
+            APIError: What any call may raise.
+        """
+        return Call("DELETE", path("/teams/{}", team_id), NoneType, options=options)
+
+    @listing
+    def list(
+        self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET, **options: Unpack[RequestOptions]
+    ) -> Call[Page[Team]]:
+        """List the teams you are in; iterating the result walks every page.
+
+        Args:
+            limit: Teams a page, 1 to 100; the API's default is 20.
+            cursor: Where to go on, from a page's `pagination.next_cursor`.
+            **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
+
+        Raises:
+            APIError: What any call may raise.
+        """
+        return Call("GET", "/teams", Page[Team], params=body(limit=limit, cursor=cursor), options=options)
+
+    @listing
+    def list_members(
+        self,
+        team_id: str,
+        /,
+        *,
+        limit: int | Unset = UNSET,
+        cursor: str | Unset = UNSET,
+        **options: Unpack[RequestOptions],
+    ) -> Call[Page[TeamMember]]:
+        """List a team's members; iterating the result walks every page.
+
+        Args:
+            team_id: Which team.
+            limit: Members a page, 1 to 100; the API's default is 20.
+            cursor: Where to go on, from a page's `pagination.next_cursor`.
+            **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
+
+        Raises:
+            NotFoundError: There is no such team, or this key may not see it.
+            APIError: What any call may raise.
+        """
+        params = body(limit=limit, cursor=cursor)
+        return Call("GET", path("/teams/{}/members", team_id), Page[TeamMember], params=params, options=options)
+
+    @operation
+    def add_member(
+        self, team_id: str, /, *, email: str, role: TeamRole | Unset = UNSET, **options: Unpack[WriteOptions]
+    ) -> Call[TeamMember]:
+        """Add a person to a team; fires the event `team.member_added`.
+
+        Args:
+            team_id: Which team.
+            email: The person's address.
+            role: `ADMIN`, `MEMBER` or `VIEWER`; not given is the API's default.
+            **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
+
+        Raises:
+            ConflictError: The person is a member already.
+            PermissionDeniedError: Your role in the team does not allow it.
+            NotFoundError: There is no such team, or this key may not see it.
+            APIError: What any call may raise.
+        """
+        fields = body(email=email, role=role)
+        return Call("POST", path("/teams/{}/members", team_id), TeamMember, json=fields, options=options)
+
+    @operation
+    def update_member(
+        self, team_id: str, user_id: str, /, *, role: TeamRole, **options: Unpack[WriteOptions]
+    ) -> Call[TeamMember]:
+        """Give a member another role.
+
+        Args:
+            team_id: Which team.
+            user_id: Which member, by `user_id`.
+            role: `ADMIN`, `MEMBER` or `VIEWER`.
+            **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
+
+        Raises:
+            PermissionDeniedError: Your role in the team does not allow it.
+            NotFoundError: There is no such team or member.
+            APIError: What any call may raise.
+        """
+        address = path("/teams/{}/members/{}", team_id, user_id)
+        return Call("PUT", address, TeamMember, json=body(role=role), options=options)
+
+    @operation
+    def remove_member(self, team_id: str, user_id: str, /, **options: Unpack[RequestOptions]) -> Call[None]:
+        """Remove a person from a team; fires the event `team.member_removed`.
+
+        Args:
+            team_id: Which team.
+            user_id: Which member, by `user_id`.
+            **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
+
+        Raises:
+            PermissionDeniedError: Your role in the team does not allow it.
+            NotFoundError: There is no such team or member.
+            APIError: What any call may raise.
+        """
+        return Call("DELETE", path("/teams/{}/members/{}", team_id, user_id), NoneType, options=options)
+
+    @operation
+    def leave(self, team_id: str, /, **options: Unpack[WriteOptions]) -> Call[None]:
+        """Leave a team; fires the event `team.member_removed`.
+
+        Raises:
+            ConflictError: The owner cannot leave.
+            NotFoundError: There is no such team, or you are not in it.
+            APIError: What any call may raise.
+        """
+        return Call("POST", path("/teams/{}/leave", team_id), NoneType, json={}, options=options)
+
+
+class Teams(TeamCalls, SyncResource):
+    """`client.teams`."""
+
+    __slots__ = ()
+
+
+class AsyncTeams(TeamCalls, AsyncResource):
+    """`async_client.teams`."""
+
+    __slots__ = ()
+
+
+class RawTeams(TeamCalls, RawResource):
+    """`client.with_raw_response.teams`."""
+
+    __slots__ = ()
+
+
+class AsyncRawTeams(TeamCalls, AsyncRawResource):
+    """`async_client.with_raw_response.teams`."""
+
+    __slots__ = ()

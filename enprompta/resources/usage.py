@@ -1,0 +1,109 @@
+"""`client.usage`: what was used, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from enprompta._core.body import body
+from enprompta._core.call import Call
+from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
+from enprompta._core.unset import UNSET, Unset
+from enprompta.models.usage import Billing, Invoice, UsageRecord
+from enprompta.models.usage import Usage as UsageModel
+from enprompta.pagination import Page, listing
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from typing_extensions import Unpack
+
+    from enprompta._core.call import RequestOptions
+    from enprompta.models.executions import GroupBy
+
+
+class UsageCalls(Resource):
+    """The calls on usage and billing (reference: "Usage & Billing")."""
+
+    __slots__ = ()
+
+    @operation
+    def get(self, **options: Unpack[RequestOptions]) -> Call[UsageModel]:
+        """Fetch what the account has used in its current period.
+
+        Raises:
+            APIError: What any call may raise.
+        """
+        return Call("GET", "/usage", UsageModel, options=options)
+
+    @operation
+    def history(
+        self,
+        *,
+        start_date: datetime | date | str | Unset = UNSET,
+        end_date: datetime | date | str | Unset = UNSET,
+        group_by: GroupBy | Unset = UNSET,
+        **options: Unpack[RequestOptions],
+    ) -> Call[Sequence[UsageRecord]]:
+        """Sum up usage by day, prompt or model.
+
+        Args:
+            start_date: Only usage from this moment on; a naive one is taken as UTC, text is sent as it is.
+            end_date: Only usage up to this moment.
+            group_by: `day`, `prompt` or `model`.
+            **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
+
+        Raises:
+            APIError: What any call may raise.
+        """
+        params = body(startDate=start_date, endDate=end_date, groupBy=group_by)
+        return Call("GET", "/usage/history", Sequence[UsageRecord], params=params, options=options)
+
+    @operation
+    def billing(self, **options: Unpack[RequestOptions]) -> Call[Billing]:
+        """Fetch the subscription.
+
+        Raises:
+            APIError: What any call may raise.
+        """
+        return Call("GET", "/billing", Billing, options=options)
+
+    @listing
+    def invoices(
+        self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET, **options: Unpack[RequestOptions]
+    ) -> Call[Page[Invoice]]:
+        """List invoices, the newest first; iterating the result walks every page.
+
+        Args:
+            limit: Invoices a page, 1 to 100; the API's default is 20.
+            cursor: Where to go on, from a page's `pagination.next_cursor`.
+            **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
+
+        Raises:
+            APIError: What any call may raise.
+        """
+        return Call("GET", "/billing/invoices", Page[Invoice], params=body(limit=limit, cursor=cursor), options=options)
+
+
+class Usage(UsageCalls, SyncResource):
+    """`client.usage`."""
+
+    __slots__ = ()
+
+
+class AsyncUsage(UsageCalls, AsyncResource):
+    """`async_client.usage`."""
+
+    __slots__ = ()
+
+
+class RawUsage(UsageCalls, RawResource):
+    """`client.with_raw_response.usage`."""
+
+    __slots__ = ()
+
+
+class AsyncRawUsage(UsageCalls, AsyncRawResource):
+    """`async_client.with_raw_response.usage`."""
+
+    __slots__ = ()
