@@ -112,7 +112,7 @@ def test_unknown_values_of_enumerations_pass() -> None:
     ],
 )
 def test_missing_and_null_optional_fields_are_none_or_empty(returns: Any, least: dict[str, Any]) -> None:
-    """A model is made of the least the API may send, and of null in all other fields; loops over lists need no guard."""
+    """A model is made of the least the API may send, and of null everywhere else; loops over lists need no guard."""
     bare = read(returns, {"data": least})
     null = {field.alias: None for field in returns.model_fields.values() if field.alias not in least}
     with_nulls = read(returns, {"data": {**null, **least}})

@@ -1,0 +1,57 @@
+"""An API key is found, checked and never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from enprompta import ConfigurationError
+from enprompta._http.auth import ApiKeyAuth, Secret, credentials_from
+
+SECRET = "ep_live_hunter2"
+
+
+def test_the_argument_goes_before_the_environment() -> None:
+    """A key that is passed is the one used."""
+    auth = credentials_from({"ENPROMPTA_API_KEY": "ep_other"}, api_key=SECRET)
+    assert auth.header == f"Bearer {SECRET}"
+    assert credentials_from({"ENPROMPTA_API_KEY": "ep_other"}).header == "Bearer ep_other"
+
+
+@pytest.mark.parametrize("environ", [{}, {"ENPROMPTA_API_KEY": ""}])
+def test_no_key_names_the_variable_to_set(environ: dict[str, str]) -> None:
+    """The message says what to pass, what to set, and where keys are made."""
+    with pytest.raises(ConfigurationError, match=r"pass api_key=.*ENPROMPTA_API_KEY.*dashboard"):
+        credentials_from(environ)
+
+
+@pytest.mark.parametrize(
+    "key", [f"{SECRET}\n", f"{SECRET}\r\n", f" {SECRET}", f"{SECRET} x", f"{SECRET}ż", f"{SECRET}\0", f"{SECRET}\t"]
+)
+def test_a_key_that_cannot_be_sent_is_refused_unseen(key: str) -> None:
+    """A line break or a letter that no key has: the message says so and not what it was."""
+    for name, kwargs, environ in (
+        ("api_key", {"api_key": key}, {}),
+        ("ENPROMPTA_API_KEY", {}, {"ENPROMPTA_API_KEY": key}),
+    ):
+        with pytest.raises(ConfigurationError, match=f"^{name} holds a blank, a line break or a letter") as caught:
+            credentials_from(environ, **kwargs)
+        assert "hunter2" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("key", ["", 17, b"ep_x", ["ep_x"], True])
+def test_a_key_that_is_no_text_is_refused(key: Any) -> None:
+    """Empty or of another type: it is not quietly replaced by the environment's."""
+    with pytest.raises(ConfigurationError, match=r"^api_key (is empty|must be text, not )"):
+        credentials_from({"ENPROMPTA_API_KEY": "ep_other"}, api_key=key)
+
+
+def test_a_secret_shows_itself_only_on_demand() -> None:
+    """Neither repr, nor str, nor a format string gives it away."""
+    secret = Secret(SECRET)
+    assert secret.reveal() == SECRET
+    for text in (repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", f"{[secret]}"):
+        assert SECRET not in text
+    assert SECRET not in repr(ApiKeyAuth(secret))

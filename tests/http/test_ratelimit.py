@@ -1,0 +1,156 @@
+"""Headers on the request budget and on waiting, however a server writes them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from email.utils import formatdate
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enprompta._http.ratelimit import parse_rate_limit, server_wait
+from enprompta.errors import RateLimit
+
+NOW = 1_705_486_500.0  # 2024-01-17T10:15:00Z
+NOW_UTC = datetime(2024, 1, 17, 10, 15, tzinfo=timezone.utc)
+
+
+def headers(limit: str = "60", remaining: str = "59", reset: str = str(int(NOW)), **more: str) -> httpx.Headers:
+    """Write the three headers of the reference."""
+    told = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": reset}
+    return httpx.Headers({**told, **more})
+
+
+def test_the_budget_is_read() -> None:
+    """All three numbers arrive, the reset as a time in UTC."""
+    assert parse_rate_limit(headers()) == RateLimit(60, 59, NOW_UTC)
+
+
+def test_zero_stays_zero() -> None:
+    """Nothing left is a number like any other, not an absent one."""
+    assert parse_rate_limit(headers("0", "0", "0")) == RateLimit(0, 0, datetime(1970, 1, 1, tzinfo=timezone.utc))
+
+
+@pytest.mark.parametrize(
+    "reset",
+    [
+        "1705486500",
+        " 1705486500 ",
+        "1705486500.0",
+        "2024-01-17T10:15:00Z",
+        "2024-01-17T11:15:00+01:00",
+        "2024-01-17T10:15:00",
+        "2024-01-17 10:15:00+00:00",
+        "Wed, 17 Jan 2024 10:15:00 GMT",
+    ],
+)
+def test_the_reset_is_read_in_every_form(reset: str) -> None:
+    """Unix seconds are the reference's; ISO 8601 and HTTP dates are what other servers write."""
+    budget = parse_rate_limit(headers(reset=reset))
+    assert budget is not None
+    assert budget.reset_at == NOW_UTC
+
+
+@pytest.mark.parametrize("name", ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"])
+def test_a_missing_header_is_no_budget(name: str) -> None:
+    """A budget told by halves is not told."""
+    told = headers()
+    del told[name]
+    assert parse_rate_limit(told) is None
+
+
+@pytest.mark.parametrize("absurd", ["", "x", "-1", "1.5", "nan", "inf", "1e3", "0x10", "1,000", "٣٣ ", "9" * 5000])
+def test_absurd_counts_are_no_budget(absurd: str) -> None:
+    """What is no count is not taken for one, and never raises."""
+    if absurd != "٣٣ ":  # digits of another script are digits to int(), and harmless
+        assert parse_rate_limit(headers(limit=absurd)) is None
+        assert parse_rate_limit(headers(remaining=absurd)) is None
+    assert parse_rate_limit({"x-ratelimit-limit": absurd}) is None
+
+
+@pytest.mark.parametrize("absurd", ["", "soon", "-1", "nan", "inf", "9" * 20, "9" * 5000, "0000-00-00T00:00:00Z"])
+def test_an_absurd_reset_is_no_budget(absurd: str) -> None:
+    """A moment that is none, or that no calendar holds, is not told."""
+    assert parse_rate_limit(headers(reset=absurd)) is None
+
+
+def test_huge_counts_are_kept() -> None:
+    """An enterprise budget may be any number."""
+    budget = parse_rate_limit(headers(limit=str(10**12), remaining=str(10**12 - 1)))
+    assert budget is not None
+    assert budget.remaining == 10**12 - 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("30", 30.0),
+        (" 30 ", 30.0),
+        ("1.5", 1.5),
+        ("2.", 2.0),
+        (formatdate(NOW + 90, usegmt=True), 90.0),
+        ("Wed, 17 Jan 2024 10:16:00 -0000", 60.0),
+        (formatdate(NOW - 90, usegmt=True), 0.0),
+        ("9" * 400, float("inf")),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503, 408])
+def test_retry_after_is_read_in_every_form(status: int, text: str, seconds: float) -> None:
+    """Seconds, decimals and HTTP dates; a date that has passed is no wait (RFC 9110, 10.2.3)."""
+    assert server_wait(status, {"retry-after": text}, NOW) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", "soon", "nan", "inf", "1e3", "0x1", "1 2", "٣", "\xff"])
+def test_an_absurd_retry_after_is_not_asked(text: str) -> None:
+    """The client's own back-off serves then; a 429 still has its reset."""
+    assert server_wait(503, {"retry-after": text}, NOW) is None
+    assert server_wait(429, {"retry-after": text, "x-ratelimit-reset": str(NOW + 5)}, NOW) == 5.0
+
+
+def test_the_reset_speaks_for_a_429_alone() -> None:
+    """A 503 beside a budget that resets in a minute is not a reason to wait a minute."""
+    told = headers(reset=str(NOW + 42))
+    assert server_wait(429, told, NOW) == 42.0
+    assert server_wait(503, told, NOW) is None
+    assert server_wait(429, {}, NOW) is None
+    assert server_wait(429, headers(reset="1"), NOW) == 0.0
+
+
+def test_retry_after_speaks_before_the_reset() -> None:
+    """The daily limit is told by Retry-After, while the minute's reset is near."""
+    assert server_wait(429, headers(reset=str(NOW + 42), **{"Retry-After": "7"}), NOW) == 7.0
+
+
+@pytest.mark.parametrize("skew", [-86_400.0, -3.0, 0.0, 3.0, 86_400.0])
+def test_a_wrong_clock_here_changes_nothing(skew: float) -> None:
+    """Moments are compared with the server's own clock, where its `Date` tells it."""
+    date = formatdate(NOW, usegmt=True)
+    told = headers(reset=str(NOW + 42), Date=date)
+    assert server_wait(429, told, NOW + skew) == 42.0
+    until = {"retry-after": formatdate(NOW + 9, usegmt=True), "date": date}
+    assert server_wait(503, until, NOW + skew) == 9.0
+
+
+def test_a_senseless_date_leaves_our_own_clock() -> None:
+    """`Date` is believed only when it is one."""
+    assert server_wait(429, headers(reset=str(NOW + 42), Date="yesterday"), NOW + 2) == 40.0
+
+
+odd_text = st.text(max_size=40) | st.from_regex(
+    r"[A-Z][a-z]{2}, \d{1,3} (Jan|Feb) \d{1,6} \d\d:\d\d:\d\d [-+A-Z0-9]{1,9}"
+)
+odd_text |= st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([-+]\d\d:\d\d|Z)?")
+
+
+@given(odd_text, odd_text, odd_text, odd_text)
+def test_no_header_raises(limit: str, reset: str, retry_after: str, date: str) -> None:
+    """Whatever a server writes, there is a value or None."""
+    told = {"x-ratelimit-limit": limit, "x-ratelimit-remaining": "0", "x-ratelimit-reset": reset}
+    told |= {"retry-after": retry_after, "date": date}
+    parse_rate_limit(told)
+    parse_rate_limit({**told, "x-ratelimit-limit": "1"})
+    wait = server_wait(429, told, NOW)
+    assert wait is None or wait >= 0.0
