@@ -44,7 +44,7 @@ __all__ = [
 class _SnakeCase(Model):
     """Reads both spellings as every model does, and writes snake_case."""
 
-    model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=to_camel))
+    model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=to_camel), loc_by_alias=False)
 
 
 class WebhookEventBase(_SnakeCase):

@@ -1,0 +1,272 @@
+"""Of any number of claims on an event one is granted, and an event whose handler has failed can be claimed again."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections import Counter
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from enprompta.errors import ConfigurationError
+from enprompta.webhooks import ClaimState, Deduplicator, MemoryStore, RedisStore, SQLiteStore, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class Clock:
+    """Time that passes only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Store]:
+    """Give each store that takes its clock as an argument, remembering for 1,000 seconds."""
+    if request.param == "memory":
+        yield MemoryStore(ttl=1_000, clock=clock)
+        return
+    with closing(SQLiteStore(tmp_path / "events.db", ttl=1_000, clock=clock)) as sqlite:
+        yield sqlite
+
+
+def test_a_key_goes_from_new_to_busy_to_done(store: Store) -> None:
+    """One claimant gets a key; the others learn whether it is being worked on or finished."""
+    assert store.claim("e", "a", 60) is ClaimState.NEW
+    assert store.claim("e", "b", 60) is ClaimState.BUSY
+    assert store.claim("other", "b", 60) is ClaimState.NEW
+    assert store.complete("e", "a")
+    assert store.claim("e", "b", 60) is ClaimState.DONE
+    assert not store.complete("e", "a")
+    assert not store.release("e", "a")
+
+
+def test_a_key_that_is_given_back_is_new(store: Store) -> None:
+    """After a failure the next claimant gets the key."""
+    assert store.claim("e", "a", 60) is ClaimState.NEW
+    assert not store.release("e", "b")
+    assert store.release("e", "a")
+    assert store.claim("e", "b", 60) is ClaimState.NEW
+
+
+def test_a_lease_ends(store: Store, clock: Clock) -> None:
+    """When a lease has ended the key can be taken over, and its first holder can end nothing any more."""
+    store.claim("e", "a", 60)
+    clock.now += 59
+    assert store.claim("e", "b", 60) is ClaimState.BUSY
+    clock.now += 1
+    assert store.claim("e", "b", 60) is ClaimState.NEW
+    assert not store.complete("e", "a")
+    assert not store.release("e", "a")
+    assert store.complete("e", "b")
+
+
+def test_a_late_holder_may_still_finish(store: Store, clock: Clock) -> None:
+    """A holder that is late, but whose key nobody has taken over, can finish it."""
+    store.claim("e", "a", 60)
+    clock.now += 100
+    assert store.complete("e", "a")
+    assert store.claim("e", "b", 60) is ClaimState.DONE
+
+
+def test_what_is_done_is_forgotten_in_the_end(store: Store, clock: Clock) -> None:
+    """A finished key is remembered for `ttl` seconds."""
+    store.claim("e", "a", 60)
+    store.complete("e", "a")
+    clock.now += 999
+    assert store.claim("e", "b", 60) is ClaimState.DONE
+    clock.now += 1
+    assert store.claim("e", "b", 60) is ClaimState.NEW
+
+
+def test_memory_forgets_the_least_recently_seen() -> None:
+    """A MemoryStore holds so many finished events; one that was asked for again outlives one that was not."""
+    store = MemoryStore(max_events=2)
+    for key in ("1", "2"):
+        store.claim(key, "t", 60)
+        store.complete(key, "t")
+    assert store.claim("1", "u", 60) is ClaimState.DONE
+    store.claim("3", "t", 60)
+    store.complete("3", "t")
+    assert store.claim("1", "u", 60) is ClaimState.DONE
+    assert store.claim("2", "u", 60) is ClaimState.NEW
+
+
+def test_sqlite_sweeps_what_is_over(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file does not grow for ever: finished events are deleted once they are not remembered any more."""
+    monkeypatch.setattr(SQLiteStore, "_PURGE_EVERY", 10)
+    path = tmp_path / "events.db"
+    with closing(SQLiteStore(path, ttl=5, clock=clock)) as store:
+        for number in range(100):
+            clock.now += 1
+            store.claim(str(number), "t", 60)
+            store.complete(str(number), "t")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM claims").fetchone()[0] < 20
+
+
+def test_sqlite_survives_restarts_and_reopens(tmp_path: Path) -> None:
+    """What is done stays done for the next process, and a closed store opens its file again."""
+    path = tmp_path / "events.db"
+    store = SQLiteStore(path)
+    store.close()
+    store.claim("e", "a", 60)
+    store.complete("e", "a")
+    store.close()
+    store.close()
+    assert store.claim("e", "b", 60) is ClaimState.DONE
+    store.close()
+    with closing(SQLiteStore(str(path))) as again:
+        assert again.claim("e", "b", 60) is ClaimState.DONE
+
+
+def test_sqlite_claim_given_back_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim that vanishes while it is asked about counts as busy: the event will come again."""
+    with closing(SQLiteStore(tmp_path / "events.db")) as store:
+        store.claim("e", "a", 60)
+        execute = store._execute
+
+        def vanish(statement: str, values: tuple[object, ...]) -> sqlite3.Cursor:
+            if statement.startswith("SELECT"):
+                execute("DELETE FROM claims", ())
+            return execute(statement, values)
+
+        monkeypatch.setattr(store, "_execute", vanish)
+        assert store.claim("e", "b", 60) is ClaimState.BUSY
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: MemoryStore(ttl=0),
+        lambda: MemoryStore(max_events=0),
+        lambda: SQLiteStore("x", ttl=-1),
+        lambda: RedisStore("redis://x", ttl=float("nan")),
+        lambda: Deduplicator(lease=0),
+        lambda: Deduplicator(lease=float("inf")),
+    ],
+)
+def test_senseless_numbers_are_refused(make: Callable[[], object]) -> None:
+    """A duration or a size that cannot work is a fault of the setup."""
+    with pytest.raises(ConfigurationError, match="must be"):
+        make()
+
+
+def test_a_block_that_ends_has_handled_the_event(store: Store) -> None:
+    """A `with` block finishes its claim, and whoever claims the event after that does not get it."""
+    deduplicator = Deduplicator(store)
+    with deduplicator.claim("e") as claim:
+        assert claim.is_mine
+        with deduplicator.claim("e") as other:
+            assert (other.is_mine, other.state) == (False, ClaimState.BUSY)
+    with deduplicator.claim("e") as other:
+        assert (other.is_mine, other.state) == (False, ClaimState.DONE)
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_a_block_that_raises_gives_the_event_back(store: Store, failure: type[BaseException]) -> None:
+    """Whatever a handler raises, its event can be claimed again; a failure of a non-holder gives nothing back."""
+    deduplicator = Deduplicator(store)
+
+    def fail() -> None:
+        with deduplicator.claim("e"):
+            raise failure
+
+    with deduplicator.claim("e"), pytest.raises(failure):
+        fail()
+    assert deduplicator.begin("e").state is ClaimState.DONE
+    deduplicator = Deduplicator(MemoryStore())
+    for _ in range(2):
+        with pytest.raises(failure):
+            fail()
+    assert deduplicator.begin("e").is_mine
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_async_claims(store: Store, backend: str) -> None:
+    """`aclaim` does what `claim` does, on either event loop."""
+    deduplicator = Deduplicator(store)
+
+    async def handle(states: list[ClaimState], *, failing: bool) -> None:
+        async with deduplicator.aclaim("e") as claim:
+            states.append(claim.state)
+            with suppress(ValueError):
+                async with deduplicator.aclaim("e") as other:
+                    states.append(other.state)
+                    raise ValueError  # which gives back nothing that is not this block's own
+            if failing:
+                raise ValueError
+
+    async def scenario() -> list[ClaimState]:
+        states: list[ClaimState] = []
+        with suppress(ValueError):
+            await handle(states, failing=True)
+        await handle(states, failing=False)
+        await handle(states, failing=False)
+        return states
+
+    new, busy, done = ClaimState.NEW, ClaimState.BUSY, ClaimState.DONE
+    assert anyio.run(scenario, backend=backend) == [new, busy, new, busy, done, done]
+
+
+def test_cancelling_gives_the_event_back() -> None:
+    """A handler that is cancelled has not succeeded: its event can be claimed again."""
+    deduplicator = Deduplicator()
+
+    async def scenario() -> bool:
+        with anyio.move_on_after(0.01):
+            async with deduplicator.aclaim("e"):
+                await anyio.sleep_forever()
+        return deduplicator.begin("e").is_mine
+
+    assert anyio.run(scenario)
+
+
+def test_threads_claim_once(store: Store) -> None:
+    """Of many threads that claim the same events at once, one handles each."""
+    deduplicator, handled, start = Deduplicator(store), Counter[str](), threading.Barrier(8)
+
+    def work() -> None:
+        start.wait()
+        for number in range(50):
+            with deduplicator.claim(str(number)) as claim:
+                if claim.is_mine:
+                    handled[str(number)] += 1
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert handled == {str(number): 1 for number in range(50)}
+
+
+def test_a_forked_store_leaves_its_parents_connection_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a fork, the inherited connection is neither used nor closed, and the store opens one of its own."""
+    store = SQLiteStore(tmp_path / "events.db")
+    store.claim("e", "a", 60)
+    inherited = store._connection
+    assert inherited is not None
+    for pid in (-1, -2):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        assert store.claim("e", "b", 60) is ClaimState.BUSY
+        store.close()
+    assert inherited.execute("SELECT count(*) FROM claims").fetchone() == (1,)
+    inherited.close()

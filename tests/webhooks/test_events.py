@@ -1,0 +1,220 @@
+"""A signed delivery becomes a typed event, or one of two errors."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from enprompta import webhooks
+from enprompta.errors import ConfigurationError, WebhookPayloadError, WebhookSignatureError
+from enprompta.webhooks import (
+    PromptExecuted,
+    TeamMemberAdded,
+    TeamMemberRemoved,
+    UnknownEvent,
+    WebhookEvent,
+    WorkflowCompleted,
+    WorkflowFailed,
+    construct_event,
+    sign,
+)
+
+SECRET = "whsec_0123456789"
+NOW = datetime(2024, 1, 17, 10, 15, tzinfo=timezone.utc)
+REFERENCE = {
+    "id": "evt_abc123",
+    "event": "prompt.executed",
+    "created_at": "2024-01-17T10:15:00Z",
+    "api_version": "2024-01-01",
+    "data": {
+        "execution_id": "exe_xyz789",
+        "prompt_id": "pmt_abc123",
+        "status": "completed",
+        "tokens_used": 568,
+        "cost": 0.0284,
+    },
+}
+WORKFLOW = {"execution_id": "wfe_1", "workflow_id": "wfl_1", "status": "completed", "tokens_used": 5, "cost": 1}
+MEMBER = {"team_id": "tem_1", "user_id": "usr_1", "email": "a@example.com", "role": "ADMIN"}
+
+
+def read(**changes: Any) -> WebhookEvent:
+    """Sign the reference's example with some fields changed, and read it."""
+    body = json.dumps({**REFERENCE, **changes})
+    return construct_event(body, sign(body, SECRET), SECRET)
+
+
+def test_the_references_example_is_read() -> None:
+    """The payload that the API reference shows comes out typed, in every form it may be held in."""
+    body = json.dumps(REFERENCE)
+    signature = {"X-Enprompta-Signature": sign(REFERENCE, SECRET)}
+    for payload in (body, body.encode(), REFERENCE):
+        event = construct_event(payload, signature, ["new", SECRET])
+        assert isinstance(event, PromptExecuted)
+        assert event.id == "evt_abc123"
+        assert event.created_at == NOW
+        assert event.api_version == "2024-01-01"
+        assert event.data.tokens_used == 568
+        assert event.data.cost == pytest.approx(0.0284)
+        assert event.model_dump(mode="json") == REFERENCE
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("workflow.completed", WORKFLOW, WorkflowCompleted),
+        ("workflow.failed", {**WORKFLOW, "status": "failed", "error": "step 2"}, WorkflowFailed),
+        ("workflow.failed", {**WORKFLOW, "error": {"code": "X"}}, WorkflowFailed),
+        ("team.member_added", MEMBER, TeamMemberAdded),
+        ("team.member_removed", {"team_id": "tem_1", "user_id": "usr_1"}, TeamMemberRemoved),
+        ("prompt.archived", {"anything": [1]}, UnknownEvent),
+        ("prompt.archived", None, UnknownEvent),
+        ("", [], UnknownEvent),
+    ],
+)
+def test_each_event_has_its_class(name: str, data: Any, kind: type) -> None:
+    """The class follows from `event`; an event of the future is an UnknownEvent that has lost nothing."""
+    event = read(event=name, data=data)
+    assert type(event) is kind
+    assert event.event == name
+    dumped = event.model_dump(mode="json", exclude_unset=True)["data"]
+    assert dumped == data
+
+
+def test_match_narrows() -> None:
+    """A `match` on the class reaches the data of that event."""
+    match read(event="team.member_added", data=MEMBER):
+        case TeamMemberAdded(data=data):
+            assert data.role == "ADMIN"
+        case other:
+            pytest.fail(f"not narrowed: {other!r}")
+
+
+def test_new_fields_come_through() -> None:
+    """Fields that this version does not know are kept, and both spellings of known ones are read."""
+    event = read(region="eu", data={"executionId": "exe_1", "promptId": "pmt_1", "model": "m-1"})
+    assert isinstance(event, PromptExecuted)
+    assert event.data.execution_id == "exe_1"
+    assert event.model_extra == {"region": "eu"}
+    assert event.data.model_extra == {"model": "m-1"}
+
+
+def test_the_union_is_a_pydantic_type() -> None:
+    """`WebhookEvent` validates by itself, from JSON and from events, for applications that store events."""
+    adapter: TypeAdapter[WebhookEvent] = TypeAdapter(WebhookEvent)
+    event = adapter.validate_json(json.dumps(REFERENCE))
+    assert isinstance(event, PromptExecuted)
+    assert adapter.validate_python(event) is event
+    assert adapter.validate_json(adapter.dump_json(event)) == event
+    assert pickle.loads(pickle.dumps(event)) == event
+
+
+@pytest.mark.parametrize("signature", [None, "", "sha256=" + "0" * 64, {}, "é" * 71])
+def test_what_is_not_signed_is_not_read(signature: Any) -> None:
+    """Without a right signature the body is not looked at: the error is about the signature even when it is no JSON."""
+    for body in (json.dumps(REFERENCE), "nonsense"):
+        with pytest.raises(WebhookSignatureError, match="is not signed with this secret") as caught:
+            construct_event(body, signature, SECRET)
+        assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "its body is not JSON"),
+        (b"{", "its body is not JSON"),
+        (b"\xff", "its body is not JSON"),
+        (b'{"id": NaN}', "its body is not JSON"),
+        (b"[" * 100_000, "its body is not JSON"),
+        (b'{"n":' + b"9" * 5000 + b"}", "its body is not JSON"),
+        (b"[]", "its body is not a JSON object"),
+        (b'"text"', "its body is not a JSON object"),
+        (b"{}", r"id: Field required; created_at: Field required; event: Field required$"),
+        (b'{"event":"prompt.executed"}', r"id: Field required; created_at: Field required; data: Field required$"),
+        (b'{"event":"prompt.executed","data":{}}', r" and 1 more$"),
+        (b'{"event":5,"id":"e","created_at":"x"}', "created_at: Input should be a valid datetime"),
+    ],
+)
+def test_what_is_signed_and_no_event_is_a_payload_error(body: bytes, problem: str) -> None:
+    """A signed body that is not an event says which fields are wrong, and shows none of their values."""
+    with pytest.raises(WebhookPayloadError, match=problem):
+        construct_event(body, sign(body, SECRET), SECRET)
+
+
+def test_the_signed_text_is_what_is_read() -> None:
+    """A rewritten body gives the event that was signed, not what the rewriting has made of it."""
+    signed = json.dumps({**REFERENCE, "n": 9007199254740992}, separators=(",", ":"))
+    rewritten = json.dumps({**REFERENCE, "n": 9007199254740993}, indent=1)
+    event = construct_event(rewritten, sign(signed, SECRET), SECRET)
+    assert event.model_extra == {"n": 9007199254740992}
+
+
+@pytest.mark.parametrize(
+    ("age", "tolerance", "accepted"),
+    [(299, 300, True), (301, 300, False), (-299, 300, True), (-301, 300, False), (10**9, None, True), (1, 0.5, False)],
+)
+def test_tolerance(age: int, tolerance: float | None, *, accepted: bool) -> None:
+    """With a tolerance, an event from further in the past or the future is refused; without one, none is."""
+    body = json.dumps(REFERENCE)
+
+    def attempt() -> WebhookEvent:
+        clock = (NOW + timedelta(seconds=age)).timestamp()
+        return construct_event(body, sign(body, SECRET), SECRET, tolerance=tolerance, clock=lambda: clock)
+
+    if accepted:
+        assert attempt().id == "evt_abc123"
+    else:
+        with pytest.raises(WebhookSignatureError, match=rf"evt_abc123 was created {abs(age)} seconds (ago|ahead), "):
+            attempt()
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    """A `created_at` that names no zone is read as the UTC that the API writes."""
+    body = json.dumps({**REFERENCE, "created_at": "2024-01-17T10:15:00"})
+    assert construct_event(body, sign(body, SECRET), SECRET, tolerance=1, clock=NOW.timestamp).id == "evt_abc123"
+
+
+@pytest.mark.parametrize("tolerance", [0, -1, float("nan"), float("inf")])
+def test_a_senseless_tolerance_is_refused(tolerance: float) -> None:
+    """A tolerance that nothing or everything would pass is a fault of the setup."""
+    with pytest.raises(ConfigurationError, match="tolerance must be a positive number"):
+        construct_event("{}", None, SECRET, tolerance=tolerance)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+names = st.sampled_from(["prompt.executed", "workflow.failed", "team.member_added"]) | st.text()
+times = st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(str) | json_values
+events = st.fixed_dictionaries(
+    {"id": st.text() | json_values, "event": names | json_values, "created_at": times, "data": json_values}
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(payload=events | json_values | st.binary(), tolerance=st.none() | st.floats(1, 1e9))
+def test_no_signed_input_raises_anything_else(payload: Any, tolerance: float | None) -> None:
+    """Even a sender who has the secret gets an event or one of the two errors."""
+    signature = sign(payload, SECRET)
+    try:
+        event = construct_event(payload, signature, SECRET, tolerance=tolerance)
+    except (WebhookSignatureError, WebhookPayloadError):
+        return
+    assert isinstance(event.id, str)
+
+
+def test_the_public_names() -> None:
+    """`__all__` is sorted as the linter sorts, complete and importable; other names are AttributeErrors."""
+    assert set(dir(webhooks)) == set(webhooks.__all__)
+    assert all(getattr(webhooks, name) is not None for name in webhooks.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = webhooks.nothing
