@@ -203,7 +203,7 @@ class Exchange:
             if expected:
                 return failure
             raise
-        plan.account.observe(self.ticket, response.status_code, response.headers)
+        plan.account.observe(self.ticket, response.status_code, response.headers.raw)
         if response.status_code != 429:  # noqa: PLR2004 (who was told to come back keeps the place in the line)
             self.ticket = None
         if record:
