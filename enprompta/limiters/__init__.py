@@ -5,6 +5,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from enprompta.limiters.local import LocalLimiter
 
-__all__ = ["LocalLimiter"]
+if TYPE_CHECKING:
+    from enprompta.limiters.redis import RedisLimiter
+
+__all__ = ["LocalLimiter", "RedisLimiter"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "RedisLimiter":  # few need it, and all would pay for its import
+        from enprompta.limiters.redis import RedisLimiter  # noqa: PLC0415
+
+        return RedisLimiter
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

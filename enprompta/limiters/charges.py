@@ -30,6 +30,11 @@ class Charges:
         """How many requests are under way."""
         return len(self._flight)
 
+    @property
+    def under_way(self) -> list[Ticket]:
+        """The requests that are under way, in the order of their grant."""
+        return list(self._flight)
+
     def send(self, ticket: Ticket) -> None:
         """Charge a request that is let go."""
         if not self._flight:

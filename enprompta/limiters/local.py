@@ -20,7 +20,7 @@ from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached, ThreadS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from enprompta.limiters.reading import Headers
+    from enprompta.limiters.reading import Headers, Reading
     from enprompta.limiters.tickets import Ticket, Waker
 
 __all__ = ["Accounts", "LocalAccount", "LocalLimiter", "digest"]
@@ -106,6 +106,7 @@ class LocalAccount:
         reading = read(status, headers)
         with self._lock:
             now = monotonic() if now is None else now
+            self._note("observe", ticket, reading)
             self._pacer.observe(ticket, reading, now)
             self._pump(now)
 
@@ -113,13 +114,14 @@ class LocalAccount:
         """Note that a request was sent, or may have been, and no answer came: it stays charged."""
         with self._lock:
             now = monotonic()
+            self._note("fail", ticket)
             self._pacer.fail(ticket, now)
             self._pump(now)
 
     def cancel(self, ticket: Ticket) -> None:
         """Give back the right to a request that surely was not sent; a ticket that was ended before is left alone."""
         with self._lock:
-            self._pacer.cancel(ticket)
+            self._take_back(ticket)
             self._pump(monotonic())
 
     @property
@@ -141,7 +143,7 @@ class LocalAccount:
         with self._lock:
             now = monotonic()
             ticket.waker = sleeper
-            self._pump(now, ticket)
+            self._recheck(now, ticket)
             ticket.waited = now - ticket.asked
             if ticket.state == "granted":
                 return None
@@ -157,22 +159,34 @@ class LocalAccount:
             return min(chance, inf if deadline is None else deadline) - now
 
     def _pump(self, now: float, looking: Ticket | None = None) -> None:
-        """Run the policy and wake whom it concerns; the lock is held.
+        """Run the policy after something has happened, and wake whom it concerns; the lock is held.
 
         Args:
             now: The present.
             looking: The ticket of the one who runs this, who needs no waking.
         """
-        if not self._pacer.line:
-            return
-        settled = self._pacer.grant(now)
+        while self._pacer.line:
+            if self._wake(self._pacer.grant(now), looking):
+                self._wake_head(looking)
+                return
+
+    def _recheck(self, now: float, looking: Ticket) -> None:
+        """Run the policy because time has passed; the lock is held."""
+        self._pump(now, looking)
+
+    def _note(self, step: str, ticket: Ticket, reading: Reading | None = None) -> None:
+        """Tell others of a step of a request's life, before it is taken; the lock is held. Here there are none."""
+
+    def _take_back(self, ticket: Ticket) -> None:
+        self._note("cancel", ticket)
+        self._pacer.cancel(ticket)
+
+    def _wake(self, settled: list[Ticket], looking: Ticket | None = None) -> bool:
+        """Wake those whose wait is over; False when some are gone, and what they were granted is free again."""
         deserted = [ticket for ticket in settled if ticket is not looking and ticket.waker and not ticket.waker.wake()]
-        if deserted:  # their event loop is gone; what they were granted is for the next ones
-            for ticket in deserted:
-                self._pacer.cancel(ticket)
-            self._pump(now, looking)
-        else:
-            self._wake_head(looking)
+        for ticket in deserted:
+            self._take_back(ticket)
+        return not deserted
 
     def _wake_head(self, looking: Ticket | None) -> None:
         """See to it that the head of the line minds the clock."""
@@ -183,7 +197,7 @@ class LocalAccount:
             self._alarm = head, self._pacer.chance_at
             if head.waker.wake():
                 return
-            self._pacer.cancel(head)
+            self._take_back(head)
 
 
 AccountT = TypeVar("AccountT", bound=LocalAccount)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from enprompta.limiters.reading import Reading
     from enprompta.limiters.tickets import Ticket
 
-__all__ = ["BARE_RUN", "DECAY", "EARLIEST_RESET", "GRACE", "LATEST_EDGE", "PROBE_EVERY", "TRANSIT", "Pacer"]
+__all__ = ["BARE_RUN", "DECAY", "EARLIEST_RESET", "GRACE", "LATEST_EDGE", "PROBE_EVERY", "TICK", "TRANSIT", "Pacer"]
 
 TRANSIT = 30.0
 """Seconds from its grant within which a request has been counted by the server, answered or not."""
@@ -53,10 +53,11 @@ LATEST_EDGE = 1.5
 """Seconds; the most that a window's end is allowed to lie behind the `Reset` that was told."""
 EARLIEST_RESET = -2.0
 """Seconds; a reset that lies further before its answer, its time in flight aside, is absurd."""
+TICK = 1e-3
+"""Seconds past a computed moment at which it has surely come, whatever rounding did to it."""
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
-_TICK = 1e-3  # seconds past a computed moment at which it has surely come, whatever rounding did to it
 
 
 class Pacer:
@@ -132,6 +133,11 @@ class Pacer:
         self._rolled = -inf  # local time at which this window was entered
         self._ends = inf  # local time at which it is surely over (I2)
 
+    @property
+    def under_way(self) -> list[Ticket]:
+        """The requests that were let go and have not ended."""
+        return self._charges.under_way
+
     # What may go.
 
     def room(self, now: float) -> tuple[int, float]:
@@ -177,7 +183,7 @@ class Pacer:
         free = left - ceil(pace * (self._ends - now))
         if free > 0:
             return free, 0.0
-        return 0, max(self._ends - (left - 1) / pace - now, 0.0) + _TICK
+        return 0, max(self._ends - (left - 1) / pace - now, 0.0) + TICK
 
     def _charged(self) -> int:
         """Count the requests that can still use up this window, after dropping those that no longer can (I3)."""

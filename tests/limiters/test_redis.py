@@ -1,0 +1,487 @@
+"""Many processes at one budget, through a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from math import ceil, isinf
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from enprompta.errors import ConfigurationError
+from enprompta.limiters import RedisLimiter
+from enprompta.limiters import redis as module
+from enprompta.limiters.policy import Pacer
+from enprompta.limiters.redis import RedisAccount, _client, _SharedAccount
+from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached
+from tests.limiters.redis_server import BINARY, RedisServer
+from tests.limiters.simulation import DAY, EPOCH, Network, Server, Simulation
+from tests.limiters.wire import AsyncioClient, BlockingClient, Report, Rules, StrictServer, TrioClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from enprompta.limiters.reading import Reading
+    from enprompta.limiters.tickets import Ticket
+
+pytest.importorskip("redis", reason="the extra `redis` is not installed")
+needs_server = pytest.mark.skipif(BINARY is None, reason="redis-server is not installed")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    """Run a Redis for the tests that do not kill it."""
+    with RedisServer() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let idle threads end soon, and a Redis that is away be tried often."""
+    monkeypatch.setattr(module, "_IDLE", 0.3)
+    monkeypatch.setattr(module, "_RETRY_EVERY", 0.1)
+
+
+def process(server: RedisServer, name: str) -> RedisAccount:
+    """Make an account as another process would have it."""
+    return RedisAccount(lambda: _SharedAccount(_client(server.url), name))
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until another thread has come so far."""
+    for _ in range(5000):
+        if condition():
+            return
+        time.sleep(0.001)
+    raise AssertionError("it never came so far")
+
+
+class Twin(Pacer):
+    """The policy, and the script beside it, which must come to the same result at every step."""
+
+    __slots__ = ("_client", "_keys", "_named", "_shared", "steps")
+
+    FIELDS = (
+        *("limit", "length", "others", "seen", "floor", "reset", "newest", "remaining", "base", "sampled", "trusted"),
+        *("sent", "counted", "rolled", "ends", "slack", "granted", "blocked", "off", "bare"),
+    )
+
+    def __init__(self, server: RedisServer, name: str) -> None:
+        super().__init__()
+        self.steps = 0
+        self._named = 0
+        self._client: Any = _client(server.url)
+        self._shared = _SharedAccount(self._client, name)
+        self._shared.introduce("", [])
+        self._client.flushall()
+
+    def _run(self, now: float, *step: str | float) -> Any:
+        self.steps += 1
+        return self._shared.run([step], format(now, ".17g"))[0]
+
+    def _compare(self) -> None:
+        stored = {name.decode(): float(value) for name, value in self._client.hgetall(self._shared._keys[0]).items()}
+        for name in self.FIELDS:
+            mine = float(getattr(self, f"_{name}") or 0)
+            if isinf(mine):
+                mine = 1e15 if mine > 0 else -1e15
+            assert stored[name] == pytest.approx(mine, rel=1e-12, abs=1e-6), name
+        assert self._client.zcard(self._shared._keys[1]) == self._charges.in_flight
+        assert self._client.zcard(self._shared._keys[2]) == len(self._charges) - self._charges.in_flight
+
+    def grant(self, now: float) -> list[Ticket]:
+        """Grant what both allow, a part of the window at a time."""
+        settled: list[Ticket] = []
+        while self.line:
+            allowed, wait = self.room(now)
+            wanted = len(self.line)
+            granted, lua_wait, time = self._run(now, "acquire", "p:", self._named + 1, wanted)
+            expected = min(allowed, wanted, ceil(self._limit / 8) if self._limit else wanted)
+            assert granted == expected
+            assert float(time) == now
+            if not granted:
+                assert float(lua_wait) == pytest.approx(wait, rel=1e-12, abs=1e-6)
+                self.chance_at = now + wait
+                settled += self.line.refuse(wait)
+                break
+            for ticket in self.admit(granted, now):
+                self._named += 1
+                ticket.mark = f"p:{self._named}"
+                settled.append(ticket)
+            self._compare()
+        return settled
+
+    def observe(self, ticket: Ticket, reading: Reading, now: float) -> None:
+        """Tell both of an answer."""
+        retry_after = "" if reading.retry_after is None else reading.retry_after
+        super().observe(ticket, reading, now)
+        self._run(now, "observe", ticket.mark, format(ticket.sent, ".17g"), *reading[:-1], retry_after)
+        self._compare()
+
+    def fail(self, ticket: Ticket, now: float) -> None:
+        """Tell both of a failure."""
+        super().fail(ticket, now)
+        self._run(now, "fail", ticket.mark)
+        self._compare()
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Take a request back from both."""
+        granted = ticket.state == "granted"
+        super().cancel(ticket)
+        if granted:
+            self._run(ticket.sent, "cancel", ticket.mark, format(ticket.sent, ".17g"))
+            self._compare()
+
+
+def plain(_: Simulation) -> None:
+    """Nothing out of the ordinary."""
+
+
+def others_spend(simulation: Simulation) -> None:
+    """Somebody else spends a third."""
+    for moment in range(200):
+        simulation.at(moment / 4, lambda: simulation.server.spend(simulation.now, 3))
+
+
+def clock_is_set_back(simulation: Simulation) -> None:
+    """By an hour."""
+
+    def act() -> None:
+        simulation.server.skew -= 3600
+
+    simulation.at(7.0, act)
+
+
+def limit_is_cut(simulation: Simulation) -> None:
+    """From 50 to 20."""
+
+    def act() -> None:
+        simulation.server.limit = 20
+
+    simulation.at(7.0, act)
+
+
+def limit_is_raised(simulation: Simulation) -> None:
+    """From 50 to 80."""
+
+    def act() -> None:
+        simulation.server.limit = 80
+
+    simulation.at(7.0, act)
+
+
+def edges_are_late(simulation: Simulation) -> None:
+    """Windows end 0.7 s later than told."""
+    simulation.server.edge = 0.7
+
+
+def midnight_comes(simulation: Simulation) -> None:
+    """The day's budget is used up some seconds before it."""
+    simulation.server.skew = DAY - EPOCH % DAY - 20
+    simulation.server.daily = 150
+
+
+def some_answers_are_bare(simulation: Simulation) -> None:
+    """Headers are missing now and then, and for a while always."""
+    observe = simulation.pacer.observe
+
+    def lossy(ticket: Ticket, reading: Reading, now: float) -> None:
+        if 6 < now < 9 or simulation.network.random.random() < 0.05:
+            status = simulation.network.random.choice([200, 200, 503, reading.status])
+            reading = type(reading)(status, retry_after=None)
+        observe(ticket, reading, now)
+
+    simulation.pacer.observe = lossy  # type: ignore[method-assign]
+
+
+def requests_are_not_sent(simulation: Simulation) -> None:
+    """One in ten is given back."""
+    send = simulation._send
+
+    def fickle(ticket: Ticket) -> None:
+        if simulation.network.random.random() < 0.1:
+            simulation.pacer.cancel(ticket)
+            simulation.pacer.reserve(ticket, float("inf"), simulation.now)
+            simulation.at(simulation.now, simulation.pump)
+        else:
+            send(ticket)
+
+    simulation._send = fickle  # type: ignore[method-assign]
+
+
+class MutableTwin(Twin):
+    """A twin whose methods a scenario can replace."""
+
+
+@needs_server
+class TestScript:
+    @pytest.mark.parametrize(
+        "trouble",
+        [
+            plain,
+            others_spend,
+            clock_is_set_back,
+            limit_is_cut,
+            limit_is_raised,
+            edges_are_late,
+            midnight_comes,
+            some_answers_are_bare,
+            requests_are_not_sent,
+        ],
+    )
+    def test_the_script_is_the_policy(self, server: RedisServer, trouble: Callable[[Simulation], None]) -> None:
+        """Step by step, the script and the policy let the same requests go and remember the same."""
+        twin = MutableTwin(server, "twin")
+        network = Network(Random(11), longest=0.3, tail=0.02, tail_longest=40.0, lost=0.01)
+        simulation = Simulation(Server(skew=300.3, drift=5e-5), network, twin)
+        trouble(simulation)
+        simulation.calls(300)
+        outcome = simulation.run()
+        twin._client.close()
+        assert outcome.served >= 290  # those that are never answered are replaced; bare ones count as served
+        assert twin.steps > 500
+
+    def test_what_is_kept_is_short_lived_and_holds_no_secret(self, server: RedisServer) -> None:
+        """Keys carry a digest and expire."""
+        account = RedisLimiter(server.url).account("https://enprompta.com ep_secret")
+        account.cancel(account.acquire(max_wait=65.0))
+        wait_for(lambda: account._speaker is None)
+        client: Any = _client(server.url)
+        keys = client.keys("enprompta:*")
+        assert keys
+        assert all(b"ep_secret" not in key and 0 < client.ttl(key) < 200 for key in keys)
+        client.close()
+
+    def test_a_process_that_died_costs_nothing_for_long(self, server: RedisServer) -> None:
+        """What it had under way is dropped when it is surely counted."""
+        client: Any = _client(server.url)
+        shared = _SharedAccount(client, "died")
+        shared.introduce("a:", [])
+        observed = ("observe", "a:1", 0, 200, 8, 7, EPOCH + 60, EPOCH, "")
+        shared.run([("acquire", "a:", 1, 1)], "0")
+        shared.run([observed], "0.1")
+        for first in range(2, 9):
+            assert shared.run([("acquire", "a:", first, 8)], "0.2")[0][0] == 1
+        assert shared.run([("acquire", "b:", 1, 8)], "0.3")[0][0] == 0
+        assert shared.run([("acquire", "b:", 1, 8)], "62")[0][0] == 1
+        client.close()
+
+
+@needs_server
+class TestProcesses:
+    def test_two_processes_keep_to_one_budget(self, server: RedisServer) -> None:
+        """Each with all kinds of waiters: no 429, and the windows are used."""
+        accounts = [process(server, "two"), process(server, "two")]
+        reports = [Report() for _ in range(4)]
+        with StrictServer(Rules(skew=-299.7)) as strict:
+            port = strict.port
+            works: list[Callable[[], object]] = [
+                lambda: BlockingClient(accounts[0], port, reports[0]).in_threads(20, 60),
+                lambda: trio.run(TrioClient(accounts[0], port, reports[1]).in_tasks, 60),
+                lambda: BlockingClient(accounts[1], port, reports[2]).in_threads(20, 60),
+                lambda: asyncio.run(AsyncioClient(accounts[1], port, reports[3]).in_tasks(60)),
+            ]
+            run_all(works)
+        assert [(report.ok, report.answered_429) for report in reports] == [(60, 0)] * 4
+        assert max(strict.use) == 1.0
+        assert accounts[0].rate_limit is not None
+
+    def test_redis_killed_and_restarted(self, caplog: pytest.LogCaptureFixture) -> None:
+        """No call is lost, a window's worth of 429s at most, one warning; and then the two share again."""
+        caplog.set_level(logging.INFO, "enprompta")
+        with RedisServer() as own, StrictServer(Rules()) as strict:
+            accounts = [process(own, "killed"), process(own, "killed")]
+            reports = [Report(), Report()]
+            port = strict.port
+
+            def calls(number: int) -> None:
+                asyncio.run(AsyncioClient(accounts[number], port, reports[number]).in_tasks(150))
+
+            threads = [threading.Thread(target=calls, args=(number,)) for number in range(2)]
+            for thread in threads:
+                thread.start()
+            wait_for(lambda: strict.tally.served.total() > 60)
+            own.kill()
+            wait_for(lambda: all(account._away for account in accounts))
+            wait_for(lambda: strict.tally.served.total() > 130)
+            own.start()
+            wait_for(lambda: not any(account._away for account in accounts))
+            for thread in threads:
+                thread.join()
+        assert [report.ok for report in reports] == [150, 150]
+        assert strict.tally.refused <= 50
+        events = [record.getMessage() for record in caplog.records]
+        assert [
+            sum(event.startswith(name) for event in events) for name in ("limiter.redis_away", "limiter.redis_back")
+        ] == [
+            2,
+            2,
+        ]
+
+    def test_a_redis_that_was_never_there(self) -> None:
+        """Pacing goes on in each process alone, from the first call on."""
+        nowhere = RedisServer()
+        account = process(nowhere, "nowhere")
+        report = Report()
+        with StrictServer(Rules()) as strict:
+            BlockingClient(account, strict.port, report).in_threads(20, 100)
+        assert (report.ok, report.answered_429) == (100, 0)
+
+    def test_a_redis_that_hangs_is_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A server that accepts and says nothing holds a call for a moment only."""
+        import socket
+
+        monkeypatch.setattr(module, "_PATIENCE", 0.2)
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            url = f"redis://127.0.0.1:{mute.getsockname()[1]}"
+            account = RedisAccount(lambda: _SharedAccount(_client(url), "mute"))
+            assert account.acquire(max_wait=65.0).waited < 2
+            wait_for(lambda: account._speaker is None)
+
+    def test_a_restart_that_nobody_noticed(self, server: RedisServer) -> None:
+        """A Redis that has lost the script is told again what is under way."""
+        account = process(server, "restart")
+        first = account.acquire(max_wait=65.0)
+        client: Any = _client(server.url)
+        client.flushall()
+        client.script_flush()
+        client.close()
+        got: list[Ticket] = []
+        waiter = threading.Thread(target=lambda: got.append(account.acquire(max_wait=65.0)))
+        waiter.start()
+        account.cancel(first)
+        waiter.join(5)
+        assert [ticket.state for ticket in got] == ["granted"]
+
+    def test_max_wait_and_deadlines(self, server: RedisServer) -> None:
+        """As with a local account."""
+        account = process(server, "max_wait")
+        first = account.acquire(max_wait=65.0)
+        with pytest.raises(DeadlineReached):
+            account.acquire(max_wait=65.0, deadline=time.monotonic() + 0.1)
+        account.observe(first, 429, {"Retry-After": "3600"})
+        other = process(server, "max_wait")
+        with pytest.raises(BudgetExhausted) as caught:
+            other.acquire(max_wait=65.0)
+        assert 3590 < caught.value.wait <= 3600
+
+    def test_a_failed_request_lets_the_next_one_try(self, server: RedisServer) -> None:
+        """In another process too."""
+        one, other = process(server, "failed"), process(server, "failed")
+        first = one.acquire(max_wait=65.0)
+        threading.Timer(0.1, lambda: one.failed(first)).start()
+        assert other.acquire(max_wait=65.0).waited < 1
+
+    def test_what_nobody_waits_for_any_more_goes_back(self, server: RedisServer) -> None:
+        """A request that left the line while Redis was asked does not keep its place in Redis."""
+        account = process(server, "left")
+        shared = account._introduce()
+        with account._lock:
+            account._speaker = threading.current_thread()
+            ticket = account._pacer.reserve(None, 65.0, time.monotonic())
+        account._named += 1
+        (result,) = shared.run([("acquire", account._prefix, 1, 1)])
+        account.cancel(ticket)
+        assert account._hand_out(1, int(result[0]), float(result[1]), float(result[2])) == 0.0
+        assert account._outbox[0][:2] == ("cancel", f"{account._prefix}1")
+        account._exchange(shared)
+        assert shared.run([("acquire", "other:", 1, 1)])[0][0] == 1
+        shared.close()
+
+    def test_requests_under_way_are_told_again(self, server: RedisServer) -> None:
+        """After an outage Redis charges what is under way, and no longer what was answered meanwhile."""
+        client: Any = _client(server.url)
+        account = process(server, "again")
+        account._away = True
+        with account._lock:
+            account._speaker = threading.current_thread()
+        flying = account.acquire(max_wait=65.0)
+        account._introduce().close()
+        assert flying.mark is not None
+        _, flight, lost = _SharedAccount(client, "again")._keys
+        assert client.zrange(flight, 0, -1) == [flying.mark[0].encode()]
+        account._pacer.fail(flying, 0.0)
+        account._introduce().close()
+        assert client.zcard(flight) == 0
+        assert client.zrange(lost, 0, -1) == [flying.mark[0].encode()]
+        account._note("observe", flying)  # it has ended: nothing to tell
+        assert account._outbox == []
+        client.close()
+
+    def test_a_thread_that_cannot_be_started_is_done_without(
+        self, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A call from an exit handler is paced alone."""
+
+        def start(_: threading.Thread) -> None:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+        assert process(server, "exit").acquire(max_wait=65.0).state == "granted"
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+    def test_a_child_after_a_fork_has_its_own_connection(self, server: RedisServer) -> None:
+        """Both go on, and share."""
+        program = """
+            import os, sys
+            from enprompta.limiters import RedisLimiter
+            account = RedisLimiter(sys.argv[1]).account("fork")
+            account.cancel(account.acquire(max_wait=65.0))
+            child = os.fork()
+            account.cancel(account.acquire(max_wait=65.0))
+            if child == 0:
+                os._exit(0 if not account._away else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        """
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program), server.url], check=True, timeout=20)
+
+
+def run_all(works: list[Callable[[], object]]) -> None:
+    """Run each in a thread of its own, and wait for all."""
+    workers = [threading.Thread(target=work) for work in works]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+
+class TestLimiter:
+    def test_one_account_for_a_key(self) -> None:
+        """In one process, for one Redis."""
+        url = "redis://localhost:1/0"
+        assert RedisLimiter(url).account("a") is RedisLimiter(url).account("a")
+        assert RedisLimiter(url).account("a") is not RedisLimiter("redis://localhost:2/0").account("a")
+
+    def test_it_pickles_and_does_not_show_its_password(self) -> None:
+        """A client's settings travel to other processes, and into logs."""
+        limiter = pickle.loads(pickle.dumps(RedisLimiter("redis://user:hunter2@localhost:6379/3")))
+        assert repr(limiter) == "RedisLimiter('redis://localhost:6379/3')"
+        assert limiter._url == "redis://user:hunter2@localhost:6379/3"
+
+    def test_a_wrong_url_is_told_at_once(self) -> None:
+        """Before any call, and without the URL, which may hold a password."""
+        with pytest.raises(ConfigurationError, match="RedisLimiter cannot use its URL"):
+            RedisLimiter("http://localhost")
+
+    def test_the_missing_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The error says what to install."""
+        monkeypatch.setitem(sys.modules, "redis", None)
+        with pytest.raises(ConfigurationError, match=r"enprompta\[redis\]"):
+            RedisLimiter("redis://localhost")
+
+    def test_it_is_imported_when_asked_for(self) -> None:
+        """Who paces locally does not pay for it."""
+        import enprompta.limiters
+
+        assert enprompta.limiters.RedisLimiter is RedisLimiter
+        with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+            enprompta.limiters.Nothing  # noqa: B018
