@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _UPSTREAM_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM"
 _UPSTREAM_KEY_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM_KEY"
 _DAY = 86_400.0
+_HIGHEST_PORT = 65_535
 _START_SECONDS = 30.0
 _GRACE_SECONDS = 2  # for requests still running when the emulator stops, such as one at a slow upstream
 _KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none is closed under a request
@@ -201,6 +202,9 @@ class _Running:
         self._thread = threading.Thread(target=self._serve, name=f"enprompta-emulator-{port}", daemon=True)
         self._thread.start()
         self._server.ready.wait(_START_SECONDS)
+        if not self._server.started:
+            self._server.ask_to_stop()
+            raise ConfigurationError("The emulator's server did not start; its log says why")
 
     def stop(self) -> None:
         self._server.ask_to_stop()
@@ -209,7 +213,10 @@ class _Running:
         self.services.database.close()
 
     def _serve(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._listener]))
+        try:
+            asyncio.run(self._server.serve(sockets=[self._listener]))
+        finally:
+            self._server.ready.set()  # also when it failed: nobody shall wait for it
 
 
 class _Server(uvicorn.Server):
@@ -243,24 +250,32 @@ class _Server(uvicorn.Server):
         if self._asked is not None:
             await self._asked.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):  # busy beyond the grace, or accepted while stopping
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the transports go in the next round of the loop
+
     def ask_to_stop(self) -> None:
         if self._loop is not None and self._asked is not None:
             self._loop.call_soon_threadsafe(self._asked.set)
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _HIGHEST_PORT:  # the resolver would take it modulo 65536
+        raise ConfigurationError(f"The port must be between 0 and {_HIGHEST_PORT}, not {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
-    except (OSError, OverflowError) as error:
-        raise ConfigurationError(f"The emulator cannot listen at {host}, port {port}: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"The emulator cannot listen at {host}, port {port}: {error.strerror}") from error
     try:
         if os.name == "posix":  # elsewhere this option would let a second emulator take the first one's port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(2048)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        reason = "it is in use" if getattr(error, "errno", None) == errno.EADDRINUSE else str(error)
+        reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
         raise ConfigurationError(f"The emulator cannot listen at {host}, port {port}: {reason}") from error
     return listener

@@ -1,0 +1,121 @@
+"""An emulator for each test, a clock it can turn, and clients whose every answer is held against the API's document."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from enprompta.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
+NOON = 1_705_492_800.0  # 2024-01-17T12:00:00Z, the top of a minute
+
+
+class Clock:
+    """A clock that stands until it is turned."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@lru_cache
+def document() -> dict[str, Any]:
+    """The API's document."""
+    return yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
+
+
+def _resolve(node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        target: Any = document()
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    return node
+
+
+
+
+def hold_against_document(response: httpx.Response) -> None:
+    """Fail when an answer of a documented operation is not what the document says."""
+    request = response.request
+    path = request.url.raw_path.decode().partition("?")[0]
+    for template, item in document()["paths"].items():
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
+        operation = item.get(request.method.lower())
+        if operation and re.fullmatch(pattern, path) and not (path.endswith("/stats") and "{" in template):
+            break
+    else:
+        return
+    known = operation["responses"].get(str(response.status_code))
+    assert known, f"{request.method} {template} is not documented to answer {response.status_code}"
+    known = _resolve(known)
+    for name, header in known.get("headers", {}).items():
+        if _resolve(header).get("required"):
+            assert name in response.headers, f"{name} is missing from {request.method} {template}"
+    response.read()
+    if "content" not in known:
+        assert response.content == b""
+        return
+    assert response.headers["Content-Type"] == "application/json"
+    schema = {**known["content"]["application/json"]["schema"], "components": document()["components"]}
+    errors = list(Draft202012Validator(schema).iter_errors(response.json()))
+    assert not errors, errors
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., httpx.Client]]:
+    """Make clients of an emulator, closed when the test ends."""
+    clients: list[httpx.Client] = []
+
+    def make(emulator: Emulator, key: str | None = "ep_test_enterprise") -> httpx.Client:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        hooks = {"response": [hold_against_document]}
+        client = httpx.Client(base_url=emulator.url, headers=headers, event_hooks=hooks, trust_env=False, timeout=20)
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def emulator(clock: Clock) -> Iterator[Emulator]:
+    with Emulator(clock=clock) as running:
+        yield running
+
+
+@pytest.fixture
+def client(emulator: Emulator, connect: Callable[..., httpx.Client]) -> httpx.Client:
+    """A client with a key that has no limits to speak of."""
+    return connect(emulator)
+
+
+@pytest.fixture
+def create(client: httpx.Client) -> Callable[..., dict[str, Any]]:
+    """Create a prompt and give it as it came."""
+
+    def make(**fields: Any) -> dict[str, Any]:
+        response = client.post("/prompts", json={"title": "Greeting", "content": "Hello {{ name }}", **fields})
+        assert response.status_code == 201, response.text
+        return response.json()["data"]
+
+    return make
