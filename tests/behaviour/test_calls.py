@@ -1,0 +1,393 @@
+"""What is sent for a call, and what comes of its answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone
+from types import NoneType
+from typing import Any
+
+import httpx
+import pytest
+
+import enprompta
+from enprompta import (
+    APIResponse,
+    APIResponseError,
+    APIStatusError,
+    AsyncPage,
+    Call,
+    ConfigurationError,
+    NotFoundError,
+    Page,
+    RateLimit,
+)
+from enprompta.models import Execution, LivePrompt, Prompt, PromptVariable, TemplateFork
+
+PROMPT = {"id": "pmt_1", "title": "Greeting", "content": "Hello {{name}}"}
+BUDGET = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1705486500"}
+
+
+def ok(data: Any = PROMPT, status: int = 200, headers: dict[str, str] | None = None) -> httpx.Response:
+    """Answer with data in the envelope."""
+    return httpx.Response(status, json={"success": True, "data": data}, headers=headers)
+
+
+def sent_json(request: httpx.Request) -> Any:
+    """Read the body of a request."""
+    return json.loads(request.content)
+
+
+def test_a_call_gives_its_model(api: Any) -> None:
+    """A 200 is read into the type that the method promises."""
+    api.answers(ok())
+    prompt = api.run(lambda client: client.prompts.get("pmt_1"))
+    assert type(prompt) is Prompt
+    assert prompt.title == "Greeting"
+    (request,) = api.requests
+    assert (request.method, str(request.url)) == ("GET", "https://api.test/api/v1/prompts/pmt_1")
+    assert request.content == b""
+
+
+@pytest.mark.parametrize(
+    ("do", "method", "url", "body"),
+    [
+        (lambda c: c.prompts.get("p"), "GET", "/prompts/p", None),
+        (lambda c: c.prompts.create(title="t", content="c"), "POST", "/prompts", {"title": "t", "content": "c"}),
+        (lambda c: c.prompts.update("p", title="t"), "PUT", "/prompts/p", {"title": "t"}),
+        (lambda c: c.prompts.update("p"), "PUT", "/prompts/p", {}),
+        (lambda c: c.prompts.delete("p"), "DELETE", "/prompts/p", None),
+        (
+            lambda c: c.prompts.list(limit=5, search="a b", team_id="t"),
+            "GET",
+            "/prompts?limit=5&search=a+b&teamId=t",
+            None,
+        ),
+        (lambda c: c.prompts.execute("p"), "POST", "/prompts/p/execute", {}),
+        (lambda c: c.executions.get("e"), "GET", "/executions/e", None),
+        (lambda c: c.executions.list(prompt_id="p"), "GET", "/executions?promptId=p", None),
+        (lambda c: c.executions.stats(group_by="day"), "GET", "/executions/stats?groupBy=day", None),
+        (lambda c: c.templates.list(category="x"), "GET", "/templates?category=x", None),
+        (lambda c: c.templates.get("t"), "GET", "/templates/t", None),
+        (lambda c: c.templates.fork("t"), "POST", "/templates/t/fork", {}),
+        (lambda c: c.templates.fork("t", title="mine"), "POST", "/templates/t/fork", {"title": "mine"}),
+    ],
+    ids=range(14),
+)
+def test_each_method_sends_its_request(api: Any, do: Any, method: str, url: str, body: Any) -> None:
+    """Method, address and body are those of the reference."""
+    one = {**PROMPT, "promptId": "pmt_2"}
+    many = method == "GET" and not re.search(r"/(p|e|t)$", url)
+    api.answers(httpx.Response(204) if method == "DELETE" else ok([] if many else one))
+    api.run(do)
+    (request,) = api.requests
+    assert (request.method, str(request.url)) == (method, f"https://api.test/api/v1{url}")
+    assert (sent_json(request) if request.content else None) == body
+
+
+def test_every_request_has_the_headers_of_the_reference(api: Any) -> None:
+    """Content-Type goes with GET and DELETE too; the key is a bearer token; the library names itself."""
+    api.answers(*(ok(), ok(), ok(), httpx.Response(204)))
+    client = api.scripted(api_key="ep_live_1", default_headers={"X-Team": "blue"})
+    api.run(lambda c: c.prompts.get("p"), client)
+    api.run(lambda c: c.prompts.create(title="t", content="c"), client)
+    api.run(lambda c: c.prompts.update("p", title="t"), client)
+    api.run(lambda c: c.prompts.delete("p"), client)
+    for request in api.requests:
+        assert request.headers["Content-Type"] == "application/json"
+        assert request.headers["Accept"] == "application/json"
+        assert request.headers["Authorization"] == "Bearer ep_live_1"
+        assert request.headers["User-Agent"].startswith(f"enprompta-python/{enprompta.__version__} python/3.")
+        assert request.headers["X-Team"] == "blue"
+        assert request.headers["Host"] == "api.test"
+    for request in (api.requests[0], api.requests[3]):
+        assert "Content-Length" not in request.headers
+        assert request.content == b""
+
+
+def test_the_callers_user_agent_replaces_ours(api: Any) -> None:
+    """A header of the same name is sent once, in whatever case it is given."""
+    api.answers(ok())
+    client = api.scripted(default_headers={"user-agent": "mine/1"})
+    api.run(lambda c: c.prompts.get("p"), client)
+    assert api.requests[0].headers.get_list("User-Agent") == ["mine/1"]
+
+
+def test_update_tells_null_from_not_given(api: Any) -> None:
+    """`update(description=None)` clears the description; what is not given is not sent."""
+    api.answers(ok(), ok())
+    api.run(lambda c: c.prompts.update("p", description=None))
+    api.run(lambda c: c.prompts.update("p", title="t", tags=[]))
+    assert [sent_json(request) for request in api.requests] == [{"description": None}, {"title": "t", "tags": []}]
+
+
+def test_execute_nests_the_options_of_the_model(api: Any) -> None:
+    """Flat keywords become the wire's `options`; those not given are not there."""
+    api.answers(ok({"id": "exe_1"}), ok({"id": "exe_2"}))
+    execution = api.run(
+        lambda c: c.prompts.execute(
+            "p", variables={"name": "Ada"}, provider="openai", model="gpt-4o", temperature=0, max_tokens=5, top_p=0.5,
+            stop_sequences=["."],
+        )
+    )  # fmt: skip
+    assert type(execution) is Execution
+    assert sent_json(api.requests[0]) == {
+        "provider": "openai",
+        "model": "gpt-4o",
+        "variables": {"name": "Ada"},
+        "options": {"temperature": 0, "maxTokens": 5, "topP": 0.5, "stopSequences": ["."]},
+    }
+    api.run(lambda c: c.prompts.execute("p", temperature=1.5))
+    assert sent_json(api.requests[1]) == {"options": {"temperature": 1.5}}
+
+
+def test_create_takes_models_and_dicts(api: Any) -> None:
+    """Variables may be declared either way, and arrive in wire names."""
+    api.answers(ok(status=201))
+    variables = [PromptVariable(name="a", required=False), {"name": "b", "type": "number"}]
+    api.run(lambda c: c.prompts.create(title="t", content="c", variables=variables, team_id=None, tags=("x",)))
+    assert sent_json(api.requests[0]) == {
+        "title": "t",
+        "content": "c",
+        "teamId": None,
+        "tags": ["x"],
+        "variables": [{"name": "a", "required": False}, {"name": "b", "type": "number"}],
+    }
+
+
+def test_dates_of_filters_are_utc(api: Any) -> None:
+    """A moment is sent in UTC, a naive one taken as such, text as it is."""
+    api.answers(ok([]))
+    naive, aware = datetime(2024, 1, 17, 10, 15), datetime(2024, 1, 18, tzinfo=timezone.utc)  # noqa: DTZ001
+    api.run(lambda c: c.executions.list(start_date=naive, end_date=aware))
+    assert dict(api.requests[0].url.params) == {"startDate": "2024-01-17T10:15:00Z", "endDate": "2024-01-18T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "address"),
+    [
+        ("https://api.test/api/v1", "https://api.test/api/sdk/prompts/hi?label=production"),
+        ("https://api.test/api/v1/", "https://api.test/api/sdk/prompts/hi?label=production"),
+        ("https://proxy.test/tenant/7/api/v1", "https://proxy.test/tenant/7/api/sdk/prompts/hi?label=production"),
+        ("http://127.0.0.1:8787/api/v1", "http://127.0.0.1:8787/api/sdk/prompts/hi?label=production"),
+        ("https://api.test/v2", "https://api.test/sdk/prompts/hi?label=production"),
+        ("https://api.test", "https://api.test/sdk/prompts/hi?label=production"),
+    ],
+)
+def test_live_prompts_are_beside_the_versioned_api(api: Any, base_url: str, address: str) -> None:
+    """`get_live` asks below the API root, which is the parent of any base URL."""
+    api.answers(httpx.Response(200, json={"id": "p", "content": "hi", "_meta": {"a": 1}}))
+    client = api.scripted(base_url=base_url)
+    assert client.base_url == base_url.rstrip("/")
+    live = api.run(
+        lambda c: c.with_raw_response.run(Call("GET", "/api/sdk/prompts/hi", LivePrompt, {"label": "production"})),
+        client,
+    )
+    assert live.data.content == "hi"
+    assert str(api.requests[0].url) == address
+
+
+@pytest.mark.parametrize("prompt_id", ["../teams", "a/b?x=1", ".", "..", "żółw", "%2e%2e", "a b#c", "🐢", "\r\nX: 1"])
+def test_an_id_reaches_its_own_path_and_nothing_more(api: Any, prompt_id: str) -> None:
+    """Whatever the id, the request is for one object below /prompts, and httpx leaves it so."""
+    api.answers(ok(), httpx.Response(204), ok())
+    api.run(lambda c: c.prompts.get(prompt_id))
+    api.run(lambda c: c.prompts.delete(prompt_id))
+    api.run(lambda c: c.prompts.execute(prompt_id))
+    for request, after in zip(api.requests, ["", "", "/execute"], strict=True):
+        path = request.url.raw_path.decode("ascii")
+        assert re.fullmatch(rf"/api/v1/prompts/[^/?#\s]+{after}", path)
+        assert path.removesuffix(after).rpartition("/")[2] not in {".", ".."}
+
+
+@pytest.mark.parametrize("prompt_id", ["", None, 7, b"p", "\ud800"])
+def test_an_id_that_is_none_is_refused_at_once(api: Any, prompt_id: Any) -> None:
+    """Nothing is sent for it."""
+    for do in (lambda c: c.prompts.get(prompt_id), lambda c: c.prompts.delete(prompt_id)):
+        with pytest.raises(ConfigurationError, match=r"an id in /prompts/\{\}"):
+            api.run(do)
+    assert api.sent == 0
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda c: c.prompts.list(search="\ud800"),
+        lambda c: c.prompts.list(limit=10**5_000),
+        lambda c: c.executions.list(start_date=object()),
+        lambda c: c.prompts.create(title="\ud800", content=""),
+        lambda c: c.prompts.execute("p", variables={"x": object()}),
+        lambda c: c.prompts.execute("p", temperature=float("nan")),
+        lambda c: c.prompts.create(title="t", content="c", idempotency_key="a\nb"),
+        lambda c: c.prompts.create(title="t", content="c", idempotency_key=""),
+        lambda c: c.prompts.create(title="t", content="c", idempotency_key=7),
+        lambda c: c.prompts.get("p", timeout=-1),
+        lambda c: c.prompts.get("p", timeout="3"),
+        lambda c: c.prompts.get("p", max_retries=True),
+        lambda c: c.prompts.get("p", headers={"Authorization": "x"}),
+        lambda c: c.prompts.get("p", headers={"X-A": "ż"}),
+        lambda c: c.run(Call("GET", "prompts", dict)),
+    ],
+    ids=range(15),
+)
+def test_a_call_that_cannot_be_sent_is_a_configuration_error(api: Any, do: Any) -> None:
+    """Every value that has no place in a request is refused before anything is sent."""
+    with pytest.raises(ConfigurationError):
+        api.run(do)
+    assert api.sent == 0
+
+
+@pytest.mark.xfail(raises=httpx.InvalidURL, reason="the address is built where httpx's errors are not translated yet")
+@pytest.mark.parametrize(
+    "do",
+    [
+        lambda c: c.prompts.get("a" * 70_000),
+        lambda c: c.prompts.list(search="a" * 70_000),
+        lambda c: c.run(Call("GET", "/a\nb", dict)),
+    ],
+    ids=["id", "query", "path"],
+)
+def test_an_address_that_cannot_be_is_a_configuration_error(api: Any, do: Any) -> None:
+    """An id or a search too long for any URL, and a path that was not quoted, are refused before anything is sent."""
+    with pytest.raises(ConfigurationError):
+        api.run(do)
+    assert api.sent == 0
+
+
+def test_an_unknown_keyword_is_a_type_error(api: Any) -> None:
+    """A typing mistake is Python's own error, with the keywords that every call takes."""
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'timeuot'; every call also takes .*timeout"):
+        api.run(lambda c: c.prompts.get("p", timeuot=3))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'lable'"):
+        api.run(lambda c: c.prompts.list(lable="x"))
+    with pytest.raises(TypeError):
+        api.run(lambda c: c.with_options(retries=3))
+    assert api.sent == 0
+
+
+def test_deletion_gives_none_whatever_is_in_the_body(api: Any) -> None:
+    """204 without a body, and 200 with any."""
+    for answer in (httpx.Response(204), ok({"deleted": True}), httpx.Response(200, text="<p>gone")):
+        api.answers(answer)
+        assert api.run(lambda c: c.prompts.delete("p")) is None
+
+
+def test_with_raw_response_gives_everything_round_the_data(api: Any) -> None:
+    """Status, headers, request id, budget and attempts, beside what the method gives."""
+    api.answers(ok(status=201, headers={"X-Request-Id": "req_1", "ETag": "e", **BUDGET}))
+    response = api.run(lambda c: c.with_raw_response.prompts.create(title="t", content="c"))
+    assert type(response) is APIResponse
+    assert type(response.data) is Prompt
+    assert (response.status_code, response.request_id, response.headers["etag"]) == (201, "req_1", "e")
+    assert response.rate_limit == RateLimit(60, 0, datetime(2024, 1, 17, 10, 15, tzinfo=timezone.utc))
+    (attempt,) = response.attempts
+    assert (attempt.number, attempt.status_code, attempt.request_id, attempt.wait) == (1, 201, "req_1", 0.0)
+    assert attempt.duration >= 0
+
+
+def test_a_raw_listing_holds_a_page_that_goes_on(api: Any) -> None:
+    """The page in an `APIResponse` fetches the next one like any other."""
+    more = {"has_more": True, "next_cursor": "c2"}
+    api.answers(
+        httpx.Response(200, json={"data": [PROMPT], "pagination": more}),
+        httpx.Response(200, json={"data": [], "pagination": {"has_more": False}}),
+    )
+    response = api.run(lambda c: c.with_raw_response.prompts.list())
+    assert type(response.data) is (AsyncPage if api.is_async else Page)
+    assert response.rate_limit is None
+    assert api.run(lambda _: response.data.next_page()).data == []
+
+
+def test_run_is_the_way_to_an_endpoint_without_a_method(api: Any) -> None:
+    """Any call gives its type: a model, a list, a dict, nothing, a page."""
+    api.answers(ok({"a": 1}), ok([PROMPT]), ok(), httpx.Response(202, text="odd"))
+    params = {"x": True, "y": None}
+    assert api.run(lambda c: c.run(Call("GET", "/beta", dict[str, int], params=params))) == {"a": 1}
+    assert str(api.requests[0].url) == "https://api.test/api/v1/beta?x=true"
+    assert [one.id for one in api.run(lambda c: c.run(Call("GET", "/beta", list[Prompt])))] == ["pmt_1"]
+    response = api.run(lambda c: c.with_raw_response.run(Call("PATCH", "/beta", Prompt, json={"a": 1})))
+    assert response.data.id == "pmt_1"
+    assert sent_json(api.requests[2]) == {"a": 1}
+    assert api.run(lambda c: c.run(Call("POST", "/beta", NoneType))) is None
+    api.answers(ok([PROMPT]))
+    page = api.run(lambda c: c.run(Call("GET", "/beta", Page[Prompt])))
+    assert type(page) is (AsyncPage if api.is_async else Page)
+    assert [one.id for one in page.data] == ["pmt_1"]
+
+
+def test_run_says_when_json_is_not_read_into_a_type(api: Any) -> None:
+    """The mistake is named, whatever the service answered."""
+    api.answers(ok())
+    with pytest.raises(ConfigurationError, match="a call cannot return"):
+        api.run(lambda c: c.run(Call("GET", "/beta", httpx.Client)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (httpx.Response(200), "an empty body"),
+        (httpx.Response(204), "an empty body"),
+        (httpx.Response(200, text="<!doctype html>SECRET"), "HTML or XML instead of JSON"),
+        (httpx.Response(200, content=b'{"data": {"id": "SECRET'), "not whole JSON"),
+        (httpx.Response(200, json={"data": {"id": "SECRET"}}), "another shape at data.title"),
+        (httpx.Response(201, json={"success": False, "error": {"code": "SECRET"}}), "another shape at data"),
+    ],
+    ids=range(6),
+)
+def test_a_2xx_that_is_not_what_was_promised(api: Any, answer: httpx.Response, complaint: str) -> None:
+    """It is an `APIResponseError` with the request id, which shows nothing of the body and holds all of it."""
+    answer.headers["X-Request-Id"] = "req_9"
+    api.answers(answer)
+    with pytest.raises(APIResponseError, match=complaint) as caught:
+        api.run(lambda c: c.prompts.get("p"))
+    error = caught.value
+    assert str(error).startswith(f"GET /prompts/p gave {answer.status_code} with ")
+    assert str(error).endswith("(request id: req_9)")
+    assert (error.status_code, error.request_id, error.body) == (answer.status_code, "req_9", answer.content)
+    assert error.headers["x-request-id"] == "req_9"
+    assert "SECRET" not in str(error)
+    assert len(error.attempts) == api.sent == 1
+
+
+def test_a_long_unreadable_body_is_kept_in_part(api: Any) -> None:
+    """An error holds 64 KiB at most."""
+    api.answers(httpx.Response(200, content=b"<" + b"x" * 200_000))
+    with pytest.raises(APIResponseError) as caught:
+        api.run(lambda c: c.prompts.get("p"))
+    assert len(caught.value.body) == 65_536
+    assert "request id" not in str(caught.value)
+
+
+def test_redirects_are_not_followed(api: Any) -> None:
+    """The key goes to the host it was meant for, even if the caller's own HTTP client would follow."""
+    api.http_client.follow_redirects = True
+    for status in (301, 302, 303, 307, 308):
+        api.answers(httpx.Response(status, headers={"Location": "https://evil.test/"}))
+        with pytest.raises(APIStatusError, match=r"redirects are not followed \(to https://evil.test/\)") as caught:
+            api.run(lambda c: c.prompts.get("p"))
+        assert caught.value.status_code == status
+        assert api.sent == 1
+
+
+def test_the_budget_last_seen_is_on_the_client(api: Any) -> None:
+    """`client.rate_limit` is None until an answer tells it; errors tell it too, answers without it change nothing."""
+    assert api.client.rate_limit is None
+    api.answers(ok(), ok(headers=BUDGET), ok(), httpx.Response(404, headers={**BUDGET, "X-RateLimit-Remaining": "7"}))
+    api.run(lambda c: c.prompts.get("p"))
+    assert api.client.rate_limit is None
+    for _ in range(2):
+        api.run(lambda c: c.prompts.get("p"))
+        assert api.client.rate_limit == RateLimit(60, 0, datetime(2024, 1, 17, 10, 15, tzinfo=timezone.utc))
+    with pytest.raises(NotFoundError):
+        api.run(lambda c: c.prompts.get("p"))
+    assert api.client.rate_limit.remaining == 7
+    assert api.client.with_options(timeout=1).rate_limit.remaining == 7
+
+
+def test_a_fork_names_the_new_prompt(api: Any) -> None:
+    """Forking gives the id of a prompt of one's own."""
+    api.answers(ok({"promptId": "pmt_2"}, status=201))
+    fork = api.run(lambda c: c.templates.fork("t"))
+    assert type(fork) is TemplateFork
+    assert fork.prompt_id == "pmt_2"

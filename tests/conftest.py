@@ -1,0 +1,21 @@
+"""Tests see no settings but their own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_from_outside() -> Iterator[None]:
+    """Take away what a developer's shell may say to the client, or to httpx about proxies."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("ENPROMPTA_") or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        yield
