@@ -17,7 +17,7 @@ from starlette.routing import Match
 from enprompta.emulator.context import SCOPE_KEY, RequestContext
 from enprompta.emulator.errors import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError, response
 from enprompta.emulator.gateway import Gateway, failure_of
-from enprompta.emulator.routes import executions, health, prompts, templates
+from enprompta.emulator.routes import executions, health, prompts, templates, workbench
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.services import Services
 
-_ROUTERS = (prompts.router, prompts.live_router, executions.router, templates.router, health.router)
+_ROUTERS = (prompts.router, prompts.live_router, executions.router, templates.router, health.router, workbench.router)
 _METHOD_NOT_ALLOWED = 405
 
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from enprompta.emulator.accounts import require_api_access
 from enprompta.emulator.context import SCOPE_KEY, RequestContext
 from enprompta.emulator.database import new_id
-from enprompta.emulator.errors import INTERNAL, STORAGE, TOO_LARGE, ApiError, response
+from enprompta.emulator.errors import INTERNAL, STOPPING, STORAGE, TOO_LARGE, ApiError, response
 from enprompta.emulator.idempotency import METHODS, Answer, fingerprint_of
 from enprompta.emulator.ratelimit import RateLimitError
 
@@ -68,17 +68,24 @@ class Gateway:
             context.body = await _read(receive)
             self._admit(scope, context, outgoing)
             await self._answer(scope, context, outgoing)
+        except asyncio.CancelledError:  # the server stops and has waited long enough
+            await self._fail(scope, outgoing, context, ApiError(STOPPING, "The emulator is stopping"))
         except Exception as error:  # noqa: BLE001 (whatever a handler does, its client gets an answer)
             failure = failure_of(error)
             if failure is not error:
                 _log(error, scope, context)
-            if not outgoing.started:
-                answer = response(failure, dialect=services.error_dialect, request_id=context.request_id)
-                await answer(scope, receive, outgoing)
+            await self._fail(scope, outgoing, context, failure)
+
+    async def _fail(self, scope: Scope, outgoing: _Outgoing, context: RequestContext, error: ApiError) -> None:
+        if not outgoing.started:
+            answer = response(error, dialect=self._services.error_dialect, request_id=context.request_id)
+            await answer(scope, _nothing_more, outgoing)
 
     def _admit(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         """Find out who it is and whether they may ask; an `ApiError` when they may not."""
         services, path = self._services, scope["path"]
+        if f"{path}/".startswith("/workbench/"):  # pages for people: free, and no part of the API
+            return
         authorization = context.headers.get("authorization")
         context.account = services.accounts.find(authorization) or services.accounts.anonymous
         try:

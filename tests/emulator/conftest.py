@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
+from contextlib import suppress
 from functools import lru_cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +48,6 @@ def _resolve(node: dict[str, Any]) -> dict[str, Any]:
             target = target[part]
         node = target
     return node
-
-
 
 
 def hold_against_document(response: httpx.Response) -> None:
@@ -119,3 +121,55 @@ def create(client: httpx.Client) -> Callable[..., dict[str, Any]]:
         return response.json()["data"]
 
     return make
+
+
+class FakeUpstream:
+    """A server on this machine that records what it is asked and answers as it is told."""
+
+    def __init__(self, answer: Callable[[dict[str, Any]], tuple[int, bytes]]) -> None:
+        self.requests: list[dict[str, Any]] = []
+        upstream = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                body = json.loads(content) if content else None
+                request = {"path": self.path, "headers": headers, "body": body}
+                upstream.requests.append(request)
+                status, body = answer(request)
+                with suppress(OSError):  # who asked may have gone
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+
+            do_GET = do_POST = _answer  # noqa: N815 (the base class's names)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop to listen."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Callable[..., FakeUpstream]]:
+    """Make model servers, closed when the test ends."""
+    servers: list[FakeUpstream] = []
+
+    def make(answer: Callable[[dict[str, Any]], tuple[int, bytes]]) -> FakeUpstream:
+        servers.append(FakeUpstream(answer))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()

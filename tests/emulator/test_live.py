@@ -57,9 +57,7 @@ def test_a_taken_number_is_passed_over(create: Any, client: httpx.Client) -> Non
     assert [live(client, it).json()["id"] for it in ("hi-2", "hi", "hi-3")] == ids
 
 
-def test_production_follows_the_newest_version_until_set(
-    create: Any, client: httpx.Client, emulator: Emulator
-) -> None:
+def test_production_follows_the_newest_version_until_set(create: Any, client: httpx.Client, emulator: Emulator) -> None:
     """`production` is the newest version by default; a label that is set stays where it points."""
     prompt = create(title="Hi", content="one")
     client.put(f"/prompts/{prompt['id']}", json={"content": "two"})

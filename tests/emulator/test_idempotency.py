@@ -1,0 +1,175 @@
+"""Idempotency keys: one effect, one charge, one answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from enprompta.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import httpx
+
+    from tests.emulator.conftest import Clock
+
+KEY = {"Idempotency-Key": "k-1"}
+BODY = {"title": "t", "content": "Hi"}
+
+
+def total(client: httpx.Client, path: str = "/prompts") -> int:
+    """The number of items of a list."""
+    return client.get(path).json()["pagination"]["total_count"]
+
+
+def test_same_request_gets_the_first_answer(client: httpx.Client, clock: Clock) -> None:
+    """The same key and body again is answered with the first answer, byte for byte, and does nothing more."""
+    first = client.post("/prompts", json=BODY, headers=KEY)
+    clock.now += 3600
+    again = client.post("/prompts", json=BODY, headers=KEY)
+    assert (again.status_code, again.content) == (201, first.content)
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.headers["X-Request-Id"] != first.headers["X-Request-Id"]
+    assert again.headers.get_list("Date") == ["Wed, 17 Jan 2024 13:00:00 GMT"]
+    assert total(client) == 1
+
+
+def test_execution_is_charged_once(clock: Clock, connect: Any) -> None:
+    """Running a prompt twice with one key costs one credit, and gives the one execution."""
+    with Emulator(clock=clock, credits={"pro": 1}) as emulator:
+        client = connect(emulator, emulator.keys.pro)
+        path = f"/prompts/{client.post('/prompts', json=BODY).json()['data']['id']}/execute"
+        answers = [client.post(path, json={}, headers=KEY).json() for _ in range(3)]
+        assert answers[0]["data"]["id"] == answers[2]["data"]["id"]
+        assert total(client, "/executions") == 1
+        assert client.post(path, json={}, headers={"Idempotency-Key": "other"}).status_code == 402
+
+
+def test_key_with_another_request_is_a_409(create: Any, client: httpx.Client) -> None:
+    """A key belongs to its request: another body, path or query is a 409 and has no effect."""
+    prompt = create()
+    client.post("/prompts", json=BODY, headers=KEY)
+    others = [
+        client.post("/prompts", json={**BODY, "title": "other"}, headers=KEY),
+        client.post("/prompts?x=1", json=BODY, headers=KEY),
+        client.put(f"/prompts/{prompt['id']}", json=BODY, headers=KEY),
+    ]
+    assert [it.status_code for it in others] == [409] * 3
+    assert others[0].json()["error"]["code"] == "CONFLICT"
+    assert total(client) == 2
+
+
+def test_put_is_kept_too(create: Any, client: httpx.Client) -> None:
+    """A change sent again is not made again."""
+    path = f"/prompts/{create()['id']}"
+    changed = client.put(path, json={"content": "one"}, headers=KEY)
+    client.put(path, json={"content": "two"})
+    assert client.put(path, json={"content": "one"}, headers=KEY).content == changed.content
+    assert client.get(path).json()["data"]["content"] == "two"
+
+
+def test_get_and_delete_have_no_key(create: Any, client: httpx.Client) -> None:
+    """On methods that are idempotent by themselves the header means nothing."""
+    path = f"/prompts/{create()['id']}"
+    statuses = [client.get(path, headers=KEY), client.delete(path, headers=KEY), client.get(path, headers=KEY)]
+    assert [it.status_code for it in statuses] == [200, 204, 404]
+
+
+def test_keys_are_an_accounts_own(emulator: Emulator, connect: Any) -> None:
+    """The same text is another key in another account."""
+    ids = {
+        connect(emulator, key).post("/prompts", json=BODY, headers=KEY).json()["data"]["id"]
+        for key in (emulator.keys.pro, emulator.keys.team)
+    }
+    assert len(ids) == 2
+
+
+def test_a_400_is_kept_with_its_headers(client: httpx.Client) -> None:
+    """A refusal for what the request says is an answer like any other."""
+    answers = [client.post("/prompts", json={}, headers=KEY) for _ in range(2)]
+    assert answers[0].content == answers[1].content
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
+    wrong = {"Idempotency-Key": "k-2"}
+    assert [client.post("/prompts/x", json={}, headers=wrong).headers["Allow"] for _ in range(2)] == [
+        "DELETE, GET, PUT"
+    ] * 2
+
+
+def test_a_refusal_that_passes_is_not_kept(clock: Clock, connect: Any) -> None:
+    """A 402 and a 429 do not bind the key: the same request may succeed later."""
+    with Emulator(clock=clock, credits={"pro": 0}, limits={"pro": (3, 99)}) as emulator:
+        client = connect(emulator, emulator.keys.pro)
+        path = f"/prompts/{client.post('/prompts', json=BODY).json()['data']['id']}/execute"
+        statuses = [client.post(path, json={}, headers=KEY).status_code for _ in range(3)]
+        assert statuses == [402, 402, 429]
+        clock.now += 60
+        created = client.post("/prompts", json=BODY, headers=KEY)
+        assert created.status_code == 201
+
+
+def test_key_is_forgotten_after_a_day(client: httpx.Client, clock: Clock) -> None:
+    """A day later the key is a fresh one."""
+    client.post("/prompts", json=BODY, headers=KEY)
+    clock.now += 86_401
+    assert client.post("/prompts", json={**BODY, "title": "x"}, headers=KEY).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+def test_key_must_be_one(client: httpx.Client, key: str) -> None:
+    """An empty or an endless key is a 400 that names the header."""
+    response = client.post("/prompts", json=BODY, headers={"Idempotency-Key": key})
+    assert response.status_code == 400
+    assert response.json()["error"]["details"][0]["field"] == "Idempotency-Key"
+
+
+def test_concurrent_requests_wait_for_the_first(clock: Clock, connect: Any, upstream: Callable[..., Any]) -> None:
+    """Eight requests with one key at the same time have one effect: the others wait and get its answer."""
+    arrived, release = threading.Event(), threading.Event()
+
+    def answer(_: dict[str, Any]) -> tuple[int, bytes]:
+        arrived.set()
+        release.wait(10)
+        return 200, json.dumps({"choices": [{"message": {"content": "out"}}]}).encode()
+
+    server = upstream(answer)
+    with Emulator(clock=clock, upstream=server.url) as emulator:
+        client = connect(emulator, emulator.keys.pro)
+        path = f"/prompts/{client.post('/prompts', json=BODY).json()['data']['id']}/execute"
+        with ThreadPoolExecutor(9) as pool:
+            body = {"provider": "p", "model": "m"}
+            same = [pool.submit(client.post, path, json=body, headers=KEY) for _ in range(8)]
+            assert arrived.wait(10)
+            other = pool.submit(client.post, path, json={}, headers=KEY)
+            while client.get("/prompts").headers["X-RateLimit-Remaining"] > "9":  # until all have been let in
+                pass
+            release.set()
+            answers = [it.result() for it in same]
+        assert {it.status_code for it in answers} == {201}
+        assert len({it.content for it in answers}) == 1
+        assert other.result().status_code == 409
+        assert len(server.requests) == 1
+        assert total(client, "/executions") == 1
+
+
+def test_answers_survive_a_restart(clock: Clock, connect: Any, tmp_path: Path) -> None:
+    """With a file the key is known after a restart, as are prompts, credits and the requests of the day."""
+    settings = {"db": tmp_path / "e.db", "clock": clock, "credits": {"pro": 1}, "limits": {"pro": (50, 6)}}
+    with Emulator(**settings) as emulator:
+        client = connect(emulator, emulator.keys.pro)
+        first = client.post("/prompts", json=BODY, headers=KEY)
+        path = f"/prompts/{first.json()['data']['id']}/execute"
+        assert client.post(path, json={}).status_code == 201
+    with Emulator(**settings) as emulator:
+        client = connect(emulator, emulator.keys.pro)
+        assert client.post("/prompts", json=BODY, headers=KEY).content == first.content
+        assert client.get("/prompts").json()["data"][0]["usageCount"] == 1
+        assert client.post(path, json={}).status_code == 402
+        assert client.get("/templates").json()["pagination"]["total_count"] == 13
+        assert client.get("/prompts").status_code == 429

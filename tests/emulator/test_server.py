@@ -1,0 +1,298 @@
+"""The emulator as a thing: started, stopped, several at once, from a shell, on a file."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from enprompta.emulator import Emulator, __all__, __main__
+from enprompta.emulator.database import Database
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+BODY = {"title": "t", "content": "c"}
+
+
+def test_starts_at_once_and_leaves_nothing() -> None:
+    """It starts in well under half a second, and when it has stopped its thread and port are free."""
+    started = time.monotonic()
+    with Emulator() as emulator:
+        assert time.monotonic() - started < 0.5
+        url = emulator.url
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/api/v1", url)
+        assert any(it.name.startswith("enprompta-emulator") for it in threading.enumerate())
+    assert not any(it.name.startswith("enprompta-emulator") for it in threading.enumerate())
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health", trust_env=False)
+
+
+def test_several_at_once_share_nothing(connect: Any) -> None:
+    """Emulators of one process have each their own data and limits."""
+    with Emulator() as one, Emulator() as two:
+        assert connect(one).post("/prompts", json=BODY).status_code == 201
+        assert connect(two).get("/prompts").json()["data"] == []
+        assert connect(two).get("/prompts").headers["X-RateLimit-Remaining"] == "998"
+
+
+def test_stopped_and_started_again(connect: Any) -> None:
+    """It can be started again, at another port and empty; stopping twice is no error, starting twice is one."""
+    emulator = Emulator()
+    emulator.stop()
+    assert repr(emulator) == "<Emulator stopped>"
+    with pytest.raises(ConfigurationError, match="not running"):
+        _ = emulator.url
+    emulator.start()
+    connect(emulator).post("/prompts", json=BODY)
+    with pytest.raises(ConfigurationError, match="running already"):
+        emulator.start()
+    emulator.stop()
+    emulator.stop()
+    with emulator:
+        assert repr(emulator) == f"<Emulator at {emulator.url}>"
+        assert connect(emulator).get("/prompts").json()["data"] == []
+
+
+def test_port_can_be_chosen_and_taken_again(connect: Any) -> None:
+    """A port is listened at as asked, is refused while it is in use, and is free at once when it is not."""
+    with Emulator() as first:
+        port = int(first.url.rpartition(":")[2].removesuffix("/api/v1"))
+        assert connect(first).get("/prompts").status_code == 200
+        with pytest.raises(ConfigurationError, match=f"port {port}: it is in use"):
+            Emulator(port=port).start()
+    with Emulator(port=port) as second:
+        assert connect(second).get("/prompts").status_code == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])
+def test_url_can_be_called_whatever_the_host(connect: Any, host: str) -> None:
+    """Listening everywhere, the URL is still one to call from here."""
+    with Emulator(host=host) as emulator:
+        assert "0.0.0.0" not in emulator.url
+        assert connect(emulator).get("/prompts").status_code == 200
+
+
+def test_ipv6(connect: Any) -> None:
+    """An IPv6 address stands in brackets in the URL."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with Emulator(host="::1") as emulator:
+        assert emulator.url.startswith("http://[::1]:")
+        assert connect(emulator).get("/prompts").status_code == 200
+
+
+def test_host_that_is_not_here() -> None:
+    """An address of another machine is refused with the reason."""
+    with pytest.raises(ConfigurationError, match=r"cannot listen at 192\.0\.2\.1"):
+        Emulator(host="192.0.2.1").start()
+    with pytest.raises(ConfigurationError, match=r"cannot listen at nowhere\.invalid"):
+        Emulator(host="nowhere.invalid").start()
+
+
+def test_database_that_cannot_be_used(tmp_path: Path) -> None:
+    """A directory, a missing directory, another program's database and no database at all are refused, untouched."""
+    other, text = tmp_path / "other.db", tmp_path / "text.db"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE precious (x)")
+    connection.close()
+    text.write_text("not a database, but long enough to be looked at as if it were one " * 20)
+    before = [it.read_bytes() for it in (other, text)]
+    for path in (tmp_path, tmp_path / "missing" / "e.db", other, text):
+        with pytest.raises(ConfigurationError, match=re.escape(str(path))):
+            Emulator(db=path).start()
+    assert [it.read_bytes() for it in (other, text)] == before
+
+
+def test_many_writers_on_a_file(tmp_path: Path, connect: Any) -> None:
+    """Fifty clients writing to a file at once lose nothing and meet no lock, while another program reads the file."""
+    path = tmp_path / "e.db"
+    with Emulator(db=path, rate_limits=False) as emulator:
+        client = connect(emulator)
+
+        def write(index: int) -> int:
+            return client.post("/prompts", json={**BODY, "title": f"{index}"}).status_code
+
+        with ThreadPoolExecutor(50) as pool:
+            statuses = [pool.submit(write, index) for index in range(300)]
+            reader = sqlite3.connect(path)
+            while not all(it.done() for it in statuses):
+                reader.execute("SELECT count(*) FROM prompts").fetchone()
+            reader.close()
+        assert {it.result() for it in statuses} == {201}
+        assert client.get("/prompts").json()["pagination"]["total_count"] == 300
+
+
+def test_full_disk_is_an_answer(tmp_path: Path, connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """When the database cannot grow the answer is a 500 that says so in one line, and reading goes on."""
+    with Emulator(db=tmp_path / "e.db") as emulator:
+        client = connect(emulator)
+        kept = client.post("/prompts", json=BODY).json()["data"]
+        database = emulator._started().services.database
+        database.run(f"PRAGMA max_page_count = {database.scalar('PRAGMA page_count')}")
+        answer = client.post("/prompts", json={"title": "t", "content": "x" * 90_000})
+        assert answer.status_code == 500
+        assert "database or disk is full" in answer.json()["error"]["message"]
+        assert client.get(f"/prompts/{kept['id']}").json()["data"] == kept
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage()
+    assert record.exc_info is None
+
+
+def test_transaction_is_all_or_nothing() -> None:
+    """What fails inside a transaction leaves nothing behind, and a transaction inside another is a part of it."""
+    database = Database(":memory:")
+    add = "INSERT INTO credits (account_id, month, used) VALUES (?, '2024-01', 1)"
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        with database.transaction():
+            database.run(add, "a")
+        _ = 1 / 0
+    with database.transaction():
+        database.run(add, "b")
+    assert [it["account_id"] for it in database.all("SELECT * FROM credits")] == ["b"]
+    assert database.scalar("SELECT used FROM credits WHERE account_id = 'a'") == 0
+    database.close()
+
+
+def test_names_are_sorted() -> None:
+    """The package says what it offers."""
+    assert __all__ == sorted(__all__)
+
+
+def test_missing_extra_is_explained() -> None:
+    """Without FastAPI or uvicorn the import fails with the command that installs them; other failures are not hidden."""
+    code = "import sys; sys.modules[{!r}] = None; import enprompta.emulator"
+    for module, told in (("fastapi", True), ("uvicorn", True), ("sqlite3", False)):
+        result = subprocess.run(
+            [sys.executable, "-c", code.format(module)], check=False, capture_output=True, text=True, timeout=30
+        )
+        assert result.returncode == 1
+        assert ('pip install "enprompta[emulator]"' in result.stderr) is told
+
+
+@pytest.fixture
+def serve() -> Any:
+    """Run the command until a signal, and give its process and what it said first."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, lines: int = 4, **environment: str) -> tuple[subprocess.Popen[str], str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "enprompta.emulator", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        processes.append(process)
+        assert process.stdout
+        return process, "".join(process.stdout.readline() for _ in range(lines))
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_command_serves_until_ctrl_c(serve: Callable[..., Any], tmp_path: Path) -> None:
+    """The banner tells URL and keys, requests are answered, and Ctrl-C ends it with 0 and no word; data is kept."""
+    path = tmp_path / "e.db"
+    arguments = ("--port", "0", "--db", str(path), "--error-dialect", "detailed", "--window", "5")
+    for prompts in (0, 1):
+        process, banner = serve(*arguments)
+        url = re.search(r"http://127\.0\.0\.1:\d+/api/v1", banner)[0]  # type: ignore[index]
+        assert f"export ENPROMPTA_BASE_URL={url} ENPROMPTA_API_KEY=ep_test_team" in banner
+        assert "ep_test_free (no API access)" in banner
+        assert str(path) in banner
+        headers = {"Authorization": "Bearer ep_test_team"}
+        with httpx.Client(base_url=url, headers=headers, trust_env=False) as client:
+            assert client.get("/prompts").json()["pagination"]["total_count"] == prompts
+            assert client.post("/prompts", json=BODY).status_code == 201
+            assert client.get("/nowhere").json()["error"]["code"] == 3001
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=10)
+        assert (process.returncode, output, errors) == (0, "", "")
+
+
+def test_command_survives_a_kill(serve: Callable[..., Any], tmp_path: Path) -> None:
+    """What was answered is kept, even when the process is killed right after."""
+    path = tmp_path / "e.db"
+    process, banner = serve("--port", "0", "--db", str(path))
+    url = re.search(r"http://\S+/api/v1", banner)[0]  # type: ignore[index]
+    answer = httpx.post(f"{url}/prompts", json=BODY, headers={"Authorization": "Bearer ep_test_pro"}, trust_env=False)
+    process.kill()
+    process.communicate()
+    with Emulator(db=path) as emulator:
+        prompt_id = answer.json()["data"]["id"]
+        headers = {"Authorization": "Bearer ep_test_pro"}
+        again = httpx.get(f"{emulator.url}/prompts/{prompt_id}", headers=headers, trust_env=False)
+    assert again.json() == answer.json()
+
+
+def test_command_tells_of_its_upstream(serve: Callable[..., Any]) -> None:
+    """The banner says where prompts run; the environment may name it, and SIGTERM ends it like Ctrl-C."""
+    process, banner = serve("--port", "0", ENPROMPTA_EMULATOR_UPSTREAM="http://localhost:1")
+    assert "prompts run on http://localhost:1" in banner
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--db", "/nonexistent/e.db"], "/nonexistent/e.db"),
+        (["--port", "66000"], "between 0 and 65535"),
+        (["--upstream", "nowhere"], "must be an http"),
+        (["--db", "/dev/full"], "/dev/full"),
+    ],
+)
+def test_command_refuses_in_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], keep_signals: None
+) -> None:
+    """What cannot work is told in one line, with a status that is not 0."""
+    assert __main__.main(["--port", "0", *arguments]) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
+def test_command_refuses_a_port_in_use(capsys: pytest.CaptureFixture[str], keep_signals: None) -> None:
+    """A port in use is told in one line."""
+    with Emulator() as emulator:
+        port = emulator.url.rpartition(":")[2].removesuffix("/api/v1")
+        assert __main__.main(["--port", port]) == 1
+    assert capsys.readouterr().err == f"The emulator cannot listen at 127.0.0.1, port {port}: it is in use\n"
+
+
+def test_command_warns_when_others_are_let_in(capsys: pytest.CaptureFixture[str], keep_signals: None) -> None:
+    """An address that is not loopback is served with a warning; a loopback one without."""
+    for host, warned in (("0.0.0.0", True), ("localhost", False)):
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+        assert __main__.main(["--host", host, "--port", "0"]) == 0
+        output, errors = capsys.readouterr()
+        assert "Ctrl-C stops it." in output
+        assert ("lets other machines in" in errors) is warned
+
+
+@pytest.fixture
+def keep_signals() -> Any:
+    """Put the handlers back that the command replaces."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
