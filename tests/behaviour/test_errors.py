@@ -36,8 +36,8 @@ def every_class(base: type[EnpromptaError]) -> set[type[EnpromptaError]]:
 
 
 def same(one: EnpromptaError, other: EnpromptaError) -> bool:
-    """Tell whether two errors say the same."""
-    return (type(one), str(one), one.args, vars(one)) == (type(other), str(other), other.args, vars(other))
+    """Tell whether two errors say and carry the same; by looks, for a body may hold a NaN, which equals nothing."""
+    return (type(one), one.args, repr(vars(one))) == (type(other), other.args, repr(vars(other)))
 
 
 def make(cls: type[EnpromptaError]) -> EnpromptaError:
