@@ -19,6 +19,7 @@ from enprompta._http import log
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
 from enprompta._http.config import Overrides, Settings, is_header_text, settings_from
 from enprompta._http.exchange import Exchange, Plan, Sleep
+from enprompta._http.masking import mask_for
 from enprompta._http.pacing import Unpaced
 from enprompta._http.ratelimit import parse_rate_limit
 from enprompta._http.retry import RetryPolicy
@@ -130,7 +131,7 @@ class BaseClient:
 
     def _plan_for(self, settings: Settings) -> Plan:
         policy = RetryPolicy(settings.max_retries, settings.max_wait)
-        return Plan(policy, self._account, self._auth, settings.deadline, self._hooks)
+        return Plan(policy, self._account, self._auth, settings.deadline, self._hooks, self._auth.secrets)
 
     def _view(self, overrides: Overrides) -> Self:
         view = object.__new__(type(self))
@@ -181,17 +182,37 @@ class BaseClient:
 
     def _perform(self, call: Call[T]) -> Steps[T]:
         reply = yield from self._send(call)
-        return _read(call, reply)
+        return self._read(call, reply)
 
     def _perform_raw(self, call: Call[T]) -> Steps[APIResponse[T]]:
         reply = yield from self._send(call)
         response = reply.response
         return APIResponse(
-            data=_read(call, reply),
+            data=self._read(call, reply),
             status_code=response.status_code,
             headers=response.headers,
             request_id=reply.request_id,
             rate_limit=parse_rate_limit(response.headers),
+            attempts=reply.attempts,
+        )
+
+    def _read(self, call: Call[T], reply: Reply) -> T:
+        """Read a 2xx answer; when it is not what was promised, say so with the request id."""
+        response = reply.response
+        try:
+            return decode(call, response.content)
+        except UndecodableError as error:
+            problem = str(error)
+        mask = mask_for(response.request, self._auth.secrets())
+        headers = mask.headers(response.headers)
+        request_id = headers.get("x-request-id")
+        raise APIResponseError(
+            f"{call.method} {call.path} gave {response.status_code} with {mask.text(problem)}"
+            + (f" (request id: {request_id})" if request_id else ""),
+            status_code=response.status_code,
+            request_id=request_id,
+            headers=headers,
+            body=mask.body(response.content)[:_SHOWN_BODY],
             attempts=reply.attempts,
         )
 
@@ -253,24 +274,6 @@ def health_call(detailed: bool, options: RequestOptions) -> Call[Health]:  # noq
 
     params = {"detailed": True} if detailed else {}
     return Call("GET", "/health", Health, params=params, options=options, enveloped=False)
-
-
-def _read(call: Call[T], reply: Reply) -> T:
-    """Read a 2xx answer; when it is not what was promised, say so with the request id."""
-    response = reply.response
-    try:
-        return decode(call, response.content)
-    except UndecodableError as error:
-        request_id = reply.request_id
-        raise APIResponseError(
-            f"{call.method} {call.path} gave {response.status_code} with {error}"
-            + (f" (request id: {request_id})" if request_id else ""),
-            status_code=response.status_code,
-            request_id=request_id,
-            headers=response.headers,
-            body=response.content[:_SHOWN_BODY],
-            attempts=reply.attempts,
-        ) from None
 
 
 def _idempotency_key(given: object) -> bytes:

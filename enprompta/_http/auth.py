@@ -8,12 +8,13 @@ from __future__ import annotations
 import copy
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
 from enprompta._http.config import is_header_text
 from enprompta._http.exchange import Wait
+from enprompta._http.masking import mask_for
 from enprompta.errors import (
     APIResponseError,
     APIStatusError,
@@ -50,10 +51,6 @@ class Secret:
         """Give the text itself."""
         return self._text
 
-    def scrub(self, text: str) -> str:
-        """Take the secret out of a text that somebody else wrote."""
-        return text.replace(self._text, "<secret>")
-
     def __repr__(self) -> str:
         return "<secret>"
 
@@ -83,13 +80,17 @@ class ApiKeyAuth:
         """The client's arguments that make the same credentials, secrets included."""
         return {"api_key": self.identity}
 
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown; what is sent as `Authorization` is known from the request."""
+        return (self.identity,)
+
     def __repr__(self) -> str:
         return "<API key>"
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    header: str
+    header: str = field(repr=False)
     renew_at: float
     """Monotonic seconds after which the next token is fetched, by one caller, while others go on with this one."""
     ends_at: float
@@ -202,8 +203,8 @@ class ClientCredentials:
 
     def _refused(self, error: APIStatusError) -> AuthenticationError:
         info = ErrorInfo(
-            message=self._secret.scrub(error.message),
-            code=self._secret.scrub(error.code) if error.code else None,
+            message=error.message,
+            code=error.code,
             numeric_code=error.numeric_code,
             details=error.details,
             documentation_url=error.documentation_url,
@@ -228,7 +229,7 @@ class ClientCredentials:
                 f"the token endpoint gave {response.status_code} without a usable access_token",
                 status_code=response.status_code,
                 request_id=reply.request_id,
-                headers=response.headers,
+                headers=mask_for(response.request, self.secrets()).headers(response.headers),
                 attempts=reply.attempts,
             )
         life = _seconds(fields.get("expires_in"))
@@ -248,6 +249,10 @@ class ClientCredentials:
     def arguments(self) -> dict[str, object]:
         """The client's arguments that make the same credentials, secrets included."""
         return {"client_id": self.client_id, "client_secret": self._secret.reveal(), "scopes": self._scopes}
+
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown; what is sent as `Authorization` is known from the request."""
+        return (self._secret.reveal(),)
 
     def __repr__(self) -> str:
         return f"<OAuth2 client {self.client_id!r}>"

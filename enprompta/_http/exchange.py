@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from enprompta._http import log
 from enprompta._http.failures import status_error
+from enprompta._http.masking import mask_for
 from enprompta._http.retry import Retrier
 from enprompta.errors import (
     APIConnectionError,
@@ -128,6 +129,8 @@ class Plan:
     deadline: float | None = None
     """Seconds for a whole call; None for no bound."""
     hooks: Sequence[object] = ()
+    secrets: Callable[[], Sequence[str]] = tuple[str, ...]
+    """Tells what must not be shown, should an answer echo it."""
     clock: Callable[[], float] = time.monotonic
     wall_clock: Callable[[], float] = time.time
 
@@ -208,7 +211,9 @@ class Exchange:
             self.ticket = None
         if record:
             self._report(record, plan.clock() - started, response, None)
-        return response if response.is_success else status_error(self.call, response, plan.wall_clock())
+        if response.is_success:
+            return response
+        return status_error(self.call, response, plan.wall_clock(), mask_for(self.request, plan.secrets()))
 
     def _admit(self) -> Steps[None]:
         """Wait for the budget to have room."""

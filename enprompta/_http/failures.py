@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from enprompta._http.masking import Mask
 from enprompta._http.ratelimit import parse_rate_limit, server_wait
 from enprompta.errors import (
     APIConnectionError,
@@ -26,17 +27,20 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 2_000  # characters of the server's message that go into ours; `body` holds all of it
 SHOWN_DETAILS = 5
 
+_NOTHING = Mask(())
 
-def status_error(call: str, response: httpx.Response, now: float) -> APIStatusError:
+
+def status_error(call: str, response: httpx.Response, now: float, mask: Mask = _NOTHING) -> APIStatusError:
     """Make the error of an answer that is not 2xx.
 
     Args:
         call: What was called, such as `GET /prompts`.
         response: The answer, its body read.
         now: This machine's clock in Unix seconds.
+        mask: Hides the credentials that an answer may echo.
     """
-    status, headers = response.status_code, response.headers
-    info = read_error_body(response.content)
+    status, headers = response.status_code, mask.headers(response.headers)
+    info = read_error_body(mask.body(response.content))
     request_id = headers.get("x-request-id") or info.request_id
     return status_error_class(status)(
         _describe(call, status, info, headers, request_id),
@@ -137,9 +141,21 @@ def _describe(call: str, status: int, info: ErrorInfo, headers: Mapping[str, str
     return text
 
 
-def transport_error(call: str, host: str, error: Exception) -> EnpromptaError:
-    """Make the error for what the HTTP library raised instead of an answer."""
-    what = str(error) or type(error).__name__
+def transport_error(call: str, host: str, error: Exception, mask: Mask = _NOTHING) -> EnpromptaError:
+    """Make the error for what the HTTP library raised instead of an answer, with that as its cause.
+
+    Args:
+        call: What was called, such as `GET /prompts`.
+        host: Where it was sent.
+        error: What was raised. It is left out of the causes when it quotes a broken answer that echoes a credential.
+        mask: Hides the credentials.
+    """
+    made = _from_transport(call, host, error, mask.text(str(error) or type(error).__name__))
+    made.__cause__ = None if mask.hides(error) else error
+    return made
+
+
+def _from_transport(call: str, host: str, error: Exception, what: str) -> EnpromptaError:
     if isinstance(error, RuntimeError) and "closed" in what:
         return ConfigurationError(f"{call}: this client is closed; make a new one")
     timed_out = isinstance(error, httpx.TimeoutException)

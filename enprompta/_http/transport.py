@@ -17,6 +17,7 @@ import httpx
 from enprompta._http.deadline import bound_reads, reads_end_at
 from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
 from enprompta._http.failures import transport_error
+from enprompta._http.masking import mask_for
 from enprompta.errors import APITimeoutError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
+    from enprompta.errors import EnpromptaError
 
 T = TypeVar("T")
 
@@ -91,7 +93,8 @@ class SyncTransport:
                 with reads_end_at(step.ends):
                     return self._http.send(step.request, follow_redirects=False)
             except FOREIGN as error:
-                raise transport_error(step.call, step.request.url.host, error) from error
+                failure = _failure(step, error, self._auth)
+            raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
         if step.gate in wait([step.gate], _left(step.ends)).done:
@@ -177,7 +180,8 @@ class AsyncTransport:
                     return await self._http.send(step.request, follow_redirects=False)
                 return await self._send_until(step, step.ends)
             except FOREIGN as error:
-                raise transport_error(step.call, step.request.url.host, error) from error
+                failure = _failure(step, error, self._auth)
+            raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return await sleep(step.seconds)
         import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
@@ -250,6 +254,10 @@ async def opened(gate: Future[Any]) -> None:
         event = sys.modules["trio"].Event()
         gate.add_done_callback(lambda _: loop.run_sync_soon(event.set))
         await event.wait()
+
+
+def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials) -> EnpromptaError:
+    return transport_error(step.call, step.request.url.host, error, mask_for(step.request, auth.secrets()))
 
 
 def gate_timeout() -> APITimeoutError:
