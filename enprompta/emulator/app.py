@@ -36,9 +36,11 @@ def create_app(services: Services) -> Gateway:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        services.deliverer.start()
         try:
             yield
         finally:
+            await services.deliverer.stop()
             await services.providers.aclose()
 
     app = FastAPI(

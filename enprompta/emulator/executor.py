@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from enprompta import templating
+from enprompta.emulator import events
 from enprompta.emulator.errors import invalid
 from enprompta.emulator.providers import Completion
 from enprompta.emulator.stores import executions, prompts
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from enprompta.emulator.accounts import Account
+    from enprompta.emulator.context import Wire
     from enprompta.emulator.services import Services
 
 
@@ -33,7 +35,8 @@ async def execute(
 ) -> sqlite3.Row:
     """Run a prompt and give its execution, completed or failed.
 
-    An execution that fails is recorded and costs no credit: the credit that was taken is given back.
+    An execution that fails is recorded and costs no credit: the credit that was taken is given back. Either way it has
+    ended, and `prompt.executed` tells so.
 
     Args:
         services: The emulator's parts.
@@ -53,9 +56,11 @@ async def execute(
     completed = False
     try:
         outcome = await services.providers.complete(Completion(rendered, provider, model, options))
-        row = executions.record(
-            services.database, account, outcome, prompt_id=prompt["id"], variables=variables, now=now
-        )
+        with services.database.transaction():
+            row = executions.record(
+                services.database, account, outcome, prompt_id=prompt["id"], variables=variables, now=now
+            )
+            events.fire(services, account, "prompt.executed", _event_of(row))
         completed = outcome.error is None
     finally:
         if not completed:
@@ -69,3 +74,13 @@ def _render(prompt: sqlite3.Row, variables: Mapping[str, object]) -> str:
     if problems:
         raise invalid([{"field": f"variables.{it.field}", "message": it.message} for it in problems])
     return templating.render(prompt["content"], variables, declared)
+
+
+def _event_of(row: sqlite3.Row) -> Wire:
+    return {
+        "execution_id": row["id"],
+        "prompt_id": row["prompt_id"],
+        "status": row["status"],
+        "tokens_used": row["tokens"],
+        "cost": row["cost"],
+    }

@@ -10,6 +10,20 @@ CREATE TABLE IF NOT EXISTS accounts (
     name    TEXT NOT NULL
 );
 
+CREATE TABLE IF NOT EXISTS oauth_clients (
+    id         TEXT PRIMARY KEY,
+    secret     TEXT NOT NULL,
+    account_id TEXT NOT NULL,
+    scopes     TEXT NOT NULL  -- JSON list of text
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS oauth_tokens (
+    token      TEXT PRIMARY KEY,
+    account_id TEXT NOT NULL,
+    scopes     TEXT NOT NULL,  -- JSON list of text
+    ends_at    REAL NOT NULL   -- the one time that is not whole: a token that is ended early ends at that very moment
+) WITHOUT ROWID;
+
 -- Requests of a day: the daily window, and the history of usage.
 CREATE TABLE IF NOT EXISTS request_days (
     account_id TEXT NOT NULL,
@@ -116,3 +130,39 @@ CREATE TABLE IF NOT EXISTS templates (
     usage_count INTEGER NOT NULL DEFAULT 0,
     created_at  INTEGER NOT NULL
 );
+
+CREATE TABLE IF NOT EXISTS webhooks (
+    number        INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            TEXT NOT NULL UNIQUE,
+    account_id    TEXT NOT NULL,
+    name          TEXT NOT NULL,
+    description   TEXT,
+    url           TEXT NOT NULL,
+    events        TEXT NOT NULL,               -- JSON list of text
+    secret        TEXT NOT NULL,
+    is_active     INTEGER NOT NULL DEFAULT 1,
+    failure_count INTEGER NOT NULL DEFAULT 0,  -- deliveries that failed since the last that did not
+    last_success  INTEGER,
+    last_failure  INTEGER,
+    created_at    INTEGER NOT NULL,
+    updated_at    INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS webhooks_newest ON webhooks (account_id, number);
+
+CREATE TABLE IF NOT EXISTS deliveries (
+    number           INTEGER PRIMARY KEY AUTOINCREMENT,
+    id               TEXT NOT NULL UNIQUE,
+    webhook_id       TEXT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
+    event_id         TEXT NOT NULL,
+    event_type       TEXT NOT NULL,
+    body             BLOB NOT NULL,               -- what is sent, to the byte, each time
+    status           TEXT NOT NULL,
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    earlier_attempts INTEGER NOT NULL DEFAULT 0,  -- attempts before it was asked to be sent again
+    response_status  INTEGER,
+    latency_ms       INTEGER,
+    created_at       INTEGER NOT NULL,
+    delivered_at     INTEGER
+);
+CREATE INDEX IF NOT EXISTS deliveries_newest ON deliveries (webhook_id, number);
+CREATE INDEX IF NOT EXISTS deliveries_unfinished ON deliveries (number) WHERE status IN ('PENDING', 'RETRYING');

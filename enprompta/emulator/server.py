@@ -15,20 +15,25 @@ import uvicorn
 from enprompta.emulator.accounts import Accounts, Keys
 from enprompta.emulator.app import create_app
 from enprompta.emulator.database import Database
+from enprompta.emulator.deliverer import BACKOFF, TIMEOUT, Deliverer
 from enprompta.emulator.errors import ErrorDialect
 from enprompta.emulator.idempotency import Idempotency
+from enprompta.emulator.post import post
 from enprompta.emulator.providers import Providers, Upstream
 from enprompta.emulator.ratelimit import RateLimiter
 from enprompta.emulator.services import Services
 from enprompta.emulator.stores import prompts, templates
+from enprompta.emulator.stores.clients import Clients, OAuthClients
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from enprompta.emulator.stores.clients import OAuthClient
 
 _UPSTREAM_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM"
 _UPSTREAM_KEY_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM_KEY"
@@ -59,6 +64,11 @@ class Emulator:
             `ENPROMPTA_EMULATOR_UPSTREAM` says and, when that says nothing, to echo prompts.
         upstream_key: The upstream's bearer token; None for what `ENPROMPTA_EMULATOR_UPSTREAM_KEY` says, if anything.
         upstream_timeout: Seconds an upstream may take before the execution fails.
+        webhook_backoff: Seconds to wait after each attempt to deliver an event that failed; one more attempt is made
+            than there are waits. Real seconds, whatever the clock tells.
+        webhook_timeout: Seconds that a receiver may take to answer.
+        token_lifetime: Seconds until an access token ends, by the clock.
+        oauth_errors: `rfc6749` for errors of the token endpoint as that RFC has them, `envelope` for the API's own form.
 
     Raises:
         ConfigurationError: The database cannot be used, the port cannot be listened at, or a setting makes no sense.
@@ -66,6 +76,8 @@ class Emulator:
 
     keys = Keys()
     """The API keys of its accounts, one for each tier."""
+    clients = OAuthClients()
+    """The OAuth2 clients of its paid accounts, with all scopes: `emulator.clients.pro.client_id`."""
     upstream: str | None
     """Where prompts run; None when they are echoed."""
 
@@ -85,9 +97,15 @@ class Emulator:
         upstream: str | None = None,
         upstream_key: str | None = None,
         upstream_timeout: float = 120.0,
+        webhook_backoff: Sequence[float] = BACKOFF,
+        webhook_timeout: float = TIMEOUT,
+        token_lifetime: int = 3600,
+        oauth_errors: Literal["rfc6749", "envelope"] = "rfc6749",
     ) -> None:
         if error_dialect not in get_args(ErrorDialect):
             raise ConfigurationError(f"error_dialect must be one of {', '.join(get_args(ErrorDialect))}")
+        if oauth_errors not in {"rfc6749", "envelope"}:
+            raise ConfigurationError("oauth_errors must be one of rfc6749, envelope")
         self._db = db
         self._host = host
         self._port = port
@@ -101,6 +119,10 @@ class Emulator:
         self.upstream = upstream or os.environ.get(_UPSTREAM_VARIABLE)
         self._upstream_key = upstream_key or os.environ.get(_UPSTREAM_KEY_VARIABLE)
         self._upstream_timeout = upstream_timeout
+        self._webhook_backoff = webhook_backoff
+        self._webhook_timeout = webhook_timeout
+        self._token_lifetime = token_lifetime
+        self._rfc_errors = oauth_errors == "rfc6749"
         self._running: _Running | None = None
 
     def start(self) -> None:
@@ -160,6 +182,28 @@ class Emulator:
         """
         prompts.set_label(self._started().services.database, prompt_id, label, version)
 
+    def add_client(self, tier: str, *, scopes: Iterable[str]) -> OAuthClient:
+        """Make an OAuth2 client that may do less than those of `clients`.
+
+        Args:
+            tier: Whose client: `pro`, `team`, `enterprise`, or `free` for one without API access.
+            scopes: All it may ask for, such as `["prompts:read"]`.
+
+        Raises:
+            ConfigurationError: There is no such tier or scope.
+        """
+        return self._started().services.clients.add(tier, scopes)
+
+    def expire_tokens(self) -> None:
+        """End all access tokens now; the next request with one is a 401."""
+        services = self._started().services
+        services.clients.expire(services.clock())
+
+    @property
+    def token_requests(self) -> int:
+        """Requests the token endpoint has had since the start, refused ones too."""
+        return self._started().services.clients.requests
+
     def _started(self) -> _Running:
         if self._running is None:
             raise ConfigurationError("The emulator is not running: use it in a `with` block or call start() first")
@@ -171,15 +215,20 @@ class Emulator:
         upstream = None
         if self.upstream:
             upstream = Upstream(self.upstream, key=self._upstream_key, timeout=self._upstream_timeout)
+        accounts = Accounts(database, limits=self._limits, credits=self._credits)
         return Services(
             clock=self._clock,
             started_at=now,
             error_dialect=self._error_dialect,
             database=database,
-            accounts=Accounts(database, limits=self._limits, credits=self._credits),
+            accounts=accounts,
+            clients=Clients(database, accounts, lifetime=self._token_lifetime, rfc_errors=self._rfc_errors),
             limiter=RateLimiter(database, window=self._window, day=self._day, enabled=self._rate_limits),
             idempotency=Idempotency(database),
             providers=Providers(upstream),
+            deliverer=Deliverer(
+                database, self._clock, post, backoff=self._webhook_backoff, timeout=self._webhook_timeout
+            ),
         )
 
 
@@ -250,7 +299,7 @@ class _Server(uvicorn.Server):
             await self._asked.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop as uvicorn does, but without its pause of a tenth of a second, and cut off quietly who takes too long."""
+        """Stop as uvicorn does, but without its pauses, and without a word when it cuts off what takes too long."""
         for server in self.servers:
             server.close()
         for listener in sockets or ():

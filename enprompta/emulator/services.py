@@ -10,10 +10,12 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.accounts import Accounts
     from enprompta.emulator.database import Database
+    from enprompta.emulator.deliverer import Deliverer
     from enprompta.emulator.errors import ErrorDialect
     from enprompta.emulator.idempotency import Idempotency
     from enprompta.emulator.providers import Providers
     from enprompta.emulator.ratelimit import RateLimiter
+    from enprompta.emulator.stores.clients import Clients
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Services:
     error_dialect: ErrorDialect
     database: Database
     accounts: Accounts
+    clients: Clients
     limiter: RateLimiter
     idempotency: Idempotency
     providers: Providers
+    deliverer: Deliverer

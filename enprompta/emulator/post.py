@@ -1,0 +1,109 @@
+"""One POST to a stranger: the status of its answer, and nothing else of it.
+
+Whoever answers may mean harm, or be broken: it may never answer, drip, flood, send heads without an end or a body of
+gigabytes, break off, or not speak HTTP at all. So no redirect is followed and no body is decoded, no more than some
+KiB are read, and memory and time do not depend on what comes. The caller sets the deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import ssl
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
+from typing import TypeAlias
+
+import httpx
+
+Post: TypeAlias = Callable[[str, Mapping[str, str], bytes], Awaitable["int | None"]]
+"""Sends a body with headers to a URL and gives the status of the answer; None when there is none to speak of."""
+
+_MOST_READ = 16 * 1024
+_POLITENESS = 0.5  # seconds to let a receiver finish its answer, which one that is cut off might report as an error
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: .*)?\r?\n")
+_PORTS = {"http": 80, "https": 443}
+
+
+async def post(url: str, headers: Mapping[str, str], body: bytes) -> int | None:
+    """Send a request on a connection of its own."""
+    target = httpx.URL(url)
+    secure = target.scheme == "https"
+    writer: asyncio.StreamWriter | None = None
+    try:
+        context = await asyncio.to_thread(_tls) if secure else None
+        reader, writer = await asyncio.open_connection(
+            target.raw_host.decode("ascii"),
+            target.port or _PORTS[target.scheme],
+            ssl=context,
+            limit=_MOST_READ,
+            happy_eyeballs_delay=0.25,
+        )
+        writer.write(_head(target, headers, len(body)) + body)
+        answer = _Answer(reader)
+        status = await answer.status()
+        await answer.rest()
+    except (OSError, EOFError, ValueError, ssl.SSLError):  # ValueError: not HTTP, or without an end
+        return None
+    else:
+        return status
+    finally:
+        if writer is not None:
+            writer.transport.abort()  # closing politely would wait for the other side
+
+
+class _Answer:
+    """What comes back, read to a fixed number of bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._left = _MOST_READ
+
+    async def status(self) -> int:
+        """Read to the end of the head; ValueError when it is none."""
+        while True:
+            line = _STATUS_LINE.fullmatch(await self._line())
+            if line is None:
+                raise ValueError("not HTTP")
+            while (await self._line()).strip():
+                pass
+            status = int(line[1])
+            if status >= 200 or status == 101:  # noqa: PLR2004 (1xx comes ahead of the answer: RFC 9110, section 15.2)
+                return status
+
+    async def rest(self) -> None:
+        """Let the receiver finish its answer, if it is quick and short about it."""
+        with contextlib.suppress(asyncio.TimeoutError, OSError):
+            await asyncio.wait_for(self._drain(), _POLITENESS)
+
+    async def _drain(self) -> None:
+        while self._left > 0:
+            data = await self._reader.read(self._left)
+            if not data:
+                return
+            self._left -= len(data)
+
+    async def _line(self) -> bytes:
+        line = await self._reader.readline()
+        self._left -= len(line)
+        if not line.endswith(b"\n"):
+            raise EOFError
+        if self._left < 0:
+            raise ValueError("too long")
+        return line
+
+
+def _head(target: httpx.URL, headers: Mapping[str, str], length: int) -> bytes:
+    sent = {"Host": target.netloc.decode("ascii"), **headers, "Content-Length": str(length), "Connection": "close"}
+    if target.userinfo:
+        sent["Authorization"] = f"Basic {b64encode(f'{target.username}:{target.password}'.encode()).decode()}"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+    return b"POST " + target.raw_path + b" HTTP/1.1\r\n" + lines.encode("latin-1") + b"\r\n"
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Load the certificates; takes longer than all else, so it is done once, and on a thread."""
+    return httpx.create_ssl_context()

@@ -1,0 +1,114 @@
+"""Webhooks: who wants to be told of which events."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from enprompta.emulator.database import new_id
+from enprompta.emulator.errors import not_found
+from enprompta.emulator.validation import iso
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from enprompta.emulator.accounts import Account
+    from enprompta.emulator.context import Wire
+    from enprompta.emulator.database import Database
+
+EVENTS = ("prompt.executed", "workflow.completed", "workflow.failed", "team.member_added", "team.member_removed")
+_COLUMNS = {"name": "name", "description": "description", "url": "url", "events": "events", "isActive": "is_active"}
+
+
+def wire(row: sqlite3.Row) -> Wire:
+    """Write a webhook as it goes over the wire, without its secret."""
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "description": row["description"],
+        "url": row["url"],
+        "events": json.loads(row["events"]),
+        "isActive": bool(row["is_active"]),
+        "failureCount": row["failure_count"],
+        "lastSuccess": _iso(row["last_success"]),
+        "lastFailure": _iso(row["last_failure"]),
+        "createdAt": iso(row["created_at"]),
+        "updatedAt": iso(row["updated_at"]),
+    }
+
+
+def create(database: Database, account: Account, values: Mapping[str, Any], now: float) -> sqlite3.Row:
+    """Keep a new webhook, with a secret of its own.
+
+    Args:
+        database: Where.
+        account: Whose events it will be told.
+        values: Its checked fields by wire name; `name`, `url` and `events` at least.
+        now: When.
+    """
+    webhook_id = new_id("whk")
+    database.run(
+        "INSERT INTO webhooks (id, account_id, name, description, url, events, secret, created_at, updated_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        *(webhook_id, account.id, values["name"], values.get("description"), values["url"]),
+        *(json.dumps(values["events"]), _new_secret(), int(now), int(now)),
+    )
+    return get(database, account, webhook_id)
+
+
+def get(database: Database, account: Account, webhook_id: str) -> sqlite3.Row:
+    """Find a webhook; a 404 when it is not there or is another account's."""
+    row = database.one("SELECT * FROM webhooks WHERE id = ? AND account_id = ?", webhook_id, account.id)
+    if row is None:
+        raise not_found("Webhook", webhook_id)
+    return row
+
+
+def all_of(database: Database, account: Account) -> list[sqlite3.Row]:
+    """List an account's webhooks, newest first."""
+    return database.all("SELECT * FROM webhooks WHERE account_id = ? ORDER BY number DESC", account.id)
+
+
+def listening(database: Database, account: Account, event: str) -> list[sqlite3.Row]:
+    """List the account's webhooks that are to be told of an event now."""
+    sql = "SELECT * FROM webhooks WHERE account_id = ? AND is_active ORDER BY number"
+    return [row for row in database.all(sql, account.id) if event in json.loads(row["events"])]
+
+
+def update(database: Database, account: Account, webhook_id: str, values: Mapping[str, Any], now: float) -> sqlite3.Row:
+    """Change the given fields."""
+    with database.transaction():
+        row = get(database, account, webhook_id)
+        if not values:
+            return row
+        changes: dict[str, object] = {column: values[name] for name, column in _COLUMNS.items() if name in values}
+        if "events" in changes:
+            changes["events"] = json.dumps(changes["events"])
+        changes["updated_at"] = int(now)
+        assignments = ", ".join(f"{column} = ?" for column in changes)
+        database.run(f"UPDATE webhooks SET {assignments} WHERE id = ?", *changes.values(), webhook_id)  # noqa: S608 (our columns)
+        return get(database, account, webhook_id)
+
+
+def rotate_secret(database: Database, account: Account, webhook_id: str, now: float) -> str:
+    """Give a webhook a new secret; the old one signs nothing any more, not even what was under way."""
+    get(database, account, webhook_id)
+    secret = _new_secret()
+    database.run("UPDATE webhooks SET secret = ?, updated_at = ? WHERE id = ?", secret, int(now), webhook_id)
+    return secret
+
+
+def delete(database: Database, account: Account, webhook_id: str) -> None:
+    """Forget a webhook and its deliveries; those under way are not sent again."""
+    get(database, account, webhook_id)
+    database.run("DELETE FROM webhooks WHERE id = ?", webhook_id)
+
+
+def _new_secret() -> str:
+    return f"whsec_{secrets.token_hex(24)}"
+
+
+def _iso(seconds: int | None) -> str | None:
+    return None if seconds is None else iso(seconds)
