@@ -25,6 +25,7 @@ from enprompta._http.ratelimit import parse_rate_limit
 from enprompta._http.retry import RetryPolicy
 from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
+from enprompta.hooks import check_hooks
 from enprompta.limiters import LocalLimiter
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class BaseClient:
         if isinstance(auth, ClientCredentials):
             auth.connect(self._send_for_token)
         self._limiter = limiter
-        self._hooks = tuple(hooks)
+        self._hooks = check_hooks(hooks)
         self._is_view = False
         # None is a value of timeout and deadline; for the others it means "not given".
         keeps_none = {"timeout", "deadline"}

@@ -32,10 +32,11 @@ from enprompta.errors import (
     APITimeoutError,
     Attempt,
     AuthenticationError,
+    EnpromptaError,
     ErrorInfo,
     RateLimitError,
 )
-from enprompta.hooks import RequestRecord, ResponseRecord, RetryRecord, WaitRecord, notify
+from enprompta.hooks import RecordHeaders, RequestRecord, ResponseRecord, RetryRecord, WaitRecord, announce, notify
 from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached
 
 if TYPE_CHECKING:
@@ -200,17 +201,16 @@ class Exchange:
             unsent = getattr(failure, "unsent", False)
             (plan.account.cancel if unsent else plan.account.failed)(self.ticket)
             self.ticket = None
-            expected = isinstance(failure, APIConnectionError)
             if record:
-                self._report(record, plan.clock() - started, None, str(failure) if expected else "cancelled")
-            if expected:
+                self._report(record, plan.clock() - started, failure)
+            if isinstance(failure, APIConnectionError):
                 return failure
             raise
         plan.account.observe(self.ticket, response.status_code, response.headers.raw)
         if response.status_code != 429:  # noqa: PLR2004 (who was told to come back keeps the place in the line)
             self.ticket = None
         if record:
-            self._report(record, plan.clock() - started, response, None)
+            self._report(record, plan.clock() - started, response)
         if response.is_success:
             return response
         return status_error(self.call, response, plan.wall_clock(), mask_for(self.request, plan.secrets()))
@@ -316,22 +316,23 @@ class Exchange:
         """Tell hooks of a try, and add the headers they give."""
         method, path = self.call.split(" ", 1)
         request = self.request
-        headers = {**request.headers, "authorization": "<secret>"}
         number = len(self.failed) + 1
+        headers = RecordHeaders(request.headers.multi_items())
         record = RequestRecord(self.call_id, number, method, path, str(request.url), headers, request.content)
-        for given in notify(self.plan.hooks, "on_request", record):
-            if given:
-                request.headers.update(given)
+        try:
+            request.headers.update(announce(self.plan.hooks, record))
+        except BaseException:  # such as KeyboardInterrupt
+            self.plan.account.cancel(self.ticket)
+            raise
         return record
 
-    def _report(
-        self, record: RequestRecord, duration: float, response: httpx.Response | None, error: str | None
-    ) -> None:
-        if response is None:
-            done = ResponseRecord(record, duration, None, error, None, {}, b"")
+    def _report(self, record: RequestRecord, duration: float, outcome: httpx.Response | BaseException) -> None:
+        """Tell hooks how a try ended."""
+        if isinstance(outcome, BaseException):
+            text = str(outcome) if isinstance(outcome, EnpromptaError) else "cancelled"
+            done = ResponseRecord(record, duration, None, text, type(outcome).__name__, None, RecordHeaders(()), b"")
         else:
-            request_id = response.headers.get("x-request-id")
-            done = ResponseRecord(
-                record, duration, response.status_code, None, request_id, response.headers, response.content
-            )
+            headers = RecordHeaders(mask_for(self.request, self.plan.secrets()).headers(outcome.headers).multi_items())
+            status, request_id = outcome.status_code, headers.get("x-request-id")
+            done = ResponseRecord(record, duration, status, None, None, request_id, headers, outcome.content)
         notify(self.plan.hooks, "on_response", done)
