@@ -149,8 +149,11 @@ class Upstream:
         return model
 
     async def _call(self, method: str, path: str, body: dict[str, object] | None = None) -> Any:  # noqa: ANN401 (foreign)
-        if self._client is None:  # made when first needed: loading the certificates takes longer than starting
-            self._client = httpx.AsyncClient(headers=self._headers, timeout=self._timeout, trust_env=False)
+        if self._client is None:  # made on the loop that it is used on, and for http without loading certificates
+            verify = self._base.startswith("https:")
+            self._client = httpx.AsyncClient(
+                headers=self._headers, timeout=self._timeout, verify=verify, trust_env=False
+            )
         response = await self._client.request(method, self._base + path, json=body)
         if not response.is_success:
             raise UpstreamError(f"it answered {response.status_code}: {response.text[:_SHOWN]}")

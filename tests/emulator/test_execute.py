@@ -106,7 +106,7 @@ def test_options_at_their_bounds(create: Any, client: httpx.Client) -> None:
 
 
 def test_credits_run_out(clock: Clock, connect: Any) -> None:
-    """Each execution costs one credit; without one it is a 402, nothing is recorded, and the next month has new ones."""
+    """Each execution costs one credit; without one it is a 402 and nothing is recorded; the next month has new ones."""
     with Emulator(clock=clock, credits={"pro": 2}) as emulator:
         client = connect(emulator, emulator.keys.pro)
         prompt = client.post("/prompts", json={"title": "t", "content": "Hi {{name}}"}).json()["data"]

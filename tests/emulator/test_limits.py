@@ -59,7 +59,7 @@ def test_strangers_share_a_budget_of_their_own(emulator: Emulator, connect: Any)
 
 
 def test_minute_is_used_up_and_comes_back(clock: Clock, connect: Any) -> None:
-    """A request beyond the limit is a 429 that tells when to come back; it is not counted; the window then opens anew."""
+    """A request beyond the limit is a 429 that tells when to come back, and is not counted; then the window is new."""
     clock.now += 17.5
     with Emulator(clock=clock, limits={"pro": (3, 100)}) as emulator:
         client = connect(emulator, emulator.keys.pro)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import httpx
 
     from enprompta.emulator import Emulator

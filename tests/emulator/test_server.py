@@ -158,10 +158,15 @@ def test_transaction_is_all_or_nothing() -> None:
     """What fails inside a transaction leaves nothing behind, and a transaction inside another is a part of it."""
     database = Database(":memory:")
     add = "INSERT INTO credits (account_id, month, used) VALUES (?, '2024-01', 1)"
-    with pytest.raises(ZeroDivisionError), database.transaction():
+
+    def fail() -> None:
         with database.transaction():
-            database.run(add, "a")
-        _ = 1 / 0
+            with database.transaction():
+                database.run(add, "a")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with database.transaction():
         database.run(add, "b")
     assert [it["account_id"] for it in database.all("SELECT * FROM credits")] == ["b"]
@@ -175,7 +180,7 @@ def test_names_are_sorted() -> None:
 
 
 def test_missing_extra_is_explained() -> None:
-    """Without FastAPI or uvicorn the import fails with the command that installs them; other failures are not hidden."""
+    """Without FastAPI or uvicorn the import fails with the command that installs them; nothing else is hidden."""
     code = "import sys; sys.modules[{!r}] = None; import enprompta.emulator"
     for module, told in (("fastapi", True), ("uvicorn", True), ("sqlite3", False)):
         result = subprocess.run(

@@ -186,7 +186,7 @@ def test_slow_upstream_blocks_nobody_and_times_out(connect: Any, upstream: Any) 
 def test_stop_does_not_wait_for_a_slow_upstream(
     connect: Any, upstream: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """An emulator stops within its grace though an upstream never answers: a quiet 503, and the credit is given back."""
+    """An emulator stops though an upstream never answers: with a 503, quietly, and the credit is given back."""
     asked, release = threading.Event(), threading.Event()
 
     def answer(_: dict[str, Any]) -> tuple[int, bytes]:
