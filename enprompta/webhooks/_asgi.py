@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anyio import move_on_after, to_thread
@@ -20,17 +21,23 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 _LARGE = 65_536  # bytes from which on verifying and parsing take long enough to be felt on an event loop
 
 
-async def serve(desk: Desk, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer one ASGI connection."""
-    if scope["type"] == "lifespan":
-        await _live(receive, send)
-    elif scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
-    else:
-        headers: list[tuple[bytes, bytes]] = list(scope["headers"])
-        reply = await _answer(desk, scope["method"], headers, receive)
-        if reply is not None:
-            await _reply(reply, send)
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An ASGI application. An object, because servers take a bound method for an application of ASGI 2."""
+
+    desk: Desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+            reply = await _answer(self.desk, scope["method"], headers, receive)
+            if reply is not None:
+                await _reply(reply, send)
 
 
 async def take(desk: Desk, body: bytes, headers: Mapping[Any, Any]) -> Reply:

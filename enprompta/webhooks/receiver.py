@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         WorkflowCompleted,
         WorkflowFailed,
     )
-    from enprompta.webhooks._asgi import Receive, Scope, Send
+    from enprompta.webhooks._asgi import Application
     from enprompta.webhooks._wsgi import StartResponse
     from enprompta.webhooks.signature import Secret
     from enprompta.webhooks.stores import Store
@@ -139,14 +139,15 @@ class WebhookReceiver:
 
         return register
 
-    async def asgi(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve as an ASGI application."""
-        from enprompta.webhooks._asgi import serve  # noqa: PLC0415 (a WSGI server needs no event loop)
+    @functools.cached_property
+    def asgi(self) -> Application:
+        """The receiver as an ASGI application, for asyncio and trio."""
+        from enprompta.webhooks._asgi import Application  # noqa: PLC0415 (a WSGI server needs no event loop)
 
-        await serve(self._desk, scope, receive, send)
+        return Application(self._desk)
 
     def wsgi(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Serve as a WSGI application."""
+        """Serve a request, as a WSGI application."""
         from enprompta.webhooks._wsgi import serve  # noqa: PLC0415 (an ASGI server does not need it)
 
         return serve(self._desk, self.handle, environ, start_response)
