@@ -99,7 +99,7 @@ class ResponseRecord:
     error: str | None
     """The failure in words; None when an answer came. `cancelled` when the caller gave up."""
     error_type: str | None
-    """The failure's class, such as `APITimeoutError`; None when an answer came."""
+    """The failure's class, such as `APITimeoutError`, or `cancelled`; None when an answer came."""
     request_id: str | None
     """The server's id of the request; None when it gave none."""
     headers: Mapping[str, str]

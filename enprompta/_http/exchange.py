@@ -329,8 +329,10 @@ class Exchange:
     def _report(self, record: RequestRecord, duration: float, outcome: httpx.Response | BaseException) -> None:
         """Tell hooks how a try ended."""
         if isinstance(outcome, BaseException):
-            text = str(outcome) if isinstance(outcome, EnpromptaError) else "cancelled"
-            done = ResponseRecord(record, duration, None, text, type(outcome).__name__, None, RecordHeaders(()), b"")
+            # Drivers close the steps of a call that is given up, whatever made them.
+            kind = "cancelled" if isinstance(outcome, GeneratorExit) else type(outcome).__name__
+            text = str(outcome) if isinstance(outcome, EnpromptaError) else kind
+            done = ResponseRecord(record, duration, None, text, kind, None, RecordHeaders(()), b"")
         else:
             headers = RecordHeaders(mask_for(self.request, self.plan.secrets()).headers(outcome.headers).multi_items())
             status, request_id = outcome.status_code, headers.get("x-request-id")
