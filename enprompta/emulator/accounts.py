@@ -101,8 +101,11 @@ class Accounts:
 
     def find(self, authorization: str | None) -> Account | None:
         """Tell whose credential an `Authorization` header carries; None when it is nobody's."""
-        scheme, _, credential = (authorization or "").partition(" ")
-        return self._by_key.get(credential.strip()) if scheme.lower() == "bearer" else None
+        return self._by_key.get(bearer(authorization))
+
+    def by_id(self, account_id: str) -> Account:
+        """Give one of the emulator's accounts."""
+        return next(account for account in self._by_key.values() if account.id == account_id)
 
     def authenticate(self, authorization: str | None) -> Account:
         """Like `find`, but a credential that is nobody's is a 401."""
@@ -139,6 +142,12 @@ class Accounts:
             "ON CONFLICT (account_id, month) DO UPDATE SET used = used + excluded.used"
         )
         self._database.run(sql, account.id, month, number)
+
+
+def bearer(authorization: str | None) -> str:
+    """Read the credential in an `Authorization` header; nothing when there is none."""
+    scheme, _, credential = (authorization or "").partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""
 
 
 def require_api_access(account: Account) -> None:

@@ -17,7 +17,17 @@ from starlette.routing import Match
 from enprompta.emulator.context import SCOPE_KEY, RequestContext
 from enprompta.emulator.errors import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError, response
 from enprompta.emulator.gateway import Gateway, failure_of
-from enprompta.emulator.routes import executions, health, prompts, templates, workbench
+from enprompta.emulator.routes import (
+    executions,
+    health,
+    oauth,
+    prompts,
+    teams,
+    templates,
+    usage,
+    webhooks,
+    workbench,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -27,7 +37,18 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.services import Services
 
-_ROUTERS = (prompts.router, prompts.live_router, executions.router, templates.router, health.router, workbench.router)
+_ROUTERS = (
+    prompts.router,
+    prompts.live_router,
+    executions.router,
+    templates.router,
+    teams.router,
+    webhooks.router,
+    usage.router,
+    oauth.router,
+    health.router,
+    workbench.router,
+)
 _METHOD_NOT_ALLOWED = 405
 
 

@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 
 from starlette.responses import Response
 
+from enprompta.emulator import scopes
 from enprompta.emulator.accounts import require_api_access
 from enprompta.emulator.context import SCOPE_KEY, RequestContext
 from enprompta.emulator.database import new_id
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("enprompta.emulator")
 
-OPEN_PATHS = frozenset({"/api/v1/health"})
+OPEN_PATHS = frozenset({"/api/v1/health", "/api/v1/oauth/token"})
 """Paths of the API that ask for no key."""
 
 _LARGEST_BODY = 4 * 1024 * 1024
@@ -87,7 +88,8 @@ class Gateway:
         if f"{path}/".startswith("/workbench/"):  # pages for people: free, and no part of the API
             return
         authorization = context.headers.get("authorization")
-        context.account = services.accounts.find(authorization) or services.accounts.anonymous
+        account = services.accounts.find(authorization) or services.clients.find(authorization, context.now)
+        context.account = account or services.accounts.anonymous
         try:
             window = services.limiter.count(context.account, context.now)
         except RateLimitError as refused:
@@ -96,7 +98,11 @@ class Gateway:
         outgoing.add(window.headers())
         if path in OPEN_PATHS or not path.startswith("/api/"):
             return
-        require_api_access(services.accounts.authenticate(authorization))
+        if account is None:
+            services.clients.refuse_ended(authorization)
+            account = services.accounts.authenticate(authorization)
+        require_api_access(account)
+        scopes.require(account.scopes, scope["method"], path)
 
     async def _answer(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         key, method = context.headers.get("idempotency-key"), scope["method"]

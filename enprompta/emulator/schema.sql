@@ -24,6 +24,57 @@ CREATE TABLE IF NOT EXISTS oauth_tokens (
     ends_at    REAL NOT NULL   -- the one time that is not whole: a token that is ended early ends at that very moment
 ) WITHOUT ROWID;
 
+-- People without an account: those who were added to a team by an address that none of the accounts has.
+CREATE TABLE IF NOT EXISTS users (
+    address TEXT PRIMARY KEY,  -- the email, case-folded
+    id      TEXT NOT NULL UNIQUE,
+    email   TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS teams (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          TEXT NOT NULL UNIQUE,
+    name        TEXT NOT NULL,
+    description TEXT,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS team_members (
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    id        TEXT NOT NULL UNIQUE,
+    team_id   TEXT NOT NULL REFERENCES teams (id) ON DELETE CASCADE,
+    user_id   TEXT NOT NULL,
+    email     TEXT NOT NULL,
+    name      TEXT,
+    role      TEXT NOT NULL,
+    joined_at INTEGER NOT NULL,
+    UNIQUE (team_id, user_id)
+);
+CREATE INDEX IF NOT EXISTS team_members_user ON team_members (user_id, team_id);
+
+CREATE VIEW IF NOT EXISTS team_facts AS
+SELECT teams.*,
+       (SELECT count(*) FROM team_members WHERE team_id = teams.id) AS member_count,
+       (SELECT user_id FROM team_members WHERE team_id = teams.id AND role = 'OWNER' ORDER BY number) AS owner_id
+FROM teams;
+
+-- What an account pays for, and since when.
+CREATE TABLE IF NOT EXISTS subscriptions (
+    account_id TEXT PRIMARY KEY,
+    since      INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS invoices (
+    number       INTEGER PRIMARY KEY AUTOINCREMENT,
+    id           TEXT NOT NULL UNIQUE,
+    account_id   TEXT NOT NULL,
+    amount       REAL NOT NULL,
+    period_start INTEGER NOT NULL,
+    period_end   INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS invoices_newest ON invoices (account_id, number);
+
 -- Requests of a day: the daily window, and the history of usage.
 CREATE TABLE IF NOT EXISTS request_days (
     account_id TEXT NOT NULL,
@@ -72,6 +123,7 @@ CREATE TABLE IF NOT EXISTS prompts (
     UNIQUE (account_id, slug)
 );
 CREATE INDEX IF NOT EXISTS prompts_newest ON prompts (account_id, number);
+CREATE INDEX IF NOT EXISTS prompts_slug ON prompts (slug);
 
 -- The number to try next for a slug that is taken: finding it among 10,000 like-named prompts would be a scan.
 CREATE TABLE IF NOT EXISTS slug_numbers (

@@ -29,7 +29,7 @@ async def health(context: Context) -> Response:
         message = str(error)
     database: Wire = {
         "status": "healthy" if message is None else "unhealthy",
-        "latency_ms": round((time.perf_counter() - started) * 1000, 3),
+        "latency_ms": round((time.perf_counter() - started) * 1000),
         "message": message,
     }
     return JSONResponse(

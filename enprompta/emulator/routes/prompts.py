@@ -12,7 +12,7 @@ from enprompta import templating
 from enprompta.emulator import executor
 from enprompta.emulator.context import Context, PathId, no_content, ok, page
 from enprompta.emulator.paging import PageRequest
-from enprompta.emulator.stores import executions, prompts
+from enprompta.emulator.stores import executions, prompts, teams
 from enprompta.emulator.validation import Fields
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ async def list_prompts(context: Context) -> Response:
 async def create_prompt(context: Context) -> Response:
     """Create a prompt."""
     values = _read_prompt(context.fields(), new=True)
+    _may_write_in(context, values.get("teamId"))
     row = prompts.create(context.services.database, context.account, values, context.now)
     return ok(prompts.wire(row), status=201)
 
@@ -68,8 +69,9 @@ async def get_prompt(context: Context, prompt_id: PathId) -> Response:
 async def update_prompt(context: Context, prompt_id: PathId) -> Response:
     """Change the fields that are given; null empties one that may be empty."""
     database = context.services.database
-    prompts.get(database, context.account, prompt_id)  # a 404 comes before what is wrong with the fields
+    prompts.get_writable(database, context.account, prompt_id)  # a 404 comes before what is wrong with the fields
     values = _read_prompt(context.fields(), new=False)
+    _may_write_in(context, values.get("teamId"))
     return ok(prompts.wire(prompts.update(database, context.account, prompt_id, values, context.now)))
 
 
@@ -83,7 +85,7 @@ async def delete_prompt(context: Context, prompt_id: PathId) -> Response:
 @router.post("/prompts/{prompt_id}/execute")
 async def execute_prompt(context: Context, prompt_id: PathId) -> Response:
     """Run a prompt."""
-    prompt = prompts.get(context.services.database, context.account, prompt_id)
+    prompt = prompts.get_writable(context.services.database, context.account, prompt_id)
     fields = context.fields()
     provider = fields.text("provider", nullable=False, longest=_LONGEST_NAME)
     model = fields.text("model", nullable=False, longest=_LONGEST_NAME)
@@ -147,6 +149,12 @@ def _read_prompt(fields: Fields, *, new: bool) -> dict[str, Any]:
     }
     fields.check()
     return {name: value for name, value in values.items() if new or fields.given(name)}
+
+
+def _may_write_in(context: Context, team_id: str | None) -> None:
+    """Refuse a prompt for a team that one is not in, or may only look at."""
+    if team_id is not None:
+        teams.require(context.services.database, context.account, team_id, teams.WRITERS)
 
 
 def _read_variables(fields: Fields) -> list[Wire] | None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from enprompta import templating
 from enprompta.emulator.database import new_id
-from enprompta.emulator.errors import not_found
+from enprompta.emulator.errors import FORBIDDEN, ApiError, not_found
 from enprompta.emulator.paging import Listing
+from enprompta.emulator.stores import teams
 from enprompta.emulator.validation import iso
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 VISIBILITIES = ("PRIVATE", "TEAM", "PUBLIC")
 DEFAULT_LABEL = "production"
+_PRIVATE, _TEAM = VISIBILITIES[:2]
+_VISIBLE = f"CASE WHEN team_id IS NULL OR visibility = '{_PRIVATE}' THEN account_id = ? ELSE {teams.MINE} END"
 _NEWEST_LABELS = frozenset({DEFAULT_LABEL, "latest"})
 _LONGEST_SLUG = 80
 
@@ -63,10 +66,10 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
         database: Where.
         account: Whose it will be.
         values: Its checked fields by wire name; `title` and `content` at least. No variables, or none given: they are
-            derived from the content, and follow it.
+            derived from the content, and follow it. Without a visibility it is seen by its team, if it has one.
         now: When.
     """
-    prompt_id, content = new_id("pmt"), values["content"]
+    prompt_id, content, team_id = new_id("pmt"), values["content"], values.get("teamId")
     declared = bool(values.get("variables"))
     variables = json.dumps(values["variables"] if declared else derive(content))
     with database.transaction():
@@ -74,7 +77,7 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
             *(prompt_id, account.id, _free_slug(database, account, values["title"])),
             *(values["title"], content, values.get("description"), values.get("category")),
             *(json.dumps(values.get("tags") or []), variables, declared),
-            *(values.get("visibility") or "PRIVATE", 1, values.get("teamId"), int(now), int(now)),
+            *(values.get("visibility") or (_TEAM if team_id else _PRIVATE), 1, team_id, int(now), int(now)),
         )
         database.run(
             "INSERT INTO prompts (id, account_id, slug, title, content, description, category, tags, variables, "
@@ -87,19 +90,35 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
 
 
 def get(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
-    """Find a prompt; a 404 when it is not there or is another account's."""
-    row = database.one("SELECT * FROM prompts WHERE id = ? AND account_id = ?", prompt_id, account.id)
+    """Find a prompt; a 404 when it is not there or the account may not see it.
+
+    A prompt that is in no team, or is PRIVATE, is its maker's; any other is seen by those who are in its team.
+    """
+    sql = f"SELECT * FROM prompts WHERE id = ? AND {_VISIBLE}"  # noqa: S608 (no input in it)
+    row = database.one(sql, prompt_id, account.id, account.user_id)
     if row is None:
         raise not_found("Prompt", prompt_id)
+    return row
+
+
+def get_writable(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
+    """Find a prompt that is to be changed or run; a 403 when the account's role in its team forbids that."""
+    row = get(database, account, prompt_id)
+    if row["team_id"] is not None and row["visibility"] != _PRIVATE:
+        teams.require(database, account, row["team_id"], teams.WRITERS)
     return row
 
 
 def update(database: Database, account: Account, prompt_id: str, values: Mapping[str, Any], now: float) -> sqlite3.Row:
     """Change the given fields; a content that differs becomes a new version, and the old one is kept."""
     with database.transaction():
-        row = get(database, account, prompt_id)
+        row = get_writable(database, account, prompt_id)
         if not values:
             return row
+        if row["account_id"] != account.id and (
+            values.get("visibility") == _PRIVATE or values.get("teamId", row["team_id"]) != row["team_id"]
+        ):
+            raise ApiError(FORBIDDEN, "Insufficient permissions: only who made the prompt may take it from its team")
         changes: dict[str, object] = {column: values[name] for name, column in _COLUMNS.items() if name in values}
         if "tags" in changes:
             changes["tags"] = json.dumps(changes["tags"] or [])
@@ -126,7 +145,7 @@ def update(database: Database, account: Account, prompt_id: str, values: Mapping
 
 def delete(database: Database, account: Account, prompt_id: str) -> None:
     """Forget a prompt, its versions and labels; its executions stay."""
-    get(database, account, prompt_id)
+    get_writable(database, account, prompt_id)
     database.run("DELETE FROM prompts WHERE id = ?", prompt_id)
 
 
@@ -138,8 +157,8 @@ def listing(
     search: str | None = None,
     team_id: str | None = None,
 ) -> Listing:
-    """List an account's prompts, newest first."""
-    where, args = ["account_id = ?"], [account.id]
+    """List the prompts that an account may see, newest first."""
+    where, args = [_VISIBLE], [account.id, account.user_id]
     for column, value in {"visibility": visibility, "category": category, "team_id": team_id}.items():
         if value is not None:
             where.append(f"{column} = ?")
@@ -156,11 +175,11 @@ def live(database: Database, account: Account, slug: str, label: str) -> Wire:
     Args:
         database: Where prompts are kept.
         account: Whose prompt it is.
-        slug: Its slug; its id will do too.
+        slug: Its slug; its id will do too. Of the account's own and its teams' prompts its own come first.
         label: `production`, `latest`, or any that was set.
     """
-    sql = "SELECT * FROM prompts WHERE account_id = ? AND (slug = ? OR id = ?)"
-    prompt = database.one(sql, account.id, slug, slug)
+    sql = f"SELECT * FROM prompts WHERE (slug = ? OR id = ?) AND {_VISIBLE} ORDER BY account_id <> ?, number"  # noqa: S608 (no input in it)
+    prompt = database.one(sql, slug, slug, account.id, account.user_id, account.id)
     if prompt is None:
         raise not_found("Prompt", slug)
     sql = "SELECT version FROM prompt_labels WHERE prompt_id = ? AND label = ?"

@@ -1,0 +1,194 @@
+"""Teams, their members, and who may do what in them.
+
+| may                                 | OWNER | ADMIN | MEMBER | VIEWER |
+|-------------------------------------|-------|-------|--------|--------|
+| read the team and what it shares    | yes   | yes   | yes    | yes    |
+| write and run what it shares, leave | yes   | yes   | yes    | leave  |
+| change the team, manage members     | yes   | yes   | no     | no     |
+| make an owner or unmake one, delete | yes   | no    | no     | no     |
+
+A team may have several owners; the one who has been in it longest is its `ownerId`. An owner cannot leave or be
+removed, but may become something else while there is another owner.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from enprompta.emulator.database import new_id
+from enprompta.emulator.errors import CONFLICT, FORBIDDEN, ApiError, not_found
+from enprompta.emulator.paging import Listing
+from enprompta.emulator.validation import iso
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from enprompta.emulator.accounts import Account
+    from enprompta.emulator.context import Wire
+    from enprompta.emulator.database import Database
+
+OWNER, ADMIN, MEMBER, VIEWER = ROLES = ("OWNER", "ADMIN", "MEMBER", "VIEWER")
+MANAGERS = frozenset({OWNER, ADMIN})
+WRITERS = frozenset({OWNER, ADMIN, MEMBER})
+
+MINE = "team_id IN (SELECT team_id FROM team_members WHERE user_id = ?)"
+"""A filter for what belongs to a team that a user is in; takes the user's id."""
+
+
+def wire(row: sqlite3.Row) -> Wire:
+    """Write a team as it goes over the wire."""
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "description": row["description"],
+        "ownerId": row["owner_id"],
+        "memberCount": row["member_count"],
+        "createdAt": iso(row["created_at"]),
+        "updatedAt": iso(row["updated_at"]),
+    }
+
+
+def member_wire(row: sqlite3.Row) -> Wire:
+    """Write a member as they go over the wire."""
+    return {
+        "id": row["id"],
+        "userId": row["user_id"],
+        "email": row["email"],
+        "name": row["name"],
+        "role": row["role"],
+        "joinedAt": iso(row["joined_at"]),
+    }
+
+
+def create(database: Database, account: Account, name: str, description: str | None, now: float) -> sqlite3.Row:
+    """Keep a new team; whoever makes it is its owner."""
+    team_id = new_id("tem")
+    with database.transaction():
+        sql = "INSERT INTO teams (id, name, description, created_at, updated_at) VALUES (?, ?, ?, ?, ?)"
+        database.run(sql, team_id, name, description, int(now), int(now))
+        _join(database, team_id, (account.user_id, account.email, account.name), OWNER, now)
+        return get(database, account, team_id)
+
+
+def get(database: Database, account: Account, team_id: str) -> sqlite3.Row:
+    """Find a team; a 404 when it is not there or the account's user is not in it."""
+    row = database.one("SELECT * FROM team_facts WHERE id = ?", team_id)
+    if row is None or role_of(database, account, team_id) is None:
+        raise not_found("Team", team_id)
+    return row
+
+
+def update(database: Database, account: Account, team_id: str, values: Mapping[str, object], now: float) -> sqlite3.Row:
+    """Change the given fields of a team."""
+    if values:
+        changes = {**values, "updated_at": int(now)}
+        assignments = ", ".join(f"{column} = ?" for column in changes)
+        database.run(f"UPDATE teams SET {assignments} WHERE id = ?", *changes.values(), team_id)  # noqa: S608 (our columns)
+    return get(database, account, team_id)
+
+
+def delete(database: Database, team_id: str) -> None:
+    """Forget a team and its members; what it shared goes back to who made it."""
+    with database.transaction():
+        database.run("UPDATE prompts SET team_id = NULL WHERE team_id = ?", team_id)
+        database.run("DELETE FROM teams WHERE id = ?", team_id)
+
+
+def listing(account: Account) -> Listing:
+    """List the teams that an account's user is in, newest first."""
+    where = "id IN (SELECT team_id FROM team_members WHERE user_id = ?)"
+    return Listing("teams", "team_facts", [where], [account.user_id])
+
+
+def members(team_id: str) -> Listing:
+    """List a team's members, newest first."""
+    return Listing("members", "team_members", ["team_id = ?"], [team_id])
+
+
+def role_of(database: Database, account: Account, team_id: str) -> str | None:
+    """Tell an account's role in a team; None when its user is not in it."""
+    sql = "SELECT role FROM team_members WHERE team_id = ? AND user_id = ?"
+    row = database.one(sql, team_id, account.user_id)
+    return None if row is None else str(row["role"])
+
+
+def require(database: Database, account: Account, team_id: str, allowed: frozenset[str]) -> str:
+    """Give an account's role in a team; a 404 when it has none, a 403 when it is not among those allowed."""
+    role = role_of(database, account, team_id)
+    if role is None:
+        raise not_found("Team", team_id)
+    if role not in allowed:
+        able = ", ".join(name for name in ROLES if name in allowed)
+        raise ApiError(FORBIDDEN, f"Insufficient permissions: a {role} of the team may not do this; it takes {able}")
+    return role
+
+
+def get_member(database: Database, team_id: str, user_id: str) -> sqlite3.Row:
+    """Find a member; a 404 when the user is not in the team."""
+    row = database.one("SELECT * FROM team_members WHERE team_id = ? AND user_id = ?", team_id, user_id)
+    if row is None:
+        raise not_found("Member", user_id)
+    return row
+
+
+def add(database: Database, team_id: str, email: str, role: str, now: float) -> sqlite3.Row:
+    """Add the user with this address, who need not have an account; a 409 when they are in the team already."""
+    with database.transaction():
+        user = _user(database, email)
+        sql = "SELECT count(*) FROM team_members WHERE team_id = ? AND user_id = ?"
+        if database.scalar(sql, team_id, user[0]):
+            raise ApiError(CONFLICT, f"{email} is a member of the team already")
+        _join(database, team_id, user, role, now)
+        return get_member(database, team_id, user[0])
+
+
+def set_role(database: Database, team_id: str, user_id: str, role: str) -> sqlite3.Row:
+    """Give a member another role; a 409 for the last owner."""
+    with database.transaction():
+        row = get_member(database, team_id, user_id)
+        if row["role"] == OWNER != role:
+            sql = "SELECT count(*) FROM team_members WHERE team_id = ? AND role = ?"
+            if database.scalar(sql, team_id, OWNER) == 1:
+                raise ApiError(CONFLICT, "The last owner stays one: make another member an OWNER first")
+        database.run("UPDATE team_members SET role = ? WHERE id = ?", role, row["id"])
+        return get_member(database, team_id, user_id)
+
+
+def remove(database: Database, team_id: str, user_id: str) -> sqlite3.Row:
+    """Take a member out of a team and give them as they were; a 409 for an owner."""
+    with database.transaction():
+        row = get_member(database, team_id, user_id)
+        if row["role"] == OWNER:
+            message = "An owner cannot leave or be removed: make another member an OWNER and this one something else"
+            raise ApiError(CONFLICT, message)
+        database.run("DELETE FROM team_members WHERE id = ?", row["id"])
+        return row
+
+
+def accounts_in(database: Database, team_id: str) -> list[str]:
+    """List the accounts whose users are in a team."""
+    sql = "SELECT accounts.id FROM accounts JOIN team_members USING (user_id) WHERE team_id = ? ORDER BY number"
+    return [row["id"] for row in database.all(sql, team_id)]
+
+
+def event(member: sqlite3.Row) -> Wire:
+    """Tell of a member as the events do."""
+    return {name: member[name] for name in ("team_id", "user_id", "email", "role")}
+
+
+def _user(database: Database, email: str) -> tuple[str, str, str | None]:
+    """Find who has an address, whatever its case: an account's user, or one who was added before; else a new one."""
+    address = email.casefold()
+    row = database.one("SELECT user_id, email, name FROM accounts WHERE email = ?", address)
+    if row is not None:
+        return row["user_id"], row["email"], row["name"]
+    sql = "INSERT OR IGNORE INTO users (address, id, email) VALUES (?, ?, ?)"
+    database.run(sql, address, new_id("usr"), email)
+    row = database.one("SELECT id, email FROM users WHERE address = ?", address)
+    return ("", email, None) if row is None else (row["id"], row["email"], None)
+
+
+def _join(database: Database, team_id: str, user: tuple[str, str, str | None], role: str, now: float) -> None:
+    sql = "INSERT INTO team_members (id, team_id, user_id, email, name, role, joined_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    database.run(sql, new_id("mem"), team_id, *user, role, int(now))

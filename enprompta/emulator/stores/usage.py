@@ -1,0 +1,148 @@
+"""What an account has used and what it pays, from what has happened.
+
+A period is a calendar month by UTC. Every account pays in advance for each month and is billed when it is over; all
+subscribed at the start of the third month before their database was made, so that there are invoices from the first.
+An invoice is the plan's price, whatever was used, and is paid. The prices are the emulator's own.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from enprompta.emulator.paging import Listing
+from enprompta.emulator.stores import executions
+from enprompta.emulator.validation import iso
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from enprompta.emulator.accounts import Account, Accounts
+    from enprompta.emulator.context import Wire
+    from enprompta.emulator.database import Database
+    from enprompta.emulator.ratelimit import RateLimiter, Window
+
+PRICES = {"free": 0, "pro": 20, "team": 50, "enterprise": 500}
+"""A month of each plan in `CURRENCY`."""
+CURRENCY = "USD"
+_MONTHS_BEFORE = 3
+_DAY_SECONDS = 86_400
+
+
+def seed(database: Database, now: float) -> None:
+    """Let the accounts that have no subscription yet subscribe, some months ago."""
+    since = now
+    for _ in range(_MONTHS_BEFORE):
+        since = month(month(since)[0] - 1)[0]
+    database.run("INSERT OR IGNORE INTO subscriptions (account_id, since) SELECT id, ? FROM accounts", int(since))
+
+
+def month(now: float) -> tuple[int, int]:
+    """Give the first second of a time's month, and of the one after it."""
+    start = datetime.fromtimestamp(now, timezone.utc).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    years, months = divmod(start.month, 12)
+    end = start.replace(year=start.year + years, month=months + 1)
+    return int(start.timestamp()), int(end.timestamp())
+
+
+def usage(database: Database, accounts: Accounts, limiter: RateLimiter, account: Account, now: float) -> Wire:
+    """Tell what an account has used this month, and what is left of its request windows."""
+    start, end = month(now)
+    used, allowed = accounts.credits_used(account, now), account.tier.credits
+    sql = (
+        "SELECT count(*) AS executions, total(cost) AS cost FROM executions "
+        "WHERE account_id = ? AND created_at >= ? AND created_at < ?"
+    )
+    row = database.all(sql, account.id, start, end)[0]
+    return {
+        "plan": account.tier.name,
+        "periodStart": iso(start),
+        "periodEnd": iso(end),
+        "tokens": {
+            "used": used,
+            "limit": allowed,
+            "remaining": None if allowed is None else max(0, allowed - used),
+        },
+        "requestsPerMinute": _window(limiter.minute(account, now)),
+        "requestsPerDay": _window(limiter.day(account, now)),
+        "executions": row["executions"],
+        "cost": round(row["cost"], 6),
+    }
+
+
+def history(database: Database, account: Account, *, group_by: str, start: int | None, end: int | None) -> list[Wire]:
+    """Add usage up by day, prompt or model; days in order, the others by their number.
+
+    The requests of a day are all that were sent, those of a prompt or a model the ones that executed it.
+    """
+    rows = executions.stats(database, account, group_by=group_by, start=start, end=end)
+    requests = {row["key"]: row["executions"] for row in rows}
+    if group_by == "day":
+        requests = _requests(database, account, start, end)
+    none: Wire = {"date": None, "executions": 0, "tokens": 0, "cost": 0}
+    known = {row["key"]: row for row in rows} | {
+        day: {**none, "key": day, "date": day} for day in requests.keys() - {row["key"] for row in rows}
+    }
+    keys = sorted(known, key=str) if group_by == "day" else known
+    fields = ("key", "date", "requests", "executions", "tokens", "cost")
+    return [{name: {**known[key], "requests": requests.get(key, 0)}[name] for name in fields} for key in keys]
+
+
+def billing(account: Account, now: float) -> Wire:
+    """Tell what an account has subscribed to."""
+    start, end = month(now)
+    return {
+        "plan": account.tier.name,
+        "status": "active",
+        "currentPeriodStart": iso(start),
+        "currentPeriodEnd": iso(end),
+        "cancelAtPeriodEnd": False,
+        "amount": PRICES[account.tier.name],
+        "currency": CURRENCY,
+    }
+
+
+def invoices(database: Database, account: Account, now: float) -> Listing:
+    """List an account's invoices, newest first, after writing those of the months that are over by now."""
+    with database.transaction():
+        sql = "SELECT max(period_end) FROM invoices WHERE account_id = ?"
+        next_start = database.scalar(sql, account.id)
+        if not next_start:
+            next_start = database.scalar("SELECT since FROM subscriptions WHERE account_id = ?", account.id)
+        start, end = month(next_start)
+        while end <= now:
+            name = f"{account.tier.name}_{datetime.fromtimestamp(start, timezone.utc):%Y%m}"
+            sql = "INSERT INTO invoices (id, account_id, amount, period_start, period_end) VALUES (?, ?, ?, ?, ?)"
+            database.run(sql, f"inv_{name}", account.id, PRICES[account.tier.name], start, end)
+            start, end = month(end)
+    return Listing("invoices", "invoices", ["account_id = ?", "period_end <= ?"], [account.id, now])
+
+
+def invoice_wire(row: sqlite3.Row) -> Wire:
+    """Write an invoice as it goes over the wire."""
+    return {
+        "id": row["id"],
+        "number": row["id"].removeprefix("inv_").replace("_", "-").upper(),
+        "status": "paid",
+        "amount": row["amount"],
+        "currency": CURRENCY,
+        "periodStart": iso(row["period_start"]),
+        "periodEnd": iso(row["period_end"]),
+        "createdAt": iso(row["period_end"]),
+    }
+
+
+def _window(window: Window) -> Wire:
+    return {"limit": window.limit, "remaining": window.remaining, "reset": math.ceil(window.end)}
+
+
+def _requests(database: Database, account: Account, start: int | None, end: int | None) -> dict[object, object]:
+    """Count requests by day; a day asked for in part counts whole, for nobody knows its requests' hours."""
+    sql = (
+        "SELECT date(start, 'unixepoch') AS day, sum(requests) AS requests FROM request_days "
+        "WHERE account_id = ? AND start >= ? AND start <= ? GROUP BY day"
+    )
+    first = 0 if start is None else start // _DAY_SECONDS * _DAY_SECONDS
+    last = 2**62 if end is None else end
+    return {row["day"]: row["requests"] for row in database.all(sql, account.id, first, last)}
