@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,12 +11,13 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from enprompta import AsyncEnprompta, Enprompta
-from enprompta.emulator import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from anyio.from_thread import BlockingPortal
+
+    from enprompta.emulator import Emulator
 
 BASE_URL = "https://api.test/api/v1"
 _numbers = itertools.count(1)
@@ -196,5 +196,7 @@ def api(portal: BlockingPortal | None, monkeypatch: pytest.MonkeyPatch) -> Itera
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
     """Serve the API on this machine, without limits; tests keep apart by what they create."""
-    with ExitStack() as stack:
-        yield stack.enter_context(Emulator(rate_limits=False))
+    from enprompta.emulator import Emulator
+
+    with Emulator(rate_limits=False) as emulator:
+        yield emulator

@@ -48,7 +48,7 @@ def test_an_event_below_the_level_costs_nothing(caplog: pytest.LogCaptureFixture
 def test_without_the_variable_nothing_is_set_up(environ: dict[str, str]) -> None:
     """A library leaves output to the application: there is a null handler, and that is all."""
     log.configure(environ)
-    assert [type(handler) for handler in log.logger.handlers] == [logging.NullHandler]
+    assert {type(handler) for handler in log.logger.handlers} == {logging.NullHandler}
 
 
 @pytest.mark.parametrize(("value", "level"), [("debug", logging.DEBUG), (" INFO ", logging.INFO), ("warning", 30)])

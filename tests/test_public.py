@@ -1,0 +1,203 @@
+"""What the package shows to the world, and what its parts may know of one another."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import enprompta
+
+PACKAGE = Path(enprompta.__file__).parent
+PUBLIC = ["enprompta", "enprompta.errors", "enprompta.models", "enprompta.pagination"]
+
+# Who may import whom. A new module at the top of the package has to say here what it stands on.
+MAY_IMPORT: dict[str, set[str]] = {
+    "_version": set(),
+    "errors": set(),
+    "models": {"errors"},
+    "templating": {"errors", "models"},
+    "hooks": {"errors", "_http"},
+    "otel": {"_version", "errors", "hooks"},
+    "limiters": {"errors"},
+    "webhooks": {"errors", "models"},
+    "_core": {"errors", "models"},
+    "_http": {"errors", "_version", "hooks", "limiters"},
+    "pagination": {"errors", "models", "_core"},
+    "resources": {"errors", "models", "_core", "pagination"},
+    "_base_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"},
+    "_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"}
+    | {"_base_client"},
+    "emulator": {"errors", "models", "_version", "templating", "webhooks"},
+}
+CLIENT = {"_client", "_base_client"}
+ANYTHING_BUT_ITS_USERS = {"__init__", "__main__", "cache", "batch", "testing", "cli"}
+
+
+def modules() -> list[Path]:
+    """Find every module of the package."""
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    """Name the part of the package that a module belongs to."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported_parts(path: Path) -> set[str]:
+    """Tell which parts a module imports, anywhere in it and for type checkers too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively; absolute imports can be followed by eye"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "enprompta" and rest:
+                found.add(rest.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_all_is_sorted_and_importable(name: str) -> None:
+    """`__all__` lists each public name once, in the order that ruff keeps, and each of them is there."""
+    module = importlib.import_module(name)
+    names: list[str] = module.__all__
+
+    def order(one: str) -> tuple[int, str]:
+        bare = one.strip("_")
+        return (0 if one.isupper() else 1 if bare[:1].isupper() else 2, one)
+
+    assert names == sorted(names, key=order)
+    assert len(set(names)) == len(names)
+    for one in names:
+        assert getattr(module, one) is not None
+
+
+def test_every_error_is_public() -> None:
+    """Whatever a call may raise can be named from the top of the package."""
+    assert set(enprompta.errors.__all__) <= set(enprompta.__all__)
+
+
+def test_models_tell_of_themselves() -> None:
+    """`dir()` lists the models although they are loaded when asked for; a wrong name is an ordinary mistake."""
+    from enprompta import models
+
+    assert dir(models) == sorted(models.__all__)
+    with pytest.raises(AttributeError, match=r"module 'enprompta.models' has no attribute 'Promt'"):
+        _ = models.Promt
+
+
+def test_the_version_is_one() -> None:
+    """The package and its metadata agree."""
+    from importlib.metadata import version
+
+    assert enprompta.__version__ == version("enprompta")
+
+
+def documented(thing: Any, name: str, seen: set[int]) -> list[str]:
+    """List what a thing and its own public members lack in docstrings."""
+    if id(thing) in seen:
+        return []
+    seen.add(id(thing))
+    lacking = [] if (inspect.getdoc(thing) or "").strip() else [name]
+    if inspect.isclass(thing) and thing.__module__.startswith("enprompta"):
+        for member, value in vars(thing).items():
+            is_code = inspect.isroutine(value) or isinstance(value, (property, classmethod, staticmethod))
+            if is_code and not member.startswith("_"):
+                lacking += documented(getattr(thing, member), f"{name}.{member}", seen)
+    return lacking
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_everything_public_is_documented(name: str) -> None:
+    """Every class, function, method and property that a user meets says what it is."""
+    module = importlib.import_module(name)
+    assert module.__doc__
+    lacking: list[str] = []
+    for one in module.__all__:
+        thing = getattr(module, one)
+        if inspect.isclass(thing) or inspect.isroutine(thing):
+            lacking += documented(thing, f"{name}.{one}", set())
+    assert lacking == []
+
+
+def test_every_method_of_every_resource_is_documented() -> None:
+    """Each call says what it does and what it raises."""
+    resources = importlib.import_module("enprompta.resources")
+    for info in pkgutil.iter_modules(resources.__path__, "enprompta.resources."):
+        module = importlib.import_module(info.name)
+        for cls in vars(module).values():
+            if inspect.isclass(cls) and cls.__module__ == info.name:
+                methods = [one for name, one in inspect.getmembers(cls, inspect.isfunction) if not name.startswith("_")]
+                for method in methods:
+                    assert "Raises:" in (method.__doc__ or ""), method.__qualname__
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path: Path) -> None:
+    """errors, models ← _core ← pagination ← resources ← _client; _http ← _client; nobody knows the emulator."""
+    part = part_of(path)
+    imported = imported_parts(path) - {part}
+    if part in ANYTHING_BUT_ITS_USERS:
+        assert "emulator" not in imported or part in {"testing", "cli"}
+        return
+    assert part in MAY_IMPORT, f"{part} is new: say in MAY_IMPORT what it may import"
+    assert imported <= MAY_IMPORT[part]
+
+
+def test_the_emulator_shares_no_path_with_the_client() -> None:
+    """A wrong path must not be wrong on both sides, so the emulator never sees a `Call` or a resource."""
+    for path in modules():
+        if part_of(path) == "emulator":
+            assert not imported_parts(path) & {"_core", "_http", "resources", "pagination", *CLIENT}
+
+
+def loaded_by(program: str) -> set[str]:
+    """Tell which modules a program has loaded when it ends, in a process of its own."""
+    code = f"import sys\n{program}\nimport json; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_importing_the_package_loads_little() -> None:
+    """No server, no database, no resource or model that is not asked for, no tenacity."""
+    loaded = loaded_by("import enprompta")
+    heavy = {"fastapi", "starlette", "uvicorn", "redis", "sqlite3", "tenacity", "typer", "jsonschema", "yaml"}
+    assert not loaded & heavy
+    parts = {name.split(".")[1] for name in loaded if name.startswith("enprompta.")}
+    assert not parts & {"emulator", "resources", "webhooks", "templating", "cache", "batch", "testing", "cli"}
+    models = {name for name in loaded if name.startswith("enprompta.models.")}
+    assert models <= {"enprompta.models.base", "enprompta.models.pagination"}
+
+
+@pytest.mark.xfail(reason="deadlines import httpcore, which loads anyio and, where it is installed, trio")
+def test_importing_the_package_loads_no_event_loop() -> None:
+    """Connections and the event loops they run on are loaded with the first client, as httpx itself does."""
+    loaded = loaded_by("import enprompta") - loaded_by("import httpx; from pydantic import BaseModel")
+    assert not loaded & {"httpcore", "anyio", "trio", "sniffio"}
+
+
+def test_a_resource_is_loaded_when_it_is_used() -> None:
+    """One resource does not load the others, and making a client loads none."""
+    made = 'import enprompta; client = enprompta.Enprompta(api_key="ep_x")'
+    assert not any(name.startswith("enprompta.resources") for name in loaded_by(made))
+    used = {name for name in loaded_by(f"{made}; client.prompts") if name.startswith("enprompta.resources.")}
+    assert used == {"enprompta.resources.prompts"}
+
+
+def test_the_package_is_typed() -> None:
+    """`py.typed` tells type checkers to believe the annotations (PEP 561)."""
+    assert (PACKAGE / "py.typed").is_file()
