@@ -78,6 +78,7 @@ class BaseClient:
     _hooks: tuple[object, ...]
     _limiter: Limiter | Unset | None
     _is_view: bool
+    _http_client: object
     _plan: Plan
     _headers: list[tuple[bytes, bytes]]
 
@@ -237,9 +238,29 @@ class BaseClient:
             flow.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by settings: a copy opens connections of its own. The secret is in the pickle; keep it as one."""
+        """Pickle by settings: a copy opens connections of its own. The secret is in the pickle; keep it as one.
+
+        Raises:
+            ConfigurationError: The client has an `http_client` of the caller's, which cannot be pickled.
+        """
+        if self._http_client is not None:
+            raise ConfigurationError(
+                "a client with an http_client of yours cannot be pickled, for its connections and settings would be "
+                "lost: make the client where it is used"
+            )
+        return _unpickle, (type(self), self._arguments())
+
+    def __copy__(self) -> Self:
+        """Give a client with the same settings and connections of its own; with an `http_client`, on the same one."""
+        return _unpickle(type(self), {**self._arguments(), "http_client": self._http_client})
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Give what `copy.copy` does: hooks, limiter and `http_client` are the client's tools, not parts of it."""
+        return self.__copy__()
+
+    def _arguments(self) -> dict[str, Any]:
         settings = self._settings
-        arguments = {
+        return {
             **self._auth.arguments(),
             "base_url": settings.base_url,
             "timeout": settings.timeout,
@@ -250,7 +271,6 @@ class BaseClient:
             "default_headers": dict(settings.headers),
             "hooks": self._hooks,
         }
-        return _unpickle, (type(self), arguments)
 
     @property
     def base_url(self) -> str:

@@ -95,6 +95,7 @@ class Enprompta(BaseClient):
         http_client: httpx.Client | None = None,
     ) -> None:
         check_http_client(http_client, httpx.Client)
+        self._http_client = http_client
         self._configure(
             {"api_key": api_key, "client_id": client_id, "client_secret": client_secret, "scopes": scopes},
             limiter,
@@ -242,6 +243,7 @@ class AsyncEnprompta(BaseClient):
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         check_http_client(http_client, httpx.AsyncClient)
+        self._http_client = http_client
         self._configure(
             {"api_key": api_key, "client_id": client_id, "client_secret": client_secret, "scopes": scopes},
             limiter,

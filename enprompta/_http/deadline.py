@@ -7,9 +7,10 @@ need none of this: they are cancelled from outside.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpcore
@@ -97,7 +98,13 @@ class BoundStream(httpcore.NetworkStream):
         self._inner.write(buffer, left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and wake a thread that waits for an answer on it."""
+        sock = self._inner.get_extra_info("socket")
+        if isinstance(sock, socket.socket):
+            with suppress(OSError):  # it is closed already, or never was connected
+                # Closing alone leaves a thread waiting in `recv` to its timeout. Not `SSLSocket.shutdown`, which would
+                # take the TLS state away from under that thread.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
         self._inner.close()
 
     def start_tls(

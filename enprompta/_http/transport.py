@@ -8,9 +8,11 @@ import sys
 import time
 import warnings
 from concurrent.futures import wait
+from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from inspect import currentframe
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from weakref import WeakSet, ref
 
 import httpx
 
@@ -22,6 +24,7 @@ from enprompta.errors import APITimeoutError
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import AsyncGenerator
     from concurrent.futures import Future
 
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
@@ -34,8 +37,6 @@ LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=100)
 
 # What httpx and what is below it may raise instead of an answer. RuntimeError is how httpx says "closed".
 FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, RuntimeError)
-
-_UNCLOSED = "an {} client was not closed: use it in a with block, or call its {}"
 
 
 @lru_cache(maxsize=1)
@@ -64,6 +65,7 @@ class SyncTransport:
         self._owned = http_client is None
         self._auth = auth
         self._used = False
+        self._made_at = _caller()
         self._http = http_client or _sync_client()
         bound_reads(self._http)
         _transports.add(self)
@@ -91,9 +93,13 @@ class SyncTransport:
             try:
                 self._used = True
                 with reads_end_at(step.ends):
-                    return self._http.send(step.request, follow_redirects=False)
+                    response = self._http.send(step.request, follow_redirects=False)
             except FOREIGN as error:
                 failure = _failure(step, error, self._auth)
+            else:
+                if self._http.is_closed and (stream := response.extensions.get("network_stream")):
+                    stream.close()  # it was being opened when the others were closed
+                return response
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
@@ -117,13 +123,23 @@ class SyncTransport:
         if self._owned and not self._http.is_closed:
             # Not closed: a thread of the parent may have held the pool's lock, and will never give it back here.
             self._parents = self._http
+            self._used = False
             self._http = _sync_client()
             bound_reads(self._http)
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False) and self._used and not self._http.is_closed:
-            warnings.warn(_UNCLOSED.format("Enprompta", "close()"), ResourceWarning, source=self, stacklevel=2)
             self._http.close()
+            _warn_unclosed(self, "Enprompta", "with", "close", self._made_at)
+
+
+class _Pool(NamedTuple):
+    """The connections of one event loop."""
+
+    loop: Any
+    http: httpx.AsyncClient
+    guard: AsyncGenerator[None, None]
+    """Closes them; the loop has it do so when it ends."""
 
 
 class AsyncTransport:
@@ -133,10 +149,11 @@ class AsyncTransport:
         self._given = http_client
         self._auth = auth
         # Connections belong to the event loop that opened them, so each loop has its own pool: a client made outside
-        # of any loop, or used by one `asyncio.run` after another, just works.
-        self._pools: WeakKeyDictionary[Any, httpx.AsyncClient] = WeakKeyDictionary()
-        self._current: tuple[Any, httpx.AsyncClient] | None = None
+        # of any loop, or used by one `asyncio.run` after another, just works. A loop that ends closes its pool.
+        self._pools: dict[Any, _Pool] = {}
+        self._current: _Pool | None = None
         self._closed = False
+        self._made_at = _caller()
         _transports.add(self)
 
     @property
@@ -145,15 +162,31 @@ class AsyncTransport:
             return self._given
         loop = current_loop()
         current = self._current  # one tuple, read once: threads with loops of their own may share this client
-        if current is not None and current[0] is loop:
-            return current[1]
+        if current is not None and current.loop is loop:
+            return current.http
         if self._closed:
             raise RuntimeError("closed")  # as httpx says it
-        pool = self._pools.get(loop)
-        if pool is None:
-            pool = self._pools[loop] = httpx.AsyncClient(verify=tls_context(), limits=LIMITS)
-        self._current = loop, pool
+        self._current = pool = self._pools.get(loop) or self._open(loop)
+        return pool.http
+
+    def _open(self, loop: Any) -> _Pool:  # noqa: ANN401 (a loop of either kind)
+        for other in list(self._pools):
+            if isinstance(other, asyncio.AbstractEventLoop) and other.is_closed():
+                self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
+        http = httpx.AsyncClient(verify=tls_context(), limits=LIMITS)
+        guard = _until_loop_ends(http, ref(self), loop)
+        if not getattr(loop, "_asyncgens_shutdown_called", False):  # asyncio minds what begins after that
+            with suppress(StopIteration):
+                guard.__anext__().send(None)  # goes as far as its yield; from here on the loop knows of it
+        pool = self._pools[loop] = _Pool(loop, http, guard)
         return pool
+
+    def forget(self, loop: Any) -> None:  # noqa: ANN401 (a loop of either kind)
+        """Let go of a loop that has ended."""
+        self._pools.pop(loop, None)
+        current = self._current
+        if current is not None and current.loop is loop:
+            self._current = None
 
     async def run(self, steps: Steps[T]) -> T:
         """Do step after step until the result is there."""
@@ -177,10 +210,15 @@ class AsyncTransport:
         if isinstance(step, Send):
             try:
                 if step.ends is None:
-                    return await self._http.send(step.request, follow_redirects=False)
-                return await self._send_until(step, step.ends)
+                    response = await self._http.send(step.request, follow_redirects=False)
+                else:
+                    response = await self._send_until(step, step.ends)
             except FOREIGN as error:
                 failure = _failure(step, error, self._auth)
+            else:
+                if self._closed and (stream := response.extensions.get("network_stream")):
+                    await stream.aclose()  # it was being opened when the others were closed
+                return response
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return await sleep(step.seconds)
@@ -202,11 +240,12 @@ class AsyncTransport:
         if self._given is not None:
             return
         self._closed = True
-        pool = self._pools.pop(current_loop(), None)
-        self._pools.clear()  # of loops that have ended, which nothing can be awaited on any more
-        self._current = None
-        if pool is not None:
-            await pool.aclose()
+        pools, self._pools, self._current = self._pools, {}, None
+        here = pools.pop(current_loop(), None)
+        for pool in pools.values():
+            _end(pool)
+        if here is not None:
+            await _close(here)
 
     @property
     def is_closed(self) -> bool:
@@ -217,12 +256,67 @@ class AsyncTransport:
         """Start with fresh connections in a child process."""
         self._auth.after_fork()
         self._parents = self._pools
-        self._pools = WeakKeyDictionary()
+        self._pools = {}
         self._current = None
 
     def __del__(self) -> None:
-        if getattr(self, "_pools", None) and not self._closed:
-            warnings.warn(_UNCLOSED.format("AsyncEnprompta", "aclose()"), ResourceWarning, source=self, stacklevel=2)
+        if pools := getattr(self, "_pools", None):
+            for pool in pools.values():
+                _end(pool)
+            _warn_unclosed(self, "AsyncEnprompta", "async with", "aclose", self._made_at)
+
+
+async def _until_loop_ends(
+    http: httpx.AsyncClient, owner: ref[AsyncTransport], loop: object
+) -> AsyncGenerator[None, None]:
+    """Close connections when their event loop ends, while that can still be awaited.
+
+    Before they end, `asyncio.run` (by `shutdown_asyncgens`) and `trio.run` close each async generator that has begun
+    and not finished. Connections that outlive their loop could not be closed: asyncio warns of each of them.
+    """
+    try:
+        yield
+    finally:
+        if (transport := owner()) is not None:
+            transport.forget(loop)
+        del transport
+        await http.aclose()
+
+
+async def _close(pool: _Pool) -> None:
+    await pool.guard.aclose()
+    await pool.http.aclose()  # should the guard never have begun
+
+
+def _end(pool: _Pool) -> None:
+    """Have connections closed by the loop they belong to, from outside of it."""
+
+    async def close() -> None:
+        with suppress(Exception):  # nobody waits for this
+            await _close(pool)
+
+    with suppress(RuntimeError):  # the loop has ended
+        if isinstance(pool.loop, asyncio.AbstractEventLoop):
+            pool.loop.call_soon_threadsafe(lambda: pool.loop.create_task(close()))
+        else:
+            pool.loop.run_sync_soon(sys.modules["trio"].lowlevel.spawn_system_task, close)
+
+
+def _caller() -> tuple[str, int]:
+    """The line outside this package that makes a client, for the warning that it was not closed."""
+    frame = currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("enprompta."):
+        frame = frame.f_back
+    return (frame.f_code.co_filename, frame.f_lineno) if frame else ("<unknown>", 0)
+
+
+def _warn_unclosed(transport: object, client: str, block: str, close: str, made_at: tuple[str, int]) -> None:
+    file, line = made_at
+    text = (
+        f"the {client} client made at {file}:{line} was not closed: use it in a block of `{block}`, or `{close}()` it"
+    )
+    # At that line, not where the garbage collector happened to run.
+    warnings.warn_explicit(text, ResourceWarning, file, line, source=transport)
 
 
 def _sync_client() -> httpx.Client:
