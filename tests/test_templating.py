@@ -273,9 +273,9 @@ def test_time_is_linear(piece: str) -> None:
         text = "{{" + piece * (size // len(piece))
         best = float("inf")
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             render(text, dict.fromkeys(variables(text), "v"))
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
     assert seconds(1_000_000) < 8 * max(seconds(125_000), 0.0005) * 4  # quadratic would be 64, and seconds

@@ -246,8 +246,8 @@ class RedisStore:
     def __init__(
         self, client: RedisClient | str, *, ttl: float = _REMEMBERED, prefix: str = "enprompta:webhooks:"
     ) -> None:
-        self._client = _connect(client) if isinstance(client, str) else client
         self._ttl = _milliseconds(_positive("ttl", ttl))
+        self._client = _connect(client) if isinstance(client, str) else client
         self._prefix = prefix
 
     def claim(self, key: str, token: str, lease: float) -> ClaimState:

@@ -183,12 +183,12 @@ def test_refusing_a_body_takes_linear_time(piece: str) -> None:
         body = "[ " + piece * (size // len(piece)) + "1]"
         best = float("inf")
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             assert not verify_signature(body, GOOD, SECRET)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
-    assert seconds(320_000) < 8 * max(seconds(40_000), 0.001) * 4  # quadratic would be 64
+    assert seconds(160_000) < 8 * max(seconds(20_000), 0.001) * 4  # quadratic would be 64
 
 
 def test_comparing_is_left_to_the_constant_time_function(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +225,7 @@ def test_no_input_raises(payload: Any, signature: Any) -> None:
     assert verify_signature(payload, signature, SECRET) is False
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(payload=st.dictionaries(st.text(), json_values), indent=st.none() | st.integers(0, 3), ascii_only=st.booleans())
 def test_what_is_signed_verifies(payload: Any, indent: int | None, *, ascii_only: bool) -> None:
     """A payload verifies when it is parsed, and a body of it when it is re-spaced, escaped or not."""
@@ -242,7 +242,8 @@ def test_verifying_is_light_to_import() -> None:
     probe = (
         "import sys, enprompta; before = set(sys.modules)\n"
         "import enprompta.webhooks as w; w.verify_signature(b'', '', 's')\n"
-        "print(*sorted(name for name in set(sys.modules) - before if '.' in name or name in {'sqlite3', 'redis'}))"
+        "heavy = ('enprompta.webhooks', 'enprompta.models', 'sqlite3', 'redis', 'pydantic')\n"
+        "print(*sorted(name for name in set(sys.modules) - before if name.startswith(heavy)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     done = subprocess.run([sys.executable, "-c", probe], env=environment, stdout=subprocess.PIPE, check=True)
