@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from enprompta.emulator.providers import Outcome
 from enprompta.errors import ConfigurationError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MODEL = "smollm2-135m-instruct"
 PROVIDER = "local"
 
+_END = "<|im_end|>"
+_CHAT = f"<|im_start|>user\n{{}}{_END}\n<|im_start|>assistant\n"  # the form the model was trained on
 _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _CONTEXT = 2048  # tokens that the model sees at once, the prompt's and the answer's
 _MOST_TOKENS = 512  # of an answer that was given no limit: a model of this size may never come to an end
@@ -54,25 +56,27 @@ class LocalModel:
             answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, completion)
         except (ValueError, RuntimeError) as error:  # a prompt longer than the context, or the emulator stops
             return Outcome(PROVIDER, MODEL, _since(started), error=f"The local model failed: {error}")
-        choice, usage = answer["choices"][0], answer["usage"]
-        return Outcome(PROVIDER, MODEL, _since(started), choice["message"]["content"], usage["total_tokens"])
+        if self._stopping:
+            return Outcome(PROVIDER, MODEL, _since(started), error="The local model was stopped with the emulator")
+        return Outcome(
+            PROVIDER, MODEL, _since(started), answer["choices"][0]["text"].strip(), answer["usage"]["total_tokens"]
+        )
 
     def _answer(self, completion: Completion) -> Any:  # noqa: ANN401 (llama.cpp's own form)
         options = completion.options
-        return self._llama.create_chat_completion(
-            messages=[{"role": "user", "content": completion.prompt}],
+        self._llama.reset()  # else what is left of the last prompt in its memory would colour this answer
+        return self._llama.create_completion(
+            _CHAT.format(completion.prompt),
             temperature=options.get("temperature", 0.7),
             top_p=options.get("topP", 0.95),
             max_tokens=options.get("maxTokens", _MOST_TOKENS),
-            stop=options.get("stopSequences") or [],
-            logits_processor=[self._go_on],
+            stop=[_END, *cast("list[str]", options.get("stopSequences", []))],
+            stopping_criteria=self._is_over,
         )
 
-    def _go_on(self, _tokens: object, scores: object) -> object:
-        """Break off an answer, between two tokens of it, when the emulator stops."""
-        if self._stopping:
-            raise RuntimeError("the emulator is stopping")
-        return scores
+    def _is_over(self, _tokens: object, _scores: object) -> bool:
+        """Tell, between two tokens, whether to break off: the emulator stops."""
+        return self._stopping
 
     async def aclose(self) -> None:
         """Let go of the model; an answer under way is broken off."""
