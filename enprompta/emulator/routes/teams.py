@@ -148,7 +148,7 @@ def _tell(context: Context, account_ids: list[str], event: str, data: Wire) -> N
 def _may_give(own: str, role: str) -> None:
     """Refuse who is no owner to make an owner, or to unmake one."""
     if role == teams.OWNER != own:
-        raise ApiError(FORBIDDEN, f"Insufficient permissions: a {own} of the team may not decide on its owners")
+        raise ApiError(FORBIDDEN, "Insufficient permissions: only an OWNER of the team may decide on its owners")
 
 
 def _read_team(fields: Fields, *, new: bool) -> dict[str, str | None]:

@@ -92,6 +92,7 @@ def delete(database: Database, team_id: str) -> None:
     """Forget a team and its members; what it shared goes back to who made it."""
     with database.transaction():
         database.run("UPDATE prompts SET team_id = NULL WHERE team_id = ?", team_id)
+        database.run("UPDATE workflows SET team_id = NULL WHERE team_id = ?", team_id)
         database.run("DELETE FROM teams WHERE id = ?", team_id)
 
 
@@ -119,8 +120,8 @@ def require(database: Database, account: Account, team_id: str, allowed: frozens
     if role is None:
         raise not_found("Team", team_id)
     if role not in allowed:
-        able = ", ".join(name for name in ROLES if name in allowed)
-        raise ApiError(FORBIDDEN, f"Insufficient permissions: a {role} of the team may not do this; it takes {able}")
+        able = " or ".join(name for name in ROLES if name in allowed)
+        raise ApiError(FORBIDDEN, f"Insufficient permissions: this takes {able} of the team, not {role}")
     return role
 
 
