@@ -120,12 +120,17 @@ class Accounts:
 
     def charge(self, account: Account, now: float) -> None:
         """Take one credit of this month; a 402 when there is none left."""
-        allowed, month = account.tier.credits, month_of(now)
         with self._database.transaction():
-            if allowed is not None and self.credits_used(account, now) >= allowed:
-                message = f"Insufficient tokens: all {allowed} of the {account.tier.name} plan for {month} are used"
-                raise ApiError(INSUFFICIENT_TOKENS, message)
-            self._add(account, month, 1)
+            self.require_credit(account, now)
+            self._add(account, month_of(now), 1)
+
+    def require_credit(self, account: Account, now: float) -> None:
+        """Refuse an account that has no credit left this month: a 402."""
+        allowed = account.tier.credits
+        if allowed is not None and self.credits_used(account, now) >= allowed:
+            plan, month = account.tier.name, month_of(now)
+            message = f"Insufficient tokens: all {allowed} of the {plan} plan for {month} are used"
+            raise ApiError(INSUFFICIENT_TOKENS, message)
 
     def refund(self, account: Account, charged_at: float) -> None:
         """Give back the credit that was taken at that time."""

@@ -27,6 +27,7 @@ from enprompta.emulator.routes import (
     usage,
     webhooks,
     workbench,
+    workflows,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _ROUTERS = (
     prompts.live_router,
     executions.router,
     templates.router,
+    workflows.router,
     teams.router,
     webhooks.router,
     usage.router,
@@ -58,9 +60,11 @@ def create_app(services: Services) -> Gateway:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         services.deliverer.start()
+        services.runner.start(services)
         try:
             yield
         finally:
+            await services.runner.stop()
             await services.deliverer.stop()
             await services.providers.aclose()
 

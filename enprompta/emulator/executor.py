@@ -15,7 +15,7 @@ from enprompta.emulator.stores import executions, prompts
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from enprompta.emulator.accounts import Account
     from enprompta.emulator.context import Wire
@@ -32,6 +32,7 @@ async def execute(
     model: str | None,
     options: Mapping[str, object],
     now: float,
+    also: Callable[[sqlite3.Row], object] = lambda _: None,
 ) -> sqlite3.Row:
     """Run a prompt and give its execution, completed or failed.
 
@@ -47,6 +48,7 @@ async def execute(
         model: On what; None for the provider's choice.
         options: `temperature` and the others, by their wire names.
         now: When.
+        also: What else to note of the execution, in the transaction that records it.
 
     Raises:
         ApiError: 400 for a variable that is missing, unknown or unfit; 402 when no credit is left, with nothing run.
@@ -60,6 +62,7 @@ async def execute(
             row = executions.record(
                 services.database, account, outcome, prompt_id=prompt["id"], variables=variables, now=now
             )
+            also(row)
             events.fire(services, account, "prompt.executed", _event_of(row))
         completed = outcome.error is None
     finally:

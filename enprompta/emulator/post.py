@@ -24,6 +24,8 @@ Post: TypeAlias = Callable[[str, Mapping[str, str], bytes], Awaitable["int | Non
 _MOST_READ = 16 * 1024
 _POLITENESS = 0.5  # seconds to let a receiver finish its answer, which one that is cut off might report as an error
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: .*)?\r?\n")
+_HOST = re.compile(rb"[0-9A-Za-z._-]+|[0-9A-Fa-f:.]+")  # a name or an address; httpx lets much else pass
+_HIGHEST_PORT = 65_535
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -52,6 +54,17 @@ async def post(url: str, headers: Mapping[str, str], body: bytes) -> int | None:
     finally:
         if writer is not None:
             writer.transport.abort()  # closing politely would wait for the other side
+
+
+def can_be_sent_to(url: str) -> bool:
+    """Tell whether a URL is one that `post` can make sense of; nothing is sent, and no name looked up."""
+    try:
+        target = httpx.URL(url)
+        _head(target, {}, 0)
+    except (httpx.InvalidURL, ValueError):  # ValueError: half a character
+        return False
+    has_port = target.port is None or 1 <= target.port <= _HIGHEST_PORT
+    return url.startswith(("http://", "https://")) and has_port and bool(_HOST.fullmatch(target.raw_host))
 
 
 class _Answer:

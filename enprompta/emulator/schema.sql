@@ -218,3 +218,49 @@ CREATE TABLE IF NOT EXISTS deliveries (
 );
 CREATE INDEX IF NOT EXISTS deliveries_newest ON deliveries (webhook_id, number);
 CREATE INDEX IF NOT EXISTS deliveries_unfinished ON deliveries (number) WHERE status IN ('PENDING', 'RETRYING');
+
+CREATE TABLE IF NOT EXISTS workflows (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          TEXT NOT NULL UNIQUE,
+    account_id  TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    description TEXT,
+    steps       TEXT NOT NULL,  -- JSON list of steps, as on the wire
+    team_id     TEXT,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS workflows_newest ON workflows (account_id, number);
+
+CREATE TABLE IF NOT EXISTS workflow_executions (
+    number       INTEGER PRIMARY KEY AUTOINCREMENT,
+    id           TEXT NOT NULL UNIQUE,
+    account_id   TEXT NOT NULL,  -- who pays
+    workflow_id  TEXT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
+    status       TEXT NOT NULL,
+    input        TEXT NOT NULL,  -- JSON object
+    output       TEXT,
+    error        TEXT,
+    created_at   INTEGER NOT NULL,
+    started_at   INTEGER,
+    completed_at INTEGER
+);
+CREATE INDEX IF NOT EXISTS workflow_executions_newest ON workflow_executions (workflow_id, number);
+CREATE INDEX IF NOT EXISTS workflow_executions_unfinished ON workflow_executions (number)
+    WHERE status IN ('pending', 'running');
+
+CREATE TABLE IF NOT EXISTS workflow_steps (
+    run_id       TEXT NOT NULL REFERENCES workflow_executions (id) ON DELETE CASCADE,
+    position     INTEGER NOT NULL,
+    step_id      TEXT NOT NULL,
+    definition   TEXT NOT NULL,  -- JSON, the step as it was when the run was asked for
+    status       TEXT NOT NULL,
+    execution_id TEXT,
+    output       TEXT,
+    error        TEXT,
+    tokens       INTEGER NOT NULL DEFAULT 0,
+    cost         REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (run_id, position),
+    UNIQUE (run_id, step_id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS workflow_steps_running ON workflow_steps (run_id) WHERE status = 'running';

@@ -25,6 +25,7 @@ from enprompta.emulator.ratelimit import RateLimiter
 from enprompta.emulator.services import Services
 from enprompta.emulator.stores import prompts, templates, usage
 from enprompta.emulator.stores.clients import Clients, OAuthClients
+from enprompta.emulator.workflow_runner import WorkflowRunner
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -239,6 +240,7 @@ class Emulator:
             deliverer=Deliverer(
                 database, self._clock, post, backoff=self._webhook_backoff, timeout=self._webhook_timeout
             ),
+            runner=WorkflowRunner(),
         )
 
 

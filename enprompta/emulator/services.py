@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.providers import Providers
     from enprompta.emulator.ratelimit import RateLimiter
     from enprompta.emulator.stores.clients import Clients
+    from enprompta.emulator.workflow_runner import WorkflowRunner
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +34,4 @@ class Services:
     idempotency: Idempotency
     providers: Providers
     deliverer: Deliverer
+    runner: WorkflowRunner

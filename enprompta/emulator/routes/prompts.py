@@ -120,12 +120,12 @@ async def get_live_prompt(context: Context, slug: PathId) -> Response:
     return response
 
 
-def read_options(fields: Fields) -> Wire:
+def read_options(fields: Fields, prefix: str = "") -> Wire:
     """Read the options of an execution; those not given are left out.
 
-    Their names in the details are bare, as the reference's own example has `temperature`.
+    Their names in the details are bare, as the reference's own example has `temperature`, unless a prefix is given.
     """
-    nested = Fields(fields.mapping("options"), fields.details)
+    nested = Fields(fields.mapping("options"), fields.details, prefix)
     options: Wire = {
         "temperature": nested.number("temperature", 0, 2),
         "maxTokens": nested.integer("maxTokens", 1, _MOST_TOKENS),

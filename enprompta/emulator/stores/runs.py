@@ -1,0 +1,195 @@
+"""Runs of workflows: how far each has come, step by step.
+
+A run keeps the steps it began with. Its state is written before a step begins and with what the step's execution came
+to, so that the next start of a killed emulator takes up each run where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, cast
+
+from enprompta.emulator.database import new_id
+from enprompta.emulator.errors import not_found
+from enprompta.emulator.paging import Listing
+from enprompta.emulator.stores import workflows
+from enprompta.emulator.validation import iso
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from enprompta.emulator.accounts import Account
+    from enprompta.emulator.context import Wire
+    from enprompta.emulator.database import Database
+
+PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = STATUSES = ("pending", "running", "completed", "failed", "cancelled")
+ENDED = frozenset({COMPLETED, FAILED, CANCELLED})
+
+
+def wire(database: Database, row: sqlite3.Row) -> Wire:
+    """Write a run as it goes over the wire."""
+    steps = steps_of(database, row["id"])
+    return {
+        "id": row["id"],
+        "workflowId": row["workflow_id"],
+        "status": row["status"],
+        "input": input_of(row),
+        "output": row["output"],
+        "steps": [_step_wire(step) for step in steps],
+        "tokens": tokens(steps),
+        "cost": cost(steps),
+        "error": row["error"],
+        "createdAt": iso(row["created_at"]),
+        "startedAt": None if row["started_at"] is None else iso(row["started_at"]),
+        "completedAt": None if row["completed_at"] is None else iso(row["completed_at"]),
+    }
+
+
+def _step_wire(row: sqlite3.Row) -> Wire:
+    return {
+        "stepId": row["step_id"],
+        "executionId": row["execution_id"],
+        "status": row["status"],
+        "output": row["output"],
+        "error": row["error"],
+        "tokens": row["tokens"],
+        "cost": row["cost"],
+    }
+
+
+def create(
+    database: Database, account: Account, workflow: sqlite3.Row, given: Mapping[str, object], now: float
+) -> sqlite3.Row:
+    """Keep a new run, with none of its steps begun.
+
+    Args:
+        database: Where.
+        account: Who pays.
+        workflow: What is to run.
+        given: The run's input.
+        now: When it was asked for.
+    """
+    run_id, workflow_id = new_id("wfe"), workflow["id"]
+    with database.transaction():
+        database.run(
+            "INSERT INTO workflow_executions (id, account_id, workflow_id, status, input, created_at) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            *(run_id, account.id, workflow_id, PENDING, json.dumps(given), int(now)),
+        )
+        for position, step in enumerate(workflows.steps_of(workflow)):
+            database.run(
+                "INSERT INTO workflow_steps (run_id, position, step_id, definition, status) VALUES (?, ?, ?, ?, ?)",
+                *(run_id, position, step["id"], json.dumps(step), PENDING),
+            )
+        return get(database, workflow_id, run_id)
+
+
+def get(database: Database, workflow_id: str, run_id: str) -> sqlite3.Row:
+    """Find a workflow's run; a 404 when it is not there."""
+    sql = "SELECT * FROM workflow_executions WHERE id = ? AND workflow_id = ?"
+    row = database.one(sql, run_id, workflow_id)
+    if row is None:
+        raise not_found("Workflow execution", run_id)
+    return row
+
+
+def listing(workflow_id: str, *, status: str | None) -> Listing:
+    """List a workflow's runs, newest first."""
+    where, args = ["workflow_id = ?"], [workflow_id]
+    if status is not None:
+        where.append("status = ?")
+        args.append(status)
+    return Listing("workflow-executions", "workflow_executions", where, args)
+
+
+def unfinished(database: Database) -> list[sqlite3.Row]:
+    """List the runs that have not ended, oldest first."""
+    sql = "SELECT * FROM workflow_executions WHERE status IN ('pending', 'running') ORDER BY number"
+    return database.all(sql)
+
+
+def steps_of(database: Database, run_id: str) -> list[sqlite3.Row]:
+    """List the steps of a run, in the workflow's order."""
+    return database.all("SELECT * FROM workflow_steps WHERE run_id = ? ORDER BY position", run_id)
+
+
+def input_of(row: sqlite3.Row) -> dict[str, object]:
+    """Read a run's input."""
+    return cast("dict[str, object]", json.loads(row["input"]))
+
+
+def tokens(steps: list[sqlite3.Row]) -> int:
+    """Add up the model tokens of steps."""
+    return sum(step["tokens"] for step in steps)
+
+
+def cost(steps: list[sqlite3.Row]) -> float:
+    """Add up the cost of steps."""
+    return round(sum(step["cost"] for step in steps), 6)
+
+
+def begin_step(database: Database, run_id: str, step_id: str, now: float) -> None:
+    """Note that a step begins, and with the first one its run."""
+    with database.transaction():
+        _set_status(database, run_id, step_id, RUNNING)
+        sql = "UPDATE workflow_executions SET status = ?, started_at = coalesce(started_at, ?) WHERE id = ?"
+        database.run(sql, RUNNING, int(now), run_id)
+
+
+def end_step(database: Database, run_id: str, step_id: str, execution: sqlite3.Row) -> None:
+    """Note what a step's execution came to."""
+    database.run(
+        "UPDATE workflow_steps SET status = ?, execution_id = ?, output = ?, error = ?, tokens = ?, cost = ? "
+        "WHERE run_id = ? AND step_id = ?",
+        *(execution["status"], execution["id"], execution["output"], execution["error"]),
+        *(execution["tokens"], execution["cost"], run_id, step_id),
+    )
+
+
+def fail_step(database: Database, run_id: str, step_id: str, error: str) -> None:
+    """Note that a step failed without having been executed."""
+    sql = "UPDATE workflow_steps SET status = ?, error = ? WHERE run_id = ? AND step_id = ?"
+    database.run(sql, FAILED, error, run_id, step_id)
+
+
+def reset_step(database: Database, run_id: str, step_id: str) -> None:
+    """Note that a step was broken off, and has yet to run: unless its run has ended meanwhile."""
+    sql = "SELECT status FROM workflow_executions WHERE id = ?"
+    run = database.one(sql, run_id)
+    ended = run is None or run["status"] in ENDED
+    _set_status(database, run_id, step_id, CANCELLED if ended else PENDING)
+
+
+def broken_off(database: Database) -> list[sqlite3.Row]:
+    """List the steps that were running when the emulator was killed, with the account that pays for each."""
+    sql = (
+        "SELECT run_id, step_id, account_id FROM workflow_steps "
+        "JOIN workflow_executions ON workflow_executions.id = run_id WHERE workflow_steps.status = 'running'"
+    )
+    return database.all(sql)
+
+
+def finish(
+    database: Database, run_id: str, *, status: str, output: str | None = None, error: str | None = None, now: float
+) -> bool:
+    """End a run; its steps that have not begun are cancelled.
+
+    Returns:
+        False when it had ended before, or has been deleted: nothing is changed then.
+    """
+    with database.transaction():
+        changed = database.run(
+            "UPDATE workflow_executions SET status = ?, output = ?, error = ?, completed_at = ? "
+            "WHERE id = ? AND status IN ('pending', 'running')",
+            *(status, output, error, int(now), run_id),
+        )
+        if changed:
+            sql = "UPDATE workflow_steps SET status = ? WHERE run_id = ? AND status = ?"
+            database.run(sql, CANCELLED, run_id, PENDING)
+        return bool(changed)
+
+
+def _set_status(database: Database, run_id: str, step_id: str, status: str) -> None:
+    sql = "UPDATE workflow_steps SET status = ? WHERE run_id = ? AND step_id = ?"
+    database.run(sql, status, run_id, step_id)
