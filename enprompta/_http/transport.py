@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 import time
 import warnings
@@ -92,6 +93,8 @@ class SyncTransport:
         if isinstance(step, Send):
             try:
                 self._used = True
+                if step.ends is not None:
+                    _bound_pool_wait(step.request, step.ends)
                 with reads_end_at(step.ends):
                     response = self._http.send(step.request, follow_redirects=False)
             except FOREIGN as error:
@@ -173,7 +176,7 @@ class AsyncTransport:
         for other in list(self._pools):
             if isinstance(other, asyncio.AbstractEventLoop) and other.is_closed():
                 self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
-        http = httpx.AsyncClient(verify=tls_context(), limits=LIMITS)
+        http = _async_client()
         guard = _until_loop_ends(http, ref(self), loop)
         if not getattr(loop, "_asyncgens_shutdown_called", False):  # asyncio minds what begins after that
             with suppress(StopIteration):
@@ -213,6 +216,8 @@ class AsyncTransport:
                     response = await self._http.send(step.request, follow_redirects=False)
                 else:
                     response = await self._send_until(step, step.ends)
+            except APITimeoutError:  # ours, which is an OSError too
+                raise
             except FOREIGN as error:
                 failure = _failure(step, error, self._auth)
             else:
@@ -320,7 +325,34 @@ def _warn_unclosed(transport: object, client: str, block: str, close: str, made_
 
 
 def _sync_client() -> httpx.Client:
-    return httpx.Client(verify=tls_context(), limits=LIMITS)
+    return httpx.Client(verify=tls_context(), limits=LIMITS, event_hooks={"response": [_end_if_spoilt]})
+
+
+def _async_client() -> httpx.AsyncClient:
+    async def end_if_spoilt(response: httpx.Response) -> None:
+        _end_if_spoilt(response)
+
+    return httpx.AsyncClient(verify=tls_context(), limits=LIMITS, event_hooks={"response": [end_if_spoilt]})
+
+
+def _end_if_spoilt(response: httpx.Response) -> None:
+    """Use no connection again on which a 204 says that a body follows, as it must not (RFC 9110, 15.3.5) and some do.
+
+    Nobody reads that body, so the next call would take it for its answer.
+    """
+    if response.status_code == 204 and response.headers.get("content-length", "0") != "0":  # noqa: PLR2004
+        sock = response.extensions["network_stream"].get_extra_info("socket")
+        with suppress(OSError):  # it is closed already
+            # Not `SSLSocket.shutdown`, which takes the TLS state away from under the one who closes.
+            (socket.socket.shutdown if isinstance(sock, socket.socket) else type(sock).shutdown)(sock, socket.SHUT_RDWR)
+
+
+def _bound_pool_wait(request: httpx.Request, ends: float) -> None:
+    """Wait for a free connection no longer than the deadline: it is no operation of a socket, which are bound."""
+    timeouts = request.extensions["timeout"]
+    left, longest = max(0.0, ends - time.monotonic()), timeouts["pool"]
+    pool = left if longest is None else min(left, longest)
+    request.extensions = {**request.extensions, "timeout": {**timeouts, "pool": pool}}
 
 
 def current_loop() -> Any:  # noqa: ANN401 (an asyncio loop, or trio's token, which stands for its run)
@@ -341,13 +373,17 @@ async def sleep(seconds: float) -> None:
 
 async def opened(gate: Future[Any]) -> None:
     """Wait until a gate is done, on asyncio or trio; cancelling the wait leaves the gate alone."""
-    loop = current_loop()
-    if isinstance(loop, asyncio.AbstractEventLoop):
-        await asyncio.shield(asyncio.wrap_future(gate))
-    else:
-        event = sys.modules["trio"].Event()
-        gate.add_done_callback(lambda _: loop.run_sync_soon(event.set))
-        await event.wait()
+    import anyio  # noqa: PLC0415
+
+    loop, event = current_loop(), anyio.Event()
+    wake = loop.call_soon_threadsafe if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon
+
+    def tell(_: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the event loop has ended, and who waited with it
+            wake(event.set)
+
+    gate.add_done_callback(tell)
+    await event.wait()
 
 
 def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials) -> EnpromptaError:
