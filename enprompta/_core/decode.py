@@ -10,7 +10,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
 from enprompta.errors import ConfigurationError
-from enprompta.models.base import Many
+from enprompta.models.base import Many, Model
 from enprompta.models.pagination import Pagination
 
 if TYPE_CHECKING:
@@ -53,14 +53,24 @@ def decode(call: Call[T], body: bytes) -> T:
     if call.returns is NoneType:
         return cast("T", None)
     try:
-        return _read(call.returns, body, enveloped=call.enveloped)
+        value = _read(call.returns, body, enveloped=call.enveloped)
     except ValidationError as error:
         problem = error
+    else:
+        if call.enveloped or not _swallowed_envelope(value):
+            return value
+        problem = None
     # The reference shows the envelope in some places and not in others, so the other form is accepted too.
     try:
         return _read(call.returns, body, enveloped=not call.enveloped)
-    except ValidationError:
-        raise UndecodableError(_explain(body, problem)) from None
+    except ValidationError as error:
+        raise UndecodableError(_explain(body, problem or error)) from None
+
+
+def _swallowed_envelope(value: object) -> bool:
+    """Tell whether a model without required fields took an envelope for itself: its unknown fields are then kept."""
+    extra = value.model_extra if isinstance(value, Model) else None
+    return extra is not None and "success" in extra and "data" in extra
 
 
 def _read(returns: type[T], body: bytes, *, enveloped: bool) -> T:
