@@ -16,14 +16,16 @@ from enprompta import (
     APIResponse,
     APIResponseError,
     APIStatusError,
+    APITimeoutError,
     AsyncPage,
     Call,
     ConfigurationError,
     NotFoundError,
     Page,
     RateLimit,
+    WorkflowFailedError,
 )
-from enprompta.models import Execution, LivePrompt, Prompt, PromptVariable, TemplateFork
+from enprompta.models import Execution, LivePrompt, Prompt, PromptVariable, TemplateFork, WorkflowStep
 
 PROMPT = {"id": "pmt_1", "title": "Greeting", "content": "Hello {{name}}"}
 BUDGET = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1705486500"}
@@ -84,6 +86,130 @@ def test_each_method_sends_its_request(api: Any, do: Any, method: str, url: str,
     (request,) = api.requests
     assert (request.method, str(request.url)) == (method, f"https://api.test/api/v1{url}")
     assert (sent_json(request) if request.content else None) == body
+
+
+MEMBER = {"id": "tm", "userId": "u", "role": "ADMIN"}
+HOOK = {"id": "h", "secret": "s"}
+RUN = {"id": "r", "status": "running"}
+STEP = {"id": "s", "prompt_id": "p", "depends_on": ["r"]}
+WIRE_STEP = {"id": "s", "promptId": "p", "dependsOn": ["r"]}
+
+
+@pytest.mark.parametrize(
+    ("do", "method", "url", "body", "data"),
+    [
+        (lambda c: c.workflows.list(search="x"), "GET", "/workflows?search=x", None, []),
+        (
+            lambda c: c.workflows.create(name="n", steps=[STEP, WorkflowStep(**STEP)]),
+            "POST", "/workflows", {"name": "n", "steps": [WIRE_STEP, WIRE_STEP]}, {"id": "w", "name": "n"},
+        ),
+        (lambda c: c.workflows.get("w"), "GET", "/workflows/w", None, {"id": "w", "name": "n"}),
+        (lambda c: c.workflows.update("w", name="m"), "PUT", "/workflows/w", {"name": "m"}, {"id": "w", "name": "m"}),
+        (lambda c: c.workflows.delete("w"), "DELETE", "/workflows/w", None, None),
+        (lambda c: c.workflows.execute("w", input={"a": 1}), "POST", "/workflows/w/execute", {"input": {"a": 1}}, RUN),
+        (lambda c: c.workflows.list_executions("w"), "GET", "/workflows/w/executions", None, []),
+        (lambda c: c.workflows.get_execution("w", "a/b"), "GET", "/workflows/w/executions/a%2Fb", None, RUN),
+        (lambda c: c.workflows.cancel_execution("w", "r"), "POST", "/workflows/w/executions/r/cancel", {}, RUN),
+        (lambda c: c.teams.list(limit=3), "GET", "/teams?limit=3", None, []),
+        (lambda c: c.teams.create(name="n"), "POST", "/teams", {"name": "n"}, {"id": "t", "name": "n"}),
+        (lambda c: c.teams.get("t"), "GET", "/teams/t", None, {"id": "t", "name": "n"}),
+        (
+            lambda c: c.teams.update("t", description=None),
+            "PUT", "/teams/t", {"description": None}, {"id": "t", "name": "n"},
+        ),
+        (lambda c: c.teams.delete("t"), "DELETE", "/teams/t", None, None),
+        (lambda c: c.teams.list_members("t"), "GET", "/teams/t/members", None, [MEMBER]),
+        (
+            lambda c: c.teams.add_member("t", email="a@b.c", role="ADMIN"),
+            "POST", "/teams/t/members", {"email": "a@b.c", "role": "ADMIN"}, MEMBER,
+        ),
+        (
+            lambda c: c.teams.update_member("t", "u", role="VIEWER"),
+            "PUT", "/teams/t/members/u", {"role": "VIEWER"}, MEMBER,
+        ),
+        (lambda c: c.teams.remove_member("t", "u"), "DELETE", "/teams/t/members/u", None, None),
+        (lambda c: c.teams.leave("t"), "POST", "/teams/t/leave", {}, None),
+        (lambda c: c.webhooks.list(), "GET", "/webhooks", None, [HOOK]),
+        (
+            lambda c: c.webhooks.create(name="n", url="https://x.test", events=["prompt.executed"]),
+            "POST", "/webhooks", {"name": "n", "url": "https://x.test", "events": ["prompt.executed"]}, HOOK,
+        ),
+        (lambda c: c.webhooks.get("h"), "GET", "/webhooks/h", None, HOOK),
+        (lambda c: c.webhooks.update("h", is_active=False), "PUT", "/webhooks/h", {"isActive": False}, HOOK),
+        (lambda c: c.webhooks.enable("h"), "PUT", "/webhooks/h", {"isActive": True}, HOOK),
+        (lambda c: c.webhooks.disable("h"), "PUT", "/webhooks/h", {"isActive": False}, HOOK),
+        (lambda c: c.webhooks.delete("h"), "DELETE", "/webhooks/h", None, None),
+        (lambda c: c.webhooks.test("h"), "POST", "/webhooks/h/test", {}, {"id": "d"}),
+        (lambda c: c.webhooks.list_deliveries("h"), "GET", "/webhooks/h/deliveries", None, [{"id": "d"}]),
+        (lambda c: c.webhooks.retry_delivery("h", "d"), "POST", "/webhooks/h/deliveries/d/retry", {}, {"id": "d"}),
+        (lambda c: c.webhooks.rotate_secret("h"), "POST", "/webhooks/h/rotate-secret", {}, {"secret": "s"}),
+        (lambda c: c.usage.get(), "GET", "/usage", None, {"plan": "pro"}),
+        (lambda c: c.usage.history(group_by="model"), "GET", "/usage/history?groupBy=model", None, [{"key": "m"}]),
+        (lambda c: c.usage.billing(), "GET", "/billing", None, {"plan": "pro"}),
+        (lambda c: c.usage.invoices(), "GET", "/billing/invoices", None, [{"id": "i"}]),
+        (lambda c: c.health(detailed=True), "GET", "/health?detailed=true", None, {"status": "healthy"}),
+    ],
+    ids=range(35),
+)  # fmt: skip
+def test_the_other_resources_send_theirs(api: Any, do: Any, method: str, url: str, body: Any, data: Any) -> None:  # noqa: PLR0917 (a row)
+    """Method, address and body of workflows, teams, webhooks, usage and health are those of the reference."""
+    api.answers(httpx.Response(204) if data is None else ok(data))
+    result = api.run(do)
+    (request,) = api.requests
+    assert (request.method, str(request.url)) == (method, f"https://api.test/api/v1{url}")
+    assert (sent_json(request) if request.content else None) == body
+    assert (result is None) == (data is None)
+    assert ("Idempotency-Key" in request.headers) == (method in {"POST", "PUT"})
+
+
+def run_of(status: str, **more: Any) -> httpx.Response:
+    """Answer with a workflow's run."""
+    return ok({"id": "r", "status": status, **more})
+
+
+def test_waiting_asks_less_and_less_often_until_the_run_has_ended(api: Any) -> None:
+    """A run is started once and asked after until it ends; progress is told when something has changed."""
+    api.answers(run_of("pending"), run_of("running"), run_of("running"), run_of("completed", output="done"))
+    seen: list[str] = []
+    run = api.run(
+        lambda c: c.workflows.execute_and_wait(
+            "w", input={"a": 1}, on_progress=lambda one: seen.append(one.status), idempotency_key="k", timeout=2
+        )
+    )
+    assert (run.status, run.output) == ("completed", "done")
+    assert seen == ["pending", "running", "completed"]
+    assert [one.method for one in api.requests] == ["POST", "GET", "GET", "GET"]
+    assert [one.headers.get("Idempotency-Key") for one in api.requests] == ["k", None, None, None]
+    assert api.waits[0] == 0.5
+    assert api.waits == sorted(api.waits)
+    assert {one.extensions["timeout"]["read"] for one in api.requests} == {2}
+
+
+def test_waiting_ends_as_it_was_asked_to(api: Any) -> None:
+    """A failed run is returned, or raised with its step; no time left is a time-out that says the run goes on."""
+    step = {"stepId": "s", "status": "failed", "error": "boom"}
+    for status, more, says in (
+        ("failed", {"steps": [step]}, "at step 's': boom"),
+        ("cancelled", {"error": "x"}, ": x"),
+    ):
+        api.answers(run_of("running"), run_of(status, **more))
+        assert api.run(lambda c: c.workflows.wait("w", "r")).status == status
+        api.answers(run_of(status, **more))
+        with pytest.raises(WorkflowFailedError, match=f"ended as {status}.*{says}") as caught:
+            api.run(lambda c: c.workflows.wait("w", "r", raise_on_failure=True))
+        assert caught.value.execution.status == status
+    api.answers(run_of("running"))
+    with pytest.raises(APITimeoutError, match="still running and wait_timeout has passed"):
+        api.run(lambda c: c.workflows.wait("w", "r", wait_timeout=0))
+    with pytest.raises(ConfigurationError, match="wait_timeout must be 0 seconds or more"):
+        api.run(lambda c: c.workflows.wait("w", "r", wait_timeout=-1))
+
+
+def test_an_error_in_a_flow_is_the_calls_own(api: Any) -> None:
+    """A request of a flow that fails raises what the call alone would have raised."""
+    api.answers(run_of("running"), httpx.Response(404))
+    with pytest.raises(NotFoundError):
+        api.run(lambda c: c.workflows.wait("w", "r"))
 
 
 def test_every_request_has_the_headers_of_the_reference(api: Any) -> None:

@@ -19,6 +19,7 @@ from enprompta._core.decode import UndecodableError, decode
 from enprompta.models import (
     Execution,
     ExecutionStats,
+    Health,
     LivePrompt,
     Prompt,
     PromptVariable,
@@ -62,6 +63,15 @@ def test_a_page_of_nothing_is_empty(body: object) -> None:
     page = read(Page[Prompt], body)
     assert page.data == []
     assert page.pagination.next_cursor is None
+
+
+def test_an_envelope_is_not_taken_for_an_object_without_required_fields() -> None:
+    """Health asks for no field, so an envelope would do for one; what is in it is read all the same."""
+    health = read(Health, {"success": True, "data": {"status": "healthy", "data": 1}}, enveloped=False)
+    assert (health.status, health.model_extra) == ("healthy", {"data": 1})
+    assert read(Health, {"status": "degraded", "data": 1}, enveloped=False).status == "degraded"
+    with pytest.raises(UndecodableError, match="another shape at data"):
+        read(Health, {"success": False, "data": None}, enveloped=False)
 
 
 def test_pagination_is_read() -> None:
