@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import socket
 import ssl
+import threading
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
@@ -32,17 +34,9 @@ _PORTS = {"http": 80, "https": 443}
 async def post(url: str, headers: Mapping[str, str], body: bytes) -> int | None:
     """Send a request on a connection of its own."""
     target = httpx.URL(url)
-    secure = target.scheme == "https"
     writer: asyncio.StreamWriter | None = None
     try:
-        context = await asyncio.to_thread(_tls) if secure else None
-        reader, writer = await asyncio.open_connection(
-            target.raw_host.decode("ascii"),
-            target.port or _PORTS[target.scheme],
-            ssl=context,
-            limit=_MOST_READ,
-            happy_eyeballs_delay=0.25,
-        )
+        reader, writer = await _connect(target)
         writer.write(_head(target, headers, len(body)) + body)
         answer = _Answer(reader)
         status = await answer.status()
@@ -65,6 +59,43 @@ def can_be_sent_to(url: str) -> bool:
         return False
     has_port = target.port is None or 1 <= target.port <= _HIGHEST_PORT
     return url.startswith(("http://", "https://")) and has_port and bool(_HOST.fullmatch(target.raw_host))
+
+
+async def _connect(target: httpx.URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = target.raw_host.decode("ascii"), target.port or _PORTS[target.scheme]
+    context = await asyncio.to_thread(_tls) if target.scheme == "https" else None
+    name = host if context else None
+    refused: OSError | None = None
+    for address in await _addresses(host):
+        try:
+            return await asyncio.open_connection(address, port, limit=_MOST_READ, ssl=context, server_hostname=name)
+        except OSError as error:
+            refused = error
+    raise refused or OSError(f"{host} has no address")
+
+
+async def _addresses(host: str) -> list[str]:
+    """Look a name up, on a thread that nobody waits for when it takes too long.
+
+    The loop's own lookups share a few threads, which slow name servers would keep from everyone else; and the loop
+    does not end before them.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def tell(addresses: list[str]) -> None:
+        if not found.done():  # too late
+            found.set_result(addresses)
+
+    def look_up() -> None:
+        addresses: list[str] = []
+        with contextlib.suppress(OSError, UnicodeError):
+            addresses = [str(it[4][0]) for it in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(tell, addresses)
+
+    threading.Thread(target=look_up, name="enprompta-emulator-lookup", daemon=True).start()
+    return await found
 
 
 class _Answer:
