@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import httpx
 
 
+_PART = 65_536  # bytes
+
+
 class _Ends(threading.local):
     at: float | None = None
 
@@ -67,7 +70,21 @@ class BoundBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect within the time that is left."""
+        """Connect within the time that is left, which all addresses of the host share."""
+        *others, last = [host] if _ends.at is None else _addresses(host, port)
+        for address in others:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return self._connect(address, port, timeout, local_address, socket_options)
+        return self._connect(last, port, timeout, local_address, socket_options)
+
+    def _connect(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        local_address: str | None,
+        socket_options: Iterable[Any] | None,
+    ) -> httpcore.NetworkStream:
         timeout = left(timeout, httpcore.ConnectTimeout)
         return BoundStream(self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
 
@@ -95,7 +112,9 @@ class BoundStream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write within the time that is left."""
-        self._inner.write(buffer, left(timeout, httpcore.WriteTimeout))
+        # In parts: what is below takes the whole time anew whenever the network has taken a part of the buffer.
+        for start in range(0, len(buffer), _PART):
+            self._inner.write(buffer[start : start + _PART], left(timeout, httpcore.WriteTimeout))
 
     def close(self) -> None:
         """Close the connection, and wake a thread that waits for an answer on it."""
@@ -116,6 +135,15 @@ class BoundStream(httpcore.NetworkStream):
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
         """Tell what httpcore asks of a connection."""
         return self._inner.get_extra_info(info)
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """Look a host up; one that is not found is left to whoever connects to it, to raise what it raises."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return [host]
+    return [str(address[0]) for *_, address in found] or [host]
 
 
 def left(timeout: float | None, too_late: type[Exception]) -> float | None:
