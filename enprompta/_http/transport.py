@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import sys
 import time
 import warnings
@@ -24,7 +25,6 @@ from enprompta._http.masking import mask_for
 from enprompta.errors import APITimeoutError
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncGenerator
     from concurrent.futures import Future
 
@@ -341,10 +341,12 @@ def _end_if_spoilt(response: httpx.Response) -> None:
     Nobody reads that body, so the next call would take it for its answer.
     """
     if response.status_code == 204 and response.headers.get("content-length", "0") != "0":  # noqa: PLR2004
-        sock = response.extensions["network_stream"].get_extra_info("socket")
+        sock: Any = response.extensions["network_stream"].get_extra_info("socket")
         with suppress(OSError):  # it is closed already
-            # Not `SSLSocket.shutdown`, which takes the TLS state away from under the one who closes.
-            (socket.socket.shutdown if isinstance(sock, socket.socket) else type(sock).shutdown)(sock, socket.SHUT_RDWR)
+            if isinstance(sock, ssl.SSLSocket):  # whose own would take the TLS state away from under who closes it
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            else:
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 def _bound_pool_wait(request: httpx.Request, ends: float) -> None:
