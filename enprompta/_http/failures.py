@@ -150,9 +150,19 @@ def transport_error(call: str, host: str, error: Exception, mask: Mask = _NOTHIN
         error: What was raised. It is left out of the causes when it quotes a broken answer that echoes a credential.
         mask: Hides the credentials.
     """
-    made = _from_transport(call, host, error, mask.text(str(error) or type(error).__name__))
+    made = _from_transport(call, host, error, mask.text(_words_of(error)))
     made.__cause__ = None if mask.hides(error) else error
     return made
+
+
+def _words_of(error: BaseException) -> str:
+    """What an exception says; what it came of, where it says nothing, as those of trio do."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if text := str(seen):
+            return text
+        seen = seen.__cause__ or seen.__context__
+    return type(error).__name__
 
 
 def _from_transport(call: str, host: str, error: Exception, what: str) -> EnpromptaError:
