@@ -152,6 +152,8 @@ class Exchange:
     """Seconds spent waiting for the request budget."""
     slept: float = 0.0
     """Seconds spent between tries."""
+    authorized: float = 0.0
+    """Seconds spent waiting for an access token."""
     ticket: Any = None
     retrier: Retrier | None = None
     call_id: int = 0
@@ -174,8 +176,7 @@ class Exchange:
             self.call_id = next(_call_ids)
         while True:
             if plan.auth.renews:
-                header = plan.auth.header or (yield from plan.auth.obtain(self.ends))
-                self.request.headers["Authorization"] = header
+                yield from self._authorize()
             yield from self._admit()
             record = self._announce() if plan.hooks else None
             started = plan.clock()
@@ -189,6 +190,22 @@ class Exchange:
                 self.failed.append(attempt)
             else:
                 yield from self._pause(attempt, outcome, record)
+
+    def _authorize(self) -> Steps[None]:
+        """Put the access token into the request, waiting for it where there is none yet."""
+        auth, clock, headers = self.plan.auth, self.plan.clock, self.request.headers
+        if ready := auth.header:
+            headers["Authorization"] = ready
+            return
+        started = clock()
+        try:
+            headers["Authorization"] = yield from auth.obtain(self.ends)
+        except APITimeoutError as late:
+            self.authorized += clock() - started
+            if self.ends is None or clock() < self.ends:
+                raise
+            raise self._too_late("has passed", late.attempts) from late
+        self.authorized += clock() - started
 
     def _try(self, record: RequestRecord | None, started: float) -> Steps[httpx.Response | APIError]:
         """Send the request once, and tell the account and the hooks how it ended."""
@@ -289,13 +306,16 @@ class Exchange:
             )
         return error
 
-    def _too_late(self, why: str) -> APITimeoutError:
+    def _too_late(self, why: str, tries_for_token: Sequence[Attempt] = ()) -> APITimeoutError:
+        """Say that the deadline passed, and where the time went."""
         total = (self.ends or 0.0) - self.began
         wire = sum(attempt.duration for attempt in self.failed)
+        token = f"{self.authorized:.2f} s waited for an access token, " if self.authorized else ""
         return APITimeoutError(
-            f"{self.call}: the deadline of {total:g} s {why}: {self.waited:.2f} s waited for the request budget, "
-            f"{self.slept:.2f} s slept between attempts, {wire:.2f} s on the wire in {len(self.failed)} attempts",
-            attempts=self.failed,
+            f"{self.call}: the deadline of {total:.4g} s {why}: {token}{self.waited:.2f} s waited for the "
+            f"request budget, {self.slept:.2f} s slept between attempts, {wire:.2f} s on the wire in "
+            f"{len(self.failed)} attempts",
+            attempts=(*self.failed, *(replace(one, number=one.number + len(self.failed)) for one in tries_for_token)),
         )
 
     def _no_budget(self, refused: BudgetExhausted) -> RateLimitError:
