@@ -1,0 +1,32 @@
+"""Servers that fail, waits that take no time, and file descriptors that are counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.flavours import FLAVOURS, Waits
+from tests.faults.server import FaultServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request: pytest.FixtureRequest) -> str:
+    """Each kind of client in turn."""
+    return request.param
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """Serve faults."""
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+    """Record waits between tries instead of waiting."""
+    return Waits(monkeypatch)

@@ -1,0 +1,122 @@
+"""One scenario, three ways to run it: the blocking client, the async one on asyncio, the async one on trio.
+
+A scenario is an `async def` that uses a client through a `Caller`. Run with the blocking client it never suspends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from enprompta import AsyncEnprompta, Enprompta, EnpromptaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    import pytest
+    from typing_extensions import Self
+
+FLAVOURS = ("sync", "asyncio", "trio")
+METHODS = ("GET", "POST", "PUT", "DELETE")
+_numbers = itertools.count(1)
+
+
+def run(flavour: str, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a scenario to its end, and fail when an event loop had something to complain of."""
+    if flavour == "sync":
+        coroutine = scenario()
+        try:
+            coroutine.send(None)
+        except StopIteration:
+            return
+        raise AssertionError("a scenario with the blocking client must not suspend")
+    if flavour == "trio":
+        trio.run(scenario)
+        return
+    complaints: list[dict[str, Any]] = []
+
+    async def listened_to() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        await scenario()
+
+    asyncio.run(listened_to())
+    assert not complaints
+
+
+async def settle(result: Any) -> Any:
+    """Await what has to be awaited."""
+    return await result if inspect.isawaitable(result) else result
+
+
+class Caller:
+    """A client of either kind, called in the same way; it is not paced unless a limiter is given."""
+
+    def __init__(self, flavour: str, **options: Any) -> None:
+        self.is_async = flavour != "sync"
+        made: Any = AsyncEnprompta if self.is_async else Enprompta
+        credentials = {} if "client_id" in options else {"api_key": f"ep_test_fault_{next(_numbers)}"}
+        self.client = made(**{**credentials, "limiter": None, **options})
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await settle(self.client.aclose() if self.is_async else self.client.close())
+
+    async def call(self, method: str, client: Any = None, **options: Any) -> Any:
+        """Make the call of a method, and give the `APIResponse`."""
+        prompts = (client or self.client).with_raw_response.prompts
+        if method == "GET":
+            return await settle(prompts.get("p1", **options))
+        if method == "POST":
+            return await settle(prompts.create(title="Greeting", content="Hello {{name}}", **options))
+        if method == "PUT":
+            return await settle(prompts.update("p1", title="Greeting", **options))
+        return await settle(prompts.delete("p1", **options))
+
+    async def outcome(self, method: str, client: Any = None, **options: Any) -> Any:
+        """Make a call, and give the response or the error; an exception that is not ours goes through."""
+        try:
+            return await self.call(method, client, **options)
+        except EnpromptaError as error:
+            return error
+
+
+class Waits(list[float]):
+    """What clients slept between tries, without any time passing.
+
+    `then` maps a number of waits to what happens in that one.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.then: dict[int, Callable[[], object]] = {}
+
+        async def sleep(seconds: float) -> None:
+            self._sleep(seconds)
+
+        import enprompta._http.transport as home
+
+        patch.setattr(home, "sleep", sleep)
+        patch.setattr(home, "time", SimpleNamespace(monotonic=home.time.monotonic, sleep=self._sleep))
+
+    def _sleep(self, seconds: float) -> None:
+        self.append(seconds)
+        self.then.get(len(self), lambda: None)()
+
+
+def descriptors() -> list[str]:
+    """List the open file descriptors of this process; empty where the system cannot tell."""
+    found: list[str] = []
+    home = Path("/proc/self/fd")
+    for entry in home.iterdir() if home.exists() else ():
+        with suppress(OSError):  # the one that lists them
+            found.append(str(entry.readlink()))
+    return sorted(found)
