@@ -160,25 +160,15 @@ class BaseClient:
                 headers, plan = self._header_list(settings), self._plan_for(settings)
         if call.method in _IDEMPOTENCY_METHODS:
             headers = [*headers, (b"Idempotency-Key", _idempotency_key(key))]
-        request = httpx.Request(
-            call.method,
-            self._url(call),
-            headers=headers,
-            content=None if call.json is None else encode_json(call.json),
-            extensions={"timeout": settings.timeouts},
-        )
+        content = None if call.json is None else encode_json(call.json)
+        request = _request(call.method, self._url(call), headers, content, settings)
         return Exchange(request, f"{call.method} {call.path}", plan).steps()
 
     def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[Reply]:
         """Ask the token endpoint: by the same policy, but with no token, no budget and no hooks to see the secret."""
         settings = self._settings
-        request = httpx.Request(
-            "POST",
-            settings.base_url + path,
-            headers=self._header_list(settings),
-            content=encode_json(json),
-            extensions={"timeout": settings.timeouts},
-        )
+        headers = self._header_list(settings)
+        request = _request("POST", settings.base_url + path, headers, encode_json(json), settings)
         plan = replace(self._plan, account=Unpaced(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
@@ -284,6 +274,20 @@ class BaseClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._settings.base_url} {self._auth!r}>"
+
+
+def _request(
+    method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes | None, settings: Settings
+) -> httpx.Request:
+    """Make the request itself.
+
+    Raises:
+        ConfigurationError: The address is none, such as one of more than 64 KiB.
+    """
+    try:
+        return httpx.Request(method, url, headers=headers, content=content, extensions={"timeout": settings.timeouts})
+    except httpx.InvalidURL as error:
+        raise ConfigurationError(f"{method} {url[:100]} cannot be sent: {error}") from None
 
 
 def _unpickle(cls: type[Any], arguments: dict[str, Any]) -> Any:  # noqa: ANN401 (either client)

@@ -364,7 +364,6 @@ def test_a_call_that_cannot_be_sent_is_a_configuration_error(api: Any, do: Any) 
     assert api.sent == 0
 
 
-@pytest.mark.xfail(raises=httpx.InvalidURL, reason="the address is built where httpx's errors are not translated yet")
 @pytest.mark.parametrize(
     "do",
     [
