@@ -350,8 +350,12 @@ class RawEnprompta:
     usage: Namespace[RawUsage] = Namespace("usage", "RawUsage")
 
     def __init__(self, client: Enprompta) -> None:
+        self._client = client
         self.run = self.run_raw = client.run_raw
         self.run_flow = client.run_flow
+
+    def __repr__(self) -> str:
+        return f"<raw responses of {self._client!r}>"
 
     def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> APIResponse[Health]:
         """Ask how the service is; needs no permission and costs nothing.
@@ -378,8 +382,12 @@ class AsyncRawEnprompta:
     usage: Namespace[AsyncRawUsage] = Namespace("usage", "AsyncRawUsage")
 
     def __init__(self, client: AsyncEnprompta) -> None:
+        self._client = client
         self.run = self.run_raw = client.run_raw
         self.run_flow = client.run_flow
+
+    def __repr__(self) -> str:
+        return f"<raw responses of {self._client!r}>"
 
     async def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> APIResponse[Health]:
         """Ask how the service is; needs no permission and costs nothing.

@@ -57,6 +57,9 @@ class Resource:
     is_raw: ClassVar[bool]
     _client: Any
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
+
 
 class SyncResource(Resource):
     """Methods block and return the model."""
