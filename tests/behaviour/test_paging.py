@@ -132,6 +132,16 @@ def test_a_walk_may_be_left_early(api: Any) -> None:
     assert api.sent == 2
 
 
+def test_an_iterator_goes_on_where_it_was_left(api: Any) -> None:
+    """One iterator over items may feed several loops."""
+    api.answers(*three_pages())
+    walk = (lambda page: page.__aiter__()) if api.is_async else iter
+    items = walk(api.client.prompts.list())
+    assert numbers(api.items(lambda _: items, most=1)) == [1]
+    assert numbers(api.items(lambda _: items)) == [2, 3]
+    assert api.items(lambda _: items) == []
+
+
 def test_a_repeated_cursor_ends_the_walk_with_an_error(api: Any) -> None:
     """The same cursor again is an error, never a loop; what came before it was given."""
     api.answers(page([1], has_more=True, next_cursor="a"), page([2], has_more=True, next_cursor="a"))

@@ -14,6 +14,7 @@ from enprompta._core.call import path
 from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
+    Described,
     Flow,
     Pause,
     RawResource,
@@ -254,6 +255,16 @@ def test_an_annotation_that_is_no_call_stands_as_it_is() -> None:
             return Call("GET", "/ping", NoneType)
 
     assert inspect.signature(Odd.ping).return_annotation == "Any"
+
+
+def test_a_kind_of_descriptor_says_how_methods_are_made() -> None:
+    """The common part alone makes none."""
+
+    class Half(SyncResource):
+        ping: Any = Described(lambda self: self)
+
+    with pytest.raises(NotImplementedError):
+        _ = Half.ping
 
 
 def test_wrong_arguments_are_type_errors_of_the_method() -> None:

@@ -75,6 +75,15 @@ def test_a_senseless_timeout_is_refused(value: Any) -> None:
         Settings(timeout=value)
 
 
+@pytest.mark.parametrize("value", [*BAD_SECONDS, 0])
+def test_a_senseless_deadline_is_refused(value: Any) -> None:
+    """A deadline is a number of seconds above 0, or None for no bound."""
+    with pytest.raises(ConfigurationError, match="deadline must be a number of seconds, more than 0"):
+        Settings(deadline=value)
+    assert Settings(deadline=None).deadline is None
+    assert settings_from({"ENPROMPTA_DEADLINE": "9"}).deadline == 9.0
+
+
 @pytest.mark.parametrize("value", [*BAD_SECONDS, None])
 def test_a_senseless_max_wait_is_refused(value: Any) -> None:
     """A longest wait is a number of seconds; 0 never waits for the server."""
