@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Scope
 
     from enprompta.emulator.services import Services
 
@@ -77,7 +78,7 @@ def create_app(services: Services) -> Gateway:
     )
     for router in _ROUTERS:
         app.include_router(router)
-    return Gateway(app, services)
+    return Gateway(app, services, _has_route)
 
 
 async def _fail(request: Request, error: Exception) -> Response:
@@ -93,6 +94,10 @@ async def _fail_as_http(request: Request, error: Exception) -> Response:
         message = f"{method} is not allowed for {path}; allowed: {allowed}"
         return await _fail(request, ApiError(METHOD_NOT_ALLOWED, message, headers={"Allow": allowed}))
     return await _fail(request, ApiError(NOT_FOUND, f"There is no {path}"))
+
+
+def _has_route(scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is Match.FULL for router in _ROUTERS for route in router.routes)
 
 
 def _methods(request: Request) -> list[str]:

@@ -24,6 +24,8 @@ from enprompta.emulator.idempotency import METHODS, Answer, fingerprint_of
 from enprompta.emulator.ratelimit import RateLimitError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from enprompta.emulator.services import Services
@@ -42,11 +44,13 @@ class Gateway:
     Args:
         app: What answers the requests that are let in.
         services: The emulator's parts.
+        has_route: Tells whether a request is for something that the application has, by a method it has.
     """
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(self, app: ASGIApp, services: Services, has_route: Callable[[Scope], bool]) -> None:
         self._app = app
         self._services = services
+        self._has_route = has_route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; anything else, such as the start and end of the server, is the application's."""
@@ -106,7 +110,8 @@ class Gateway:
 
     async def _answer(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         key, method = context.headers.get("idempotency-key"), scope["method"]
-        if key is None or method not in METHODS or context.account is self._services.accounts.anonymous:
+        anonymous = context.account is self._services.accounts.anonymous
+        if key is None or method not in METHODS or anonymous or not self._has_route(scope):
             await self._app(scope, _nothing_more, outgoing)
             return
 

@@ -173,3 +173,10 @@ def test_answers_survive_a_restart(clock: Clock, connect: Any, tmp_path: Path) -
         assert client.post(path, json={}).status_code == 402
         assert client.get("/templates").json()["pagination"]["total_count"] == 13
         assert client.get("/prompts").status_code == 429
+
+
+def test_a_key_is_used_up_by_operations_only(client: httpx.Client) -> None:
+    """What the API does not have is a 405 or a 404, also with a key that was used."""
+    assert client.post("/prompts", json=BODY, headers=KEY).status_code == 201
+    assert client.put("/prompts", json={}, headers=KEY).status_code == 405
+    assert client.post("/nothing", json={}, headers=KEY).status_code == 404

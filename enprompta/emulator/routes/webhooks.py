@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation when it runs)
+from starlette.responses import JSONResponse, Response
 
 from enprompta.emulator import events
 from enprompta.emulator.context import Context, PathId, no_content, ok, page
@@ -102,8 +102,8 @@ async def test_webhook(context: Context, webhook_id: PathId) -> Response:
 @router.post("/webhooks/{webhook_id}/rotate-secret")
 async def rotate_secret(context: Context, webhook_id: PathId) -> Response:
     """Give a webhook a new secret, which signs all that is sent from now on."""
-    secret = webhooks.rotate_secret(context.services.database, context.account, webhook_id, context.now)
-    return ok({"secret": secret})
+    secret = {"secret": webhooks.rotate_secret(context.services.database, context.account, webhook_id, context.now)}
+    return JSONResponse({"success": True, "data": secret, **secret})  # both known forms: enveloped and bare
 
 
 def _require_active(webhook: sqlite3.Row) -> None:

@@ -91,7 +91,8 @@ def update(database: Database, account: Account, team_id: str, values: Mapping[s
 def delete(database: Database, team_id: str) -> None:
     """Forget a team and its members; what it shared goes back to who made it."""
     with database.transaction():
-        database.run("UPDATE prompts SET team_id = NULL WHERE team_id = ?", team_id)
+        for table in ("prompts", "workflows"):
+            database.run(f"UPDATE {table} SET team_id = NULL WHERE team_id = ?", team_id)  # noqa: S608 (our tables)
         database.run("UPDATE workflows SET team_id = NULL WHERE team_id = ?", team_id)
         database.run("DELETE FROM teams WHERE id = ?", team_id)
 
