@@ -1,0 +1,19 @@
+"""The command line: `enprompta`, of the extra `enprompta[cli]`."""
+
+from __future__ import annotations
+
+import sys
+
+_MISSING = 'The command line needs two more packages: pip install "enprompta[cli]"\n'
+
+
+def main() -> int:
+    """Run the command that the process was started with, and give the exit status."""
+    try:
+        from enprompta.cli.app import run  # noqa: PLC0415 (typer and rich are an extra)
+    except ModuleNotFoundError as missing:
+        if missing.name not in {"rich", "typer"}:
+            raise
+        sys.stderr.write(_MISSING)
+        return 1
+    return run()

@@ -1,0 +1,1 @@
+"""Tools to test an application that uses this package: see `enprompta.testing.plugin` for pytest's fixtures."""
