@@ -18,7 +18,7 @@ from enprompta.limiters.reading import read
 from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached, ThreadSleeper, async_sleeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from enprompta.limiters.reading import Headers, Reading
     from enprompta.limiters.tickets import Ticket, Waker
@@ -239,9 +239,13 @@ class Accounts(Generic[AccountT]):
                 self._recent.popitem(last=False)
             return account
 
+    def __iter__(self) -> Iterator[AccountT]:
+        """Go through those that are held, or were used lately."""
+        return iter(list(self._accounts.values()))
+
     def _renew(self) -> None:
         self._lock = Lock()
-        for account in list(self._accounts.values()):
+        for account in self:
             account.renew()
 
 

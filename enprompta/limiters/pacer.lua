@@ -207,7 +207,7 @@ local function acquire(prefix, first, wanted)
   if a.limit ~= 0 then
     allowed = math.min(allowed, math.ceil(a.limit / CHUNKS))
   elseif allowed > 0 and redis.call('ZCARD', FLIGHT) == 0 then
-    a.base = now
+    drop(now)
   end
   allowed = math.min(allowed, wanted)
   for i = 0, allowed - 1 do

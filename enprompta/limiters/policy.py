@@ -270,7 +270,7 @@ class Pacer:
         """
         admitted: list[Ticket] = []
         if not self._limit and not self._charges.in_flight:
-            self._base = now  # whatever the first reading will say, it says of a request sent from now on
+            self._charges.drop(now)  # whatever the first reading will say, it says of a request sent from now on
         for _ in range(min(count, len(self.line))):
             ticket = self.line.pop()
             ticket.state = "granted"

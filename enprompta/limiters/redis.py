@@ -13,6 +13,7 @@ and are sent again. When Redis is back, it is told what is under way, and decide
 
 from __future__ import annotations
 
+import atexit
 import logging
 from functools import cache
 from importlib import import_module
@@ -144,6 +145,20 @@ class RedisAccount(LocalAccount):
         self._speaker: Thread | None = None  # who speaks to Redis
         self._stirred = 0.0  # when a caller last did something
         self._away = False  # Redis is, and this process paces alone
+        self._told = Event()  # Redis knows of everything that has happened
+
+    def flush(self, timeout: float) -> None:
+        """Wait until Redis knows of everything that has happened, unless it is away.
+
+        Args:
+            timeout: Seconds after which to wait no longer.
+        """
+        with self._lock:
+            if self._away or self._speaker is None:
+                return
+            self._told.clear()
+            self._work.set()
+        self._told.wait(timeout)
 
     # The callers' side. They hold the lock.
 
@@ -185,18 +200,21 @@ class RedisAccount(LocalAccount):
     def _speak(self) -> None:
         """Speak to Redis until nothing has happened for a while."""
         shared: _SharedAccount | None = None
+        proven = False  # the connection has worked, so that its end may be no more than that
         while not self._is_idle():
             self._work.clear()
             try:
-                if shared is None:
-                    shared = self._introduce()
+                shared = shared or self._introduce()
                 pause = self._exchange(shared)
+                proven = True
             except Exception as error:  # noqa: BLE001 (nobody must wait for ever, whatever it was)
                 if shared is not None:
                     shared.close()
                     shared = None
-                self._go_alone(error)
-                pause = _RETRY_EVERY
+                pause = 0.0 if proven else _RETRY_EVERY
+                if not proven:
+                    self._go_alone(error)
+                proven = False
             self._work.wait(pause)
         if shared is not None:
             shared.close()
@@ -223,7 +241,7 @@ class RedisAccount(LocalAccount):
             if self._away:
                 self._away = False
                 self._pacer.chance_at = inf  # whoever waits waits for the speaker
-                _LOG.info("limiter.redis_back")
+                _log(logging.INFO, "limiter.redis_back")
         return shared
 
     def _name(self, count: int) -> str:
@@ -239,10 +257,11 @@ class RedisAccount(LocalAccount):
             wanted = min(len(self._pacer.line), _MOST_AT_ONCE)
             first = self._named + 1
             self._named += wanted
+            if not steps and not wanted:
+                self._told.set()
+                return _IDLE
         if wanted:
             steps.append(("acquire", self._prefix, first, wanted))
-        if not steps:
-            return _IDLE
         results = shared.run(steps)
         if not wanted:
             return 0.0
@@ -279,11 +298,29 @@ class RedisAccount(LocalAccount):
         with self._lock:
             if not self._away:
                 self._away = True
-                _LOG.warning("limiter.redis_away", extra={"error": f"{type(error).__name__}: {error}"})
+                self._told.set()
+                _log(logging.WARNING, "limiter.redis_away", error=f"{type(error).__name__}: {error}")
             super()._pump(monotonic())
 
 
+def _log(level: int, event: str, **fields: str) -> None:
+    """Log an event as the rest of the package does."""
+    text = " ".join(f"{name}={value}" for name, value in fields.items())
+    _LOG.log(level, "%s %s", event, text, extra={"event": event, "fields": fields})
+
+
 _ACCOUNTS: Accounts[RedisAccount] = Accounts()
+
+
+@cache  # once a process
+def _flush_at_exit() -> None:
+    atexit.register(_flush)
+
+
+def _flush() -> None:
+    """Tell Redis of the last answers before the process ends: untold, they would be charged for `TRANSIT`."""
+    for account in _ACCOUNTS:
+        account.flush(_PATIENCE)
 
 
 class RedisLimiter:
@@ -314,6 +351,7 @@ class RedisLimiter:
         Args:
             key: The base URL and the credential, in one text. Only a digest of it is kept, here and in Redis.
         """
+        _flush_at_exit()
         url = self._url
         return _ACCOUNTS.get(digest(url, key), lambda: RedisAccount(lambda: _SharedAccount(_client(url), digest(key))))
 

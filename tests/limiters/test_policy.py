@@ -135,7 +135,9 @@ class TestStart:
             (ticket,) = desk.ask()
             desk.pacer.fail(ticket, desk.now)
         desk.now += GRACE
-        desk.learn(LIMIT - 11)
+        (ticket,) = desk.ask()
+        assert len(desk.pacer._charges) == 1  # nor remembered
+        desk.observe(ticket, LIMIT - 11)
         assert desk.room() == LIMIT - 11
 
     def test_a_server_error_without_headers_tells_nothing(self, desk: Desk) -> None:
@@ -281,6 +283,15 @@ class TestWindow:
         desk.observe(probe, LIMIT - 1, reset=2 * MINUTE)
         assert len(desk.grant()) == LIMIT - 1
 
+    def test_a_probe_that_was_not_sent_is_not_waited_for(self, desk: Desk) -> None:
+        """The next one tries at once."""
+        desk.learn()
+        desk.spend_window(MINUTE)
+        desk.now = MINUTE + 1.0
+        (probe,) = desk.ask(2)
+        desk.pacer.cancel(probe)
+        assert len(desk.grant()) == 1
+
     def test_later_windows_are_opened_in_full(self, settled: Desk) -> None:
         """Two resets tell."""
         assert len(settled.ask(2 * LIMIT)) == LIMIT
@@ -301,6 +312,31 @@ class TestWindow:
         assert settled.room() == LIMIT - 20  # the first ten were sent a minute ago
         settled.observe(in_flight[-1], LIMIT - 30, reset=3 * MINUTE)
         assert settled.room() == LIMIT - 19
+
+    def test_the_length_of_a_window_is_the_least_distance_of_two_resets(self, settled: Desk) -> None:
+        """A night without calls does not make windows as long as the night."""
+        settled.now = 1000 * MINUTE + 2.0
+        settled.learn(LIMIT - 1, reset=1001 * MINUTE)
+        settled.now = 1002 * MINUTE + 2.0
+        assert len(settled.ask(2 * LIMIT)) == LIMIT
+        settled.now = 1003 * MINUTE + 2.0
+        assert len(settled.grant()) == LIMIT
+
+    def test_a_window_may_have_begun_before_it_is_known_to(self, settled: Desk) -> None:
+        """What is counted last in that moment of doubt may be counted in the new window, and is charged to it."""
+        settled.now = 3 * MINUTE - TRANSIT - 0.5
+        settled.ask(10)
+        settled.now = 3 * MINUTE + 2.0
+        assert settled.room() == LIMIT - 10
+
+    def test_answers_of_windows_that_were_skipped_are_old_ones(self, settled: Desk) -> None:
+        """They tell of a window before the present one, though of none that was ever seen."""
+        settled.now = 3 * MINUTE - 1.0
+        granted = settled.ask(3)
+        settled.observe(granted[0], LIMIT - 1, reset=3 * MINUTE)
+        settled.observe(granted[1], LIMIT - 1, reset=5 * MINUTE)
+        settled.observe(granted[2], 3, reset=4 * MINUTE)
+        assert settled.room() == LIMIT - 1
 
     def test_an_answer_with_a_later_reset_opens_the_next(self, settled: Desk) -> None:
         """The server knows best."""
@@ -350,6 +386,19 @@ class TestWindow:
         assert settled.room() == 30 - 8
         settled.observe(granted[2], 29, reset=3 * MINUTE - 3600)
         assert settled.room() == 29 - 7
+
+    def test_nodes_that_differ_by_a_little_do_not_bring_old_windows_back(self, desk: Desk) -> None:
+        """A late answer of the last window, by a clock that is more than a second behind, is still an old one."""
+        desk.learn()
+        desk.now = MINUTE - 0.2
+        (late,) = desk.ask()
+        desk.now = MINUTE + 0.1
+        desk.skew = 1.0
+        desk.learn(LIMIT - 1, reset=2 * MINUTE)
+        desk.now = MINUTE + 0.3
+        desk.skew = -0.5
+        desk.observe(late, 10, reset=MINUTE)
+        assert desk.pacer.told == (LIMIT, LIMIT - 1, EPOCH + 2 * MINUTE)
 
     def test_nodes_that_differ_by_a_little_are_one_clock(self, settled: Desk) -> None:
         """Servers behind a balancer are never quite in step; nothing starts again for that."""
@@ -413,6 +462,7 @@ class TestOthers:
             settled.learn(LIMIT - 1, reset=(minute + 1) * MINUTE)
         assert openings == sorted(openings)
         assert openings[0] == LIMIT - 32
+        assert openings[1] == LIMIT - int(2 * 16 * 0.7) - 1
         assert openings[-1] == LIMIT
 
     def test_an_opening_that_is_not_answered_goes_on(self, settled: Desk) -> None:
@@ -449,6 +499,12 @@ class TestTooMany:
         settled.now = 3 * MINUTE + 2.0
         assert settled.grant()[0] is second
 
+    def test_a_429_with_budget_left_ends_the_window_too(self, settled: Desk) -> None:
+        """The number says one thing and the status another: the status is believed."""
+        (ticket,) = settled.ask()
+        settled.observe(ticket, 20, reset=3 * MINUTE, status=429)
+        assert settled.room() == 0
+
     def test_retry_after_holds_everybody(self, settled: Desk) -> None:
         """Even into the next window."""
         (ticket,) = settled.ask()
@@ -470,6 +526,16 @@ class TestTooMany:
         (probe,) = settled.ask(100)
         settled.observe(probe, LIMIT - 1, reset=7260)
         assert len(settled.grant()) == LIMIT - 1
+
+    def test_another_limit_leaves_the_windows_account_alone(self, settled: Desk) -> None:
+        """When a shorter budget is refilled, the rest of the minute's is there."""
+        settled.learn(LIMIT - 1, reset=3 * MINUTE)
+        settled.now += 0.5
+        (ticket,) = settled.ask()
+        settled.observe(ticket, 0, reset=2 * MINUTE + 10, status=429, limit=5)
+        assert settled.room() == 0
+        settled.now = 2 * MINUTE + 12.0
+        assert settled.room() == LIMIT - 2
 
     def test_the_day_limit_with_nothing_but_retry_after(self, settled: Desk) -> None:
         """The minute's headers, or none, and hours to wait."""
@@ -533,6 +599,18 @@ class TestLine:
         desk.pacer.cancel(third)
         desk.pacer.cancel(third)
         assert desk.room() == LIMIT - 1
+
+    def test_one_of_the_last_window_that_was_not_sent_is_not_missed_in_this_one(self, desk: Desk) -> None:
+        """The one request that tries a new window is not doubled by it."""
+        desk.learn()
+        desk.now = MINUTE - 1.0
+        (late,) = desk.ask()
+        desk.now = MINUTE + 2.0
+        (probe,) = desk.ask(2)
+        desk.pacer.cancel(late)
+        assert desk.grant() == []
+        desk.observe(probe, LIMIT - 1, reset=2 * MINUTE)
+        assert len(desk.grant()) == 1
 
     def test_one_that_left_the_line_is_passed_over(self, desk: Desk) -> None:
         """The next one has its turn."""

@@ -20,6 +20,7 @@ import trio
 from enprompta.errors import ConfigurationError
 from enprompta.limiters import RedisLimiter
 from enprompta.limiters import redis as module
+from enprompta.limiters.local import digest
 from enprompta.limiters.policy import Pacer
 from enprompta.limiters.redis import RedisAccount, _client, _SharedAccount
 from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached
@@ -347,8 +348,8 @@ class TestProcesses:
             assert account.acquire(max_wait=65.0).waited < 2
             wait_for(lambda: account._speaker is None)
 
-    def test_a_restart_that_nobody_noticed(self, server: RedisServer) -> None:
-        """A Redis that has lost the script is told again what is under way."""
+    def test_a_restart_that_nobody_noticed(self, server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+        """A Redis that has lost the script is told again what is under way, and nobody is warned."""
         account = process(server, "restart")
         first = account.acquire(max_wait=65.0)
         client: Any = _client(server.url)
@@ -361,6 +362,32 @@ class TestProcesses:
         account.cancel(first)
         waiter.join(5)
         assert [ticket.state for ticket in got] == ["granted"]
+        assert not caplog.records
+
+    def test_an_exiting_process_tells_its_last_answers(self, server: RedisServer) -> None:
+        """What is answered last is not charged to the fleet until it is forgotten."""
+        program = """
+            import sys
+            from enprompta.limiters import RedisLimiter
+            account = RedisLimiter(sys.argv[1]).account("exit")
+            tickets = [account.acquire(max_wait=65.0)]
+            account.failed(tickets[0])
+        """
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program), server.url], check=True, timeout=20)
+        client: Any = _client(server.url)
+        _, flight, lost = _SharedAccount(client, digest("exit"))._keys
+        assert (client.zcard(flight), client.zcard(lost)) == (0, 1)
+        client.close()
+
+    def test_flushing_needs_a_redis_that_is_there(self, server: RedisServer) -> None:
+        """And an account that has something to tell."""
+        account = RedisLimiter(server.url).account("flush")
+        account.flush(60.0)
+        account.failed(account.acquire(max_wait=65.0))
+        module._flush()
+        assert account._outbox == []
+        account._away = True
+        account.flush(60.0)
 
     def test_max_wait_and_deadlines(self, server: RedisServer) -> None:
         """As with a local account."""

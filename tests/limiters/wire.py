@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from math import floor
 from random import Random
@@ -44,6 +44,8 @@ class Rules:
     """Seconds that a request, and again its answer, are delayed at most."""
     others: int = 0
     """Requests that somebody else spends in each window, at random moments of it."""
+    at_once: bool = False
+    """Whether the others spend theirs at the begin of each window instead."""
     seed: int = 1
 
 
@@ -132,9 +134,9 @@ class StrictServer:
     def _spend(self, index: int, clock: float) -> None:
         """Let the others spend what they have until now."""
         if index not in self._theirs:
-            self._theirs = {
-                index: sorted((index + self._random.random()) * self.rules.window for _ in range(self.rules.others))
-            }
+            spread = 0.0 if self.rules.at_once else 1.0
+            moments = [index + spread * self._random.random() for _ in range(self.rules.others)]
+            self._theirs = {index: sorted(moment * self.rules.window for moment in moments)}
         theirs = self._theirs[index]
         while theirs and theirs[0] <= clock:
             theirs.pop(0)
@@ -301,7 +303,7 @@ def main() -> None:
         sys.stdout.write(f"{server.port}\n")
         sys.stdout.flush()
         sys.stdin.read()
-        tally = asdict(server.tally)
+        tally = vars(server.tally)
     sys.stdout.write(json.dumps(tally) + "\n")
 
 
