@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,6 +12,7 @@ from enprompta.webhooks._delivery import NOT_A_POST, TOO_LARGE, Reply, failed, h
 
 if TYPE_CHECKING:
     from enprompta.webhooks._delivery import Desk, Job
+    from enprompta.webhooks.signature import Headers
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -40,7 +41,7 @@ class Application:
                 await _reply(reply, send)
 
 
-async def take(desk: Desk, body: bytes, headers: Mapping[Any, Any]) -> Reply:
+async def take(desk: Desk, body: bytes, headers: Headers) -> Reply:
     """Take one delivery in, without blocking the event loop."""
     admitted = await to_thread.run_sync(desk.admit, body, headers) if len(body) > _LARGE else desk.admit(body, headers)
     if isinstance(admitted, Reply):

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from enprompta.webhooks.stores import ClaimState
 if TYPE_CHECKING:
     from enprompta.models.events import WebhookEvent
     from enprompta.webhooks.dedupe import Claim, Deduplicator
+    from enprompta.webhooks.signature import Headers
 
 _LOG = logging.getLogger("enprompta.webhooks")
 
@@ -83,7 +84,7 @@ class Desk:
     tolerance: float | None
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
 
-    def admit(self, body: bytes, headers: Mapping[Any, Any]) -> Job | Reply:
+    def admit(self, body: bytes, headers: Headers) -> Job | Reply:
         """Verify, then parse, then find who handles the event; a `Reply` when there is nothing to handle."""
         if len(body) > self.max_body:
             return TOO_LARGE

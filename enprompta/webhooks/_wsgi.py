@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from enprompta.webhooks._delivery import NOT_A_POST, TOO_LARGE, Desk, Reply, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
+
+    from enprompta.webhooks.signature import Headers
 
 _BAD_LENGTH = refused(400, "INVALID_REQUEST", "The Content-Length is not a number")
 _CHUNK = 65_536
@@ -32,7 +34,7 @@ class Input(Protocol):
 
 def serve(
     desk: Desk,
-    take: Callable[[bytes, Mapping[Any, Any]], Reply],
+    take: Callable[[bytes, Headers], Reply],
     environ: dict[str, Any],
     start_response: StartResponse,
 ) -> Iterable[bytes]:

@@ -37,7 +37,7 @@ from enprompta.webhooks.events import check_tolerance
 from enprompta.webhooks.signature import secret_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from enprompta.models.events import (
         PromptExecuted,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     )
     from enprompta.webhooks._asgi import Application
     from enprompta.webhooks._wsgi import StartResponse
-    from enprompta.webhooks.signature import Secret
+    from enprompta.webhooks.signature import Headers, Secret
     from enprompta.webhooks.stores import Store
 
 __all__ = ["Reply", "WebhookReceiver"]
@@ -152,7 +152,7 @@ class WebhookReceiver:
 
         return serve(self._desk, self.handle, environ, start_response)
 
-    async def ahandle(self, body: bytes, headers: Mapping[Any, Any]) -> Reply:
+    async def ahandle(self, body: bytes, headers: Headers) -> Reply:
         """Take one delivery without blocking the event loop, where no ASGI application can be mounted.
 
         Args:
@@ -163,7 +163,7 @@ class WebhookReceiver:
 
         return await take(self._desk, body, headers)
 
-    def handle(self, body: bytes, headers: Mapping[Any, Any]) -> Reply:
+    def handle(self, body: bytes, headers: Headers) -> Reply:
         """Take one delivery, where no WSGI application can be mounted, as in a Django view.
 
         Args:

@@ -9,19 +9,19 @@ JavaScript would (see `ecma_json`), which is what the sender signed.
 from __future__ import annotations
 
 from binascii import hexlify
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hmac import compare_digest, digest
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks.ecma_json import ecma_json, rewrite
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
     Payload: TypeAlias = bytes | bytearray | memoryview | str | Mapping[str, Any]
-    Signature: TypeAlias = str | bytes | Mapping[Any, Any] | None
+    Signature: TypeAlias = "str | bytes | Headers | None"
     Secret: TypeAlias = str | bytes | Sequence[str | bytes]
 
 __all__ = ["SIGNATURE_HEADER", "matching_secret", "sign", "verify_signature"]
@@ -30,8 +30,17 @@ SIGNATURE_HEADER = "X-Enprompta-Signature"
 """The header that carries the signature."""
 
 _HEADER = SIGNATURE_HEADER.lower()
+_HEADER_LENGTH = len(_HEADER)
 _PREFIX = b"sha256="
 _LENGTH = len(_PREFIX) + 64
+
+
+class Headers(Protocol):
+    """A request's headers as any framework holds them: a mapping, or anything else with `items()`."""
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        """Give every header's name and value."""
+        ...
 
 
 def verify_signature(payload: Payload, signature: Signature, secret: Secret) -> bool:
@@ -160,17 +169,16 @@ def _claimed(signature: Signature) -> bytes:
         return signature.encode("ascii", "replace") if len(signature) == _LENGTH else b""
     if isinstance(signature, bytes):
         return signature
-    if isinstance(signature, Mapping):
-        return _from_headers(signature)
-    return b""
+    # Not asked of `Mapping`: Flask's headers are none, nor are those of `http.server`.
+    return _from_headers(signature) if signature is not None and hasattr(signature, "items") else b""
 
 
-def _from_headers(headers: Mapping[Any, Any]) -> bytes:
+def _from_headers(headers: Headers) -> bytes:
     values: list[object] = []
     for name, value in headers.items():
         text = name.decode("latin-1") if isinstance(name, bytes) else name
-        if isinstance(text, str) and len(text) == len(_HEADER) and text.lower() == _HEADER:
-            values += cast("list[object]", value) if isinstance(value, (list, tuple)) else [value]
+        if isinstance(text, str) and len(text) == _HEADER_LENGTH and text.lower() == _HEADER:
+            values += value if isinstance(value, (list, tuple)) else (value,)
     # Two signatures mean that somebody has added one: neither is to be believed.
     only = values[0] if len(values) == 1 else None
     return _claimed(only) if isinstance(only, (str, bytes)) else b""

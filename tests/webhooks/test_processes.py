@@ -165,6 +165,16 @@ def test_processes_handle_each_event_once_through_redis(redis_url: str, tmp_path
     exactly_once(partial(RedisStore, redis_url), tmp_path / "handled.log")
 
 
+def test_redis_is_reached_when_it_is_used() -> None:
+    """A RedisStore from a URL connects with its first claim, so that it can be made before Redis is up."""
+    redis = pytest.importorskip("redis", reason="redis-py is not installed")
+    with socket.socket() as closed:  # bound and not listening: whoever connects is refused
+        closed.bind(("127.0.0.1", 0))
+        store = RedisStore(f"redis://127.0.0.1:{closed.getsockname()[1]}/0")
+        with pytest.raises(redis.ConnectionError):
+            store.claim("e", "t", 60)
+
+
 def test_redis_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without redis-py, a RedisStore from a URL says what to install."""
     monkeypatch.setitem(sys.modules, "redis", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.message
 import hashlib
 import hmac
 import json
@@ -45,6 +46,20 @@ def test_signing_is_the_inverse_of_verifying() -> None:
     assert sign(BODY, SECRET) == sign(BODY.decode(), SECRET) == sign(EVENT, SECRET.encode()) == GOOD
     assert verify_signature(b"\xff not JSON", sign(b"\xff not JSON", SECRET), SECRET)
     assert verify_signature("\ud800", sign("\ud800", SECRET), SECRET)
+
+
+def message(*headers: tuple[str, str]) -> email.message.Message:
+    """Hold headers as `http.server` does: in something that is no mapping."""
+    held = email.message.Message()
+    for name, value in headers:
+        held[name] = value
+    return held
+
+
+def test_headers_need_not_be_a_mapping() -> None:
+    """Headers that only have `items()`, as in `http.server` and Flask, are read too; one sent twice is refused."""
+    assert verify_signature(BODY, message(("Host", "x"), (SIGNATURE_HEADER, GOOD)), SECRET)
+    assert not verify_signature(BODY, message((SIGNATURE_HEADER, GOOD), (SIGNATURE_HEADER, GOOD)), SECRET)
 
 
 @pytest.mark.parametrize(
