@@ -21,6 +21,7 @@ import httpx
 from enprompta._http.deadline import bound_reads, reads_end_at
 from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
 from enprompta._http.failures import transport_error
+from enprompta._http.handshake import close_cancelled_handshakes
 from enprompta._http.masking import mask_for
 from enprompta.errors import APITimeoutError
 
@@ -150,6 +151,8 @@ class AsyncTransport:
 
     def __init__(self, http_client: httpx.AsyncClient | None, auth: ApiKeyAuth | ClientCredentials) -> None:
         self._given = http_client
+        if http_client is not None:
+            close_cancelled_handshakes(http_client)
         self._auth = auth
         # Connections belong to the event loop that opened them, so each loop has its own pool: a client made outside
         # of any loop, or used by one `asyncio.run` after another, just works. A loop that ends closes its pool.
@@ -332,7 +335,9 @@ def _async_client() -> httpx.AsyncClient:
     async def end_if_spoilt(response: httpx.Response) -> None:
         _end_if_spoilt(response)
 
-    return httpx.AsyncClient(verify=tls_context(), limits=LIMITS, event_hooks={"response": [end_if_spoilt]})
+    client = httpx.AsyncClient(verify=tls_context(), limits=LIMITS, event_hooks={"response": [end_if_spoilt]})
+    close_cancelled_handshakes(client)
+    return client
 
 
 def _end_if_spoilt(response: httpx.Response) -> None:
