@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ import trio
 from enprompta import AsyncEnprompta, Enprompta, EnpromptaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     import pytest
     from typing_extensions import Self
@@ -48,6 +49,25 @@ def run(flavour: str, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None
 
     asyncio.run(listened_to())
     assert not complaints
+
+
+def together(flavour: str, scenarios: Iterable[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+    """Run scenarios at the same time: in threads, or in tasks of one event loop."""
+    if flavour == "sync":
+        with ThreadPoolExecutor(200) as threads:
+            for done in [threads.submit(run, flavour, scenario) for scenario in scenarios]:
+                done.result()
+        return
+
+    async def all_of_them() -> None:
+        if flavour == "asyncio":
+            await asyncio.gather(*(scenario() for scenario in scenarios))
+            return
+        async with trio.open_nursery() as nursery:
+            for scenario in scenarios:
+                nursery.start_soon(scenario)
+
+    run(flavour, all_of_them)
 
 
 async def settle(result: Any) -> Any:
