@@ -7,7 +7,6 @@ hosts together have some more, and hosts take turns. What waits is an id in memo
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import OrderedDict, deque
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from enprompta._version import __version__
+from enprompta.emulator.post import post
 from enprompta.emulator.stores import deliveries
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks.signature import SIGNATURE_HEADER, sign
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from enprompta.emulator.database import Database
-    from enprompta.emulator.post import Post
 
 logger = logging.getLogger("enprompta.emulator")
 
@@ -42,13 +41,12 @@ class Deliverer:
     Args:
         database: Where deliveries are kept.
         clock: Tells when an attempt ended; waiting goes by real time, whatever this tells.
-        post: What sends a request.
         backoff: Seconds to wait after each attempt that failed; when all are used up the delivery has failed.
         timeout: Seconds an attempt may take, from the name lookup to the end of the answer's head.
     """
 
     def __init__(
-        self, database: Database, clock: Callable[[], float], post: Post, *, backoff: Sequence[float], timeout: float
+        self, database: Database, clock: Callable[[], float], *, backoff: Sequence[float], timeout: float
     ) -> None:
         if not timeout > 0:
             raise ConfigurationError("webhook_timeout must be longer than 0 seconds")
@@ -56,7 +54,6 @@ class Deliverer:
             raise ConfigurationError("webhook_backoff must be seconds, none less than 0")
         self._database = database
         self._clock = clock
-        self._post = post
         self._backoff = tuple(backoff)
         self._timeout = timeout
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -136,24 +133,10 @@ class Deliverer:
                 deliveries.give_up(self._database, delivery_id)
                 return
             started = time.monotonic()
-            answered = await self._ask(row)
-            self._record(row, answered, round((time.monotonic() - started) * 1000))
+            async with post(row["url"], _headers(row), row["body"], timeout=self._timeout) as answered:
+                self._record(row, answered, round((time.monotonic() - started) * 1000))
         except Exception:
             logger.exception("webhook delivery %s failed; it is taken up when the emulator starts again", delivery_id)
-
-    async def _ask(self, row: sqlite3.Row) -> int | None:
-        body: bytes = row["body"]
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": f"enprompta-emulator/{__version__}",
-            SIGNATURE_HEADER: sign(body, row["secret"]),
-            "X-Enprompta-Event": row["event_type"],
-            "X-Enprompta-Event-Id": row["event_id"],
-            "X-Enprompta-Delivery-Id": row["id"],
-        }
-        with contextlib.suppress(asyncio.TimeoutError):
-            return await asyncio.wait_for(self._post(row["url"], headers, body), self._timeout)
-        return None
 
     def _record(self, row: sqlite3.Row, answered: int | None, latency: int) -> None:
         made: int = row["attempts"] - row["earlier_attempts"]
@@ -166,6 +149,17 @@ class Deliverer:
         if status == deliveries.RETRYING and self._loop is not None:
             delivery_id, url = row["id"], row["url"]
             self._waiting[delivery_id] = self._loop.call_later(self._backoff[made], self.send, delivery_id, url)
+
+
+def _headers(row: sqlite3.Row) -> dict[str, str]:
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": f"enprompta-emulator/{__version__}",
+        SIGNATURE_HEADER: sign(row["body"], row["secret"]),
+        "X-Enprompta-Event": row["event_type"],
+        "X-Enprompta-Event-Id": row["event_id"],
+        "X-Enprompta-Delivery-Id": row["id"],
+    }
 
 
 class _Host:

@@ -2,7 +2,7 @@
 
 Whoever answers may mean harm, or be broken: it may never answer, drip, flood, send heads without an end or a body of
 gigabytes, break off, or not speak HTTP at all. So no redirect is followed and no body is decoded, no more than some
-KiB are read, and memory and time do not depend on what comes. The caller sets the deadline.
+KiB are read, and memory and time do not depend on what comes.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import asyncio
 import contextlib
 import re
 import socket
-import ssl
 import threading
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 import httpx
 
-Post: TypeAlias = Callable[[str, Mapping[str, str], bytes], Awaitable["int | None"]]
-"""Sends a body with headers to a URL and gives the status of the answer; None when there is none to speak of."""
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, Mapping
 
 _MOST_READ = 16 * 1024
 _POLITENESS = 0.5  # seconds to let a receiver finish its answer, which one that is cut off might report as an error
@@ -31,23 +31,29 @@ _HIGHEST_PORT = 65_535
 _PORTS = {"http": 80, "https": 443}
 
 
-async def post(url: str, headers: Mapping[str, str], body: bytes) -> int | None:
-    """Send a request on a connection of its own."""
-    target = httpx.URL(url)
-    writer: asyncio.StreamWriter | None = None
+@asynccontextmanager
+async def post(url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> AsyncGenerator[int | None]:
+    """Send a request on a connection of its own, and give the status of the answer; None when there is none.
+
+    Inside of the context the status is known; on leaving it the receiver is let finish what it has to say.
+
+    Args:
+        url: Where to; one that `can_be_sent_to`.
+        headers: What to send beside what every request has.
+        body: What to send.
+        timeout: Seconds until the head of the answer must have come, from the name lookup on.
+    """
+    exchange = _Exchange()
     try:
-        reader, writer = await _connect(target)
-        writer.write(_head(target, headers, len(body)) + body)
-        answer = _Answer(reader)
-        status = await answer.status()
-        await answer.rest()
-    except (OSError, EOFError, ValueError, ssl.SSLError):  # ValueError: not HTTP, or without an end
-        return None
-    else:
-        return status
+        status = None
+        with contextlib.suppress(asyncio.TimeoutError, OSError, EOFError, ValueError):  # ValueError: it is not HTTP
+            status = await asyncio.wait_for(exchange.ask(httpx.URL(url), headers, body), timeout)
+        yield status
+        if status is not None:
+            with contextlib.suppress(asyncio.TimeoutError, OSError):
+                await asyncio.wait_for(exchange.rest(), _POLITENESS)
     finally:
-        if writer is not None:
-            writer.transport.abort()  # closing politely would wait for the other side
+        exchange.close()
 
 
 def can_be_sent_to(url: str) -> bool:
@@ -59,6 +65,48 @@ def can_be_sent_to(url: str) -> bool:
         return False
     has_port = target.port is None or 1 <= target.port <= _HIGHEST_PORT
     return url.startswith(("http://", "https://")) and has_port and bool(_HOST.fullmatch(target.raw_host))
+
+
+class _Exchange:
+    """A request and its answer, of which a fixed number of bytes is read."""
+
+    def __init__(self) -> None:
+        self._reader = asyncio.StreamReader()
+        self._writer: asyncio.StreamWriter | None = None
+        self._left = _MOST_READ
+
+    async def ask(self, target: httpx.URL, headers: Mapping[str, str], body: bytes) -> int:
+        """Send the request and read the answer's head; ValueError when it is none."""
+        self._reader, self._writer = await _connect(target)
+        self._writer.write(_head(target, headers, len(body)) + body)
+        while True:
+            line = _STATUS_LINE.fullmatch(await self._line())
+            if line is None:
+                raise ValueError("not HTTP")
+            while (await self._line()).strip():
+                pass
+            status = int(line[1])
+            if status >= 200 or status == 101:  # noqa: PLR2004 (1xx comes ahead of the answer: RFC 9110, section 15.2)
+                return status
+
+    async def rest(self) -> None:
+        """Read what else comes, to its end or as much of it as will be read."""
+        while self._left > 0 and (data := await self._reader.read(self._left)):
+            self._left -= len(data)
+
+    def close(self) -> None:
+        """Let go of the connection at once: to close politely would be to wait for the other side."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+
+    async def _line(self) -> bytes:
+        line = await self._reader.readline()  # ValueError when it is longer than the reader's limit
+        self._left -= len(line)
+        if not line.endswith(b"\n"):
+            raise EOFError
+        if self._left < 0:
+            raise ValueError("too long")
+        return line
 
 
 async def _connect(target: httpx.URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -96,47 +144,6 @@ async def _addresses(host: str) -> list[str]:
 
     threading.Thread(target=look_up, name="enprompta-emulator-lookup", daemon=True).start()
     return await found
-
-
-class _Answer:
-    """What comes back, read to a fixed number of bytes."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-        self._left = _MOST_READ
-
-    async def status(self) -> int:
-        """Read to the end of the head; ValueError when it is none."""
-        while True:
-            line = _STATUS_LINE.fullmatch(await self._line())
-            if line is None:
-                raise ValueError("not HTTP")
-            while (await self._line()).strip():
-                pass
-            status = int(line[1])
-            if status >= 200 or status == 101:  # noqa: PLR2004 (1xx comes ahead of the answer: RFC 9110, section 15.2)
-                return status
-
-    async def rest(self) -> None:
-        """Let the receiver finish its answer, if it is quick and short about it."""
-        with contextlib.suppress(asyncio.TimeoutError, OSError):
-            await asyncio.wait_for(self._drain(), _POLITENESS)
-
-    async def _drain(self) -> None:
-        while self._left > 0:
-            data = await self._reader.read(self._left)
-            if not data:
-                return
-            self._left -= len(data)
-
-    async def _line(self) -> bytes:
-        line = await self._reader.readline()
-        self._left -= len(line)
-        if not line.endswith(b"\n"):
-            raise EOFError
-        if self._left < 0:
-            raise ValueError("too long")
-        return line
 
 
 def _head(target: httpx.URL, headers: Mapping[str, str], length: int) -> bytes:

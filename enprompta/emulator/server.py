@@ -19,7 +19,6 @@ from enprompta.emulator.deliverer import BACKOFF, TIMEOUT, Deliverer
 from enprompta.emulator.errors import ErrorDialect
 from enprompta.emulator.idempotency import Idempotency
 from enprompta.emulator.local_model import LocalModel
-from enprompta.emulator.post import post
 from enprompta.emulator.providers import Providers, Upstream
 from enprompta.emulator.ratelimit import RateLimiter
 from enprompta.emulator.services import Services
@@ -237,9 +236,7 @@ class Emulator:
             limiter=RateLimiter(database, window=self._window, day=self._day, enabled=self._rate_limits),
             idempotency=Idempotency(database),
             providers=Providers(model),
-            deliverer=Deliverer(
-                database, self._clock, post, backoff=self._webhook_backoff, timeout=self._webhook_timeout
-            ),
+            deliverer=Deliverer(database, self._clock, backoff=self._webhook_backoff, timeout=self._webhook_timeout),
             runner=WorkflowRunner(),
         )
 

@@ -1,0 +1,372 @@
+"""Events on their way: what is sent, how often, and what receivers that mean harm cannot do."""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from enprompta.emulator import Emulator
+from enprompta.errors import ConfigurationError
+from enprompta.webhooks import PromptExecuted, construct_event, ecma_json, verify_signature
+from tests.emulator.receivers import Hostile, Received, Receiver, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import httpx
+
+    from tests.emulator.conftest import Clock
+
+QUICK = (0.01,) * 40
+CRLF = b"\r\n"
+
+
+@pytest.fixture
+def emulator(clock: Clock) -> Iterator[Emulator]:
+    """An emulator that tries again soon, and does not wait for long."""
+    with Emulator(clock=clock, webhook_backoff=(0.01, 0.02), webhook_timeout=0.3) as running:
+        yield running
+
+
+def data(response: httpx.Response) -> Any:
+    """The data of an answer."""
+    assert response.is_success, response.text
+    return response.json()["data"]
+
+
+def subscribe(client: httpx.Client, url: str, *events: str) -> dict[str, Any]:
+    """Make a webhook, of prompt executions unless told otherwise."""
+    return data(client.post("/webhooks", json={"name": "h", "url": url, "events": events or ["prompt.executed"]}))
+
+
+def run(client: httpx.Client, content: str = "x", **body: Any) -> dict[str, Any]:
+    """Make a prompt and run it."""
+    prompt = data(client.post("/prompts", json={"title": "t", "content": content}))
+    return data(client.post(f"/prompts/{prompt['id']}/execute", json=body))
+
+
+def deliveries(client: httpx.Client, webhook: dict[str, Any]) -> list[dict[str, Any]]:
+    """All deliveries of a webhook, newest first."""
+    found: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"limit": 100}
+    while True:
+        answer = client.get(f"/webhooks/{webhook['id']}/deliveries", params=query).json()
+        found += answer["data"]
+        if not answer["pagination"]["has_more"]:
+            return found
+        query["cursor"] = answer["pagination"]["next_cursor"]
+
+
+def only_delivery(client: httpx.Client, webhook: dict[str, Any], *states: str) -> dict[str, Any]:
+    """Wait until the webhook's one delivery has come to one of these states."""
+    return until(lambda: next((it for it in deliveries(client, webhook) if it["status"] in states), None))
+
+
+def test_an_event_arrives_as_the_reference_shows_it(client: httpx.Client) -> None:
+    """A POST of the documented payload, written and signed as the reference's sample has it, raw or parsed."""
+    with Receiver() as receiver:
+        webhook = subscribe(client, receiver.url + "?a=%20b#c")
+        execution = run(client)
+        (received,) = until(lambda: receiver.received)
+    assert received.path == "/hook?a=%20b"
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["user-agent"].startswith("enprompta-emulator/")
+    assert received.headers["x-enprompta-event"] == "prompt.executed"
+    assert received.headers["x-enprompta-event-id"] == received.event["id"]
+    assert received.headers["x-enprompta-delivery-id"] == deliveries(client, webhook)[0]["id"]
+    assert received.body == ecma_json(received.event).encode()
+    for payload in (received.body, received.event):
+        assert verify_signature(payload, received.headers, webhook["secret"])
+    event = construct_event(received.body, received.headers, webhook["secret"])
+    assert isinstance(event, PromptExecuted)
+    assert received.event.pop("id").startswith("evt_")
+    assert {**received.event, "id": None} == {
+        "id": None,
+        "event": "prompt.executed",
+        "created_at": "2024-01-17T12:00:00Z",
+        "api_version": "2024-01-01",
+        "data": {
+            "execution_id": execution["id"],
+            "prompt_id": execution["promptId"],
+            "status": "completed",
+            "tokens_used": execution["tokens"],
+            "cost": execution["cost"],
+        },
+    }
+
+
+def test_a_failed_execution_is_told_too(clock: Clock, connect: Any, upstream: Any) -> None:
+    """`prompt.executed` tells that an execution has ended, and how."""
+    broken = upstream(lambda _: (500, b"broken"))
+    with Receiver() as receiver, Emulator(clock=clock, upstream=broken.url) as emulator:
+        client = connect(emulator)
+        subscribe(client, receiver.url)
+        assert run(client)["status"] == "failed"
+        (received,) = until(lambda: receiver.received)
+    assert received.event["data"]["status"] == "failed"
+
+
+def test_an_event_is_sent_until_it_is_accepted(client: httpx.Client, clock: Clock) -> None:
+    """It is sent again unchanged, with waits between that are those asked for; the last answer is what is told."""
+    answers = iter([503, 302, 204])
+    with Receiver(lambda _: next(answers)) as receiver:
+        webhook = subscribe(client, receiver.url)
+        run(client)
+        clock.now += 60
+        delivery = only_delivery(client, webhook, "DELIVERED")
+        assert (delivery["attempts"], delivery["responseStatus"]) == (3, 204)
+        assert delivery["createdAt"] == "2024-01-17T12:00:00Z"
+        first, second, third = receiver.received
+    assert first.body == second.body == third.body
+    assert first.headers == second.headers == third.headers
+    assert first.path == second.path == third.path
+    assert second.at - first.at >= 0.01
+    assert third.at - second.at >= 0.02
+
+
+def test_a_delivery_fails_when_its_attempts_are_used_up(client: httpx.Client, clock: Clock) -> None:
+    """Then the webhook counts a failure; a retry that arrives sets the count back and has attempts of its own."""
+    with Receiver(lambda _: 500) as receiver:
+        webhook = subscribe(client, receiver.url)
+        path = f"/webhooks/{webhook['id']}"
+        run(client)
+        delivery = only_delivery(client, webhook, "FAILED")
+        assert (delivery["attempts"], delivery["responseStatus"], delivery["deliveredAt"]) == (3, 500, None)
+        told = data(client.get(path))
+        assert (told["failureCount"], told["lastFailure"], told["lastSuccess"]) == (1, "2024-01-17T12:00:00Z", None)
+        answers = iter([500, 500, 200])
+        receiver.answer = lambda _: next(answers)
+        clock.now += 60
+        data(client.post(f"{path}/deliveries/{delivery['id']}/retry"))
+        assert only_delivery(client, webhook, "DELIVERED")["attempts"] == 6
+    told = data(client.get(path))
+    assert (told["failureCount"], told["lastFailure"]) == (0, "2024-01-17T12:00:00Z")
+    assert told["lastSuccess"] == "2024-01-17T12:01:00Z"
+
+
+def test_a_retry_does_not_wait_for_its_turn(clock: Clock, connect: Any) -> None:
+    """A delivery that waits for its next attempt has it at once when asked; one that is being sent is a 409."""
+    answers = iter([500, 200])
+    with Receiver(lambda _: next(answers)) as receiver, Emulator(clock=clock, webhook_backoff=(3600,)) as emulator:
+        client = connect(emulator)
+        webhook = subscribe(client, receiver.url)
+        run(client)
+        delivery = only_delivery(client, webhook, "RETRYING")
+        retry = f"/webhooks/{webhook['id']}/deliveries/{delivery['id']}/retry"
+        gate = threading.Event()
+        receiver.answer = lambda _: 200 if gate.wait(5) else 500
+        data(client.post(retry))
+        assert client.post(retry).status_code == 409
+        gate.set()
+        assert only_delivery(client, webhook, "DELIVERED")["attempts"] == 2
+
+
+def test_a_webhook_that_is_disabled_meanwhile_is_sent_nothing_more(client: httpx.Client) -> None:
+    """What was under way to it fails; once it is enabled it may be sent again."""
+    with Receiver(lambda _: 500) as receiver:
+        webhook = subscribe(client, receiver.url)
+        receiver.answer = lambda _: client.put(f"/webhooks/{webhook['id']}", json={"isActive": False}).status_code + 300
+        run(client)
+        assert only_delivery(client, webhook, "FAILED")["attempts"] == 1
+
+
+def test_a_deleted_webhook_is_sent_nothing_more(client: httpx.Client) -> None:
+    """Its deliveries go with it, those under way too."""
+    with Receiver() as receiver:
+        webhook = subscribe(client, receiver.url)
+        receiver.answer = lambda _: client.delete(f"/webhooks/{webhook['id']}").status_code + 300
+        run(client)
+        until(lambda: not data(client.get("/webhooks")))
+        other = subscribe(client, receiver.url)
+        receiver.answer = lambda _: 200
+        run(client)
+        only_delivery(client, other, "DELIVERED")
+        assert len(receiver.received) == 2
+
+
+def never(connection: socket.socket) -> None:
+    """Never answer."""
+    connection.recv(1)
+
+
+def sending(*pieces: bytes, pause: float = 0.0) -> Callable[[socket.socket], None]:
+    """Send something, and the last piece of it over and over."""
+
+    def treat(connection: socket.socket) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+        while True:
+            connection.sendall(pieces[-1])
+            time.sleep(pause)
+
+    return treat
+
+
+def saying(*pieces: bytes) -> Callable[[socket.socket], None]:
+    """Send something and close."""
+
+    def treat(connection: socket.socket) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    return treat
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+HOSTILE = {
+    "never answers": (never, None),
+    "closes": (saying(), None),
+    "drips its head": (sending(HEAD, b"X: y\r\n", pause=0.05), None),
+    "has a head without end": (sending(HEAD, b"X: " + b"y" * 4096 + CRLF), None),
+    "has a line without end": (sending(HEAD + b"X: ", b"y" * 65536), None),
+    "never comes to its answer": (sending(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000), None),
+    "drips bytes that end no line": (sending(b"H", b"T", pause=0.05), None),
+    "is no web server": (saying(b"SSH-2.0-OpenSSH_9.6\r\n"), None),
+    "answers 600": (saying(b"HTTP/1.1 600 What\r\n\r\n"), None),
+    "breaks off its head": (saying(HEAD + b"X: y"), None),
+    "has a body without end": (sending(HEAD + CRLF, b"x" * 65536), 200),
+    "drips a body": (sending(HEAD + b"Content-Length: 1000000\r\n\r\n", b"x", pause=0.05), 200),
+    "breaks off its body": (saying(HEAD + b"Content-Length: 1000000\r\n\r\nx"), 200),
+    "redirects to itself": (saying(b"HTTP/1.1 308 Here\r\nLocation: /hook\r\n\r\n"), 308),
+    "says what is to come": (saying(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 \r\n\r\n"), 204),
+}
+
+
+@pytest.mark.parametrize(("treat", "status"), HOSTILE.values(), ids=HOSTILE)
+def test_whatever_a_receiver_does_an_attempt_ends(
+    treat: Callable[[socket.socket], None], status: int | None, clock: Clock, connect: Any
+) -> None:
+    """It ends in time, with what was answered if that was an answer, and the API goes on as if nothing was there."""
+    with Hostile(treat) as hostile, Emulator(clock=clock, webhook_backoff=(), webhook_timeout=0.3) as emulator:
+        client = connect(emulator)
+        webhook = subscribe(client, hostile.url)
+        for _ in range(3):
+            run(client)
+        slowest = 0.0
+
+        def all_ended() -> list[dict[str, Any]] | None:
+            nonlocal slowest
+            started = time.monotonic()
+            found = deliveries(client, webhook)
+            slowest = max(slowest, time.monotonic() - started)
+            return found if all(it["status"] in {"DELIVERED", "FAILED"} for it in found) else None
+
+        ended = until(all_ended, seconds=5)
+        arrived = status is not None and status < 300
+        assert {it["status"] for it in ended} == {"DELIVERED" if arrived else "FAILED"}
+        assert {it["responseStatus"] for it in ended} == {status}
+        assert {it["attempts"] for it in ended} == {1}
+        assert max(it["latencyMs"] for it in ended) < 1_500
+        assert slowest < 0.5
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_nobody_there(client: httpx.Client, scheme: str) -> None:
+    """A port where nobody listens, or where nobody speaks TLS, is a failed attempt."""
+    with Receiver() as receiver:
+        url = receiver.url.replace("http", "https") if scheme == "https" else "http://127.0.0.1:1/hook"
+        webhook = subscribe(client, url)
+        run(client)
+        delivery = only_delivery(client, webhook, "FAILED")
+    assert (delivery["attempts"], delivery["responseStatus"]) == (3, None)
+
+
+def test_credentials_in_a_url_are_sent_as_such(client: httpx.Client) -> None:
+    """A name and a password before the host become basic authentication, and no part of the Host header."""
+    with Receiver() as receiver:
+        subscribe(client, receiver.url.replace("127.0.0.1", "me:s%20cret@localhost"))
+        run(client)
+        (received,) = until(lambda: receiver.received)
+    assert received.headers["authorization"] == "Basic bWU6cyBjcmV0"
+    assert received.headers["host"].startswith("localhost:")
+
+
+def test_a_host_that_hangs_holds_up_no_other(clock: Clock, connect: Any) -> None:
+    """Behind 300 deliveries to a host that never answers, another host's arrive at once."""
+    with Hostile(never) as hostile, Receiver() as receiver, Emulator(clock=clock, webhook_timeout=60) as emulator:
+        client = connect(emulator)
+        hanging = subscribe(client, hostile.url)
+        for _ in range(300):
+            data(client.post(f"/webhooks/{hanging['id']}/test"))
+        webhook = subscribe(client, receiver.url)
+        started = time.monotonic()
+        for _ in range(20):
+            data(client.post(f"/webhooks/{webhook['id']}/test"))
+        until(lambda: len(receiver.received) == 20)
+        assert time.monotonic() - started < 2
+        assert len(hostile.connections) <= 8
+
+
+def test_it_stops_at_once_with_deliveries_under_way(
+    clock: Clock, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a receiver that hangs, nor one that waits for its turn, nor a slow name server keeps it from stopping."""
+    looked_up, real = threading.Event(), socket.getaddrinfo
+
+    def slow(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "slow.example":
+            looked_up.set()
+            time.sleep(2)
+            raise OSError
+        return real(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with Hostile(never) as hostile, Receiver(lambda _: 500) as failing:
+        emulator = Emulator(clock=clock, webhook_backoff=(3600,), webhook_timeout=60)
+        emulator.start()
+        client = connect(emulator)
+        for url in (hostile.url, failing.url, "http://slow.example/"):
+            subscribe(client, url)
+        run(client)
+        until(lambda: hostile.connections and failing.received and looked_up.is_set())
+        client.close()
+        started = time.monotonic()
+        emulator.stop()
+        assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"webhook_timeout": 0}, {"webhook_backoff": (-1,)}, {"webhook_backoff": (float("nan"),)}]
+)
+def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    """A timeout of nothing, or a wait of less than nothing, is refused at the start."""
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        Emulator(**wrong).start()
+
+
+def test_every_event_arrives_whatever_fails(clock: Clock, connect: Any, tmp_path: Path) -> None:
+    """With a receiver that fails every other time, and a stop midway, each event arrives and no delivery is lost."""
+    chance = random.Random(1)
+    seen: list[Received] = []
+
+    def answer(received: Received) -> int:
+        seen.append(received)
+        return 500 if chance.random() < 0.5 else 200
+
+    def emulator() -> Emulator:
+        return Emulator(db=tmp_path / "e.db", clock=clock, webhook_backoff=QUICK)
+
+    with Receiver(answer) as receiver:
+        with emulator() as first:
+            client = connect(first)
+            webhook = subscribe(client, receiver.url)
+            prompt = data(client.post("/prompts", json={"title": "t", "content": "x"}))
+            path = f"/prompts/{prompt['id']}/execute"
+            executions = {data(client.post(path))["id"] for _ in range(100)}
+            client.close()
+        assert len({it.event["id"] for it in seen}) <= 100
+        with emulator() as second:
+            client = connect(second)
+            until(lambda: all(it["status"] == "DELIVERED" for it in deliveries(client, webhook)))
+            kept = deliveries(client, webhook)
+    assert {it.event["data"]["execution_id"] for it in seen} == executions
+    assert {it["eventId"] for it in kept} == {it.event["id"] for it in seen}
+    assert len(kept) == 100
+    assert all(verify_signature(it.body, it.headers, webhook["secret"]) for it in seen)
