@@ -1,16 +1,20 @@
 """The official Python client for the Enprompta REST API.
 
-from enprompta import Enprompta
+    from enprompta import Enprompta
 
-client = Enprompta()  # reads ENPROMPTA_API_KEY
-for prompt in client.prompts.list():
-print(prompt.title)
+    client = Enprompta()  # reads ENPROMPTA_API_KEY
+    for prompt in client.prompts.list():
+        print(prompt.title)
+
+The clients, and with them httpx and pydantic, are loaded when they are first asked for: pytest's plugin and the command
+line are part of this package too, and are there in processes that never make a call.
 """
 
-from enprompta._client import AsyncEnprompta, Enprompta
-from enprompta._core.call import Call, RequestOptions, WriteOptions
-from enprompta._core.response import APIResponse
-from enprompta._core.unset import UNSET, Unset
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from enprompta._version import __version__
 from enprompta.errors import (
     APIConnectionError,
@@ -38,7 +42,13 @@ from enprompta.errors import (
     WebhookSignatureError,
     WorkflowFailedError,
 )
-from enprompta.pagination import AsyncPage, AsyncPager, Page
+
+if TYPE_CHECKING:
+    from enprompta._client import AsyncEnprompta, Enprompta
+    from enprompta._core.call import Call, RequestOptions, WriteOptions
+    from enprompta._core.response import APIResponse
+    from enprompta._core.unset import UNSET, Unset
+    from enprompta.pagination import AsyncPage, AsyncPager, Page
 
 __all__ = [
     "UNSET",
@@ -78,3 +88,33 @@ __all__ = [
     "WriteOptions",
     "__version__",
 ]
+
+_HOMES = {
+    "UNSET": "enprompta._core.unset",
+    "APIResponse": "enprompta._core.response",
+    "AsyncEnprompta": "enprompta._client",
+    "AsyncPage": "enprompta.pagination",
+    "AsyncPager": "enprompta.pagination",
+    "Call": "enprompta._core.call",
+    "Enprompta": "enprompta._client",
+    "Page": "enprompta.pagination",
+    "RequestOptions": "enprompta._core.call",
+    "Unset": "enprompta._core.unset",
+    "WriteOptions": "enprompta._core.call",
+}
+_MODULES = frozenset({"models", "pagination"})
+
+if not TYPE_CHECKING:  # type checkers would take it to mean that every name is there
+
+    def __getattr__(name: str) -> object:
+        """Load what holds a name when it is first asked for."""
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return list(__all__)

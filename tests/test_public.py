@@ -174,7 +174,7 @@ def loaded_by(program: str) -> set[str]:
 
 def test_importing_the_package_loads_little() -> None:
     """No server, no database, no resource or model that is not asked for, no tenacity."""
-    loaded = loaded_by("import enprompta")
+    loaded = loaded_by("from enprompta import *")
     heavy = {"fastapi", "starlette", "uvicorn", "redis", "sqlite3", "tenacity", "typer", "jsonschema", "yaml"}
     assert not loaded & heavy
     parts = {name.split(".")[1] for name in loaded if name.startswith("enprompta.")}
@@ -183,10 +183,17 @@ def test_importing_the_package_loads_little() -> None:
     assert models <= {"enprompta.models.base", "enprompta.models.pagination"}
 
 
+def test_importing_the_package_alone_loads_no_client() -> None:
+    """Pytest's plugin and the command line are loaded where no call is ever made: httpx comes with the clients."""
+    loaded = loaded_by("import enprompta; enprompta.NotFoundError; dir(enprompta)")
+    assert not loaded & {"httpx", "pydantic", "anyio"}
+    assert {"pydantic", "enprompta.pagination"} <= loaded_by("import enprompta; enprompta.pagination")
+
+
 @pytest.mark.xfail(reason="deadlines import httpcore, which loads anyio and, where it is installed, trio")
 def test_importing_the_package_loads_no_event_loop() -> None:
     """Connections and the event loops they run on are loaded with the first client, as httpx itself does."""
-    loaded = loaded_by("import enprompta") - loaded_by("import httpx; from pydantic import BaseModel")
+    loaded = loaded_by("from enprompta import *") - loaded_by("import httpx; from pydantic import BaseModel")
     assert not loaded & {"httpcore", "anyio", "trio", "sniffio"}
 
 
