@@ -181,9 +181,8 @@ class AsyncTransport:
                 self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
         http = _async_client()
         guard = _until_loop_ends(http, ref(self), loop)
-        if not getattr(loop, "_asyncgens_shutdown_called", False):  # asyncio minds what begins after that
-            with suppress(StopIteration):
-                guard.__anext__().send(None)  # goes as far as its yield; from here on the loop knows of it
+        with suppress(StopIteration):
+            guard.__anext__().send(None)  # goes as far as its yield; from here on the loop knows of it
         pool = self._pools[loop] = _Pool(loop, http, guard)
         return pool
 
@@ -253,7 +252,7 @@ class AsyncTransport:
         for pool in pools.values():
             _end(pool)
         if here is not None:
-            await _close(here)
+            await here.guard.aclose()
 
     @property
     def is_closed(self) -> bool:
@@ -291,17 +290,12 @@ async def _until_loop_ends(
         await http.aclose()
 
 
-async def _close(pool: _Pool) -> None:
-    await pool.guard.aclose()
-    await pool.http.aclose()  # should the guard never have begun
-
-
 def _end(pool: _Pool) -> None:
     """Have connections closed by the loop they belong to, from outside of it."""
 
     async def close() -> None:
         with suppress(Exception):  # nobody waits for this
-            await _close(pool)
+            await pool.guard.aclose()
 
     with suppress(RuntimeError):  # the loop has ended
         if isinstance(pool.loop, asyncio.AbstractEventLoop):

@@ -185,7 +185,10 @@ class TestClients:
 
         def listing(peer: Peer) -> None:
             cursor = None if "cursor" in peer.read().path else "two"
-            body = {"data": [{"id": "p1", "title": "Greeting"}], "pagination": {"next_cursor": cursor}}
+            body = {
+                "data": [{"id": "p1", "title": "Greeting", "content": "Hello"}],
+                "pagination": {"next_cursor": cursor},
+            }
             peer.send(answer(200, json.dumps(body).encode()))
 
         server.play(then=listing)
