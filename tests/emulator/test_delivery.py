@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import socket
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,10 +11,11 @@ import pytest
 from enprompta.emulator import Emulator
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks import PromptExecuted, construct_event, ecma_json, verify_signature
-from tests.emulator.receivers import Hostile, Received, Receiver, until
+from tests.emulator.flows import data, deliveries, only_delivery, run, subscribe
+from tests.emulator.receivers import Received, Receiver, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import httpx
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from tests.emulator.conftest import Clock
 
 QUICK = (0.01,) * 40
-CRLF = b"\r\n"
 
 
 @pytest.fixture
@@ -32,40 +30,6 @@ def emulator(clock: Clock) -> Iterator[Emulator]:
     """An emulator that tries again soon, and does not wait for long."""
     with Emulator(clock=clock, webhook_backoff=(0.01, 0.02), webhook_timeout=0.3) as running:
         yield running
-
-
-def data(response: httpx.Response) -> Any:
-    """The data of an answer."""
-    assert response.is_success, response.text
-    return response.json()["data"]
-
-
-def subscribe(client: httpx.Client, url: str, *events: str) -> dict[str, Any]:
-    """Make a webhook, of prompt executions unless told otherwise."""
-    return data(client.post("/webhooks", json={"name": "h", "url": url, "events": events or ["prompt.executed"]}))
-
-
-def run(client: httpx.Client, content: str = "x", **body: Any) -> dict[str, Any]:
-    """Make a prompt and run it."""
-    prompt = data(client.post("/prompts", json={"title": "t", "content": content}))
-    return data(client.post(f"/prompts/{prompt['id']}/execute", json=body))
-
-
-def deliveries(client: httpx.Client, webhook: dict[str, Any]) -> list[dict[str, Any]]:
-    """All deliveries of a webhook, newest first."""
-    found: list[dict[str, Any]] = []
-    query: dict[str, Any] = {"limit": 100}
-    while True:
-        answer = client.get(f"/webhooks/{webhook['id']}/deliveries", params=query).json()
-        found += answer["data"]
-        if not answer["pagination"]["has_more"]:
-            return found
-        query["cursor"] = answer["pagination"]["next_cursor"]
-
-
-def only_delivery(client: httpx.Client, webhook: dict[str, Any], *states: str) -> dict[str, Any]:
-    """Wait until the webhook's one delivery has come to one of these states."""
-    return until(lambda: next((it for it in deliveries(client, webhook) if it["status"] in states), None))
 
 
 def test_an_event_arrives_as_the_reference_shows_it(client: httpx.Client) -> None:
@@ -190,94 +154,6 @@ def test_a_deleted_webhook_is_sent_nothing_more(client: httpx.Client) -> None:
         assert len(receiver.received) == 2
 
 
-def never(connection: socket.socket) -> None:
-    """Never answer."""
-    connection.recv(1)
-
-
-def sending(*pieces: bytes, pause: float = 0.0) -> Callable[[socket.socket], None]:
-    """Send something, and the last piece of it over and over."""
-
-    def treat(connection: socket.socket) -> None:
-        for piece in pieces:
-            connection.sendall(piece)
-        while True:
-            connection.sendall(pieces[-1])
-            time.sleep(pause)
-
-    return treat
-
-
-def saying(*pieces: bytes) -> Callable[[socket.socket], None]:
-    """Send something and close."""
-
-    def treat(connection: socket.socket) -> None:
-        for piece in pieces:
-            connection.sendall(piece)
-        connection.shutdown(socket.SHUT_RDWR)
-
-    return treat
-
-
-HEAD = b"HTTP/1.1 200 OK\r\n"
-HOSTILE = {
-    "never answers": (never, None),
-    "closes": (saying(), None),
-    "drips its head": (sending(HEAD, b"X: y\r\n", pause=0.05), None),
-    "has a head without end": (sending(HEAD, b"X: " + b"y" * 4096 + CRLF), None),
-    "has a line without end": (sending(HEAD + b"X: ", b"y" * 65536), None),
-    "never comes to its answer": (sending(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000), None),
-    "drips bytes that end no line": (sending(b"H", b"T", pause=0.05), None),
-    "is no web server": (saying(b"SSH-2.0-OpenSSH_9.6\r\n"), None),
-    "answers 600": (saying(b"HTTP/1.1 600 What\r\n\r\n"), None),
-    "breaks off its head": (saying(HEAD + b"X: y"), None),
-    "has a body without end": (sending(HEAD + CRLF, b"x" * 65536), 200),
-    "drips a body": (sending(HEAD + b"Content-Length: 1000000\r\n\r\n", b"x", pause=0.05), 200),
-    "breaks off its body": (saying(HEAD + b"Content-Length: 1000000\r\n\r\nx"), 200),
-    "redirects to itself": (saying(b"HTTP/1.1 308 Here\r\nLocation: /hook\r\n\r\n"), 308),
-    "says what is to come": (saying(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 \r\n\r\n"), 204),
-}
-
-
-@pytest.mark.parametrize(("treat", "status"), HOSTILE.values(), ids=HOSTILE)
-def test_whatever_a_receiver_does_an_attempt_ends(
-    treat: Callable[[socket.socket], None], status: int | None, clock: Clock, connect: Any
-) -> None:
-    """It ends in time, with what was answered if that was an answer, and the API goes on as if nothing was there."""
-    with Hostile(treat) as hostile, Emulator(clock=clock, webhook_backoff=(), webhook_timeout=0.3) as emulator:
-        client = connect(emulator)
-        webhook = subscribe(client, hostile.url)
-        for _ in range(3):
-            run(client)
-        slowest = 0.0
-
-        def all_ended() -> list[dict[str, Any]] | None:
-            nonlocal slowest
-            started = time.monotonic()
-            found = deliveries(client, webhook)
-            slowest = max(slowest, time.monotonic() - started)
-            return found if all(it["status"] in {"DELIVERED", "FAILED"} for it in found) else None
-
-        ended = until(all_ended, seconds=5)
-        arrived = status is not None and status < 300
-        assert {it["status"] for it in ended} == {"DELIVERED" if arrived else "FAILED"}
-        assert {it["responseStatus"] for it in ended} == {status}
-        assert {it["attempts"] for it in ended} == {1}
-        assert max(it["latencyMs"] for it in ended) < 1_500
-        assert slowest < 0.5
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_nobody_there(client: httpx.Client, scheme: str) -> None:
-    """A port where nobody listens, or where nobody speaks TLS, is a failed attempt."""
-    with Receiver() as receiver:
-        url = receiver.url.replace("http", "https") if scheme == "https" else "http://127.0.0.1:1/hook"
-        webhook = subscribe(client, url)
-        run(client)
-        delivery = only_delivery(client, webhook, "FAILED")
-    assert (delivery["attempts"], delivery["responseStatus"]) == (3, None)
-
-
 def test_credentials_in_a_url_are_sent_as_such(client: httpx.Client) -> None:
     """A name and a password before the host become basic authentication, and no part of the Host header."""
     with Receiver() as receiver:
@@ -286,50 +162,6 @@ def test_credentials_in_a_url_are_sent_as_such(client: httpx.Client) -> None:
         (received,) = until(lambda: receiver.received)
     assert received.headers["authorization"] == "Basic bWU6cyBjcmV0"
     assert received.headers["host"].startswith("localhost:")
-
-
-def test_a_host_that_hangs_holds_up_no_other(clock: Clock, connect: Any) -> None:
-    """Behind 300 deliveries to a host that never answers, another host's arrive at once."""
-    with Hostile(never) as hostile, Receiver() as receiver, Emulator(clock=clock, webhook_timeout=60) as emulator:
-        client = connect(emulator)
-        hanging = subscribe(client, hostile.url)
-        for _ in range(300):
-            data(client.post(f"/webhooks/{hanging['id']}/test"))
-        webhook = subscribe(client, receiver.url)
-        started = time.monotonic()
-        for _ in range(20):
-            data(client.post(f"/webhooks/{webhook['id']}/test"))
-        until(lambda: len(receiver.received) == 20)
-        assert time.monotonic() - started < 2
-        assert len(hostile.connections) <= 8
-
-
-def test_it_stops_at_once_with_deliveries_under_way(
-    clock: Clock, connect: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither a receiver that hangs, nor one that waits for its turn, nor a slow name server keeps it from stopping."""
-    looked_up, real = threading.Event(), socket.getaddrinfo
-
-    def slow(host: str, *args: Any, **kwargs: Any) -> Any:
-        if host == "slow.example":
-            looked_up.set()
-            time.sleep(2)
-            raise OSError
-        return real(host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", slow)
-    with Hostile(never) as hostile, Receiver(lambda _: 500) as failing:
-        emulator = Emulator(clock=clock, webhook_backoff=(3600,), webhook_timeout=60)
-        emulator.start()
-        client = connect(emulator)
-        for url in (hostile.url, failing.url, "http://slow.example/"):
-            subscribe(client, url)
-        run(client)
-        until(lambda: hostile.connections and failing.received and looked_up.is_set())
-        client.close()
-        started = time.monotonic()
-        emulator.stop()
-        assert time.monotonic() - started < 1
 
 
 @pytest.mark.parametrize(
@@ -357,9 +189,9 @@ def test_every_event_arrives_whatever_fails(clock: Clock, connect: Any, tmp_path
         with emulator() as first:
             client = connect(first)
             webhook = subscribe(client, receiver.url)
-            prompt = data(client.post("/prompts", json={"title": "t", "content": "x"}))
+            prompt = data(client.post("/prompts", json={"title": "t", "content": "x"}), 201)
             path = f"/prompts/{prompt['id']}/execute"
-            executions = {data(client.post(path))["id"] for _ in range(100)}
+            executions = {data(client.post(path, json={}), 201)["id"] for _ in range(100)}
             client.close()
         assert len({it.event["id"] for it in seen}) <= 100
         with emulator() as second:

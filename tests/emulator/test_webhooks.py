@@ -155,7 +155,7 @@ def test_a_webhook_is_its_accounts_own(
     ]:
         assert other.request(method, to).status_code == 404
     prompt = data(other.post("/prompts", json={"title": "t", "content": "c"}), 201)
-    assert other.post(f"/prompts/{prompt['id']}/execute").status_code == 201
+    assert other.post(f"/prompts/{prompt['id']}/execute", json={}).status_code == 201
     assert first_delivery(client, webhook)["eventType"] == "webhook.test"
 
 
@@ -191,11 +191,11 @@ def test_a_disabled_webhook_is_told_nothing(
     delivery = data(client.post(f"{path}/test"))
     first_delivery(client, webhook)
     client.put(path, json={"isActive": False})
-    client.post(f"/prompts/{prompt['id']}/execute")
+    client.post(f"/prompts/{prompt['id']}/execute", json={})
     assert client.post(f"{path}/test").status_code == 409
     assert client.post(f"{path}/deliveries/{delivery['id']}/retry").status_code == 409
     client.put(path, json={"isActive": True})
-    client.post(f"/prompts/{prompt['id']}/execute")
+    client.post(f"/prompts/{prompt['id']}/execute", json={})
     first_delivery(client, webhook)
     assert [it.event["event"] for it in receiver.received] == ["webhook.test", "prompt.executed"]
 
@@ -208,7 +208,7 @@ def test_only_what_is_asked_for_is_told(
         data(client.post("/webhooks", json={"name": "h", "url": receiver.url, "events": events}), 201)
         for events in (["workflow.failed"], ["prompt.executed"], ALL)
     ]
-    client.post(f"/prompts/{create(content='x')['id']}/execute")
+    client.post(f"/prompts/{create(content='x')['id']}/execute", json={})
     told = [data(client.get(f"/webhooks/{hook['id']}/deliveries")) for hook in hooks]
     assert [len(it) for it in told] == [0, 1, 1]
     assert told[1][0]["eventId"] == told[2][0]["eventId"]
