@@ -1,7 +1,8 @@
 """What happens to every request before its handler runs, and to every response on its way out.
 
-In this order: a request id, the credential, the tier, the request windows, the idempotency key. Plain ASGI around the
-whole of FastAPI, so that answers of the framework itself (an unknown path, a wrong method) go the same way.
+In this order: a request id, the credential, the tier, the request windows, injected faults, the idempotency key. Plain
+ASGI around the whole of FastAPI, so that answers of the framework itself (an unknown path, a wrong method) go the same
+way.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from enprompta.emulator.accounts import require_api_access
 from enprompta.emulator.context import SCOPE_KEY, RequestContext
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import INTERNAL, STOPPING, STORAGE, TOO_LARGE, ApiError, response
+from enprompta.emulator.faults import answer, cut, nowhere
 from enprompta.emulator.idempotency import METHODS, Answer, fingerprint_of
 from enprompta.emulator.ratelimit import RateLimitError
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from enprompta.emulator.faults import Fault
     from enprompta.emulator.services import Services
 
 logger = logging.getLogger("enprompta.emulator")
@@ -72,7 +75,11 @@ class Gateway:
         try:
             context.body = await _read(receive)
             self._admit(scope, context, outgoing)
-            await self._answer(scope, context, outgoing)
+            fault = services.faults.strike(scope, context)
+            if fault is None:
+                await self._answer(scope, context, outgoing)
+            else:
+                await self._suffer(fault, scope, receive, context, outgoing)
         except asyncio.CancelledError:  # the server stops and has waited long enough
             await self._fail(scope, outgoing, context, ApiError(STOPPING, "The emulator is stopping"))
         except Exception as error:  # noqa: BLE001 (whatever a handler does, its client gets an answer)
@@ -107,6 +114,22 @@ class Gateway:
             account = services.accounts.authenticate(authorization)
         require_api_access(account)
         scopes.require(account.scopes, scope["method"], path)
+
+    async def _suffer(
+        self, fault: Fault, scope: Scope, receive: Receive, context: RequestContext, outgoing: _Outgoing
+    ) -> None:
+        """Let a fault that was asked for take its course."""
+        await asyncio.sleep(fault.latency)
+        if fault.status is not None:
+            await answer(fault, fault.status, context)(scope, _nothing_more, outgoing)
+        elif fault.drop is None:
+            await self._answer(scope, context, outgoing)
+        else:
+            try:
+                if fault.drop == "after":
+                    await self._answer(scope, context, _Outgoing(nowhere, context))
+            finally:
+                await cut(scope, receive)
 
     async def _answer(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         key, method = context.headers.get("idempotency-key"), scope["method"]
@@ -144,7 +167,8 @@ class _Outgoing:
         """Pass a message of the response on."""
         if message["type"] == "http.response.start":
             self.started = True
-            message["headers"] = [*message["headers"], *self._headers]
+            given = {name for name, _ in message["headers"]}  # an injected fault's own headers go first
+            message["headers"] = [*message["headers"], *(header for header in self._headers if header[0] not in given)]
         await self._send(message)
 
 

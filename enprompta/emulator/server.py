@@ -17,6 +17,7 @@ from enprompta.emulator.app import create_app
 from enprompta.emulator.database import Database
 from enprompta.emulator.deliverer import BACKOFF, TIMEOUT, Deliverer
 from enprompta.emulator.errors import ErrorDialect
+from enprompta.emulator.faults import Connection, Faults
 from enprompta.emulator.idempotency import Idempotency
 from enprompta.emulator.local_model import LocalModel
 from enprompta.emulator.providers import Providers, Upstream
@@ -83,6 +84,8 @@ class Emulator:
     """The OAuth2 clients of its paid accounts, with all scopes: `emulator.clients.pro.client_id`."""
     upstream: str | None
     """Where prompts run; None when they are echoed."""
+    faults: Faults
+    """What is to go wrong: `emulator.faults.add("/prompts/*", status=503, times=2)`."""
 
     def __init__(
         self,
@@ -130,6 +133,7 @@ class Emulator:
         self._webhook_timeout = webhook_timeout
         self._token_lifetime = token_lifetime
         self._rfc_errors = oauth_errors == "rfc6749"
+        self.faults = Faults()
         self._running: _Running | None = None
 
     def start(self) -> None:
@@ -238,6 +242,7 @@ class Emulator:
             providers=Providers(model),
             deliverer=Deliverer(database, self._clock, backoff=self._webhook_backoff, timeout=self._webhook_timeout),
             runner=WorkflowRunner(),
+            faults=self.faults,
         )
 
 
@@ -284,7 +289,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,  # pyright: ignore[reportArgumentType] (uvicorn's own ASGI types differ from Starlette's)
-                http="h11",
+                http=Connection,
                 ws="none",
                 lifespan="on",
                 log_config=None,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.database import Database
     from enprompta.emulator.deliverer import Deliverer
     from enprompta.emulator.errors import ErrorDialect
+    from enprompta.emulator.faults import Faults
     from enprompta.emulator.idempotency import Idempotency
     from enprompta.emulator.providers import Providers
     from enprompta.emulator.ratelimit import RateLimiter
@@ -35,3 +36,4 @@ class Services:
     providers: Providers
     deliverer: Deliverer
     runner: WorkflowRunner
+    faults: Faults
