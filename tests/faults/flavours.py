@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from enprompta import AsyncEnprompta, Enprompta, EnpromptaError
+from tests.faults.server import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -73,6 +76,19 @@ def together(flavour: str, scenarios: Iterable[Callable[[], Coroutine[Any, Any, 
 async def settle(result: Any) -> Any:
     """Await what has to be awaited."""
     return await result if inspect.isawaitable(result) else result
+
+
+async def until(flavour: str, condition: Callable[[], object]) -> None:
+    """Wait until something has come about elsewhere, in another thread or task."""
+    ends = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < ends, "it never came about"
+        if flavour == "sync":
+            threading.Event().wait(0.002)
+        else:
+            import anyio
+
+            await anyio.sleep(0.002)
 
 
 class Caller:

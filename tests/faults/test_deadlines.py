@@ -22,7 +22,7 @@ from enprompta import APITimeoutError, AsyncEnprompta, Enprompta
 from enprompta._core.call import Call
 from enprompta.limiters import LocalLimiter
 from enprompta.models.prompts import Prompt
-from tests.faults.flavours import METHODS, Caller, descriptors, run, settle, together
+from tests.faults.flavours import METHODS, Caller, descriptors, run, settle, together, until
 from tests.faults.server import ERROR, PROMPT, Fault, FaultServer, FullBacklog, Gone, Peer, answer, at_connect, fine
 
 if TYPE_CHECKING:
@@ -246,8 +246,7 @@ def test_the_wait_for_a_free_connection_ends_in_time(flavour: str, server: Fault
         released.set()
 
     async def wait(caller: Caller) -> None:
-        while server.attempts == 0:
-            await _pause(flavour)
+        await until(flavour, lambda: server.attempts)
         began = time.monotonic()
         error = await caller.outcome("GET", deadline=DEADLINE)
         took = time.monotonic() - began
@@ -273,15 +272,6 @@ def test_the_wait_for_a_free_connection_ends_in_time(flavour: str, server: Fault
                 tasks.start_soon(wait, caller)
 
     run(flavour, scenario)
-
-
-async def _pause(flavour: str) -> None:
-    if flavour == "sync":
-        threading.Event().wait(0.005)
-        return
-    import anyio
-
-    await anyio.sleep(0.005)
 
 
 def test_a_call_in_time_does_not_notice_its_deadline(flavour: str, server: FaultServer) -> None:
