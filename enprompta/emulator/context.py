@@ -47,9 +47,11 @@ class RequestContext:
         pairs = parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True)
         return Query(dict(pairs))
 
-    def fields(self) -> Fields:
-        """Read the body, which must be a JSON object; no body at all is an empty one."""
+    def fields(self, *, required: bool = False) -> Fields:
+        """Read the body, which must be a JSON object; none at all is an empty one, unless there must be one."""
         if not self.body.strip():
+            if required:
+                raise invalid([{"field": "body", "message": "Required"}])
             return Fields({})
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":

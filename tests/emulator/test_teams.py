@@ -57,6 +57,7 @@ def test_who_makes_a_team_owns_it(client: httpx.Client, team: dict[str, Any], cl
     changed = client.put(path, json={"description": None}).json()["data"]
     assert changed.items() >= {"name": "Editorial", "description": None, "updatedAt": "2024-01-17T12:01:00Z"}.items()
     assert client.put(path, json={}).json()["data"] == changed == client.get(path).json()["data"]
+    assert client.put(path).json()["error"]["details"] == [{"field": "body", "message": "Required"}]
     assert client.get("/teams").json()["data"] == [changed]
     [member] = client.get(f"{path}/members").json()["data"]
     assert member.pop("id").startswith("mem_")

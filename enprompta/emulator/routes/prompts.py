@@ -70,7 +70,7 @@ async def update_prompt(context: Context, prompt_id: PathId) -> Response:
     """Change the fields that are given; null empties one that may be empty."""
     database = context.services.database
     prompts.get_writable(database, context.account, prompt_id)  # a 404 comes before what is wrong with the fields
-    values = _read_prompt(context.fields(), new=False)
+    values = _read_prompt(context.fields(required=True), new=False)
     _may_write_in(context, values.get("teamId"))
     return ok(prompts.wire(prompts.update(database, context.account, prompt_id, values, context.now)))
 

@@ -58,7 +58,7 @@ async def update_team(context: Context, team_id: PathId) -> Response:
     """Change the fields that are given; null empties one that may be empty."""
     database = context.services.database
     teams.require(database, context.account, team_id, teams.MANAGERS)
-    values = _read_team(context.fields(), new=False)
+    values = _read_team(context.fields(required=True), new=False)
     return ok(teams.wire(teams.update(database, context.account, team_id, values, context.now)))
 
 
@@ -75,7 +75,6 @@ async def delete_team(context: Context, team_id: PathId) -> Response:
 async def leave_team(context: Context, team_id: PathId) -> Response:
     """Leave a team."""
     teams.get(context.services.database, context.account, team_id)
-    context.fields()
     return _remove(context, team_id, context.account.user_id)
 
 

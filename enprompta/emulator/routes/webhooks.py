@@ -51,7 +51,7 @@ async def update_webhook(context: Context, webhook_id: PathId) -> Response:
     """Change the fields that are given; what is under way goes to the new URL, and nowhere while it is disabled."""
     database = context.services.database
     webhooks.get(database, context.account, webhook_id)  # a 404 comes before what is wrong with the fields
-    values = _read_webhook(context.fields(), new=False)
+    values = _read_webhook(context.fields(required=True), new=False)
     return ok(webhooks.wire(webhooks.update(database, context.account, webhook_id, values, context.now)))
 
 

@@ -129,7 +129,7 @@ async def cancel_workflow_execution(context: Context, workflow_id: PathId, execu
 
 def _read_workflow(context: RequestContext, *, new: bool) -> dict[str, Any]:
     """Read the fields of a workflow: all of a new one's, those given of a known one's."""
-    fields = context.fields()
+    fields = context.fields(required=not new)
     values: dict[str, Any] = {
         "name": fields.text("name", required=new, nullable=False, longest=_LONGEST_TITLE),
         "description": fields.text("description", longest=_LONGEST_DESCRIPTION, empty=True),
