@@ -1,0 +1,55 @@
+"""An emulator on a file that is killed, and one that has many clients: nothing that was acknowledged is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from tests.benchmarks import bench_deliveries, bench_emulator
+from tests.benchmarks.served import Served
+from tests.emulator.flows import asked, begin, completion, data, ended, make, statuses, step
+from tests.emulator.receivers import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_no_event_is_lost_when_the_emulator_is_killed(tmp_path: Path) -> None:
+    """Killed while prompts run and the receiver fails half the time: every execution is told, signed, and on record."""
+    figures = bench_deliveries.prove(tmp_path / "e.db", events=40, kills=1)
+    assert figures["executions acknowledged"] >= 40
+
+
+def test_many_clients_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Thirty clients write as fast as they can: no answer is a 5xx, and every write that was acknowledged is there."""
+    figures = bench_emulator.prove(tmp_path / "e.db", clients=30, seconds=1)
+    assert figures["requests"] >= 30
+
+
+def test_a_workflow_goes_on_when_the_emulator_was_killed(tmp_path: Path, upstream: Any) -> None:
+    """A step that was running is run again, costs one credit in all, and has one execution."""
+    broken_off: list[str] = []
+
+    def answer(request: dict[str, Any]) -> tuple[int, bytes]:
+        if asked(request) == "<<1>>" and not broken_off:
+            broken_off.append(asked(request))
+            served.kill()
+        return completion(asked(request))
+
+    def client(served: Served) -> httpx.Client:
+        headers = {"Authorization": "Bearer ep_test_pro"}
+        return httpx.Client(base_url=served.url, headers=headers, trust_env=False, verify=False)
+
+    settings = {"upstream": upstream(answer).url, "credits": {"pro": 3}}
+    with Served(tmp_path / "e.db", **settings) as served, client(served) as first:
+        workflow = make(
+            first, step("a", "1"), step("b", "{{steps.a.output}}"), step("c", "{{steps.b.output}}"), step("d", "", "c")
+        )
+        path = begin(first, workflow)
+        until(lambda: broken_off)
+    with Served(tmp_path / "e.db", **settings) as served, client(served) as second:
+        execution = ended(second, path)
+        assert list(statuses(execution).values()) == ["completed", "completed", "completed", "failed"]
+        assert execution["error"].startswith("Step d: Insufficient tokens")
+        assert len(data(second.get("/executions"))) == 3
