@@ -101,6 +101,7 @@ class Outcome:
     refused: int = 0
     finished_at: float = 0.0
     order: list[int] = field(default_factory=list[int])
+    """Numbers of the tickets in the order in which they were let go."""
 
 
 class Simulation:
@@ -141,6 +142,7 @@ class Simulation:
             self.at(self._alarm, self.pump)
 
     def _send(self, ticket: Ticket) -> None:
+        self.outcome.order.append(ticket.number)
         random = self.network.random
         if random.random() < self.network.lost:
             counted = self.now + self.network.trip()
@@ -164,7 +166,6 @@ class Simulation:
             self.pacer.reserve(ticket, self._max_wait, self.now)
         else:
             self.outcome.served += 1
-            self.outcome.order.append(ticket.number)
             self.outcome.finished_at = self.now
         self.pump()
 
