@@ -137,6 +137,10 @@ class SyncTransport:
             _warn_unclosed(self, "Enprompta", "with", "close", self._made_at)
 
 
+# The guards of all pools, so that the garbage collector never comes upon one before we do: loops would complain of it.
+_guards: dict[httpx.AsyncClient, AsyncGenerator[None, None]] = {}
+
+
 class _Pool(NamedTuple):
     """The connections of one event loop."""
 
@@ -183,12 +187,14 @@ class AsyncTransport:
         guard = _until_loop_ends(http, ref(self), loop)
         with suppress(StopIteration):
             guard.__anext__().send(None)  # goes as far as its yield; from here on the loop knows of it
+        _guards[http] = guard
         pool = self._pools[loop] = _Pool(loop, http, guard)
         return pool
 
     def forget(self, loop: Any) -> None:  # noqa: ANN401 (a loop of either kind)
         """Let go of a loop that has ended."""
-        self._pools.pop(loop, None)
+        if (pool := self._pools.pop(loop, None)) is not None:
+            _guards.pop(pool.http, None)
         current = self._current
         if current is not None and current.loop is loop:
             self._current = None
@@ -287,6 +293,7 @@ async def _until_loop_ends(
         if (transport := owner()) is not None:
             transport.forget(loop)
         del transport
+        _guards.pop(http, None)
         await http.aclose()
 
 
@@ -297,11 +304,17 @@ def _end(pool: _Pool) -> None:
         with suppress(Exception):  # nobody waits for this
             await pool.guard.aclose()
 
-    with suppress(RuntimeError):  # the loop has ended
+    def start() -> None:
+        with suppress(RuntimeError):  # trio is about to end, and closes the guard itself
+            sys.modules["trio"].lowlevel.spawn_system_task(close)
+
+    try:
         if isinstance(pool.loop, asyncio.AbstractEventLoop):
             pool.loop.call_soon_threadsafe(lambda: pool.loop.create_task(close()))
         else:
-            pool.loop.run_sync_soon(sys.modules["trio"].lowlevel.spawn_system_task, close)
+            pool.loop.run_sync_soon(start)
+    except RuntimeError:  # the loop has ended
+        _guards.pop(pool.http, None)
 
 
 def _caller() -> tuple[str, int]:

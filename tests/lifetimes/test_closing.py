@@ -1,0 +1,328 @@
+"""Closing: twice, in the midst of calls, never at all; who forgets it is told once, at the line to mend."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import ssl
+import threading
+import tracemalloc
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+
+from enprompta import APIConnectionError, AsyncEnprompta, ConfigurationError, Enprompta
+from tests.faults.flavours import Caller, run, settle
+from tests.faults.server import FaultServer, Peer, certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = "ep_test_hunter2"
+
+
+def close(client: Any) -> Any:
+    """Close a client of either kind."""
+    return settle(client.aclose()) if isinstance(client, AsyncEnprompta) else settle(client.close())
+
+
+class TestTwice:
+    def test_closing_again_does_nothing(self, flavour: str, server: FaultServer) -> None:
+        """A client may be closed again, used or not, by hand or by its block."""
+
+        async def scenario() -> None:
+            for used in (True, False):
+                async with Caller(flavour, base_url=server.base_url) as caller:
+                    if used:
+                        await caller.call("GET")
+                    await close(caller.client)
+                    assert caller.client.is_closed
+                    await close(caller.client)
+                await close(caller.client)
+                assert caller.client.is_closed
+
+        run(flavour, scenario)
+        server.wait_for_connections(0)
+
+    def test_a_closed_client_says_so(self, flavour: str, server: FaultServer) -> None:
+        """A call on it, or on a view of it, is refused at once, used or not before."""
+
+        async def scenario() -> None:
+            for used in (True, False):
+                async with Caller(flavour, base_url=server.base_url) as caller:
+                    view = caller.client.with_options(timeout=3)
+                    if used:
+                        await caller.call("GET")
+                    await close(caller.client)
+                    for client in (caller.client, view):
+                        error: Any = await caller.outcome("GET", client)
+                        assert isinstance(error, ConfigurationError)
+                        assert "this client is closed; make a new one" in str(error)
+
+        run(flavour, scenario)
+        assert len(server.received) == 1
+
+
+class TestInTheMidst:
+    @pytest.mark.parametrize("tls", [None, "trusted"])
+    def test_threads_that_wait_for_an_answer(self, tls: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+        """They are woken with an error of ours, whatever their timeout, over TLS too; none hangs."""
+        context = ssl.create_default_context(cafile=str(certificate("trusted")))
+        monkeypatch.setattr("enprompta._http.transport.tls_context", lambda: context)
+        outcomes: list[object] = []
+        with FaultServer(tls=tls) as server:
+            server.play(then=_read_and_stall)
+            client = Enprompta(api_key=KEY, base_url=server.base_url, timeout=None, limiter=None)
+
+            def call() -> None:
+                try:
+                    client.prompts.get("p1")
+                except Exception as error:  # noqa: BLE001 (the test tells which it may be)
+                    outcomes.append(error)
+
+            threads = [threading.Thread(target=call, daemon=True) for _ in range(5)]
+            for thread in threads:
+                thread.start()
+            _until(lambda: len(server.received) == 5)
+            client.close()
+            for thread in threads:
+                thread.join(10)
+            assert not any(thread.is_alive() for thread in threads)
+            server.wait_for_connections(0)
+        assert len(outcomes) == 5
+        assert all(isinstance(outcome, (APIConnectionError, ConfigurationError)) for outcome in outcomes), outcomes
+
+    def test_a_thread_that_is_connecting(self, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its call comes to its end, and its connection is closed with it."""
+        from httpcore import SyncBackend
+
+        connecting, go_on = threading.Event(), threading.Event()
+        connect_tcp = SyncBackend.connect_tcp
+
+        def slowly(self: Any, *args: Any, **kwargs: Any) -> Any:
+            stream = connect_tcp(self, *args, **kwargs)
+            connecting.set()
+            assert go_on.wait(10)
+            return stream
+
+        monkeypatch.setattr(SyncBackend, "connect_tcp", slowly)
+        outcomes: list[object] = []
+        client = Enprompta(api_key=KEY, base_url=server.base_url, limiter=None)
+        thread = threading.Thread(target=lambda: outcomes.append(client.prompts.get("p1").id))
+        thread.start()
+        assert connecting.wait(10)
+        client.close()
+        go_on.set()
+        thread.join(10)
+        assert outcomes == ["p1"]
+        server.wait_for_connections(0)
+
+    def test_calls_of_other_clients_go_on(self, server: FaultServer) -> None:
+        """Closing one client does nothing to another one of the same key."""
+        with Enprompta(api_key=KEY, base_url=server.base_url) as client:
+            client.prompts.get("p1")
+            with Enprompta(api_key=KEY, base_url=server.base_url) as other:
+                other.prompts.get("p1")
+            assert client.prompts.get("p1").id == "p1"
+
+
+def _warnings_of(flavour: str, scenario: Callable[[], Any]) -> list[warnings.WarningMessage]:
+    """Run a scenario, collect garbage, and give the warnings that came of it."""
+
+    async def collected() -> None:
+        await scenario()
+        gc.collect()
+        if flavour != "sync":
+            await anyio.sleep(0.01)
+
+    gc.collect()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run(flavour, collected)
+        gc.collect()
+    return caught
+
+
+class TestForgotten:
+    def test_a_used_client_warns_once_where_it_was_made(self, flavour: str, server: FaultServer) -> None:
+        """The warning points at the line that made the client, says what to do, and its connections are closed."""
+        line = 0
+
+        async def scenario() -> None:
+            nonlocal line
+            kind: Any = Enprompta if flavour == "sync" else AsyncEnprompta
+            line, client = _here(), kind(api_key=KEY, base_url=server.base_url, limiter=None)
+            await settle(client.prompts.get("p1"))
+            await settle(client.prompts.get("p1"))
+
+        (warning,) = _warnings_of(flavour, scenario)
+        assert warning.category is ResourceWarning
+        assert (warning.filename, warning.lineno) == (__file__, line)
+        text = str(warning.message)
+        assert f"client made at {__file__}:{line} was not closed" in text
+        assert ("`close()`" if flavour == "sync" else "`aclose()`") in text
+        assert KEY not in text
+        server.wait_for_connections(0)
+
+    @pytest.mark.parametrize("flavour", ["asyncio", "trio"])
+    def test_a_client_forgotten_at_the_end_of_its_loop(self, flavour: str, server: FaultServer) -> None:
+        """The loop ends as the client goes, and its connections are closed even so; there is one warning, ours."""
+
+        async def scenario() -> None:
+            client = AsyncEnprompta(api_key=KEY, base_url=server.base_url, limiter=None)
+            async with anyio.create_task_group() as group:
+                for _ in range(5):
+                    group.start_soon(client.prompts.get, "p1")
+
+        gc.collect()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run(flavour, scenario)
+            gc.collect()
+        assert [str(warning.message)[:10] for warning in caught] == ["the AsyncE"]
+        server.wait_for_connections(0)
+
+    def test_a_copy_warns_where_it_was_made(self, server: FaultServer) -> None:
+        """One that came out of a pickle points at the line that unpickled it."""
+        import pickle
+
+        line = 0
+
+        async def scenario() -> None:
+            nonlocal line
+            pickled = pickle.dumps(Enprompta(api_key=KEY, base_url=server.base_url, limiter=None))
+            line, client = _here(), pickle.loads(pickled)
+            client.prompts.get("p1")
+
+        (warning,) = _warnings_of("sync", scenario)
+        assert (warning.filename, warning.lineno) == (__file__, line)
+
+    def test_who_has_nothing_to_close_is_not_told(self, flavour: str, server: FaultServer) -> None:
+        """A client that was never used, one that was closed, a block, a call that was refused: no warning."""
+
+        async def scenario() -> None:
+            kind: Any = Enprompta if flavour == "sync" else AsyncEnprompta
+            options: Any = {"api_key": KEY, "base_url": server.base_url, "limiter": None}
+            kind(**options)
+            kind(**options).with_options(timeout=3)
+            closed = kind(**options)
+            await settle(closed.prompts.get("p1"))
+            await close(closed)
+            async with Caller(flavour, **options) as caller:
+                await caller.call("GET")
+            with pytest.raises(ConfigurationError):
+                await settle(kind(**options).prompts.get(""))
+            with pytest.raises(ConfigurationError):
+                kind(api_key="")
+
+        assert _warnings_of(flavour, scenario) == []
+
+    def test_a_view_keeps_its_client(self, flavour: str, server: FaultServer) -> None:
+        """While a view, a resource or a page of it is alive, a client is in use; when the last one goes it warns."""
+
+        async def scenario() -> None:
+            kind: Any = Enprompta if flavour == "sync" else AsyncEnprompta
+            client = kind(api_key=KEY, base_url=server.base_url, limiter=None)
+            await settle(client.prompts.get("p1"))
+            held = [client.with_options(timeout=3), client.prompts, client.with_raw_response]
+            del client
+            gc.collect()
+            while held:
+                prompts = held[-1] if hasattr(held[-1], "get") else held[-1].prompts
+                await settle(prompts.get("p1"))
+                del prompts
+                gc.collect()
+                assert told == []
+                held.pop()
+
+        told: list[Any] = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            show, warnings.showwarning = warnings.showwarning, lambda *args, **_: told.append(args)
+            try:
+                run(flavour, scenario)
+                gc.collect()
+            finally:
+                warnings.showwarning = show
+        assert len(told) == 1
+
+    def test_the_callers_http_client_is_the_callers_to_close(self, flavour: str, server: FaultServer) -> None:
+        """With an `http_client` of one's own there is nothing of ours to close."""
+
+        async def scenario() -> None:
+            http: Any = httpx.Client() if flavour == "sync" else httpx.AsyncClient()
+            caller = Caller(flavour, base_url=server.base_url, http_client=http)
+            await caller.call("GET")
+            del caller
+            gc.collect()
+            assert not http.is_closed
+            await settle(http.close() if flavour == "sync" else http.aclose())
+
+        assert _warnings_of(flavour, scenario) == []
+
+    def test_as_an_error_it_still_closes(self, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where warnings are errors, the connections are closed all the same."""
+        monkeypatch.setattr("sys.unraisablehook", lambda _: None)
+        Enprompta(api_key=KEY, base_url=server.base_url, limiter=None).prompts.get("p1")
+        gc.collect()
+        server.wait_for_connections(0)
+
+
+class TestMany:
+    def test_clients_that_are_closed_leave_nothing(self, server: FaultServer) -> None:
+        """Five hundred of each kind, each with a key of its own, some of them used, leave next to nothing behind."""
+        grown = self._grown(500, server)
+        assert grown < 50_000, f"{grown} bytes"
+        server.wait_for_connections(0)
+
+    @pytest.mark.slow
+    def test_ten_thousand_leave_less_than_a_megabyte(self, server: FaultServer) -> None:
+        """Five thousand of each kind leave no more."""
+        grown = self._grown(5_000, server)
+        assert grown < 500_000, f"{grown} bytes"
+
+    def _grown(self, count: int, server: FaultServer) -> int:
+        """Make, use and close clients of both kinds; give the bytes that stay."""
+        tracemalloc.start()
+        try:
+            self._make(100, server)  # what is made once a process, and the accounts that are kept a while
+            before = tracemalloc.get_traced_memory()[0]
+            self._make(count, server)
+            return tracemalloc.get_traced_memory()[0] - before
+        finally:
+            tracemalloc.stop()
+
+    def _make(self, count: int, server: FaultServer) -> None:
+        for number in range(count):
+            key = f"ep_test_{count}_{number}"
+            AsyncEnprompta(api_key=key, base_url=server.base_url)
+            with Enprompta(api_key=key, base_url=server.base_url) as client:
+                if number % 10 == 0:
+                    client.prompts.get("p1")
+                client.with_options(timeout=3).close()
+        server.play()  # its notes of what it received are not the clients'
+        gc.collect()
+
+
+def _here() -> int:
+    frame = inspect.currentframe()
+    assert frame is not None
+    assert frame.f_back is not None
+    return frame.f_back.f_lineno
+
+
+def _until(done: Callable[[], bool]) -> None:
+    tick = threading.Event()
+    for _ in range(1_000):
+        if done():
+            return
+        tick.wait(0.01)
+    raise AssertionError("it never came to that")
+
+
+def _read_and_stall(peer: Peer) -> None:
+    peer.read()
+    peer.stall()
