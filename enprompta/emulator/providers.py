@@ -172,7 +172,7 @@ class Upstream:
     def _complaint(self, error: Exception) -> str:
         if isinstance(error, (asyncio.TimeoutError, httpx.TimeoutException)):
             return f"The upstream {self._base} did not answer within {self._timeout:g} seconds"
-        return f"The upstream {self._base} failed: {error or type(error).__name__}"
+        return f"The upstream {self._base} failed: {str(error) or type(error).__name__}"
 
 
 class UpstreamError(Exception):

@@ -145,6 +145,10 @@ def create(client: httpx.Client) -> Callable[..., dict[str, Any]]:
     return make
 
 
+class _Listener(ThreadingHTTPServer):
+    request_queue_size = 128  # the steps of a workflow come all at once, and the default refuses the sixth
+
+
 class FakeUpstream:
     """A server on this machine that records what it is asked and answers as it is told."""
 
@@ -171,7 +175,7 @@ class FakeUpstream:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Listener(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
