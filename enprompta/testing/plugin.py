@@ -1,1 +1,98 @@
-"""The fixtures of pytest's plugin `enprompta`."""
+"""Pytest's plugin `enprompta`: an API to test against, in the test's own process.
+
+    def test_summaries_are_kept(enprompta_emulator):
+        enprompta_emulator.faults.add("/prompts/*/execute", status=503, times=1, headers={"Retry-After": "0"})
+        assert my_application.summarise("...")       # its own `Enprompta()` is a client of the emulator
+
+Installed with the package, it is in every run of pytest, so it loads nothing and does nothing until one of its fixtures
+is asked for. No fixture touches the network: the emulator listens on the loopback interface, on a port of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from enprompta import AsyncEnprompta, Enprompta
+    from enprompta.emulator import Emulator
+    from enprompta.testing.deliveries import WebhookDelivery
+
+_MARKER = "enprompta"
+_SETTINGS: dict[str, Any] = {
+    "rate_limits": False,  # a test shall not wait for the next minute
+    "webhook_backoff": (0.05,) * 5,
+}
+_CREDENTIALS = ("CLIENT_ID", "CLIENT_SECRET", "SCOPES", "EMULATOR_UPSTREAM", "EMULATOR_UPSTREAM_KEY")
+_LOOPBACK = "127.0.0.1,localhost"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, for suites that take no others."""
+    config.addinivalue_line(
+        "markers",
+        f"{_MARKER}(**settings): what enprompta_emulator gives to `Emulator`, such as credits={{'team': 5}}",
+    )
+
+
+@pytest.fixture
+def enprompta_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """The API on this machine, empty, for this test alone.
+
+    While it runs, `Enprompta()` and `AsyncEnprompta()` without arguments are clients of it, with the key of its team
+    account: the environment says so, and no other credentials. It answers no 429, and sends webhooks again within moments;
+    the marker `@pytest.mark.enprompta(rate_limits=True)` changes these settings, and any other.
+    """
+    try:
+        from enprompta.emulator import Emulator  # noqa: PLC0415 (an extra, and heavy)
+    except ImportError as missing:
+        pytest.fail(f"The fixture enprompta_emulator cannot be made. {missing}", pytrace=False)
+    settings = dict(_SETTINGS)
+    for marker in reversed(list(request.node.iter_markers(_MARKER))):  # the nearest one has the last word
+        settings.update(marker.kwargs)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _CREDENTIALS:
+            patch.delenv(f"ENPROMPTA_{name}", raising=False)
+        with Emulator(**settings) as emulator:
+            patch.setenv("ENPROMPTA_BASE_URL", emulator.url)
+            patch.setenv("ENPROMPTA_API_KEY", emulator.keys.team)
+            for name in ("NO_PROXY", "no_proxy"):  # a developer's proxy is not asked for what is on this machine
+                patch.setenv(name, ",".join(filter(None, [os.environ.get(name), _LOOPBACK])))
+            yield emulator
+
+
+@pytest.fixture
+def enprompta_client(enprompta_emulator: Emulator) -> Iterator[Enprompta]:
+    """A client of `enprompta_emulator`, with the key of its team account."""
+    from enprompta import Enprompta  # noqa: PLC0415 (loads httpx)
+
+    with Enprompta(api_key=enprompta_emulator.keys.team, base_url=enprompta_emulator.url) as client:
+        yield client
+
+
+@pytest.fixture
+def async_enprompta_client(enprompta_emulator: Emulator) -> Iterator[AsyncEnprompta]:
+    """An async client of `enprompta_emulator`, with the key of its team account, for asyncio and for trio.
+
+    The fixture itself is not async, so that it is there under any plugin for async tests, and for none at all: the
+    client opens its connections on whatever event loop uses it, and they are closed by that loop.
+    """
+    from enprompta import AsyncEnprompta  # noqa: PLC0415 (loads httpx)
+    from enprompta.testing.loops import LoopKeeper  # noqa: PLC0415 (loads asyncio)
+
+    loops = LoopKeeper()
+    client = AsyncEnprompta(api_key=enprompta_emulator.keys.team, base_url=enprompta_emulator.url, hooks=[loops])
+    yield client
+    loops.run(client.aclose)
+
+
+@pytest.fixture
+def webhook_delivery() -> Callable[..., WebhookDelivery]:
+    """`enprompta.testing.webhook_delivery`: forges a delivery as the service would send and sign it."""
+    from enprompta.testing.deliveries import webhook_delivery as forge  # noqa: PLC0415 (not loaded until it is used)
+
+    return forge

@@ -1,0 +1,212 @@
+"""Webhook deliveries as the service sends them, made up for tests."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from enprompta.webhooks.ecma_json import ecma_json
+from enprompta.webhooks.signature import SIGNATURE_HEADER, sign
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from enprompta.models.events import WebhookEvent
+
+__all__ = ["EXAMPLES", "WEBHOOK_SECRET", "WebhookDelivery", "webhook_delivery"]
+
+WEBHOOK_SECRET = "whsec_for_tests_only"  # noqa: S105 (it says itself what it is worth)
+"""What `webhook_delivery` signs with unless it is told otherwise; give it to the application under test."""
+
+EXAMPLES: Mapping[str, Mapping[str, object]] = {
+    "prompt.executed": {
+        "execution_id": "exe_example",
+        "prompt_id": "pmt_example",
+        "status": "completed",
+        "tokens_used": 568,
+        "cost": 0.0284,
+    },
+    "workflow.completed": {
+        "execution_id": "wfe_example",
+        "workflow_id": "wfl_example",
+        "status": "completed",
+        "tokens_used": 1240,
+        "cost": 0.062,
+    },
+    "workflow.failed": {
+        "execution_id": "wfe_example",
+        "workflow_id": "wfl_example",
+        "status": "failed",
+        "tokens_used": 310,
+        "cost": 0.0155,
+        "error": "Step 'draft' failed: the model did not answer",
+    },
+    "team.member_added": {
+        "team_id": "tem_example",
+        "user_id": "usr_example",
+        "email": "ada@example.com",
+        "role": "MEMBER",
+    },
+    "team.member_removed": {
+        "team_id": "tem_example",
+        "user_id": "usr_example",
+        "email": "ada@example.com",
+        "role": "MEMBER",
+    },
+}
+"""The `data` of an example of each event."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDelivery:
+    """A signed request, ready for whatever takes requests in a test."""
+
+    body: bytes
+    """The raw body."""
+    headers: Mapping[str, str] = field(repr=False)
+    """All headers, the signature among them."""
+
+    def httpx(self) -> dict[str, Any]:
+        """Give it as arguments for `httpx` and for the test clients of Starlette and FastAPI.
+
+        client.post("/webhooks", **delivery.httpx())
+        """
+        return {"content": self.body, "headers": dict(self.headers)}
+
+    def flask(self) -> dict[str, Any]:
+        """Give it as arguments for Flask's and werkzeug's test clients, and for `requests`.
+
+        client.post("/webhooks", **delivery.flask())
+        """
+        return {"data": self.body, "headers": dict(self.headers)}
+
+    def django(self) -> dict[str, Any]:
+        """Give it as arguments for Django's test client.
+
+        client.post("/webhooks", **delivery.django())
+        """
+        headers = {name: value for name, value in self.headers.items() if name != "Content-Type"}
+        return {"data": self.body, "content_type": self.headers["Content-Type"], "headers": headers}
+
+    def wsgi(self, path: str = "/") -> dict[str, Any]:
+        """Give it as the `environ` of a WSGI application.
+
+        Args:
+            path: Where it is posted to.
+        """
+        headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
+        return {
+            "REQUEST_METHOD": "POST",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": "",
+            "SERVER_NAME": "testserver",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "CONTENT_TYPE": headers.pop("HTTP_CONTENT_TYPE"),
+            "CONTENT_LENGTH": str(len(self.body)),
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(self.body),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            **headers,
+        }
+
+    def asgi(self, path: str = "/") -> tuple[dict[str, Any], Callable[[], Awaitable[dict[str, Any]]]]:
+        """Give it as the `scope` and `receive` of an ASGI application.
+
+        Args:
+            path: Where it is posted to.
+        """
+        named = {"content-length": str(len(self.body)), **self.headers}
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in named.items()],
+            "client": ("127.0.0.1", 50000),
+            "server": ("testserver", 80),
+        }
+        messages = [{"type": "http.request", "body": self.body, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            return messages.pop() if messages else {"type": "http.disconnect"}
+
+        return scope, receive
+
+
+def webhook_delivery(
+    event: str | Mapping[str, Any] | WebhookEvent = "prompt.executed",
+    *,
+    data: Mapping[str, object] | None = None,
+    event_id: str | None = None,
+    created_at: datetime | None = None,
+    secret: str | bytes = WEBHOOK_SECRET,
+    signature: str | None = None,
+) -> WebhookDelivery:
+    """Forge a delivery, signed as the service signs.
+
+    Args:
+        event: An event's name, of which an example is sent; or a whole payload; or an event as `construct_event`
+            gives it.
+        data: Put over the example's data; all of it for an event that has no example.
+        event_id: The event's id; None for a new one, or for the payload's own.
+        created_at: When it happened; None for now, or for the payload's own.
+        secret: The webhook's secret, as the application under test knows it; another one to be refused.
+        signature: What to send in place of the right signature; empty to send none.
+
+    Returns:
+        The request. To tamper with it after it was signed: `dataclasses.replace(delivery, body=...)`.
+    """
+    payload = _payload(event)
+    payload["data"] = {**payload["data"], **data} if data else payload["data"]
+    payload["id"] = event_id or payload["id"]
+    payload["created_at"] = _iso(created_at) if created_at else payload["created_at"]
+    body = ecma_json(payload).encode()
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "enprompta-testing",
+        SIGNATURE_HEADER: sign(body, secret) if signature is None else signature,
+        "X-Enprompta-Event": str(payload["event"]),
+        "X-Enprompta-Event-Id": str(payload["id"]),
+        "X-Enprompta-Delivery-Id": f"dlv_{uuid4().hex[:20]}",
+    }
+    return WebhookDelivery(body, {name: value for name, value in headers.items() if value})
+
+
+def _payload(event: str | Mapping[str, Any] | WebhookEvent) -> dict[str, Any]:
+    given: Mapping[str, Any]
+    if isinstance(event, str):
+        given = {"event": event}
+    elif isinstance(event, Mapping):
+        given = event
+    else:
+        given = event.model_dump(mode="json")
+    name = given.get("event", "prompt.executed")
+    return {
+        "id": f"evt_{uuid4().hex[:20]}",
+        "event": name,
+        "created_at": _iso(datetime.now(timezone.utc)),
+        "api_version": "2024-01-01",
+        "data": EXAMPLES.get(name, {}),
+        **given,
+    }
+
+
+def _iso(moment: datetime) -> str:
+    """Write a time as the API does; one that names no zone is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return aware.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
