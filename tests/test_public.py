@@ -23,8 +23,8 @@ PUBLIC = ["enprompta", "enprompta.errors", "enprompta.models", "enprompta.pagina
 MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
-    "models": {"errors"},
-    "templating": {"errors", "models"},
+    "models": {"errors", "templating"},
+    "templating": {"errors"},
     "hooks": {"errors", "_http"},
     "otel": {"_version", "errors", "hooks"},
     "limiters": {"errors"},
@@ -32,14 +32,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_core": {"errors", "models"},
     "_http": {"errors", "_version", "hooks", "limiters"},
     "pagination": {"errors", "models", "_core"},
-    "resources": {"errors", "models", "_core", "pagination"},
-    "_base_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"},
+    "cache": {"errors", "models", "_core", "_http"},
+    "resources": {"errors", "models", "_core", "pagination", "cache"},
+    "_base_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"}
+    | {"cache"},
     "_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"}
     | {"_base_client"},
     "emulator": {"errors", "models", "_version", "templating", "webhooks"},
 }
 CLIENT = {"_client", "_base_client"}
-ANYTHING_BUT_ITS_USERS = {"__init__", "__main__", "cache", "batch", "testing", "cli"}
+ANYTHING_BUT_ITS_USERS = {"__init__", "__main__", "batch", "testing", "cli"}
 
 
 def modules() -> list[Path]:

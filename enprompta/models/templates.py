@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from enprompta.models.base import Many, Model
 from enprompta.models.prompts import PromptVariable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Template(Model):
@@ -22,6 +26,20 @@ class Template(Model):
     usage_count: int | None = None
     """How often it was forked or used."""
     created_at: datetime | None = None
+
+    def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str:
+        """Fill the placeholders in, held against the declared variables; nothing is sent.
+
+        Args:
+            values: Values by name, for names that are no Python names, such as `first-name`.
+            **variables: Values by name; they go before those in `values`.
+
+        Raises:
+            TemplateError: Variables are missing or unknown, or a value does not fit; it names all of them.
+        """
+        from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
+
+        return templating.render(self.content, {**(values or {}), **variables}, self.variables)
 
 
 class TemplateFork(Model):
