@@ -30,9 +30,10 @@ logger = logging.getLogger("enprompta.emulator")
 BACKOFF = tuple(min(2.0**number, 3600.0) for number in range(24))
 """Seconds between attempts: doubling from 1 s to an hour, 25 attempts in half a day."""
 TIMEOUT = 10.0
-_AT_ONCE = 64
+_AT_ONCE = 128
 _AT_ONCE_TO_A_HOST = 8
 _SUCCESS = range(200, 300)
+_NEVER = object()
 
 
 class Deliverer:
@@ -58,11 +59,11 @@ class Deliverer:
         self._timeout = timeout
         self._loop: asyncio.AbstractEventLoop | None = None
         self._hosts: OrderedDict[str, _Host] = OrderedDict()  # those with something to send; the first has its turn
-        self._sending: dict[str, asyncio.Task[None]] = {}  # delivery id -> its attempt
-        self._waiting: dict[str, asyncio.TimerHandle | None] = {}  # delivery id -> its next attempt; None: in the queue
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._next: dict[str, asyncio.TimerHandle | None] = {}  # delivery id -> its next attempt; None: now, or soon
 
     def start(self) -> None:
-        """Take up what an earlier run of the emulator has left; called on the loop that will send."""
+        """Take up at once what an earlier run of the emulator has left; called on the loop that will send."""
         self._loop = asyncio.get_running_loop()
         for row in deliveries.unfinished(self._database):
             self.send(row["id"], row["url"])
@@ -71,13 +72,13 @@ class Deliverer:
         """Send nothing more; attempts under way are broken off, and made again by the next run."""
         self._loop = None
         self._hosts.clear()
-        for timer in self._waiting.values():
+        for timer in self._next.values():
             if timer is not None:
                 timer.cancel()
-        self._waiting.clear()
-        for task in self._sending.values():
+        self._next.clear()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._sending.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def send(self, delivery_id: str, url: str) -> None:
         """Send a delivery as soon as it can be.
@@ -86,21 +87,21 @@ class Deliverer:
         """
         if self._loop is None:  # it has stopped, or not started: the next start finds it in the database
             return
-        timer = self._waiting.get(delivery_id)
+        timer = self._next.get(delivery_id)
         if timer is not None:
             timer.cancel()
-        self._waiting[delivery_id] = None
+        self._next[delivery_id] = None
         self._hosts.setdefault(_host_of(url), _Host()).queue.append(delivery_id)
         self._fill()
 
     def is_under_way(self, delivery_id: str) -> bool:
         """Tell whether a delivery is being sent, or is in line to be: not whether it waits to be sent again."""
-        return delivery_id in self._sending or (delivery_id in self._waiting and self._waiting[delivery_id] is None)
+        return self._next.get(delivery_id, _NEVER) is None
 
     def _fill(self) -> None:
         """Start as many attempts as there is room for, the hosts taking turns."""
         passed_over = 0
-        while len(self._sending) < _AT_ONCE and passed_over < len(self._hosts):
+        while len(self._tasks) < _AT_ONCE and passed_over < len(self._hosts):
             name, host = next(iter(self._hosts.items()))
             self._hosts.move_to_end(name)
             if not host.queue or host.sending >= _AT_ONCE_TO_A_HOST:
@@ -110,32 +111,32 @@ class Deliverer:
             self._begin(name, host, host.queue.popleft())
 
     def _begin(self, name: str, host: _Host, delivery_id: str) -> None:
-        def ended(_: asyncio.Task[None]) -> None:
-            del self._sending[delivery_id]
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
             host.sending -= 1
             if not host.queue and not host.sending and self._hosts.get(name) is host:
                 del self._hosts[name]
             self._fill()
 
-        if self._loop is None:
-            return
-        self._waiting.pop(delivery_id, None)
         host.sending += 1
-        task = self._sending[delivery_id] = self._loop.create_task(self._attempt(delivery_id))
+        task = asyncio.get_running_loop().create_task(self._attempt(delivery_id))
+        self._tasks.add(task)
         task.add_done_callback(ended)
 
     async def _attempt(self, delivery_id: str) -> None:
         try:
             row = deliveries.to_send(self._database, delivery_id)
             if row is None:  # deleted, or never committed
-                return
-            if not row["is_active"]:
+                self._next.pop(delivery_id, None)
+            elif not row["is_active"]:
+                self._next.pop(delivery_id, None)
                 deliveries.give_up(self._database, delivery_id)
-                return
-            started = time.monotonic()
-            async with post(row["url"], _headers(row), row["body"], timeout=self._timeout) as answered:
-                self._record(row, answered, round((time.monotonic() - started) * 1000))
+            else:
+                started = time.monotonic()
+                async with post(row["url"], _headers(row), row["body"], timeout=self._timeout) as answered:
+                    self._record(row, answered, round((time.monotonic() - started) * 1000))
         except Exception:
+            self._next.pop(delivery_id, None)
             logger.exception("webhook delivery %s failed; it is taken up when the emulator starts again", delivery_id)
 
     def _record(self, row: sqlite3.Row, answered: int | None, latency: int) -> None:
@@ -146,9 +147,10 @@ class Deliverer:
             status = deliveries.RETRYING if made < len(self._backoff) else deliveries.FAILED
         now = self._clock()
         deliveries.record(self._database, row, status=status, response_status=answered, latency=latency, now=now)
+        self._next.pop(row["id"], None)
         if status == deliveries.RETRYING and self._loop is not None:
-            delivery_id, url = row["id"], row["url"]
-            self._waiting[delivery_id] = self._loop.call_later(self._backoff[made], self.send, delivery_id, url)
+            timer = self._loop.call_later(self._backoff[made], self.send, row["id"], row["url"])
+            self._next[row["id"]] = timer
 
 
 def _headers(row: sqlite3.Row) -> dict[str, str]:

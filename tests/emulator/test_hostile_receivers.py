@@ -110,6 +110,18 @@ def test_nobody_there(clock: Clock, connect: Any, scheme: str) -> None:
     assert (delivery["attempts"], delivery["responseStatus"]) == (3, None)
 
 
+def test_a_receiver_that_talks_on_is_sent_to_again_meanwhile(clock: Clock, connect: Any) -> None:
+    """What is retried need not wait until a receiver has said all it has to say of the last attempt."""
+    drip = sending(b"HTTP/1.1 500 No\r\n\r\n", b"x", pause=0.05)
+    with Hostile(drip) as hostile, Emulator(clock=clock, webhook_backoff=(0.0,) * 20) as emulator:
+        client = connect(emulator)
+        webhook = subscribe(client, hostile.url)
+        run(client)
+        assert only_delivery(client, webhook, "FAILED")["attempts"] == 21
+        retried = client.post(f"/webhooks/{webhook['id']}/deliveries/{deliveries(client, webhook)[0]['id']}/retry")
+        assert data(retried)["status"] == "RETRYING"
+
+
 def test_a_host_that_hangs_holds_up_no_other(clock: Clock, connect: Any) -> None:
     """Behind 300 deliveries to a host that never answers, another host's arrive at once."""
     with Hostile(never) as hostile, Receiver() as receiver, Emulator(clock=clock, webhook_timeout=60) as emulator:
