@@ -7,11 +7,13 @@ need none of this: they are cancelled from outside.
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import httpcore
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 
 _PART = 65_536  # bytes
+
+
+_streams: WeakSet[BoundStream] = WeakSet()
 
 
 class _Ends(threading.local):
@@ -105,6 +110,7 @@ class BoundStream(httpcore.NetworkStream):
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
+        _streams.add(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read within the time that is left."""
@@ -135,6 +141,15 @@ class BoundStream(httpcore.NetworkStream):
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
         """Tell what httpcore asks of a connection."""
         return self._inner.get_extra_info(info)
+
+
+def abandon_inherited() -> None:
+    """Close the copies that a child of a fork has of its parent's connections, which go on without noticing."""
+    for stream in list(_streams):
+        sock = stream.get_extra_info("socket")
+        # Without `shutdown` and below TLS: both would speak to the server, in the parent's name.
+        if isinstance(sock, socket.socket) and (descriptor := sock.detach()) >= 0:
+            os.close(descriptor)
 
 
 def _addresses(host: str, port: int) -> list[str]:

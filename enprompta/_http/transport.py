@@ -18,7 +18,7 @@ from weakref import WeakSet, ref
 
 import httpx
 
-from enprompta._http.deadline import bound_reads, reads_end_at
+from enprompta._http.deadline import abandon_inherited, bound_reads, reads_end_at
 from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
 from enprompta._http.failures import transport_error
 from enprompta._http.handshake import close_cancelled_handshakes
@@ -52,6 +52,7 @@ _transports: WeakSet[SyncTransport | AsyncTransport] = WeakSet()
 
 def _after_fork() -> None:
     """Give each client of a child process connections of its own: two processes cannot share one."""
+    abandon_inherited()
     for transport in list(_transports):
         transport.after_fork()
 
@@ -268,8 +269,7 @@ class AsyncTransport:
     def after_fork(self) -> None:
         """Start with fresh connections in a child process."""
         self._auth.after_fork()
-        self._parents = self._pools
-        self._pools = {}
+        self._pools = {}  # the parent's are kept with their guards, for nothing here can close them
         self._current = None
 
     def __del__(self) -> None:
