@@ -60,10 +60,9 @@ def fill(text: str, given: Mapping[str, object], outputs: Mapping[str, str | Non
     """
     values: dict[str, object] = {}
     for name in templating.variables(text):
-        if match := _INPUT.fullmatch(name):
-            values[name] = given.get(match[1])
-        elif match := _OUTPUT.fullmatch(name):
-            values[name] = outputs.get(match[1])
+        match = _INPUT.fullmatch(name)
+        output_of = name.removeprefix("steps.").removesuffix(".output")  # there is no third kind of name
+        values[name] = given.get(match[1]) if match else outputs.get(output_of)
     return templating.render(text, values)
 
 

@@ -85,12 +85,19 @@ def test_every_wrong_field_is_named(client: httpx.Client) -> None:
     assert details(client.post("/workflows", json={"name": "n", "steps": []})) == [
         ("steps", "Must have at least one step")
     ]
-    wrong = {"id": "", "variables": {"x": 1}, "options": {"temperature": 9}, "dependsOn": [""], "model": 4}
+    wrong = {
+        "id": "",
+        "variables": {"x": 1, "y": "y" * 100_001},
+        "options": {"temperature": 9},
+        "dependsOn": [""],
+        "model": 4,
+    }
     assert details(client.post("/workflows", json={"name": "n", "steps": [wrong, "step"]})) == [
         ("steps[0].id", "Must not be empty"),
         ("steps[0].promptId", "Required"),
         ("steps[0].model", "Must be text"),
         ("steps[0].variables.x", "Must be text"),
+        ("steps[0].variables.y", "Must be at most 100000 characters"),
         ("steps[0].options.temperature", "Must be between 0 and 2"),
         ("steps[0].dependsOn[0]", "Must be 1 to 100 characters"),
         ("steps[1]", "Must be an object"),

@@ -1,0 +1,131 @@
+"""Work that goes on behind the answers when the emulator itself is at fault: it ends, is logged, and harms no other."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from enprompta.emulator import Emulator
+from enprompta.emulator.database import Database
+from enprompta.emulator.deliverer import Deliverer
+from enprompta.emulator.stores import deliveries as store
+from enprompta.emulator.stores import runs
+from enprompta.emulator.workflow_runner import WorkflowRunner
+from tests.emulator.flows import asked, begin, data, deliveries, ended, make, run, statuses, step, subscribe
+from tests.emulator.receivers import Receiver, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import httpx
+    import pytest
+
+    from tests.emulator.conftest import Clock
+
+
+def fail(*_: object, **__: object) -> Any:
+    """Fail as nobody foresaw."""
+    raise sqlite3.OperationalError("disk full")
+
+
+def test_a_step_that_fails_for_no_reason_of_its_own(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An unforeseen failure fails the step and its run, without a word of it to the client."""
+    workflow = make(client, step("a"), step("b", "", "a"))
+    monkeypatch.setattr(runs, "end_step", fail)
+    with caplog.at_level(logging.ERROR, "enprompta.emulator"):
+        execution = ended(client, begin(client, workflow))
+    assert statuses(execution) == {"a": "failed", "b": "cancelled"}
+    assert execution["error"] == "Step a: Internal server error"
+    assert "disk full" in caplog.text
+
+
+def test_of_two_steps_that_fail_the_first_is_named(clock: Clock, connect: Any, upstream: Any) -> None:
+    """Steps that fail side by side both tell why; the run tells of the one that failed first."""
+    both, first = threading.Barrier(2, timeout=5), threading.Event()
+
+    def answer(request: dict[str, Any]) -> tuple[int, bytes]:
+        both.wait()
+        if asked(request) == "<late>":
+            first.wait(5)
+        return 500, asked(request).encode()
+
+    with Emulator(clock=clock, upstream=upstream(answer).url) as emulator:
+        client = connect(emulator)
+        path = begin(client, make(client, step("a", "late"), step("b", "early")))
+        until(lambda: statuses(data(client.get(path)))["b"] == "failed")
+        first.set()
+        execution = ended(client, path)
+    assert statuses(execution) == {"a": "failed", "b": "failed"}
+    assert execution["error"].startswith("Step b: ")
+
+
+def test_a_run_that_cannot_end_is_logged(
+    clock: Clock, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When its end cannot be written, a run is taken up at the next start, where it ends."""
+    with Emulator(db=tmp_path / "e.db", clock=clock) as emulator, monkeypatch.context() as patch:
+        client = connect(emulator)
+        workflow = make(client, step("a", "x"))
+        patch.setattr(runs, "finish", fail)
+        with caplog.at_level(logging.ERROR, "enprompta.emulator"):
+            path = begin(client, workflow)
+            until(lambda: "is stuck" in caplog.text)
+    with Emulator(db=tmp_path / "e.db", clock=clock) as emulator:
+        assert ended(connect(emulator), path)["output"] == "<x>"
+
+
+def test_a_step_found_running_is_paid_for_once(clock: Clock, connect: Any, tmp_path: Path) -> None:
+    """What a killed emulator leaves running is run again, and the credit taken for it is given back."""
+    file = tmp_path / "e.db"
+    with Emulator(db=file, clock=clock, credits={"pro": 2}) as emulator:
+        client = connect(emulator, emulator.keys.pro)
+        path = begin(client, make(client, step("a", "x"), step("b", "y", "a")))
+        ended(client, path)
+        client.close()
+    database = Database(file)
+    database.run("UPDATE workflow_steps SET status = 'running' WHERE step_id = 'b'")
+    database.run("UPDATE workflow_executions SET status = 'running'")
+    database.close()
+    with Emulator(db=file, clock=clock, credits={"pro": 2}) as emulator:
+        client = connect(emulator, emulator.keys.pro)
+        execution = ended(client, path)
+        assert (execution["status"], execution["error"]) == ("completed", None)
+        assert data(client.get("/usage"))["tokens"]["used"] == 2
+
+
+def test_a_delivery_that_cannot_be_recorded_is_made_again(
+    clock: Clock, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the state after an attempt cannot be written, the delivery is made again at the next start."""
+    with Receiver() as receiver:
+        with Emulator(db=tmp_path / "e.db", clock=clock) as emulator, monkeypatch.context() as patch:
+            client = connect(emulator)
+            webhook = subscribe(client, receiver.url)
+            patch.setattr(store, "record", fail)
+            with caplog.at_level(logging.ERROR, "enprompta.emulator"):
+                run(client)
+                until(lambda: "taken up when the emulator starts again" in caplog.text)
+        with Emulator(db=tmp_path / "e.db", clock=clock) as emulator:
+            client = connect(emulator)
+            until(lambda: deliveries(client, webhook)[0]["status"] == "DELIVERED")
+    first, second = receiver.received
+    assert first.body == second.body
+
+
+def test_nothing_is_begun_before_the_start_or_after_the_stop() -> None:
+    """What comes then is in the database already, and the next start finds it there."""
+    database = Database(":memory:")
+    deliverer = Deliverer(database, time.time, backoff=(), timeout=1)
+    deliverer.send("dlv_1", "http://127.0.0.1:1/")
+    assert not deliverer.is_under_way("dlv_1")
+    runner = WorkflowRunner()
+    row = database.one("SELECT 'wfe_1' AS id")
+    assert row is not None
+    runner.run(row)
+    runner.abandon("wfe_1")
+    database.close()
