@@ -138,6 +138,28 @@ def test_a_host_that_hangs_holds_up_no_other(clock: Clock, connect: Any) -> None
         assert len(hostile.connections) <= 8
 
 
+def test_a_name_that_is_slow_to_look_up(clock: Clock, connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempt ends in time; what the name server says afterwards is of no more interest."""
+    answered, real = threading.Event(), socket.getaddrinfo
+
+    def slow(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host != "slow.example":
+            return real(host, *args, **kwargs)
+        time.sleep(0.2)
+        answered.set()
+        return real("127.0.0.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    with Emulator(clock=clock, webhook_backoff=(), webhook_timeout=0.05) as emulator:
+        client = connect(emulator)
+        webhook = subscribe(client, "http://slow.example/")
+        run(client)
+        assert only_delivery(client, webhook, "FAILED")["latencyMs"] < 200
+        assert answered.wait(5)
+        until(lambda: not any(it.name == "enprompta-emulator-lookup" for it in threading.enumerate()))
+        run(client)
+
+
 def test_it_stops_at_once_with_deliveries_under_way(
     clock: Clock, connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
