@@ -195,7 +195,7 @@ class TeamCalls(Resource):
             NotFoundError: There is no such team, or you are not in it.
             APIError: What any call may raise.
         """
-        return Call("POST", path("/teams/{}/leave", team_id), NoneType, json={}, options=options)
+        return Call("POST", path("/teams/{}/leave", team_id), NoneType, options=options)
 
 
 class Teams(TeamCalls, SyncResource):

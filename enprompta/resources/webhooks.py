@@ -147,7 +147,7 @@ class WebhookCalls(Resource):
             NotFoundError: There is no such webhook, or this key may not see it.
             APIError: What any call may raise.
         """
-        return Call("POST", path("/webhooks/{}/test", webhook_id), WebhookDelivery, json={}, options=options)
+        return Call("POST", path("/webhooks/{}/test", webhook_id), WebhookDelivery, options=options)
 
     @listing
     def list_deliveries(
@@ -186,7 +186,7 @@ class WebhookCalls(Resource):
             APIError: What any call may raise.
         """
         address = path("/webhooks/{}/deliveries/{}/retry", webhook_id, delivery_id)
-        return Call("POST", address, WebhookDelivery, json={}, options=options)
+        return Call("POST", address, WebhookDelivery, options=options)
 
     @operation
     def rotate_secret(self, webhook_id: str, /, **options: Unpack[WriteOptions]) -> Call[WebhookSecret]:
@@ -199,7 +199,7 @@ class WebhookCalls(Resource):
             NotFoundError: There is no such webhook, or this key may not see it.
             APIError: What any call may raise.
         """
-        return Call("POST", path("/webhooks/{}/rotate-secret", webhook_id), WebhookSecret, json={}, options=options)
+        return Call("POST", path("/webhooks/{}/rotate-secret", webhook_id), WebhookSecret, options=options)
 
 
 class Webhooks(WebhookCalls, SyncResource):

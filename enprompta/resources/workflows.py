@@ -225,7 +225,7 @@ class WorkflowCalls(Resource):
             APIError: What any call may raise.
         """
         address = path("/workflows/{}/executions/{}/cancel", workflow_id, execution_id)
-        return Call("POST", address, WorkflowExecution, json={}, options=options)
+        return Call("POST", address, WorkflowExecution, options=options)
 
     @flow
     def wait(
