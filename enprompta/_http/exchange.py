@@ -281,7 +281,9 @@ class Exchange:
             # Without the frames in between: the reader wants the call, not the machinery of retrying.
             raise self._final(error).with_traceback(None) from error.__cause__
         self.failed.append(replace(attempt, wait=wait))
-        if self.ends is not None and plan.clock() + wait >= self.ends:
+        # Who was told to come back waits in the line, where the ticket keeps the place; sleeping first would lose it.
+        in_line = isinstance(error, RateLimitError) and plan.account.holds()
+        if self.ends is not None and plan.clock() + (0 if in_line else wait) >= self.ends:
             passed = plan.clock() >= self.ends
             raise self._too_late("has passed" if passed else f"leaves no time to wait {wait:.1f} s") from error
         log.event(
@@ -290,8 +292,9 @@ class Exchange:
         )  # fmt: skip
         if record:
             notify(plan.hooks, "on_retry", RetryRecord(record, wait, attempt.status_code, error.message))
-        yield Sleep(wait)
-        self.slept += wait
+        if not in_line:
+            yield Sleep(wait)
+            self.slept += wait
 
     def _final(self, error: APIError) -> APIError:
         """Complete the error that the caller will see: every try, and why there was no other."""

@@ -23,6 +23,7 @@ class Account(Protocol):
     def observe(self, ticket: Ticket, status: int, headers: RawHeaders, now: float | None = None) -> None: ...
     def failed(self, ticket: Ticket) -> None: ...
     def cancel(self, ticket: Ticket) -> None: ...
+    def holds(self) -> bool: ...
     @property
     def rate_limit(self) -> RateLimit | None: ...
 
@@ -67,6 +68,10 @@ class Unpaced:
 
     def cancel(self, ticket: Ticket) -> None:
         """Nothing was counted."""
+
+    def holds(self) -> bool:
+        """Nobody is ever held back."""
+        return False
 
     @property
     def rate_limit(self) -> RateLimit | None:

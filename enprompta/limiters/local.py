@@ -124,6 +124,15 @@ class LocalAccount:
             self._take_back(ticket)
             self._pump(monotonic())
 
+    def holds(self) -> bool:
+        """Tell whether the next request will have to wait here, so that who was answered 429 need not sleep first.
+
+        Sleeping outside of the line would cost such a call its place in it: it would come back when the new window's
+        budget is spent already.
+        """
+        with self._lock:
+            return self._pacer.room(monotonic())[0] == 0
+
     @property
     def rate_limit(self) -> RateLimit | None:
         """The budget as the server last told it; None when it never did."""
