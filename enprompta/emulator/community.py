@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class CommunityTemplate:
-    """One template; its variables are those of its content."""
+    """One template; its variables are those of its content.
+
+    Defaults are texts, also of numbers: the published client reads no others.
+    """
 
     id: str
     title: str
@@ -33,7 +36,7 @@ TEMPLATES = (
         "writing",
         ["blog", "outline"],
         "Outline a blog post about {{topic}} for {{audience}} in {{sections}} sections, each with a summary.",
-        {"sections": {"type": "number", "required": False, "default": 5}},
+        {"sections": {"type": "number", "required": False, "default": "5"}},
     ),
     CommunityTemplate(
         "tpl_summarize",
@@ -42,7 +45,7 @@ TEMPLATES = (
         "writing",
         ["summary"],
         "Summarize the text below in at most {{sentences}} sentences.\n\n{{text}}",
-        {"sentences": {"type": "number", "required": False, "default": 3}},
+        {"sentences": {"type": "number", "required": False, "default": "3"}},
     ),
     CommunityTemplate(
         "tpl_translate",
@@ -78,7 +81,7 @@ TEMPLATES = (
         ["social"],
         "Write {{number}} posts for {{network}} that say: {{message}}",
         {
-            "number": {"type": "number", "required": False, "default": 3},
+            "number": {"type": "number", "required": False, "default": "3"},
             "network": _select("LinkedIn", "LinkedIn", "Mastodon", "Instagram"),
         },
     ),
