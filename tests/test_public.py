@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_http": {"errors", "_version", "hooks", "limiters"},
     "pagination": {"errors", "models", "_core"},
     "cache": {"errors", "models", "_core", "_http"},
-    "resources": {"errors", "models", "_core", "pagination", "cache"},
+    "resources": {"errors", "models", "_core", "pagination", "cache", "batch"},
     "_base_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"}
     | {"cache"},
     "_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from enprompta._core.body import body
 from enprompta._core.call import Call, path
@@ -14,12 +14,15 @@ from enprompta.models.prompts import LivePrompt, Prompt
 from enprompta.pagination import Page, listing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
 
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions, WriteOptions
+    from enprompta.batch import AsyncBatchRun, BatchOptions, BatchRun
     from enprompta.models.prompts import PromptVariable, PromptVariableParam, Visibility
+
+RowT = TypeVar("RowT")
 
 
 class PromptCalls(Resource):
@@ -232,11 +235,76 @@ class Prompts(PromptCalls, SyncResource):
 
     __slots__ = ()
 
+    def execute_many(
+        self,
+        prompt_id: str,
+        /,
+        rows: Iterable[RowT],
+        *,
+        variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
+        **options: Unpack[BatchOptions],
+    ) -> BatchRun[RowT]:
+        """Execute a prompt once for each row, many at once, each charged once whatever happens; see docs/bulk.md.
+
+        The run starts when it is iterated. Leaving the loop ends it; with a checkpoint, the same call goes on there.
+
+        Args:
+            prompt_id: Which prompt.
+            rows: Anything that gives rows; taken as they are needed, so there may be any number.
+            variables: How a row becomes the values of the prompt's variables: a function, a mapping from variable to
+                column, or the columns to take. None when a row is the mapping itself.
+            **options: How to go about it; see `BatchOptions` for each. The most used ones are `concurrency`, `ordered`,
+                `errors`, `budget`, `checkpoint`, `progress` and the model options of `execute`.
+
+        Returns:
+            The run, which gives a `BatchResult` for each row. A row that fails has its `error` there.
+
+        Raises:
+            ConfigurationError: An option cannot work.
+            RowError: `variables` names columns, `rows` is a list, and one of them lacks a column; nothing was sent.
+        """
+        from enprompta.batch import BatchRun  # noqa: PLC0415 (loaded by those who use it)
+
+        return BatchRun(self._client, prompt_id, rows, variables, **options)
+
 
 class AsyncPrompts(PromptCalls, AsyncResource):
     """`async_client.prompts`."""
 
     __slots__ = ()
+
+    def execute_many(
+        self,
+        prompt_id: str,
+        /,
+        rows: Iterable[RowT] | AsyncIterable[RowT],
+        *,
+        variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
+        **options: Unpack[BatchOptions],
+    ) -> AsyncBatchRun[RowT]:
+        """Execute a prompt once for each row, many at once, each charged once whatever happens; see docs/bulk.md.
+
+        The run starts when it is iterated. Leaving the loop ends it; with a checkpoint, the same call goes on there.
+
+        Args:
+            prompt_id: Which prompt.
+            rows: Anything that gives rows; taken as they are needed, so there may be any number. An async
+                iterable will do too.
+            variables: How a row becomes the values of the prompt's variables: a function, a mapping from variable to
+                column, or the columns to take. None when a row is the mapping itself.
+            **options: How to go about it; see `BatchOptions` for each. The most used ones are `concurrency`, `ordered`,
+                `errors`, `budget`, `checkpoint`, `progress` and the model options of `execute`.
+
+        Returns:
+            The run, which gives a `BatchResult` for each row. A row that fails has its `error` there.
+
+        Raises:
+            ConfigurationError: An option cannot work.
+            RowError: `variables` names columns, `rows` is a list, and one of them lacks a column; nothing was sent.
+        """
+        from enprompta.batch import AsyncBatchRun  # noqa: PLC0415 (loaded by those who use it)
+
+        return AsyncBatchRun(self._client, prompt_id, rows, variables, **options)
 
 
 class RawPrompts(PromptCalls, RawResource):

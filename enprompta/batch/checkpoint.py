@@ -1,0 +1,285 @@
+"""What a run has done, in an SQLite file, so that it goes on where it was.
+
+A row is written when it has ended, not when it starts: what was under way when the process was killed is sent again,
+under the same idempotency key, and so is charged once. That is why results may be written in batches, and why the file
+needs no fsync for each: in WAL mode with `synchronous=NORMAL` a commit survives a killed process, and what a machine
+that loses power may lose is sent again too (https://sqlite.org/wal.html#performance_considerations).
+
+The file is locked while a run uses it; the operating system lets go of the lock when the process ends, however it does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from enprompta import errors
+from enprompta._core.body import encode_json
+from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
+from enprompta.batch.spec import differences
+from enprompta.errors import APIStatusError, EnpromptaError, ErrorInfo
+from enprompta.models.executions import Execution
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from enprompta.batch.records import BatchResult
+    from enprompta.batch.spec import Job, Spec
+
+_APPLICATION_ID = 0x456E5072  # "EnPr": tells a checkpoint from another program's file, which must not be written to
+_FORMAT = "1"
+_BATCH = 100  # rows in one commit at most
+_SECONDS = 0.05  # from a row's end to its commit at most, while anybody looks
+_BUSY_SECONDS = 1.0
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS rows (idx INTEGER PRIMARY KEY, digest BLOB NOT NULL, ok INTEGER NOT NULL,
+    attempt INTEGER NOT NULL, credits INTEGER NOT NULL, cost REAL, execution TEXT, error TEXT)""",
+)
+_WRITE = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_SUMS = "SELECT max(idx), total(credits), total(cost), max(CASE WHEN ok THEN coalesce(cost, 0) END) FROM rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was done before the run was resumed."""
+
+    last: int = -1
+    """The highest index of a row that has ended."""
+    credits: int = 0
+    usd: float = 0.0
+    dearest: float | None = None
+    """What the dearest row has cost in USD; None when none was executed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What came of a row before."""
+
+    attempt: int
+    """To count from, should the row be executed again."""
+    credits: int
+    execution: Execution | None
+    error: EnpromptaError | None
+
+
+class Nowhere:
+    """No checkpoint; `Checkpoint` documents each method."""
+
+    spent = Spent()
+
+    def find(self, job: Job[Any]) -> Saved | None:
+        """Know nothing."""
+
+    def check_number(self, rows: int) -> None:
+        """Expect nothing."""
+
+    def write(self, result: BatchResult[Any], job: Job[Any], credits: int, now: float) -> None:
+        """Keep nothing."""
+
+    def flush(self, now: float) -> None:
+        """Have nothing to keep."""
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+
+class Checkpoint:
+    """A run's file. Used by one thread at a time.
+
+    Args:
+        path: Where it is, made when it is not there.
+        spec: The run; it takes on the id of the run that the file is of.
+        fixed: Whether the run's id was given by the caller, and so must be the file's.
+
+    Raises:
+        CheckpointError: The file is of another run, is in use, or cannot be used at all.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], spec: Spec[Any], *, fixed: bool) -> None:
+        self._path = os.fspath(path)
+        self._pending: list[tuple[object, ...]] = []
+        self._flushed_at = 0.0
+        try:
+            self._db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        try:
+            self._prepare(spec, fixed=fixed)
+        except sqlite3.Error as error:
+            self._db.close()
+            raise self._unusable(error) from error
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self, spec: Spec[Any], *, fixed: bool) -> None:
+        db = self._db
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        tables: int = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables and db.execute("PRAGMA application_id").fetchone()[0] != _APPLICATION_ID:
+            raise CheckpointError(f"{self._path} is a database of another program: give the checkpoint its own file")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        for statement in _SCHEMA:
+            db.execute(statement)
+        known: dict[str, str] = dict(db.execute("SELECT name, value FROM run").fetchall())
+        if known:
+            self._check(known, spec, fixed=fixed)
+            spec.run_id = known["run_id"]
+        else:
+            now = {"format": _FORMAT, "run_id": spec.run_id, "path": spec.path, "options": spec.options}
+            db.executemany("INSERT INTO run VALUES (?, ?)", now.items())
+        db.execute("COMMIT")
+        last, charged, usd, dearest = db.execute(_SUMS).fetchone()
+        self.spent = Spent(-1 if last is None else last, int(charged), usd, dearest)
+
+    def _check(self, known: Mapping[str, str], spec: Spec[Any], *, fixed: bool) -> None:
+        """Refuse the file of another run, telling what differs."""
+        if known["format"] != _FORMAT:
+            raise CheckpointError(
+                f"{self._path} was written by another version of enprompta, in format {known['format']}"
+            )
+        if known["path"] != spec.path:
+            before, now = (
+                path.removeprefix("/prompts/").removesuffix("/execute") for path in (known["path"], spec.path)
+            )
+            self._refuse(f"of another prompt: it was begun with {before}, this run is of {now}")
+        if known["options"] != spec.options:
+            how = differences(json.loads(known["options"]), json.loads(spec.options))
+            self._refuse(f"of a run with other options: {how.removeprefix('its ')}")
+        if fixed and known["run_id"] != spec.run_id:
+            self._refuse(f"of run {known['run_id']!r}, this one is {spec.run_id!r}")
+
+    def _refuse(self, why: str) -> None:
+        raise CheckpointError(
+            f"{self._path} is {why}. Give each run a file of its own, or delete this one to start anew"
+        )
+
+    def find(self, job: Job[Any]) -> Saved | None:
+        """Tell what came of a row before; None when it has not ended.
+
+        Raises:
+            CheckpointError: Another row was at its place.
+        """
+        if job.index > self.spent.last:
+            return None
+        sql = "SELECT digest, attempt, credits, execution, error FROM rows WHERE idx = ?"
+        try:
+            row = self._db.execute(sql, (job.index,)).fetchone()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        if row is None:
+            return None
+        digest, attempt, charged, execution_json, error_json = row
+        execution = None if execution_json is None else Execution.model_validate_json(execution_json)
+        if digest != job.digest:
+            before = {} if execution is None else execution.variables
+            how = f": {differences(before, json.loads(encode_json(job.variables)))}" if before else ""
+            self._refuse(f"of other rows: row {job.index} differs from the one it was begun with{how}")
+        return Saved(attempt, charged, execution, _error_from(error_json, execution))
+
+    def check_number(self, rows: int) -> None:
+        """Refuse input that has fewer rows than the run has had already.
+
+        Raises:
+            CheckpointError: It has.
+        """
+        if rows <= self.spent.last:
+            self._refuse(f"of other rows: it knows of row {self.spent.last}, and now there are only {rows}")
+
+    def write(self, result: BatchResult[Any], job: Job[Any], credits: int, now: float) -> None:
+        """Keep what came of a row; it is in the file soon, at the latest after `close`.
+
+        Raises:
+            CheckpointError: The file cannot be written.
+        """
+        execution = result.execution
+        kept = None if execution is None else execution.model_dump_json(by_alias=True, exclude_unset=True)
+        cost = None if execution is None else execution.cost
+        # What was answered and not charged is answered so again under the same key, so the next attempt needs another.
+        attempt = job.attempt + (result.error is not None and credits == 0)
+        entry = (job.index, job.digest, result.ok, attempt, credits, cost, kept, _error_json(result.error))
+        self._pending.append(entry)
+        self.flush(now)
+
+    def flush(self, now: float) -> None:
+        """Write what is to be kept, when it is much or was not written for a while.
+
+        Raises:
+            CheckpointError: The file cannot be written. What was to be written is kept for the next time.
+        """
+        if len(self._pending) >= _BATCH or (self._pending and now - self._flushed_at >= _SECONDS):
+            self._flushed_at = now
+            self._commit()
+
+    def _commit(self) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(_WRITE, self._pending)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:  # a full disk may have rolled it back already
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+            raise CheckpointError(
+                f"{self._path} cannot be written: {error}. {len(self._pending)} rows have ended that are not in it; "
+                "they will be sent again under the same idempotency keys, which the API answers without another "
+                "charge. Make room and run again to go on"
+            ) from error
+        self._pending.clear()
+
+    def close(self) -> None:
+        """Write what is to be kept, and close the file."""
+        try:
+            if self._pending:
+                self._commit()
+        finally:
+            with suppress(sqlite3.Error):  # the log stays beside the file then, and is read with it
+                self._db.close()
+
+    def _unusable(self, error: sqlite3.Error) -> CheckpointError:
+        if "locked" in str(error):
+            return CheckpointError(f"{self._path} is in use by another run")
+        return CheckpointError(
+            f"{self._path} cannot be used as a checkpoint: {error}. Give a file in a directory that exists, can be "
+            "written to and has room"
+        )
+
+
+Store: TypeAlias = "Checkpoint | Nowhere"
+
+
+def _error_json(error: EnpromptaError | None) -> str | None:
+    if error is None:
+        return None
+    known: dict[str, object] = {"type": type(error).__name__, "message": error.message}
+    if isinstance(error, APIStatusError):
+        known |= {"status_code": error.status_code, "code": error.code, "request_id": error.request_id}
+    return json.dumps(known)
+
+
+def _error_from(text: str | None, execution: Execution | None) -> EnpromptaError | None:
+    """Make the error again; only our own classes, for the file may be anybody's."""
+    if text is None:
+        return None
+    known: dict[str, Any] = json.loads(text)
+    message, name = str(known["message"]), known["type"]
+    if name == ExecutionFailedError.__name__ and execution is not None:
+        return ExecutionFailedError(message, execution=execution)
+    if name == RowError.__name__:
+        return RowError(message)
+    kind = getattr(errors, name, None) if name in errors.__all__ else None
+    if isinstance(kind, type) and issubclass(kind, APIStatusError):
+        info = ErrorInfo(message=message, code=known["code"])
+        return kind(message, status_code=known["status_code"], info=info, request_id=known["request_id"])
+    if isinstance(kind, type) and issubclass(kind, (errors.APIConnectionError, errors.ConfigurationError)):
+        return kind(message)
+    return EnpromptaError(message)

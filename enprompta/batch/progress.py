@@ -1,0 +1,96 @@
+"""Counts what a run has done, and how fast. Pure: the clock is an argument."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from enprompta.batch.records import BatchResult, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WINDOW = 60.0  # seconds the rate is taken over: a window of the API's request budget
+_SAMPLES = 60
+_REPORT_EVERY = 0.1  # seconds
+
+
+class Meter:
+    """Counts results.
+
+    Args:
+        total: Rows in all; None when nobody knows.
+        now: The present, in seconds of a monotonic clock.
+    """
+
+    def __init__(self, total: int | None, now: float) -> None:
+        self.total = total
+        self.done = self.failed = self.restored = self.tokens = self.credits = 0
+        self.cost = 0.0
+        self._began = now
+        self._samples: deque[tuple[float, int]] = deque([(now, 0)], maxlen=_SAMPLES + 1)
+
+    def count(self, result: BatchResult[Any], credits: int) -> None:
+        """Count a row that has ended."""
+        if result.error is None:
+            self.done += 1
+        else:
+            self.failed += 1
+        self.restored += result.restored
+        self.credits += credits
+        if (execution := result.execution) is not None:
+            self.tokens += execution.tokens or 0
+            self.cost += execution.cost or 0.0
+
+    def read(self, now: float, *, in_flight: int, waiting: float) -> Progress:
+        """Tell how far the run has come."""
+        ended = self.done + self.failed
+        rate = self._rate(now, ended - self.restored)
+        left = None if self.total is None else max(0, self.total - ended)
+        return Progress(
+            done=self.done,
+            failed=self.failed,
+            restored=self.restored,
+            in_flight=in_flight,
+            total=self.total,
+            rate=rate,
+            tokens=self.tokens,
+            cost=self.cost,
+            credits=self.credits,
+            elapsed=now - self._began,
+            eta=0.0 if left == 0 else left / rate if left and rate else None,
+            waiting=waiting,
+        )
+
+    def _rate(self, now: float, executed: int) -> float:
+        samples = self._samples
+        if now - samples[-1][0] >= _WINDOW / _SAMPLES:
+            samples.append((now, executed))
+        while len(samples) > 1 and now - samples[1][0] >= _WINDOW:
+            samples.popleft()
+        then, before = samples[0]
+        return (executed - before) / (now - then) if now > then else 0.0
+
+
+class Reporter:
+    """Tells somebody of the progress, not too often.
+
+    Args:
+        tell: Who wants to know.
+    """
+
+    def __init__(self, tell: list[Callable[[Progress], object]]) -> None:
+        self._tell = tell
+        self._next = 0.0
+        self.every = _REPORT_EVERY if tell else None
+        """Seconds between two reports; None when nobody wants to know."""
+
+    def due(self, now: float) -> bool:
+        """Tell whether it is time to report."""
+        return bool(self._tell) and now >= self._next
+
+    def report(self, progress: Progress, now: float) -> None:
+        """Tell everybody."""
+        self._next = now + _REPORT_EVERY
+        for tell in self._tell:
+            tell(progress)
