@@ -117,6 +117,13 @@ def problems_of_response(response: httpx.Response) -> list[str]:
     return [f"{operation.id}, {response.status_code}: {problem}" for problem in found]
 
 
+def beyond(response: httpx.Response) -> list[str]:
+    """List the fields of an answer that the document does not know: it lets them be, the emulator has none."""
+    known = resolve(of(response.request).raw["responses"][str(response.status_code)])
+    schema = known.get("content", {}).get(JSON, {}).get("schema")
+    return [] if schema is None else list(unknown_fields(schema, response.json()))
+
+
 def errors(schema: dict[str, Any], value: Any, where: str) -> list[str]:
     """List what a schema has against a value."""
     return [f"{where}{error.json_path[1:]}: {error.message}" for error in _validator(_key(schema)).iter_errors(value)]
@@ -125,7 +132,7 @@ def errors(schema: dict[str, Any], value: Any, where: str) -> list[str]:
 def unknown_fields(schema: dict[str, Any], value: Any, where: str = "") -> Iterator[str]:
     """List the fields of a value that its schema does not name, where it names any."""
     if isinstance(value, list):
-        items = resolve(resolve(schema).get("items", {}))
+        items = {"allOf": [part["items"] for part in _parts(schema) if "items" in part]}
         for index, item in enumerate(value):
             yield from unknown_fields(items, item, f"{where}[{index}]")
     elif isinstance(value, dict) and (known := properties(schema)):
@@ -137,12 +144,20 @@ def unknown_fields(schema: dict[str, Any], value: Any, where: str = "") -> Itera
 
 
 def properties(schema: dict[str, Any]) -> dict[str, Any]:
-    """Gather the fields that a schema names, also by way of `allOf`."""
-    schema = resolve(schema)
-    found: dict[str, Any] = dict(schema.get("properties", {}))
-    for part in schema.get("allOf", []):
-        found = {**properties(part), **found}
+    """Gather the fields that a schema and its parts name, each with all that is said of it."""
+    found: dict[str, Any] = {}
+    for part in _parts(schema):
+        for name, field in part.get("properties", {}).items():
+            found[name] = {"allOf": [*found[name]["allOf"], field]} if name in found else {"allOf": [field]}
     return found
+
+
+def _parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    schema = resolve(schema)
+    yield schema
+    for word in ("allOf", "anyOf", "oneOf"):
+        for part in schema.get(word, []):
+            yield from _parts(part)
 
 
 def _of_body(operation: Operation, content: bytes) -> list[str]:

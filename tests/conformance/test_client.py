@@ -16,6 +16,7 @@ from enprompta import APIStatusError, AsyncEnprompta, Enprompta
 from enprompta.emulator import Emulator, app
 from tests.conformance.document import (
     OPERATIONS,
+    beyond,
     of,
     problems_of_request,
     problems_of_response,
@@ -218,7 +219,7 @@ def test_refusals_are_as_documented(watched: Callable[..., httpx.Client], dialec
 
 @pytest.fixture
 def watched() -> Iterator[Callable[..., httpx.Client]]:
-    """Make HTTP clients that hold all that goes through them against the document."""
+    """Make HTTP clients that hold all that goes through them against the document, which is to know every field."""
     opened: list[httpx.Client] = []
 
     def make(seen: list[httpx.Response]) -> httpx.Client:
@@ -226,6 +227,7 @@ def watched() -> Iterator[Callable[..., httpx.Client]]:
             response.read()
             seen.append(response)
             assert problems_of_response(response) == []
+            assert beyond(response) == []
             if response.is_success:
                 assert problems_of_request(response.request) == []
 

@@ -87,8 +87,8 @@ def stats(database: Database, account: Account, *, group_by: str, start: int | N
     where = listing(account, prompt_id=None, provider=None, start=start, end=end)
     order = "key" if group_by == "day" else "executions DESC, key"
     sql = (  # of our own words only
-        f"SELECT {_GROUPS[group_by]} AS key, count(*) AS executions, sum(tokens) AS tokens, sum(cost) AS cost, "  # noqa: S608
-        f"avg(latency) AS latency, sum(status = 'failed') AS failed FROM executions "
+        f"SELECT {_GROUPS[group_by]} AS key, count(*) AS executions, sum(tokens) AS tokens, sum(cost) AS cost "  # noqa: S608
+        f"FROM executions "
         f"WHERE {' AND '.join(where.where)} GROUP BY key ORDER BY {order}"
     )
     return [
@@ -98,8 +98,6 @@ def stats(database: Database, account: Account, *, group_by: str, start: int | N
             "executions": row["executions"],
             "tokens": row["tokens"],
             "cost": round(row["cost"], 6),
-            "averageLatency": round(row["latency"], 1),
-            "failed": row["failed"],
         }
         for row in database.all(sql, *where.args)
     ]
