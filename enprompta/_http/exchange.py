@@ -311,11 +311,13 @@ class Exchange:
 
     def _too_late(self, why: str, tries_for_token: Sequence[Attempt] = ()) -> APITimeoutError:
         """Say that the deadline passed, and where the time went."""
-        total = round((self.ends or 0.0) - self.began, 3)
+        deadline = self.plan.deadline
+        # A token is asked for within the deadline of another call, whose error tells it.
+        of = "" if deadline is None else f" of {deadline:g} s"
         wire = sum(attempt.duration for attempt in self.failed)
         token = f"{self.authorized:.2f} s waited for an access token, " if self.authorized else ""
         return APITimeoutError(
-            f"{self.call}: the deadline of {total:g} s {why}: {token}{self.waited:.2f} s waited for the "
+            f"{self.call}: the deadline{of} {why}: {token}{self.waited:.2f} s waited for the "
             f"request budget, {self.slept:.2f} s slept between attempts, {wire:.2f} s on the wire in "
             f"{len(self.failed)} attempts",
             attempts=(*self.failed, *(replace(one, number=one.number + len(self.failed)) for one in tries_for_token)),
