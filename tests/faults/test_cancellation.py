@@ -117,10 +117,9 @@ def test_on_the_wire(flavour: str, fault: Fault, deadline: float | None, server:
 
 @ASYNC
 @pytest.mark.parametrize("deadline", [None, 60.0])
-@pytest.mark.parametrize("status", [503, 429])
-def test_sleeping_between_tries(flavour: str, status: int, deadline: float | None, server: FaultServer) -> None:
+def test_sleeping_between_tries(flavour: str, deadline: float | None, server: FaultServer) -> None:
     """While the next try is awaited: it is never made."""
-    server.play(_later(status))
+    server.play(_later(503))
 
     async def scenario() -> None:
         async with Caller(flavour, base_url=server.base_url, deadline=deadline, **OPTIONS) as caller:
@@ -138,6 +137,22 @@ def test_sleeping_between_tries(flavour: str, status: int, deadline: float | Non
                 patch.setattr(home, "sleep", sleep)
                 await cancel_when(flavour, lambda: sleeping, lambda: caller.call("PUT"))
             assert sleeping == [30.0]
+            assert_nobody_waits(caller.client._account)
+
+    run(flavour, scenario)
+    assert server.attempts == 1
+
+
+@ASYNC
+@pytest.mark.parametrize("deadline", [None, 60.0])
+def test_told_to_come_back_later(flavour: str, deadline: float | None, server: FaultServer) -> None:
+    """After a 429, which waits in the line: the place that it kept there is given up."""
+    server.play(_later(429))
+
+    async def scenario() -> None:
+        async with Caller(flavour, base_url=server.base_url, deadline=deadline, **OPTIONS) as caller:
+            line = caller.client._account._pacer.line
+            await cancel_when(flavour, lambda: server.attempts and len(line) == 1, lambda: caller.call("PUT"))
             assert_nobody_waits(caller.client._account)
 
     run(flavour, scenario)
