@@ -6,6 +6,8 @@ import os
 import platform
 from dataclasses import replace
 from importlib import import_module
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import httpx
@@ -13,12 +15,14 @@ import httpx
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
 from enprompta._core.decode import UndecodableError, decode
+from enprompta._core.operation import Raw, Until
 from enprompta._core.response import APIResponse
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http import log
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
+from enprompta._http.body import WholeBody
 from enprompta._http.config import Overrides, Settings, is_header_text, settings_from
-from enprompta._http.exchange import Exchange, Plan, Sleep
+from enprompta._http.exchange import Exchange, Plan, Sleep, Wait
 from enprompta._http.masking import mask_for
 from enprompta._http.pacing import Unpaced
 from enprompta._http.ratelimit import parse_rate_limit
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from enprompta._core.operation import Flow
     from enprompta._http.exchange import Reply, Steps
     from enprompta._http.pacing import Account, Limiter
+    from enprompta.cache.background import Background
+    from enprompta.cache.live import LiveCache
     from enprompta.models.health import Health
 
 T = TypeVar("T")
@@ -79,6 +85,8 @@ class BaseClient:
     _limiter: Limiter | Unset | None
     _is_view: bool
     _http_client: object
+    _cache_dir: object
+    _live: dict[str, LiveCache]
     _plan: Plan
     _headers: list[tuple[bytes, bytes]]
 
@@ -88,6 +96,7 @@ class BaseClient:
         limiter: Limiter | Unset | None,
         hooks: Iterable[object],
         headers: Mapping[str, str] | None,
+        cache_dir: str | PathLike[str] | None,
         **given: object,
     ) -> None:
         environ = os.environ
@@ -98,6 +107,8 @@ class BaseClient:
         self._limiter = limiter
         self._hooks = check_hooks(hooks)
         self._is_view = False
+        self._cache_dir = cache_dir
+        self._live = {}  # its one cache, once it is asked for; views have the same dict
         # None is a value of timeout and deadline; for the others it means "not given".
         keeps_none = {"timeout", "deadline"}
         chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
@@ -107,6 +118,7 @@ class BaseClient:
         else:
             chosen_limiter: Limiter = LocalLimiter() if isinstance(limiter, Unset) else limiter
             self._account = chosen_limiter.account(f"{settings.base_url} {auth.identity}")
+        check_cache_dir(cache_dir)
         self._use(settings)
 
     def _use(self, settings: Settings) -> None:
@@ -134,6 +146,31 @@ class BaseClient:
     def _plan_for(self, settings: Settings) -> Plan:
         policy = RetryPolicy(settings.max_retries, settings.max_wait)
         return Plan(policy, self._account, self._auth, settings.deadline, self._hooks, self._auth.secrets)
+
+    @property
+    def live_cache(self) -> LiveCache:
+        """The live prompts that this client and its views hold; made, and its module loaded, when first asked for."""
+        cache = self._live.get("cache")
+        # Of several threads that come first at once, one sets its cache, and all get that one.
+        return self._live.setdefault("cache", self._open_live_cache()) if cache is None else cache
+
+    def _open_live_cache(self) -> LiveCache:
+        from enprompta.cache.disk import Disk  # noqa: PLC0415 (most programs do not use it)
+        from enprompta.cache.live import LiveCache  # noqa: PLC0415
+
+        disk = None
+        if self._cache_dir is not None:
+            account = f"{self._settings.base_url} {self._auth.identity}"
+            disk = Disk(Path(cast("str", self._cache_dir)).expanduser(), account, self._auth.secrets()[0])
+        return LiveCache(self._background(), disk)
+
+    def _background(self) -> Background:
+        """Make what refreshes run on."""
+        raise NotImplementedError
+
+    def settings_for(self, options: RequestOptions) -> Settings:
+        """Give the settings of a call that has some of its own."""
+        return self._settings.override(cast("Overrides", options)) if options else self._settings
 
     def _view(self, overrides: Overrides) -> Self:
         view = object.__new__(type(self))
@@ -205,7 +242,7 @@ class BaseClient:
             request_id=request_id,
             headers=headers,
             body=mask.body(response.content)[:_SHOWN_BODY],
-            attempts=reply.attempts,
+            attempts=mask.attempts(reply.attempts),
         )
 
     def _perform_flow(self, flow: Flow[T]) -> Steps[T]:
@@ -214,10 +251,14 @@ class BaseClient:
             wish = next(flow)
             while True:
                 try:
-                    if hasattr(wish, "returns"):
-                        outcome = yield from self._perform(cast("Call[Any]", wish))
+                    if isinstance(wish, Call):
+                        outcome = yield from self._perform(wish)
+                    elif isinstance(wish, Raw):
+                        outcome = yield from self._perform_raw(wish.call)
+                    elif isinstance(wish, Until):
+                        outcome = yield Wait(wish.gate, wish.ends)
                     else:
-                        outcome = yield Sleep(cast("Any", wish).seconds)
+                        outcome = yield Sleep(wish.seconds)
                 except EnpromptaError as error:
                     wish = flow.throw(error)
                 else:
@@ -260,6 +301,7 @@ class BaseClient:
             "limiter": self._limiter,
             "default_headers": dict(settings.headers),
             "hooks": self._hooks,
+            "cache_dir": self._cache_dir,
         }
 
     @property
@@ -285,9 +327,14 @@ def _request(
         ConfigurationError: The address is none, such as one of more than 64 KiB.
     """
     try:
-        return httpx.Request(method, url, headers=headers, content=content, extensions={"timeout": settings.timeouts})
+        request = httpx.Request(
+            method, url, headers=headers, content=content, extensions={"timeout": settings.timeouts}
+        )
     except httpx.InvalidURL as error:
         raise ConfigurationError(f"{method} {url[:100]} cannot be sent: {error}") from None
+    if content:
+        request.stream = WholeBody(content)
+    return request
 
 
 def _unpickle(cls: type[Any], arguments: dict[str, Any]) -> Any:  # noqa: ANN401 (either client)
@@ -319,3 +366,8 @@ def check_http_client(http_client: object, expected: type) -> None:
             f"http_client must be an httpx.{expected.__name__}, not {type(http_client).__name__} "
             "(Enprompta takes an httpx.Client, AsyncEnprompta an httpx.AsyncClient)"
         )
+
+
+def check_cache_dir(cache_dir: object) -> None:
+    if cache_dir is not None and (not isinstance(cache_dir, (str, PathLike)) or not str(cast("object", cache_dir))):
+        raise ConfigurationError(f"cache_dir must be the path of a folder, not {cache_dir!r}")

@@ -225,12 +225,14 @@ class ClientCredentials:
         fields = _token_fields(response)
         access = fields.get("access_token")
         if not is_header_text(access) or not access:
+            mask = mask_for(response.request, self.secrets())
+            headers = mask.headers(response.headers)
             raise APIResponseError(
                 f"the token endpoint gave {response.status_code} without a usable access_token",
                 status_code=response.status_code,
-                request_id=reply.request_id,
-                headers=mask_for(response.request, self.secrets()).headers(response.headers),
-                attempts=reply.attempts,
+                request_id=headers.get("x-request-id"),
+                headers=headers,
+                attempts=mask.attempts(reply.attempts),
             )
         life = _seconds(fields.get("expires_in"))
         return _Token(f"Bearer {access}", asked_at + life - min(RENEW_BEFORE, life / 10), asked_at + life)

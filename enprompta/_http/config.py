@@ -53,7 +53,7 @@ class Settings:
     deadline: float | None = None
     max_retries: int = DEFAULT_MAX_RETRIES
     max_wait: float = DEFAULT_MAX_WAIT
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     timeouts: Mapping[str, float | None] = field(init=False, repr=False)
     """`timeout` in the form httpx takes with each request."""
 

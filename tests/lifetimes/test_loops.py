@@ -13,7 +13,7 @@ import httpx
 import pytest
 import trio
 
-from enprompta import AsyncEnprompta, ConfigurationError
+from enprompta import APIConnectionError, AsyncEnprompta, ConfigurationError
 from tests.faults.server import FaultServer, Peer
 
 if TYPE_CHECKING:
@@ -184,6 +184,21 @@ def test_a_listing_that_is_left_early(run: Any, server: FaultServer, client: Asy
 
 
 @RUNS
+def test_sending_that_breaks_off(run: Any, server: FaultServer, client: AsyncEnprompta) -> None:
+    """A body that was not sent whole leaves nothing half done behind, of which trio would complain."""
+    server.play(then=Peer.reset)
+
+    async def calls() -> None:
+        for _ in range(20):
+            with pytest.raises(APIConnectionError):
+                await client.prompts.create(title="Long", content="x" * 1_000_000)
+        gc.collect()
+
+    run(calls() if run is asyncio.run else calls)
+    gc.collect()
+
+
+@RUNS
 def test_the_callers_http_client_is_used_as_it_is(run: Any, server: FaultServer) -> None:
     """Whoever makes the `httpx.AsyncClient` minds its loop: it is used where it is, and stays open."""
 
@@ -203,8 +218,6 @@ def test_the_callers_http_client_is_used_as_it_is(run: Any, server: FaultServer)
 @RUNS
 def test_calls_in_flight_when_the_client_is_closed(run: Any, server: FaultServer) -> None:
     """Tasks that wait for an answer get an error of ours at once; none hangs."""
-    from enprompta import APIConnectionError
-
     server.play(then=Peer.stall)
     outcomes: list[BaseException] = []
 

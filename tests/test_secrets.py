@@ -1,0 +1,435 @@
+"""Credentials show nowhere: not in errors, their causes and tracebacks, not in logs, reprs, records or warnings.
+
+Everything that a program could print is gathered while calls fail in every way there is, at servers that send back
+whatever they were sent; then it is searched for the credentials.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import logging
+import pickle
+import traceback
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, EnpromptaError
+from enprompta._core.call import Call
+from enprompta._http.masking import Mask, mask_for
+from enprompta.errors import APIError
+from tests.faults.flavours import FLAVOURS, Caller, Waits, run, settle
+from tests.faults.server import FaultServer, Peer, answer, fine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# With what JSON escapes, URLs quote and regular expressions mean something by.
+KEY = 'ep_test_hunter2/"x\\y+z=&'
+CLIENT_SECRET = "cs_correct/horse+battery=staple"
+TOKEN = "at_swordfish/+eyJhbGciOiJIUzI1NiJ9.e30=="
+SECRETS = (KEY, CLIENT_SECRET, TOKEN)
+CREDENTIALS: list[Any] = [
+    pytest.param({"api_key": KEY}, id="key"),
+    pytest.param({"client_id": "me", "client_secret": CLIENT_SECRET}, id="oauth"),
+]
+
+
+def forms(secret: str) -> set[str]:
+    """Give the ways in which a secret could be written."""
+    escaped = json.dumps(secret)[1:-1]
+    return {secret, escaped, escaped.replace("/", "\\/"), quote(secret, safe=""), quote(secret), repr(secret)[1:-1]}
+
+
+def assert_clean(output: str) -> None:
+    """Search what was printed for the credentials."""
+    for secret in SECRETS:
+        for form in forms(secret):
+            at = output.find(form)
+            assert at < 0, f"a credential shows: …{output[max(0, at - 200) : at + 80]}…"
+
+
+class Printed(list[str]):
+    """All that a program could print."""
+
+    def all_of(self, it: object, depth: int = 0) -> None:
+        """Take down every way to look at an object, and at what it holds."""
+        self += [repr(it), str(it), f"{it!s:>3}", f"{it!a}"]
+        if isinstance(it, BaseException):
+            self += traceback.format_exception(it)
+            self.all_of(it.args, depth)
+            seen: BaseException | None = it
+            while seen is not None:  # further than a traceback goes, for tools that do
+                self += [repr(seen), str(seen)]
+                seen = seen.__cause__ or seen.__context__
+        if isinstance(it, EnpromptaError) and depth < 3:
+            for value in vars(it).values():
+                self.all_of(value, depth + 1)
+            with suppress(TypeError):
+                self.all_of(pickle.loads(pickle.dumps(it)), depth + 3)
+            self.append(repr(pickle.dumps(it)))
+        if hasattr(it, "items"):
+            self += [f"{name}: {value}" for name, value in it.items()]  # type: ignore[attr-defined]
+
+
+class Prying:
+    """Hooks that print what they are told."""
+
+    def __init__(self, printed: Printed) -> None:
+        self.printed = printed
+
+    def on_request(self, record: Any) -> None:
+        """Print the record and its headers."""
+        self.printed.all_of(record)
+        for part in (record, getattr(record, "request", record)):
+            self.printed.all_of(getattr(part, "headers", {}))
+
+    on_response = on_retry = on_wait = on_request
+
+
+@pytest.fixture
+def printed(caplog: pytest.LogCaptureFixture) -> Iterator[Printed]:
+    """Gather, with all loggers at their most talkative, and search when the test ends."""
+    printed = Printed()
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "enprompta")
+    yield printed
+    assert len(printed) > 3
+    for record in caplog.get_records("call"):
+        if record.name.startswith("enprompta"):
+            printed += [record.getMessage(), repr(record.__dict__)]
+    assert_clean("\n".join(printed))
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
+    """Record waits between tries instead of waiting."""
+    return Waits(monkeypatch)
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request: pytest.FixtureRequest) -> str:
+    """Each kind of client in turn."""
+    return request.param
+
+
+def with_token(fault: Callable[[Peer], None]) -> Callable[[Peer], None]:
+    """Give a token to who asks for one, and play a fault to all other requests."""
+
+    def play(peer: Peer) -> None:
+        peer.arrived()
+        if peer.socket.recv(65_536, 2).startswith(b"POST /api/v1/oauth/token"):  # MSG_PEEK
+            peer.read()
+            peer.send(answer(200, json.dumps({"access_token": TOKEN, "expires_in": 3600}).encode()))
+        else:
+            fault(peer)
+
+    return play
+
+
+def echo(peer: Peer) -> list[str]:
+    """Read a request, and give every credential in it, in every way of writing it."""
+    received = peer.read()
+    sent = received.headers.get("authorization", "") + received.body.decode()
+    return [form for secret in SECRETS if secret in sent or json.dumps(secret)[1:-1] in sent for form in forms(secret)]
+
+
+def echoing(status: int, write: Callable[[list[str]], bytes]) -> Callable[[Peer], None]:
+    """Answer with the credentials, in headers and in a body."""
+
+    def play(peer: Peer) -> None:
+        found = echo(peer)
+        headers = [(f"X-Echo-{number}", form) for number, form in enumerate(found)]
+        headers += [("X-Request-Id", f"req {' '.join(found)}"), ("Location", f"/?{' '.join(found)}")]
+        peer.send(answer(status, write(found), headers))
+
+    return play
+
+
+def in_error(found: list[str]) -> bytes:
+    """Echo in every field of the reference's error."""
+    text = f"bad credential {' or '.join(found)}"
+    error = {"message": text, "type": text, "code": text, "request_id": text, "documentation_url": text,
+             "details": [{"field": text, "message": text}, text, {text: text}]}  # fmt: skip
+    return json.dumps({"error": error, text: [text]}).encode()
+
+
+def in_other_error(found: list[str]) -> bytes:
+    """Echo in every field of the other dialects, slashes escaped."""
+    text = " ".join(found)
+    return json.dumps({"error": text, "error_description": text, "message": text, "request_id": text}).replace(
+        "/", "\\/"
+    ).encode()  # fmt: skip
+
+
+def in_text(found: list[str]) -> bytes:
+    """Echo in a page of some proxy."""
+    return f"<html>Your request: Authorization: Bearer {' '.join(found)}</html>".encode()
+
+
+def in_envelope(found: list[str]) -> bytes:
+    """Echo where a prompt should be."""
+    return json.dumps({"success": True, "data": {"id": {form: form for form in found}}}).encode()
+
+
+def broken(peer: Peer) -> None:
+    """Answer with a line that is no header, and echoes."""
+    peer.send(b"HTTP/1.1 200 OK\r\nAuthorization Bearer " + " ".join(echo(peer)).encode() + b"\r\n\r\n")
+
+
+def no_http(peer: Peer) -> None:
+    """Answer as an echo service does: with what was sent."""
+    peer.send(f"Authorization: Bearer {' '.join(echo(peer))}\r\n\r\n".encode())
+    peer.close()
+
+
+STATUSES = [300, 302, 400, 401, 402, 403, 404, 409, 418, 422, 429, 500, 503, 599]
+WRITERS = [in_error, in_other_error, in_text, lambda _: b""]
+FAULTS: list[Any] = [
+    *[pytest.param(echoing(200, write), id=f"200 {write.__name__}") for write in (in_text, in_envelope, in_error)],
+    pytest.param(broken, id="broken"),
+    pytest.param(no_http, id="no http"),
+    pytest.param(Peer.reset, id="reset"),
+    pytest.param(Peer.close, id="closed"),
+]
+
+
+async def pry(flavour: str, printed: Printed, server: FaultServer, credentials: dict[str, Any], **options: Any) -> None:
+    """Call in several ways, and take down all there is to see."""
+    options = {"base_url": server.base_url, "hooks": [Prying(printed)], "max_retries": 1, **credentials, **options}
+    async with Caller(flavour, **options) as caller:
+        client = caller.client
+        for method in ("GET", "POST"):
+            outcome = await caller.outcome(method)
+            assert isinstance(outcome, EnpromptaError), outcome
+            printed.all_of(outcome)
+            if isinstance(outcome, APIError):
+                for attempt in outcome.attempts:
+                    printed.all_of(attempt)
+        for it in (client, client._auth, client._settings, client._plan, client._transport, client.with_raw_response,
+                   client.prompts, vars(client._auth).get("_token"), client._account, client._limiter,
+                   client.with_options(timeout=3), pickle.loads(pickle.dumps(_plain(client)))):  # fmt: skip
+            printed.all_of(it)
+
+
+def _plain(client: Any) -> Any:
+    """Give the client without hooks that hold a test's list."""
+    bare = copy.copy(client)
+    bare._hooks = ()
+    return bare
+
+
+@pytest.mark.parametrize("credentials", CREDENTIALS)
+@pytest.mark.parametrize("write", WRITERS)
+def test_every_status(flavour: str, credentials: dict[str, Any], write: Any, printed: Printed, waits: Waits) -> None:
+    """Whatever an error answer echoes, in its body and its headers, the error and all that is told of it is clean."""
+    for status in STATUSES:
+        with FaultServer() as server:
+            server.play(then=with_token(echoing(status, write)))
+            run(flavour, lambda server=server: pry(flavour, printed, server, credentials))
+            sent = {one.headers.get("authorization") for one in server.received}
+            assert sent & {f"Bearer {KEY}", f"Bearer {TOKEN}"}
+    assert any("<secret>" in text for text in printed)
+
+
+@pytest.mark.parametrize("credentials", CREDENTIALS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_broken_answer(
+    flavour: str, credentials: dict[str, Any], fault: Any, printed: Printed, waits: Waits
+) -> None:
+    """An answer that cannot be read is told of without what it echoes, in the causes too."""
+    with FaultServer() as server:
+        server.play(then=with_token(fault))
+        run(flavour, lambda: pry(flavour, printed, server, credentials))
+
+
+@pytest.mark.parametrize("credentials", CREDENTIALS)
+def test_no_answer(flavour: str, credentials: dict[str, Any], printed: Printed, waits: Waits) -> None:
+    """Timeouts, deadlines, and a port that refuses."""
+    with FaultServer() as server:
+        server.play(then=with_token(Peer.stall))
+        run(flavour, lambda: pry(flavour, printed, server, credentials, timeout=0.1))
+        run(flavour, lambda: pry(flavour, printed, server, credentials, deadline=0.2))
+    with FaultServer(listening=False) as server:
+        run(flavour, lambda: pry(flavour, printed, server, credentials))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [*[pytest.param(echoing(status, in_error), id=f"{status}") for status in (400, 401, 403, 500)],
+     *[pytest.param(echoing(401, write), id=f"401 {write.__name__}") for write in (in_other_error, in_text)],
+     *[pytest.param(echoing(200, write), id=f"200 {write.__name__}") for write in (in_text, in_envelope)],
+     *FAULTS],
+)  # fmt: skip
+def test_no_token(flavour: str, fault: Any, printed: Printed, waits: Waits) -> None:
+    """A token endpoint that fails in any way, sending the client secret back."""
+    with FaultServer() as server:
+        server.play(then=fault)
+        run(flavour, lambda: pry(flavour, printed, server, {"client_id": "me", "client_secret": CLIENT_SECRET}))
+        assert server.attempts
+    with FaultServer(listening=False) as server:
+        run(flavour, lambda: pry(flavour, printed, server, {"client_id": "me", "client_secret": CLIENT_SECRET}))
+
+
+@pytest.mark.parametrize("access", [f"{TOKEN}\n", [TOKEN], {TOKEN: TOKEN}, f"{TOKEN}ż", ""])
+def test_a_token_that_cannot_be_used(access: Any, printed: Printed) -> None:
+    """What cannot stand in a header is refused unseen."""
+
+    def token(peer: Peer) -> None:
+        peer.read()
+        peer.send(answer(200, json.dumps({"access_token": access}).encode()))
+
+    with FaultServer() as server:
+        server.play(then=token)
+        run("sync", lambda: pry("sync", printed, server, {"client_id": "me", "client_secret": CLIENT_SECRET}))
+
+
+@pytest.mark.parametrize("kind", [Enprompta, AsyncEnprompta])
+def test_credentials_that_cannot_be_used(kind: Any, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key with a line break, a secret without its id, too much of everything: refused unseen."""
+    mistakes: list[dict[str, Any]] = [
+        {"api_key": f"{KEY}\n"},
+        {"api_key": KEY.encode()},
+        {"api_key": [KEY]},
+        {"api_key": KEY, "client_secret": CLIENT_SECRET},
+        {"client_secret": CLIENT_SECRET},
+        {"client_id": "me", "client_secret": f" {CLIENT_SECRET}"},
+        {"api_key": KEY, "base_url": f"https://{quote(KEY, safe='')}@api.test"},
+        {"api_key": KEY, "default_headers": {"Authorization": f"Bearer {KEY}"}},
+        {"api_key": KEY, "default_headers": {"X-Key": f"{KEY}\n"}},
+        {"api_key": KEY, "timeout": -1},
+        {"api_key": KEY, "hooks": [object()]},
+        {"api_key": KEY, "http_client": object()},
+    ]
+    for arguments in mistakes:
+        with pytest.raises(ConfigurationError) as caught:
+            kind(**arguments)
+        printed.all_of(caught.value)
+    monkeypatch.setenv("ENPROMPTA_API_KEY", f"{KEY}\r")
+    with pytest.raises(ConfigurationError) as caught:
+        kind()
+    printed.all_of(caught.value)
+
+
+@pytest.mark.parametrize("credentials", CREDENTIALS)
+def test_calls_that_succeed(flavour: str, credentials: dict[str, Any], printed: Printed) -> None:
+    """What a call gives, the records of hooks and the log of a call that went well are clean."""
+    with FaultServer() as server:
+        server.play(then=with_token(fine))
+
+        async def scenario() -> None:
+            options: Any = {"base_url": server.base_url, "hooks": [Prying(printed)], **credentials}
+            async with Caller(flavour, **options) as caller:
+                printed.all_of(await caller.call("GET"))
+                printed.all_of(await settle(caller.client.prompts.get("p1")))
+                printed.all_of(Call("GET", "/prompts", dict))
+                for it in (caller.client, caller.client._auth, caller.client._auth.__dict__.get("_token")):
+                    printed.all_of(it)
+
+        run(flavour, scenario)
+
+
+def test_settings_do_not_show_headers(printed: Printed) -> None:
+    """Headers that a caller sends with every request may be credentials too, so the settings' repr leaves them out."""
+    client = Enprompta(api_key=KEY, default_headers={"X-Gateway-Key": CLIENT_SECRET})
+    printed.all_of(client._settings)
+    printed.all_of(client)
+
+
+def test_what_a_pickle_gives(printed: Printed) -> None:
+    """A client that was unpickled shows as little as the one that was pickled."""
+    for client in (
+        Enprompta(api_key=KEY),
+        AsyncEnprompta(client_id="me", client_secret=CLIENT_SECRET, scopes=["prompts:read"]),
+    ):
+        arrived: Any = pickle.loads(pickle.dumps(client))
+        for it in (
+            arrived,
+            arrived._auth,
+            arrived._plan,
+            arrived._settings,
+            copy.copy(arrived),
+            copy.deepcopy(arrived),
+        ):
+            printed.all_of(it)
+
+
+def test_the_warning_of_an_unclosed_client(flavour: str, printed: Printed) -> None:
+    """It names the client by its class and the line that made it, no more."""
+    with FaultServer() as server, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+
+        async def scenario() -> None:
+            kind: Any = Enprompta if flavour == "sync" else AsyncEnprompta
+            await settle(kind(api_key=KEY, base_url=server.base_url, limiter=None).prompts.get("p1"))
+
+        run(flavour, scenario)
+        gc.collect()
+    assert len(caught) == 1
+    for warning in caught:
+        printed.all_of(warning)
+        printed.all_of(warning.message)
+        printed.all_of(warning.source)
+
+
+def test_what_is_written_to_standard_error(
+    printed: Printed, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], waits: Waits
+) -> None:
+    """`ENPROMPTA_LOG=debug` writes what the client does, and nothing that it does it with."""
+    monkeypatch.setenv("ENPROMPTA_LOG", "debug")
+    logger = logging.getLogger("enprompta")
+    before = logger.handlers[:], logger.level
+    try:
+        with FaultServer() as server:
+            server.play(then=with_token(echoing(503, in_error)))
+            for credentials in ({"api_key": KEY}, {"client_id": "me", "client_secret": CLIENT_SECRET}):
+                run("sync", lambda c=credentials, s=server: pry("sync", printed, s, c))
+        written = "".join(capfd.readouterr())
+    finally:
+        logger.handlers[:], logger.level = before[0], before[1]
+    assert " retry call=GET /prompts/p1 " in written
+    printed.append(written)
+
+
+class TestMask:
+    def test_every_form_is_hidden(self) -> None:
+        """As it is, in JSON and in a URL; in texts, bodies and headers."""
+        mask = Mask(SECRETS)
+        for secret in SECRETS:
+            for form in forms(secret):
+                assert mask.text(f"a {form} b") == "a <secret> b"
+                assert mask.body(f"a {form} b".encode()) == b"a <secret> b"
+
+    def test_what_holds_no_secret_is_left_as_it_is(self) -> None:
+        """Headers without one are the same object; bytes that are no text stay."""
+        import httpx
+
+        mask, headers = Mask(SECRETS), httpx.Headers({"X-A": "1"})
+        assert mask.headers(headers) is headers
+        assert mask.body(b"\xff\x00") == b"\xff\x00"
+        assert not mask.hides(ValueError("nothing"))
+
+    def test_short_texts_are_no_secrets(self) -> None:
+        """Taking out `key` would make messages unreadable and hide nothing."""
+        assert Mask(["key", "", "ep_1"]).text("the key ep_1") == "the key ep_1"
+        assert Mask(["secret-key", "secret-key-2"]).text("secret-key-2") == "<secret>"
+
+    def test_the_mask_of_a_request_knows_what_was_sent(self) -> None:
+        """The token of this very request is hidden, whatever the client has by now."""
+        import httpx
+
+        request = httpx.Request("GET", "https://api.test", headers={"Authorization": f"Bearer {TOKEN}"})
+        assert mask_for(request, [CLIENT_SECRET]).text(f"{TOKEN} {CLIENT_SECRET}") == "<secret> <secret>"
+
+    def test_a_cause_is_searched_to_its_end(self) -> None:
+        """An exception that speaks of a secret somewhere down its causes is known by it."""
+        inner, outer = ValueError(KEY), TypeError("harmless")
+        outer.__cause__ = inner
+        assert Mask([KEY]).hides(outer)
+        outer.__cause__, outer.__context__ = None, inner
+        assert Mask([KEY]).hides(outer)
