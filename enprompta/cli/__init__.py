@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-_MISSING = 'The command line needs two more packages: pip install "enprompta[cli]"\n'
+_MISSING = 'The command line needs more packages: pip install "enprompta[cli]"\n'
 
 
 def main() -> int:
@@ -12,7 +12,7 @@ def main() -> int:
     try:
         from enprompta.cli.app import run  # noqa: PLC0415 (typer and rich are an extra)
     except ModuleNotFoundError as missing:
-        if missing.name not in {"rich", "typer"}:
+        if missing.name not in {"rich", "typer", "yaml"}:
             raise
         sys.stderr.write(_MISSING)
         return 1

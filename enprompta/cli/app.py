@@ -16,9 +16,12 @@ import typer
 from enprompta._version import __version__
 from enprompta.cli import webhooks
 from enprompta.cli.console import out
+from enprompta.cli.guard import Commands
+from enprompta.cli.prompts_as_code import commands as prompts_as_code
 
 app = typer.Typer(
     name="enprompta",
+    cls=Commands,
     help="Tools for developing with the Enprompta API.",
     epilog="Exit status: 0 all is well, 1 refused or failed, 2 wrong usage.",
     no_args_is_help=True,
@@ -26,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # it would show local variables, and with them secrets
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+prompts_as_code.add_to(app)
 app.add_typer(webhooks.group, name="webhooks")
 
 
@@ -41,6 +45,7 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
 ) -> None:
     """Tools for developing with the Enprompta API."""
 

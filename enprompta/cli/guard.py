@@ -1,0 +1,77 @@
+"""Where commands meet the client and the person: one line for each error, and an exit status that tells its kind."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from enprompta.cli.console import FAILED, err, line
+from enprompta.errors import ConfigurationError, EnpromptaError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from enprompta import Enprompta
+
+WRONG_USAGE = 2
+NOT_CONFIGURED = 3
+INTERRUPTED = 130
+
+
+class SetupError(ConfigurationError):
+    """There is no client to be had: a key is missing, or a setting cannot work."""
+
+
+class Commands(TyperGroup):
+    """The commands, with a guard round them: what a command raises becomes a line and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (typer's context and whatever commands return)
+        """Run a command.
+
+        Raises:
+            typer.Exit: It failed, and it has been said why.
+        """
+        try:
+            return super().invoke(ctx)
+        except EnpromptaError as error:
+            if ctx.params.get("debug"):
+                raise
+            show_error(error)
+            raise typer.Exit(status_of(error)) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def status_of(error: EnpromptaError) -> int:
+    """Tell the exit status that an error ends a command with."""
+    if isinstance(error, SetupError):
+        return NOT_CONFIGURED
+    return WRONG_USAGE if isinstance(error, ConfigurationError) else FAILED
+
+
+def show_error(error: EnpromptaError | str) -> None:
+    """Say on standard error what went wrong; control characters are shown, never obeyed."""
+    first, *more = str(error).split("\n")
+    err.print(line(("error  ", "bold red"), first))
+    for each in more:
+        err.print(line("       ", each))
+
+
+@contextmanager
+def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the client checks them)
+    """Make a client of what the environment says, and close it.
+
+    Raises:
+        SetupError: The environment does not say enough, or says something that cannot work.
+    """
+    from enprompta import Enprompta  # noqa: PLC0415 (--help needs no client)
+
+    try:
+        client = Enprompta(**settings)
+    except ConfigurationError as error:
+        raise SetupError(error.message) from None
+    with client:
+        yield client

@@ -1,0 +1,204 @@
+"""`enprompta pull`, `push`, `diff` and `check`: prompts as files."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from enprompta.cli.console import line, out
+from enprompta.cli.guard import FAILED, WRONG_USAGE, connected, show_error
+from enprompta.cli.prompts_as_code.files import SUFFIX, read_directory
+from enprompta.cli.prompts_as_code.plan import Entry, State, compare
+
+if TYPE_CHECKING:
+    from enprompta import Enprompta
+    from enprompta.cli.prompts_as_code.lock import Lock
+    from enprompta.errors import EnpromptaError
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help=f"Where the *{SUFFIX} files are.", show_default=False)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+
+_STYLES = {"create": "green", "update": "yellow", "delete": "red"}
+_SIGNS = {"create": "+", "update": "~", "delete": "-"}
+_DONE = {"create": "created", "update": "updated", "delete": "deleted"}
+_STATES = {
+    State.NEW_HERE: ("+", "green", "new here"),
+    State.CHANGED_HERE: ("~", "yellow", "changed here"),
+    State.MOVED: ("~", "cyan", "changed at the service"),
+    State.CONFLICT: ("!", "bold red", "changed here and at the service"),
+    State.GONE: ("!", "red", "gone from the service"),
+    State.DELETED_HERE: ("-", "red", "file deleted here"),
+    State.NEW_THERE: ("+", "cyan", "new at the service"),
+}
+
+
+def pull(
+    directory: Directory,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that were changed here.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete files whose prompts are gone.")] = False,
+) -> None:
+    """Write every prompt of the service into DIR, one file each; files changed here are kept."""
+    from enprompta.cli.prompts_as_code.pull import pull as run  # noqa: PLC0415 (--help needs nothing of it)
+
+    with connected() as client:
+        entries, lock = _compare(client, directory, new=True)
+    done: Counter[str] = Counter()
+
+    def report(what: str, name: str, title: str) -> None:
+        done[what] += 1
+        out.print(line((f"{what:<14}", "dim" if what.startswith("kept") else "green"), name, ("  " + title, "dim")))
+
+    run(directory, entries, lock, force=force, prune=prune, report=report)
+    same = sum(entry.state is State.SAME for entry in entries) - done["version only"]
+    out.print(line(_counted({**done, "unchanged": same})))
+
+
+def push(
+    directory: Directory,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Insist: overwrite what has changed at the service since the pull.")
+    ] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete the prompts whose files were deleted here.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Create and update prompts at the service from the files in DIR, after showing what will be done."""
+    from enprompta.cli.prompts_as_code.push import Push, actions  # noqa: PLC0415 (as above)
+
+    with connected() as client:
+        entries, lock = _compare(client, directory)
+        todo = actions(entries, force=force, prune=prune)
+        _show_plan(todo, entries, prune=prune)
+        if dry_run or not todo:
+            if not dry_run:
+                _settle(directory, entries, lock)
+            return
+        if not yes and _ask():
+            # Somebody may have changed a prompt while the plan was being read.
+            entries, lock = _compare(client, directory)
+            if actions(entries, force=force, prune=prune) != todo:
+                show_error("Prompts have changed while you were asked, and nothing was sent. Run it again")
+                raise typer.Exit(FAILED)
+        done: Counter[str] = Counter()
+
+        def report(action: str, entry: Entry, error: EnpromptaError | None) -> None:
+            done[_DONE[action] if error is None else "failed"] += 1
+            name = _name(entry)
+            if error is None:
+                out.print(line((f"{_DONE[action]:<9}", _STYLES[action]), name))
+            else:
+                out.print(line((f"{'failed':<9}", "bold red"), name, f"  {error}"))
+
+        try:
+            complete = Push(client, directory, lock, report).run(todo)
+        finally:
+            left = len(todo) - sum(done.values())
+            out.print(line(_counted({**done, "not tried": left})))
+            if left or done["failed"]:
+                out.print(line("Run it again to go on: what was done is not done twice."))
+        if not complete:
+            raise typer.Exit(FAILED)
+
+
+def diff(directory: Directory) -> None:
+    """Show how the files in DIR differ from the service, as a unified diff: + is what the file says."""
+    from enprompta.cli.prompts_as_code.differences import unified  # noqa: PLC0415 (as above)
+
+    with connected() as client:
+        entries, _ = _compare(client, directory)
+    for entry in entries:
+        if entry.state is not State.SAME:
+            for text, style in unified(entry):
+                out.print(line((text, style)))
+
+
+def check(directory: Directory) -> None:
+    """Tell whether DIR and the service hold the same prompts, for CI: exit status 1 when they do not."""
+    with connected() as client:
+        entries, _ = _compare(client, directory)
+    drifted = [entry for entry in entries if entry.state is not State.SAME]
+    for entry in drifted:
+        sign, style, what = _STATES[entry.state]
+        fields = f" ({', '.join(entry.changes)})" if entry.changes else ""
+        out.print(line((f"{sign} ", style), _name(entry), (f"  {what}{fields}", "dim")))
+    if drifted:
+        out.print(line(f"{len(drifted)} of {len(entries)} differ. `enprompta diff` shows how."))
+        raise typer.Exit(FAILED)
+    out.print(line(f"{_number(len(entries))}, all the same."))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the four commands to the command line."""
+    epilog = "Exit status: 0 done, {}, 2 wrong usage, 3 no key."
+    panel = "Prompts as code"
+    app.command(rich_help_panel=panel, epilog=epilog.format("1 refused or failed"))(pull)
+    app.command(rich_help_panel=panel, epilog=epilog.format("1 refused or failed"))(push)
+    app.command(rich_help_panel=panel, epilog=epilog.format("1 failed"))(diff)
+    app.command(rich_help_panel=panel, epilog="Exit status: 0 the same, 1 not so, 2 wrong usage, 3 no key.")(check)
+
+
+def _compare(client: Enprompta, directory: Path, *, new: bool = False) -> tuple[list[Entry], Lock]:
+    from enprompta.cli.prompts_as_code import service  # noqa: PLC0415 (as above)
+    from enprompta.cli.prompts_as_code.lock import Lock  # noqa: PLC0415
+
+    files = [] if new and not directory.exists() else read_directory(directory)
+    lock = Lock.read(directory)
+    remote = service.fetch(client, [file.document.id for file in files if file.document.id])
+    return compare(files, remote, lock.prompts), lock
+
+
+def _settle(directory: Path, entries: list[Entry], lock: Lock) -> None:
+    """Note where file and service agree, and that no push is under way any more."""
+    from enprompta.cli.prompts_as_code.pull import agree  # noqa: PLC0415 (as above)
+
+    for entry in entries:
+        if entry.state is State.SAME and entry.file and entry.remote:
+            agree(lock, entry.file.name, entry.file.document, entry.remote)
+    lock.push = None
+    lock.write(directory)
+
+
+def _show_plan(todo: list[tuple[str, Entry]], entries: list[Entry], *, prune: bool) -> None:
+    for action, entry in todo:
+        fields = f"  {', '.join(entry.changes)}" if entry.changes else ""
+        out.print(line((f"{_SIGNS[action]} {action:<8}", _STYLES[action]), _name(entry), (fields, "dim")))
+    states = Counter(entry.state for entry in entries)
+    counts = {**Counter(action for action, _ in todo), "unchanged": states[State.SAME]}
+    counts["only at the service"] = states[State.NEW_THERE]
+    if not prune:
+        counts["deleted here (--prune deletes them there)"] = states[State.DELETED_HERE]
+    out.print(line(_counted(counts)))
+
+
+def _ask() -> bool:
+    if not _is_terminal():
+        show_error("There is nobody to ask here: --yes goes on without asking, --dry-run only shows the plan")
+        raise typer.Exit(WRONG_USAGE)
+    if not typer.confirm("Go on?"):
+        out.print("Nothing was sent.")
+        raise typer.Exit(FAILED)
+    return True
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _name(entry: Entry) -> str:
+    if entry.file:
+        return entry.file.name
+    return f"{entry.title} ({entry.id})"
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "Nothing to do."
+
+
+def _number(count: int) -> str:
+    return f"{count:,} prompt{'' if count == 1 else 's'}"

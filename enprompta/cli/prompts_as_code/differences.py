@@ -1,0 +1,33 @@
+"""How a file and the service differ, line by line."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from enprompta.cli.prompts_as_code.document import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from enprompta.cli.prompts_as_code.document import Document
+    from enprompta.cli.prompts_as_code.plan import Entry
+
+_STYLES = {"+": "green", "-": "red", "@": "cyan"}
+
+
+def unified(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Give the lines of a unified diff from the service to the file, each with its style."""
+    name = entry.file.name if entry.file else entry.lost or f"{entry.title} ({entry.id})"
+    before, after = _lines(entry.remote), _lines(entry.wanted if entry.file else None)
+    there = f"service/{name}" if entry.remote else "/dev/null"
+    here = f"here/{name}" if entry.file else "/dev/null"
+    for number, text in enumerate(difflib.unified_diff(before, after, there, here, lineterm="")):
+        heading = number < 2  # noqa: PLR2004 (the two names)
+        yield text, "bold" if heading else _STYLES.get(text[:1], "")
+
+
+def _lines(document: Document | None) -> list[str]:
+    # The version is the service's to tell and not a difference.
+    return [] if document is None else render(replace(document, version=None)).removesuffix("\n").split("\n")

@@ -1,0 +1,226 @@
+"""A prompt as a file: YAML front matter, a line of dashes, then the text, byte for byte.
+
+    ---
+    id: pmt_8c1f
+    title: Welcome mail
+    variables:
+      - name: topic
+        type: text
+        required: true
+    version: 3
+    ---
+    Write about {{topic}}.
+
+The file ends with one line feed that is not of the text, so that it is a text file to editors and git. A text that
+ends in a line feed itself has two. Everything else below the dashes is the text as it is: carriage returns, blanks at
+the ends of lines, more lines of dashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from enprompta.cli.prompts_as_code import frontmatter
+from enprompta.errors import EnpromptaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from enprompta.models.prompts import Prompt
+
+ALWAYS = ("title", "description", "category", "tags", "teamId", "content")
+"""Fields a file always speaks of: one it does not name is empty."""
+OPTIONAL = ("variables", "visibility")
+"""Fields that are left as they are at the service when the file does not name them."""
+_KEYS = ("id", "title", "description", "category", "tags", "variables", "visibility", "teamId", "version")
+_EMPTY: Mapping[str, object] = {"description": None, "category": None, "tags": [], "teamId": None}
+_DASHES = "---"
+_BLOCK = re.compile(
+    r"\ufeff?---[ \t]*\r?\n(?P<yaml>(?:(?!---[ \t]*(?:\r?\n|\Z))[^\n]*\n)*)---[ \t]*(?:\r?\n|\Z)(?P<content>(?s:.*))\Z"
+)
+_WHOLE = 2.0**53
+
+
+class DocumentError(EnpromptaError, ValueError):
+    """A file is not a prompt; the text names the file and says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file says of a prompt, or what the service says of it in the same form."""
+
+    fields: Mapping[str, Any]
+    """By wire name: those of `ALWAYS`, and of `OPTIONAL` those that the file names."""
+    id: str | None = None
+    """None for a prompt that the service does not have yet."""
+    version: int | None = None
+    """The service's, when it was last pulled or pushed."""
+    source: str | None = field(default=None, compare=False, repr=False)
+    """The file it was read from, as text."""
+
+    @property
+    def title(self) -> str:
+        """What people find it by."""
+        return str(self.fields["title"])
+
+    def digest(self) -> str:
+        """Give what stands for the fields; the id and the version are not in it."""
+        text = json.dumps(canonical(self.fields), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def differs_from(self, other: Document) -> list[str]:
+        """Name the fields in which this document, as far as it speaks of them, differs from another."""
+        return [name for name in (*ALWAYS, *OPTIONAL) if name in self.fields and not _says(name, self, other)]
+
+    def completed_by(self, other: Document) -> Document:
+        """Give this document with the other's fields where it does not speak of them itself."""
+        fields = {name: other.fields[name] for name in OPTIONAL if name in other.fields and name not in self.fields}
+        return replace(self, fields={**self.fields, **fields})
+
+
+def of_prompt(prompt: Prompt) -> Document:
+    """Write down what the service says of a prompt."""
+    declared = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in prompt.variables]
+    fields: dict[str, Any] = {
+        "title": prompt.title,
+        "description": prompt.description,
+        "category": prompt.category,
+        "tags": list(prompt.tags),
+        "variables": [{name: value for name, value in one.items() if value != []} for one in declared],
+        "visibility": prompt.visibility,
+        "teamId": prompt.team_id,
+        "content": prompt.content,
+    }
+    told = {name: value for name, value in fields.items() if name not in OPTIONAL or value}
+    return Document(told, prompt.id, prompt.version)
+
+
+def render(document: Document) -> str:
+    """Write the file of a prompt; equal documents give equal files."""
+    fields = document.fields
+    named: dict[str, object] = {
+        "id": document.id,
+        **{name: fields.get(name) for name in _KEYS if name not in {"id", "version"}},
+        "version": document.version,
+    }
+    said = {name: one for name, one in named.items() if one is not None and one != []}
+    return f"{_DASHES}\n{frontmatter.dump(said)}{_DASHES}\n{fields['content']}\n"
+
+
+def parse(text: str, name: str) -> Document:
+    """Read a file.
+
+    Args:
+        text: What is in it, with its line ends as they are.
+        name: What to call the file in errors.
+
+    Raises:
+        DocumentError: It is not a prompt.
+    """
+    found = _BLOCK.match(text)
+    if found is None:
+        raise DocumentError(f"{name} must begin with front matter: a line ---, `title: …`, and another line ---")
+    try:
+        values = frontmatter.load(found["yaml"])
+    except frontmatter.FrontMatterError as error:
+        raise DocumentError(f"{name}, {error}") from None
+    if unknown := [key for key in values if key not in _KEYS]:
+        raise DocumentError(f"{name} has no field {unknown[0]!r}: there are {', '.join(_KEYS)}")
+    problem = _problem(values)
+    if problem:
+        raise DocumentError(f"{name}: {problem}")
+    content = found["content"]
+    fields = {**_EMPTY, **{key: value for key, value in values.items() if value is not None}}
+    fields["content"] = content.removesuffix("\n")
+    prompt_id, version = fields.pop("id", None), fields.pop("version", None)
+    return Document(fields, cast("str | None", prompt_id), cast("int | None", version), text)
+
+
+def with_identity(document: Document, prompt_id: str, version: int | None) -> str:
+    """Give a document's file with another id and version, and all else as somebody wrote it, comments too."""
+    text = document.source
+    if text is not None:
+        head_end = cast("re.Match[str]", _BLOCK.match(text)).end("yaml")
+        head, rest = text[:head_end], text[head_end:]
+        newline = "\r\n" if head.partition("\n")[0].endswith("\r") else "\n"
+        head = _set_line(head, "id", prompt_id, first=True, newline=newline)
+        if version is not None:
+            head = _set_line(head, "version", str(version), first=False, newline=newline)
+        text = head + rest
+        try:
+            expected = replace(document, id=prompt_id, version=document.version if version is None else version)
+            if parse(text, "") == expected:
+                return text
+        except DocumentError:  # the YAML is of a form that this does not know how to change
+            pass
+    return render(replace(document, id=prompt_id, version=version))
+
+
+def canonical(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+    """Make equal what JSON does not tell apart: 1.0 and 1, and an object's keys in any order."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _WHOLE:
+        return int(value)
+    if isinstance(value, dict):
+        return {name: canonical(one) for name, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [canonical(one) for one in cast("list[Any]", value)]
+    return value
+
+
+def _set_line(head: str, key: str, value: str, *, first: bool, newline: str) -> str:
+    value = frontmatter.dump({key: int(value) if key == "version" else value}).removesuffix("\n")
+    changed, count = re.subn(rf"^{key}:[^\r\n]*", lambda _: value, head, count=1, flags=re.MULTILINE)
+    if count:
+        return changed
+    if not first:
+        return f"{head}{value}{newline}"
+    start = head.index("\n") + 1
+    return f"{head[:start]}{value}{newline}{head[start:]}"
+
+
+def _says(name: str, one: Document, other: Document) -> bool:
+    mine, theirs = one.fields[name], other.fields.get(name)
+    if name != "variables":
+        return bool(mine == theirs)
+    declared: list[dict[str, Any]] = theirs or []
+    return len(mine) == len(declared) and all(map(_is_declared, mine, declared))
+
+
+def _is_declared(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Compare two variables: a type, or whether one is required, that is not told is the service's to choose."""
+    chosen = {key: theirs[key] for key in ("type", "required") if key in theirs and mine.get(key) is None}
+    said = {key: value for key, value in mine.items() if value is not None and value != []}
+    return _text(canonical({**chosen, **said})) == _text(canonical(dict(theirs)))
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True)  # tells True from 1, which `==` does not
+
+
+def _problem(values: Mapping[str, object]) -> str | None:
+    """Say what is wrong with the values of front matter; None when nothing is."""
+    return next(_problems(values), None)
+
+
+def _problems(values: Mapping[str, Any]) -> Iterator[str]:
+    if values.get("title") is None:
+        yield "title is missing"
+    for name in ("id", "title", "description", "category", "visibility", "teamId"):
+        if not isinstance(values.get(name), (str, type(None))):
+            yield f"{name} must be text; put it in quotes"
+    if isinstance(values.get("version"), bool) or not isinstance(values.get("version"), (int, type(None))):
+        yield "version must be a whole number"
+    tags: Any = values.get("tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in cast("list[Any]", tags)):
+        yield "tags must be a list of texts; put each in quotes"
+    variables: Any = values.get("variables") or []
+    if not isinstance(variables, list):
+        yield "variables must be a list, each with a name"
+        return
+    for one in cast("list[Any]", variables):
+        if not isinstance(one, dict) or not isinstance(cast("dict[str, Any]", one).get("name"), str):
+            yield "each of the variables must have a name, such as `- name: topic`"

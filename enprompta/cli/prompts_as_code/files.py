@@ -1,0 +1,152 @@
+"""The directory: finding prompt files, naming new ones, and writing so that nothing is ever half written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import unicodedata
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from enprompta.cli.prompts_as_code.document import Document, DocumentError, parse
+from enprompta.errors import EnpromptaError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SUFFIX = ".prompt.md"
+_LONGEST_STEM = 60
+_ATTRIBUTES = ".gitattributes"
+_VERBATIM = f"# Line ends belong to a prompt's text: git must not change them.\n*{SUFFIX} -text\n"
+# Names of devices on Windows, whatever comes after the first dot (https://learn.microsoft.com/windows/win32/fileio).
+_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d")
+
+
+class FilesError(EnpromptaError):
+    """Files are no prompts, or cannot be read or written; the text names each."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFile:
+    """A file that holds a prompt."""
+
+    path: Path
+    name: str
+    """The path below the directory, with `/`."""
+    document: Document
+
+
+def read_directory(directory: Path) -> list[PromptFile]:
+    """Read every prompt file of a directory and those below it, in the order of their names.
+
+    Raises:
+        FilesError: The directory is not there, a file is no prompt, or two files have the same id.
+    """
+    if not directory.is_dir():
+        raise FilesError(f"{directory} is not a directory")
+    files: list[PromptFile] = []
+    problems: list[str] = []
+    for path in _prompt_paths(directory):
+        name = path.relative_to(directory).as_posix()
+        try:
+            files.append(PromptFile(path, name, parse(_read_text(path, name), name)))
+        except DocumentError as error:
+            problems.append(error.message)
+    by_id: dict[str, str] = {}
+    for file in files:
+        if file.document.id is None:
+            continue
+        first = by_id.setdefault(file.document.id, file.name)
+        if first is not file.name:
+            problems.append(f"{first} and {file.name} have the same id: take `id:` out of the one that is new")
+    if problems:
+        raise FilesError("\n".join(problems))
+    return files
+
+
+def new_names(titles: Iterable[tuple[str, str]], taken: Iterable[str]) -> dict[str, str]:
+    """Name the files of prompts that have none, the same way wherever it is done.
+
+    A name is made of the title, in letters and digits that every file system has, in lower case. Where that leaves
+    nothing, is a name Windows keeps for itself, or is taken, some digits made of the prompt's id follow.
+
+    Args:
+        titles: Id and title of each prompt; who comes first gets the short name.
+        taken: Names that are there.
+
+    Returns:
+        The name of each prompt's file, by its id.
+    """
+    used = {name.casefold() for name in taken}
+    names: dict[str, str] = {}
+    for prompt_id, title in titles:
+        stem = slug(title)
+        name = f"{stem}{SUFFIX}"
+        length = 8
+        while not stem or _RESERVED.fullmatch(stem) or name in used:
+            digits = hashlib.sha256(prompt_id.encode()).hexdigest()[:length]
+            stem, name = stem or "prompt", f"{stem or 'prompt'}-{digits}{SUFFIX}"
+            if name not in used:
+                break
+            length += 8
+        used.add(name)
+        names[prompt_id] = name
+    return names
+
+
+def slug(title: str) -> str:
+    """Write a title in lower-case ASCII letters, digits and dashes; nothing is left of one that has none."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_STEM].rstrip("-")
+
+
+def keep_line_ends(directory: Path) -> None:
+    """Tell git to leave the files as they are, unless the directory tells git something already."""
+    path = directory / _ATTRIBUTES
+    if not path.exists():
+        write_text(path, _VERBATIM)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all: what was there stays until the new text is on the disk.
+
+    Raises:
+        FilesError: It cannot be written; the file is as it was.
+    """
+    # Beside the file, for a rename is atomic within one file system only. Not ending in .md, should it be left behind.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as stream:
+            stream.write(text.encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+        with suppress(FileNotFoundError):
+            temporary.chmod(path.stat().st_mode & 0o777)
+        temporary.replace(path)
+    except OSError as error:
+        raise FilesError(f"{path} cannot be written and is as it was: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):  # it is there only when something went wrong
+            temporary.unlink()
+
+
+def _prompt_paths(directory: Path) -> list[Path]:
+    found: list[Path] = []
+    for parent, directories, names in os.walk(directory):
+        directories[:] = [name for name in directories if not name.startswith(".")]
+        found += [Path(parent, name) for name in names if name.endswith(SUFFIX) and not name.startswith(".")]
+    return sorted(found, key=lambda path: path.relative_to(directory).as_posix())
+
+
+def _read_text(path: Path, name: str) -> str:
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"{name} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from None
+    except OSError as error:
+        raise DocumentError(f"{name} cannot be read: {error.strerror or error}") from None

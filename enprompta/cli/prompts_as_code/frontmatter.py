@@ -1,0 +1,110 @@
+"""The YAML above a prompt's text: written the same way each time, read as YAML 1.2 has it.
+
+PyYAML speaks YAML 1.1, where `yes` is a boolean, `12:30` a number and `2024-01-17` a date. Nobody who writes a title
+means that, so here only `true` and `false` are booleans and only digits are numbers, and a key given twice is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, cast
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from yaml import SafeLoader as _FastLoader
+else:
+    # The one in C, where PyYAML came with it, reads ten times as fast. Writing is left to the one in Python, for a
+    # file must not depend on how PyYAML was built.
+    _FastLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_STR, _BOOL, _INT, _FLOAT, _NULL = (f"tag:yaml.org,2002:{name}" for name in ("str", "bool", "int", "float", "null"))
+_WIDEST = 2**31 - 1  # characters; folded lines would be one more way to write the same text
+
+
+class FrontMatterError(ValueError):
+    """It is no YAML, or no mapping; the text says where."""
+
+
+class _Loader(_FastLoader):
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own, filled below)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 (PyYAML's)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{name!r} is given twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float:
+        text = str(self.construct_scalar(node))
+        return int(text) if node.tag == _INT else float(text)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:
+        """Write equal things twice: an alias is no way to write a prompt."""
+        del data
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 (PyYAML's)
+        """Indent the items of a list below its key."""
+        del indentless
+        super().increase_indent(flow, indentless=False)
+
+
+for _tag, _pattern, _first in (
+    (_BOOL, r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    (_INT, r"[-+]?[0-9]+", "-+0123456789"),
+    (_FLOAT, r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    (_NULL, r"~|null|Null|NULL|", "~nN"),
+    (_NULL, r"", ""),
+):
+    for _either in cast("tuple[Any, ...]", (_Loader, _Dumper)):  # what reads as no text must be written in quotes
+        _either.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), list(_first) or [""])
+_Loader.add_constructor(_INT, _Loader.construct_number)
+_Loader.add_constructor(_FLOAT, _Loader.construct_number)
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None if text.isprintable() else "|" if "\n" in text and _can_be_lines(text) else '"'
+    return cast("Any", dumper).represent_scalar(_STR, text, style=style)
+
+
+def _can_be_lines(text: str) -> bool:
+    """Tell whether a text may stand as lines rather than quoted: nothing that an editor would take away, or hide."""
+    lines = all(line.isprintable() and not line.endswith(" ") for line in text.split("\n"))
+    return lines and not text[0].isspace() and not text.endswith("\n\n")
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump(values: Mapping[str, object]) -> str:
+    """Write a mapping; the same values give the same text, on every machine."""
+    return yaml.dump(
+        dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDEST, default_flow_style=False
+    )
+
+
+def load(text: str) -> dict[str, object]:
+    """Read a mapping.
+
+    Raises:
+        FrontMatterError: It is not one.
+    """
+    try:
+        values: object = yaml.load(text, _Loader)  # noqa: S506 (a subclass of the safe loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 2}: " if mark else ""  # the first line is the one of dashes
+        raise FrontMatterError(f"{line}{error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise FrontMatterError(" ".join(str(error).split())) from None
+    if not isinstance(values, dict):
+        raise FrontMatterError("what stands between the lines of dashes must be `name: value` lines")
+    return cast("dict[str, object]", values)

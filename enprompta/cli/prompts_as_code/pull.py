@@ -1,0 +1,119 @@
+"""Pull: make the directory hold what the service holds, without losing what was changed here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from enprompta.cli.prompts_as_code.document import render, with_identity
+from enprompta.cli.prompts_as_code.files import FilesError, keep_line_ends, new_names, write_text
+from enprompta.cli.prompts_as_code.lock import Agreed
+from enprompta.cli.prompts_as_code.plan import Entry, State
+from enprompta.errors import EnpromptaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from enprompta.cli.prompts_as_code.document import Document
+    from enprompta.cli.prompts_as_code.lock import Lock
+
+_WRITTEN = {State.MOVED: "updated", State.NEW_THERE: "written", State.DELETED_HERE: "written"}
+_KEPT = {State.NEW_HERE: "kept, new here", State.CHANGED_HERE: "kept, changed here"}
+
+
+class ConflictError(EnpromptaError):
+    """Files and service have both changed; nothing was written."""
+
+
+def pull(
+    directory: Path,
+    entries: Sequence[Entry],
+    lock: Lock,
+    *,
+    force: bool,
+    prune: bool,
+    report: Callable[[str, str, str], object],
+) -> None:
+    """Write what has changed at the service.
+
+    Args:
+        directory: Where; made if it is not there.
+        entries: The comparison.
+        lock: What file and service agreed on; it is brought up to date and written.
+        force: Overwrite files that were changed here.
+        prune: Delete files whose prompts are gone, unless they were changed here.
+        report: Told of each file what was done: a word, the file and the title.
+
+    Raises:
+        ConflictError: Files were changed here and at the service, and `force` is not given.
+        FilesError: A file cannot be written; those before it are.
+    """
+    conflicts = [entry for entry in entries if entry.state is State.CONFLICT]
+    if conflicts and not force:
+        listed = "\n".join(f"  {entry.file.name}: {', '.join(entry.changes)}" for entry in conflicts if entry.file)
+        raise ConflictError(
+            f"Changed here and at the service:\n{listed}\nNothing was written. See `enprompta diff`; --force takes the "
+            "service's word and overwrites these files"
+        )
+    fresh = [entry for entry in entries if entry.file is None]
+    taken = [entry.file.name for entry in entries if entry.file]
+    names = {str(entry.id): entry.lost for entry in fresh if entry.lost and _is_free(entry.lost, directory)}
+    unnamed = [(str(entry.id), entry.title) for entry in fresh if entry.id not in names]
+    names |= new_names(unnamed, [*taken, *names.values()])
+    alive = {str(entry.id) for entry in entries}
+    lock.prompts = {prompt_id: agreed for prompt_id, agreed in lock.prompts.items() if prompt_id in alive}
+    try:
+        if not lock.prompts and not taken:
+            directory.mkdir(parents=True, exist_ok=True)
+            keep_line_ends(directory)
+        for entry in entries:
+            _pull_one(directory, entry, names, lock, force=force, prune=prune, report=report)
+    except OSError as error:
+        raise FilesError(f"{directory} cannot be written to: {error.strerror or error}") from None
+    finally:
+        lock.write(directory)
+
+
+def _pull_one(
+    directory: Path,
+    entry: Entry,
+    names: dict[str, str],
+    lock: Lock,
+    *,
+    force: bool,
+    prune: bool,
+    report: Callable[[str, str, str], object],
+) -> None:
+    file, remote = entry.file, entry.remote
+    overwritten = force and entry.state in {State.CONFLICT, State.CHANGED_HERE}
+    if remote is not None and (entry.state in _WRITTEN or overwritten):
+        name = file.name if file else names[str(remote.id)]
+        write_text(directory / name, render(remote))
+        agree(lock, name, remote, remote)
+        report("overwritten" if overwritten else _WRITTEN[entry.state], name, remote.title)
+    elif file is not None and remote is not None and entry.state is State.SAME:
+        if file.document.version != remote.version:
+            write_text(file.path, with_identity(file.document, str(remote.id), remote.version))
+            report("version only", file.name, entry.title)
+        agree(lock, file.name, file.document, remote)
+    elif file is not None and entry.state is State.GONE:
+        known = lock.prompts.get(str(entry.id))
+        unchanged = known is not None and known.local == file.document.digest()
+        if prune and (unchanged or force):
+            file.path.unlink()
+            lock.prompts.pop(str(entry.id), None)
+        report("deleted" if prune and (unchanged or force) else "kept, gone there", file.name, entry.title)
+    elif file is not None:
+        report(_KEPT[entry.state], file.name, entry.title)
+
+
+def agree(lock: Lock, name: str, local: Document, remote: Document) -> None:
+    """Note that a file and the service say the same."""
+    lock.prompts[str(remote.id)] = Agreed(name, local.digest(), remote.digest())
+
+
+def _is_free(name: str, directory: Path) -> bool:
+    # The lock may be anybody's: a name in it is taken only when it stays in the directory and overwrites nothing.
+    path = directory / name
+    inside = path.resolve().is_relative_to(directory.resolve()) and name.endswith(".prompt.md")
+    return inside and not path.exists()

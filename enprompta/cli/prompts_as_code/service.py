@@ -1,0 +1,72 @@
+"""What is asked of the service: all prompts, and one change at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from enprompta.cli.prompts_as_code.document import ALWAYS, OPTIONAL, Document, of_prompt
+from enprompta.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from enprompta import Enprompta
+
+_PAGE = 100
+_ARGUMENTS = {"teamId": "team_id"}
+
+
+def fetch(client: Enprompta, known: Iterable[str]) -> dict[str, Document]:
+    """Fetch every prompt that this key sees, the oldest first.
+
+    Args:
+        client: The way to the service.
+        known: Ids that the directory speaks of; one that the list does not hold is asked for by itself.
+    """
+    prompts = {prompt.id: prompt for prompt in client.prompts.list(limit=_PAGE)}
+    oldest = sorted(prompts.values(), key=lambda one: (one.created_at is None, one.created_at, one.id))
+    documents = {prompt.id: of_prompt(prompt) for prompt in oldest}
+    for prompt_id in known:
+        if prompt_id not in documents:
+            try:
+                documents[prompt_id] = of_prompt(client.prompts.get(prompt_id))
+            except NotFoundError:
+                continue
+    return documents
+
+
+def create(client: Enprompta, wanted: Document, push: str, name: str) -> Document:
+    """Create a prompt and give what the service made of it."""
+    return of_prompt(client.prompts.create(**_arguments(wanted), idempotency_key=_key(push, name, wanted)))
+
+
+def update(client: Enprompta, wanted: Document, remote: Document, push: str) -> Document:
+    """Change what differs, and nothing else: a text that is sent makes a new version, even when it is the old one."""
+    prompt_id = str(remote.id)
+    changes = wanted.differs_from(remote)
+    fields = {name: value for name, value in _arguments(wanted).items() if _wire(name) in changes}
+    key = _key(push, f"{prompt_id} {remote.digest()}", wanted)
+    return of_prompt(client.prompts.update(prompt_id, **fields, idempotency_key=key))
+
+
+def delete(client: Enprompta, prompt_id: str) -> None:
+    """Delete a prompt; one that is gone already is deleted."""
+    try:
+        client.prompts.delete(prompt_id)
+    except NotFoundError:
+        return
+
+
+def _arguments(document: Document) -> dict[str, Any]:
+    fields = document.fields
+    return {_ARGUMENTS.get(name, name): fields[name] for name in (*ALWAYS, *OPTIONAL) if name in fields}
+
+
+def _wire(argument: str) -> str:
+    return "teamId" if argument == "team_id" else argument
+
+
+def _key(push: str, what: str, wanted: Document) -> str:
+    """Derive an idempotency key: the same for the same step of the same push, should it have to be sent again."""
+    return hashlib.sha256(f"{push}\0{what}\0{wanted.digest()}".encode()).hexdigest()
