@@ -271,21 +271,22 @@ class Exchange:
     def _pause(self, attempt: Attempt, error: APIError, record: RequestRecord | None) -> Steps[None]:
         """Wait before the next try, or raise the error when there is none."""
         plan = self.plan
+        if self.ends is not None and plan.clock() >= self.ends:
+            self.failed.append(attempt)  # without asking tenacity, which may have to be loaded first
+            raise self._too_late("has passed") from error
         self.retrier = self.retrier or Retrier(plan.retry)
         try:
             wait = self.retrier.failed(error)
         except APIError:
             self.failed.append(attempt)
-            if self.ends is not None and plan.clock() >= self.ends:
-                raise self._too_late("has passed") from error
             # Without the frames in between: the reader wants the call, not the machinery of retrying.
             raise self._final(error).with_traceback(None) from error.__cause__
-        self.failed.append(replace(attempt, wait=wait))
         # Who was told to come back waits in the line, where the ticket keeps the place; sleeping first would lose it.
         in_line = isinstance(error, RateLimitError) and plan.account.holds()
         if self.ends is not None and plan.clock() + (0 if in_line else wait) >= self.ends:
-            passed = plan.clock() >= self.ends
-            raise self._too_late("has passed" if passed else f"leaves no time to wait {wait:.1f} s") from error
+            self.failed.append(attempt)
+            raise self._too_late(f"leaves no time to wait {wait:.1f} s") from error
+        self.failed.append(replace(attempt, wait=wait))
         log.event(
             logging.INFO, "retry", call=self.call, attempt=attempt.number, wait=wait,
             status=attempt.status_code, error=type(error).__name__, request_id=attempt.request_id,
