@@ -42,7 +42,7 @@ def program(tmp_path: Path) -> Callable[..., str]:
         # Python 3.12 and later warn of any fork beside threads: that one works here is what such a test is about.
         command = [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", str(file), *arguments]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
         assert (done.returncode, done.stderr) == (0, ""), f"{done.stdout}\n{done.stderr}"
         return done.stdout
 

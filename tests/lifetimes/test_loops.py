@@ -166,6 +166,21 @@ def test_a_loop_that_is_closed_by_hand(server: FaultServer, client: AsyncEnpromp
     server.wait_for_connections(0)
 
 
+def test_closing_after_a_loop_was_closed_by_hand(server: FaultServer) -> None:
+    """What a loop has left unclosed is nobody's any more; closing the client says nothing of it."""
+    client = AsyncEnprompta(api_key="ep_test_loops", base_url=server.base_url, limiter=None)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(once(client)())
+    loop.close()
+    asyncio.run(client.aclose())
+    assert client.is_closed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # "unclosed transport", by asyncio
+        del client, loop
+        gc.collect()
+    server.wait_for_connections(0)
+
+
 @RUNS
 def test_a_listing_that_is_left_early(run: Any, server: FaultServer, client: AsyncEnprompta) -> None:
     """An iteration that a `break` leaves hanging does not keep a loop from ending."""
