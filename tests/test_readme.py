@@ -36,6 +36,7 @@ def service() -> Iterator[Emulator]:
         yield emulator
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", list(blocks()))
 def test_block_runs(block: str, service: Emulator, tmp_path: Path) -> None:
     """A reader who pastes the block into a file and runs it sees no error."""
