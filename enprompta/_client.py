@@ -14,6 +14,7 @@ from enprompta.pagination import AsyncPage, Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from os import PathLike
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from enprompta._core.operation import Flow
     from enprompta._core.response import APIResponse
     from enprompta._http.pacing import Limiter
+    from enprompta.cache.background import Tasks, Threads
     from enprompta.models.health import Health
     from enprompta.resources.executions import AsyncExecutions, AsyncRawExecutions, Executions, RawExecutions
     from enprompta.resources.prompts import AsyncPrompts, AsyncRawPrompts, Prompts, RawPrompts
@@ -56,6 +58,8 @@ class Enprompta(BaseClient):
             credentials and address share; a `RedisLimiter` is shared by a fleet. None sends at once.
         default_headers: Sent with every request.
         hooks: Objects told of requests, answers, retries and waits; see `enprompta.hooks`.
+        cache_dir: A folder for what `prompts.get_live` gave, for a start while the service is away. None keeps it in
+            memory alone.
         http_client: An `httpx.Client` of your own (proxies, TLS settings); you close it. None makes one.
 
     Raises:
@@ -92,6 +96,7 @@ class Enprompta(BaseClient):
         limiter: Limiter | Unset | None = UNSET,
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
+        cache_dir: str | PathLike[str] | None = None,
         http_client: httpx.Client | None = None,
     ) -> None:
         check_http_client(http_client, httpx.Client)
@@ -101,6 +106,7 @@ class Enprompta(BaseClient):
             limiter,
             hooks,
             default_headers,
+            cache_dir,
             base_url=base_url, timeout=timeout, deadline=deadline, max_retries=max_retries, max_wait=max_wait,
         )  # fmt: skip
         self._transport = SyncTransport(http_client, self._auth)
@@ -167,6 +173,14 @@ class Enprompta(BaseClient):
         """Close the connections; closing again, or a view, or a client with your `http_client`, does nothing."""
         if not self._is_view:
             self._transport.close()
+            for cache in self._live.values():
+                cache.clear()
+                cast("Threads", cache.background).close()
+
+    def _background(self) -> Threads:
+        from enprompta.cache.background import Threads  # noqa: PLC0415 (with the cache it is for)
+
+        return Threads()
 
     @property
     def is_closed(self) -> bool:
@@ -204,6 +218,8 @@ class AsyncEnprompta(BaseClient):
             credentials and address share; a `RedisLimiter` is shared by a fleet. None sends at once.
         default_headers: Sent with every request.
         hooks: Objects told of requests, answers, retries and waits; see `enprompta.hooks`.
+        cache_dir: A folder for what `prompts.get_live` gave, for a start while the service is away. None keeps it in
+            memory alone.
         http_client: An `httpx.AsyncClient` of your own (proxies, TLS settings); you close it. None makes one.
 
     Raises:
@@ -240,6 +256,7 @@ class AsyncEnprompta(BaseClient):
         limiter: Limiter | Unset | None = UNSET,
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
+        cache_dir: str | PathLike[str] | None = None,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         check_http_client(http_client, httpx.AsyncClient)
@@ -249,6 +266,7 @@ class AsyncEnprompta(BaseClient):
             limiter,
             hooks,
             default_headers,
+            cache_dir,
             base_url=base_url, timeout=timeout, deadline=deadline, max_retries=max_retries, max_wait=max_wait,
         )  # fmt: skip
         self._transport = AsyncTransport(http_client, self._auth)
@@ -322,7 +340,15 @@ class AsyncEnprompta(BaseClient):
     async def aclose(self) -> None:
         """Close the connections; closing again, or a view, or a client with your `http_client`, does nothing."""
         if not self._is_view:
+            for cache in self._live.values():
+                cache.clear()
+                await cast("Tasks", cache.background).aclose()
             await self._transport.aclose()
+
+    def _background(self) -> Tasks:
+        from enprompta.cache.background import Tasks  # noqa: PLC0415 (with the cache it is for)
+
+        return Tasks()
 
     @property
     def is_closed(self) -> bool:

@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_base_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"}
     | {"cache"},
     "_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"}
-    | {"_base_client"},
+    | {"_base_client", "cache"},
     "emulator": {"errors", "models", "_version", "templating", "webhooks"},
 }
 CLIENT = {"_client", "_base_client"}
@@ -204,7 +204,7 @@ def test_a_resource_is_loaded_when_it_is_used() -> None:
     made = 'import enprompta; client = enprompta.Enprompta(api_key="ep_x")'
     assert not any(name.startswith("enprompta.resources") for name in loaded_by(made))
     used = {name for name in loaded_by(f"{made}; client.prompts") if name.startswith("enprompta.resources.")}
-    assert used == {"enprompta.resources.prompts"}
+    assert used == {"enprompta.resources.prompts", "enprompta.resources.live_prompts"}
 
 
 def test_the_package_is_typed() -> None:

@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, TypeVar, 
 from typing_extensions import ParamSpec, Protocol
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from enprompta._core.call import Call
     from enprompta._core.response import APIResponse
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Flow = Generator["Call[Any] | Pause", Any, T]
+Flow = Generator["Call[Any] | Raw | Pause | Until", Any, T]
 
 
 class SyncRunner(Protocol):
@@ -124,6 +126,7 @@ class Described(Generic[P, T]):
         method.__signature__ = signature.replace(return_annotation=returns)
         method.__annotations__ = {**self.describe.__annotations__, "return": returns}
         method.__qualname__ = f"{owner.__name__}.{self._name}"
+        method.__module__ = owner.__module__  # where one looks for the class, whichever base describes the method
         del method.__wrapped__  # else inspect would follow it back to the description, which returns a Call
         setattr(owner, self._name, method)
         return method if obj is None else MethodType(method, obj)
@@ -188,11 +191,27 @@ class Pause:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A flow's wish for a call's answer with what is round it: it is sent the `APIResponse`."""
+
+    call: Call[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """A flow's wish to wait for what is done elsewhere; an `APITimeoutError` is thrown in when that is late."""
+
+    gate: Future[Any]
+    ends: float | None = None
+    """When to give up, in monotonic seconds; None for never."""
+
+
 class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
     """Make a method of several calls, written once as a generator that either client drives.
 
     The generator yields a `Call`, and is sent its result (or gets its error thrown in); yields a `Pause`, and is sent
-    None once the time has passed; and returns the method's result:
+    None once the time has passed; and returns the method's result. (`Raw` and `Until` are for flows that need more.)
 
         @flow
         def wait(self, execution_id: str, /) -> Flow[Execution]:

@@ -166,8 +166,13 @@ class LivePrompt(Model):
 
     def served(self, serving: Serving) -> Self:
         """Give a copy that tells how it came to its caller; the cache of prompts does this."""
-        live = self.model_copy()
-        live._serving = serving  # noqa: SLF001 (it is one of these)
+        # What `model_copy` does, in half the time: this is most of what a prompt from memory costs.
+        live = self.__class__.__new__(self.__class__)
+        extra, put = self.__pydantic_extra__, object.__setattr__
+        put(live, "__dict__", {**self.__dict__, "variables": {**self.variables}})
+        put(live, "__pydantic_extra__", {**extra} if extra else extra)
+        put(live, "__pydantic_fields_set__", self.__pydantic_fields_set__)
+        put(live, "__pydantic_private__", {"_serving": serving})
         return live
 
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str | list[LiveMessage]:

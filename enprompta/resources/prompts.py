@@ -10,8 +10,9 @@ from enprompta._core.call import Call, path
 from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
 from enprompta._core.unset import UNSET, Unset
 from enprompta.models.executions import Execution
-from enprompta.models.prompts import LivePrompt, Prompt
+from enprompta.models.prompts import Prompt
 from enprompta.pagination import Page, listing
+from enprompta.resources.live_prompts import LivePromptCalls, PlainLivePromptCalls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
@@ -202,35 +203,8 @@ class PromptCalls(Resource):
         fields = body(provider=provider, model=model, variables=variables, options=model_options or UNSET)
         return Call("POST", path("/prompts/{}/execute", prompt_id), Execution, json=fields, options=options)
 
-    @operation
-    def get_live(
-        self,
-        slug: str,
-        /,
-        *,
-        label: str = "production",
-        project: str | Unset = UNSET,
-        **options: Unpack[RequestOptions],
-    ) -> Call[LivePrompt]:
-        """Fetch the version of a prompt that is live under a label.
 
-        Args:
-            slug: The prompt's name in URLs.
-            label: Which version, such as `production` or `staging`.
-            project: The project to look in; not given is the account's default.
-            **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
-
-        Raises:
-            NotFoundError: No such slug, or no version has this label.
-            APIError: What any call may raise.
-        """
-        params = body(label=label, project=project)
-        return Call(
-            "GET", path("/api/sdk/prompts/{}", slug), LivePrompt, params=params, options=options, enveloped=False
-        )
-
-
-class Prompts(PromptCalls, SyncResource):
+class Prompts(PromptCalls, LivePromptCalls, SyncResource):
     """`client.prompts`."""
 
     __slots__ = ()
@@ -268,7 +242,7 @@ class Prompts(PromptCalls, SyncResource):
         return BatchRun(self._client, prompt_id, rows, variables, **options)
 
 
-class AsyncPrompts(PromptCalls, AsyncResource):
+class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
     """`async_client.prompts`."""
 
     __slots__ = ()
@@ -307,13 +281,13 @@ class AsyncPrompts(PromptCalls, AsyncResource):
         return AsyncBatchRun(self._client, prompt_id, rows, variables, **options)
 
 
-class RawPrompts(PromptCalls, RawResource):
+class RawPrompts(PromptCalls, PlainLivePromptCalls, RawResource):
     """`client.with_raw_response.prompts`."""
 
     __slots__ = ()
 
 
-class AsyncRawPrompts(PromptCalls, AsyncRawResource):
+class AsyncRawPrompts(PromptCalls, PlainLivePromptCalls, AsyncRawResource):
     """`async_client.with_raw_response.prompts`."""
 
     __slots__ = ()

@@ -1,0 +1,140 @@
+"""What is held in memory, and who is on the way for it: all that threads share, under one lock."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from enprompta.cache import policy
+from enprompta.cache.policy import EMPTY, Held, Verdict
+from enprompta.cache.records import CacheMetrics, Entry, Flight, Key, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from enprompta.cache.disk import Snapshot
+
+LEASE = 60.0  # seconds until a flight that has not ended is taken for lost, as when its event loop stands still
+
+
+class Found(NamedTuple):
+    """What a caller finds, and what is to be done for it."""
+
+    held: Held
+    now: float
+    verdict: Verdict
+    flight: Flight | None
+    """The request that is on its way, or to be made; None when none is."""
+    leads: bool
+    """Whether this caller is to make it."""
+    is_patient: bool
+    """Whether there is nothing else to give, so that the caller waits for the flight to its end."""
+
+
+class Memory:
+    """The places of prompts, the least recently used of which is given up when there are too many.
+
+    The lock is held for moments only, never across a request. What a place holds is a value that is replaced in one
+    step, so a process that forks in between finds the old one or the new one.
+    """
+
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
+        self._most = most
+        self._clock = clock
+        self._lock = Lock()
+        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self._counts = dict.fromkeys(CacheMetrics.__slots__, 0)
+
+    def after_fork(self) -> None:
+        """Wait for no thread of the parent process: none is here."""
+        self._lock = Lock()
+        for entry in self._entries.values():
+            entry.flight = None
+            if entry.reading is not None and not entry.reading.done():
+                entry.reading = None
+
+    @property
+    def metrics(self) -> CacheMetrics:
+        """What became of calls so far."""
+        return CacheMetrics(**self._counts)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def count(self, name: str) -> None:
+        """Count one more of something."""
+        with self._lock:
+            self._counts[name] += 1
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+
+    def look_up(self, key: Key, ttl: float | None, *, count: int = 1) -> tuple[Entry | None, Held, float]:
+        """Find the place of a prompt; None when what is held is fresh, which counts as a hit."""
+        entries = self._entries
+        with self._lock:
+            now = self._clock()
+            entry = entries.get(key)
+            if entry is None:
+                entry = entries[key] = Entry()
+                if len(entries) > self._most:
+                    entries.popitem(last=False)
+            else:
+                entries.move_to_end(key)
+            held = entry.held
+            if not held.is_fresh(now, ttl):
+                return entry, held, now
+            self._counts["hits"] += count
+            return None, held, now
+
+    def decide(self, request: Request, entry: Entry) -> Found:
+        """Hold what there is against what is asked for; join the flight that is wanted, or begin it."""
+        has_fallback = request.fallback is not None
+        with self._lock:
+            held, now = entry.held, self._clock()
+            verdict = policy.judge(held, now, request.ttl, has_fallback=has_fallback)
+            flight, leads = None, False
+            if verdict in {Verdict.DUE, Verdict.ASK}:
+                flight = entry.flight
+                if leads := flight is None or now - flight.began >= LEASE:
+                    entry.flight = flight = Flight(now)
+        return Found(held, now, verdict, flight, leads, not (has_fallback or policy.can_serve(held)))
+
+    def land(self, entry: Entry, flight: Flight, outcome: Held | None) -> None:
+        """End a flight, and hold what it brought, unless it was invalidated or given up on its way."""
+        with self._lock:
+            if flight.gate.done():
+                return
+            if entry.flight is flight:
+                entry.flight = None
+                entry.held = replace(entry.held, was_abandoned=True) if outcome is None else outcome
+            self._counts["errors"] += outcome is not None and outcome.error is not None
+        flight.gate.set_result(outcome)  # not under the lock: it wakes those who wait
+
+    def start_reading(self, entry: Entry, gate: Future[Snapshot | None]) -> Future[Snapshot | None]:
+        """Give the gate of whoever came first to read what is on disk."""
+        with self._lock:
+            if entry.reading is None:
+                entry.reading = gate
+            return entry.reading
+
+    def take(self, entry: Entry, snapshot: Snapshot) -> None:
+        """Hold what was read from disk, where nothing is held yet."""
+        with self._lock:
+            if entry.held is EMPTY:
+                since = self._clock() - snapshot.age
+                entry.held = Held(snapshot.value, snapshot.etag, since, is_valid=False, is_snapshot=True)
+
+    def invalidate(self, concerns: Callable[[Key, Held], bool]) -> int:
+        """Have those that a rule concerns asked for anew; tells how many."""
+        with self._lock:
+            found = [entry for key, entry in self._entries.items() if concerns(key, entry.held)]
+            for entry in found:
+                entry.held = policy.invalidated(entry.held)
+                entry.flight = None  # it may bring what was live before: those who wait for it get that, nobody else
+        return len(found)
