@@ -306,5 +306,5 @@ EXTRAS: dict[str, Do] = {
     "workflows.execute_and_wait": lambda c: c.workflows.execute_and_wait(WORKFLOW, input={"topic": "tea"}),
 }
 """Methods that make calls of other rows, for convenience."""
-COMPOSED = ("prompts.execute_many",)
+COMPOSED = ("prompts.execute_many", "prompts.preload", "prompts.invalidate", "prompts.on_event")
 """Methods that make any number of calls of other rows, and are tested on their own."""
