@@ -15,9 +15,10 @@ try:
     from enprompta.emulator.accounts import Keys
     from enprompta.emulator.server import Emulator
 except ModuleNotFoundError as missing:
-    if missing.name not in {"fastapi", "starlette", "uvicorn"}:
+    package = (missing.name or "").partition(".")[0]
+    if package not in {"fastapi", "starlette", "uvicorn"}:
         raise
-    message = f'The emulator needs {missing.name}, which is not installed: pip install "enprompta[emulator]"'
-    raise ImportError(message, name=missing.name) from missing
+    message = f'The emulator needs {package}, which is not installed: pip install "enprompta[emulator]"'
+    raise ImportError(message, name=package) from missing
 
 __all__ = ["Emulator", "Keys"]

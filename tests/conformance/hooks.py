@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 import schemathesis
+from schemathesis.generation.meta import TestPhase
 from schemathesis.openapi.checks import RejectedPositiveData
 
 from tests.conformance.seeds import PLAIN_PROMPT, TEAMS_TO_LEAVE
@@ -72,10 +73,11 @@ def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool
 
 def _lead(operation: str, case: Any) -> None:
     body: Any = case.body
-    if operation == "prompts.execute":
-        case.path_parameters["id"] = PLAIN_PROMPT
-    elif operation == "teams.leave":
-        case.path_parameters["id"] = next(_leaving)
+    if case.meta.phase.name != TestPhase.STATEFUL:  # where ids come from earlier answers, and stay
+        if operation == "prompts.execute":
+            case.path_parameters["id"] = PLAIN_PROMPT
+        elif operation == "teams.leave":
+            case.path_parameters["id"] = next(_leaving)
     if not isinstance(body, dict):
         return
     if operation == "oauth.token":

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from enprompta.emulator import Emulator, server
+from enprompta.emulator import Emulator, serving
 from tests.conformance.seeds import sow
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ MINUTES = 60
 def test_emulator_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every check holds for examples, boundaries, random requests and chains of them, and nothing is left untried."""
     answers: Counter[tuple[str, str, int]] = Counter()
-    create_app = server.create_app
+    create_app = serving.create_app
     refused = no_way_out(monkeypatch)
 
     def watched(services: Any) -> Any:
@@ -55,7 +55,7 @@ def test_emulator_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
         return call
 
-    monkeypatch.setattr(server, "create_app", watched)
+    monkeypatch.setattr(serving, "create_app", watched)
     with Emulator(rate_limits=False, webhook_backoff=()) as emulator:
         sow(emulator)
         answers.clear()
