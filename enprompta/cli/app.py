@@ -1,20 +1,32 @@
 """The command `enprompta`: puts the groups of commands together, one module a group.
 
 To add a group: a module with a `typer.Typer` called `group`, and a line here. Every command ends with 0 when what it
-was asked for is so, 1 when it is not or failed, 2 when it was called wrongly.
+was asked for is so, 1 when it is not or failed, 2 when it was called wrongly, 3 when there is no key, 130 on Ctrl-C.
 """
 
 from __future__ import annotations
 
-import io
 import logging
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from enprompta._version import __version__
-from enprompta.cli import webhooks
+from enprompta.cli import (
+    doctor,
+    emulator,
+    execute_many,
+    executions,
+    prompts,
+    teams,
+    templates,
+    usage,
+    webhook_subscriptions,
+    webhooks,
+    workflows,
+)
 from enprompta.cli.console import out
 from enprompta.cli.guard import Commands
 from enprompta.cli.prompts_as_code import commands as prompts_as_code
@@ -23,14 +35,27 @@ app = typer.Typer(
     name="enprompta",
     cls=Commands,
     help="Tools for developing with the Enprompta API.",
-    epilog="Exit status: 0 all is well, 1 refused or failed, 2 wrong usage.",
+    epilog="Exit status: 0 all is well, 1 refused or failed, 2 wrong usage, 3 no key, 130 Ctrl-C.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # it would show local variables, and with them secrets
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 prompts_as_code.add_to(app)
-app.add_typer(webhooks.group, name="webhooks")
+_RESOURCES = {
+    "prompts": (prompts, execute_many),
+    "executions": (executions,),
+    "templates": (templates,),
+    "workflows": (workflows,),
+    "teams": (teams,),
+    "webhooks": (webhooks, webhook_subscriptions),
+    "usage": (usage,),
+}
+for _name, (_module, *_) in _RESOURCES.items():
+    app.add_typer(_module.group, name=_name, rich_help_panel="The API")
+app.command(rich_help_panel="This machine", epilog="Exit status: 0 all is well, 1 something is not, 3 no key.")(
+    doctor.doctor
+)
+emulator.add_to(app)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it so)
@@ -50,11 +75,11 @@ def options(
     """Tools for developing with the Enprompta API."""
 
 
-def run() -> int:
-    """Run the command that the process was started with, and give the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+def run() -> NoReturn:
+    """Run the command that the process was started with, and end it with its exit status."""
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
+    for stream in streams:
+        with suppress(AttributeError):  # somebody's own stream
             stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to fail
     logging.getLogger("enprompta").addHandler(logging.NullHandler())  # the commands say themselves what happened
-    app(prog_name="enprompta")
-    return 0
+    sys.exit(app(prog_name="enprompta"))

@@ -226,7 +226,7 @@ def test_new_names() -> None:
     for number, start in (("2", "hello-world-"), ("3", "prompt-"), ("4", "nul-"), ("6", "etc-")):
         assert names[number].startswith(start)
         assert len(names[number]) == len(start) + 8 + len(".prompt.md")
-    assert files.new_names(plain[1:], [])["2"] == "hello-world.prompt.md"
+    assert files.new_names([("2", "hello world")], [])["2"] == "hello-world.prompt.md"
     assert len(files.new_names([("1", "a")], ["a.prompt.md", "a-6b86b273.prompt.md"])["1"]) == len("a-.prompt.md") + 16
 
 

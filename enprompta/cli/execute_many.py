@@ -1,0 +1,135 @@
+"""`enprompta prompts execute-many`: a prompt once for each row of a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from enprompta.cli.console import err, line, out
+from enprompta.cli.guard import FAILED, INTERRUPTED, connected
+from enprompta.cli.options import given
+from enprompta.cli.prompts import MaxTokens, Model, PromptId, Provider, Stop, Temperature, TopP, group
+from enprompta.errors import ConfigurationError, EnpromptaError
+
+if TYPE_CHECKING:
+    from io import TextIOWrapper
+
+    from enprompta.batch import BatchResult, BatchRun
+
+Input = Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help="Rows: .csv, .jsonl or .parquet.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Results, one JSON object a line.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="What has been done, to go on from; OUTPUT.checkpoint if not given.")
+]
+Concurrency = Annotated[int, typer.Option(min=1, max=1000, help="Rows under way at once.")]
+
+
+@group.command(
+    "execute-many",
+    epilog="Exit status: 0 every row was executed, 1 some were not, or a row of the file is wrong, 2 wrong usage, "
+    "3 no key, 130 Ctrl-C: the same command goes on where it was.",
+)
+def execute_many(
+    prompt: PromptId,
+    *,
+    input_: Input,
+    output: Output,
+    checkpoint: Checkpoint = None,
+    concurrency: Concurrency = 16,
+    max_credits: Annotated[int | None, typer.Option(min=0, help="Stop before more tokens are used.")] = None,
+    max_usd: Annotated[float | None, typer.Option(min=0, help="Stop before it costs more.")] = None,
+    provider: Provider = None,
+    model: Model = None,
+    temperature: Temperature = None,
+    max_tokens: MaxTokens = None,
+    top_p: TopP = None,
+    stop: Stop = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite OUTPUT.")] = False,
+) -> None:
+    """Run a prompt once for each row of a file; every row is checked before the first is sent."""
+    from enprompta.batch import Budget  # noqa: PLC0415 (--help needs nothing of it)
+    from enprompta.batch.files import read_rows  # noqa: PLC0415
+
+    kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
+    if output.exists() and not kept.exists() and not force:
+        raise typer.BadParameter(f"{output} is there already; --force overwrites it", param_hint="--output")
+    told = {
+        "provider": provider, "model": model, "temperature": temperature, "max_tokens": max_tokens, "top_p": top_p,
+        "stop_sequences": stop,
+    }  # fmt: skip
+    options: dict[str, Any] = {name: value for name, value in told.items() if given(value) == value}
+    if max_credits is not None or max_usd is not None:
+        options["budget"] = Budget(credits=max_credits, usd=max_usd)
+    with connected() as client:
+        asked = client.prompts.get(prompt)
+        rows = read_rows(input_, prompt=asked)
+        run = client.prompts.execute_many(
+            prompt, rows, variables=rows.variables, concurrency=concurrency, ordered=True, checkpoint=kept,
+            progress=err.is_terminal, **options,
+        )  # fmt: skip
+        try:
+            with _opened(output) as stream:
+                failed = _write(run, stream)
+        except KeyboardInterrupt:
+            _say_how_to_go_on(run, output)
+            raise typer.Exit(INTERRUPTED) from None
+    done = run.progress
+    summary = f"{done.done:,} executed, {done.failed:,} failed, ${done.cost:,.4f}, in {output}"
+    if run.ending != "completed":
+        out.print(line(f"{summary}; stopped: {run.ending}"))
+        _say_how_to_go_on(run, output)
+        raise typer.Exit(FAILED)
+    out.print(line(summary))
+    if failed:
+        err.print(line(f"Run the same command again to try the {failed:,} again; the others are not charged again."))
+        raise typer.Exit(FAILED)
+    if checkpoint is None:  # it has served
+        for suffix in ("", "-wal", "-shm"):
+            kept.with_name(kept.name + suffix).unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> TextIOWrapper:
+    try:
+        return path.open("w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _write(run: BatchRun[dict[str, Any]], stream: TextIOWrapper) -> int:
+    failed = 0
+    with run:
+        for result in run:
+            failed += not result.ok
+            try:
+                stream.write(json.dumps(_record(result), ensure_ascii=False) + "\n")
+            except OSError as error:
+                raise EnpromptaError(
+                    f"{stream.name} cannot be written: {error.strerror or error}. What was executed is in the "
+                    "checkpoint: make room and run the same command again"
+                ) from None
+    return failed
+
+
+def _record(result: BatchResult[dict[str, Any]]) -> dict[str, object]:
+    execution = result.execution
+    return {
+        "index": result.index,
+        "ok": result.ok,
+        "variables": dict(result.variables),
+        "output": result.output,
+        "executionId": execution and execution.id,
+        "model": execution and execution.model,
+        "tokens": execution and execution.tokens,
+        "cost": execution and execution.cost,
+        "error": None if result.error is None else str(result.error),
+    }
+
+
+def _say_how_to_go_on(run: BatchRun[dict[str, Any]], output: Path) -> None:
+    done = run.progress
+    of = "" if done.total is None else f" of {done.total:,}"
+    err.print(line(f"Stopped after {done.done + done.failed:,}{of} rows; {output} holds what has come so far."))
+    err.print(line("Run the same command again to go on: no row is charged twice."))

@@ -1,0 +1,140 @@
+"""What commands give: tables for people, one JSON object a line for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date, datetime, timezone
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import BaseModel
+from rich.table import Table
+
+from enprompta.cli.console import err, line, out, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rich.text import Text
+
+PAGE = 100
+_PIPED_WIDTH = 10_000  # a pipe has no edge: rows stay rows
+_RIGHT = frozenset({"tokens", "cost", "executions", "requests", "attempts", "version", "members", "latency", "amount"})
+_WRAPS = frozenset({"title", "name", "description", "output", "tags", "email", "url", "events"})
+
+
+def show_rows(
+    rows: Iterable[BaseModel], columns: Mapping[str, str], *, as_json: bool, limit: int | None = None
+) -> None:
+    """Print objects, a row each.
+
+    Args:
+        rows: The objects; no more are fetched than are shown, but for one that tells whether there are more.
+        columns: The attribute shown under each heading.
+        as_json: Print one JSON object a line, with all fields, instead.
+        limit: How many; None for all.
+    """
+    iterator = iter(rows)
+    shown = iterator if limit is None else islice(iterator, limit)
+    if as_json:
+        for row in shown:
+            write_json(row)
+    else:
+        table = make_table(columns)
+        for row in shown:
+            table.add_row(*(cell(name, _attribute(row, name)) for name in columns.values()))
+        print_table(table)
+        if not table.row_count:
+            err.print("There are none.")
+    if limit is not None and next(iterator, None) is not None:
+        err.print(f"There are more: --limit N shows N instead of {limit}, --all shows all.")
+
+
+def make_table(headings: Iterable[str]) -> Table:
+    """Make a table: numbers to the right, ids in one piece, long texts folded."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in headings:
+        wraps = heading.lower() in _WRAPS
+        right = heading.lower() in _RIGHT
+        table.add_column(
+            heading.upper(), justify="right" if right else "left", no_wrap=not wraps, overflow="fold", ratio=None
+        )
+    return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as the terminal; in a pipe, as wide as it is."""
+    if table.row_count:
+        out.print(table, soft_wrap=False, width=None if out.is_terminal else _PIPED_WIDTH)
+
+
+def show_object(thing: BaseModel, *, as_json: bool, text: str | None = None, hidden: Sequence[str] = ()) -> None:
+    """Print one object: a line a field, and its text, as it is, below.
+
+    Args:
+        thing: The object.
+        as_json: Print it as one line of JSON instead.
+        text: The field that is a text of many lines.
+        hidden: Fields that are not to be shown, such as secrets.
+    """
+    if as_json:
+        write_json(thing, hidden)
+        return
+    fields = {name: one for name, one in thing if name not in {text, *hidden} and one is not None and one != []}
+    width = max(map(len, fields), default=0)
+    for name, one in fields.items():
+        out.print(line((f"{name:<{width}}  ", "cyan"), str(cell(name, one))))
+    if text is not None and (body := getattr(thing, text)) is not None:
+        out.print()
+        write_text(body)
+
+
+def write_text(text: str) -> None:
+    """Print a text: into a pipe as it is, on a terminal with control characters shown and not obeyed."""
+    if out.is_terminal:
+        text = "\n".join(plain(each.replace("\t", "    ")) for each in text.split("\n"))
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+
+
+def write_json(thing: BaseModel | Mapping[str, object], hidden: Sequence[str] = ()) -> None:
+    """Print an object as one line of JSON, in the names the API has."""
+    values = (
+        thing.model_dump(mode="json", by_alias=True, exclude=set(hidden)) if isinstance(thing, BaseModel) else thing
+    )
+    sys.stdout.write(json.dumps(values, ensure_ascii=False) + "\n")
+
+
+def cell(name: str, value: object) -> Text:
+    """Write a value for a person; control characters are shown, never obeyed."""
+    return line(_written(name, value))
+
+
+def _written(name: str, value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, (int, float)):
+        return f"${value:,.4f}" if name == "cost" else f"{value:,}"
+    return _joined(value)
+
+
+def _joined(value: object) -> str:
+    if isinstance(value, str):
+        return " ".join(value.split("\n"))
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        names = [str(getattr(item, "name", None) or getattr(item, "id", None) or item) for item in items]
+        return ", ".join(names)
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _attribute(row: object, path: str) -> object:
+    return getattr(row, path, None)
