@@ -49,6 +49,35 @@ if TYPE_CHECKING:
     from enprompta._core.response import APIResponse
     from enprompta._core.unset import UNSET, Unset
     from enprompta.pagination import AsyncPage, AsyncPager, Page
+else:  # hidden from type checkers, which would take `__getattr__` to mean that every name is there
+    _HOMES = {
+        "UNSET": "enprompta._core.unset",
+        "APIResponse": "enprompta._core.response",
+        "AsyncEnprompta": "enprompta._client",
+        "AsyncPage": "enprompta.pagination",
+        "AsyncPager": "enprompta.pagination",
+        "Call": "enprompta._core.call",
+        "Enprompta": "enprompta._client",
+        "Page": "enprompta.pagination",
+        "RequestOptions": "enprompta._core.call",
+        "Unset": "enprompta._core.unset",
+        "WriteOptions": "enprompta._core.call",
+    }
+    _MODULES = frozenset({"models", "pagination"})
+
+    def __getattr__(name: str) -> object:
+        """Load what holds a name when it is first asked for."""
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return list(__all__)
+
 
 __all__ = [
     "UNSET",
@@ -88,33 +117,3 @@ __all__ = [
     "WriteOptions",
     "__version__",
 ]
-
-_HOMES = {
-    "UNSET": "enprompta._core.unset",
-    "APIResponse": "enprompta._core.response",
-    "AsyncEnprompta": "enprompta._client",
-    "AsyncPage": "enprompta.pagination",
-    "AsyncPager": "enprompta.pagination",
-    "Call": "enprompta._core.call",
-    "Enprompta": "enprompta._client",
-    "Page": "enprompta.pagination",
-    "RequestOptions": "enprompta._core.call",
-    "Unset": "enprompta._core.unset",
-    "WriteOptions": "enprompta._core.call",
-}
-_MODULES = frozenset({"models", "pagination"})
-
-if not TYPE_CHECKING:  # type checkers would take it to mean that every name is there
-
-    def __getattr__(name: str) -> object:
-        """Load what holds a name when it is first asked for."""
-        if name in _MODULES:
-            return import_module(f"{__name__}.{name}")
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-
-    def __dir__() -> list[str]:
-        return list(__all__)

@@ -48,17 +48,23 @@ class Listener:
         self._arrivals = self._refusals = 0
         self._server = _Server((host, port), self)
 
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        host, port = self._server.server_address[:2]
+        return f"http://{_in_url(str(host))}:{port}"
+
     def run(self) -> None:
         """Serve until Ctrl-C, or until asked to terminate."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        host, port = self._server.server_address[:2]
-        out.print(line("Listening at ", (f"http://{_in_url(str(host))}:{port}", "bold"), "; Ctrl-C stops."))
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        out.print(line("Listening at ", (self.url, "bold"), "; Ctrl-C stops."))
         try:
             self._server.serve_forever(0.1)
         except KeyboardInterrupt:
             if out.is_terminal:
                 out.print()  # the terminal has written ^C
         finally:
+            signal.signal(signal.SIGTERM, before)
             self._server.server_close()
         out.print(line(f"Stopped: {self._arrivals} events, {self._refusals} refused."))
 

@@ -162,8 +162,9 @@ async def cut(scope: Scope, receive: Receive) -> None:
     """Close a request's connection as a crash would: no answer, no word."""
     connection: Connection = scope["state"][_CONNECTION]
     connection.transport.abort()
-    while (await receive())["type"] != "http.disconnect":  # until uvicorn knows, which else would answer for us
-        pass
+    gone = False
+    while not gone:  # until uvicorn knows, which else would answer for us
+        gone = (await receive())["type"] == "http.disconnect"
 
 
 async def nowhere(_: Message) -> None:

@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from enprompta.testing.deliveries import EXAMPLES, WEBHOOK_SECRET, WebhookDelivery, webhook_delivery
-
-__all__ = ["EXAMPLES", "WEBHOOK_SECRET", "WebhookDelivery", "webhook_delivery"]
-
-if not TYPE_CHECKING:  # type checkers would take it to mean that every name is there
+else:  # hidden from type checkers, which would take `__getattr__` to mean that every name is there
 
     def __getattr__(name: str) -> object:
         """Load what is here when it is first asked for: pytest's plugin is in this package, in every run of pytest."""
@@ -28,3 +25,6 @@ if not TYPE_CHECKING:  # type checkers would take it to mean that every name is 
 
     def __dir__() -> list[str]:
         return list(__all__)
+
+
+__all__ = ["EXAMPLES", "WEBHOOK_SECRET", "WebhookDelivery", "webhook_delivery"]

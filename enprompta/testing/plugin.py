@@ -44,8 +44,8 @@ def enprompta_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """The API on this machine, empty, for this test alone.
 
     While it runs, `Enprompta()` and `AsyncEnprompta()` without arguments are clients of it, with the key of its team
-    account: the environment says so, and no other credentials. It answers no 429, and sends webhooks again within moments;
-    the marker `@pytest.mark.enprompta(rate_limits=True)` changes these settings, and any other.
+    account: the environment says so, and holds no other credentials. It answers no 429, and sends webhooks again within
+    moments; the marker `@pytest.mark.enprompta(rate_limits=True)` changes these settings, and any other.
     """
     try:
         from enprompta.emulator import Emulator  # noqa: PLC0415 (an extra, and heavy)

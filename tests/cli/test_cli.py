@@ -296,7 +296,7 @@ def test_without_the_extra(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == 'The command line needs two more packages: pip install "enprompta[cli]"\n'
+    assert re.fullmatch(r'The command line needs .*: pip install "enprompta\[cli\]"\n', done.stderr)
 
 
 def test_a_broken_installation_is_not_taken_for_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:

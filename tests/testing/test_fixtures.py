@@ -1,0 +1,97 @@
+"""The fixtures, used in this suite as anybody's suite would."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+import enprompta
+from enprompta import AsyncEnprompta, Enprompta, testing
+
+if TYPE_CHECKING:
+    from enprompta.emulator import Emulator
+
+
+async def use(client: AsyncEnprompta) -> None:
+    """Make some calls at once."""
+    await asyncio.gather(*(client.teams.list() for _ in range(3)))
+
+
+def test_an_async_client_whose_loop_has_ended(async_enprompta_client: AsyncEnprompta) -> None:
+    """After `asyncio.run` there is nothing left to close, and the fixture ends without a word."""
+    asyncio.run(use(async_enprompta_client))
+
+
+@pytest.fixture
+def loop() -> object:
+    """An event loop that outlives the async client."""
+    loop = asyncio.new_event_loop()
+    yield loop
+    assert not asyncio.all_tasks(loop)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
+def test_an_async_client_whose_loop_goes_on(
+    loop: asyncio.AbstractEventLoop, async_enprompta_client: AsyncEnprompta
+) -> None:
+    """A loop that is kept for other tests closes the connections, and is kept."""
+    loop.run_until_complete(use(async_enprompta_client))
+
+
+def test_an_async_client_whose_loop_runs_elsewhere(async_enprompta_client: AsyncEnprompta) -> None:
+    """A loop that runs on another thread is told to close them."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=lambda: asyncio.run(forever()), daemon=True)
+    ready, ended = threading.Event(), threading.Event()
+
+    async def forever() -> None:
+        nonlocal loop
+        loop.close()
+        loop = asyncio.get_running_loop()
+        ready.set()
+        await asyncio.to_thread(ended.wait)
+
+    thread.start()
+    ready.wait()
+    asyncio.run_coroutine_threadsafe(use(async_enprompta_client), loop).result()
+    ended.set()
+    thread.join()
+
+
+@pytest.mark.enprompta(rate_limits=True, limits={"team": (7, 70)})
+def test_settings_by_marker(enprompta_emulator: Emulator, enprompta_client: Enprompta) -> None:
+    """The emulator is made as the marker says, and is the one of the environment."""
+    assert enprompta_client.with_raw_response.teams.list().rate_limit.limit == 7
+    with Enprompta() as client:
+        assert client.base_url == enprompta_emulator.url == enprompta_client.base_url
+
+
+def test_without_the_emulators_extra(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without FastAPI the fixture fails with the line to install."""
+    for name in [each for each in sys.modules if each.startswith("enprompta.emulator")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(enprompta, "emulator", raising=False)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    with pytest.raises(pytest.fail.Exception, match=r"enprompta\[emulator\]"):
+        request.getfixturevalue("enprompta_emulator")
+
+
+@pytest.mark.parametrize("module", [enprompta, testing])
+def test_names_are_loaded_when_asked_for(module: object) -> None:
+    """`dir()` lists the names although they are loaded when asked for; a wrong name is an ordinary mistake."""
+    assert sorted(dir(module)) == sorted(module.__all__)  # type: ignore[attr-defined]
+    for name in dir(module):
+        assert getattr(module, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'Promt'"):
+        _ = module.Promt  # type: ignore[attr-defined]
+
+
+def test_modules_of_the_package_are_there() -> None:
+    """`enprompta.models` and `enprompta.pagination` need no import of their own."""
+    assert enprompta.__getattr__("models") is sys.modules["enprompta.models"]
+    assert enprompta.__getattr__("pagination") is enprompta.pagination
