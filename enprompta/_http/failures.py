@@ -183,6 +183,6 @@ def _failure(host: str, error: Exception, what: str) -> str:
         return f"{host} went silent for longer than timeout allows"
     if isinstance(error, httpx.ConnectError):
         return f"cannot connect to {host}: {what}"
-    if isinstance(error, (httpx.ProtocolError, httpx.DecodingError)):
+    if isinstance(error, (httpx.ProtocolError, httpx.DecodingError, ValueError)):
         return f"{host} gave a broken answer: {what}"
     return f"the connection to {host} failed: {what}"

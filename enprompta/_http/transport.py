@@ -37,8 +37,9 @@ T = TypeVar("T")
 # Enough for the busiest process; the pool opens connections as they are needed.
 LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=100)
 
-# What httpx and what is below it may raise instead of an answer. RuntimeError is how httpx says "closed".
-FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, RuntimeError)
+# What httpx and what is below it may raise instead of an answer. RuntimeError is how httpx says "closed"; a ValueError
+# comes of a redirect that sets a cookie of letters that are not ASCII.
+FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, RuntimeError, ValueError)
 
 
 @lru_cache(maxsize=1)

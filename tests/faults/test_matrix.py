@@ -189,6 +189,10 @@ for _status in range(300, 309):
         retried=False,
         text=rf"gave {_status}.*redirects are not followed",
     )
+CASES["302 with a cookie that cannot be sent back"] = Case(
+    sends(answer(302, headers=[("Location", "/login"), ("Set-Cookie", "a=\xb0; Path=/"), ("Content-Length", "0")])),
+    text="gave a broken answer",
+)
 CASES["302 to nowhere"] = Case(
     sends(answer(302, headers=[("Location", "https://a:b:c/")])), text="gave a broken answer: Invalid URL in location"
 )
