@@ -1,0 +1,171 @@
+"""A cache driven by hand: a clock that is set, a service that is scripted, refreshes that run when they are told to."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from enprompta import Call
+from enprompta._core.operation import Raw, Until
+from enprompta._http.config import Settings
+from enprompta.cache.background import Threads
+from enprompta.cache.live import LiveCache
+from enprompta.cache.records import Key, Request
+from enprompta.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError, NotFoundError
+from enprompta.models import LivePrompt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from enprompta._core.call import RequestOptions
+    from enprompta.cache.disk import Disk
+
+
+def live(content: str = "v1", **fields: Any) -> LivePrompt:
+    """Make a prompt as the service gives it."""
+    return LivePrompt(**{"id": "p1", "slug": "hi", "label": "production", "content": content, **fields})
+
+
+def down() -> APIError:
+    """What a service that is away comes to."""
+    return APIConnectionError("GET /api/sdk/prompts/hi: cannot connect")
+
+
+def status(code: int, cls: type[APIStatusError] = APIStatusError, **fields: Any) -> APIError:
+    """What a service that refuses comes to."""
+    return cls(f"GET /api/sdk/prompts/hi gave {code}", status_code=code, **fields)
+
+
+def missing() -> APIError:
+    """What a service that knows no such prompt comes to."""
+    return status(404, NotFoundError)
+
+
+class Sequence:
+    """A service that answers one after another; the last answer stays."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    def __call__(self, _: object) -> Any:
+        """Give the next answer."""
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+class ByHand(Threads):
+    """Refreshes that wait until a test runs them, or until somebody waits for what they bring."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[tuple[Generator[Any, Any, None], Callable[[], None]]] = []
+
+    def spawn(self, client: Any, flow: Generator[Any, Any, None], ended: Callable[[], None]) -> None:
+        """Take note of a refresh."""
+        self.waiting.append((flow, ended))
+
+
+class Service:
+    """Plays the service, the client and the event loop for one cache; `answer` says what the service does."""
+
+    def __init__(self, disk: Disk | None = None, most: int = 1_000) -> None:
+        self.now = 1_000.0
+        self.chance = 1.0
+        self.answer: Callable[[Call[Any]], Any] = lambda _: live()
+        self.calls: list[Call[Any]] = []
+        self.asked_at: list[float] = []
+        self.background = ByHand()
+        self.is_hanging = False
+        self.settings = Settings()
+        self.cache = LiveCache(self.background, disk, most=most, clock=lambda: self.now, chance=lambda: self.chance)
+
+    def settings_for(self, options: RequestOptions) -> Settings:
+        """Give the settings of a call, as a client does."""
+        return self.settings.override(options)  # type: ignore[arg-type]
+
+    def request(self, slug: str = "hi", *, label: str = "production", ttl: float | None = 60.0, **how: Any) -> Request:
+        """Describe what a caller asks for."""
+        fallback = how.pop("fallback", None)
+        key = Key(slug, label, how.pop("project", None))
+        return Request(self, key, _call, ttl, fallback, how)
+
+    def get(self, slug: str = "hi", **how: Any) -> LivePrompt:
+        """Make a call that ends."""
+        return self.drive(self.cache.get(self.request(slug, **how)))
+
+    def begin(self, slug: str = "hi", **how: Any) -> tuple[Generator[Any, Any, LivePrompt], Any]:
+        """Make a call as far as its first wish."""
+        flow = self.cache.get(self.request(slug, **how))
+        return flow, next(flow)
+
+    def run_background(self) -> None:
+        """Run the refreshes that wait."""
+        waiting, self.background.waiting = self.background.waiting, []
+        for flow, ended in waiting:
+            self.drive(flow)
+            ended()
+
+    def drive(self, flow: Generator[Any, Any, Any]) -> Any:
+        """Do what a flow wishes until it ends."""
+        try:
+            wish = next(flow)
+        except StopIteration as stop:
+            return stop.value
+        return self.drive_on(flow, wish)
+
+    def drive_on(self, flow: Generator[Any, Any, Any], wish: Any) -> Any:
+        """Do what a flow wishes, from this wish on."""
+        try:
+            while True:
+                try:
+                    outcome = self.perform(wish)
+                except APIError as error:
+                    wish = flow.throw(error)
+                else:
+                    wish = flow.send(outcome)
+        except StopIteration as stop:
+            return stop.value
+
+    def perform(self, wish: Any) -> Any:
+        """Do one thing."""
+        if isinstance(wish, Until):
+            if not self.is_hanging:
+                self.run_background()
+            if not wish.gate.done():
+                assert wish.ends is not None
+                self.now = wish.ends
+                raise APITimeoutError("late")
+            return None
+        assert isinstance(wish, Raw)
+        self.calls.append(wish.call)
+        self.asked_at.append(self.now)
+        answer = self.answer(wish.call)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, LivePrompt):
+            return SimpleNamespace(data=answer, headers={"etag": f'"{answer.content}"'})
+        return answer
+
+    @property
+    def sent(self) -> int:
+        """How many requests were made."""
+        return len(self.calls)
+
+
+def _call(key: Key, options: RequestOptions) -> Call[LivePrompt]:
+    return Call("GET", f"/api/sdk/prompts/{key.slug}", LivePrompt, {"label": key.label}, options=options)
+
+
+@pytest.fixture
+def service() -> Service:
+    """Play a service that is there."""
+    return Service()
+
+
+def done(value: Any = None) -> Future[Any]:
+    """Give a gate that is open."""
+    gate: Future[Any] = Future()
+    gate.set_result(value)
+    return gate

@@ -1,0 +1,198 @@
+"""One request for all who want it, what ends it, what makes it needed, and what is counted; on a clock set by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from enprompta._core.operation import Raw, Until
+from enprompta.cache.memory import LEASE
+from enprompta.errors import APIError, APITimeoutError, ConfigurationError, NotFoundError
+from tests.cache.conftest import Sequence, Service, down, live, missing
+
+
+class TestSingleFlight:
+    def test_others_join_the_first(self, service: Service) -> None:
+        """Who comes while a request is on its way waits for that one, with a lease."""
+        leader, wish = service.begin()
+        assert isinstance(wish, Raw)
+        others = [service.begin() for _ in range(100)]
+        assert all(isinstance(until, Until) and until.ends == service.now + LEASE for _, until in others)
+        assert service.drive_on(leader, wish).content == "v1"
+        assert all(service.drive_on(flow, until).content == "v1" for flow, until in others)
+        assert service.sent == 1
+        assert service.cache.metrics.misses == 101
+
+    def test_they_share_its_failure(self, service: Service) -> None:
+        """One request fails for all."""
+        service.answer = lambda _: down()
+        leader, wish = service.begin()
+        other, until = service.begin()
+        with_fallback, until_too = service.begin(fallback="x")
+        with pytest.raises(APIError):
+            service.drive_on(leader, wish)
+        with pytest.raises(APIError):
+            service.drive_on(other, until)
+        assert service.drive_on(with_fallback, until_too).is_fallback
+        assert service.sent == 1
+
+    def test_when_the_first_gives_up_another_takes_over(self, service: Service) -> None:
+        """A caller that is cancelled takes nobody with it."""
+        leader, _ = service.begin()
+        others = [service.begin() for _ in range(3)]
+        leader.close()
+        assert [service.drive_on(flow, until).content for flow, until in others] == ["v1"] * 3
+        assert service.sent == 1
+
+    def test_a_call_that_cannot_be_made_is_its_callers_own(self, service: Service) -> None:
+        """A mistake in one call is not the others' failure."""
+        leader, _ = service.begin()
+        other, until = service.begin()
+        with pytest.raises(ConfigurationError):
+            leader.throw(ConfigurationError("no"))
+        assert service.drive_on(other, until).content == "v1"
+
+    def test_waiting_for_another_ends_with_ones_own_deadline(self, service: Service) -> None:
+        """And says so."""
+        leader, _ = service.begin()
+        service.is_hanging = True
+        with pytest.raises(APITimeoutError, match=r"'hi': the deadline of 3 s passed while another caller was asking"):
+            service.get(deadline=3.0)
+        leader.close()
+
+    def test_one_that_stands_still_is_replaced(self, service: Service) -> None:
+        """When the leader has not ended within a lease, one of those who wait asks."""
+        leader, wish = service.begin()
+        service.is_hanging = True
+        began = service.now
+        assert service.get().content == "v1"
+        assert service.now - began == LEASE
+        service.answer = lambda _: live("late")
+        assert service.drive_on(leader, wish).content == "late"
+        assert service.get().content == "v1"
+
+    def test_what_an_ending_event_loop_broke_off_is_waited_for_next_time(self, service: Service) -> None:
+        """Else a program that runs a loop for each call would never get anything new."""
+        service.get()
+        service.now += 100
+        service.get()
+        ((flow, ended),) = service.background.waiting
+        service.background.waiting.clear()
+        flow.close()
+        ended()
+        service.answer = lambda _: live("v2")
+        assert service.get().content == "v2"
+
+    def test_a_refresh_that_cannot_begin_is_not_waited_for(self, service: Service) -> None:
+        """With no room for a thread the fallback is given at once."""
+        service.background.spawn = lambda client, flow, ended: ended()  # type: ignore[method-assign]
+        assert service.get(fallback="x").is_fallback
+
+
+class TestInvalidate:
+    @pytest.mark.parametrize(
+        ("how", "count", "asked"),
+        [({}, 2, ["foo", "foo"]), ({"label": "staging"}, 1, ["foo"]), ({"label": "none"}, 0, [])],
+    )
+    def test_exactly_this_slug(self, service: Service, how: Any, count: int, asked: list[str]) -> None:
+        """`foo` is not `foobar`, under every label or the one that is named."""
+        keys: list[Any] = [("foo", "production"), ("foo", "staging"), ("foobar", "production"), ("fo", "production")]
+        for slug, label in keys:
+            service.get(slug, label=label)
+        service.calls.clear()
+        assert service.cache.invalidate("foo", **how) == count
+        for slug, label in keys:
+            service.get(slug, label=label)
+        assert [call.path.rpartition("/")[2] for call in service.calls] == asked
+
+    def test_the_next_call_waits_for_the_new_one(self, service: Service) -> None:
+        """It asks with the tag of what is held."""
+        service.get()
+        service.cache.invalidate("hi")
+        service.answer = lambda _: live("v2")
+        assert service.get().content == "v2"
+        assert service.calls[1].options["headers"] == {"If-None-Match": '"v1"'}
+
+    def test_when_that_fails_the_old_one_is_given(self, service: Service) -> None:
+        """Invalidating costs nothing in an outage."""
+        service.get()
+        service.cache.invalidate("hi")
+        service.answer = lambda _: down()
+        assert [service.get().is_stale for _ in range(3)] == [True] * 3
+        assert service.sent == 2
+
+    def test_what_was_on_its_way_is_not_held(self, service: Service) -> None:
+        """A request that was made before may bring what was live before."""
+        leader, wish = service.begin()
+        service.cache.invalidate("hi")
+        service.answer = Sequence(live("old"), live("new"))
+        assert service.drive_on(leader, wish).content == "old"
+        assert service.get().content == "new"
+
+
+class TestMetricsAndPreload:
+    def test_metrics(self, service: Service) -> None:
+        """Each call counts once, each request that failed or ran in the background once."""
+        service.get()
+        service.get()
+        service.now += 100
+        service.answer = lambda _: down()
+        service.get()
+        service.run_background()
+        service.get("other", fallback="x")
+        metrics = service.cache.metrics
+        assert (metrics.misses, metrics.hits, metrics.stale, metrics.fallbacks) == (1, 1, 1, 1)
+        assert (metrics.refreshes, metrics.errors) == (2, 2)
+        assert "hits=1" in repr(service.cache)
+
+    def test_preload(self, service: Service) -> None:
+        """All are asked for at once, with the retries of an ordinary call, and given in order."""
+        requests = [service.request(slug) for slug in ("a", "b", "a")]
+        service.answer = lambda call: live(call.path[-1])
+        assert [one.content for one in service.drive(service.cache.preload(requests))] == ["a", "b", "a"]
+        assert service.sent == 2
+        assert all("max_retries" not in call.options for call in service.calls)
+        service.drive(service.cache.preload(requests))
+        assert service.sent == 2
+
+    def test_preload_says_what_is_missing(self, service: Service) -> None:
+        """An error is raised once all have been asked for."""
+        service.answer = lambda call: missing() if call.path.endswith("b") else live()
+        with pytest.raises(NotFoundError):
+            service.drive(service.cache.preload([service.request(slug) for slug in ("b", "a")]))
+        service.calls.clear()
+        service.get("a")
+        assert service.sent == 0
+
+    def test_clear_forgets(self, service: Service) -> None:
+        """After it everything is asked for anew."""
+        service.get()
+        service.cache.clear()
+        assert len(service.cache) == 0
+        service.get()
+        assert service.sent == 2
+
+
+class TestEvents:
+    @pytest.mark.parametrize(
+        ("name", "data", "count"),
+        [
+            ("prompt.updated", {"slug": "hi"}, 1),
+            ("prompt.updated", {"prompt_id": "p1"}, 1),
+            ("prompt.published", {"promptId": "p1"}, 1),
+            ("prompt.updated", {"slug": "h"}, 0),
+            ("prompt.updated", {"slug": 7}, 0),
+            ("prompt.updated", None, 0),
+            ("prompt.executed", {"prompt_id": "p1"}, 0),
+            ("workflow.completed", {"prompt_id": "p1"}, 0),
+        ],
+    )
+    def test_events_that_concern_a_prompt(self, service: Service, name: str, data: Any, count: int) -> None:
+        """One that says that a prompt has changed invalidates it, by slug or id; all others do nothing."""
+        from enprompta.models.events import UnknownEvent
+
+        service.get()
+        event = UnknownEvent(id="e", created_at="2026-01-01T00:00:00Z", event=name, data=data)  # type: ignore[arg-type]
+        assert service.cache.on_event(event) == count
+        assert service.cache.on_event(object()) == 0

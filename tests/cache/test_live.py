@@ -1,0 +1,300 @@
+"""Who asks, who waits and who gets what, on a clock that is set by hand: no time passes and nothing is sent."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+
+import pytest
+
+from enprompta.cache.memory import LEASE
+from enprompta.cache.policy import LONGEST_PAUSE
+from enprompta.errors import APIError, NotFoundError, PermissionDeniedError
+from tests.cache.conftest import Sequence, Service, down, live, missing, status
+
+
+class TestFresh:
+    def test_one_request_within_the_ttl(self, service: Service) -> None:
+        """The first call asks, those after it are answered from memory, each with an object of its own."""
+        first = service.get()
+        service.now += 50
+        second = service.get()
+        assert service.sent == 1
+        assert first == second
+        assert first is not second
+        second.variables["x"] = 1
+        assert service.get().variables == {}
+        assert (first.age, second.age, second.is_stale, second.is_fallback, second.error) == (0, 50, False, False, None)
+
+    def test_prompts_are_kept_by_slug_label_and_project(self, service: Service) -> None:
+        """None of the three is mistaken for another."""
+        for _ in range(2):
+            for how in ({}, {"label": "staging"}, {"project": "p"}, {"slug": "hi-2"}, {"project": "production"}):
+                service.get(**how)  # type: ignore[arg-type]
+        assert service.sent == 5
+        assert len(service.cache) == 5
+
+    def test_ttl_none_never_asks_again(self, service: Service) -> None:
+        """What is held is given for ever."""
+        service.get(ttl=None)
+        service.now += 1e9
+        assert not service.get(ttl=None).is_stale
+        assert service.sent == 1
+
+    def test_ttl_zero_always_asks(self, service: Service) -> None:
+        """Every call waits for the service, which is told what is known."""
+        contents = [service.get(ttl=0).content for service.answer in (lambda _: live("a"), lambda _: live("b"))]
+        assert contents == ["a", "b"]
+        assert service.calls[1].options["headers"] == {"If-None-Match": '"a"'}
+        assert service.cache.metrics.misses == 2
+
+    def test_each_caller_has_its_own_ttl(self, service: Service) -> None:
+        """One who wants it fresher has it refreshed, another goes on."""
+        service.get()
+        service.now += 10
+        assert not service.get(ttl=60).is_stale
+        assert service.get(ttl=5).is_stale
+        assert len(service.background.waiting) == 1
+
+    def test_least_recently_used_goes_first(self) -> None:
+        """The cache is bounded; what is asked for stays."""
+        service = Service(most=2)
+        for slug in ("a", "b", "a", "c", "a", "b"):
+            service.get(slug)
+        assert [call.path[-1] for call in service.calls] == ["a", "b", "c", "b"]
+        assert len(service.cache) == 2
+
+
+class TestStale:
+    def test_stale_at_once_while_one_refresh_runs(self, service: Service) -> None:
+        """Beyond its TTL a prompt is given without waiting, and asked for once, whoever comes meanwhile."""
+        service.get()
+        service.now += 100
+        service.answer = lambda _: live("v2")
+        for _ in range(100):
+            given = service.get()
+            assert (given.content, given.is_stale, given.age, given.error) == ("v1", True, 100, None)
+        assert len(service.background.waiting) == 1
+        service.run_background()
+        assert (service.get().content, service.get().is_stale, service.sent) == ("v2", False, 2)
+
+    def test_not_modified_keeps_the_value(self, service: Service) -> None:
+        """With 304 the prompt that is held is fresh again."""
+        service.get()
+        service.now += 100
+        service.answer = lambda _: status(304)
+        service.get()
+        service.run_background()
+        given = service.get()
+        assert (given.content, given.is_stale, given.age) == ("v1", False, 0)
+        assert service.calls[1].options["headers"] == {"If-None-Match": '"v1"'}
+        assert service.cache.metrics.errors == 0
+
+    def test_a_callers_headers_go_along(self, service: Service) -> None:
+        """The tag is added to them."""
+        service.get()
+        service.get(ttl=0, headers={"X-Team": "blue"})
+        assert service.calls[1].options["headers"] == {"X-Team": "blue", "If-None-Match": '"v1"'}
+
+    def test_a_tag_that_cannot_be_sent_is_not_sent(self, service: Service) -> None:
+        """An `ETag` that is no header text is passed over, as one that is missing is."""
+        service.answer = lambda _: live("ż")
+        service.get(ttl=0)
+        service.get(ttl=0)
+        assert "headers" not in service.calls[1].options
+
+    def test_a_refresh_asks_once_and_has_an_end(self, service: Service) -> None:
+        """No retries, for the next call may try again; thirty seconds at most."""
+        service.get()
+        service.get(ttl=0)
+        assert service.calls[0].options == {}
+        assert service.calls[1].options["max_retries"] == 0
+        assert service.calls[1].options["deadline"] == 30.0
+        service.get(ttl=0, deadline=7.0, max_retries=2)
+        assert (service.calls[2].options["deadline"], service.calls[2].options["max_retries"]) == (7.0, 2)
+
+    def test_a_refresh_that_never_ends_is_given_up(self, service: Service) -> None:
+        """After a lease another one is made; what the first one brings late is not held."""
+        service.get()
+        service.now += 100
+        service.get()
+        (first, _), *_ = service.background.waiting
+        wish = next(first)
+        service.now += LEASE
+        service.get()
+        service.answer = lambda _: live("new")
+        service.background.waiting.pop(0)
+        service.run_background()
+        with pytest.raises(StopIteration):
+            first.send(service.perform(wish) and type("Old", (), {"data": live("old"), "headers": {}}))
+        assert service.get().content == "new"
+
+    def test_a_refresh_whose_turn_came_too_late_asks_nothing(self, service: Service) -> None:
+        """One that waited for a thread until another took its place ends there."""
+        service.get()
+        service.now += 100
+        service.get()
+        service.now += LEASE
+        service.get()
+        assert len(service.background.waiting) == 2
+        service.run_background()
+        assert service.sent == 2
+
+
+class TestAway:
+    def test_an_hour_without_the_service(self) -> None:
+        """Every call is answered, requests are as few as pauses allow, and a TTL after it is back all is fresh."""
+        service = Service()
+        draw = random.Random(6)
+        service.get()
+        service.answer = lambda _: down()
+        gone, back = service.now, service.now + 3_600
+        while service.now < back:
+            service.now += 0.25
+            service.chance = draw.random()
+            before = service.sent
+            given = service.get()
+            service.run_background()
+            assert given.content == "v1"
+            assert given.is_stale == (given.age >= 54)  # of the TTL a tenth may be taken off
+            assert service.sent - before <= 1
+        asked = [moment for moment in service.asked_at if moment > gone]
+        pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
+        # Half of a step at least: 1, 2, 4 … 60 s.
+        assert all(pause >= min(2**n, LONGEST_PAUSE) / 2 for n, pause in enumerate(pauses))
+        assert len(asked) <= 6 + 3_600 / (LONGEST_PAUSE / 2)
+        assert service.get().error is not None
+        service.answer = lambda _: live("v2")
+        while service.get().content != "v2":
+            service.run_background()
+            service.now += 0.25
+        assert service.now - back <= 60
+        assert not service.get().is_stale
+        assert service.get().error is None
+
+    def test_a_fallback_from_the_start(self, service: Service) -> None:
+        """One request, then none until its pause has passed, and nobody waits any more."""
+        service.answer = lambda _: down()
+        for _ in range(100):
+            given = service.get(fallback="Hello {{name}}")
+            assert (given.content, given.is_fallback, given.slug) == ("Hello {{name}}", True, "hi")
+            assert isinstance(given.error, APIError)
+        assert service.sent == 1
+        service.now += 1.0
+        flow = service.cache.get(service.request(fallback="x"))
+        with pytest.raises(StopIteration):
+            next(flow)
+        assert len(service.background.waiting) == 1
+        service.answer = lambda _: live()
+        service.run_background()
+        assert not service.get(fallback="x").is_fallback
+        assert service.cache.metrics.fallbacks == 101
+
+    def test_a_service_that_hangs_keeps_a_fallback_waiting_for_a_connection_only(self, service: Service) -> None:
+        """The first caller gets the fallback after five seconds, the next one at once; what comes late is held."""
+        service.is_hanging = True
+        began = service.now
+        given = service.get(fallback="x")
+        assert (given.is_fallback, service.now - began) == (True, 5.0)
+        assert "has not answered yet" in str(given.error)
+        service.get(fallback="x")
+        assert service.now - began == 5.0
+        service.run_background()
+        assert service.get(fallback="x").content == "v1"
+        assert service.sent == 1
+
+    def test_the_budget_is_the_callers(self, service: Service) -> None:
+        """A shorter timeout or deadline shortens the wait."""
+        service.is_hanging = True
+        for slug, how in (("a", {"timeout": 2.0}), ("b", {"deadline": 2.0})):
+            began = service.now
+            service.get(slug, fallback="x", **how)
+            assert service.now - began == 2.0
+
+    def test_without_anything_the_error_comes_with_all_tries(self, service: Service) -> None:
+        """A caller who has nothing else asks as an ordinary call does; for a while others are told at once."""
+        service.answer = lambda _: down()
+        with pytest.raises(APIError, match=r"cannot connect$"):
+            service.get()
+        assert "max_retries" not in service.calls[0].options
+        with pytest.raises(APIError, match=r"cannot connect; get_live does not ask again for 1.0 s"):
+            service.get()
+        assert service.sent == 1
+        service.now += 1
+        service.answer = lambda _: live()
+        assert service.get().content == "v1"
+        assert service.cache.metrics.errors == 1
+
+    def test_each_error_is_the_callers_own(self, service: Service) -> None:
+        """The same failure is raised as another object each time: a traceback grows with every raise."""
+        service.answer = lambda _: down()
+        errors = []
+        for _ in range(3):
+            with pytest.raises(APIError) as caught:
+                service.get()
+            errors.append(caught.value)
+        assert len({id(error) for error in errors}) == 3
+        assert errors[2].message.count("does not ask again") == 1
+
+    def test_failures_are_logged(self, service: Service, caplog: pytest.LogCaptureFixture) -> None:
+        """A failure that is hidden from the callers is told in the log, once a request."""
+        service.get()
+        service.now += 100
+        service.answer = lambda _: down()
+        with caplog.at_level(logging.WARNING, logger="enprompta"):
+            for _ in range(10):
+                service.get()
+                service.run_background()
+        (record,) = caplog.records
+        assert record.__dict__["event"] == "live_refresh_failed"
+        assert record.__dict__["fields"]["slug"] == "hi"
+
+
+class TestRefused:
+    def test_not_found_is_no_outage(self, service: Service) -> None:
+        """What is no more is not given any more, and every call without a fallback asks again."""
+        service.get()
+        service.now += 100
+        service.answer = lambda _: missing()
+        assert service.get().content == "v1"
+        service.run_background()
+        for _ in range(2):
+            with pytest.raises(NotFoundError, match=r"gave 404$"):
+                service.get()
+        assert service.sent == 4
+        service.answer = lambda _: live("new")
+        assert service.get().content == "new"
+
+    def test_not_found_with_a_fallback(self, service: Service) -> None:
+        """The fallback is given, and the service asked after a pause only."""
+        service.answer = lambda _: missing()
+        for _ in range(5):
+            given = service.get(fallback="x")
+            assert given.is_fallback
+            assert isinstance(given.error, NotFoundError)
+        assert service.sent == 1
+
+    def test_forbidden_leaves_what_is_held(self, service: Service) -> None:
+        """A key that may not read any more does not stop a program that runs; the prompt says what is the matter."""
+        service.get()
+        service.now += 100
+        service.answer = lambda _: status(403, PermissionDeniedError)
+        service.get()
+        service.run_background()
+        given = service.get()
+        assert given.is_stale
+        assert isinstance(given.error, PermissionDeniedError)
+
+    def test_forbidden_from_the_start(self, service: Service) -> None:
+        """It is raised, and not remembered: whoever gives the key its right sees it work."""
+        service.answer = Sequence(status(403, PermissionDeniedError), live())
+        with pytest.raises(PermissionDeniedError):
+            service.get()
+        assert service.get().content == "v1"
+
+    def test_a_304_to_who_holds_nothing_is_an_error(self, service: Service) -> None:
+        """A broken server or proxy is not believed."""
+        service.answer = lambda _: status(304)
+        with pytest.raises(APIError, match="304"):
+            service.get()
