@@ -42,7 +42,7 @@ VALUES = [
     b"Fri, 31 Dec 9999 23:59:59 +2359", b"Mon, 01 Jan 0001 00:00:00 +2359", b"2024-01-17T12:00:00Z",
     b"9999-12-31T23:59:59-23:59", b"0001-01-01T00:00:00+23:59", b"253402300800", b"1705492830",
     b"https://[", b"https://a:b:c/", b"//", b"http://\xff/", b"/login", b"javascript:alert(1)", b"https://xn--/",
-    b"a=b; Max-Age=x; Domain=..; Expires=never", b"=;=;=", b"a=\xff", b"token=1; Path=/; Secure",
+    b"a=b; Max-Age=x; Domain=..; Expires=never", b"=;=;=", b"a=\xff; Path=/", b"token=1; Path=/; Secure",
 ]  # fmt: skip
 FIELDS = st.sampled_from(
     ["success", "data", "error", "code", "type", "message", "details", "field", "request_id", "documentation_url",
