@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "emulator": {"errors", "models", "_version", "templating", "webhooks"},
 }
 CLIENT = {"_client", "_base_client"}
-ANYTHING_BUT_ITS_USERS = {"__init__", "__main__", "batch", "testing", "cli"}
+ANYTHING_BUT_ITS_USERS = {"__init__", "__main__", "batch", "testing", "cli", "codegen"}
 
 
 def modules() -> list[Path]:

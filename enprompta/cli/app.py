@@ -15,6 +15,7 @@ import typer
 
 from enprompta._version import __version__
 from enprompta.cli import (
+    codegen,
     doctor,
     emulator,
     execute_many,
@@ -41,6 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 prompts_as_code.add_to(app)
+codegen.add_to(app)
 _RESOURCES = {
     "prompts": (prompts, execute_many),
     "executions": (executions,),

@@ -1,0 +1,105 @@
+"""What the functions of a module written by `enprompta codegen` return: a prompt with its variables, ready to be used.
+
+call = welcome_mail(name="Ada", tone="formal")
+call.render()                      # the text, without a request
+call.execute(client)               # an execution; `await call.aexecute(client)` with the async client
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import TypedDict
+
+from enprompta import templating
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from typing_extensions import Unpack
+
+    from enprompta._client import AsyncEnprompta, Enprompta
+    from enprompta.models.executions import Execution
+
+__all__ = ["ExecuteOptions", "PromptCall"]
+
+
+class ExecuteOptions(TypedDict, total=False):
+    """Keywords of `execute`, as `client.prompts.execute` has them."""
+
+    provider: str
+    """Who runs the model, such as `openai`; not given is the account's default."""
+    model: str
+    """Which model; not given is the provider's default."""
+    temperature: float
+    """0 to 2, higher is more varied."""
+    max_tokens: int
+    """The longest output, in tokens."""
+    top_p: float
+    """0 to 1, the share of probability that is drawn from."""
+    stop_sequences: Sequence[str]
+    """Texts that end the output."""
+    timeout: float | None
+    """Seconds for each of connecting, sending and receiving; None waits without end."""
+    deadline: float | None
+    """Seconds for the whole call; None sets no bound."""
+    max_retries: int
+    """Tries after the first one."""
+    headers: Mapping[str, str]
+    """Added to the client's."""
+    idempotency_key: str
+    """Makes the call safe to repeat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptCall:
+    """A prompt and the values of its variables."""
+
+    prompt_id: str | None
+    """Which prompt; None for one that has not been pushed."""
+    version: int | None
+    """The version that the text is of; the service executes its newest."""
+    content: str = field(repr=False)
+    """The text, with its placeholders."""
+    declared: Sequence[Mapping[str, object]] = field(default=(), repr=False)
+    """The declarations of its variables."""
+    variables: Mapping[str, object]
+    """The values given, by name; None is "not given"."""
+
+    def render(self) -> str:
+        """Fill the placeholders in; nothing is sent.
+
+        Raises:
+            TemplateError: A value does not fit its declaration, which a type checker had to let pass.
+        """
+        return templating.render(self.content, self.variables, self.declared)
+
+    def execute(self, client: Enprompta, **options: Unpack[ExecuteOptions]) -> Execution:
+        """Execute the prompt; it costs one token of the plan.
+
+        Args:
+            client: The way to the service.
+            **options: `provider`, `model`, `temperature`, `max_tokens`, `top_p`, `stop_sequences`, and `timeout`,
+                `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
+
+        Raises:
+            ConfigurationError: The prompt has no id: push it first.
+            APIError: What `client.prompts.execute` may raise.
+        """
+        prompt_id = self._id()
+        return client.prompts.execute(prompt_id, variables=self._given(), **options)
+
+    async def aexecute(self, client: AsyncEnprompta, **options: Unpack[ExecuteOptions]) -> Execution:
+        """Execute the prompt with the async client; arguments and errors are those of `execute`."""
+        prompt_id = self._id()
+        return await client.prompts.execute(prompt_id, variables=self._given(), **options)
+
+    def _id(self) -> str:
+        if self.prompt_id is None:
+            raise ConfigurationError("This prompt has no id: `enprompta push` its file, then run `enprompta codegen`")
+        return self.prompt_id
+
+    def _given(self) -> dict[str, Any]:
+        return {name: value for name, value in self.variables.items() if value is not None}
