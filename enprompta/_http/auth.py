@@ -188,6 +188,14 @@ class ClientCredentials:
         if self._send is None:
             raise ConfigurationError("these credentials belong to no client")
         asked_at = self._clock()
+        try:
+            reply = yield from self._send("/oauth/token", self._form(), ends)
+        except APIStatusError as error:
+            raise self._refused(error) from None  # the cause holds the request, and so the secret
+        return self._read(reply, asked_at)
+
+    def _form(self) -> dict[str, str]:
+        """Fill in the request; not in `_fetch`, whose variables tools show that print those of a traceback."""
         fields = {
             "grant_type": "client_credentials",
             "client_id": self.client_id,
@@ -195,11 +203,7 @@ class ClientCredentials:
         }
         if self._scopes:
             fields["scope"] = " ".join(self._scopes)
-        try:
-            reply = yield from self._send("/oauth/token", fields, ends)
-        except APIStatusError as error:
-            raise self._refused(error) from None  # the cause holds the request, and so the secret
-        return self._read(reply, asked_at)
+        return fields
 
     def _refused(self, error: APIStatusError) -> AuthenticationError:
         info = ErrorInfo(
@@ -222,9 +226,8 @@ class ClientCredentials:
 
     def _read(self, reply: Reply, asked_at: float) -> _Token:
         response = reply.response
-        fields = _token_fields(response)
-        access = fields.get("access_token")
-        if not is_header_text(access) or not access:
+        token = _token(response, asked_at)
+        if token is None:
             mask = mask_for(response.request, self.secrets())
             headers = mask.headers(response.headers)
             raise APIResponseError(
@@ -234,8 +237,7 @@ class ClientCredentials:
                 headers=headers,
                 attempts=mask.attempts(reply.attempts),
             )
-        life = _seconds(fields.get("expires_in"))
-        return _Token(f"Bearer {access}", asked_at + life - min(RENEW_BEFORE, life / 10), asked_at + life)
+        return token
 
     def reject(self, header: str) -> None:
         """Forget a token that the API answered 401 to, unless it was replaced meanwhile."""
@@ -260,11 +262,21 @@ class ClientCredentials:
         return f"<OAuth2 client {self.client_id!r}>"
 
 
+def _token(response: httpx.Response, asked_at: float) -> _Token | None:
+    """Read the token out of an answer; None when it holds none that can be sent."""
+    fields = _token_fields(response)
+    access = fields.get("access_token")
+    if not is_header_text(access) or not access:
+        return None
+    life = _seconds(fields.get("expires_in"))
+    return _Token(f"Bearer {access}", asked_at + life - min(RENEW_BEFORE, life / 10), asked_at + life)
+
+
 def _token_fields(response: httpx.Response) -> Mapping[str, Any]:
     """Read a token answer, in the API's envelope or bare as RFC 6749 has it."""
     try:
         body: Any = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if isinstance(body, dict) and isinstance(body.get("data"), dict):  # pyright: ignore[reportUnknownMemberType]
         body = body["data"]  # pyright: ignore[reportUnknownVariableType]
@@ -275,7 +287,7 @@ def _seconds(value: object) -> float:
     """Read `expires_in`; absent or senseless is no known end: the token serves until a 401 says otherwise."""
     try:
         seconds = float(value)  # type: ignore[arg-type] # what is no number raises
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return float("inf")
     return max(0.0, seconds) if seconds == seconds else float("inf")  # noqa: PLR0124 (NaN alone differs from itself)
 

@@ -159,7 +159,6 @@ def test_every_answer_gives_a_result_or_an_error_of_ours(flavour: str, fuzzed: F
     check()
 
 
-@pytest.mark.xfail(strict=False, reason="a pit of brackets is too deep for the token's own module still")
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_every_token_answer_gives_a_result_or_an_error_of_ours(flavour: str, fuzzed: Fuzzed) -> None:
     """The same from a token endpoint."""
