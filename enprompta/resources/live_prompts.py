@@ -102,7 +102,7 @@ class LivePromptCalls(Resource):
         """
         if isinstance(prompts, str):
             raise ConfigurationError("preload takes a list of slugs: preload([slug])")
-        pairs = [(one, label) if isinstance(one, str) else one for one in prompts]
+        pairs = [one if isinstance(one, tuple) else (one, label) for one in prompts]
         return self.live_cache.preload(
             [_request(self._client, _key(slug, own, project), ttl, options) for slug, own in pairs]
         )

@@ -16,9 +16,12 @@ from enprompta.cache.live import LiveCache
 from enprompta.cache.records import Key, Request
 from enprompta.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError, NotFoundError
 from enprompta.models import LivePrompt
+from tests.cache.wire import prompt
+from tests.faults.flavours import FLAVOURS
+from tests.faults.server import FaultServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
     from enprompta._core.call import RequestOptions
     from enprompta.cache.disk import Disk
@@ -169,3 +172,17 @@ def done(value: Any = None) -> Future[Any]:
     gate: Future[Any] = Future()
     gate.set_result(value)
     return gate
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request: pytest.FixtureRequest) -> str:
+    """Each kind of client in turn."""
+    return request.param
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """Serve one live prompt."""
+    with FaultServer() as server:
+        server.play(then=prompt())
+        yield server
