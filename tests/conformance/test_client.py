@@ -190,7 +190,7 @@ def test_refusals_are_as_documented(watched: Callable[..., httpx.Client], dialec
     seen: list[httpx.Response] = []
     http = watched(seen)
     settings: dict[str, Any] = {"credits": {"pro": 0}, "limits": {"team": (1, 9)}, "error_dialect": dialect}
-    with Emulator(**settings) as emulator:
+    with Emulator(clock=lambda: 1_705_492_800.0, **settings) as emulator:  # no minute ends meanwhile
 
         def client(key: str) -> Enprompta:
             return Enprompta(api_key=key, base_url=emulator.url, http_client=http, limiter=None, max_retries=0)
