@@ -206,6 +206,8 @@ class AsyncBatchRun(Run[RowT]):
             while engine.ending is None:
                 while (job := engine.start()) is not None:
                     start_soon(self._run, job)
+                if engine.ending is not None:
+                    break  # there is no budget for the next one
                 if not engine.wants_row:
                     await self._room.wait()
                 elif (row := await source.take()) is _END:

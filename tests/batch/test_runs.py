@@ -1,0 +1,372 @@
+"""What a run does, in threads, on asyncio and on trio."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from enprompta import (
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    EnpromptaError,
+    InsufficientTokensError,
+    InternalServerError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+)
+from enprompta.batch import Budget, ExecutionFailedError, Progress, RowError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.batch.conftest import Runner
+
+
+def numbered(count: int) -> list[dict[str, str]]:
+    """Make rows."""
+    return [{"n": str(i)} for i in range(count)]
+
+
+def refused(status: int, **headers: str) -> httpx.Response:
+    """Answer that something is wrong."""
+    return httpx.Response(status, json={"error": {"code": "NO", "message": "no"}}, headers=headers)
+
+
+def test_each_row_gives_its_result(runner: Runner) -> None:
+    """A result tells the row, what was filled in, and what came of it."""
+    results = runner.all(numbered(100), concurrency=8)
+    assert [result.output for result in results] == [f"did {i}" for i in range(100)]
+    assert all(result.ok and result.row == result.variables == {"n": str(result.index)} for result in results)
+    assert len(results[0].attempts) == 1
+    assert len(runner.service.charged) == 100
+
+
+def test_rows_are_taken_as_they_are_needed(runner: Runner) -> None:
+    """Endless rows are no problem: no more are taken than a few times what is under way at once."""
+    taken: list[int] = []
+
+    def rows() -> Iterator[dict[str, str]]:
+        while True:
+            taken.append(1)
+            yield {"n": str(len(taken))}
+
+    assert len(runner.walk(runner.many(rows(), concurrency=4), most=50)) == 50
+    assert len(taken) <= 50 + 4 * 4 + 1
+    assert runner.service.most <= 4
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 16])
+def test_no_more_are_under_way_than_asked(runner: Runner, concurrency: int) -> None:
+    """`concurrency` bounds the requests at one time, and is reached."""
+    seen: list[int] = []
+    runner.service.answer = lambda _: seen.append(runner.service.at_once)  # type: ignore[func-returns-value]
+    runner.all(numbered(60), concurrency=concurrency)
+    assert runner.service.most <= concurrency
+
+
+def test_order_is_kept_when_asked(runner: Runner) -> None:
+    """With `ordered`, results come in the order of the rows; without, as they come, each once."""
+    ordered = runner.walk(runner.many(numbered(200), concurrency=8, ordered=True))
+    assert [result.index for result in ordered] == list(range(200))
+    assert {result.index for result in runner.walk(runner.many(numbered(200), concurrency=8))} == set(range(200))
+
+
+def test_equal_rows_are_rows_of_their_own(runner: Runner) -> None:
+    """Rows with the same content are executed and charged each."""
+    assert len(runner.all([{"n": "x"}] * 10)) == 10
+    assert len(runner.service.charged) == 10
+
+
+def test_the_same_run_sends_the_same_keys(runner: Runner) -> None:
+    """A run id and a row make the key, whatever the order of the columns; another id makes others."""
+    runner.all([{"n": "1", "a": "2"}], run_id="r")
+    runner.all([{"a": "2", "n": "1"}], run_id="r")
+    runner.all([{"n": "1", "a": "2"}], run_id="s")
+    keys = [request.headers["idempotency-key"] for request in runner.service.requests]
+    assert keys[0] == keys[1] != keys[2]
+    assert runner.service.requests[0].content == runner.service.requests[1].content
+
+
+def test_variables_of_a_row(runner: Runner) -> None:
+    """Variables come of a function, of columns by other names, of a choice of columns, or are the row."""
+    row = {"n": "1", "id": "7", "who": "me"}
+
+    def sent(**options: Any) -> Any:
+        runner.service.requests.clear()
+        assert runner.all([row], **options)[0].row is row
+        return json.loads(runner.service.requests[0].content)["variables"]
+
+    assert sent() == row
+    assert sent(variables=["n"]) == {"n": "1"}
+    assert sent(variables={"n": "id"}) == {"n": "7"}
+    assert sent(variables=lambda row: {"n": row["who"] * 2}) == {"n": "meme"}
+
+
+def test_options_go_with_each_row(runner: Runner) -> None:
+    """The model and its options are those of `execute`; headers and tries are the run's own."""
+    runner.service.answer = lambda _: refused(503)
+    result = runner.all(
+        numbered(1), provider="openai", model="m", temperature=0.5, max_tokens=9, top_p=0.1, stop_sequences=["x"],
+        headers={"X-Team": "a"}, max_retries=0, timeout=3.0, deadline=5.0,
+    )[0]  # fmt: skip
+    assert len(result.attempts) == 1
+    request = runner.service.requests[0]
+    body = json.loads(request.content)
+    assert (body["provider"], body["model"]) == ("openai", "m")
+    assert body["options"] == {"temperature": 0.5, "maxTokens": 9, "topP": 0.1, "stopSequences": ["x"]}
+    assert request.headers["x-team"] == "a"
+
+
+def test_rows_of_a_csv_reader(runner: Runner) -> None:
+    """`csv.DictReader` does as it is; a line with too many fields is an error of its row."""
+    results = runner.all(csv.DictReader(io.StringIO("n\n1\n2,3\n")))
+    assert results[0].output == "did 1"
+    assert isinstance(results[1].error, RowError)
+    assert "row 1" in str(results[1].error)
+
+
+def test_failures_are_collected(runner: Runner) -> None:
+    """A row that fails has its error on its result, and the others go on."""
+    runner.service.answer = lambda n: refused(400) if n == "3" else None
+    results = runner.all(numbered(20))
+    assert [result.index for result in results if not result.ok] == [3]
+    assert isinstance(results[3].error, BadRequestError)
+    assert results[3].attempts[0].status_code == 400
+
+
+def test_a_failed_execution_is_a_failure(runner: Runner) -> None:
+    """An execution whose provider failed is an error of its row, which holds the execution."""
+    failed = {"id": "exe_1", "status": "failed", "error": "model overloaded"}
+    runner.service.answer = lambda _: httpx.Response(201, json={"success": True, "data": failed})
+    result = runner.all(numbered(1))[0]
+    assert isinstance(result.error, ExecutionFailedError)
+    assert result.error.execution is result.execution
+    assert "model overloaded" in str(result.error)
+
+
+def test_the_first_failure_is_raised(runner: Runner) -> None:
+    """With `errors="raise"` the first failure ends the run: what is under way ends, and is given before the error."""
+    runner.service.answer = lambda n: refused(400) if n == "5" else None
+    run = runner.many(numbered(1000), concurrency=4, errors="raise")
+    given: list[Any] = []
+    with pytest.raises(BadRequestError, match="this was row 5"):
+        runner.walk(run, then=given.append)
+    assert len(given) == len(runner.service.charged) < 50
+    assert run.ending == "error"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, AuthenticationError),
+        (402, InsufficientTokensError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (429, RateLimitError),
+    ],
+)
+def test_what_no_row_survives_ends_the_run(runner: Runner, status: int, error: type[Exception]) -> None:
+    """An error that all rows would meet is raised, after the results of those that were charged."""
+    answers = iter(range(1000))
+    runner.service.answer = lambda _: refused(status) if next(answers) >= 30 else None
+    run = runner.many(numbered(1000), concurrency=4)
+    given: list[Any] = []
+    with pytest.raises(error, match="30 of 1000 rows have ended"):
+        runner.walk(run, then=given.append)
+    assert len(given) == len(runner.service.charged) == 30
+    assert len(runner.service.requests) < 60
+
+
+def test_a_service_that_stays_away_ends_the_run(runner: Runner) -> None:
+    """Many rows in succession without an answer end the run; a few are failures of their rows."""
+    runner.service.answer = lambda n: refused(500) if int(n) % 30 < 15 else None
+    assert sum(not result.ok for result in runner.all(numbered(90), concurrency=1)) == 45
+    runner.service.answer = lambda _: httpx.ConnectError("refused")
+    given: list[Any] = []
+    with pytest.raises(EnpromptaError, match="20 rows in succession"):
+        runner.walk(runner.many(numbered(1000), concurrency=2), then=given.append)
+    assert 20 <= len(given) <= 26
+    runner.service.answer = lambda _: refused(500)
+    with pytest.raises(InternalServerError):
+        runner.all(numbered(1000), concurrency=2)
+
+
+def test_a_budget_of_credits_is_never_exceeded(runner: Runner) -> None:
+    """A run stops when its credits are used, and says so; what failed and was not charged is not counted."""
+    runner.service.answer = lambda n: refused(400) if int(n) % 3 == 0 else None
+    run = runner.many(numbered(1000), concurrency=16, budget=Budget(credits=25))
+    runner.walk(run)
+    assert len(runner.service.charged) == 25
+    assert run.ending == "budget"
+    assert run.progress.credits == 25
+
+
+def test_a_budget_in_usd_stops_before_it_is_exceeded(runner: Runner) -> None:
+    """Rows of one price are executed as long as the budget has room for another one."""
+    run = runner.many(numbered(1000), concurrency=16, budget=Budget(usd=10.2))
+    runner.walk(run)
+    assert len(runner.service.charged) == 20
+    assert (run.ending, run.progress.cost) == ("budget", 10.0)
+
+
+def test_a_budget_that_is_enough_is_not_felt(runner: Runner) -> None:
+    """A run that needs all of its budget is complete."""
+    run = runner.many(numbered(20), budget=Budget(credits=20, usd=10.0))
+    assert len(runner.walk(run)) == 20
+    assert run.ending == "completed"
+    assert run.resume_hint == ""
+
+
+def test_progress_is_told(runner: Runner) -> None:
+    """A callback is told of the rows, their tokens and cost; its last record is the whole."""
+    told: list[Progress] = []
+    runner.service.answer = lambda n: refused(400) if n == "3" else None
+    run = runner.many(numbered(40), on_progress=told.append)
+    runner.walk(run)
+    last = told[-1]
+    assert (last.done, last.failed, last.total, last.in_flight) == (39, 1, 40, 0)
+    assert (last.tokens, last.cost, last.credits, last.eta) == (78, 19.5, 39, 0.0)
+    assert len(told) < 40
+
+
+def test_no_rows_are_no_problem(runner: Runner) -> None:
+    """An empty input gives nothing and is complete."""
+    run = runner.many([])
+    assert runner.walk(run) == []
+    assert run.ending == "completed"
+
+
+def test_an_error_of_the_input_is_raised(runner: Runner) -> None:
+    """What the rows raise is raised as it is, after the results of the rows under way."""
+
+    def rows() -> Iterator[dict[str, str]]:
+        yield from numbered(10)
+        raise OSError("the disk is gone")
+
+    given: list[Any] = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        runner.walk(runner.many(rows()), then=given.append)
+    assert len(given) == len(runner.service.charged)
+
+
+def test_an_error_of_the_callback_is_raised(runner: Runner) -> None:
+    """What the progress callback raises is raised, not swallowed."""
+
+    def fails(_: Progress) -> None:
+        raise LookupError("no such bar")
+
+    with pytest.raises(LookupError, match="no such bar"):
+        runner.walk(runner.many(numbered(3), on_progress=fails))
+
+
+def test_a_run_is_iterated_once(runner: Runner) -> None:
+    """A run that is over says how to go on, when it is iterated again."""
+    run = runner.many(numbered(3))
+    runner.walk(run)
+    assert "completed" in repr(run)
+    if runner.portal is None:
+        with pytest.raises(ConfigurationError, match="iterated once"):
+            runner.walk(run)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"concurrency": 0}, "concurrency must be a whole number from 1"),
+        ({"concurrency": 2.5}, "concurrency must be"),
+        ({"errors": "ignore"}, "errors must be 'collect' or 'raise'"),
+        ({"run_id": ""}, "run_id must be text"),
+        ({"budget": 5}, "budget must be Budget"),
+        ({"variables": "n"}, "variables must be a function"),
+        ({"variables": 7}, "variables must be a function"),
+        ({"temperature": float("nan")}, "JSON"),
+    ],
+)
+def test_what_cannot_work_is_refused(runner: Runner, options: dict[str, Any], text: str) -> None:
+    """A wrong option is refused when the run is made, before anything is sent."""
+    with pytest.raises(ConfigurationError, match=text):
+        runner.many(numbered(1), **options)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'concurency'"):
+        runner.many(numbered(1), concurency=3)
+
+
+def test_what_is_no_rows_is_refused(runner: Runner) -> None:
+    """Text, a single row and a data frame are no rows, though they can be iterated."""
+
+    class Frame:
+        columns = ("n",)
+
+        def to_dict(self) -> None: ...
+
+    for rows in ("text", {"n": "1"}, Frame(), 7):
+        with pytest.raises(ConfigurationError, match="rows"):
+            runner.many(rows)
+
+
+def test_rows_that_come_asynchronously(runner: Runner) -> None:
+    """The async client takes async iterables too; the blocking one says that it does not."""
+
+    async def rows() -> AsyncIterator[dict[str, str]]:
+        for row in numbered(30):
+            yield row
+
+    if runner.portal is None:
+        with pytest.raises(ConfigurationError, match="AsyncEnprompta"):
+            runner.many(rows())
+    else:
+        assert [result.output for result in runner.all(rows())] == [f"did {i}" for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "text"),
+    [
+        ({"m": "1"}, {"variables": lambda row: {"n": row["n"]}}, "row 1: its variables cannot be told: KeyError: 'n'"),
+        ({"m": "1"}, {"variables": lambda row: row["m"]}, "row 1 gives its variables as str"),
+        ([1], {}, "row 1 gives its variables as list"),
+        ({1: "1"}, {}, "row 1 has a variable whose name is no text: 1"),
+        ({"n": object()}, {}, "row 1 cannot be sent: the request cannot be written as JSON"),
+    ],
+)
+def test_a_row_that_cannot_be_sent(runner: Runner, row: Any, options: dict[str, Any], text: str) -> None:
+    """A row without variables that could be sent is a failure of that row, which its error names."""
+    results = runner.all([{"n": "0", "m": "0"}, row], **options)
+    assert not results[1].ok
+    assert isinstance(results[1].error, RowError)
+    assert text in str(results[1].error)
+    assert results[0].ok or "variables" in options
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"id": 1, "m": "1"}, "row 2 has no column 'n'; it has id, m"),
+        ({str(i): 1 for i in range(12)}, "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"),
+        (["1"], "row 2 is a list, which has no column 'n'"),
+        ({}, "row 2 has no column 'n'; it has none"),
+    ],
+)
+def test_a_missing_column_is_found_before_anything_is_sent(runner: Runner, row: Any, text: str) -> None:
+    """Where rows are a list and columns are named, a row that lacks one is refused first, both named."""
+    with pytest.raises(RowError) as caught:
+        runner.many([*numbered(2), row], variables=["n"])
+    assert text in str(caught.value)
+    assert runner.service.requests == []
+
+
+def test_how_to_go_on_without_a_checkpoint(runner: Runner) -> None:
+    """A run that was left tells the run id with which its rows are not charged again."""
+    run = runner.many(numbered(100), run_id="mine")
+    runner.walk(run, most=5)
+    assert "run_id='mine'" in run.resume_hint
+    assert run.ending == "closed"
+    charged = dict(runner.service.charged)
+    runner.all(numbered(100), run_id="mine")
+    assert charged.items() <= runner.service.charged.items()
+    assert len(runner.service.charged) == 100
