@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,8 @@ from enprompta.errors import ConfigurationError, EnpromptaError
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
+
+    from typing_extensions import Self
 
     from enprompta.batch import BatchResult, BatchRun
 
@@ -63,17 +66,18 @@ def execute_many(
     options: dict[str, Any] = {name: value for name, value in told.items() if given(value) == value}
     if max_credits is not None or max_usd is not None:
         options["budget"] = Budget(credits=max_credits, usd=max_usd)
+    interrupt = Interrupt()
     with connected() as client:
         asked = client.prompts.get(prompt)
         rows = read_rows(input_, prompt=asked)
         run = client.prompts.execute_many(
             prompt, rows, variables=rows.variables, concurrency=concurrency, ordered=True, checkpoint=kept,
-            progress=err.is_terminal, **options,
+            progress=err.is_terminal, on_progress=interrupt.look, **options,
         )  # fmt: skip
         try:
-            with _opened(output) as stream:
+            with _opened(output) as stream, interrupt:
                 failed = _write(run, stream)
-        except KeyboardInterrupt:
+        except InterruptedRunError:
             _say_how_to_go_on(run, output)
             raise typer.Exit(INTERRUPTED) from None
     done = run.progress
@@ -89,6 +93,39 @@ def execute_many(
     if checkpoint is None:  # it has served
         for suffix in ("", "-wal", "-shm"):
             kept.with_name(kept.name + suffix).unlink(missing_ok=True)
+
+
+class InterruptedRunError(EnpromptaError):
+    """Somebody has pressed Ctrl-C."""
+
+
+class Interrupt:
+    """Takes the first Ctrl-C as a wish to end the run well: rows on their way are waited for and kept.
+
+    The run asks `look` ten times a second, in its own time, so that it is never stopped in the middle of a step. A
+    second Ctrl-C stops it wherever it is.
+    """
+
+    def __init__(self) -> None:
+        self._wished = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def look(self, _: object) -> None:
+        """End the run when that is wished; once, for it is asked again while the run ends."""
+        if self._wished:
+            self._wished = False
+            raise InterruptedRunError("Interrupted")
+
+    def _take(self, *_: object) -> None:
+        self._wished = True
+        signal.signal(signal.SIGINT, self._before)
 
 
 def _opened(path: Path) -> TextIOWrapper:

@@ -9,6 +9,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
+from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 
 from enprompta.cli.console import err, line, out, plain
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PAGE = 100
-_PIPED_WIDTH = 10_000  # a pipe has no edge: rows stay rows
+_NARROWEST = 16  # characters that a column of texts is folded to, at the least
 _RIGHT = frozenset({"tokens", "cost", "executions", "requests", "attempts", "version", "members", "latency", "amount"})
 _WRAPS = frozenset({"title", "name", "description", "output", "tags", "email", "url", "events"})
 
@@ -41,32 +43,46 @@ def show_rows(
         for row in shown:
             write_json(row)
     else:
-        table = make_table(columns)
-        for row in shown:
-            table.add_row(*(cell(name, _attribute(row, name)) for name in columns.values()))
-        print_table(table)
-        if not table.row_count:
-            err.print("There are none.")
+        cells = [[cell(name, getattr(row, name, None)) for name in columns.values()] for row in shown]
+        print_table(list(columns), cells)
     if limit is not None and next(iterator, None) is not None:
         err.print(f"There are more: --limit N shows N instead of {limit}, --all shows all.")
 
 
-def make_table(headings: Iterable[str]) -> Table:
-    """Make a table: numbers to the right, ids in one piece, long texts folded."""
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+    """Print a table: numbers to the right, long texts folded, and nothing ever cut off.
+
+    In a pipe it is as wide as it is. On a terminal that is too narrow for it, each row becomes a paragraph.
+    """
+    if not rows:
+        err.print("There are none.")
+        return
+    wraps = [heading.lower() in _WRAPS for heading in headings]
+    widths = [max(map(cell_len, (heading, *(row[at].plain for row in rows)))) for at, heading in enumerate(headings)]
+    least = sum(min(width, _NARROWEST) if wrap else width for width, wrap in zip(widths, wraps, strict=True))
+    if out.is_terminal and least + 2 * (len(widths) - 1) > out.width:
+        _print_paragraphs(headings, rows)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in headings:
-        wraps = heading.lower() in _WRAPS
-        right = heading.lower() in _RIGHT
-        table.add_column(
-            heading.upper(), justify="right" if right else "left", no_wrap=not wraps, overflow="fold", ratio=None
-        )
-    return table
+    for heading, wrap in zip(headings, wraps, strict=True):
+        justify = "right" if heading.lower() in _RIGHT else "left"
+        table.add_column(heading.upper(), justify=justify, no_wrap=not wrap, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    if out.is_terminal:
+        out.print(table, soft_wrap=False)
+    else:
+        wide = Console(color_system=None, highlight=False, width=sum(widths) + 2 * len(widths))
+        wide.print(table)
 
 
-def print_table(table: Table) -> None:
-    """Print a table as wide as the terminal; in a pipe, as wide as it is."""
-    if table.row_count:
-        out.print(table, soft_wrap=False, width=None if out.is_terminal else _PIPED_WIDTH)
+def _print_paragraphs(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+    width = max(map(len, headings))
+    for number, row in enumerate(rows):
+        if number:
+            out.print()
+        for heading, each in zip(headings, row, strict=True):
+            out.print(line((f"{heading.upper():<{width}}  ", "bold")).append_text(each))
 
 
 def show_object(thing: BaseModel, *, as_json: bool, text: str | None = None, hidden: Sequence[str] = ()) -> None:
@@ -111,7 +127,7 @@ def cell(name: str, value: object) -> Text:
 
 
 def _written(name: str, value: object) -> str:
-    if value is None:
+    if value is None or value in ([], ""):
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -134,7 +150,3 @@ def _joined(value: object) -> str:
         names = [str(getattr(item, "name", None) or getattr(item, "id", None) or item) for item in items]
         return ", ".join(names)
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _attribute(row: object, path: str) -> object:
-    return getattr(row, path, None)

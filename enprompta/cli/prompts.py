@@ -127,7 +127,7 @@ def update(
         "tags": tag, "visibility": visibility, "team_id": team,
     }  # fmt: skip
     sent = {name: value for name, value in fields.items() if given(value) is not options.UNSET}
-    sent |= dict.fromkeys(field.value for field in clear or ())
+    sent |= {field.value: [] if field is Clearable.tags else None for field in clear or ()}
     if not sent:
         raise typer.BadParameter("Give at least one field to change")
     with connected() as client:

@@ -10,7 +10,7 @@ import typer
 from enprompta.cli.console import line, out
 from enprompta.cli.guard import connected
 from enprompta.cli.options import EPILOG, All, Json, Limit, Since, Until, given
-from enprompta.cli.output import PAGE, cell, make_table, print_table, show_object, show_rows, write_json
+from enprompta.cli.output import PAGE, cell, print_table, show_object, show_rows, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,20 +84,21 @@ def show_chart(records: Sequence[UsageRecord]) -> None:
     """Draw tokens and cost, a row a day."""
     most_tokens = max((record.tokens or 0 for record in records), default=0)
     most_cost = max((record.cost or 0.0 for record in records), default=0.0)
-    table = make_table(("day", "executions", "tokens", "", "cost", " "))
-    for record in records:
-        table.add_row(
+    if not records:
+        out.print("Nothing was used in these days.")
+        return
+    rows = [
+        [
             line(record.key or "-"),
             cell("executions", record.executions),
             cell("tokens", record.tokens),
             line((_bar(record.tokens or 0, most_tokens), "cyan")),
             cell("cost", record.cost),
             line((_bar(record.cost or 0.0, most_cost), "green")),
-        )
-    if records:
-        print_table(table)
-    else:
-        out.print("Nothing was used in these days.")
+        ]
+        for record in records
+    ]
+    print_table(("day", "executions", "tokens", "", "cost", ""), rows)
 
 
 def _show_usage(used: Usage) -> None:

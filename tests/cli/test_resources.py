@@ -1,0 +1,329 @@
+"""The command line's groups of resources, against an emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from enprompta import Enprompta
+from enprompta.cli.app import app
+from enprompta.cli.doctor import masked
+from enprompta.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    Run = Callable[..., Result]
+
+COMMAND = [sys.executable, "-c", "import sys; from enprompta.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Emulator]:
+    """An emulator without limits."""
+    with Emulator(rate_limits=False) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def client(service: Emulator) -> Iterator[Enprompta]:
+    """A client of it."""
+    with Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client:
+        yield client
+
+
+@pytest.fixture
+def environment(service: Emulator) -> dict[str, str]:
+    """What a shell would say."""
+    return {"ENPROMPTA_API_KEY": service.keys.enterprise, "ENPROMPTA_BASE_URL": service.url, "COLUMNS": "100"}
+
+
+@pytest.fixture
+def run(service: Emulator, environment: dict[str, str]) -> Run:
+    """Run a command in this process; what it prints holds no key and no colour."""
+
+    def invoke(*arguments: object, status: int = 0, stdin: str | None = None, **variables: str) -> Result:
+        result = CliRunner().invoke(app, [str(one) for one in arguments], input=stdin, env={**environment, **variables})
+        assert result.exit_code == status, result.output
+        assert service.keys.enterprise not in result.output
+        assert "\x1b" not in result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke
+
+
+def objects(result: Result) -> list[dict[str, Any]]:
+    """Read what `--json` printed."""
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_prompts(run: Run, tmp_path: Path) -> None:
+    """A prompt's whole life: created, listed, read, changed, executed, deleted."""
+    text = tmp_path / "text.txt"
+    text.write_bytes(b"Hello {{name}}\r\n")
+    made = objects(run("prompts", "create", "--title", "Life", "--file", text, "--tag", "a", "--tag", "b", "--json"))[0]
+    assert (made["content"], made["tags"]) == ("Hello {{name}}\r\n", ["a", "b"])
+    assert made["id"] in run("prompts", "list", "--search", "Life").output
+    shown = run("prompts", "get", made["id"]).output
+    assert "title        Life\n" in shown
+    assert shown.endswith(("Hello {{name}}\n", "Hello {{name}}\r\n"))
+    changed = objects(run("prompts", "update", made["id"], "--description", "x", "--clear", "tags", "--json"))[0]
+    assert (changed["description"], changed["tags"], changed["version"]) == ("x", [], 1)
+    done = run("prompts", "execute", made["id"], "--var", "name=Ada=1")
+    assert done.stdout.startswith("Hello Ada=1")
+    assert "tokens, $" in done.stderr
+    values = json.dumps({"name": "file"})
+    executed = objects(run("prompts", "execute", made["id"], "--vars", "-", "--json", stdin=values))[0]
+    assert executed["variables"] == {"name": "file"}
+    assert "Deleted" in run("prompts", "delete", made["id"], "--yes").output
+    assert "404 Not Found" in run("prompts", "get", made["id"], status=1).output
+
+
+def test_lists_stop_and_say_so(run: Run, client: Enprompta) -> None:
+    """A list shows as many as were asked for and says on standard error when there are more."""
+    for number in range(5):
+        client.prompts.create(title=f"Many {number}", content="x")
+    some = run("prompts", "list", "--search", "Many", "--limit", 3, "--json")
+    assert len(objects(some)) == 3
+    assert "--all shows all" in some.stderr
+    every = run("prompts", "list", "--search", "Many", "--all", "--json")
+    assert [one["title"] for one in objects(every)] == [f"Many {number}" for number in (4, 3, 2, 1, 0)]
+    assert every.stderr == ""
+    assert run("prompts", "list", "--search", "none such").output == "There are none.\n"
+
+
+def test_executions_templates_usage(run: Run, client: Enprompta) -> None:
+    """What has been executed is listed, shown and summed up; templates are read and forked."""
+    prompt = client.prompts.create(title="Sum", content="Hi")
+    execution = client.prompts.execute(prompt.id)
+    assert execution.id in run("executions", "list", "--prompt", prompt.id).output
+    assert run("executions", "get", execution.id).output.endswith("Hi\n")
+    assert objects(run("executions", "stats", "--by", "prompt", "--json"))[0].keys() >= {"key", "tokens", "cost"}
+    template = objects(run("templates", "list", "--limit", 1, "--json"))[0]
+    assert template["content"] in run("templates", "get", template["id"]).output
+    assert "pmt_" in run("templates", "fork", template["id"], "--title", "Mine").output
+    chart = run("usage").output
+    assert "plan        enterprise" in chart
+    assert "█" in chart
+    assert objects(run("usage", "--json"))[0]["days"]
+    assert "MODEL" in run("usage", "history", "--by", "model").output
+    assert "enterprise" in run("usage", "billing").output
+    run("usage", "invoices")
+
+
+def test_teams(run: Run) -> None:
+    """A team's whole life, and its members'."""
+    team = objects(run("teams", "create", "--name", "Crew", "--json"))[0]
+    assert "Crew" in run("teams", "list").output
+    assert "other" in run("teams", "update", team["id"], "--name", "other").output
+    member = objects(
+        run("teams", "add-member", team["id"], "--email", "pro@example.com", "--role", "VIEWER", "--json")
+    )[0]
+    assert "pro@example.com" in run("teams", "members", team["id"]).output
+    assert "ADMIN" in run("teams", "update-member", team["id"], member["userId"], "--role", "ADMIN").output
+    run("teams", "remove-member", team["id"], member["userId"], "--yes")
+    run("teams", "leave", team["id"], "--yes", status=1)
+    run("teams", "get", team["id"])
+    run("teams", "delete", team["id"], "--yes")
+
+
+def test_workflows(run: Run, client: Enprompta, tmp_path: Path) -> None:
+    """A workflow is created from a file, run and waited for; its runs are listed and shown."""
+    prompt = client.prompts.create(title="Step", content="Say {{word}}")
+    steps = [{"id": "one", "promptId": prompt.id, "variables": {"word": "{{input.word}}"}}]
+    file = tmp_path / "workflow.json"
+    file.write_text(json.dumps({"name": "Chain", "steps": steps}))
+    made = objects(run("workflows", "create", "--file", file, "--json"))[0]
+    assert "Chain" in run("workflows", "list").output
+    assert prompt.id in run("workflows", "get", made["id"]).output
+    done = run("workflows", "execute", made["id"], "--var", "word=yes", "--wait")
+    assert done.stdout.endswith("Say yes\n")
+    started = objects(run("workflows", "execute", made["id"], "--var", "word=yes", "--json"))[0]
+    assert started["id"] in run("workflows", "runs", made["id"]).output
+    assert started["id"] in run("workflows", "run", made["id"], started["id"]).output
+    file.write_text(json.dumps({"description": "new"}))
+    assert "new" in run("workflows", "update", made["id"], "--file", file).output
+    file.write_text(json.dumps({"nmae": "new"}))
+    assert "no field 'nmae'" in run("workflows", "update", made["id"], "--file", file, status=2).output
+    run("workflows", "delete", made["id"], "--yes")
+
+
+def test_webhook_secrets_are_not_shown(run: Run, tmp_path: Path) -> None:
+    """A new secret goes into a file that nobody else may read, which must not be there; it is printed only for `-`."""
+    file = tmp_path / "secret"
+    create = ("webhooks", "create", "--name", "Hook", "--url", "http://127.0.0.1:9/", "--event", "prompt.executed")
+    made = run(*create, "--secret-file", file, "--json")
+    secret = file.read_text().strip()
+    assert len(secret) > 16
+    assert secret not in made.output
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    refused = run(*create, "--secret-file", file, status=2, COLUMNS="300").output
+    assert "must be a new file" in refused
+    webhook = objects(made)[0]["id"]
+    assert "Hook" in run("webhooks", "list").output
+    assert secret not in run("webhooks", "get", webhook, "--json").output
+    assert run("webhooks", "rotate-secret", webhook, "--secret-file", "-").stdout.count("\n") == 1
+    assert "is_active      no" in run("webhooks", "update", webhook, "--disable").output
+    delivery = objects(run("webhooks", "test", webhook, "--json"))[0]
+    assert delivery["id"] in run("webhooks", "deliveries", webhook).output
+    run("webhooks", "retry", webhook, delivery["id"], "--json")
+    run("webhooks", "delete", webhook, "--yes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (("prompts", "get", "nope"), 1, "404 Not Found"),
+        (("prompts", "get", ""), 2, "is empty"),
+        (("prompts", "create", "--title", "x"), 2, "--content or"),
+        (("prompts", "create", "--title", "x", "--content", "a", "--file", "b"), 2, "not both"),
+        (("prompts", "create", "--title", "x", "--file", "/none/such"), 2, "cannot be read"),
+        (("prompts", "execute", "p", "--var", "x"), 2, "NAME=VALUE"),
+        (("prompts", "execute", "p", "--vars", "-"), 2, "JSON"),
+        (("prompts", "update", "p"), 2, "at least one field"),
+        (("prompts", "delete", "p"), 2, "--yes goes on"),
+        (("prompts", "list", "--visibility", "nobody"), 2, "nobody"),
+        (("teams", "update", "t"), 2, "at least one field"),
+        (("webhooks", "update", "t"), 2, "at least one field"),
+        (("executions", "list", "--since", "yesterday"), 1, "ISO 8601"),
+    ],
+)
+def test_errors_are_one_line_and_a_status(run: Run, arguments: tuple[str, ...], status: int, told: str) -> None:
+    """1 when the API said no, 2 for wrong usage; standard output stays empty."""
+    result = run(*arguments, status=status)
+    assert result.stdout == ""
+    assert told in result.stderr.replace("\n", " ").replace("│ ", "").replace("  ", " ")
+    if status == 1:
+        assert result.stderr.count("\n") == 1
+
+
+def test_no_key_is_3(run: Run) -> None:
+    """Without a key the line says what to set; `--debug` shows where an error comes from."""
+    assert "ENPROMPTA_API_KEY" in run("prompts", "list", status=3, ENPROMPTA_API_KEY="").stderr
+    assert run("doctor", status=3, ENPROMPTA_API_KEY="").output.count("fail") == 1
+    debugged = CliRunner().invoke(app, ["--debug", "prompts", "list"], env={"ENPROMPTA_API_KEY": ""})
+    assert type(debugged.exception).__name__ == "SetupError"
+
+
+def test_doctor(run: Run, service: Emulator) -> None:
+    """All that matters is told, the key so that only its owner knows it."""
+    told = run("doctor").output
+    for part in ("ep_…rise, from ENPROMPTA_API_KEY", service.url, "healthy in", "agree to within", "plan enterprise"):
+        assert part in told
+    assert objects(run("doctor", "--json"))[0]["ok"] is True
+    assert "refuses the credentials" in run("doctor", status=1, ENPROMPTA_API_KEY="ep_wrong").output
+    assert "cannot be read" in run("doctor", ENPROMPTA_API_KEY=service.keys.free).output
+    assert "fail  reachable" in run("doctor", status=1, ENPROMPTA_BASE_URL="http://127.0.0.1:9/api/v1").output
+    oauth = {"ENPROMPTA_API_KEY": "", "ENPROMPTA_CLIENT_ID": service.clients.pro.client_id}
+    told = run("doctor", **oauth, ENPROMPTA_CLIENT_SECRET=service.clients.pro.client_secret).output
+    assert "ENPROMPTA_CLIENT_SECRET is set" in told
+    assert service.clients.pro.client_secret not in told
+    assert (masked("ep_0123456789abcdef"), masked("ep_short"), masked("other-0123456789")) == (
+        "ep_…cdef",
+        "ep_…",
+        "…6789",
+    )
+
+
+def test_a_clock_that_is_wrong_is_told(environment: dict[str, str]) -> None:
+    """The doctor says by how much this machine's clock is off."""
+    with Emulator(clock=lambda: time.time() + 600) as ahead:
+        variables = {**environment, "ENPROMPTA_BASE_URL": ahead.url}
+        told = CliRunner().invoke(app, ["doctor"], env=variables)
+    assert told.exit_code == 0
+    assert "s behind the service: set its clock" in told.output
+
+
+def test_execute_many(run: Run, client: Enprompta, tmp_path: Path) -> None:
+    """Each row of the file is executed once, in its place in the output; what is not the prompt's is left aside."""
+    prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
+    rows, results = tmp_path / "rows.csv", tmp_path / "out.jsonl"
+    rows.write_text("id,name\n" + "".join(f"{number},N{number}\n" for number in range(50)))
+    command = ("prompts", "execute-many", prompt.id, "--input", rows, "--output", results)
+    assert "50 executed, 0 failed" in run(*command).output
+    written = [json.loads(line) for line in results.read_text().splitlines()]
+    assert [(one["index"], one["output"]) for one in written] == [(number, f"Hi N{number}") for number in range(50)]
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", "out.jsonl"}
+    assert "--force overwrites it" in run(*command, status=2).output
+    stopped = run(*command, "--force", "--max-credits", 5, status=1).output
+    assert "5 executed" in stopped
+    assert "Run the same command again" in stopped
+    assert client.prompts.get(prompt.id).usage_count == 55
+
+
+def test_a_missing_column_is_told_before_anything_is_sent(run: Run, client: Enprompta, tmp_path: Path) -> None:
+    """The file, the line and the column are named; nothing is executed and nothing written."""
+    prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
+    rows = tmp_path / "rows.csv"
+    rows.write_text("id,nmae\n1,Ada\n")
+    told = run("prompts", "execute-many", prompt.id, "-i", rows, "-o", tmp_path / "out.jsonl", status=1).output
+    assert "rows.csv, line 2: there is no column 'name'" in told
+    assert client.prompts.get(prompt.id).usage_count == 0
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_ctrl_c_leaves_a_checkpoint(
+    client: Enprompta, service: Emulator, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Interrupted, it ends with 130 and says how to go on; gone on with, every row is there and charged once."""
+    prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
+    rows, results = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    rows.write_text("".join(json.dumps({"name": f"N{number}"}) + "\n" for number in range(600)))
+    arguments = ["prompts", "execute-many", prompt.id, "-i", str(rows), "-o", str(results), "--concurrency", "4"]
+    variables = {**os.environ, **environment}
+    first = subprocess.Popen([*COMMAND, *arguments], env=variables, stderr=subprocess.PIPE, text=True)
+    while (client.prompts.get(prompt.id).usage_count or 0) < 20:
+        time.sleep(0.01)
+    first.send_signal(signal.SIGINT)
+    _, told = first.communicate(timeout=30)
+    assert first.returncode == 130
+    assert "Run the same command again to go on: no row is charged twice." in told
+    assert "Traceback" not in told
+    second = subprocess.run([*COMMAND, *arguments], env=variables, capture_output=True, text=True, check=False)
+    assert (second.returncode, second.stdout.split(",")[0]) == (0, "600 executed")
+    assert len({json.loads(line)["executionId"] for line in results.read_text().splitlines()}) == 600
+    assert client.prompts.get(prompt.id).usage_count == 600
+
+
+def test_the_emulator_is_a_command() -> None:
+    """`enprompta emulator` serves until Ctrl-C, with the options of the emulator's own command."""
+    command = [*COMMAND, "emulator", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert "Enprompta emulator" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20)[1] == ""
+    assert process.returncode == 0
+    told = subprocess.run([*COMMAND, "emulator", "--prot", "1"], capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert "--prot" in told.stderr
+
+
+def test_completion_is_there() -> None:
+    """A shell can be taught the commands."""
+    shown = CliRunner().invoke(app, ["--show-completion", "bash"])
+    assert "--install-completion" in CliRunner().invoke(app, ["--help"]).output
+    assert shown.exit_code in {0, 1, 2}
+
+
+def test_a_pipe_that_closes_is_no_error(environment: dict[str, str]) -> None:
+    """`enprompta … | head -1` prints no traceback."""
+    command = f"{sys.executable} -c 'from enprompta.cli import main; main()' templates list --all --json | head -1"
+    done = subprocess.run(
+        command, shell=True, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.count("\n") == 1
+    assert "Traceback" not in done.stderr
