@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar, overload
 
 from typing_extensions import ParamSpec
 
+from enprompta import tables
 from enprompta._core.decode import Paged
 from enprompta._core.operation import AsyncRawResource, AsyncResource, Described, RawResource, Resource, SyncResource
 from enprompta.errors import APIResponseError, EnpromptaError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+
+    import pandas as pd  # pyright: ignore[reportMissingTypeStubs, reportMissingImports]
+    import polars as pl  # pyright: ignore[reportMissingImports]
 
     from enprompta._core.call import Call
     from enprompta._core.response import APIResponse
@@ -72,6 +76,25 @@ class _BasePage(Paged[T]):
         if call is None:
             raise EnpromptaError("this is the last page: ask has_next_page() before next_page()")
         return call
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Give the items of this page as a pandas data frame; `tables.to_pandas(list(page))` takes all pages.
+
+        Raises:
+            ConfigurationError: pandas is not installed.
+        """
+        return tables.to_pandas(self.data)
+
+    def to_polars(self) -> pl.DataFrame:
+        """Give the items of this page as a polars data frame; `tables.to_polars(list(page))` takes all pages.
+
+        Raises:
+            ConfigurationError: polars is not installed.
+        """
+        return tables.to_polars(self.data)
+
+    def _repr_html_(self) -> str:
+        return tables.to_html(self.data, caption=repr(self).strip("<>"))
 
     def __repr__(self) -> str:
         total, has_more = self.pagination.total_count, self.pagination.has_more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_origin
 
@@ -12,6 +13,7 @@ from typing_extensions import NotRequired, TypedDict
 from enprompta.errors import ConfigurationError
 from enprompta.models.base import Many, Model
 from enprompta.models.pagination import Pagination
+from enprompta.tables import Records
 
 if TYPE_CHECKING:
     from enprompta._core.call import Call
@@ -77,7 +79,10 @@ def _read(returns: type[T], body: bytes, *, enveloped: bool) -> T:
     page_type, adapter = _adapter(returns, enveloped)
     value = adapter.validate_json(body)
     data, pagination = (value["data"], value.get("pagination")) if enveloped else (value, None)
-    return data if page_type is None else page_type(data, pagination or Pagination())
+    if page_type is not None:
+        return page_type(data, pagination or Pagination())
+    # What is promised as a sequence is a list that notebooks show as a table; what is promised as a list is a list.
+    return cast("T", Records(cast("list[Any]", data))) if get_origin(returns) is Sequence else data
 
 
 @functools.lru_cache(maxsize=512)

@@ -31,6 +31,12 @@ class Model(BaseModel):
         defer_build=True,  # a validator is compiled when its model is first used, not at import
     )
 
+    def _repr_html_(self) -> str:
+        """Show the object as a table in a notebook."""
+        from enprompta.tables import record_html  # noqa: PLC0415 (notebooks alone ask for it)
+
+        return record_html(self)
+
 
 @dataclass(frozen=True)
 class NullAsEmpty:
