@@ -18,10 +18,9 @@ from weakref import WeakSet, ref
 
 import httpx
 
-from enprompta._http.deadline import abandon_inherited, bound_reads, reads_end_at
+from enprompta._http.deadline import reads_end_at
 from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
 from enprompta._http.failures import transport_error
-from enprompta._http.handshake import close_cancelled_handshakes
 from enprompta._http.masking import mask_for
 from enprompta.errors import APITimeoutError
 
@@ -53,7 +52,10 @@ _transports: WeakSet[SyncTransport | AsyncTransport] = WeakSet()
 
 def _after_fork() -> None:
     """Give each client of a child process connections of its own: two processes cannot share one."""
-    abandon_inherited()
+    if _transports:
+        from enprompta._http.bound_streams import abandon_inherited  # noqa: PLC0415 (loaded by the first client)
+
+        abandon_inherited()
     for transport in list(_transports):
         transport.after_fork()
 
@@ -71,7 +73,7 @@ class SyncTransport:
         self._used = False
         self._made_at = _caller()
         self._http = http_client or _sync_client()
-        bound_reads(self._http)
+        _bound(self._http)
         _transports.add(self)
 
     def run(self, steps: Steps[T]) -> T:
@@ -131,7 +133,7 @@ class SyncTransport:
             self._parents = self._http
             self._used = False
             self._http = _sync_client()
-            bound_reads(self._http)
+            _bound(self._http)
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False) and self._used and not self._http.is_closed:
@@ -158,7 +160,7 @@ class AsyncTransport:
     def __init__(self, http_client: httpx.AsyncClient | None, auth: ApiKeyAuth | ClientCredentials) -> None:
         self._given = http_client
         if http_client is not None:
-            close_cancelled_handshakes(http_client)
+            _guard_handshakes(http_client)
         self._auth = auth
         # Connections belong to the event loop that opened them, so each loop has its own pool: a client made outside
         # of any loop, or used by one `asyncio.run` after another, just works. A loop that ends closes its pool.
@@ -344,8 +346,22 @@ def _async_client() -> httpx.AsyncClient:
         _end_if_spoilt(response)
 
     client = httpx.AsyncClient(verify=tls_context(), limits=LIMITS, event_hooks={"response": [end_if_spoilt]})
-    close_cancelled_handshakes(client)
+    _guard_handshakes(client)
     return client
+
+
+# The two modules below need httpcore, which httpx too loads with its first client: not at import, where it would take
+# longer than all the rest of this package.
+def _bound(client: httpx.Client) -> None:
+    from enprompta._http.bound_streams import bound_reads  # noqa: PLC0415
+
+    bound_reads(client)
+
+
+def _guard_handshakes(client: httpx.AsyncClient) -> None:
+    from enprompta._http.handshake import close_cancelled_handshakes  # noqa: PLC0415
+
+    close_cancelled_handshakes(client)
 
 
 def _end_if_spoilt(response: httpx.Response) -> None:

@@ -1,0 +1,145 @@
+"""Connections whose blocking operations end at the thread's deadline, however slowly bytes drip in.
+
+A timeout of httpx bounds one socket operation; an answer that sends a byte now and then never trips it. So each
+operation of a call with a deadline is given the time that is left, not the same time again and again. Async calls
+need none of this: they are cancelled from outside.
+
+Loaded with the first client, as httpx itself loads httpcore: importing it takes longer than the rest of this package.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import httpcore
+
+from enprompta._http.deadline import is_bound, left
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+
+    import httpx
+
+
+_PART = 65_536  # bytes
+
+_streams: WeakSet[BoundStream] = WeakSet()
+
+
+def bound_reads(client: httpx.Client) -> None:
+    """Make the connections of a client keep to `reads_end_at`.
+
+    httpx has no public way to hand a network backend to its pool, so this reaches for the attribute; where it is not
+    there (another transport, another version) each operation keeps its own timeout, as without a deadline.
+    """
+    transports: list[Any] = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
+    for transport in transports:
+        pool: Any = getattr(transport, "_pool", None)
+        backend = getattr(pool, "_network_backend", None)
+        if isinstance(backend, httpcore.NetworkBackend) and not isinstance(backend, BoundBackend):
+            pool._network_backend = BoundBackend(backend)  # noqa: SLF001
+
+
+class BoundBackend(httpcore.NetworkBackend):
+    """Opens connections whose every operation ends at the thread's moment."""
+
+    def __init__(self, inner: httpcore.NetworkBackend) -> None:
+        self._inner = inner
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect within the time that is left, which all addresses of the host share."""
+        *others, last = _addresses(host, port) if is_bound() else [host]
+        for address in others:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return self._connect(address, port, timeout, local_address, socket_options)
+        return self._connect(last, port, timeout, local_address, socket_options)
+
+    def _connect(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None,
+        local_address: str | None,
+        socket_options: Iterable[Any] | None,
+    ) -> httpcore.NetworkStream:
+        timeout = left(timeout, httpcore.ConnectTimeout)
+        return BoundStream(self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.NetworkStream:
+        """Connect within the time that is left."""
+        timeout = left(timeout, httpcore.ConnectTimeout)
+        return BoundStream(self._inner.connect_unix_socket(path, timeout, socket_options))
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep between connection attempts."""
+        self._inner.sleep(seconds)
+
+
+class BoundStream(httpcore.NetworkStream):
+    """A connection whose every operation ends at the thread's moment."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+        _streams.add(self)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read within the time that is left."""
+        return self._inner.read(max_bytes, left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write within the time that is left."""
+        # In parts: what is below takes the whole time anew whenever the network has taken a part of the buffer.
+        for start in range(0, len(buffer), _PART):
+            self._inner.write(buffer[start : start + _PART], left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        """Close the connection, and wake a thread that waits for an answer on it."""
+        sock = self._inner.get_extra_info("socket")
+        if isinstance(sock, socket.socket):
+            with suppress(OSError):  # it is closed already, or never was connected
+                # Closing alone leaves a thread waiting in `recv` to its timeout. Not `SSLSocket.shutdown`, which would
+                # take the TLS state away from under that thread.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Shake hands within the time that is left."""
+        return BoundStream(self._inner.start_tls(ssl_context, server_hostname, left(timeout, httpcore.ConnectTimeout)))
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
+        """Tell what httpcore asks of a connection."""
+        return self._inner.get_extra_info(info)
+
+
+def abandon_inherited() -> None:
+    """Close the copies that a child of a fork has of its parent's connections, which go on without noticing."""
+    for stream in list(_streams):
+        sock = stream.get_extra_info("socket")
+        # Without `shutdown` and below TLS: both would speak to the server, in the parent's name.
+        if isinstance(sock, socket.socket) and (descriptor := sock.detach()) >= 0:
+            os.close(descriptor)
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """Look a host up; one that is not found is left to whoever connects to it, to raise what it raises."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return [host]
+    return [str(address[0]) for *_, address in found] or [host]
