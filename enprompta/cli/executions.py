@@ -13,8 +13,7 @@ from enprompta.cli.output import PAGE, show_object, show_rows
 group = typer.Typer(help="Look at what came of executing prompts.", no_args_is_help=True)
 
 _COLUMNS = {
-    "id": "id", "prompt": "prompt_id", "status": "status", "model": "model", "tokens": "tokens", "cost": "cost",
-    "created": "created_at",
+    "id": "id", "status": "status", "model": "model", "tokens": "tokens", "cost": "cost", "created": "created_at",
 }  # fmt: skip
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PAGE = 100
-_NARROWEST = 16  # characters that a column of texts is folded to, at the least
+_NARROWEST = 12  # characters that a column of texts is folded to, at the least
 _RIGHT = frozenset({"tokens", "cost", "executions", "requests", "attempts", "version", "members", "latency", "amount"})
-_WRAPS = frozenset({"title", "name", "description", "output", "tags", "email", "url", "events"})
+_WRAPS = frozenset({"title", "model", "variables", "name", "description", "output", "tags", "email", "url", "events"})
 
 
 def show_rows(

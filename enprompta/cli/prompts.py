@@ -40,10 +40,7 @@ class Clearable(str, Enum):
     team = "team_id"
 
 
-_COLUMNS = {
-    "id": "id", "title": "title", "category": "category", "tags": "tags", "visibility": "visibility",
-    "version": "version", "updated": "updated_at",
-}  # fmt: skip
+_COLUMNS = {"id": "id", "title": "title", "tags": "tags", "version": "version", "updated": "updated_at"}
 
 
 @group.command("list", epilog=EPILOG)

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from enprompta import Enprompta
@@ -105,6 +106,23 @@ def test_lists_stop_and_say_so(run: Run, client: Enprompta) -> None:
     assert run("prompts", "list", "--search", "none such").output == "There are none.\n"
 
 
+def test_tables_fit_the_terminal(run: Run, client: Enprompta, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal texts are folded, then rows become paragraphs; in a pipe a row is a line; nothing is cut."""
+    title = "Wide " + "word " * 30
+    prompt = client.prompts.create(title=title.strip(), content="x")
+    command = ("prompts", "list", "--search", "Wide word")
+    piped = run(*command, COLUMNS="20").output.splitlines()
+    assert len(piped) == 2
+    assert title.strip() in piped[1]
+    monkeypatch.setattr("enprompta.cli.output.out", Console(color_system=None, force_terminal=True, width=80))
+    folded = run(*command).output.splitlines()
+    assert len(folded) > 5
+    assert all(len(row) <= 80 for row in folded)
+    assert " ".join(folded).count("word") == 30
+    monkeypatch.setattr("enprompta.cli.output.out", Console(color_system=None, force_terminal=True, width=40))
+    assert run(*command).output.startswith(f"ID       {prompt.id}\nTITLE    Wide")
+
+
 def test_executions_templates_usage(run: Run, client: Enprompta) -> None:
     """What has been executed is listed, shown and summed up; templates are read and forked."""
     prompt = client.prompts.create(title="Sum", content="Hi")
@@ -177,6 +195,7 @@ def test_webhook_secrets_are_not_shown(run: Run, tmp_path: Path) -> None:
     assert secret not in run("webhooks", "get", webhook, "--json").output
     assert run("webhooks", "rotate-secret", webhook, "--secret-file", "-").stdout.count("\n") == 1
     assert "is_active      no" in run("webhooks", "update", webhook, "--disable").output
+    run("webhooks", "update", webhook, "--enable")
     delivery = objects(run("webhooks", "test", webhook, "--json"))[0]
     assert delivery["id"] in run("webhooks", "deliveries", webhook).output
     run("webhooks", "retry", webhook, delivery["id"], "--json")

@@ -219,7 +219,7 @@ def test_a_missing_variable_fails_in_the_type_checker(prompts: Path, checker: st
     assert not [line for line in errors if "prompts.py:" in line]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(texts, texts, texts, st.lists(declarations, max_size=4, unique_by=lambda one: one["name"]), texts)
 def test_any_prompt_makes_a_module(
     title: str, description: str, content: str, variables: list[dict[str, Any]], name: str

@@ -43,7 +43,7 @@ def document(content: str = "Hello", **fields: Any) -> Document:
     return parse(f"---\n{lines}---\n{content}\n", "a.prompt.md")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(prompts)
 @example(Prompt(id="p", title="08", content="", tags=["yes", "1e5", "0x1f", "1_000", "2024-01-17"]))
 def test_every_prompt_survives_its_file(prompt: Prompt) -> None:
@@ -58,7 +58,7 @@ def test_every_prompt_survives_its_file(prompt: Prompt) -> None:
     assert text.encode().endswith(prompt.content.encode() + b"\n")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(prompts, texts.filter(bool), st.integers(0))
 def test_an_identity_is_written_into_any_file(prompt: Prompt, prompt_id: str, version: int) -> None:
     """A new id and version change nothing else."""
