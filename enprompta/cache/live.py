@@ -183,6 +183,8 @@ class LiveCache:
         settings = request.client.settings_for(request.options)
         ends = flight.began + (LEASE if found.is_patient else settings.timeouts["connect"])
         own = ends if settings.deadline is None else found.now + settings.deadline
+        if ends <= found.now:  # it has been waited for long enough
+            return None
         try:
             yield Until(flight.gate, min(ends, own))
         except APITimeoutError:
@@ -204,8 +206,7 @@ class LiveCache:
     def _conclude(self, request: Request, entry: Entry, found: Found, outcome: Held | None) -> Flow[LivePrompt]:
         """Give what a flight brought, or what there is when it brought nothing."""
         if outcome is None:
-            late = APITimeoutError(f"prompt {request.key.slug!r}: the service has not answered yet")
-            return (yield from self._stand_in(request, entry, found.held, late))
+            return (yield from self._stand_in(request, entry, found.held, cast("Flight", found.flight).late))
         if outcome.error is None:
             return self._counted("misses", _served(outcome, self._clock()))
         return (yield from self._stand_in(request, entry, outcome, outcome.error))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from enprompta.cache.policy import EMPTY, Held
+from enprompta.errors import APITimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,10 +76,12 @@ class Request(NamedTuple):
 class Flight:
     """One request on its way, and those who wait for it."""
 
-    __slots__ = ("began", "gate")
+    __slots__ = ("began", "gate", "late")
 
     def __init__(self, began: float) -> None:
         self.began = began
+        self.late = APITimeoutError("the service has not answered yet, and is not waited for")
+        """Why those who would not wait for it were given something else."""
         self.gate: Future[Held | None] = Future()
         """Gives what is held then; None when the request was broken off, and somebody else has to make it."""
 
