@@ -18,6 +18,11 @@ assert_type(client.with_options(max_retries=0), AsyncEnprompta)
 assert_type(client.rate_limit, RateLimit | None)
 
 
+async def later(slug: str) -> str:
+    """Give a fallback that has to be awaited."""
+    return slug
+
+
 async def results() -> None:
     """Each method gives its model when it is awaited."""
     async with client as entered:
@@ -27,7 +32,8 @@ async def results() -> None:
     assert_type(await client.prompts.update("p", description=None), Prompt)
     await client.prompts.delete("p")
     assert_type(await client.prompts.execute("p", variables={"x": 1}, idempotency_key="k"), Execution)
-    assert_type(await client.prompts.get_live("hi"), LivePrompt)
+    assert_type(await client.prompts.get_live("hi", ttl=0, fallback=later), LivePrompt)
+    assert_type(await client.prompts.preload(["hi"]), list[LivePrompt])
     assert_type(await client.executions.stats(), Sequence[ExecutionStats])
     assert_type(await client.templates.get("t"), Template)
     assert_type(await client.templates.fork("t"), TemplateFork)

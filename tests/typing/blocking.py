@@ -18,6 +18,7 @@ from enprompta import (
     Attempt,
     Call,
     Enprompta,
+    EnpromptaError,
     FieldError,
     Page,
     RateLimit,
@@ -26,6 +27,7 @@ from enprompta import (
 from enprompta.models import (
     Execution,
     ExecutionStats,
+    LiveMessage,
     LivePrompt,
     Prompt,
     PromptVariable,
@@ -59,7 +61,16 @@ def results() -> None:
     assert_type(client.prompts.update("p", description=None, tags=("a", "b")), Prompt)
     client.prompts.delete("p")
     assert_type(client.prompts.execute("p", variables={"x": 1}, temperature=1, idempotency_key="k"), Execution)
-    assert_type(client.prompts.get_live("hi", label="staging"), LivePrompt)
+    live = client.prompts.get_live("hi", label="staging", ttl=None, fallback=lambda slug: slug)
+    assert_type(live, LivePrompt)
+    assert_type(live.error, EnpromptaError | None)
+    assert_type(live.render(topic="t"), str | list[LiveMessage])
+    assert_type(live.render_text({"first-name": 1}), str)
+    assert_type(prompt.render(topic="t"), str)
+    assert_type(client.prompts.get_live("hi", fallback=[{"role": "user", "content": "c"}]), LivePrompt)
+    assert_type(client.prompts.preload(["hi", ("hi", "staging")]), list[LivePrompt])
+    assert_type(client.prompts.invalidate("hi"), int)
+    assert_type(client.prompts.live_cache.metrics.hits, int)
     assert_type(client.executions.get("e"), Execution)
     assert_type(client.executions.stats(group_by="day"), Sequence[ExecutionStats])
     assert_type(client.templates.get("t"), Template)
@@ -100,6 +111,7 @@ def raw_responses() -> None:
     assert_type(response.attempts, tuple[Attempt, ...])
     assert_type(response.rate_limit, RateLimit | None)
     assert_type(raw.prompts.list(), APIResponse[Page[Prompt]])
+    assert_type(raw.prompts.get_live("p"), APIResponse[LivePrompt])
     assert_type(raw.prompts.delete("p"), APIResponse[None])
     assert_type(raw.executions.stats(), APIResponse[Sequence[ExecutionStats]])
 
@@ -134,6 +146,9 @@ def mistakes() -> None:
     client.prompts.get(prompt_id="p")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.prompts.get("p", timeuot=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.prompts.get("p", timeout="3")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.prompts.get_live("p", fallback=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.prompts.get_live("p", ttl="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.with_raw_response.prompts.get_live("p", ttl=60)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.prompts.get("p", idempotency_key="k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.prompts.create(title="t")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.prompts.create("t", "c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
