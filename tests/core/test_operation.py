@@ -203,7 +203,7 @@ def test_every_method_is_truthful(base: Any, owner: Any) -> None:
             assert returns == method.__annotations__["return"]
             assert not returns.startswith("Call[")
             assert returns.startswith("APIResponse[") == base.is_raw
-            pager = returns.startswith("AsyncPager[")
+            pager = returns.startswith(("AsyncPager[", "AsyncBatchRun["))
             assert inspect.iscoroutinefunction(method) == (base.is_async and not pager)
         assert inspect.ismethod(getattr(obj, name))
         assert inspect.isfunction(getattr(owner, name))
