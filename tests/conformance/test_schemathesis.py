@@ -6,7 +6,6 @@ The short profile runs with the tests. `CONFORMANCE_EXAMPLES=500 CONFORMANCE_SEE
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import re
@@ -35,7 +34,7 @@ MINUTES = 60
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("schemathesis") is None, reason="schemathesis needs Python 3.11")
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the schemathesis that this needs, 4.32, needs Python 3.11")
 def test_emulator_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every check holds for examples, boundaries, random requests and chains of them, and nothing is left untried."""
     answers: Counter[tuple[str, str, int]] = Counter()
