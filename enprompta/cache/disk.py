@@ -90,10 +90,10 @@ class Disk:
     def save(self, key: Key, value: LivePrompt, etag: str | None) -> None:
         """Write a snapshot; when that fails the log says so, and the prompt is given all the same."""
         path = self.path(key)
-        prompt = value.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        body = json.dumps({"key": list(key), "etag": etag, "prompt": prompt}).encode()
         beside = path.with_name(f"{path.name}.{os.urandom(6).hex()}.tmp")
         try:
+            prompt = value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            body = json.dumps({"key": list(key), "etag": etag, "prompt": prompt}).encode()
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
@@ -106,8 +106,8 @@ class Disk:
                 with suppress(OSError):
                     beside.unlink()
                 raise
-        except OSError as error:
-            _warn("not_written", path, error.strerror)
+        except (OSError, ValueError) as error:  # a full disk, or a value that JSON cannot hold
+            _warn("not_written", path, str(error))
 
     def keep(self, key: Key, value: LivePrompt, etag: str | None, *, is_new: bool) -> None:
         """Note that this is what is live: write it when it is new, else only that it still is."""

@@ -198,10 +198,7 @@ class LiveCache:
 
     def _ask(self, request: Request, entry: Entry, flight: Flight, _: Found) -> Flow[Held]:
         """Ask for a caller who has nothing else, with all the retries of an ordinary call."""
-        outcome, error = yield from self._fly(request, entry, flight, request.options)
-        if error is not None:
-            raise error
-        return outcome
+        return _good(*(yield from self._fly(request, entry, flight, request.options)))
 
     def _conclude(self, request: Request, entry: Entry, found: Found, outcome: Held | None) -> Flow[LivePrompt]:
         """Give what a flight brought, or what there is when it brought nothing."""
@@ -317,3 +314,9 @@ class LiveCache:
 
 def _served(held: Held, now: float) -> LivePrompt:
     return cast("LivePrompt", held.value).served(Serving(held.age(now)))
+
+
+def _good(outcome: Held, error: APIError | None) -> Held:
+    if error is not None:
+        raise error
+    return outcome

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,14 @@ from enprompta._http.config import Settings
 from enprompta.cache.background import Threads
 from enprompta.cache.live import LiveCache
 from enprompta.cache.records import Key, Request
-from enprompta.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError, NotFoundError
+from enprompta.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    EnpromptaError,
+    NotFoundError,
+)
 from enprompta.models import LivePrompt
 from tests.cache.wire import prompt
 from tests.faults.flavours import FLAVOURS
@@ -124,7 +130,7 @@ class Service:
             while True:
                 try:
                     outcome = self.perform(wish)
-                except APIError as error:
+                except EnpromptaError as error:
                     wish = flow.throw(error)
                 else:
                     wish = flow.send(outcome)
@@ -165,13 +171,6 @@ def _call(key: Key, options: RequestOptions) -> Call[LivePrompt]:
 def service() -> Service:
     """Play a service that is there."""
     return Service()
-
-
-def done(value: Any = None) -> Future[Any]:
-    """Give a gate that is open."""
-    gate: Future[Any] = Future()
-    gate.set_result(value)
-    return gate
 
 
 @pytest.fixture(params=FLAVOURS)

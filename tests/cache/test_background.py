@@ -174,6 +174,18 @@ class TestTasks:
 
         run(main() if run is asyncio.run else main)
 
+    def test_after_a_fork_there_is_none(self) -> None:
+        """Tasks and threads of the parent are not the child's."""
+        tasks = Tasks()
+
+        async def main() -> None:
+            tasks.spawn(SimpleNamespace(run_flow=lambda _: asyncio.sleep(0)), None, lambda: None)  # type: ignore[arg-type]
+            tasks.after_fork()
+            assert tasks._running == set()
+            await tasks.aclose()
+
+        asyncio.run(main())
+
     def test_files_are_written_by_a_thread(self) -> None:
         """An event loop does not wait for a disk; what goes wrong there reaches who waits."""
         tasks = Tasks()

@@ -139,6 +139,14 @@ def test_what_is_not_what_was_written_is_not_believed(
     assert record.__dict__["fields"]["file"] == disk.path(KEY).name
 
 
+def test_what_cannot_be_written_is_told(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+    """A prompt that has no JSON form is given all the same, and costs only its snapshot."""
+    with caplog.at_level(logging.WARNING, logger="enprompta"):
+        disk.save(KEY, live(odd=object()), None)
+    assert [record.__dict__["event"] for record in caplog.records] == ["live_snapshot_not_written"]
+    assert not disk.folder.exists()
+
+
 def test_accounts_do_not_meet(tmp_path: Path) -> None:
     """In one folder each base URL and credential has files of its own."""
     names = {
@@ -212,6 +220,22 @@ class TestInTheCache:
                 service.get()
         assert service.get(fallback="x").is_fallback
         assert disk.load(KEY) is not None
+
+    def test_one_reads_for_all(self, disk: Disk) -> None:
+        """Callers that come while it is read wait for that, and what the service brought first is kept."""
+        Service(disk).get()
+        service = Service(disk)
+        jobs: list[Any] = []
+        service.background.offload = lambda gate, job: jobs.append((gate, job))  # type: ignore[method-assign]
+        first, gate = service.begin()
+        second, same = service.begin()
+        assert same.gate is gate.gate
+        assert len(jobs) == 1
+        jobs[0][0].set_result(jobs[0][1]())
+        del service.background.offload  # type: ignore[method-assign]
+        service.answer = lambda _: live("v2")
+        assert [service.drive_on(flow, gate).content for flow in (first, second)] == ["v2", "v2"]
+        assert service.sent == 1
 
     def test_it_is_read_once(self, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
         """A program without snapshots does not look for one at every call."""

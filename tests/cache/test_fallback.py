@@ -26,6 +26,14 @@ class Static:
         return f"method {slug}"
 
 
+class Awaited:
+    """Can be awaited, and is no coroutine."""
+
+    def __await__(self) -> Any:
+        """Give a text."""
+        yield
+
+
 @pytest.fixture
 def away(service: Service) -> Service:
     """A service that is away."""
@@ -111,8 +119,9 @@ def test_an_async_one_needs_the_async_client(away: Service) -> None:
     async def fallback() -> str:
         return "x"
 
-    with pytest.raises(ConfigurationError, match="AsyncEnprompta can await"):
-        away.get(fallback=fallback)
+    for it in (fallback, Awaited):
+        with pytest.raises(ConfigurationError, match="AsyncEnprompta can await"):
+            away.get(fallback=it)
 
 
 def test_a_fallback_knows_fewer_names(away: Service) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from enprompta._core.operation import Raw, Until
+from enprompta.cache.live import _after_fork
 from enprompta.cache.memory import LEASE
 from enprompta.errors import APIError, APITimeoutError, ConfigurationError, NotFoundError
 from tests.cache.conftest import Sequence, Service, down, live, missing
@@ -196,3 +198,31 @@ class TestEvents:
         event = UnknownEvent(id="e", created_at="2026-01-01T00:00:00Z", event=name, data=data)  # type: ignore[arg-type]
         assert service.cache.on_event(event) == count
         assert service.cache.on_event(object()) == 0
+
+
+class TestAfterAFork:
+    def test_nobody_is_waited_for(self, service: Service) -> None:
+        """The child keeps what is held, waits for no request and no thread of its parent, and holds no lock of it."""
+        service.get()
+        service.now += 100
+        service.get()
+        service.cache._memory._lock.acquire()
+        (entry,) = service.cache._memory._entries.values()
+        assert entry.flight is not None
+        entry.reading = Future()
+        service.background.waiting.clear()
+        _after_fork()  # which a child process does for every cache there is
+        assert entry.reading is None
+        assert service.get().is_stale
+        service.run_background()
+        assert not service.get().is_stale
+        assert service.sent == 2
+
+    def test_what_was_read_is_kept(self, service: Service) -> None:
+        """A snapshot that the parent read is not read again."""
+        service.get()
+        (entry,) = service.cache._memory._entries.values()
+        entry.reading = gate = Future()
+        gate.set_result(None)
+        service.cache.after_fork()
+        assert entry.reading is gate

@@ -10,7 +10,7 @@ import pytest
 
 from enprompta.cache.memory import LEASE
 from enprompta.cache.policy import LONGEST_PAUSE
-from enprompta.errors import APIError, NotFoundError, PermissionDeniedError
+from enprompta.errors import APIError, ConfigurationError, NotFoundError, PermissionDeniedError
 from tests.cache.conftest import Sequence, Service, down, live, missing, status
 
 
@@ -236,6 +236,17 @@ class TestAway:
             errors.append(caught.value)
         assert len({id(error) for error in errors}) == 3
         assert errors[2].message.count("does not ask again") == 1
+
+    def test_a_refresh_that_cannot_be_made_is_logged(self, service: Service, caplog: pytest.LogCaptureFixture) -> None:
+        """As when the client was closed: what is held is given, and nothing counts as a failure of the service."""
+        service.get()
+        service.now += 100
+        service.answer = lambda _: ConfigurationError("this client is closed")
+        service.get()
+        with caplog.at_level(logging.WARNING, logger="enprompta"):
+            service.run_background()
+        assert "this client is closed" in caplog.text
+        assert service.cache.metrics.errors == 0
 
     def test_failures_are_logged(self, service: Service, caplog: pytest.LogCaptureFixture) -> None:
         """A failure that is hidden from the callers is told in the log, once a request."""
