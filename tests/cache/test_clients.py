@@ -22,6 +22,7 @@ from tests.faults.flavours import run, settle, together, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.faults.server import FaultServer
 
@@ -154,11 +155,11 @@ class TestRefresh:
 
 
 class TestTheRest:
-    def test_views_share_and_copies_do_not(self, flavour: str, server: FaultServer) -> None:
+    def test_views_share_and_copies_do_not(self, flavour: str, server: FaultServer, tmp_path: Path) -> None:
         """`with_options` gives a view on the same cache; a copy and a pickle start with an empty one."""
 
         async def scenario() -> None:
-            client = make(flavour, server.base_url, cache_dir=None)
+            client = make(flavour, server.base_url, cache_dir=tmp_path)
             view = client.with_options(timeout=3)
             await settle(view.prompts.get_live("hi"))
             await settle(client.prompts.get_live("hi"))
@@ -168,6 +169,7 @@ class TestTheRest:
             assert len(client.live_cache) == 1
             for other in (copy.copy(client), pickle.loads(pickle.dumps(client))):
                 assert len(other.live_cache) == 0
+                assert other._cache_dir == client._cache_dir
                 await settle(other.prompts.get_live("hi"))
                 await close(other)
             assert len(server.received) == 3
