@@ -21,9 +21,7 @@ async def main() -> None:
             from enprompta.emulator import Emulator  # noqa: PLC0415 (needed only without a key)
 
             emulator = stack.enter_context(Emulator())
-            client = await stack.enter_async_context(
-                AsyncEnprompta(api_key=emulator.keys.pro, base_url=emulator.url)
-            )
+            client = await stack.enter_async_context(AsyncEnprompta(api_key=emulator.keys.pro, base_url=emulator.url))
             print(f"No ENPROMPTA_API_KEY, so this runs on an emulator at {emulator.url}\n")
 
         prompt = await client.prompts.create(title="City line", content="Describe {{city}} in one line.")

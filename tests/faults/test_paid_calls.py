@@ -25,6 +25,8 @@ from tests.faults.server import ERROR, FaultServer, Peer, Received, answer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.slow  # many processes, or thousands of calls
+
 LONG = bool(os.environ.get("ENPROMPTA_LONG_TESTS"))
 EXECUTIONS = 10_000 if LONG else 500
 AT_ONCE = 25

@@ -34,6 +34,7 @@ def test_a_thousand_calls_at_once(seed: int, skew: float) -> None:
     ("limit", "window", "hours", "use"),
     [(1, 60, 24, 0.99), (60, 60, 4, 0.995), (1000, 60, 1, 0.995), (50, 3, 0.25, 0.985), (7, 1, 0.25, 0.93)],
 )
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_hours_of_losses_tails_and_drift(seed: int, limit: int, window: int, hours: float, use: float) -> None:
     """Requests lost before or after they are counted, answers 5 s late, clocks 50 ppm apart: no 429 all the same."""

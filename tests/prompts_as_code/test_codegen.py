@@ -193,6 +193,7 @@ def test_ruff_has_nothing_to_say(prompts: Path, lint: list[str]) -> None:
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checker", ["pyright", "mypy"])
 def test_a_missing_variable_fails_in_the_type_checker(prompts: Path, checker: str) -> None:
     """Both pyright and mypy, as strict as they can be, accept right calls and refuse each wrong one."""

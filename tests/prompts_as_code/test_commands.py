@@ -52,6 +52,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_bytes(text.replace(old, new).encode())
 
 
+@pytest.mark.slow
 def test_a_thousand_hostile_prompts_round_trip(run: Run, client: Enprompta, directory: Path) -> None:
     """Pull, push and pull again: byte-identical, and nothing is written anywhere when nothing has changed."""
     dice = random.Random(6)

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow  # many processes, or thousands of calls
+
 PROJECT = Path(__file__).resolve().parents[2] / "examples" / "testing_project"
 
 

@@ -22,6 +22,8 @@ STRICT_ASYNCIO = f"{STRICT}asyncio_default_fixture_loop_scope = function\n"
 
 OWN = "enprompta.testing.plugin"
 
+pytestmark = pytest.mark.slow  # each test runs pytest in a process of its own
+
 USE = """
 import asyncio
 import pytest

@@ -22,6 +22,8 @@ from enprompta.emulator import Emulator, deliverer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+pytestmark = pytest.mark.slow  # many processes, or thousands of calls
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "webhooks"
 DELIVERIES = int(os.environ.get("ENPROMPTA_TEST_DELIVERIES") or "100")
 AT_ONCE = 50

@@ -33,12 +33,14 @@ def check(*command: str) -> None:
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("mypy"), reason="mypy is not installed")
+@pytest.mark.slow
 def test_mypy_strict() -> None:
     """Every `assert_type` holds, and every line marked as an error is one, under mypy --strict."""
     check("mypy", "--strict", "--follow-imports=silent", str(HERE / "blocking.py"), str(HERE / "awaited.py"))
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("pyright"), reason="pyright is not installed")
+@pytest.mark.slow
 def test_pyright_strict() -> None:
     """The same under pyright, in its strict mode."""
     check("pyright", "--project", str(HERE), "--pythonpath", sys.executable)
