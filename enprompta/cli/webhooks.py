@@ -19,7 +19,7 @@ _SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
 
 
-def _check_secrets(secrets: list[str]) -> list[str]:
+def _check_secrets(secrets: Any) -> list[str]:  # noqa: ANN401 (on 3.10 typer takes list[str] for a class)
     from enprompta.webhooks.signature import secret_keys  # noqa: PLC0415 (--help needs nothing of it)
 
     try:
