@@ -226,14 +226,15 @@ class Checkpoint:
             self._db.executemany(_WRITE, self._pending)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            if self._db.in_transaction:  # a full disk may have rolled it back already
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
             raise CheckpointError(
                 f"{self._path} cannot be written: {error}. {len(self._pending)} rows have ended that are not in it; "
                 "they will be sent again under the same idempotency keys, which the API answers without another "
                 "charge. Make room and run again to go on"
             ) from error
+        finally:
+            if self._db.in_transaction:  # also after Ctrl-C; a full disk may have rolled it back already
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
         self._pending.clear()
 
     def close(self) -> None:

@@ -103,6 +103,8 @@ class AsyncBatchRun(Run[RowT]):
         self._taking: Any = None  # the scope of taking rows
         self._ended: Any = None
         self._unkept: Exception | None = None
+        self.end_soon: Callable[[], None] = _nothing
+        """Ends the run from anywhere, without waiting."""
 
     def __aiter__(self) -> AsyncIterator[BatchResult[RowT]]:
         """Give results until there are no more; the run starts when the first one is asked for."""
@@ -280,6 +282,10 @@ class _Source(Generic[RowT]):
 
             await checkpoint()
         return next(self._sync, _END)
+
+
+def _nothing() -> None:
+    """End a run that has not begun."""
 
 
 def _ender(loop: Any, end: Callable[[Ending], None]) -> Callable[[], None]:  # noqa: ANN401 (a loop of either kind)

@@ -108,10 +108,11 @@ class BatchRun(Run[RowT]):
             self._give_up()
             for _ in self._workers:
                 self._jobs.put(None)
-            while self._engine.in_flight:
-                self._finish(*self._outcomes.get())
             for worker in self._workers:
                 worker.join()
+            # Not counted: Ctrl-C may have come between any two lines, and lost one that the API will answer again.
+            while not self._outcomes.empty():
+                self._finish(*self._outcomes.get())
         finally:
             atexit.unregister(self.close)
             self._close_parts()

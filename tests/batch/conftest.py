@@ -7,7 +7,8 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -47,9 +48,9 @@ class Service(httpx.BaseTransport, httpx.AsyncBaseTransport):
         """Answer a task."""
         self._begin(request)
         try:
-            await anyio.sleep(0)
-            while not self.open.is_set():
-                await anyio.sleep(0.001)
+            await anyio.lowlevel.checkpoint()
+            if not self.open.is_set():
+                await anyio.to_thread.run_sync(self.open.wait, abandon_on_cancel=True)
         except BaseException:
             self.at_once -= 1
             raise
@@ -76,7 +77,14 @@ class Service(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 def executed(n: str, **fields: object) -> httpx.Response:
     """Answer that a row was executed."""
-    data = {"id": f"exe_{n}", "status": "completed", "output": f"did {n}", "tokens": 2, "cost": 0.5, "variables": {"n": n}}
+    data = {
+        "id": f"exe_{n}",
+        "status": "completed",
+        "output": f"did {n}",
+        "tokens": 2,
+        "cost": 0.5,
+        "variables": {"n": n},
+    }
     return httpx.Response(201, json={"success": True, "data": {**data, **fields}})
 
 
