@@ -21,7 +21,7 @@ from enprompta import errors
 from enprompta._core.body import encode_json
 from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
 from enprompta.batch.spec import differences
-from enprompta.errors import APIStatusError, EnpromptaError, ErrorInfo
+from enprompta.errors import APIStatusError, ConflictError, EnpromptaError, ErrorInfo
 from enprompta.models.executions import Execution
 
 if TYPE_CHECKING:
@@ -204,8 +204,10 @@ class Checkpoint:
         execution = result.execution
         kept = None if execution is None else execution.model_dump_json(by_alias=True, exclude_unset=True)
         cost = None if execution is None else execution.cost
-        # What was answered and not charged is answered so again under the same key, so the next attempt needs another.
-        attempt = job.attempt + (result.error is not None and credits == 0)
+        # What was answered and not charged is answered so again under the same key, so the next attempt needs another;
+        # but not what was answered 409, for that says that another request with this key is known, or under way.
+        spent = result.error is not None and credits == 0 and not isinstance(result.error, ConflictError)
+        attempt = job.attempt + spent
         entry = (job.index, job.digest, result.ok, attempt, credits, cost, kept, _error_json(result.error))
         self._pending.append(entry)
         self.flush(now)
