@@ -132,7 +132,7 @@ def test_many_writers_on_a_file(tmp_path: Path, connect: Any) -> None:
         with ThreadPoolExecutor(50) as pool:
             statuses = [pool.submit(write, index) for index in range(300)]
             reader = sqlite3.connect(path)
-            while wait(statuses, timeout=0.01).not_done:  # not without a pause: it is this process's emulator that writes
+            while wait(statuses, timeout=0.01).not_done:  # a pause, for the writer is in this process
                 reader.execute("SELECT count(*) FROM prompts").fetchone()
             reader.close()
         assert {it.result() for it in statuses} == {201}
