@@ -139,7 +139,7 @@ def endure(number: int, kills: int, how: str, folder: Path) -> dict[str, Any]:
         for target in targets:
             with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as run:
                 while run.poll() is None and charged(key, url)[0] < target:
-                    time.sleep(random.uniform(0.01, 0.0001 * number ** 0.7 + 0.1))
+                    time.sleep(random.uniform(0.01, 0.0001 * number**0.7 + 0.1))
                 run.kill()
             killed_at.append(charged(key, url)[0] - 1)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
