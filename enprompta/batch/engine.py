@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from enprompta.batch.errors import ExecutionFailedError
 from enprompta.batch.gate import GivenUp
@@ -36,11 +36,11 @@ from enprompta.errors import (
 )
 
 if TYPE_CHECKING:
-    from enprompta._core.response import APIResponse
     from enprompta.batch.budget import Ledger
     from enprompta.batch.checkpoint import Store
     from enprompta.batch.progress import Meter
     from enprompta.batch.spec import Job
+    from enprompta.errors import Attempt
     from enprompta.models.executions import Execution
 
 RowT = TypeVar("RowT")
@@ -51,6 +51,13 @@ Ending = Literal["completed", "budget", "error", "closed"]
 HOPELESS = (AuthenticationError, InsufficientTokensError, PermissionDeniedError, NotFoundError, RateLimitError)
 # The service is away, or unwell. One such row may be bad luck, many in a row are not.
 UNWELL = (APIConnectionError, InternalServerError)
+
+
+class Answer(NamedTuple):
+    """What the API answered to a row's call."""
+
+    execution: Execution
+    attempts: tuple[Attempt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +101,8 @@ class Engine(Generic[RowT]):
         self._ready: dict[int, BatchResult[RowT]] = {}
         self._next = 0  # the row whose result is due, when they are given in order
         self._gaps: set[int] = set()  # rows from there on that give no result
-        self._exhausted = False
+        self.exhausted = False
+        """Whether the input has no more rows."""
         self._unanswered = 0
         self.taken = 0
         """Rows taken from the input."""
@@ -109,8 +117,18 @@ class Engine(Generic[RowT]):
     def wants_row(self) -> bool:
         """Whether another row is to be taken from the input."""
         outstanding = len(self._queue) + self.in_flight + len(self._ready) + len(self._gaps)
-        open_ = self.ending is None and not self._exhausted
+        open_ = self.ending is None and not self.exhausted
         return open_ and len(self._queue) < self._rules.queue and outstanding < self._rules.window
+
+    @property
+    def hungry(self) -> bool:
+        """Whether it is time to take more rows; half a queue of them at once is cheaper than one by one."""
+        return 2 * len(self._queue) <= self._rules.queue and self.wants_row
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether there is a row that waits to be started."""
+        return bool(self._queue)
 
     @property
     def has_result(self) -> bool:
@@ -153,7 +171,7 @@ class Engine(Generic[RowT]):
         Raises:
             CheckpointError: The checkpoint knows of more.
         """
-        self._exhausted = True
+        self.exhausted = True
         self._store.check_number(self.taken)
         self._settle()
 
@@ -168,7 +186,7 @@ class Engine(Generic[RowT]):
         self.in_flight += 1
         return self._queue.popleft()
 
-    def finish(self, job: Job[RowT], outcome: APIResponse[Execution] | BaseException, now: float) -> None:
+    def finish(self, job: Job[RowT], outcome: Answer | BaseException, now: float) -> None:
         """Tell how a row ended.
 
         Raises:
@@ -196,7 +214,7 @@ class Engine(Generic[RowT]):
             self.ending, self.error = why, error
         self._queue.clear()
 
-    def _conclude(self, job: Job[RowT], outcome: APIResponse[Execution] | BaseException, now: float) -> None:
+    def _conclude(self, job: Job[RowT], outcome: Answer | BaseException, now: float) -> None:
         if isinstance(outcome, GivenUp):
             return
         if isinstance(outcome, BaseException):
@@ -205,7 +223,7 @@ class Engine(Generic[RowT]):
                 return
             execution, error, attempts = None, outcome, getattr(outcome, "attempts", ())
         else:
-            execution, attempts = outcome.data, outcome.attempts
+            execution, attempts = outcome
             error = _failure(job, execution)
         charged = _credits(error)
         self._ledger.charge(charged, execution and execution.cost, executed=error is None)
@@ -248,7 +266,7 @@ class Engine(Generic[RowT]):
         return min(self._ready) if self.ending is not None and self.in_flight == 0 else None
 
     def _settle(self) -> None:
-        if self._exhausted and self.ending is None and not self._queue and self.in_flight == 0:
+        if self.exhausted and self.ending is None and not self._queue and self.in_flight == 0:
             self.ending = "completed"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from enprompta.batch import options as opts
 from enprompta.batch.budget import Ledger
 from enprompta.batch.checkpoint import Checkpoint, Nowhere
-from enprompta.batch.engine import Engine, Rules
+from enprompta.batch.engine import Answer, Engine, Rules
 from enprompta.batch.errors import CheckpointError, RowError
 from enprompta.batch.gate import Gate
 from enprompta.batch.progress import Meter, Reporter
@@ -22,8 +22,10 @@ from enprompta.resources.prompts import PromptCalls
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from enprompta._http.exchange import Reply, Steps
     from enprompta.batch.checkpoint import Store
     from enprompta.batch.engine import Ending
+    from enprompta.batch.gate import Flight
     from enprompta.batch.spec import Job, Variables
 
 RowT = TypeVar("RowT")
@@ -56,7 +58,8 @@ class Run(Generic[RowT]):
         self._spec: Spec[RowT] = Spec(call, variables, options.get("run_id") or secrets.token_hex(16))
         self._spec.check(rows)
         self._gate = Gate(sliced=self._threads)
-        self._client = client.with_options(**opts.client_options(options))
+        self._client: Any = client.with_options(**opts.client_options(options))
+        self._transport: Any = self._client._transport  # noqa: SLF001 (the run is another way to run calls)
         self._concurrency: int = options.get("concurrency", 16)
         self._begun = False
         self._store: Store = Nowhere()
@@ -105,12 +108,12 @@ class Run(Generic[RowT]):
         total: int | None = get("total")
         if total is None and isinstance(self._rows, Sized):
             total = len(self._rows)
-        # A thread that is done takes its next row from those started ahead; a task is started when there is room.
-        ahead = concurrency if self._threads else 0
+        # One more row each is ready for who is done with one. A thread cannot ask the engine, so for threads those rows
+        # count as started.
         rules = Rules(
-            slots=concurrency + ahead,
-            queue=1,
-            window=(concurrency + ahead) * (_REORDER if get("ordered") else 2),
+            slots=2 * concurrency if self._threads else concurrency,
+            queue=1 if self._threads else concurrency,
+            window=2 * concurrency * (_REORDER if get("ordered") else 2),
             ordered=get("ordered", False),
             raises=get("errors") == "raise",
             skips=get("skip_done", False),
@@ -158,6 +161,16 @@ class Run(Generic[RowT]):
         except RowError as error:
             job = BatchResult(index, row, {}, None, error)
         self._engine.take(job)
+
+    def _steps(self, job: Job[RowT], flight: Flight) -> Steps[Answer]:
+        """Give the steps of a row's call, which the client's transport carries out as it does those of any call."""
+        return self._gate.watch(self._call(job), flight)
+
+    def _call(self, job: Job[RowT]) -> Steps[Answer]:
+        client, call = self._client, self._spec.call(job)
+        sent: Steps[Reply] = client._send(call)  # noqa: SLF001 (as `run_raw` does, without reading headers)
+        reply = yield from sent
+        return Answer(client._read(call, reply), reply.attempts)  # noqa: SLF001
 
     def _finish(self, job: Job[RowT], outcome: Any) -> None:  # noqa: ANN401 (an answer, or what came instead)
         """Hand a row's end to the engine; what cannot be kept ends the run."""

@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import suppress
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from enprompta._http.transport import current_loop
 from enprompta.batch.gate import Flight, GivenUp
@@ -24,14 +24,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from enprompta._client import AsyncEnprompta
-    from enprompta._http.exchange import Steps
-    from enprompta._http.transport import AsyncTransport
     from enprompta.batch.engine import Ending
-    from enprompta.batch.gate import Gate
     from enprompta.batch.records import BatchResult
     from enprompta.batch.spec import Job, Variables
-
-T = TypeVar("T")
 
 _LOOK_EVERY = 0.05  # seconds between two looks at what is to be done now and then
 _TURN = 64  # rows taken in succession before other tasks get a turn
@@ -60,22 +55,6 @@ class _Signal:
         self._set = False
 
 
-class _GatedTransport:
-    """A client's transport, with the gate before it."""
-
-    def __init__(self, transport: AsyncTransport, gate: Gate) -> None:
-        self._transport = transport
-        self._gate = gate
-
-    async def run(self, steps: Steps[T]) -> T:
-        """Carry out the steps that the gate lets through."""
-        import anyio  # noqa: PLC0415
-
-        with anyio.CancelScope() as scope:
-            return await self._transport.run(self._gate.watch(steps, Flight(scope)))
-        raise GivenUp
-
-
 class AsyncBatchRun(Run[RowT]):
     """A run of the async client: iterate it with `async for`, once; see `BatchRun` for how it ends and what it raises.
 
@@ -95,10 +74,10 @@ class AsyncBatchRun(Run[RowT]):
         **options: Any,  # noqa: ANN401 (`execute_many` has the types)
     ) -> None:
         super().__init__(client, prompt_id, rows, variables, options)
-        view: Any = self._client
-        view._transport = _GatedTransport(view._transport, self._gate)  # noqa: SLF001 (the view is ours alone)
         self._room = _Signal()  # for who takes rows: there may be room for one
         self._news = _Signal()  # for who takes results: there may be one
+        self._idle: list[Any] = []  # what wakes workers that have nothing to do
+        self._workers = 0
         self._all: Any = None  # the scope of everything that the run does
         self._taking: Any = None  # the scope of taking rows
         self._ended: Any = None
@@ -147,7 +126,8 @@ class AsyncBatchRun(Run[RowT]):
                 await self._until_ended()
                 raise self._failure() or StopAsyncIteration
             await self._news.wait()
-        self._room.set()
+        if engine.hungry:
+            self._room.set()
         return result
 
     def _start(self) -> None:
@@ -167,6 +147,8 @@ class AsyncBatchRun(Run[RowT]):
         self._gate.close()
         if self._taking is not None:
             self._taking.cancel()
+        while self._idle:
+            self._idle.pop().set()
         self._news.set()
 
     async def _until_ended(self) -> None:
@@ -187,10 +169,9 @@ class AsyncBatchRun(Run[RowT]):
             with anyio.CancelScope() as self._all:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._look_after)
-                    with anyio.CancelScope() as self._taking:
-                        await self._feed(group.start_soon)
-                    while self._engine.in_flight:
-                        await self._room.wait()
+                    async with anyio.create_task_group() as workers:
+                        with anyio.CancelScope() as self._taking:
+                            await self._feed(workers.start_soon)
                     group.cancel_scope.cancel()
         finally:
             self._end("closed")
@@ -201,37 +182,70 @@ class AsyncBatchRun(Run[RowT]):
             self._ended.set()
 
     async def _feed(self, start_soon: Callable[..., object]) -> None:
-        """Take rows and start them as long as there is room."""
+        """Take rows as long as there is room, and see to it that somebody works on them."""
         engine = self._engine
         try:
             source = _Source(cast("Iterable[RowT] | AsyncIterable[RowT]", self._rows))
-            while engine.ending is None:
-                while (job := engine.start()) is not None:
-                    start_soon(self._run, job)
-                if engine.ending is not None:
-                    break  # there is no budget for the next one
+            while engine.ending is None and not engine.exhausted:
                 if not engine.wants_row:
                     await self._room.wait()
                 elif (row := await source.take()) is _END:
                     engine.exhaust()
                 else:
                     self._take(row)
-                    if engine.has_result:
-                        self._news.set()
+                    self._rouse(start_soon)
         except Exception as error:  # noqa: BLE001 (from the caller's rows, or the checkpoint)
             self._end("error", error)
-        self._news.set()
+        self._stop_if_ended()
 
-    async def _run(self, job: Job[RowT]) -> None:
+    def _rouse(self, start_soon: Callable[..., object]) -> None:
+        """Have somebody look at a row that was taken."""
+        if self._engine.has_result:
+            self._news.set()
+        if not self._engine.has_queue:
+            return
+        if self._idle:
+            self._idle.pop().set()
+        elif self._workers < self._concurrency:
+            self._workers += 1
+            start_soon(self._serve)
+
+    async def _serve(self) -> None:
+        """Execute row after row."""
+        import anyio  # noqa: PLC0415
+
+        engine = self._engine
+        with anyio.CancelScope() as scope:  # cancelled when the run ends while nothing is on the way
+            while True:
+                job = engine.start()
+                if engine.hungry:
+                    self._room.set()
+                if job is not None:
+                    await self._execute(job, Flight(scope))
+                if self._stop_if_ended():
+                    return
+                if job is None:
+                    self._idle.append(woken := anyio.Event())
+                    await woken.wait()
+                elif engine.has_queue and self._idle:  # the budget may have room for two now
+                    self._idle.pop().set()
+
+    async def _execute(self, job: Job[RowT], flight: Flight) -> None:
         outcome: object = GivenUp()
         try:
-            outcome = await self._client.run_raw(self._spec.call(job))
+            outcome = await self._transport.run(self._steps(job, flight))
         except (Exception, GivenUp) as error:  # noqa: BLE001 (the engine decides what it means)
             outcome = error
         finally:  # also when it is cancelled
             self._finish(job, outcome)
-            self._room.set()
             self._news.set()
+
+    def _stop_if_ended(self) -> bool:
+        """See to it that everybody knows when the engine has come to an end by itself."""
+        if (why := self._engine.ending) is None:
+            return False
+        self._end(why)
+        return True
 
     async def _look_after(self) -> None:
         """Do what is to be done now and then."""

@@ -6,39 +6,22 @@ import atexit
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from enprompta.batch.gate import Flight, GivenUp
 from enprompta.batch.run import RowT, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
 
     from enprompta._client import Enprompta
-    from enprompta._http.exchange import Steps
-    from enprompta._http.transport import SyncTransport
-    from enprompta.batch.gate import Gate
     from enprompta.batch.records import BatchResult
     from enprompta.batch.spec import Job, Variables
 
-T = TypeVar("T")
-
 _LOOK_EVERY = 0.05  # seconds between two looks at what is to be done now and then, while waiting for results
-
-
-class _GatedTransport:
-    """A client's transport, with the gate before it."""
-
-    def __init__(self, transport: SyncTransport, gate: Gate) -> None:
-        self._transport = transport
-        self._gate = gate
-
-    def run(self, steps: Steps[T]) -> T:
-        """Carry out the steps that the gate lets through."""
-        return self._transport.run(self._gate.watch(steps, Flight()))
 
 
 class BatchRun(Run[RowT]):
@@ -70,8 +53,6 @@ class BatchRun(Run[RowT]):
         **options: Any,  # noqa: ANN401 (`execute_many` has the types)
     ) -> None:
         super().__init__(client, prompt_id, rows, variables, options)
-        view: Any = self._client
-        view._transport = _GatedTransport(view._transport, self._gate)  # noqa: SLF001 (the view is ours alone)
         self._input: Iterator[RowT] = iter(())
         self._jobs: SimpleQueue[Job[RowT] | None] = SimpleQueue()
         self._outcomes: SimpleQueue[tuple[Job[RowT], Any]] = SimpleQueue()
@@ -161,10 +142,9 @@ class BatchRun(Run[RowT]):
         self._jobs.put(job)
 
     def _work(self) -> None:
-        run: Callable[[Any], Any] = self._client.run_raw
         while (job := self._jobs.get()) is not None:
             try:
-                outcome = run(self._spec.call(job))
+                outcome = self._transport.run(self._steps(job, Flight()))
             except BaseException as error:  # noqa: BLE001 (the engine decides what it means)
                 outcome = error
             self._outcomes.put((job, outcome))
