@@ -34,7 +34,7 @@ _APPLICATION_ID = 0x456E5072  # "EnPr": tells a checkpoint from another program'
 _FORMAT = "1"
 _BATCH = 100  # rows in one commit at most
 _SECONDS = 0.05  # from a row's end to its commit at most, while anybody looks
-_BUSY_SECONDS = 1.0
+_BUSY_SECONDS = 0.25
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",

@@ -1,0 +1,101 @@
+"""How far a run has come, on a clock that is told."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from io import StringIO
+
+import pytest
+
+from enprompta import ConfigurationError, EnpromptaError
+from enprompta.batch import BatchResult, Progress
+from enprompta.batch.bar import Bar, describe
+from enprompta.batch.progress import Meter, Reporter
+from enprompta.models import Execution
+
+DONE = BatchResult(0, {}, {}, Execution(id="e", tokens=3, cost=0.25))
+
+
+def read(meter: Meter, now: float) -> Progress:
+    """Read a meter."""
+    return meter.read(now, in_flight=0, waiting=0.0)
+
+
+def test_rate_and_time_left() -> None:
+    """The rate is that of the last minute, and the rest is told by it."""
+    meter = Meter(10_000, 100.0)
+    told = read(meter, 100.0)
+    assert (told.rate, told.eta) == (0.0, None)
+    for second in range(1, 201):
+        for _ in range(10 if second <= 100 else 20):
+            meter.count(DONE, 1)
+        told = read(meter, 100.0 + second)
+    assert told.rate == pytest.approx(20.0)
+    assert told.eta == pytest.approx((10_000 - 3_000) / 20)
+    assert (told.done, told.tokens, told.cost, told.credits, told.elapsed) == (3000, 9000, 750.0, 3000, 200.0)
+
+
+def test_what_is_restored_is_not_speed() -> None:
+    """Rows from the checkpoint count as done, and not for the rate."""
+    meter = Meter(None, 0.0)
+    meter.count(replace(DONE, restored=True), 1)
+    meter.count(BatchResult(1, {}, {}, None, EnpromptaError("x")), 0)
+    told = read(meter, 2.0)
+    assert (told.done, told.failed, told.restored, told.rate) == (1, 1, 1, 0.5)
+    assert (told.total, told.eta) == (None, None)
+
+
+def test_more_rows_than_told_are_no_negative_time() -> None:
+    """A total that was too low leaves no time, rather than less than none."""
+    meter = Meter(0, 0.0)
+    meter.count(DONE, 1)
+    assert read(meter, 1.0).eta == 0.0
+
+
+def test_reports_are_ten_a_second_at_most() -> None:
+    """Whoever wants to know is told at intervals; with nobody there, nothing is due."""
+    told: list[Progress] = []
+    reporter, progress = Reporter([told.append]), read(Meter(1, 0.0), 0.0)
+    for now in range(1, 1000):
+        if reporter.due(now / 1000):
+            reporter.report(progress, now / 1000)
+    assert len(told) == 10
+    assert not Reporter([]).due(10.0)
+    assert Reporter([]).every is None
+
+
+def test_a_record_is_a_value() -> None:
+    """Records cannot be changed by those who are told."""
+    with pytest.raises(FrozenInstanceError):
+        read(Meter(1, 0.0), 0.0).done = 3  # type: ignore[misc]
+
+
+PROGRESS = Progress(
+    done=1200, failed=0, restored=0, in_flight=16, total=None, rate=12.34, tokens=9, cost=1.5, credits=9, elapsed=9.0,
+    eta=None, waiting=0.0,
+)  # fmt: skip
+
+
+def test_the_bar_in_words() -> None:
+    """The bar tells rate and cost, and what else there is to tell."""
+    assert describe(PROGRESS) == "12.3/s · 1.5000 USD"
+    full = replace(PROGRESS, total=5000, failed=7, eta=3725.4, waiting=12.2)
+    text = "of 5000 · 7 failed · 12.3/s · 1.5000 USD · 1:02:05 left · waiting for the rate limit (12 s)"
+    assert describe(full) == text
+
+
+def test_the_bar_is_drawn() -> None:
+    """The bar shows the rows done on its console, and stays when it is closed."""
+    console = pytest.importorskip("rich.console").Console(file=StringIO(), force_terminal=True, width=120)
+    bar = Bar(console)
+    bar.update(replace(PROGRESS, total=2400))
+    bar.close()
+    assert "1200" in console.file.getvalue()
+    assert "of 2400" in console.file.getvalue()
+
+
+def test_a_bar_without_rich_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rich is not installed, the error says what to install."""
+    monkeypatch.setitem(__import__("sys").modules, "rich", None)
+    with pytest.raises(ConfigurationError, match=r'pip install "enprompta\[cli\]"'):
+        Bar()

@@ -1,0 +1,56 @@
+"""What an editor shows of bulk execution. Never run: checked by pyright and mypy, each in its strict mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import assert_type
+
+from enprompta import AsyncEnprompta, Attempt, Enprompta, EnpromptaError
+from enprompta.batch import AsyncBatchRun, BatchResult, BatchRun, Budget, Progress, read_rows
+from enprompta.models import Execution
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+client = Enprompta()
+aclient = AsyncEnprompta()
+
+
+def blocking(rows: list[dict[str, str]], numbers: Iterator[int]) -> None:
+    """A result knows its row's type."""
+    run = client.prompts.execute_many("p", rows, concurrency=8, budget=Budget(usd=1), checkpoint="run.db")
+    assert_type(run, BatchRun[dict[str, str]])
+    assert_type(run.progress, Progress)
+    with run:
+        for result in run:
+            assert_type(result, BatchResult[dict[str, str]])
+            assert_type(result.row, dict[str, str])
+            assert_type(result.execution, Execution | None)
+            assert_type(result.error, EnpromptaError | None)
+            assert_type(result.attempts, tuple[Attempt, ...])
+            assert_type(result.output, str | None)
+    for numbered in client.prompts.execute_many("p", numbers, variables=lambda n: {"n": n + 1}):
+        assert_type(numbered.row, int)
+    for read in client.prompts.execute_many("p", read_rows("a.csv"), variables=["n"]):
+        assert_type(read.row, dict[str, Any])
+
+
+async def awaited(rows: list[dict[str, str]], later: AsyncIterator[int]) -> None:
+    """The same in the async client."""
+    run = aclient.prompts.execute_many("p", rows, ordered=True, errors="raise")
+    assert_type(run, AsyncBatchRun[dict[str, str]])
+    async with run:
+        async for result in run:
+            assert_type(result, BatchResult[dict[str, str]])
+    async for numbered in aclient.prompts.execute_many("p", later, variables=lambda n: {"n": n}):
+        assert_type(numbered.row, int)
+
+
+def mistakes(rows: list[dict[str, str]]) -> None:
+    """Each of these lines is an error under both checkers."""
+    client.prompts.execute_many("p", rows, concurency=8)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.prompts.execute_many("p", rows, errors="skip")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.prompts.execute_many("p", rows, budget=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.prompts.execute_many("p")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.prompts.execute_many("p", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
