@@ -9,17 +9,19 @@
 --   * 0 stands for false and for what is not known; FAR and -FAR for the infinities.
 -- The constants in capitals are put in front of this text by redis.py, which takes them from policy.py.
 --
--- KEYS: the account (hash), requests under way (sorted set), requests that ended without a reading (sorted set).
+-- KEYS: the account (hash), requests under way (sorted set), requests that ended without a reading (sorted set), the
+--   processes that have asked lately (sorted set by time).
 -- ARGV: the time, or '' for the present; then one of
 --   acquire PREFIX FIRST COUNT   let up to COUNT requests go, as members PREFIX..FIRST and on;
---                                returns how many, the seconds to the next chance when none, the time
+--                                returns how many, the seconds to the next chance when none, the time, and how many
+--                                processes have asked within TRANSIT, this one included
 --   observe MEMBER SENT STATUS LIMIT REMAINING RESET DATE RETRY_AFTER     an answer; RETRY_AFTER may be ''
 --   fail MEMBER                  no answer came
 --   cancel MEMBER SENT           it was not sent
 --   adopt PREFIX MEMBER...       exactly these of the PREFIX are under way
 
 local FAR = 1e15
-local ACCOUNT, FLIGHT, LOST = KEYS[1], KEYS[2], KEYS[3]
+local ACCOUNT, FLIGHT, LOST, PROCESSES = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 local function text(number)
   return string.format('%.17g', number) -- tostring() keeps 14 digits: a tenth of a millisecond of Unix time
@@ -217,7 +219,9 @@ local function acquire(prefix, first, wanted)
     a.sent = a.sent + allowed
     a.granted = now
   end
-  return { allowed, text(wait), text(now) }
+  redis.call('ZADD', PROCESSES, text(now), prefix)
+  redis.call('ZREMRANGEBYSCORE', PROCESSES, '-inf', text(now - TRANSIT))
+  return { allowed, text(wait), text(now), redis.call('ZCARD', PROCESSES) }
 end
 
 local function block(till)

@@ -92,6 +92,7 @@ class Pacer:
         "_trusted",
         "chance_at",
         "line",
+        "sharers",
         "told",
     )
 
@@ -102,6 +103,9 @@ class Pacer:
         """When `grant` can next let somebody go, as its last call knew it; meant for when somebody waits."""
         self.told: tuple[int, int, int] | None = None
         """Limit, remaining and reset as the server last told them; None before the first answer that did."""
+        self.sharers = 1
+        """How many programs, this one included, spend the budget without hearing of each other, each its equal share of
+        a window; 1 when there is none that is known of."""
         self._charges = Charges()
         self._clock = ServerClock()
         self._slack = 0.0  # seconds by which windows end later than told
@@ -161,14 +165,17 @@ class Pacer:
 
     def _room_in_window(self, now: float) -> tuple[int, float]:
         left = self._remaining - self._charged()
+        if self.sharers > 1:
+            left = min(left, (self._limit // self.sharers or 1) - self._sent)
         if self._reset is None and left <= 0:
             return self._probe(now, TRANSIT)  # all of it may have gone into this window, and nothing tells its end
-        if left > 0 and not self._sampled and (self._others or not self._trusted):
-            opening = max(1, int(self._limit - 2 * self._others)) if self._trusted else 1
+        others = self._others if self.sharers == 1 else 0.0  # else they are the sharers, and have their share
+        if left > 0 and not self._sampled and (others or not self._trusted):
+            opening = max(1, int(self._limit - 2 * others)) if self._trusted else 1
             if self._sent >= opening:
                 return self._probe(now, PROBE_EVERY)
             left = min(left, opening - self._sent)
-        elif left > 0 and self._others > self._seen and self._length is not None:
+        elif left > 0 and others > self._seen and self._length is not None:
             return self._share(left, now)
         return (left, 0.0) if left > 0 else (0, self._ends - now)
 
@@ -189,6 +196,10 @@ class Pacer:
         """Count the requests that can still use up this window, after dropping those that no longer can (I3)."""
         self._counted += self._charges.drop(self._base)  # a lost one perhaps was not; then others are underrated
         return len(self._charges)
+
+    def doubt(self) -> None:
+        """Take what was told of this window as old, because others have spent since: ask anew, with one request."""
+        self._sampled = self._trusted = False
 
     # Windows.
 

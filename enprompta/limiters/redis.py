@@ -7,8 +7,9 @@ because a connection that belongs to an event loop would be of no use to the oth
 answer must not hold up the call that has just got it.
 
 Beside that the process keeps its own `Pacer` up to date with every request and answer. When Redis is away it takes
-over at once, so nobody waits for Redis to come back; as each process then paces alone, some requests are answered 429,
-and are sent again. When Redis is back, it is told what is under way, and decides again.
+over at once, so nobody waits for Redis to come back. Each process then paces alone, within its equal share of each
+window: it knows from Redis how many they were. When Redis is back, it is told what is under way, and decides again;
+until all the others must have found it too, each still keeps to its share.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ _PATIENCE = 1.0
 """Seconds for Redis to connect or to answer, after which it counts as away."""
 _RETRY_EVERY = 1.0
 """Seconds between two attempts to reach a Redis that is away."""
+_WARY = _RETRY_EVERY + 2 * _PATIENCE
+"""Seconds within which all processes find a Redis that is back."""
 _IDLE = 5.0
 """Seconds without anything to do after which the thread ends and the connection is closed."""
 _SHORTEST_POLL, _LONGEST_POLL = 0.05, 1.0
@@ -96,8 +99,8 @@ class _SharedAccount:
     """The account in Redis, as one process sees it: what to run, in one round trip."""
 
     def __init__(self, client: _Client, name: str) -> None:
-        tag = f"enprompta:{_LAYOUT}:{{{name}}}"  # the braces keep the three keys on one node of a cluster
-        self._keys = [tag, f"{tag}:flight", f"{tag}:lost"]
+        tag = f"enprompta:{_LAYOUT}:{{{name}}}"  # the braces keep the keys on one node of a cluster
+        self._keys = [tag, f"{tag}:flight", f"{tag}:lost", f"{tag}:processes"]
         self._client = client
         self._sha = ""
 
@@ -145,6 +148,8 @@ class RedisAccount(LocalAccount):
         self._speaker: Thread | None = None  # who speaks to Redis
         self._stirred = 0.0  # when a caller last did something
         self._away = False  # Redis is, and this process paces alone
+        self._processes = 1  # that share the account, as Redis last told
+        self._wary_until = 0.0  # when to trust a Redis that is back
         self._told = Event()  # Redis knows of everything that has happened
 
     def flush(self, timeout: float) -> None:
@@ -240,6 +245,7 @@ class RedisAccount(LocalAccount):
         with self._lock:
             if self._away:
                 self._away = False
+                self._wary_until = monotonic() + _WARY
                 self._pacer.chance_at = inf  # whoever waits waits for the speaker
                 _log(logging.INFO, "limiter.redis_back")
         return shared
@@ -254,19 +260,28 @@ class RedisAccount(LocalAccount):
         """Tell Redis what has happened, and ask for those who wait; give the seconds to the next time."""
         with self._lock:
             steps, self._outbox = self._outbox, []
-            wanted = min(len(self._pacer.line), _MOST_AT_ONCE)
+            wanted = self._appetite(monotonic())
             first = self._named + 1
             self._named += wanted
             if not steps and not wanted:
                 self._told.set()
-                return _IDLE
+                return _SHORTEST_POLL if self._pacer.line else _IDLE
         if wanted:
             steps.append(("acquire", self._prefix, first, wanted))
         results = shared.run(steps)
         if not wanted:
             return 0.0
-        allowed, wait, time = results[-1]
+        allowed, wait, time, self._processes = results[-1]
         return self._hand_out(first, int(allowed), float(wait), float(time))
+
+    def _appetite(self, now: float) -> int:
+        """Tell for how many requests to ask; the lock is held."""
+        wanted = min(len(self._pacer.line), _MOST_AT_ONCE)
+        if self._pacer.sharers > 1:
+            if now < self._wary_until:
+                return min(wanted, self._pacer.room(now)[0])
+            self._pacer.sharers = 1
+        return wanted
 
     def _hand_out(self, first: int, allowed: int, wait: float, time: float) -> float:
         """Let go whom Redis allows, and refuse those to whom the next chance is too far away.
@@ -298,6 +313,9 @@ class RedisAccount(LocalAccount):
         with self._lock:
             if not self._away:
                 self._away = True
+                self._pacer.sharers = self._processes
+                if self._processes > 1:
+                    self._pacer.doubt()
                 self._told.set()
                 _log(logging.WARNING, "limiter.redis_away", error=f"{type(error).__name__}: {error}")
             super()._pump(monotonic())

@@ -26,7 +26,8 @@ from enprompta import (
     TemplateError,
     WorkflowFailedError,
 )
-from enprompta.models import WorkflowExecution
+from enprompta.batch import ExecutionFailedError
+from enprompta.models import Execution, WorkflowExecution
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,16 +48,17 @@ def same(one: EnpromptaError, other: EnpromptaError) -> bool:
 def make(cls: type[EnpromptaError]) -> EnpromptaError:
     """Make an error of a class with all it can carry."""
     attempts = (Attempt(1, 0.5, 503, wait=1.0, request_id="r"), Attempt(2, 0.1, error="reset"))
-    if issubclass(cls, APIStatusError):
-        return cls("m", status_code=418, request_id="r", retry_after=1.0, headers={"a": "b"}, attempts=attempts)
-    if issubclass(cls, APIResponseError):
-        return cls("m", status_code=200, request_id="r", headers={"a": "b"}, body=b"<", attempts=attempts)
-    if issubclass(cls, APIError):
-        return cls("m", attempts=attempts)
-    if issubclass(cls, TemplateError):
-        return cls("m", missing=["a"], unknown=("b",))
-    if issubclass(cls, WorkflowFailedError):
-        return cls("m", execution=WorkflowExecution(id="w"))
+    answer = {"request_id": "r", "headers": {"a": "b"}, "attempts": attempts}
+    for base, carried in (
+        (APIStatusError, {"status_code": 418, "retry_after": 1.0, **answer}),
+        (APIResponseError, {"status_code": 200, "body": b"<", **answer}),
+        (APIError, {"attempts": attempts}),
+        (TemplateError, {"missing": ["a"], "unknown": ("b",)}),
+        (WorkflowFailedError, {"execution": WorkflowExecution(id="w")}),
+        (ExecutionFailedError, {"execution": Execution(id="e")}),
+    ):
+        if issubclass(cls, base):
+            return cls("m", **carried)
     return cls("m")
 
 

@@ -703,3 +703,59 @@ def test_no_reading_stops_the_line_for_good(steps: list[tuple[float, Reading, st
         now = max(now, pacer.chance_at)
     assert not pacer.line
     assert now < 3600 * 2
+
+
+class TestSharers:
+    """Programs that share the budget and do not hear of each other, as when Redis is away."""
+
+    def test_each_keeps_to_its_share_of_a_window(self) -> None:
+        """A quarter for each of four, though nobody else is seen to spend, and again in the next window."""
+        desk = Desk()
+        desk.learn()
+        desk.now = MINUTE + 2
+        desk.learn(reset=2 * MINUTE)
+        desk.pacer.sharers = 4
+        assert len(desk.ask(LIMIT)) == LIMIT // 4 - 1
+        assert desk.room() == 0
+        desk.now = 2 * MINUTE + 2
+        assert len(desk.ask(LIMIT)) == LIMIT // 4
+
+    def test_what_others_are_believed_to_spend_is_not_held_back_too(self) -> None:
+        """They are the sharers, who have their share."""
+        desk = Desk()
+        desk.learn()
+        for minute in range(1, 4):
+            desk.now = minute * MINUTE + 2
+            desk.learn(remaining=LIMIT - 40, reset=(minute + 1) * MINUTE)
+        desk.pacer.sharers = 2
+        desk.now = 4 * MINUTE + 2
+        assert len(desk.ask(LIMIT)) == LIMIT // 2
+
+    def test_a_share_is_one_at_least(self) -> None:
+        """More programs than requests: each still gets its turn."""
+        desk = Desk()
+        (ticket,) = desk.ask()
+        desk.observe(ticket, 1, limit=2)
+        desk.pacer.sharers = 5
+        desk.now = MINUTE + 2
+        assert len(desk.ask(3)) == 1
+
+    def test_what_is_left_still_bounds(self) -> None:
+        """A share of what is gone is nothing."""
+        desk = Desk()
+        desk.learn(remaining=0)
+        desk.pacer.sharers = 2
+        assert desk.ask(3) == []
+
+    def test_doubt_is_settled_by_one_request(self) -> None:
+        """What was told of the window may be old: one asks, and then it is known again."""
+        desk = Desk()
+        desk.learn()
+        desk.now = MINUTE + 2
+        desk.learn(reset=2 * MINUTE)
+        desk.pacer.doubt()
+        desk.now += PROBE_EVERY
+        (asks,) = desk.ask(LIMIT)
+        assert desk.room() == 0
+        desk.observe(asks, 10, reset=2 * MINUTE)
+        assert desk.room() == 10
