@@ -240,11 +240,12 @@ class Checkpoint:
         self._pending.clear()
 
     def close(self) -> None:
-        """Write what is to be kept, and close the file."""
+        """Write what is to be kept, and close the file. Closing again does nothing."""
         try:
             if self._pending:
                 self._commit()
         finally:
+            self._pending.clear()
             with suppress(sqlite3.Error):  # the log stays beside the file then, and is read with it
                 self._db.close()
 

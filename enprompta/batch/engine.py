@@ -214,6 +214,10 @@ class Engine(Generic[RowT]):
             self.ending, self.error = why, error
         self._queue.clear()
 
+    def abandon(self) -> None:
+        """Count nothing as under way any more: whoever worked on it has ended."""
+        self.in_flight = 0
+
     def _conclude(self, job: Job[RowT], outcome: Answer | BaseException, now: float) -> None:
         if isinstance(outcome, GivenUp):
             return

@@ -82,8 +82,6 @@ class Reporter:
     def __init__(self, tell: list[Callable[[Progress], object]]) -> None:
         self._tell = tell
         self._next = 0.0
-        self.every = _REPORT_EVERY if tell else None
-        """Seconds between two reports; None when nobody wants to know."""
 
     def due(self, now: float) -> bool:
         """Tell whether it is time to report."""

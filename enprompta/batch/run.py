@@ -124,15 +124,23 @@ class Run(Generic[RowT]):
         ledger = Ledger(get("budget"), credits=spent.credits, usd=spent.usd, dearest=spent.dearest)
         return Engine(rules, ledger, self._store, self._meter)
 
-    def _begin(self) -> None:
-        """Open what a run needs.
+    def _begin_once(self) -> None:
+        """Note that the run begins.
 
         Raises:
-            CheckpointError: The checkpoint is of another run, or cannot be used.
-            ConfigurationError: The run has begun before, or a bar is asked for and rich is not there.
+            ConfigurationError: It has begun before.
         """
         if self._begun:
             raise ConfigurationError("a run can be iterated once: call execute_many() again, with the same checkpoint")
+        self._begun = True
+
+    def _open_parts(self) -> None:
+        """Open what a run needs; `_close_parts` closes it, however far this has come.
+
+        Raises:
+            CheckpointError: The checkpoint is of another run, or cannot be used.
+            ConfigurationError: A bar is asked for and rich is not there.
+        """
         tell: list[Callable[[Progress], object]] = []
         if (on_progress := self._options.get("on_progress")) is not None:
             tell.append(on_progress)
@@ -141,17 +149,12 @@ class Run(Generic[RowT]):
 
             self._bar = Bar()
             tell.append(self._bar.update)
+        self._reporter = Reporter(tell)
         if (checkpoint := self._options.get("checkpoint")) is not None:
             self._store = Checkpoint(checkpoint, self._spec, fixed=self._fixed)
-        self._begun = True
-        self._reporter = Reporter(tell)
         self._engine = self._make_engine()
         if isinstance(self._rows, Sized):
-            try:
-                self._store.check_number(len(self._rows))
-            except BaseException:
-                self._store.close()
-                raise
+            self._store.check_number(len(self._rows))
 
     def _take(self, row: RowT) -> None:
         """Hand a row to the engine."""
@@ -190,13 +193,13 @@ class Run(Generic[RowT]):
             self._reporter.report(self.progress, now)
 
     def _close_parts(self) -> None:
-        """Close what `_begin` has opened, each part whatever comes of the others."""
+        """Close what `_open_parts` has opened, each part whatever comes of the others; closing again does nothing."""
         try:
             self._store.close()
         finally:
+            reporter, self._reporter = self._reporter, Reporter([])
             try:
-                if self._reporter.every is not None:
-                    self._reporter.report(self.progress, clock())
+                reporter.report(self.progress, clock())
             finally:
                 if self._bar is not None:
                     self._bar.close()

@@ -133,7 +133,12 @@ class AsyncBatchRun(Run[RowT]):
     def _start(self) -> None:
         import anyio  # noqa: PLC0415
 
-        self._begin()
+        self._begin_once()
+        try:
+            self._open_parts()
+        except BaseException:
+            self._close_parts()
+            raise
         self._ended = anyio.Event()
         loop = current_loop()
         if isinstance(loop, asyncio.AbstractEventLoop):

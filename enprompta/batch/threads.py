@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from contextlib import suppress
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -61,13 +62,17 @@ class BatchRun(Run[RowT]):
 
     def __iter__(self) -> Iterator[BatchResult[RowT]]:
         """Start, and give results until there are no more."""
-        self._begin()
-        atexit.register(self.close)  # before the interpreter freezes the threads that are waited for
+        self._begin_once()
         try:
+            self._open_parts()
+            atexit.register(self.close)  # before the interpreter freezes the threads that are waited for
             self._input = iter(cast("Iterable[RowT]", self._rows))
             yield from self._results()
         finally:
-            self.close()
+            try:
+                self.close()
+            finally:  # Ctrl-C may have come before its first line
+                self.close()
         if (error := self._failure()) is not None:
             raise error
 
@@ -80,23 +85,36 @@ class BatchRun(Run[RowT]):
         self.close()
 
     def close(self) -> None:
-        """End the run: wait for the rows on their way, write the checkpoint. Closing again does nothing."""
-        if self._closed or not self._begun:
-            return
-        self._closed = True
-        self._end("closed")
+        """End the run: wait for the rows on their way, write the checkpoint. Closing again does nothing.
+
+        Ctrl-C may have come between any two lines, here too. So nothing here trusts a count, a row that was lost from
+        sight is one that the API will answer again, and what was cut off is done when `close` is called again.
+        """
         try:
+            if self._closed or not self._begun:
+                return
+            self._end("closed")
             self._give_up()
-            for _ in self._workers:
-                self._jobs.put(None)
+            self._dismiss()
             for worker in self._workers:
-                worker.join()
-            # Not counted: Ctrl-C may have come between any two lines, and lost one that the API will answer again.
+                with suppress(RuntimeError):  # it was never started
+                    worker.join()
             while not self._outcomes.empty():
                 self._finish(*self._outcomes.get())
-        finally:
-            atexit.unregister(self.close)
+            self._engine.abandon()
             self._close_parts()
+        except BaseException:  # who presses Ctrl-C while a run ends does not want to wait for it
+            self._dismiss()
+            self._close_parts()
+            self._closed = True
+            raise
+        atexit.unregister(self.close)
+        self._closed = True
+
+    def _dismiss(self) -> None:
+        """Tell the workers to end, without waiting for them."""
+        for _ in self._workers:
+            self._jobs.put(None)
 
     def _results(self) -> Iterator[BatchResult[RowT]]:
         engine = self._engine

@@ -14,6 +14,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from enprompta.emulator import scopes
@@ -80,6 +81,8 @@ class Gateway:
                 await self._answer(scope, context, outgoing)
             else:
                 await self._suffer(fault, scope, receive, context, outgoing)
+        except ClientDisconnect:  # there is nobody to answer
+            return
         except asyncio.CancelledError:  # the server stops and has waited long enough
             await self._fail(scope, outgoing, context, ApiError(STOPPING, "The emulator is stopping"))
         except Exception as error:  # noqa: BLE001 (whatever a handler does, its client gets an answer)
@@ -199,12 +202,16 @@ def canonical_path(raw_path: bytes) -> str:
 
 
 async def _read(receive: Receive) -> bytes:
-    """Read the body to its end, also of a request that will be refused: the connection can then be used again."""
+    """Read the body to its end, also of a request that will be refused: the connection can then be used again.
+
+    Raises:
+        ClientDisconnect: The body broke off. What came of it asks for nothing, even where it would do as a request.
+    """
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return bytes(body)
+            raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > _LARGEST_BODY:
             message = f"The body is larger than {_LARGEST_BODY} bytes"

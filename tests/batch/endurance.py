@@ -27,20 +27,9 @@ if TYPE_CHECKING:
 WINDOW, LIMIT = 3.0, 6_000  # the tier's limit a window, so that pacing has something to do
 
 EMULATOR = f"""
-import asyncio, sys
-from enprompta.emulator import Emulator, gateway
+import sys
+from enprompta.emulator import Emulator
 
-read = gateway._read
-
-async def whole(receive):
-    async def checked():
-        message = await receive()
-        if message["type"] == "http.disconnect":  # a client that was killed half-way has asked for nothing
-            raise asyncio.CancelledError
-        return message
-    return await read(checked)
-
-gateway._read = whole
 with Emulator(db=sys.argv[1], window={WINDOW}, limits={{"enterprise": ({LIMIT}, 10**9)}}) as emulator:
     print(emulator.url, emulator.keys.enterprise, flush=True)
     sys.stdin.read()

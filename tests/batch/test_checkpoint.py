@@ -187,7 +187,7 @@ def test_a_file_in_use_is_refused(runner: Runner, file: Path) -> None:
     def at_the_same_time(_: object) -> None:
         if not refusals:
             with pytest.raises(CheckpointError, match="is in use by another run") as caught:
-                other._begin()
+                other._open_parts()
             refusals.append(caught.value)
 
     runner.walk(runner.many(numbered(3), checkpoint=file), then=at_the_same_time)

@@ -61,7 +61,6 @@ def test_reports_are_ten_a_second_at_most() -> None:
             reporter.report(progress, now / 1000)
     assert len(told) == 10
     assert not Reporter([]).due(10.0)
-    assert Reporter([]).every is None
 
 
 def test_a_record_is_a_value() -> None:

@@ -196,3 +196,20 @@ def test_failure_of_a_handler_is_a_500(
 def test_request_ids_differ(client: httpx.Client) -> None:
     """Each request has an id of its own."""
     assert len({client.get("/prompts").headers["X-Request-Id"] for _ in range(5)}) == 5
+
+
+def test_a_request_that_breaks_off_asks_for_nothing(
+    emulator: Emulator, client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that died in the middle of its body is not taken at its half word, though that would do as a request."""
+    parts = urlsplit(emulator.url)
+    head = (
+        "POST /api/v1/teams HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ep_test_enterprise\r\n"
+        'Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"name": "half"}'
+    )
+    with socket.create_connection((parts.hostname, parts.port), timeout=5) as connection:
+        connection.sendall(head.encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""
+    assert client.get("/teams").json()["data"] == []
+    assert caplog.records == []

@@ -1,0 +1,115 @@
+"""Ctrl-C between any two lines of a blocking run: it ends, nothing is left behind, and every row is charged once."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+import enprompta.batch
+from enprompta import Enprompta
+from tests.batch.conftest import Service, numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+PACKAGE = str(Path(enprompta.batch.__file__).parent)
+ROWS = 12
+# A prime apart, so that all kinds of lines are met; 1 in the long form: then it is each and every line.
+STEP = 1 if os.environ.get("ENPROMPTA_LONG_TESTS") else 23
+
+
+class Interrupter:
+    """Raises KeyboardInterrupt at the given lines of the package that this thread comes to, counted from 1.
+
+    One line is left out, since Python has no way to guard it: that on which the run's generator begins to clean up. A
+    run that is interrupted there is closed by its `with` block, or else when the program ends.
+    """
+
+    def __init__(self, *at: int) -> None:
+        self._at = set(at)
+        self.lines = 0
+
+    def __enter__(self) -> Interrupter:
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "line" and not (frame.f_code.co_name == "__iter__" and frame.f_locals["self"].ending):
+            self.lines += 1
+            if self.lines in self._at:
+                raise KeyboardInterrupt
+        return self._trace
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Enprompta]:
+    """Give a client of the service."""
+    with httpx.Client(transport=service) as http:
+        client = Enprompta(api_key="ep_x", limiter=None, http_client=http, base_url="https://api.test/api/v1")
+        yield client
+
+
+def attempt(client: Enprompta, file: Path, interrupter: Interrupter, *, block: bool) -> bool:
+    """Run the rows; tell whether the run came to its end."""
+    run = client.prompts.execute_many("p", iter(numbered(ROWS)), concurrency=2, checkpoint=file)
+    try:
+        with interrupter:
+            if block:
+                with run:
+                    for _ in run:
+                        pass
+            else:
+                for _ in run:
+                    pass
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def check(client: Enprompta, service: Service, file: Path) -> None:
+    """Nothing is under way any more, and the run goes on to its end with each row charged once."""
+    began = time.monotonic()
+    while any(thread.name == "enprompta-batch" for thread in threading.enumerate()):
+        assert time.monotonic() < began + 5, "a thread is left"
+        time.sleep(0.001)
+    results = list(client.prompts.execute_many("p", iter(numbered(ROWS)), ordered=True, checkpoint=file))
+    assert [result.output for result in results] == [f"did {n}" for n in range(ROWS)]
+    assert sorted(service.charged.values(), key=int) == [str(n) for n in range(ROWS)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [True, False], ids=["with a block", "without"])
+def test_once(client: Enprompta, service: Service, tmp_path: Path, block: bool) -> None:  # noqa: FBT001
+    """Whichever line it is: the run ends at once, and goes on later."""
+    for line in count(1, STEP):
+        file = tmp_path / f"{line}.db"
+        service.charged.clear()
+        if attempt(client, file, Interrupter(line), block=block):
+            assert line > 1000
+            return
+        check(client, service, file)
+
+
+@pytest.mark.slow
+def test_twice(client: Enprompta, service: Service, tmp_path: Path) -> None:
+    """Who presses it again while the run ends need not wait, and loses nothing either."""
+    for line in range(1, 1000, 3 * STEP):
+        for again in (5, 20, 40):
+            file = tmp_path / f"{line}-{again}.db"
+            service.charged.clear()
+            attempt(client, file, Interrupter(line, line + again), block=False)
+            check(client, service, file)
