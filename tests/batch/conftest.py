@@ -166,9 +166,11 @@ def portal(request: pytest.FixtureRequest) -> Iterator[BlockingPortal | None]:
 
 
 @pytest.fixture
-def service() -> Service:
+def service() -> Iterator[Service]:
     """Give a service that executes everything."""
-    return Service()
+    service = Service()
+    yield service
+    service.open.set()  # lets threads end whose task was cancelled
 
 
 @pytest.fixture

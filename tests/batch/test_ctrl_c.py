@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from typing_extensions import Self
+
 PACKAGE = str(Path(enprompta.batch.__file__).parent)
 ROWS = 12
 # A prime apart, so that all kinds of lines are met; 1 in the long form: then it is each and every line.
@@ -38,7 +40,7 @@ class Interrupter:
         self._at = set(at)
         self.lines = 0
 
-    def __enter__(self) -> Interrupter:
+    def __enter__(self) -> Self:
         sys.settrace(self._trace)
         return self
 

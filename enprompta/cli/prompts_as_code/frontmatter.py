@@ -86,9 +86,11 @@ _Dumper.add_representer(str, _represent_text)
 
 def dump(values: Mapping[str, object]) -> str:
     """Write a mapping; the same values give the same text, on every machine."""
-    return yaml.dump(
+    write = cast("Any", yaml).dump  # some versions of its stubs leave a type open
+    text: str = write(
         dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDEST, default_flow_style=False
     )
+    return text
 
 
 def load(text: str) -> dict[str, object]:
