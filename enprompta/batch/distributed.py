@@ -7,7 +7,7 @@
 
 The engine is Dask, and not Ray. A row is a call that waits for its answer, so what an engine has to give is: spread
 partitions over processes, and do again what was lost. Dask does both for a lazy collection, by its graph. It is pure
-Python, so it is there for each Python that this package is for, and takes a third of what Ray takes on disk.
+Python, so it is there for each Python that this package is for, and a small part of Ray in size.
 
 Each partition is an ordinary run, whose rows are numbered by their place in the whole input. A row's idempotency key is
 made of the run's id, that place and what is sent; which worker sends it, and in which partition, makes no difference.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -303,8 +304,9 @@ def test_dask_is_imported_by_those_who_use_it() -> None:
     assert done.stdout == "False\n"
 
 
-def test_clients_are_closed_when_nobody_wants_them() -> None:
-    """A client is open as long as it is used or was used lately, and made anew after that."""
+def test_clients_are_closed_when_nobody_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client is open as long as it is used or was used lately, and made anew after that; also where nobody forks."""
+    monkeypatch.delattr(os, "register_at_fork", raising=False)
     lending = Lending()
     made: list[Enprompta] = []
 
