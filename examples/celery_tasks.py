@@ -25,8 +25,8 @@ app = Celery(
     task_acks_late=True,  # a task whose worker dies is delivered again; the key below makes that safe
     broker_connection_retry_on_startup=True,
 )
-# One client a process. Workers that fork inherit it, and each opens connections of its own. It is made when the first
-# task asks for it, so that whoever only sends tasks needs no key.
+# One client a process, made when its first task asks for it, so that whoever only sends tasks needs no key. Made here,
+# at import, it would be as good: workers that fork would inherit it, and each open connections of its own.
 _clients: list[Enprompta] = []
 
 
