@@ -16,6 +16,8 @@ from enprompta.models.pagination import Pagination
 from enprompta.tables import Records
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from enprompta._core.call import Call
 
 T = TypeVar("T")
@@ -76,18 +78,18 @@ def _swallowed_envelope(value: object) -> bool:
 
 
 def _read(returns: type[T], body: bytes, *, enveloped: bool) -> T:
-    page_type, adapter = _adapter(returns, enveloped)
-    value = adapter.validate_json(body)
+    validate, page_type, is_sequence = _reader(returns, enveloped)
+    value = validate(body)
     data, pagination = (value["data"], value.get("pagination")) if enveloped else (value, None)
     if page_type is not None:
         return page_type(data, pagination or Pagination())
     # What is promised as a sequence is a list that notebooks show as a table; what is promised as a list is a list.
-    return cast("T", Records(cast("list[Any]", data))) if get_origin(returns) is Sequence else data
+    return cast("T", Records(cast("list[Any]", data))) if is_sequence else data
 
 
 @functools.lru_cache(maxsize=512)
-def _adapter(returns: Any, enveloped: bool) -> tuple[Any, TypeAdapter[Any]]:  # noqa: ANN401, FBT001 (a cache key)
-    """Compile the validator of one return type, and tell its page class if it is a page."""
+def _reader(returns: Any, enveloped: bool) -> tuple[Callable[[bytes], Any], Any, bool]:  # noqa: ANN401, FBT001 (a cache key)
+    """Compile the validator of one return type; tell its page class if it is a page, and whether it is a sequence."""
     # Built at run time, out of a type checker's sight.
     many, envelope, origin = cast("Any", Many), cast("Any", Envelope), get_origin(returns)
     page_type: Any = None
@@ -95,7 +97,7 @@ def _adapter(returns: Any, enveloped: bool) -> tuple[Any, TypeAdapter[Any]]:  # 
         page_type = cast("Any", origin)
     shape = many[get_args(returns)[0]] if page_type else returns
     try:
-        return page_type, TypeAdapter(envelope[shape] if enveloped else shape)
+        return TypeAdapter(envelope[shape] if enveloped else shape).validate_json, page_type, origin is Sequence
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 

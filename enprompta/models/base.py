@@ -49,5 +49,17 @@ class NullAsEmpty:
         return core_schema.union_schema([handler(source), null], mode="left_to_right")
 
 
+@dataclass(frozen=True)
+class AnyText:
+    """Reads an enumeration as the text it is: trying its values first would cost more than the rest of the field."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Read any text, for the API may know values that this version does not."""
+        del source, handler
+        return core_schema.str_schema()
+
+
+Open = Annotated[T | str, AnyText()]
+"""One of the values of a `Literal`, or one that this version does not know."""
 Many = Annotated[list[T], NullAsEmpty()]
 Mapped = Annotated[dict[str, T], NullAsEmpty()]
