@@ -22,6 +22,7 @@ PUBLIC = [
     "enprompta.models",
     "enprompta.errors",
     "enprompta.batch",
+    "enprompta.batch.distributed",
     "enprompta.cache",
     "enprompta.codegen",
     "enprompta.emulator",
