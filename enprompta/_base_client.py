@@ -16,7 +16,6 @@ import httpx
 
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
-from enprompta._core.decode import UndecodableError, decode
 from enprompta._core.operation import Raw, Until
 from enprompta._core.response import APIResponse
 from enprompta._core.unset import UNSET, Unset
@@ -263,6 +262,8 @@ class BaseClient:
 
     def _read(self, call: Call[T], reply: Reply) -> T:
         """Read a 2xx answer; when it is not what was promised, say so with the request id."""
+        from enprompta._core.decode import UndecodableError, decode  # noqa: PLC0415 (pydantic comes with it)
+
         response = reply.response
         try:
             return decode(call, response.content)

@@ -1,4 +1,7 @@
-"""From the bytes of an answer to what the call promised, in one validation."""
+"""From the bytes of an answer to what the call promised, in one validation.
+
+Loaded with the first answer, and pydantic with it: a program that only makes a client need not wait for that.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_ori
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
+from enprompta._core.paged import Paged
 from enprompta.errors import ConfigurationError
 from enprompta.models.base import Many, Model
 from enprompta.models.pagination import Pagination
@@ -21,19 +25,6 @@ if TYPE_CHECKING:
     from enprompta._core.call import Call
 
 T = TypeVar("T")
-
-
-class Paged(Generic[T]):
-    """Base of the page types: what one answer of a listing holds."""
-
-    data: list[T]
-    """The objects of this page, in the API's order."""
-    pagination: Pagination
-    """Where this page stands in the whole listing."""
-
-    def __init__(self, data: list[T], pagination: Pagination) -> None:
-        self.data = data
-        self.pagination = pagination
 
 
 class Envelope(TypedDict, Generic[T]):
