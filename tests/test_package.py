@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from enprompta import __version__
 from enprompta.emulator import Emulator
@@ -97,10 +98,27 @@ def test_the_builds_are_what_an_index_takes(built: list[Path], wheel: Path) -> N
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def requirements(*extras: str) -> list[Requirement]:
+    """List what the package asks for: of the core, and of the given extras."""
+    asked = [Requirement(one) for one in metadata.requires("enprompta") or ()]
+    wanted = ("", *extras)
+    return [one for one in asked if one.marker is None or any(one.marker.evaluate({"extra": it}) for it in wanted)]
+
+
 def test_the_core_depends_on_four_packages() -> None:
     """Without an extra, it asks for four packages and no more."""
-    asked = [Requirement(one) for one in metadata.requires("enprompta") or ()]
-    assert {one.name for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})} == CORE
+    assert {one.name for one in requirements()} == CORE
+
+
+def test_the_oldest_versions_that_are_tested_are_the_oldest_that_are_promised() -> None:
+    """`tests/lowest.txt` has each dependency at the least version that the metadata allows, and none is left out."""
+    lines = (ROOT / "tests" / "lowest.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    least = {
+        one.name.lower(): next(part.version for part in one.specifier if part.operator == ">=")
+        for one in requirements("cli", "emulator", "otel", "redis")
+    }
+    assert {name: Version(pinned[name]) for name in least} == {name: Version(it) for name, it in least.items()}
 
 
 def test_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
