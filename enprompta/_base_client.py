@@ -6,9 +6,10 @@ import os
 import platform
 from dataclasses import replace
 from importlib import import_module
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import httpx
 
@@ -27,6 +28,7 @@ from enprompta._http.masking import mask_for
 from enprompta._http.pacing import Unpaced
 from enprompta._http.ratelimit import parse_rate_limit
 from enprompta._http.retry import RetryPolicy
+from enprompta._http.senders import library_of
 from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
 from enprompta.hooks import check_hooks
@@ -34,6 +36,7 @@ from enprompta.limiters import LocalLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from types import ModuleType
 
     from typing_extensions import Self
 
@@ -85,6 +88,7 @@ class BaseClient:
     _limiter: Limiter | Unset | None
     _is_view: bool
     _http_client: object
+    _library: ModuleType
     _cache_dir: object
     _live: dict[str, LiveCache]
     _plan: Plan
@@ -198,14 +202,33 @@ class BaseClient:
         if call.method in _IDEMPOTENCY_METHODS:
             headers = [*headers, (b"Idempotency-Key", _idempotency_key(key))]
         content = None if call.json is None else encode_json(call.json)
-        request = _request(call.method, self._url(call), headers, content, settings)
+        request = self._request(call.method, self._url(call), headers, content, settings)
         return Exchange(request, f"{call.method} {call.path}", plan).steps()
+
+    def _request(
+        self, method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes | None, settings: Settings
+    ) -> httpx.Request:
+        """Make the request itself, of the library that will send it.
+
+        Raises:
+            ConfigurationError: The address is none, such as one of more than 64 KiB.
+        """
+        library: Any = self._library
+        try:
+            request: httpx.Request = library.Request(
+                method, url, headers=headers, content=content, extensions={"timeout": settings.timeouts}
+            )
+        except library.InvalidURL as error:
+            raise ConfigurationError(f"{method} {url[:100]} cannot be sent: {error}") from None
+        if content and library is httpx:
+            request.stream = WholeBody(content)
+        return request
 
     def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[Reply]:
         """Ask the token endpoint: by the same policy, but with no token, no budget and no hooks to see the secret."""
         settings = self._settings
         headers = self._header_list(settings)
-        request = _request("POST", settings.base_url + path, headers, encode_json(json), settings)
+        request = self._request("POST", settings.base_url + path, headers, encode_json(json), settings)
         plan = replace(self._plan, account=Unpaced(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
@@ -274,7 +297,7 @@ class BaseClient:
         Raises:
             ConfigurationError: The client has an `http_client` of the caller's, which cannot be pickled.
         """
-        if self._http_client is not None:
+        if self._http_client is not None and not isinstance(self._http_client, str):
             raise ConfigurationError(
                 "a client with an http_client of yours cannot be pickled, for its connections and settings would be "
                 "lost: make the client where it is used"
@@ -283,7 +306,7 @@ class BaseClient:
 
     def __copy__(self) -> Self:
         """Give a client with the same settings and connections of its own; with an `http_client`, on the same one."""
-        return _unpickle(type(self), {**self._arguments(), "http_client": self._http_client})
+        return _unpickle(type(self), self._arguments())
 
     def __deepcopy__(self, memo: object) -> Self:
         """Give what `copy.copy` does: hooks, limiter and `http_client` are the client's tools, not parts of it."""
@@ -302,6 +325,7 @@ class BaseClient:
             "default_headers": dict(settings.headers),
             "hooks": self._hooks,
             "cache_dir": self._cache_dir,
+            "http_client": self._http_client,
         }
 
     @property
@@ -316,25 +340,6 @@ class BaseClient:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._settings.base_url} {self._auth!r}>"
-
-
-def _request(
-    method: str, url: str, headers: list[tuple[bytes, bytes]], content: bytes | None, settings: Settings
-) -> httpx.Request:
-    """Make the request itself.
-
-    Raises:
-        ConfigurationError: The address is none, such as one of more than 64 KiB.
-    """
-    try:
-        request = httpx.Request(
-            method, url, headers=headers, content=content, extensions={"timeout": settings.timeouts}
-        )
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(f"{method} {url[:100]} cannot be sent: {error}") from None
-    if content:
-        request.stream = WholeBody(content)
-    return request
 
 
 def _unpickle(cls: type[Any], arguments: dict[str, Any]) -> Any:  # noqa: ANN401 (either client)
@@ -360,12 +365,28 @@ def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (with_options holds th
     return cast("Overrides", {name: value for name, value in given.items() if value is not UNSET})
 
 
-def check_http_client(http_client: object, expected: type) -> None:
-    if http_client is not None and not isinstance(http_client, expected):
+def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> ModuleType:
+    """Find the library whose requests a client takes: httpx or httpx2.
+
+    Raises:
+        ConfigurationError: It takes none, or the library that is asked for by name is not installed.
+    """
+    if http_client is None:
+        return httpx
+    if http_client == "aiohttp" and kind == "AsyncClient":
+        if find_spec("aiohttp") is None:
+            raise ConfigurationError(
+                'http_client="aiohttp" needs the extra `aiohttp`: pip install "enprompta[aiohttp]"'
+            )
+        return httpx
+    library = library_of(http_client)
+    if not isinstance(http_client, getattr(library, kind)):
+        others = f'httpx2.{kind} or "aiohttp"' if kind == "AsyncClient" else f"httpx2.{kind}"
         raise ConfigurationError(
-            f"http_client must be an httpx.{expected.__name__}, not {type(http_client).__name__} "
+            f"http_client must be an httpx.{kind}, {others}, not {type(http_client).__name__} "
             "(Enprompta takes an httpx.Client, AsyncEnprompta an httpx.AsyncClient)"
         )
+    return library
 
 
 def check_cache_dir(cache_dir: object) -> None:

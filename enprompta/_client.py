@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-import httpx
-
-from enprompta._base_client import BaseClient, Namespace, check_http_client, health_call, overrides
+from enprompta._base_client import BaseClient, Namespace, health_call, library_for, overrides
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.transport import AsyncTransport, SyncTransport
 from enprompta.pagination import AsyncPage, Page
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from types import TracebackType
 
+    import httpx
+    import httpx2
     from typing_extensions import Self, Unpack
 
     from enprompta._core.call import Call, RequestOptions
@@ -60,7 +60,8 @@ class Enprompta(BaseClient):
         hooks: Objects told of requests, answers, retries and waits; see `enprompta.hooks`.
         cache_dir: A folder for what `prompts.get_live` gave, for a start while the service is away. None keeps it in
             memory alone.
-        http_client: An `httpx.Client` of your own (proxies, TLS settings); you close it. None makes one.
+        http_client: A `Client` of httpx or httpx2 of your own (proxies, TLS settings); you close it. None opens
+            connections of its own.
 
     Raises:
         ConfigurationError: There is no key, or a setting cannot work; the text says what to do.
@@ -97,9 +98,9 @@ class Enprompta(BaseClient):
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
         cache_dir: str | PathLike[str] | None = None,
-        http_client: httpx.Client | None = None,
+        http_client: httpx.Client | httpx2.Client | None = None,
     ) -> None:
-        check_http_client(http_client, httpx.Client)
+        self._library = library_for(http_client, "Client")
         self._http_client = http_client
         self._configure(
             {"api_key": api_key, "client_id": client_id, "client_secret": client_secret, "scopes": scopes},
@@ -220,7 +221,8 @@ class AsyncEnprompta(BaseClient):
         hooks: Objects told of requests, answers, retries and waits; see `enprompta.hooks`.
         cache_dir: A folder for what `prompts.get_live` gave, for a start while the service is away. None keeps it in
             memory alone.
-        http_client: An `httpx.AsyncClient` of your own (proxies, TLS settings); you close it. None makes one.
+        http_client: An `AsyncClient` of httpx or httpx2 of your own (proxies, TLS settings); you close it. `"aiohttp"`
+            sends through aiohttp, which is faster (asyncio alone, extra `aiohttp`). None opens connections of its own.
 
     Raises:
         ConfigurationError: There is no key, or a setting cannot work; the text says what to do.
@@ -257,9 +259,9 @@ class AsyncEnprompta(BaseClient):
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
         cache_dir: str | PathLike[str] | None = None,
-        http_client: httpx.AsyncClient | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | Literal["aiohttp"] | None = None,
     ) -> None:
-        check_http_client(http_client, httpx.AsyncClient)
+        self._library = library_for(http_client, "AsyncClient")
         self._http_client = http_client
         self._configure(
             {"api_key": api_key, "client_id": client_id, "client_secret": client_secret, "scopes": scopes},

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -23,33 +24,30 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-    import httpx
-
 
 _PART = 65_536  # bytes
 
 _streams: WeakSet[BoundStream] = WeakSet()
 
 
-def bound_reads(client: httpx.Client) -> None:
-    """Make the connections of a client keep to `reads_end_at`.
+def bound_reads(pool: Any) -> None:  # noqa: ANN401 (httpcore's, or that of httpcore2)
+    """Make the connections of a pool keep to `reads_end_at`."""
+    backend = pool._network_backend  # noqa: SLF001
+    if not isinstance(backend, BoundBackend):
+        pool._network_backend = BoundBackend(backend, import_module(library_of(pool)))  # noqa: SLF001
 
-    httpx has no public way to hand a network backend to its pool, so this reaches for the attribute; where it is not
-    there (another transport, another version) each operation keeps its own timeout, as without a deadline.
-    """
-    transports: list[Any] = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
-    for transport in transports:
-        pool: Any = getattr(transport, "_pool", None)
-        backend = getattr(pool, "_network_backend", None)
-        if isinstance(backend, httpcore.NetworkBackend) and not isinstance(backend, BoundBackend):
-            pool._network_backend = BoundBackend(backend)  # noqa: SLF001
+
+def library_of(pool: object) -> str:
+    """Tell the library that a pool is of: httpcore, or httpcore2, which is httpx2's and has the same names."""
+    return type(pool).__module__.partition(".")[0]
 
 
 class BoundBackend(httpcore.NetworkBackend):
     """Opens connections whose every operation ends at the thread's moment."""
 
-    def __init__(self, inner: httpcore.NetworkBackend) -> None:
+    def __init__(self, inner: httpcore.NetworkBackend, core: Any) -> None:  # noqa: ANN401
         self._inner = inner
+        self._core = core
 
     def connect_tcp(
         self,
@@ -62,7 +60,7 @@ class BoundBackend(httpcore.NetworkBackend):
         """Connect within the time that is left, which all addresses of the host share."""
         *others, last = _addresses(host, port) if is_bound() else [host]
         for address in others:
-            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+            with suppress(self._core.ConnectError, self._core.ConnectTimeout):
                 return self._connect(address, port, timeout, local_address, socket_options)
         return self._connect(last, port, timeout, local_address, socket_options)
 
@@ -74,15 +72,15 @@ class BoundBackend(httpcore.NetworkBackend):
         local_address: str | None,
         socket_options: Iterable[Any] | None,
     ) -> httpcore.NetworkStream:
-        timeout = left(timeout, httpcore.ConnectTimeout)
-        return BoundStream(self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
+        timeout = left(timeout, self._core.ConnectTimeout)
+        return BoundStream(self._inner.connect_tcp(host, port, timeout, local_address, socket_options), self._core)
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.NetworkStream:
         """Connect within the time that is left."""
-        timeout = left(timeout, httpcore.ConnectTimeout)
-        return BoundStream(self._inner.connect_unix_socket(path, timeout, socket_options))
+        timeout = left(timeout, self._core.ConnectTimeout)
+        return BoundStream(self._inner.connect_unix_socket(path, timeout, socket_options), self._core)
 
     def sleep(self, seconds: float) -> None:
         """Sleep between connection attempts."""
@@ -92,19 +90,20 @@ class BoundBackend(httpcore.NetworkBackend):
 class BoundStream(httpcore.NetworkStream):
     """A connection whose every operation ends at the thread's moment."""
 
-    def __init__(self, inner: httpcore.NetworkStream) -> None:
+    def __init__(self, inner: httpcore.NetworkStream, core: Any) -> None:  # noqa: ANN401
         self._inner = inner
+        self._core = core
         _streams.add(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read within the time that is left."""
-        return self._inner.read(max_bytes, left(timeout, httpcore.ReadTimeout))
+        return self._inner.read(max_bytes, left(timeout, self._core.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write within the time that is left."""
         # In parts: what is below takes the whole time anew whenever the network has taken a part of the buffer.
         for start in range(0, len(buffer), _PART):
-            self._inner.write(buffer[start : start + _PART], left(timeout, httpcore.WriteTimeout))
+            self._inner.write(buffer[start : start + _PART], left(timeout, self._core.WriteTimeout))
 
     def close(self) -> None:
         """Close the connection, and wake a thread that waits for an answer on it."""
@@ -120,7 +119,8 @@ class BoundStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """Shake hands within the time that is left."""
-        return BoundStream(self._inner.start_tls(ssl_context, server_hostname, left(timeout, httpcore.ConnectTimeout)))
+        timeout = left(timeout, self._core.ConnectTimeout)
+        return BoundStream(self._inner.start_tls(ssl_context, server_hostname, timeout), self._core)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
         """Tell what httpcore asks of a connection."""

@@ -1,12 +1,10 @@
-"""From what went wrong to the one error that says so: every status, both error dialects, every httpx exception."""
+"""From what went wrong to the one error that says so: every status, both error dialects, every exception of httpx."""
 
 from __future__ import annotations
 
 import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
-
-import httpx
 
 from enprompta._http.masking import Mask
 from enprompta._http.ratelimit import parse_rate_limit, server_wait
@@ -23,6 +21,8 @@ from enprompta.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import httpx
 
 MAX_MESSAGE = 2_000  # characters of the server's message that go into ours; `body` holds all of it
 SHOWN_DETAILS = 5
@@ -168,21 +168,23 @@ def _words_of(error: BaseException) -> str:
 def _from_transport(call: str, host: str, error: Exception, what: str) -> EnpromptaError:
     if isinstance(error, RuntimeError) and "closed" in what:
         return ConfigurationError(f"{call}: this client is closed; make a new one")
-    timed_out = isinstance(error, httpx.TimeoutException)
-    made = (APITimeoutError if timed_out else APIConnectionError)(f"{call}: {_failure(host, error, what)}")
-    made.unsent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # by name, for httpx2 has the same ones
+    made = (APITimeoutError if "TimeoutException" in kinds else APIConnectionError)(
+        f"{call}: {_failure(host, kinds, what)}"
+    )
+    made.unsent = not kinds.isdisjoint({"ConnectError", "ConnectTimeout", "PoolTimeout"})
     return made
 
 
-def _failure(host: str, error: Exception, what: str) -> str:
-    if isinstance(error, httpx.ConnectTimeout):
+def _failure(host: str, kinds: set[str], what: str) -> str:
+    if "ConnectTimeout" in kinds:
         return f"{host} did not accept a connection in time"
-    if isinstance(error, httpx.PoolTimeout):
+    if "PoolTimeout" in kinds:
         return "no connection of the pool became free in time; nothing was sent"
-    if isinstance(error, httpx.TimeoutException):
+    if "TimeoutException" in kinds:
         return f"{host} went silent for longer than timeout allows"
-    if isinstance(error, httpx.ConnectError):
+    if "ConnectError" in kinds:
         return f"cannot connect to {host}: {what}"
-    if isinstance(error, (httpx.ProtocolError, httpx.DecodingError, ValueError)):
+    if not kinds.isdisjoint({"ProtocolError", "DecodingError", "ValueError"}):
         return f"{host} gave a broken answer: {what}"
     return f"the connection to {host} failed: {what}"

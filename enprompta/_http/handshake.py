@@ -14,21 +14,12 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
 
-    import httpx
 
-
-def close_cancelled_handshakes(client: httpx.AsyncClient) -> None:
-    """Make the connections of a client close when they are cancelled in a handshake.
-
-    httpx has no public way to hand a network backend to its pool, so this reaches for the attribute; where it is not
-    there (another transport, another version) things are as httpcore leaves them.
-    """
-    transports: list[Any] = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
-    for transport in transports:
-        pool: Any = getattr(transport, "_pool", None)
-        backend = getattr(pool, "_network_backend", None)
-        if isinstance(backend, httpcore.AsyncNetworkBackend) and not isinstance(backend, TidyBackend):
-            pool._network_backend = TidyBackend(backend)  # noqa: SLF001
+def close_cancelled_handshakes(pool: Any) -> None:  # noqa: ANN401 (httpcore's, or that of httpcore2)
+    """Make the connections of a pool close when they are cancelled in a handshake."""
+    backend = pool._network_backend  # noqa: SLF001
+    if not isinstance(backend, TidyBackend):
+        pool._network_backend = TidyBackend(backend)  # noqa: SLF001
 
 
 class TidyBackend(httpcore.AsyncNetworkBackend):

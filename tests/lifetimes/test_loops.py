@@ -54,7 +54,7 @@ def test_one_run_after_another(server: FaultServer, client: AsyncEnprompta) -> N
     for run in (asyncio.run, asyncio.run, trio.run, asyncio.run, trio.run, trio.run):
         run(once(client)()) if run is asyncio.run else run(once(client))
         server.wait_for_connections(0)
-        assert client._transport._pools == {}
+        assert client._transport._locals == {}
         assert client._transport._current is None
     assert len(server.received) == 18
     assert not client.is_closed
@@ -101,7 +101,7 @@ def test_two_loops_at_once(server: FaultServer, client: AsyncEnprompta, kinds: t
     assert failures == []
     assert len(server.received) == 2 * 20 * 3
     server.wait_for_connections(0)
-    assert client._transport._pools == {}
+    assert client._transport._locals == {}
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
@@ -156,11 +156,11 @@ def test_a_loop_that_is_closed_by_hand(server: FaultServer, client: AsyncEnpromp
     loop = asyncio.new_event_loop()
     loop.run_until_complete(once(client)())
     loop.close()
-    assert len(client._transport._pools) == 1
+    assert len(client._transport._locals) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # "unclosed transport", by asyncio
         asyncio.run(once(client)())
-        assert client._transport._pools == {}
+        assert client._transport._locals == {}
         del loop
         gc.collect()
     server.wait_for_connections(0)

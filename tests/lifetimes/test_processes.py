@@ -193,9 +193,9 @@ def test_what_a_child_does_first(server: FaultServer) -> None:
         async def use() -> None:
             await asynchronous.prompts.get("p1")
             nonlocal before
-            before = client._transport._http, closed._transport._http, asynchronous._transport._http
+            before = client._transport._sender, closed._transport._sender, asynchronous._transport._sender
             _after_fork()
-            after = client._transport._http, closed._transport._http, asynchronous._transport._http
+            after = client._transport._sender, closed._transport._sender, asynchronous._transport._sender
             assert [one is other for one, other in zip(before, after, strict=True)] == [False, True, False]
             await asynchronous.prompts.get("p1")
             await asynchronous.aclose()
