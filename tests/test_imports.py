@@ -21,13 +21,19 @@ STANDS_ON: dict[str, set[str]] = {
     "__init__": {"_version", "errors"},  # the rest of its names is loaded when it is asked for
     "_version": set(),
     "errors": set(),
+    "_masking": set(),
     "tables": {"errors"},
     "templating": {"errors"},
     "limiters": {"errors"},
     "models": {"errors", "tables", "templating"},
     "_core": {"errors", "models", "tables"},
     "pagination": {"errors", "_core", "tables"},
-    "_http": {"errors", "hooks", "limiters"},  # it tells the hooks what happens, and asks the limiter who may send
+    "_http": {
+        "_masking",
+        "errors",
+        "hooks",
+        "limiters",
+    },  # it tells the hooks what happens, and asks the limiter who may send
     "hooks": {"errors", "_http"},  # what a hook raises is logged, and the headers it adds are checked
     "otel": {"_version", "hooks"},
     "webhooks": {"errors", "models"},
@@ -36,7 +42,7 @@ STANDS_ON: dict[str, set[str]] = {
     "batch": {"errors", "models", "_core", "_http", "limiters", "resources", "templating"},
     "_base_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "cache"},
     "_client": {"_base_client", "_core", "_http", "pagination", "cache"},
-    "emulator": {"_version", "errors", "templating", "webhooks"},
+    "emulator": {"_masking", "_version", "errors", "templating", "webhooks"},
     "testing": {"emulator", "webhooks", "_client"},
     "codegen": {"errors", "templating"},
     "cli": {"_client", "_base_client", "_version", "_core", "batch", "emulator", "errors", "templating", "testing"}
@@ -45,6 +51,7 @@ STANDS_ON: dict[str, set[str]] = {
 
 # What a part names in annotations alone, beyond what it stands on.
 NAMES: dict[str, set[str]] = {
+    "_masking": {"errors"},
     "__init__": {"_client", "_core", "pagination"},
     "pagination": {"models"},
     "_client": {"models", "resources"},
@@ -59,6 +66,8 @@ CORE = {"anyio", "httpcore", "httpx", "pydantic", "pydantic_core", "tenacity", "
 
 # What a part may take from outside beyond them: each is of the extra that the part is documented with.
 EXTRAS: dict[str, set[str]] = {
+    "_client": {"httpx2"},  # named in annotations, for who has it
+    "_http": {"aiohttp", "yarl"},
     "batch": {"rich"},
     "cli": {"rich", "typer", "yaml"},
     "emulator": {"fastapi", "llama_cpp", "starlette", "uvicorn", "yaml"},

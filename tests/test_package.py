@@ -116,7 +116,7 @@ def test_the_oldest_versions_that_are_tested_are_the_oldest_that_are_promised() 
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     least = {
         one.name.lower(): next(part.version for part in one.specifier if part.operator == ">=")
-        for one in requirements("cli", "emulator", "otel", "redis")
+        for one in requirements("aiohttp", "cli", "emulator", "otel", "redis")
     }
     assert {name: Version(pinned[name]) for name in least} == {name: Version(it) for name, it in least.items()}
 
