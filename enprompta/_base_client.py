@@ -353,6 +353,8 @@ class BaseClient:
         return self._account.rate_limit
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_settings"):  # seen by what shows the variables of a constructor that failed
+            return f"<{type(self).__name__} that could not be made>"
         return f"<{type(self).__name__} {self._settings.base_url} {self._auth!r}>"
 
 

@@ -379,11 +379,21 @@ class RawEnprompta:
 
     def __init__(self, client: Enprompta) -> None:
         self._client = client
-        self.run = self.run_raw = client.run_raw
-        self.run_flow = client.run_flow
 
     def __repr__(self) -> str:
         return f"<raw responses of {self._client!r}>"
+
+    def run(self, call: Call[T], /) -> APIResponse[T]:
+        """Send a call and give what it returns with status, headers and attempts."""
+        return self._client.run_raw(call)
+
+    def run_raw(self, call: Call[T], /) -> APIResponse[T]:
+        """Do as `run` does: there is nothing rawer."""
+        return self._client.run_raw(call)
+
+    def run_flow(self, flow: Flow[T], /) -> T:
+        """Run several calls that belong together; see `enprompta._core.operation.flow`."""
+        return self._client.run_flow(flow)
 
     def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> APIResponse[Health]:
         """Ask how the service is; needs no permission and costs nothing.
@@ -411,11 +421,29 @@ class AsyncRawEnprompta:
 
     def __init__(self, client: AsyncEnprompta) -> None:
         self._client = client
-        self.run = self.run_raw = client.run_raw
-        self.run_flow = client.run_flow
 
     def __repr__(self) -> str:
         return f"<raw responses of {self._client!r}>"
+
+    @overload
+    async def run(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
+    @overload
+    async def run(self, call: Call[T], /) -> APIResponse[T]: ...
+    async def run(self, call: Call[Any], /) -> APIResponse[Any]:
+        """Send a call and give what it returns with status, headers and attempts."""
+        return await self._client.run_raw(call)
+
+    @overload
+    async def run_raw(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
+    @overload
+    async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    async def run_raw(self, call: Call[Any], /) -> APIResponse[Any]:
+        """Do as `run` does: there is nothing rawer."""
+        return await self._client.run_raw(call)
+
+    async def run_flow(self, flow: Flow[T], /) -> T:
+        """Run several calls that belong together; see `enprompta._core.operation.flow`."""
+        return await self._client.run_flow(flow)
 
     async def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> APIResponse[Health]:
         """Ask how the service is; needs no permission and costs nothing.

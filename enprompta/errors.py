@@ -105,6 +105,7 @@ class Attempt:
 class EnpromptaError(Exception):
     """Base of every error this package raises."""
 
+    args: tuple[Any, ...]
     message: str
     """What happened, to what, and what to do about it."""
 

@@ -30,11 +30,11 @@ from enprompta.hooks import Hooks
 
 try:
     from opentelemetry import metrics, propagate, trace
-except ModuleNotFoundError as missing:
-    if missing.name not in {"opentelemetry", "opentelemetry.metrics", "opentelemetry.propagate", "opentelemetry.trace"}:
+except ModuleNotFoundError as _gone:
+    if _gone.name not in {"opentelemetry", "opentelemetry.metrics", "opentelemetry.propagate", "opentelemetry.trace"}:
         raise
-    message = 'enprompta.otel needs opentelemetry-api, which is not installed: pip install "enprompta[otel]"'
-    raise ImportError(message, name=missing.name) from missing
+    _message = 'enprompta.otel needs opentelemetry-api, which is not installed: pip install "enprompta[otel]"'
+    raise ImportError(_message, name=_gone.name) from _gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,8 +1,7 @@
-"""What the package shows to the world, and what its parts may know of one another."""
+"""What the package shows to the world, and what loading it costs."""
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import json
@@ -18,59 +17,6 @@ import enprompta
 
 PACKAGE = Path(enprompta.__file__).parent
 PUBLIC = ["enprompta", "enprompta.errors", "enprompta.models", "enprompta.pagination"]
-
-# Who may import whom. A new module at the top of the package has to say here what it stands on.
-MAY_IMPORT: dict[str, set[str]] = {
-    "_version": set(),
-    "errors": set(),
-    "tables": {"errors"},
-    "models": {"errors", "tables", "templating"},
-    "templating": {"errors"},
-    "hooks": {"errors", "_http"},
-    "otel": {"_version", "errors", "hooks"},
-    "limiters": {"errors"},
-    "webhooks": {"errors", "models"},
-    "_core": {"errors", "models", "tables"},
-    "_http": {"errors", "_version", "hooks", "limiters"},
-    "pagination": {"errors", "models", "_core", "tables"},
-    "cache": {"errors", "models", "_core", "_http"},
-    "resources": {"errors", "models", "_core", "pagination", "cache", "batch"},
-    "_base_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"}
-    | {"cache"},
-    "_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "pagination", "resources"}
-    | {"_base_client", "cache"},
-    "emulator": {"errors", "models", "_version", "templating", "webhooks"},
-}
-CLIENT = {"_client", "_base_client"}
-ANYTHING_BUT_ITS_USERS = {"__init__", "__main__", "batch", "testing", "cli", "codegen"}
-
-
-def modules() -> list[Path]:
-    """Find every module of the package."""
-    return sorted(PACKAGE.rglob("*.py"))
-
-
-def part_of(path: Path) -> str:
-    """Name the part of the package that a module belongs to."""
-    first = path.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
-
-
-def imported_parts(path: Path) -> set[str]:
-    """Tell which parts a module imports, anywhere in it and for type checkers too."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively; absolute imports can be followed by eye"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            package, _, rest = name.partition(".")
-            if package == "enprompta" and rest:
-                found.add(rest.partition(".")[0])
-    return found
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -147,25 +93,6 @@ def test_every_method_of_every_resource_is_documented() -> None:
                 methods = [one for name, one in inspect.getmembers(cls, inspect.isfunction) if not name.startswith("_")]
                 for method in methods:
                     assert "Raises:" in (method.__doc__ or ""), method.__qualname__
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_run_one_way(path: Path) -> None:
-    """errors, models ← _core ← pagination ← resources ← _client; _http ← _client; nobody knows the emulator."""
-    part = part_of(path)
-    imported = imported_parts(path) - {part}
-    if part in ANYTHING_BUT_ITS_USERS:
-        assert "emulator" not in imported or part in {"testing", "cli"}
-        return
-    assert part in MAY_IMPORT, f"{part} is new: say in MAY_IMPORT what it may import"
-    assert imported <= MAY_IMPORT[part]
-
-
-def test_the_emulator_shares_no_path_with_the_client() -> None:
-    """A wrong path must not be wrong on both sides, so the emulator never sees a `Call` or a resource."""
-    for path in modules():
-        if part_of(path) == "emulator":
-            assert not imported_parts(path) & {"_core", "_http", "resources", "pagination", *CLIENT}
 
 
 def loaded_by(program: str) -> set[str]:

@@ -6,8 +6,8 @@ import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta._http.masking import Mask
 from enprompta._http.ratelimit import parse_rate_limit, server_wait
+from enprompta._masking import Mask
 from enprompta.errors import (
     APIConnectionError,
     APIStatusError,

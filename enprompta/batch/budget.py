@@ -47,8 +47,8 @@ class Ledger:
         self, budget: Budget | None, *, credits: int = 0, usd: float = 0.0, dearest: float | None = None
     ) -> None:
         self._budget = budget
-        self.credits = credits
-        self.usd = usd
+        self.credits: int = credits
+        self.usd: float = usd
         self._dearest = dearest
 
     def affords(self, in_flight: int) -> bool:

@@ -71,7 +71,7 @@ class Saved:
 class Nowhere:
     """No checkpoint; `Checkpoint` documents each method."""
 
-    spent = Spent()
+    spent: Spent = Spent()
 
     def find(self, job: Job[Any]) -> Saved | None:
         """Know nothing."""
@@ -139,7 +139,7 @@ class Checkpoint:
             db.executemany("INSERT INTO run VALUES (?, ?)", now.items())
         db.execute("COMMIT")
         last, charged, usd, dearest = db.execute(_SUMS).fetchone()
-        self.spent = Spent(-1 if last is None else last, int(charged), usd, dearest)
+        self.spent: Spent = Spent(-1 if last is None else last, int(charged), usd, dearest)
 
     def _check(self, known: Mapping[str, str], spec: Spec[Any], *, fixed: bool) -> None:
         """Refuse the file of another run, telling what differs."""

@@ -103,12 +103,12 @@ class Engine(Generic[RowT]):
         self._ready: dict[int, BatchResult[RowT]] = {}
         self._next = rules.first  # the row whose result is due, when they are given in order
         self._gaps: set[int] = set()  # rows from there on that give no result
-        self.exhausted = False
+        self.exhausted: bool = False
         """Whether the input has no more rows."""
         self._unanswered = 0
-        self.taken = 0
+        self.taken: int = 0
         """Rows taken from the input."""
-        self.in_flight = 0
+        self.in_flight: int = 0
         """Rows started that have not ended."""
         self.ending: Ending | None = None
         """Why no row is started any more; None while rows are."""

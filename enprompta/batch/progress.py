@@ -25,8 +25,12 @@ class Meter:
 
     def __init__(self, total: int | None, now: float) -> None:
         self.total = total
-        self.done = self.failed = self.restored = self.tokens = self.credits = 0
-        self.cost = 0.0
+        self.done: int = 0
+        self.failed: int = 0
+        self.restored: int = 0
+        self.tokens: int = 0
+        self.credits: int = 0
+        self.cost: float = 0.0
         self._began = now
         self._samples: deque[tuple[float, int]] = deque([(now, 0)], maxlen=_SAMPLES + 1)
 

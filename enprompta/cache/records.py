@@ -79,8 +79,8 @@ class Flight:
     __slots__ = ("began", "gate", "late")
 
     def __init__(self, began: float) -> None:
-        self.began = began
-        self.late = APITimeoutError("the service has not answered yet, and is not waited for")
+        self.began: float = began
+        self.late: APITimeoutError = APITimeoutError("the service has not answered yet, and is not waited for")
         """Why those who would not wait for it were given something else."""
         self.gate: Future[Held | None] = Future()
         """Gives what is held then; None when the request was broken off, and somebody else has to make it."""
@@ -92,7 +92,7 @@ class Entry:
     __slots__ = ("fallback", "flight", "held", "reading")
 
     def __init__(self) -> None:
-        self.held = EMPTY
+        self.held: Held = EMPTY
         self.flight: Flight | None = None
         self.reading: Future[Snapshot | None] | None = None
         self.fallback: tuple[object, APIError | None, LivePrompt] | None = None

@@ -32,7 +32,7 @@ from enprompta.cli.console import out
 from enprompta.cli.guard import Commands
 from enprompta.cli.prompts_as_code import commands as prompts_as_code
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="enprompta",
     cls=Commands,
     help="Tools for developing with the Enprompta API.",
@@ -52,8 +52,8 @@ _RESOURCES = {
     "webhooks": (webhooks, webhook_subscriptions),
     "usage": (usage,),
 }
-for _name, (_module, *_) in _RESOURCES.items():
-    app.add_typer(_module.group, name=_name, rich_help_panel="The API")
+for _name, _modules in _RESOURCES.items():
+    app.add_typer(_modules[0].group, name=_name, rich_help_panel="The API")
 app.command(rich_help_panel="This machine", epilog="Exit status: 0 all is well, 1 something is not, 3 no key.")(
     doctor.doctor
 )

@@ -15,8 +15,8 @@ FAILED = 1
 # With NO_COLOR, rich would still write the codes of bold and dim text.
 _COLOURS: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
 
-out = Console(color_system=_COLOURS, highlight=False, soft_wrap=True)
-err = Console(color_system=_COLOURS, highlight=False, soft_wrap=True, stderr=True)
+out: Console = Console(color_system=_COLOURS, highlight=False, soft_wrap=True)
+err: Console = Console(color_system=_COLOURS, highlight=False, soft_wrap=True, stderr=True)
 
 
 def line(*parts: str | tuple[str, str]) -> Text:

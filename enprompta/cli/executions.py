@@ -10,7 +10,7 @@ from enprompta.cli.guard import connected
 from enprompta.cli.options import EPILOG, All, Json, Limit, Since, Until, given
 from enprompta.cli.output import PAGE, show_object, show_rows
 
-group = typer.Typer(help="Look at what came of executing prompts.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(help="Look at what came of executing prompts.", no_args_is_help=True)
 
 _COLUMNS = {
     "id": "id", "status": "status", "model": "model", "tokens": "tokens", "cost": "cost", "created": "created_at",

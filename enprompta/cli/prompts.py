@@ -13,7 +13,7 @@ from enprompta.cli.guard import connected, show_error
 from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, Team, Values, ValuesFile, Yes, given
 from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write_text
 
-group = typer.Typer(help="List, read, write and execute prompts.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(help="List, read, write and execute prompts.", no_args_is_help=True)
 
 PromptId = Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt's id.", show_default=False)]
 Visibility = Annotated[Literal["PRIVATE", "TEAM", "PUBLIC"] | None, typer.Option(help="Who sees it.")]

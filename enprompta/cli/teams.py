@@ -12,7 +12,7 @@ from enprompta.cli.guard import connected
 from enprompta.cli.options import EPILOG, All, Json, Limit, Yes, given
 from enprompta.cli.output import PAGE, show_object, show_rows
 
-group = typer.Typer(help="Manage teams and their members.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(help="Manage teams and their members.", no_args_is_help=True)
 
 TeamId = Annotated[str, typer.Argument(metavar="TEAM", help="The team's id.", show_default=False)]
 UserId = Annotated[str, typer.Argument(metavar="USER", help="The member's user id.", show_default=False)]

@@ -10,7 +10,7 @@ from enprompta.cli.guard import connected
 from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, given
 from enprompta.cli.output import PAGE, show_object, show_rows
 
-group = typer.Typer(help="Read the community's templates and fork them.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(help="Read the community's templates and fork them.", no_args_is_help=True)
 
 TemplateId = Annotated[str, typer.Argument(metavar="TEMPLATE", help="The template's id.", show_default=False)]
 

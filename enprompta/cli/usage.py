@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from enprompta.models import Usage, UsageRecord
 
-group = typer.Typer(
+group: typer.Typer = typer.Typer(
     help="What was used, and what it costs: without a command, of this period with a chart by day.",
     invoke_without_command=True,
 )

@@ -11,7 +11,7 @@ import typer
 from enprompta.cli.console import err, fail, line, out
 from enprompta.errors import ConfigurationError, WebhookError
 
-group = typer.Typer(help="Receive, send and verify webhook deliveries by hand.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(help="Receive, send and verify webhook deliveries by hand.", no_args_is_help=True)
 
 _SHOWN = 500  # characters of an answer that are worth a look
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

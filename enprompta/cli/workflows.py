@@ -15,7 +15,7 @@ from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write
 if TYPE_CHECKING:
     from enprompta.models import WorkflowExecution
 
-group = typer.Typer(help="Read, write and run workflows.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(help="Read, write and run workflows.", no_args_is_help=True)
 
 WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's id.", show_default=False)]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", show_default=False)]

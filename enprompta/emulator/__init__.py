@@ -14,11 +14,11 @@ from __future__ import annotations
 try:
     from enprompta.emulator.accounts import Keys
     from enprompta.emulator.server import Emulator
-except ModuleNotFoundError as missing:
-    package = (missing.name or "").partition(".")[0]
-    if package not in {"fastapi", "starlette", "uvicorn"}:
+except ModuleNotFoundError as _missing:
+    _package = (_missing.name or "").partition(".")[0]
+    if _package not in {"fastapi", "starlette", "uvicorn"}:
         raise
-    message = f'The emulator needs {package}, which is not installed: pip install "enprompta[emulator]"'
-    raise ImportError(message, name=package) from missing
+    _message = f'The emulator needs {_package}, which is not installed: pip install "enprompta[emulator]"'
+    raise ImportError(_message, name=_package) from _missing
 
 __all__ = ["Emulator", "Keys"]

@@ -81,7 +81,7 @@ class Accounts:
         if unknown := (limits.keys() | credits.keys()) - TIERS.keys():
             raise ConfigurationError(f"No such tier: {', '.join(sorted(unknown))}; there are {', '.join(TIERS)}")
         self._database = database
-        self.anonymous = Account("acc_anonymous", ANONYMOUS)
+        self.anonymous: Account = Account("acc_anonymous", ANONYMOUS)
         self._by_key: dict[str, Account] = {}
         with database.transaction():
             for name, tier in TIERS.items():

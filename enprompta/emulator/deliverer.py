@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.database import Database
 
-logger = logging.getLogger("enprompta.emulator")
+logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
 BACKOFF = tuple(min(2.0**number, 3600.0) for number in range(24))
 """Seconds between attempts: doubling from 1 s to an hour, 25 attempts in half a day."""

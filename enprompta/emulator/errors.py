@@ -55,8 +55,8 @@ class ApiError(Exception):
         super().__init__(message)
         self.kind = kind
         self.message = message
-        self.details = list(details)
-        self.headers = dict(headers or {})
+        self.details: list[Detail] = list(details)
+        self.headers: dict[str, str] = dict(headers or {})
 
 
 def invalid(details: Sequence[Detail]) -> ApiError:

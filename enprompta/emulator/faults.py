@@ -155,7 +155,7 @@ class Connection(H11Protocol):
 
     def __init__(self, **parts: Any) -> None:  # noqa: ANN401 (uvicorn's, passed on)
         super().__init__(**parts)
-        self.app_state = {**self.app_state, _CONNECTION: self}  # each request's scope has a copy of it
+        self.app_state: dict[str, Any] = {**self.app_state, _CONNECTION: self}  # each request's scope has a copy of it
 
 
 async def cut(scope: Scope, receive: Receive) -> None:

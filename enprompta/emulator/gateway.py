@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.faults import Fault
     from enprompta.emulator.services import Services
 
-logger = logging.getLogger("enprompta.emulator")
+logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
 OPEN_PATHS = frozenset({"/api/v1/health", "/api/v1/oauth/token"})
 """Paths of the API that ask for no key."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from enprompta._masking import Mask
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Upstream:
         base = url.rstrip("/").removesuffix("/chat/completions")
         self._base = base if base.endswith("/v1") else f"{base}/v1"
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._mask = Mask(secret for secret in (key, parts.password) if secret)
         self._timeout = timeout
         self._client: httpx.AsyncClient | None = None
         self._default_model: str | None = None
@@ -163,16 +165,21 @@ class Upstream:
             )
         response = await self._client.request(method, self._base + path, json=body)
         if not response.is_success:
-            raise UpstreamError(f"it answered {response.status_code}: {response.text[:_SHOWN]}")
+            raise UpstreamError(f"it answered {response.status_code}: {self._shown(response)}")
         try:
             return cast("object", json.loads(response.content))
         except ValueError as error:
-            raise UpstreamError(f"its answer is not JSON: {response.text[:_SHOWN]}") from error
+            raise UpstreamError(f"its answer is not JSON: {self._shown(response)}") from error
+
+    def _shown(self, response: httpx.Response) -> str:
+        """Give the beginning of an answer, without the key: some servers quote the one that they refuse."""
+        return self._mask.text(response.text)[:_SHOWN]
 
     def _complaint(self, error: Exception) -> str:
+        base = self._mask.text(self._base)
         if isinstance(error, (asyncio.TimeoutError, httpx.TimeoutException)):
-            return f"The upstream {self._base} did not answer within {self._timeout:g} seconds"
-        return f"The upstream {self._base} failed: {str(error) or type(error).__name__}"
+            return f"The upstream {base} did not answer within {self._timeout:g} seconds"
+        return f"The upstream {base} failed: {str(error) or type(error).__name__}"
 
 
 class UpstreamError(Exception):

@@ -68,9 +68,9 @@ class Emulator:
         ConfigurationError: The database cannot be used, the port cannot be listened at, or a setting makes no sense.
     """
 
-    keys = Keys()
+    keys: Keys = Keys()
     """The API keys of its accounts, one for each tier."""
-    clients = OAuthClients()
+    clients: OAuthClients = OAuthClients()
     """The OAuth2 clients of its paid accounts, with all scopes: `emulator.clients.pro.client_id`."""
     upstream: str | None
     """Where prompts run; None when they are echoed."""

@@ -38,7 +38,7 @@ class Running:
         bound: tuple[str, int] = listener.getsockname()[:2]
         host, port = bound
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (the address to reach it by)
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.address: str = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._server = _Server(create_app(services))
         self._listener = listener
         self._thread = threading.Thread(target=self._serve, name=f"enprompta-emulator-{port}", daemon=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.services import Services
     from enprompta.emulator.workflow_plan import Step
 
-logger = logging.getLogger("enprompta.emulator")
+logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
 _AT_ONCE = 16
 """Steps of one run that run side by side at most."""

@@ -97,13 +97,13 @@ class Pacer:
     )
 
     def __init__(self) -> None:
-        self.line = Line()
+        self.line: Line = Line()
         """Who waits."""
-        self.chance_at = inf
+        self.chance_at: float = inf
         """When `grant` can next let somebody go, as its last call knew it; meant for when somebody waits."""
         self.told: tuple[int, int, int] | None = None
         """Limit, remaining and reset as the server last told them; None before the first answer that did."""
-        self.sharers = 1
+        self.sharers: int = 1
         """How many programs, this one included, spend the budget without hearing of each other, each its equal share of
         a window; 1 when there is none that is known of."""
         self._charges = Charges()

@@ -7,7 +7,7 @@ through as text, camelCase and snake_case are both read. They are written to the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, TypeVar, get_origin
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Model(BaseModel):
     """Base of every object the API sends; fields the model does not name are kept in `model_extra`."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         extra="allow",

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 from pydantic import AliasGenerator, ConfigDict, Discriminator, Tag, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -44,7 +44,9 @@ __all__ = [
 class _SnakeCase(Model):
     """Reads both spellings as every model does, and writes snake_case."""
 
-    model_config = ConfigDict(alias_generator=AliasGenerator(validation_alias=to_camel), loc_by_alias=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        alias_generator=AliasGenerator(validation_alias=to_camel), loc_by_alias=False
+    )
 
 
 class WebhookEventBase(_SnakeCase):

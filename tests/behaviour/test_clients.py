@@ -98,6 +98,14 @@ def test_a_client_shows_its_address_and_no_key(api: Any) -> None:
     assert client.base_url == "https://api.test/api/v1"
 
 
+def test_a_client_that_could_not_be_made_can_be_shown(api: Any) -> None:
+    """What reports a crash shows `self` of the constructor that raised, and must not crash itself."""
+    with pytest.raises(ConfigurationError) as caught:
+        api.client_class(api_key="ep_hunter2", timeout=-1)
+    made = [frame.frame.f_locals.get("self") for frame in caught.traceback]
+    assert f"<{api.client_class.__name__} that could not be made>" in [repr(one) for one in made]
+
+
 def test_the_wrong_kind_of_http_client_is_refused(api: Any) -> None:
     """The message tells which client takes which."""
     other = httpx.Client if api.is_async else httpx.AsyncClient

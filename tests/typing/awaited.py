@@ -1,6 +1,7 @@
-"""What an editor shows of the async client. Never run: checked by pyright and mypy, each in its strict mode.
+"""What an editor shows of the async client. Never run: checked by pyright, mypy and pyrefly, all strict.
 
-A line that must be an error is marked as one for both checkers, which complain of marks that are not needed.
+A line that must be an error is marked as one for the first two, which complain of marks that are not needed; the third
+has to find the same lines by itself.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ async def any_endpoint() -> None:
 
 
 async def forgotten() -> None:
-    """Every way to forget the `await` is an error under both checkers."""
+    """Every way to forget the `await` is an error under all three."""
     client.prompts.get("p")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
     client.prompts.delete("p")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
     client.prompts.get("p").title  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # noqa: B018
@@ -91,7 +92,7 @@ async def forgotten() -> None:
 
 
 async def mistakes() -> None:
-    """Each of these lines is an error under both checkers."""
+    """Each of these lines is an error under all three."""
     await client.prompts.get()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await client.prompts.get("p", timeuot=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await client.prompts.create(title="t")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -1,6 +1,7 @@
-"""What an editor shows of the blocking client. Never run: checked by pyright and mypy, each in its strict mode.
+"""What an editor shows of the blocking client. Never run: checked by pyright, mypy and pyrefly, all strict.
 
-A line that must be an error is marked as one for both checkers, which complain of marks that are not needed.
+A line that must be an error is marked as one for the first two, which complain of marks that are not needed; the third
+has to find the same lines by itself.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def errors() -> None:
 
 
 def mistakes() -> None:
-    """Each of these lines is an error under both checkers."""
+    """Each of these lines is an error under all three."""
     client.prompts.get()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.prompts.get(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.prompts.get(prompt_id="p")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

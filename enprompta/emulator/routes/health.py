@@ -12,7 +12,7 @@ from enprompta._version import __version__
 from enprompta.emulator.context import Context, Wire  # noqa: TC001 (FastAPI reads the annotations when it runs)
 from enprompta.emulator.validation import iso
 
-router = APIRouter(prefix="/api/v1")
+router: APIRouter = APIRouter(prefix="/api/v1")
 
 
 @router.get("/health")

@@ -9,7 +9,7 @@ from enprompta.emulator.context import Context  # noqa: TC001 (FastAPI reads the
 from enprompta.emulator.errors import INVALID_CLIENT, ApiError, invalid
 from enprompta.emulator.stores.clients import OAuthError
 
-router = APIRouter(prefix="/api/v1")
+router: APIRouter = APIRouter(prefix="/api/v1")
 
 _GRANT = "client_credentials"
 _LONGEST_CREDENTIAL = 255

@@ -18,8 +18,8 @@ from enprompta.emulator.validation import Fields
 if TYPE_CHECKING:
     from enprompta.emulator.context import Wire
 
-router = APIRouter(prefix="/api/v1")
-live_router = APIRouter(prefix="/api/sdk")
+router: APIRouter = APIRouter(prefix="/api/v1")
+live_router: APIRouter = APIRouter(prefix="/api/sdk")
 
 _LONGEST_TITLE = 200
 _LONGEST_SEARCH = 200

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.context import Wire
     from enprompta.emulator.validation import Fields
 
-router = APIRouter(prefix="/api/v1")
+router: APIRouter = APIRouter(prefix="/api/v1")
 
 _LONGEST_NAME = 100
 _LONGEST_DESCRIPTION = 2_000

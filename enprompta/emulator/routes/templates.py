@@ -9,7 +9,7 @@ from enprompta.emulator.context import Context, PathId, ok, page
 from enprompta.emulator.paging import PageRequest
 from enprompta.emulator.stores import templates
 
-router = APIRouter(prefix="/api/v1")
+router: APIRouter = APIRouter(prefix="/api/v1")
 
 _LONGEST_NAME = 100
 _LONGEST_TITLE = 200

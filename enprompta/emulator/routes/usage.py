@@ -9,7 +9,7 @@ from enprompta.emulator.context import Context, ok, page
 from enprompta.emulator.paging import PageRequest
 from enprompta.emulator.stores import executions, usage
 
-router = APIRouter(prefix="/api/v1")
+router: APIRouter = APIRouter(prefix="/api/v1")
 
 
 @router.get("/usage")

@@ -16,7 +16,7 @@ from enprompta.emulator.accounts import Keys
 from enprompta.emulator.document import document_for
 from enprompta.emulator.errors import NOT_FOUND, ApiError
 
-router = APIRouter(prefix="/workbench", include_in_schema=False)
+router: APIRouter = APIRouter(prefix="/workbench", include_in_schema=False)
 
 _ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",

@@ -18,7 +18,7 @@ from enprompta.emulator.validation import Fields
 if TYPE_CHECKING:
     from enprompta.emulator.context import Wire
 
-router = APIRouter(prefix="/api/v1")
+router: APIRouter = APIRouter(prefix="/api/v1")
 
 _LONGEST_TITLE = 200
 _LONGEST_SEARCH = 200

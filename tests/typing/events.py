@@ -1,4 +1,4 @@
-"""Never run: the public types of webhooks, pinned under pyright and mypy."""
+"""Never run: the public types of webhooks, pinned under pyright, mypy and pyrefly."""
 
 from __future__ import annotations
 

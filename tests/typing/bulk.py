@@ -1,4 +1,4 @@
-"""What an editor shows of bulk execution. Never run: checked by pyright and mypy, each in its strict mode."""
+"""What an editor shows of bulk execution. Never run: checked by pyright, mypy and pyrefly, all strict."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def on_many_machines(rows: list[dict[str, str]], bag: Bag) -> None:
 
 
 def mistakes(rows: list[dict[str, str]]) -> None:
-    """Each of these lines is an error under both checkers."""
+    """Each of these lines is an error under all three."""
     client.prompts.execute_many("p", rows, concurency=8)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.prompts.execute_many("p", rows, errors="skip")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.prompts.execute_many("p", rows, budget=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

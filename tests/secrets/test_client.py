@@ -11,152 +11,33 @@ import gc
 import json
 import logging
 import pickle
-import traceback
 import warnings
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, EnpromptaError
 from enprompta._core.call import Call
-from enprompta._http.masking import Mask, mask_for
+from enprompta._http.masking import mask_for
+from enprompta._masking import Mask
 from enprompta.errors import APIError
-from tests.faults.flavours import FLAVOURS, Caller, Waits, run, settle
+from tests.faults.flavours import Caller, Waits, run, settle
 from tests.faults.server import FaultServer, Peer, answer, fine
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-# With what JSON escapes, URLs quote and regular expressions mean something by.
-KEY = 'ep_test_hunter2/"x\\y+z=&'
-CLIENT_SECRET = "cs_correct/horse+battery=staple"
-TOKEN = "at_swordfish/+eyJhbGciOiJIUzI1NiJ9.e30=="
-SECRETS = (KEY, CLIENT_SECRET, TOKEN)
-CREDENTIALS: list[Any] = [
-    pytest.param({"api_key": KEY}, id="key"),
-    pytest.param({"client_id": "me", "client_secret": CLIENT_SECRET}, id="oauth"),
-]
-
-
-def forms(secret: str) -> set[str]:
-    """Give the ways in which a secret could be written."""
-    escaped = json.dumps(secret)[1:-1]
-    return {secret, escaped, escaped.replace("/", "\\/"), quote(secret, safe=""), quote(secret), repr(secret)[1:-1]}
-
-
-def assert_clean(output: str) -> None:
-    """Search what was printed for the credentials."""
-    for secret in SECRETS:
-        for form in forms(secret):
-            at = output.find(form)
-            assert at < 0, f"a credential shows: …{output[max(0, at - 200) : at + 80]}…"
-
-
-class Printed(list[str]):
-    """All that a program could print."""
-
-    def all_of(self, it: object, depth: int = 0) -> None:
-        """Take down every way to look at an object, and at what it holds."""
-        self += [repr(it), str(it), f"{it!s:>3}", f"{it!a}"]
-        if isinstance(it, BaseException):
-            self += traceback.format_exception(it)
-            self.all_of(it.args, depth)
-            seen: BaseException | None = it
-            while seen is not None:  # further than a traceback goes, for tools that do
-                self += [repr(seen), str(seen)]
-                seen = seen.__cause__ or seen.__context__
-        if isinstance(it, EnpromptaError) and depth < 3:
-            for value in vars(it).values():
-                self.all_of(value, depth + 1)
-            with suppress(TypeError):
-                self.all_of(pickle.loads(pickle.dumps(it)), depth + 3)
-            self.append(repr(pickle.dumps(it)))
-        if hasattr(it, "items"):
-            self += [f"{name}: {value}" for name, value in it.items()]  # type: ignore[attr-defined]
-
-
-class Prying:
-    """Hooks that print what they are told."""
-
-    def __init__(self, printed: Printed) -> None:
-        self.printed = printed
-
-    def on_request(self, record: Any) -> None:
-        """Print the record and its headers."""
-        self.printed.all_of(record)
-        for part in (record, getattr(record, "request", record)):
-            self.printed.all_of(getattr(part, "headers", {}))
-
-    on_response = on_retry = on_wait = on_request
-
-
-@pytest.fixture
-def printed(caplog: pytest.LogCaptureFixture) -> Iterator[Printed]:
-    """Gather, with all loggers at their most talkative, and search when the test ends."""
-    printed = Printed()
-    caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, "enprompta")
-    yield printed
-    assert len(printed) > 3
-    for record in caplog.get_records("call"):
-        if record.name.startswith("enprompta"):
-            printed += [record.getMessage(), repr(record.__dict__)]
-    assert_clean("\n".join(printed))
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
-    """Record waits between tries instead of waiting."""
-    return Waits(monkeypatch)
-
-
-@pytest.fixture(params=FLAVOURS)
-def flavour(request: pytest.FixtureRequest) -> str:
-    """Each kind of client in turn."""
-    return request.param
-
-
-def with_token(fault: Callable[[Peer], None]) -> Callable[[Peer], None]:
-    """Give a token to who asks for one, and play a fault to all other requests."""
-
-    def play(peer: Peer) -> None:
-        peer.arrived()
-        if peer.socket.recv(65_536, 2).startswith(b"POST /api/v1/oauth/token"):  # MSG_PEEK
-            peer.read()
-            peer.send(answer(200, json.dumps({"access_token": TOKEN, "expires_in": 3600}).encode()))
-        else:
-            fault(peer)
-
-    return play
-
-
-def echo(peer: Peer) -> list[str]:
-    """Read a request, and give every credential in it, in every way of writing it."""
-    received = peer.read()
-    sent = received.headers.get("authorization", "") + received.body.decode()
-    return [form for secret in SECRETS if secret in sent or json.dumps(secret)[1:-1] in sent for form in forms(secret)]
-
-
-def echoing(status: int, write: Callable[[list[str]], bytes]) -> Callable[[Peer], None]:
-    """Answer with the credentials, in headers and in a body."""
-
-    def play(peer: Peer) -> None:
-        found = echo(peer)
-        headers = [(f"X-Echo-{number}", form) for number, form in enumerate(found)]
-        headers += [("X-Request-Id", f"req {' '.join(found)}"), ("Location", f"/?{' '.join(found)}")]
-        peer.send(answer(status, write(found), headers))
-
-    return play
-
-
-def in_error(found: list[str]) -> bytes:
-    """Echo in every field of the reference's error."""
-    text = f"bad credential {' or '.join(found)}"
-    error = {"message": text, "type": text, "code": text, "request_id": text, "documentation_url": text,
-             "details": [{"field": text, "message": text}, text, {text: text}]}  # fmt: skip
-    return json.dumps({"error": error, text: [text]}).encode()
+from tests.secrets.printed import (
+    CLIENT_SECRET,
+    CREDENTIALS,
+    KEY,
+    SECRETS,
+    TOKEN,
+    Printed,
+    Prying,
+    echo,
+    echoing,
+    forms,
+    with_token,
+    wrong,
+)
 
 
 def in_other_error(found: list[str]) -> bytes:
@@ -189,9 +70,9 @@ def no_http(peer: Peer) -> None:
 
 
 STATUSES = [300, 302, 400, 401, 402, 403, 404, 409, 418, 422, 429, 500, 503, 599]
-WRITERS = [in_error, in_other_error, in_text, lambda _: b""]
+WRITERS = [wrong, in_other_error, in_text, lambda _: b""]
 FAULTS: list[Any] = [
-    *[pytest.param(echoing(200, write), id=f"200 {write.__name__}") for write in (in_text, in_envelope, in_error)],
+    *[pytest.param(echoing(200, write), id=f"200 {write.__name__}") for write in (in_text, in_envelope, wrong)],
     pytest.param(broken, id="broken"),
     pytest.param(no_http, id="no http"),
     pytest.param(Peer.reset, id="reset"),
@@ -261,7 +142,7 @@ def test_no_answer(flavour: str, credentials: dict[str, Any], printed: Printed, 
 
 @pytest.mark.parametrize(
     "fault",
-    [*[pytest.param(echoing(status, in_error), id=f"{status}") for status in (400, 401, 403, 500)],
+    [*[pytest.param(echoing(status, wrong), id=f"{status}") for status in (400, 401, 403, 500)],
      *[pytest.param(echoing(401, write), id=f"401 {write.__name__}") for write in (in_other_error, in_text)],
      *[pytest.param(echoing(200, write), id=f"200 {write.__name__}") for write in (in_text, in_envelope)],
      *FAULTS],
@@ -292,6 +173,7 @@ def test_a_token_that_cannot_be_used(access: Any, printed: Printed) -> None:
 @pytest.mark.parametrize("kind", [Enprompta, AsyncEnprompta])
 def test_credentials_that_cannot_be_used(kind: Any, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key with a line break, a secret without its id, too much of everything: refused unseen."""
+    printed.variables = False  # they are what the constructor was given
     mistakes: list[dict[str, Any]] = [
         {"api_key": f"{KEY}\n"},
         {"api_key": KEY.encode()},
@@ -386,7 +268,7 @@ def test_what_is_written_to_standard_error(
     before = logger.handlers[:], logger.level
     try:
         with FaultServer() as server:
-            server.play(then=with_token(echoing(503, in_error)))
+            server.play(then=with_token(echoing(503, wrong)))
             for credentials in ({"api_key": KEY}, {"client_id": "me", "client_secret": CLIENT_SECRET}):
                 run("sync", lambda c=credentials, s=server: pry("sync", printed, s, c))
         written = "".join(capfd.readouterr())

@@ -1,0 +1,243 @@
+__all__ = ['Billing', 'ComponentHealth', 'CreatedWebhook', 'DeliveryStatus', 'EventType', 'Execution', 'ExecutionStats', 'ExecutionStatus', 'GroupBy', 'Health', 'HealthStatus', 'Invoice', 'LiveMessage', 'LivePrompt', 'LiveVersion', 'Model', 'Pagination', 'Prompt', 'PromptVariable', 'PromptVariableParam', 'RequestWindow', 'Team', 'TeamMember', 'TeamRole', 'Template', 'TemplateFork', 'TokenUsage', 'Usage', 'UsageRecord', 'VariableType', 'Visibility', 'Webhook', 'WebhookDelivery', 'WebhookSecret', 'Workflow', 'WorkflowExecution', 'WorkflowStatus', 'WorkflowStep', 'WorkflowStepParam', 'WorkflowStepResult']
+class Billing(Model):
+    amount: float | None
+    cancel_at_period_end: bool | None
+    currency: str | None
+    current_period_end: datetime | None
+    current_period_start: datetime | None
+    plan: str | None
+    status: str | None
+class ComponentHealth(Model):
+    latency_ms: float | None
+    message: str | None
+    status: HealthStatus | str | None
+class CreatedWebhook(Webhook):
+    secret: str
+DeliveryStatus = Literal['PENDING', 'DELIVERED', 'FAILED', 'RETRYING']
+EventType = Literal['prompt.executed', 'workflow.completed', 'workflow.failed', 'team.member_added', 'team.member_removed']
+class Execution(Model):
+    cost: float | None
+    created_at: datetime | None
+    error: Any
+    id: str
+    latency: float | None
+    model: str | None
+    output: str | None
+    prompt_id: str | None
+    provider: str | None
+    status: ExecutionStatus | str | None
+    tokens: int | None
+    variables: Mapped[Any]
+class ExecutionStats(Model):
+    cost: float | None
+    date: date_ | None
+    executions: int | None
+    key: str | None
+    tokens: int | None
+ExecutionStatus = Literal['completed', 'failed']
+GroupBy = Literal['day', 'prompt', 'model']
+class Health(Model):
+    components: Mapped[ComponentHealth]
+    status: HealthStatus | str | None
+    timestamp: datetime | None
+    uptime_seconds: float | None
+    version: str | None
+HealthStatus = Literal['healthy', 'degraded', 'unhealthy']
+class Invoice(Model):
+    amount: float | None
+    created_at: datetime | None
+    currency: str | None
+    id: str
+    number: str | None
+    period_end: datetime | None
+    period_start: datetime | None
+    status: str | None
+class LiveMessage(Model):
+    content: str
+    role: str
+class LivePrompt(Model):
+    age: float
+    content: str | None
+    error: EnpromptaError | None
+    id: str
+    is_fallback: bool
+    is_stale: bool
+    label: str | None
+    messages: list[LiveMessage] | None
+    name: str | None
+    def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str | list[LiveMessage]: ...
+    def render_messages(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[LiveMessage]: ...
+    def render_text(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str: ...
+    def served(self, serving: Serving) -> Self: ...
+    slug: str | None
+    variables: Mapped[Any]
+    version: LiveVersion | None
+class LiveVersion(Model):
+    environment: str | None
+    id: str | None
+    number: int | None
+class Model(BaseModel):
+    model_config: ConfigDict
+class Pagination(Model):
+    has_more: bool | None
+    limit: int | None
+    next_cursor: str | None
+    previous_cursor: str | None
+    total_count: int | None
+class Prompt(Model):
+    category: str | None
+    content: str
+    created_at: datetime | None
+    description: str | None
+    id: str
+    def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str: ...
+    tags: Many[str]
+    team_id: str | None
+    title: str
+    updated_at: datetime | None
+    usage_count: int | None
+    variables: Many[PromptVariable]
+    version: int | None
+    visibility: Visibility | str | None
+class PromptVariable(Model):
+    default: Any
+    description: str | None
+    name: str
+    options: Many[Any]
+    required: bool | None
+    type: VariableType | str | None
+class PromptVariableParam(TypedDict):
+    default: NotRequired[Any]
+    description: NotRequired[str | None]
+    name: Required[str]
+    options: NotRequired[list[Any]]
+    required: NotRequired[bool]
+    type: NotRequired[VariableType | str]
+class RequestWindow(Model):
+    limit: int | None
+    remaining: int | None
+    reset: float | None
+class Team(Model):
+    created_at: datetime | None
+    description: str | None
+    id: str
+    member_count: int | None
+    name: str
+    owner_id: str | None
+    updated_at: datetime | None
+class TeamMember(Model):
+    email: str | None
+    id: str | None
+    joined_at: datetime | None
+    name: str | None
+    role: TeamRole | str | None
+    user_id: str
+TeamRole = Literal['OWNER', 'ADMIN', 'MEMBER', 'VIEWER']
+class Template(Model):
+    category: str | None
+    content: str
+    created_at: datetime | None
+    description: str | None
+    id: str
+    def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str: ...
+    tags: Many[str]
+    title: str
+    usage_count: int | None
+    variables: Many[PromptVariable]
+class TemplateFork(Model):
+    prompt_id: str
+class TokenUsage(Model):
+    limit: int | None
+    remaining: int | None
+    used: int | None
+class Usage(Model):
+    cost: float | None
+    executions: int | None
+    period_end: datetime | None
+    period_start: datetime | None
+    plan: str | None
+    requests_per_day: RequestWindow | None
+    requests_per_minute: RequestWindow | None
+    tokens: TokenUsage | None
+class UsageRecord(Model):
+    cost: float | None
+    date: date_ | None
+    executions: int | None
+    key: str | None
+    requests: int | None
+    tokens: int | None
+VariableType = Literal['text', 'number', 'boolean', 'select']
+Visibility = Literal['PRIVATE', 'TEAM', 'PUBLIC']
+class Webhook(Model):
+    created_at: datetime | None
+    description: str | None
+    events: Many[EventType | str]
+    failure_count: int | None
+    id: str
+    is_active: bool | None
+    last_failure: datetime | None
+    last_success: datetime | None
+    name: str | None
+    updated_at: datetime | None
+    url: str | None
+class WebhookDelivery(Model):
+    attempts: int | None
+    created_at: datetime | None
+    delivered_at: datetime | None
+    event_id: str | None
+    event_type: EventType | str | None
+    id: str
+    latency_ms: float | None
+    response_status: int | None
+    status: DeliveryStatus | str | None
+    webhook_id: str | None
+class WebhookSecret(Model):
+    secret: str
+class Workflow(Model):
+    created_at: datetime | None
+    description: str | None
+    id: str
+    name: str
+    steps: Many[WorkflowStep]
+    team_id: str | None
+    updated_at: datetime | None
+class WorkflowExecution(Model):
+    completed_at: datetime | None
+    cost: float | None
+    created_at: datetime | None
+    error: Any
+    failed_step: WorkflowStepResult | None
+    id: str
+    input: Mapped[Any]
+    is_finished: bool
+    output: Any
+    started_at: datetime | None
+    status: WorkflowStatus | str | None
+    steps: Many[WorkflowStepResult]
+    tokens: int | None
+    workflow_id: str | None
+WorkflowStatus = Literal['pending', 'running', 'completed', 'failed', 'cancelled']
+class WorkflowStep(Model):
+    depends_on: Many[str]
+    id: str
+    model: str | None
+    options: Mapped[Any]
+    prompt_id: str
+    provider: str | None
+    variables: Mapped[Any]
+class WorkflowStepParam(TypedDict):
+    depends_on: NotRequired[list[str]]
+    id: Required[str]
+    model: NotRequired[str]
+    options: NotRequired[dict[str, Any]]
+    prompt_id: Required[str]
+    provider: NotRequired[str]
+    variables: NotRequired[dict[str, Any]]
+class WorkflowStepResult(Model):
+    cost: float | None
+    error: Any
+    execution_id: str | None
+    output: str | None
+    status: WorkflowStatus | str | None
+    step_id: str
+    tokens: int | None

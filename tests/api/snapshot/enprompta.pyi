@@ -1,0 +1,109 @@
+__all__ = ['UNSET', 'APIConnectionError', 'APIError', 'APIResponse', 'APIResponseError', 'APIStatusError', 'APITimeoutError', 'AsyncEnprompta', 'AsyncPage', 'AsyncPager', 'Attempt', 'AuthenticationError', 'BadRequestError', 'Call', 'ConfigurationError', 'ConflictError', 'Enprompta', 'EnpromptaError', 'FieldError', 'InsufficientTokensError', 'InternalServerError', 'NotFoundError', 'Page', 'PermissionDeniedError', 'RateLimit', 'RateLimitError', 'RequestOptions', 'TemplateError', 'UnprocessableEntityError', 'Unset', 'WebhookError', 'WebhookPayloadError', 'WebhookSignatureError', 'WorkflowFailedError', 'WriteOptions', '__version__']
+UNSET: Final = Unset()
+from enprompta.errors import APIConnectionError as APIConnectionError
+from enprompta.errors import APIError as APIError
+class APIResponse(Generic[T_co]):
+    def __init__(self, data: T_co, status_code: int, headers: Mapping[str, str], request_id: str | None, rate_limit: RateLimit | None, attempts: tuple[Attempt, ...]) -> None: ...
+    attempts: tuple[Attempt, ...]
+    data: T_co
+    headers: Mapping[str, str]
+    rate_limit: RateLimit | None
+    request_id: str | None
+    status_code: int
+from enprompta.errors import APIResponseError as APIResponseError
+from enprompta.errors import APIStatusError as APIStatusError
+from enprompta.errors import APITimeoutError as APITimeoutError
+class AsyncEnprompta:
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None: ...
+    def __init__(self, *, api_key: str | None = None, client_id: str | None = None, client_secret: str | None = None, scopes: Sequence[str] | None = None, base_url: str | None = None, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | None = None, max_wait: float | None = None, limiter: Limiter | Unset | None = UNSET, default_headers: Mapping[str, str] | None = None, hooks: Iterable[object] = (), cache_dir: str | PathLike[str] | None = None, http_client: httpx.AsyncClient | None = None) -> None: ...
+    async def aclose(self) -> None: ...
+    base_url: str
+    executions: Namespace[AsyncExecutions]
+    async def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> Health: ...
+    is_closed: bool
+    live_cache: LiveCache
+    prompts: Namespace[AsyncPrompts]
+    rate_limit: RateLimit | None
+    @overload
+    async def run(self, call: Call[Page[T]], /) -> AsyncPage[T]: ...
+    @overload
+    async def run(self, call: Call[T], /) -> T: ...
+    async def run(self, call: Call[Any], /) -> Any: ...
+    async def run_flow(self, flow: Flow[T], /) -> T: ...
+    @overload
+    async def run_raw(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
+    @overload
+    async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    async def run_raw(self, call: Call[Any], /) -> APIResponse[Any]: ...
+    def settings_for(self, options: RequestOptions) -> Settings: ...
+    teams: Namespace[AsyncTeams]
+    templates: Namespace[AsyncTemplates]
+    usage: Namespace[AsyncUsage]
+    webhooks: Namespace[AsyncWebhooks]
+    def with_options(self, *, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | Unset = UNSET, headers: Mapping[str, str] | Unset = UNSET) -> AsyncEnprompta: ...
+    with_raw_response: AsyncRawEnprompta
+    workflows: Namespace[AsyncWorkflows]
+from enprompta.pagination import AsyncPage as AsyncPage
+from enprompta.pagination import AsyncPager as AsyncPager
+from enprompta.errors import Attempt as Attempt
+from enprompta.errors import AuthenticationError as AuthenticationError
+from enprompta.errors import BadRequestError as BadRequestError
+class Call(Generic[T]):
+    def __init__(self, method: str, path: str, returns: type[T], params: Mapping[str, object] = dict[str, object](), json: object = None, options: RequestOptions = RequestOptions(), enveloped: bool = True) -> None: ...
+    enveloped: bool
+    json: object
+    method: str
+    options: RequestOptions
+    params: Mapping[str, object]
+    path: str
+    returns: type[T]
+from enprompta.errors import ConfigurationError as ConfigurationError
+from enprompta.errors import ConflictError as ConflictError
+class Enprompta:
+    def __enter__(self) -> Self: ...
+    def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None: ...
+    def __init__(self, *, api_key: str | None = None, client_id: str | None = None, client_secret: str | None = None, scopes: Sequence[str] | None = None, base_url: str | None = None, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | None = None, max_wait: float | None = None, limiter: Limiter | Unset | None = UNSET, default_headers: Mapping[str, str] | None = None, hooks: Iterable[object] = (), cache_dir: str | PathLike[str] | None = None, http_client: httpx.Client | None = None) -> None: ...
+    base_url: str
+    def close(self) -> None: ...
+    executions: Namespace[Executions]
+    def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> Health: ...
+    is_closed: bool
+    live_cache: LiveCache
+    prompts: Namespace[Prompts]
+    rate_limit: RateLimit | None
+    def run(self, call: Call[T], /) -> T: ...
+    def run_flow(self, flow: Flow[T], /) -> T: ...
+    def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    def settings_for(self, options: RequestOptions) -> Settings: ...
+    teams: Namespace[Teams]
+    templates: Namespace[Templates]
+    usage: Namespace[Usage]
+    webhooks: Namespace[Webhooks]
+    def with_options(self, *, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | Unset = UNSET, headers: Mapping[str, str] | Unset = UNSET) -> Enprompta: ...
+    with_raw_response: RawEnprompta
+    workflows: Namespace[Workflows]
+from enprompta.errors import EnpromptaError as EnpromptaError
+from enprompta.errors import FieldError as FieldError
+from enprompta.errors import InsufficientTokensError as InsufficientTokensError
+from enprompta.errors import InternalServerError as InternalServerError
+from enprompta.errors import NotFoundError as NotFoundError
+from enprompta.pagination import Page as Page
+from enprompta.errors import PermissionDeniedError as PermissionDeniedError
+from enprompta.errors import RateLimit as RateLimit
+from enprompta.errors import RateLimitError as RateLimitError
+class RequestOptions(TypedDict):
+    deadline: float | None
+    headers: Mapping[str, str]
+    max_retries: int
+    timeout: float | None
+from enprompta.errors import TemplateError as TemplateError
+from enprompta.errors import UnprocessableEntityError as UnprocessableEntityError
+class Unset:
+    def __bool__(self) -> bool: ...
+from enprompta.errors import WebhookError as WebhookError
+from enprompta.errors import WebhookPayloadError as WebhookPayloadError
+from enprompta.errors import WebhookSignatureError as WebhookSignatureError
+from enprompta.errors import WorkflowFailedError as WorkflowFailedError
+class WriteOptions(RequestOptions):
+    idempotency_key: str
