@@ -78,7 +78,7 @@ def test_builds_are_the_same_byte_for_byte(built: list[Path], tmp_path: Path) ->
     copy.mkdir()
     for name in ("enprompta", "tests", "examples", "docs"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", ".gitignore"):
+    for name in ("pyproject.toml", "zensical.toml", "README.md", "CHANGELOG.md", "LICENSE", ".gitignore"):
         shutil.copy(ROOT / name, copy / name)
     for path in copy.rglob("*"):
         path.chmod(path.stat().st_mode & 0o700)
