@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -241,7 +240,7 @@ class BaseClient:
         """Ask the token endpoint: by the same policy, but with no token, no budget and no hooks to see the secret."""
         settings = self._settings
         request = self._request("POST", settings.base_url + path, self._make_headers(settings), json, settings)
-        plan = replace(self._plan, account=Unpaced(), auth=_ANONYMOUS, deadline=None, hooks=())
+        plan = self._plan._replace(account=Unpaced(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
     def _perform(self, call: Call[T]) -> Steps[T]:

@@ -6,7 +6,6 @@ through as text, camelCase and snake_case are both read. They are written to the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict
@@ -38,7 +37,6 @@ class Model(BaseModel):
         return record_html(self)
 
 
-@dataclass(frozen=True)
 class NullAsEmpty:
     """Reads JSON `null` as an empty list or mapping, so that a caller may always loop over the field."""
 
@@ -49,7 +47,6 @@ class NullAsEmpty:
         return core_schema.union_schema([handler(source), null], mode="left_to_right")
 
 
-@dataclass(frozen=True)
 class AnyText:
     """Reads an enumeration as the text it is: trying its values first would cost more than the rest of the field."""
 
