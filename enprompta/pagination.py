@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar, overload
 
 from typing_extensions import ParamSpec
 
-from enprompta import tables
-from enprompta._core.decode import Paged
 from enprompta._core.operation import AsyncRawResource, AsyncResource, Described, RawResource, Resource, SyncResource
+from enprompta._core.paged import Paged
 from enprompta.errors import APIResponseError, EnpromptaError
 
 if TYPE_CHECKING:
@@ -83,6 +82,8 @@ class _BasePage(Paged[T]):
         Raises:
             ConfigurationError: pandas is not installed.
         """
+        from enprompta import tables  # noqa: PLC0415 (notebooks alone ask for it)
+
         return tables.to_pandas(self.data)
 
     def to_polars(self) -> pl.DataFrame:
@@ -91,9 +92,13 @@ class _BasePage(Paged[T]):
         Raises:
             ConfigurationError: polars is not installed.
         """
+        from enprompta import tables  # noqa: PLC0415
+
         return tables.to_polars(self.data)
 
     def _repr_html_(self) -> str:
+        from enprompta import tables  # noqa: PLC0415
+
         return tables.to_html(self.data, caption=repr(self).strip("<>"))
 
     def __repr__(self) -> str:

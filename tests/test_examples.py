@@ -2,46 +2,116 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from enprompta.emulator import Emulator
 
-EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
+HERE = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLES = sorted(HERE.glob("*.py"))
+WITH_A_KEY = ["quickstart", "async_quickstart", "bulk_csv", "workflow"]  # the others bring their own emulator always
+SLOW = {"celery_tasks"}  # starts processes of its own
 
 
-def run(example: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run one example with no settings but those given."""
+def run(name: str, **environment: str) -> str:
+    """Run one example with no settings but those given, a warning being an error; give what it printed."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ENPROMPTA_")}
-    command = [sys.executable, "-W", "error", str(example)]
-    return subprocess.run(
-        command, env={**clean, **environment}, capture_output=True, text=True, timeout=60, check=False
+    command = [sys.executable, "-W", "error", str(HERE / f"{name}.py")]
+    done = subprocess.run(
+        command, env={**clean, **environment}, capture_output=True, text=True, timeout=100, check=False
     )
-
-
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
-def test_runs_without_a_key(example: Path) -> None:
-    """Without a key an example brings its own emulator, and ends well without a warning."""
-    done = run(example)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
+    return done.stdout
 
 
-@pytest.mark.parametrize("name", ["quickstart", "async_quickstart"])
+def names() -> list[Any]:
+    """Every example that is a script."""
+    return [
+        pytest.param(example.stem, marks=pytest.mark.slow if example.stem in SLOW else ())
+        for example in EXAMPLES
+        if example.stem not in SHOWN
+    ]
+
+
+# What a reader is promised, and would miss if it were not there.
+SHOWN: dict[str, list[str]] = {
+    "bulk_csv": ["2 rows executed, 0 taken from the checkpoint, of 5", "3 rows executed, 2 taken from the checkpoint"],
+    "celery_tasks": ["Good day, Bob.", "3 tasks, 2 executions charged"],
+    "fastapi_service": ["One line about tea.", "a forged webhook: 401", "spent, as the webhook tells: {'exe_"],
+    "oauth2": ["8 threads, token requests: 1", "lacks the scope prompts:write", "token requests: 2", "wrong secret"],
+    "opentelemetry_spans": ["/execute       503", "/execute       201", "'gen_ai.request.model': 'small'"],
+    "quickstart": ["Write a release note about faster search for administrators."],
+    "workflow": ["draft: completed", "For Who reads about tea?, write: Outline a post about tea."],
+}
+
+
+@pytest.mark.parametrize("name", names())
+def test_runs_without_a_key(name: str) -> None:
+    """Without a key an example brings its own emulator, and ends well without a warning."""
+    assert run(name)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in sorted(SHOWN)]
+)
+def test_shows_what_it_is_about(name: str) -> None:
+    """Without a key an example brings its own emulator, prints what it is there to show, and no warning."""
+    printed = run(name)
+    assert [line for line in SHOWN[name] if line not in printed] == []
+
+
+@pytest.mark.parametrize("name", WITH_A_KEY)
 def test_runs_with_a_key(name: str) -> None:
-    """With a key an example talks to the API that the settings name."""
-    example = next(one for one in EXAMPLES if one.stem == name)
+    """With a key an example talks to the API that the settings name, and leaves nothing behind."""
     with Emulator() as emulator:
-        done = run(example, ENPROMPTA_API_KEY=emulator.keys.team, ENPROMPTA_BASE_URL=emulator.url)
+        printed = run(name, ENPROMPTA_API_KEY=emulator.keys.team, ENPROMPTA_BASE_URL=emulator.url)
+        from enprompta import Enprompta
+
+        with Enprompta(api_key=emulator.keys.team, base_url=emulator.url) as client:
+            assert client.executions.list().data != []
+            assert client.prompts.list().data == []
+            assert client.workflows.list().data == []
+    assert "emulator" not in printed
+
+
+EXECUTE = """
+import sys
+import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+notebook = nbformat.read(sys.argv[1], as_version=4)
+# By a file of the system, not by ports, which others could listen at.
+NotebookClient(notebook, km=AsyncKernelManager(kernel_name="python3", transport="ipc"), timeout=60).execute()
+nbformat.write(notebook, sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("nbclient"), reason="nbclient is not installed")
+def test_notebook_runs(tmp_path: Path) -> None:
+    """Every cell of the notebook runs in a fresh kernel, and shows in the same forms what the stored one shows."""
+    stored, fresh = HERE / "notebook.ipynb", tmp_path / "notebook.ipynb"
+    # In a process of its own: the kernel's client leaves sockets to the garbage collector.
+    command = [sys.executable, "-c", EXECUTE, str(stored), str(fresh)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
-    assert "emulator" not in done.stdout
+    assert forms(fresh) == forms(stored)
+    assert "Describe Lisbon in 5 words." in fresh.read_text(encoding="utf-8")
 
 
-def test_quickstart_shows_the_rendered_prompt() -> None:
-    """The quickstart creates, lists and executes a prompt, and prints the result."""
-    done = run(next(one for one in EXAMPLES if one.stem == "quickstart"))
-    assert "Write a release note about faster search for administrators." in done.stdout
+def forms(notebook: Path) -> list[list[tuple[str, list[str]]]]:
+    """Tell of each cell the kinds of its outputs, and the forms each comes in: ids and times are never the same."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [
+        [(output["output_type"], sorted(output.get("data", {}))) for output in cell.get("outputs", [])]
+        for cell in cells
+    ]

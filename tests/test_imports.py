@@ -39,7 +39,7 @@ STANDS_ON: dict[str, set[str]] = {
     "webhooks": {"errors", "models"},
     "resources": {"errors", "models", "_core", "pagination", "cache", "batch"},  # `get_live` and `execute_many`
     "cache": {"errors", "models", "_core", "_http"},
-    "batch": {"errors", "models", "_core", "_http", "limiters", "resources", "templating"},
+    "batch": {"errors", "models", "_client", "_core", "_http", "limiters", "resources", "templating"},
     "_base_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "cache"},
     "_client": {"_base_client", "_core", "_http", "pagination", "cache"},
     "emulator": {"_masking", "_version", "errors", "templating", "webhooks"},
@@ -55,7 +55,6 @@ NAMES: dict[str, set[str]] = {
     "__init__": {"_client", "_core", "pagination"},
     "pagination": {"models"},
     "_client": {"models", "resources"},
-    "batch": {"_client"},
     "testing": {"hooks", "models"},
     "codegen": {"_client", "models"},
     "cli": {"models"},
@@ -68,7 +67,7 @@ CORE = {"anyio", "httpcore", "httpx", "pydantic", "pydantic_core", "tenacity", "
 EXTRAS: dict[str, set[str]] = {
     "_client": {"httpx2"},  # named in annotations, for who has it
     "_http": {"aiohttp", "yarl"},
-    "batch": {"rich"},
+    "batch": {"dask", "rich"},
     "cli": {"rich", "typer", "yaml"},
     "emulator": {"fastapi", "llama_cpp", "starlette", "uvicorn", "yaml"},
     "otel": {"opentelemetry"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timezone
 from decimal import Decimal
@@ -10,8 +11,6 @@ from enum import Enum
 from typing import Any, cast
 from urllib.parse import urlencode
 from uuid import UUID
-
-from pydantic import BaseModel
 
 from enprompta._core.unset import UNSET
 from enprompta.errors import ConfigurationError
@@ -81,13 +80,19 @@ def body(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not UNSET}
 
 
+def _is_model(value: object) -> bool:
+    """Tell whether a value is a model; where pydantic is not loaded, nobody can have made one."""
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and isinstance(value, pydantic.BaseModel)
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401, PLR0911 (anything may be handed in; one line a kind)
     """Turn what JSON does not know into what it does."""
     if value is None or (isinstance(value, (str, int, float)) and not isinstance(value, Enum)):
         return value
-    if isinstance(value, BaseModel):
+    if _is_model(value):
         # Only what was set: defaults are the service's to choose.
-        return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return cast("Any", value).model_dump(mode="json", by_alias=True, exclude_unset=True)
     if isinstance(value, datetime):
         # Reference: times are ISO 8601 in UTC. A naive one is taken as UTC, as everywhere in this package.
         aware = value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)

@@ -1,4 +1,7 @@
-"""From the bytes of an answer to what the call promised, in one validation."""
+"""From the bytes of an answer to what the call promised, in one validation.
+
+Loaded with the first answer, and pydantic with it: a program that only makes a client need not wait for that.
+"""
 
 from __future__ import annotations
 
@@ -10,28 +13,18 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_ori
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
+from enprompta._core.paged import Paged
 from enprompta.errors import ConfigurationError
 from enprompta.models.base import Many, Model
 from enprompta.models.pagination import Pagination
 from enprompta.tables import Records
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from enprompta._core.call import Call
 
 T = TypeVar("T")
-
-
-class Paged(Generic[T]):
-    """Base of the page types: what one answer of a listing holds."""
-
-    data: list[T]
-    """The objects of this page, in the API's order."""
-    pagination: Pagination
-    """Where this page stands in the whole listing."""
-
-    def __init__(self, data: list[T], pagination: Pagination) -> None:
-        self.data = data
-        self.pagination = pagination
 
 
 class Envelope(TypedDict, Generic[T]):
@@ -76,18 +69,18 @@ def _swallowed_envelope(value: object) -> bool:
 
 
 def _read(returns: type[T], body: bytes, *, enveloped: bool) -> T:
-    page_type, adapter = _adapter(returns, enveloped)
-    value = adapter.validate_json(body)
+    validate, page_type, is_sequence = _reader(returns, enveloped)
+    value = validate(body)
     data, pagination = (value["data"], value.get("pagination")) if enveloped else (value, None)
     if page_type is not None:
         return page_type(data, pagination or Pagination())
     # What is promised as a sequence is a list that notebooks show as a table; what is promised as a list is a list.
-    return cast("T", Records(cast("list[Any]", data))) if get_origin(returns) is Sequence else data
+    return cast("T", Records(cast("list[Any]", data))) if is_sequence else data
 
 
 @functools.lru_cache(maxsize=512)
-def _adapter(returns: Any, enveloped: bool) -> tuple[Any, TypeAdapter[Any]]:  # noqa: ANN401, FBT001 (a cache key)
-    """Compile the validator of one return type, and tell its page class if it is a page."""
+def _reader(returns: Any, enveloped: bool) -> tuple[Callable[[bytes], Any], Any, bool]:  # noqa: ANN401, FBT001 (a cache key)
+    """Compile the validator of one return type; tell its page class if it is a page, and whether it is a sequence."""
     # Built at run time, out of a type checker's sight.
     many, envelope, origin = cast("Any", Many), cast("Any", Envelope), get_origin(returns)
     page_type: Any = None
@@ -95,7 +88,7 @@ def _adapter(returns: Any, enveloped: bool) -> tuple[Any, TypeAdapter[Any]]:  # 
         page_type = cast("Any", origin)
     shape = many[get_args(returns)[0]] if page_type else returns
     try:
-        return page_type, TypeAdapter(envelope[shape] if enveloped else shape)
+        return TypeAdapter(envelope[shape] if enveloped else shape).validate_json, page_type, origin is Sequence
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 

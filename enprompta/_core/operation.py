@@ -18,9 +18,8 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Generator
-from dataclasses import dataclass
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NamedTuple, TypeVar, overload
 
 from typing_extensions import ParamSpec, Protocol
 
@@ -184,22 +183,19 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):  # noqa: N801 (read as 
         return method
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     """A flow's wish to wait for some seconds."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(NamedTuple):
     """A flow's wish for a call's answer with what is round it: it is sent the `APIResponse`."""
 
     call: Call[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Until:
+class Until(NamedTuple):
     """A flow's wish to wait for what is done elsewhere; an `APITimeoutError` is thrown in when that is late."""
 
     gate: Future[Any]

@@ -19,7 +19,7 @@ import logging
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from enprompta._http import log
 from enprompta._http.failures import status_error
@@ -51,11 +51,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Steps are tuples: made for every call, and imported by every program, where a frozen dataclass takes longer for both.
 _call_ids = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Admit:
+class Admit(NamedTuple):
     """Wait until a request may go."""
 
     account: Account
@@ -66,8 +66,7 @@ class Admit:
     """When to give up, in monotonic seconds; None for never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send this request and read the whole answer."""
 
     request: httpx.Request
@@ -77,15 +76,13 @@ class Send:
     """When to give up, in monotonic seconds; None for never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(NamedTuple):
     """Wait for some seconds."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Wait until somebody else has done something."""
 
     gate: Future[Any]
@@ -97,8 +94,7 @@ Step: TypeAlias = "Admit | Send | Sleep | Wait"
 Steps: TypeAlias = Generator[Step, Any, T]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A 2xx answer and the tries it took."""
 
     response: httpx.Response
@@ -120,8 +116,7 @@ class Reply:
         return (*self.failed, this)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """How the calls of one client view are made."""
 
     retry: RetryPolicy
@@ -136,7 +131,7 @@ class Plan:
     wall_clock: Callable[[], float] = time.time
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Exchange:
     """One call on its way, with the tries it has made and the time it has spent."""
 

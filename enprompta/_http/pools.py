@@ -20,6 +20,7 @@ import httpcore
 
 from enprompta._http.body import WholeBody
 from enprompta._http.deadline import left
+from enprompta._http.senders import is_spoilt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ class Pool:
             response = connection.handle_request(request)
             content = response.read()
             response.close()
-            if _is_spoilt(response):
+            if is_spoilt(response.status, response.headers):
                 connection.close()
         finally:
             _close(self._stack.put_back(connection))
@@ -152,7 +153,7 @@ class AsyncPool:
             response = await connection.handle_async_request(request)
             content = await response.aread()
             await response.aclose()
-            if _is_spoilt(response):
+            if is_spoilt(response.status, response.headers):
                 await connection.aclose()
         finally:
             await _aclose(self._stack.put_back(connection))
@@ -179,13 +180,3 @@ def pool_for(inner: Any, most: int) -> Pool | AsyncPool:  # noqa: ANN401 (either
         most: Connections at once.
     """
     return AsyncPool(inner, most) if isinstance(inner, httpcore.AsyncConnectionPool) else Pool(inner, most)
-
-
-def _is_spoilt(response: httpcore.Response) -> bool:
-    """Tell whether a 204 says that a body follows, as it must not (RFC 9110, 15.3.5) and some do.
-
-    Nobody reads that body, so the next call on this connection would take it for its answer.
-    """
-    return response.status == 204 and any(  # noqa: PLR2004
-        name.lower() == b"content-length" and value != b"0" for name, value in response.headers
-    )

@@ -11,7 +11,10 @@ A sender gives an answer whose body is read, or raises what its HTTP library rai
 
 from __future__ import annotations
 
-from functools import lru_cache
+import socket
+import ssl
+from contextlib import suppress
+from functools import lru_cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.request import getproxies
@@ -19,8 +22,7 @@ from urllib.request import getproxies
 import httpx
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 KEEP_ALIVE = 5.0
 """Seconds for which an idle connection is kept: servers close them too, and one used at that moment is an error."""
@@ -113,8 +115,9 @@ class ClientSender:
     def send(self, request: Any) -> Any:  # noqa: ANN401
         """Send a request and read its answer."""
         response = self._client.send(request, follow_redirects=False)
-        if self._client.is_closed and (stream := response.extensions.get("network_stream")):
-            stream.close()  # it was being opened when the others were closed
+        _end_if_spoilt(response)
+        if stream := _left_open(self._client, response):
+            stream.close()
         return response
 
 
@@ -159,9 +162,39 @@ class AsyncClientSender:
     async def send(self, request: Any) -> Any:  # noqa: ANN401
         """Send a request and read its answer."""
         response = await self._client.send(request, follow_redirects=False)
-        if self._client.is_closed and (stream := response.extensions.get("network_stream")):
-            await stream.aclose()  # it was being opened when the others were closed
+        _end_if_spoilt(response)
+        if stream := _left_open(self._client, response):
+            await stream.aclose()
         return response
+
+
+def _left_open(client: Any, response: Any) -> Any:  # noqa: ANN401
+    """Give the connection of an answer when it is to be closed, since the others were while it was being opened."""
+    return response.extensions.get("network_stream") if client.is_closed else None
+
+
+def _end_if_spoilt(response: Any) -> None:  # noqa: ANN401
+    """See to it that the caller's pool finds a connection ended that must not be used again."""
+    if not is_spoilt(response.status_code, response.headers.raw):
+        return
+    stream = response.extensions.get("network_stream")
+    sock: Any = stream and stream.get_extra_info("socket")
+    if sock:
+        with suppress(OSError):  # it is closed already
+            # Not closed, for pools ask idle sockets whether they have ended. Not by the method of an SSLSocket, which
+            # would take the TLS state away from under who closes it.
+            shutdown = partial(socket.socket.shutdown, sock) if isinstance(sock, ssl.SSLSocket) else sock.shutdown
+            shutdown(socket.SHUT_RDWR)
+
+
+def is_spoilt(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a 204 says that a body follows, as it must not (RFC 9110, 15.3.5) and some do.
+
+    Nobody reads that body, so the next call on this connection would take it for its answer.
+    """
+    return status == 204 and any(  # noqa: PLR2004
+        name.lower() == b"content-length" and value != b"0" for name, value in headers
+    )
 
 
 def library_of(client: object) -> Any:  # noqa: ANN401

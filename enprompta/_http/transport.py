@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import time
@@ -165,7 +164,7 @@ class AsyncTransport:
 
     def _open(self, loop: Any) -> _Local:  # noqa: ANN401 (a loop of either kind)
         for other in list(self._locals):
-            if isinstance(other, asyncio.AbstractEventLoop) and other.is_closed():
+            if _is_asyncio(other) and other.is_closed():
                 self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
         sender = own_async_sender(self._kind)
         guard = _until_loop_ends(sender, ref(self), loop)
@@ -285,7 +284,7 @@ def _end(local: _Local) -> None:
             sys.modules["trio"].lowlevel.spawn_system_task(close)
 
     try:
-        if isinstance(local.loop, asyncio.AbstractEventLoop):
+        if _is_asyncio(local.loop):
             local.loop.call_soon_threadsafe(lambda: local.loop.create_task(close()))
         else:
             local.loop.run_sync_soon(start)
@@ -320,11 +319,17 @@ def _bound_pool_wait(request: httpx.Request, ends: float) -> None:
 
 def current_loop() -> Any:  # noqa: ANN401 (an asyncio loop, or trio's token, which stands for its run)
     """What tells the running event loop from others."""
+    import asyncio  # noqa: PLC0415 (who runs on it has loaded it)
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
         # A coroutine that runs outside asyncio runs on trio, which is then imported already.
         return sys.modules["trio"].lowlevel.current_trio_token()
+
+
+def _is_asyncio(loop: Any) -> bool:  # noqa: ANN401 (an asyncio loop, or trio's token)
+    return hasattr(loop, "call_soon_threadsafe")
 
 
 async def sleep(seconds: float) -> None:
@@ -339,7 +344,7 @@ async def opened(gate: Future[Any]) -> None:
     import anyio  # noqa: PLC0415
 
     loop, event = current_loop(), anyio.Event()
-    wake = loop.call_soon_threadsafe if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon
+    wake = loop.call_soon_threadsafe if _is_asyncio(loop) else loop.run_sync_soon
 
     def tell(_: Future[Any]) -> None:
         with suppress(RuntimeError):  # the event loop has ended, and who waited with it

@@ -11,7 +11,7 @@ they are paced, retried and bounded like any other.
 from enprompta.batch.budget import Budget
 from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
 from enprompta.batch.files import Rows, read_rows
-from enprompta.batch.options import BatchOptions
+from enprompta.batch.options import BatchOptions, RunOptions
 from enprompta.batch.records import BatchResult, Progress
 from enprompta.batch.tasks import AsyncBatchRun
 from enprompta.batch.threads import BatchRun
@@ -27,5 +27,6 @@ __all__ = [
     "Progress",
     "RowError",
     "Rows",
+    "RunOptions",
     "read_rows",
 ]

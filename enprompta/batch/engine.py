@@ -70,6 +70,8 @@ class Rules:
     """Rows taken from the input and not yet started, at most."""
     window: int
     """Rows taken from the input whose result has not been given to the caller, at most."""
+    first: int = 0
+    """The place of the first row."""
     ordered: bool = False
     """Whether results are given in the order of the rows."""
     raises: bool = False
@@ -99,7 +101,7 @@ class Engine(Generic[RowT]):
         self._meter = meter
         self._queue: deque[Job[RowT]] = deque()
         self._ready: dict[int, BatchResult[RowT]] = {}
-        self._next = 0  # the row whose result is due, when they are given in order
+        self._next = rules.first  # the row whose result is due, when they are given in order
         self._gaps: set[int] = set()  # rows from there on that give no result
         self.exhausted: bool = False
         """Whether the input has no more rows."""
@@ -172,7 +174,7 @@ class Engine(Generic[RowT]):
             CheckpointError: The checkpoint knows of more.
         """
         self.exhausted = True
-        self._store.check_number(self.taken)
+        self._store.check_number(self._rules.first + self.taken)
         self._settle()
 
     def start(self) -> Job[RowT] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from enprompta._http.exchange import Admit, Send, Sleep
@@ -120,7 +120,7 @@ class Gate:
         while True:
             ends = now + SLICE if step.ends is None else min(now + SLICE, step.ends)
             try:
-                ticket = yield replace(step, ends=ends)
+                ticket = yield step._replace(ends=ends)
             except DeadlineReached as late:
                 if step.ends is not None and ends >= step.ends:
                     raise DeadlineReached(self._clock() - began) from late

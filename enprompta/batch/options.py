@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from enprompta.batch.records import Progress
 
 
-class BatchOptions(TypedDict, total=False):
-    """Keywords of `execute_many` beside `variables`."""
+class RunOptions(TypedDict, total=False):
+    """Keywords of a run, on one machine or on many."""
 
     provider: str
     """Who runs the model, such as `openai`; not given is the account's default."""
@@ -34,29 +34,11 @@ class BatchOptions(TypedDict, total=False):
     """Texts that end the output."""
     concurrency: int
     """Rows under way at once, at most; 16 when not given. The client's limiter paces them, whatever the number."""
-    ordered: bool
-    """True gives results in the order of the rows; a slow row then holds up those after it, up to eight times
-    `concurrency`. False, when not given: as they come."""
     errors: Literal["collect", "raise"]
     """`collect`, when not given, puts a row's error on its result; `raise` ends the run at the first one: the rows
     under way end, their results are given, then the error is raised."""
-    budget: Budget | None
-    """Stops the run before it spends more; see `Budget`. None for no bound."""
-    checkpoint: str | os.PathLike[str] | None
-    """An SQLite file, made when it is not there, that remembers what has been done: a run that was stopped or killed
-    goes on where it was. None remembers nothing."""
     run_id: str | None
     """What the rows' idempotency keys are made from. Not given, or None: the checkpoint's, else a fresh one."""
-    retry_failed: bool
-    """Whether rows that failed according to the checkpoint are executed again; True when not given."""
-    skip_done: bool
-    """True leaves results out that are from the checkpoint; False, when not given, gives them with `restored` set."""
-    total: int | None
-    """How many rows there are, for progress; not needed where `rows` has a length."""
-    on_progress: Callable[[Progress], object] | None
-    """Is told how far the run has come, ten times a second at most and once at the end."""
-    progress: bool
-    """True shows a bar on the terminal; needs the extra `cli`. False when not given."""
     timeout: float | None
     """Seconds for each of connecting, sending and receiving, a row; not given is the client's."""
     deadline: float | None
@@ -65,6 +47,32 @@ class BatchOptions(TypedDict, total=False):
     """Tries of a row after the first one; not given is the client's."""
     headers: Mapping[str, str]
     """Sent with each row, beside the client's."""
+
+
+class BatchOptions(RunOptions, total=False):
+    """Keywords of `execute_many` beside `variables`."""
+
+    ordered: bool
+    """True gives results in the order of the rows; a slow row then holds up those after it, up to eight times
+    `concurrency`. False, when not given: as they come."""
+    budget: Budget | None
+    """Stops the run before it spends more; see `Budget`. None for no bound."""
+    checkpoint: str | os.PathLike[str] | None
+    """An SQLite file, made when it is not there, that remembers what has been done: a run that was stopped or killed
+    goes on where it was. None remembers nothing."""
+    retry_failed: bool
+    """Whether rows that failed according to the checkpoint are executed again; True when not given."""
+    skip_done: bool
+    """True leaves results out that are from the checkpoint; False, when not given, gives them with `restored` set."""
+    first_index: int
+    """The place of the first row, where `rows` are a part of a longer input: results and idempotency keys count from
+    there. 0 when not given."""
+    total: int | None
+    """How many rows there are, for progress; not needed where `rows` has a length."""
+    on_progress: Callable[[Progress], object] | None
+    """Is told how far the run has come, ten times a second at most and once at the end."""
+    progress: bool
+    """True shows a bar on the terminal; needs the extra `cli`. False when not given."""
 
 
 _MODEL = ("provider", "model", "temperature", "max_tokens", "top_p", "stop_sequences")
@@ -99,6 +107,9 @@ def check(options: Mapping[str, Any]) -> None:
     run_id = options.get("run_id")
     if run_id is not None and (not isinstance(run_id, str) or not run_id):
         raise ConfigurationError("run_id must be text, and not empty")
+    first_index = options.get("first_index", 0)
+    if not isinstance(first_index, int) or first_index < 0:
+        raise ConfigurationError(f"first_index must be a whole number of 0 or more, not {first_index!r}")
     budget = options.get("budget")
     if budget is not None and not (hasattr(budget, "credits") and hasattr(budget, "usd")):
         raise ConfigurationError(f"budget must be Budget(credits=…) or Budget(usd=…), not {budget!r}")

@@ -56,7 +56,8 @@ class Run(Generic[RowT]):
         call = describe(None, prompt_id, **opts.model_options(options))
         self._fixed = options.get("run_id") is not None
         self._spec: Spec[RowT] = Spec(call, variables, options.get("run_id") or secrets.token_hex(16))
-        self._spec.check(rows)
+        self._first: int = options.get("first_index", 0)
+        self._spec.check(rows, self._first)
         self._gate = Gate(sliced=self._threads)
         self._client: Any = client.with_options(**opts.client_options(options))
         self._transport: Any = self._client._transport  # noqa: SLF001 (the run is another way to run calls)
@@ -114,6 +115,7 @@ class Run(Generic[RowT]):
             slots=2 * concurrency if self._threads else concurrency,
             queue=1 if self._threads else concurrency,
             window=2 * concurrency * (_REORDER if get("ordered") else 2),
+            first=self._first,
             ordered=get("ordered", False),
             raises=get("errors") == "raise",
             skips=get("skip_done", False),
@@ -154,11 +156,11 @@ class Run(Generic[RowT]):
             self._store = Checkpoint(checkpoint, self._spec, fixed=self._fixed)
         self._engine = self._make_engine()
         if isinstance(self._rows, Sized):
-            self._store.check_number(len(self._rows))
+            self._store.check_number(self._first + len(self._rows))
 
     def _take(self, row: RowT) -> None:
         """Hand a row to the engine."""
-        index = self._engine.taken
+        index = self._first + self._engine.taken
         try:
             job: Job[RowT] | BatchResult[RowT] = self._spec.job(index, row)
         except RowError as error:

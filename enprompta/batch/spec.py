@@ -117,14 +117,18 @@ class Spec(Generic[RowT]):
             raise RowError(f"row {index} has more fields than there are columns")
         return dict(sorted(named.items()))
 
-    def check(self, rows: object) -> None:
+    def check(self, rows: object, first: int) -> None:
         """Look at all rows before the first one is sent, where it costs no more than a look.
+
+        Args:
+            rows: The rows.
+            first: The place of the first one.
 
         Raises:
             RowError: One lacks a column.
         """
         if self._columns is not None and isinstance(rows, (list, tuple)):
-            for index, row in enumerate(cast("list[RowT]", rows)):
+            for index, row in enumerate(cast("list[RowT]", rows), first):
                 self.variables(index, row)
 
 

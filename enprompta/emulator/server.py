@@ -126,8 +126,8 @@ class Emulator:
         self.faults = Faults()
         self._running: Running | None = None
 
-    def start(self) -> None:
-        """Start to serve; returns when requests are answered."""
+    def start(self) -> Self:
+        """Start to serve; returns the emulator itself, when requests are answered."""
         if self._running is not None:
             raise ConfigurationError("The emulator is running already")
         listener = listen(self._host, self._port)
@@ -141,6 +141,7 @@ class Emulator:
         except BaseException:
             listener.close()
             raise
+        return self
 
     def stop(self) -> None:
         """Stop to serve; returns when nothing of it is left running. Not started, there is nothing to do."""
@@ -150,8 +151,7 @@ class Emulator:
 
     def __enter__(self) -> Self:
         """Start."""
-        self.start()
-        return self
+        return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -6,7 +6,6 @@ through as text, camelCase and snake_case are both read. They are written to the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict
@@ -38,7 +37,6 @@ class Model(BaseModel):
         return record_html(self)
 
 
-@dataclass(frozen=True)
 class NullAsEmpty:
     """Reads JSON `null` as an empty list or mapping, so that a caller may always loop over the field."""
 
@@ -49,5 +47,16 @@ class NullAsEmpty:
         return core_schema.union_schema([handler(source), null], mode="left_to_right")
 
 
+class AnyText:
+    """Reads an enumeration as the text it is: trying its values first would cost more than the rest of the field."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Read any text, for the API may know values that this version does not."""
+        del source, handler
+        return core_schema.str_schema()
+
+
+Open = Annotated[T | str, AnyText()]
+"""One of the values of a `Literal`, or one that this version does not know."""
 Many = Annotated[list[T], NullAsEmpty()]
 Mapped = Annotated[dict[str, T], NullAsEmpty()]

@@ -6,7 +6,9 @@ from datetime import date as date_
 from datetime import datetime
 from typing import Any, Literal
 
-from enprompta.models.base import Mapped, Model
+from pydantic import Field
+
+from enprompta.models.base import Mapped, Model, Open
 
 ExecutionStatus = Literal["completed", "failed"]
 GroupBy = Literal["day", "prompt", "model"]
@@ -17,7 +19,7 @@ class Execution(Model):
 
     id: str
     prompt_id: str | None = None
-    status: ExecutionStatus | str | None = None
+    status: Open[ExecutionStatus] | None = None
     output: str | None = None
     """What the model answered; None when it failed."""
     tokens: int | None = None
@@ -28,7 +30,7 @@ class Execution(Model):
     """Milliseconds the model took."""
     provider: str | None = None
     model: str | None = None
-    variables: Mapped[Any] = {}
+    variables: Mapped[Any] = Field(default_factory=dict)
     """The values the prompt was rendered with."""
     created_at: datetime | None = None
     error: Any = None

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from enprompta.models.base import Mapped, Model
+from enprompta.models.base import Mapped, Model, Open
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 
@@ -15,7 +15,7 @@ HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 class ComponentHealth(Model):
     """The state of one part of the service."""
 
-    status: HealthStatus | str | None = None
+    status: Open[HealthStatus] | None = None
     latency_ms: float | None = Field(default=None, alias="latency_ms")  # the one object the API writes in snake_case
     """Milliseconds."""
     message: str | None = None
@@ -24,8 +24,8 @@ class ComponentHealth(Model):
 class Health(Model):
     """The state of the service; parts are told when `detailed=True` was asked."""
 
-    status: HealthStatus | str | None = None
+    status: Open[HealthStatus] | None = None
     version: str | None = None
     timestamp: datetime | None = None
-    components: Mapped[ComponentHealth] = {}
+    components: Mapped[ComponentHealth] = Field(default_factory=dict)
     uptime_seconds: float | None = Field(default=None, alias="uptime_seconds")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pydantic import PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator
 from typing_extensions import NotRequired, Required, Self, TypedDict
 
 from enprompta.errors import TemplateError
-from enprompta.models.base import Many, Mapped, Model
+from enprompta.models.base import Many, Mapped, Model, Open
 
 if TYPE_CHECKING:
     from enprompta.errors import EnpromptaError
@@ -25,14 +25,14 @@ class PromptVariable(Model):
 
     name: str
     """As it stands between the braces."""
-    type: VariableType | str | None = None
+    type: Open[VariableType] | None = None
     """What a value must be; None and types not listed here are not checked."""
     required: bool | None = None
     """Whether a value must be given; None is the API's default."""
     default: Any = None
     """Used when no value is given."""
     description: str | None = None
-    options: Many[Any] = []
+    options: Many[Any] = Field(default_factory=list)
     """The values a `select` may have."""
 
 
@@ -56,9 +56,9 @@ class Prompt(Model):
     """The text, with its placeholders."""
     description: str | None = None
     category: str | None = None
-    tags: Many[str] = []
-    variables: Many[PromptVariable] = []
-    visibility: Visibility | str | None = None
+    tags: Many[str] = Field(default_factory=list)
+    variables: Many[PromptVariable] = Field(default_factory=list[PromptVariable])
+    visibility: Open[Visibility] | None = None
     version: int | None = None
     """Counts up with every new `content`."""
     usage_count: int | None = None
@@ -131,7 +131,7 @@ class LivePrompt(Model):
     """The text, with its placeholders."""
     messages: list[LiveMessage] | None = None
     """The messages of a conversation; None for a single text."""
-    variables: Mapped[Any] = {}
+    variables: Mapped[Any] = Field(default_factory=dict)
     """Defaults of the variables by name, or their declarations."""
     _serving: Serving = PrivateAttr(default_factory=Serving)
 

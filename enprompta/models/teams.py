@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from enprompta.models.base import Model
+from enprompta.models.base import Model, Open
 
 TeamRole = Literal["OWNER", "ADMIN", "MEMBER", "VIEWER"]
 
@@ -30,5 +30,5 @@ class TeamMember(Model):
     """What the member calls of a team take."""
     email: str | None = None
     name: str | None = None
-    role: TeamRole | str | None = None
+    role: Open[TeamRole] | None = None
     joined_at: datetime | None = None

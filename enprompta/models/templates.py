@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from enprompta.models.base import Many, Model
 from enprompta.models.prompts import PromptVariable
 
@@ -21,8 +23,8 @@ class Template(Model):
     """The text, with its placeholders."""
     description: str | None = None
     category: str | None = None
-    tags: Many[str] = []
-    variables: Many[PromptVariable] = []
+    tags: Many[str] = Field(default_factory=list)
+    variables: Many[PromptVariable] = Field(default_factory=list[PromptVariable])
     usage_count: int | None = None
     """How often it was forked or used."""
     created_at: datetime | None = None

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from enprompta.models.base import Many, Model
+from enprompta.models.base import Many, Model, Open
 
 EventType = Literal[
     "prompt.executed", "workflow.completed", "workflow.failed", "team.member_added", "team.member_removed"
@@ -22,7 +22,7 @@ class Webhook(Model):
     name: str | None = None
     description: str | None = None
     url: str | None = None
-    events: Many[EventType | str] = []
+    events: Many[Open[EventType]] = Field(default_factory=list)
     is_active: bool | None = None
     failure_count: int | None = None
     last_success: datetime | None = None
@@ -49,9 +49,9 @@ class WebhookDelivery(Model):
 
     id: str
     webhook_id: str | None = None
-    event_type: EventType | str | None = None
+    event_type: Open[EventType] | None = None
     event_id: str | None = None
-    status: DeliveryStatus | str | None = None
+    status: Open[DeliveryStatus] | None = None
     attempts: int | None = None
     """POSTs made so far."""
     response_status: int | None = None

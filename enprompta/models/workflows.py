@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field
 from typing_extensions import NotRequired, Required, TypedDict
 
-from enprompta.models.base import Many, Mapped, Model
+from enprompta.models.base import Many, Mapped, Model, Open
 
 WorkflowStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 
@@ -23,11 +24,11 @@ class WorkflowStep(Model):
     prompt_id: str
     provider: str | None = None
     model: str | None = None
-    variables: Mapped[Any] = {}
+    variables: Mapped[Any] = Field(default_factory=dict)
     """Values for the prompt's placeholders, by name."""
-    options: Mapped[Any] = {}
+    options: Mapped[Any] = Field(default_factory=dict)
     """`temperature`, `maxTokens`, `topP`, `stopSequences`, as for one execution."""
-    depends_on: Many[str] = []
+    depends_on: Many[str] = Field(default_factory=list)
     """Ids of steps that must end first, beside those the variables refer to."""
 
 
@@ -49,7 +50,7 @@ class Workflow(Model):
     id: str
     name: str
     description: str | None = None
-    steps: Many[WorkflowStep] = []
+    steps: Many[WorkflowStep] = Field(default_factory=list[WorkflowStep])
     team_id: str | None = None
     """The team it belongs to; None for a personal workflow."""
     created_at: datetime | None = None
@@ -62,7 +63,7 @@ class WorkflowStepResult(Model):
     step_id: str
     execution_id: str | None = None
     """The step's execution; None until it has started."""
-    status: WorkflowStatus | str | None = None
+    status: Open[WorkflowStatus] | None = None
     output: str | None = None
     error: Any = None
     """Why the step failed; None when it did not."""
@@ -76,11 +77,11 @@ class WorkflowExecution(Model):
 
     id: str
     workflow_id: str | None = None
-    status: WorkflowStatus | str | None = None
-    input: Mapped[Any] = {}
+    status: Open[WorkflowStatus] | None = None
+    input: Mapped[Any] = Field(default_factory=dict)
     output: Any = None
     """What the last step gave; None until the run has completed."""
-    steps: Many[WorkflowStepResult] = []
+    steps: Many[WorkflowStepResult] = Field(default_factory=list[WorkflowStepResult])
     tokens: int | None = None
     """Tokens of all steps."""
     cost: float | None = None

@@ -1,9 +1,13 @@
-"""One way to drive the blocking client and the async one on asyncio and on trio, so that each claim is written once."""
+"""One way to drive the blocking client and the async one on asyncio and on trio, so that each claim is written once.
+
+Each claim is held to over httpx, over the caller's client of httpx2, and over aiohttp.
+"""
 
 from __future__ import annotations
 
 import inspect
 import itertools
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -11,6 +15,8 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from enprompta import AsyncEnprompta, Enprompta
+from enprompta._http.aiohttp_sender import AiohttpSender
+from tests.behaviour.script_server import ScriptServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,26 +34,48 @@ class Driver:
 
     Args:
         portal: The event loop that async clients run on; None drives blocking clients.
+        backend: What sends the requests: `httpx`, `httpx2` or `aiohttp`.
     """
 
-    def __init__(self, portal: BlockingPortal | None) -> None:
+    def __init__(self, portal: BlockingPortal | None, backend: str = "httpx") -> None:
         self.portal = portal
+        self.backend = backend
         self.is_async = portal is not None
         self.client_class: Any = AsyncEnprompta if portal else Enprompta
-        self.http_class: Any = httpx.AsyncClient if portal else httpx.Client
         self._opened: list[Any] = []
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """What a client of the backend is made with, beside its key."""
+        if self.backend == "aiohttp":
+            return {"http_client": "aiohttp"}
+        return {} if self.backend == "httpx" else {"http_client": self._opened_here(self.http_class()())}
+
+    def http_class(self) -> Any:
+        """Give the class of HTTP clients that the backend has for this kind of client."""
+        library = import_module("httpx" if self.backend == "aiohttp" else self.backend)
+        return library.AsyncClient if self.is_async else library.Client
+
+    def _opened_here(self, it: Any) -> Any:
+        self._opened.append(it)
+        return it
 
     def make(self, **options: Any) -> Any:
         """Make a client that is closed when the test ends; each has a key, and so a request budget, of its own."""
-        client = self.client_class(**{"api_key": f"ep_test_{next(_numbers)}", **options})
-        self._opened.append(client)
-        return client
+        given = options if "http_client" in options else {**self.defaults, **options}
+        return self._opened_here(self.client_class(**{"api_key": f"ep_test_{next(_numbers)}", **given}))
 
     def http(self, handler: Callable[[httpx.Request], httpx.Response]) -> Any:
         """Make an HTTP client that a function answers; it is closed when the test ends."""
-        http = self.http_class(transport=httpx.MockTransport(handler))
-        self._opened.append(http)
-        return http
+        library = import_module("httpx2" if self.backend == "httpx2" else "httpx")
+
+        def answer(request: Any) -> Any:
+            answered = handler(request)
+            if isinstance(answered, library.Response):
+                return answered
+            return library.Response(answered.status_code, headers=answered.headers.raw, content=answered.content)
+
+        return self._opened_here(self.http_class()(transport=library.MockTransport(answer)))
 
     def call(self, do: Callable[[Any], Any], client: Any) -> Any:
         """Give what a call gives, after awaiting it where it has to be awaited."""
@@ -101,21 +129,22 @@ class Driver:
         return self.portal.call(used)
 
     def close_all(self) -> None:
-        """Close what was made."""
-        for it in self._opened:
+        """Close what was made, the last first: a client before what it sends through."""
+        for it in reversed(self._opened):
             self.close(it)
 
 
 class Api(Driver):
     """A client whose requests are answered by a script."""
 
-    def __init__(self, portal: BlockingPortal | None) -> None:
-        super().__init__(portal)
+    def __init__(self, portal: BlockingPortal | None, backend: str = "httpx") -> None:
+        super().__init__(portal, backend)
         self.waits: list[float] = []
         """What the client slept, without any time passing."""
         self.requests: list[httpx.Request] = []
         self._script: Iterator[Any] = iter(())
-        self.http_client = self.http(self._answer)
+        self.server = ScriptServer(self._answer) if backend == "aiohttp" else None
+        self.http_client = "aiohttp" if self.server else self.http(self._answer)
         self.client = self.scripted()
 
     def scripted(self, **options: Any) -> Any:
@@ -140,7 +169,11 @@ class Api(Driver):
         except StopIteration:
             raise AssertionError(f"the script has no answer to {request.method} {request.url}") from None
         if isinstance(answer, Exception):
-            raise answer
+            raise (
+                getattr(import_module(self.backend), type(answer).__name__)(*answer.args)
+                if (self.backend == "httpx2" and type(answer).__module__ == "httpx")
+                else answer
+            )
         if callable(answer):
             return answer(request)
         # A copy: a response keeps what was done to it, and parameters of a test are the same object for each driver.
@@ -154,38 +187,77 @@ class Api(Driver):
         """Iterate on the scripted client."""
         return self.walk(do, self.client, **how)
 
+    def close_all(self) -> None:
+        """Close what was made."""
+        super().close_all()
+        if self.server:
+            self.server.close()
+
     @property
     def sent(self) -> int:
         """How many requests were made."""
         return len(self.requests)
 
 
-@pytest.fixture(scope="session", params=["sync", "asyncio", "trio"])
-def portal(request: pytest.FixtureRequest) -> Iterator[BlockingPortal | None]:
+FLAVOURS = ("sync", "asyncio", "trio", "sync-httpx2", "asyncio-httpx2", "trio-httpx2", "asyncio-aiohttp")
+
+
+@pytest.fixture(
+    scope="session",
+    params=[flavour if "-" not in flavour else pytest.param(flavour, marks=pytest.mark.slow) for flavour in FLAVOURS],
+)
+def flavour(request: pytest.FixtureRequest) -> str:
+    """Tell which kind of client a test is of, and what sends its requests where that is not httpx."""
+    return request.param
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what there is no sense in: respx answers for httpx, not for other libraries."""
+    strange = [
+        item
+        for item in items
+        if item.get_closest_marker("uses_respx") and "-" in getattr(item, "callspec", None).params.get("flavour", "")
+    ]
+    if strange:
+        config.hook.pytest_deselected(items=strange)
+        items[:] = [item for item in items if item not in strange]
+
+
+@pytest.fixture(scope="session")
+def portal(flavour: str) -> Iterator[BlockingPortal | None]:
     """Run an event loop beside the tests; none for the blocking client."""
-    if request.param == "sync":
+    loop, _, _ = flavour.partition("-")
+    if loop == "sync":
         yield None
         return
-    with start_blocking_portal(backend=request.param) as portal:
+    with start_blocking_portal(backend=loop) as portal:
         yield portal
 
 
+@pytest.fixture(scope="session")
+def backend(flavour: str) -> str:
+    """Tell what sends the requests."""
+    return flavour.partition("-")[2] or "httpx"
+
+
 @pytest.fixture
-def driver(portal: BlockingPortal | None) -> Iterator[Driver]:
+def driver(portal: BlockingPortal | None, backend: str) -> Iterator[Driver]:
     """Drive clients of one kind."""
-    driver = Driver(portal)
+    driver = Driver(portal, backend)
     yield driver
     driver.close_all()
 
 
 @pytest.fixture
-def api(portal: BlockingPortal | None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+def api(portal: BlockingPortal | None, backend: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     """Give a client whose requests are answered by a script, and whose waits are only recorded."""
-    api = Api(portal)
+    api = Api(portal, backend)
 
     async def sleep(seconds: float) -> None:
         api.waits.append(seconds)
 
+    if api.server:
+        monkeypatch.setattr(AiohttpSender, "send", api.server.send(AiohttpSender.send))
     monkeypatch.setattr("enprompta._http.transport.sleep", sleep)
     if portal is None:  # patched in the time module itself, so not while an event loop's thread may need it
         monkeypatch.setattr("enprompta._http.transport.time.sleep", api.waits.append)

@@ -164,6 +164,7 @@ def test_a_view_has_settings_of_its_own_on_the_same_connections(api: Any) -> Non
     assert type(view) is type(parent)
 
 
+@pytest.mark.uses_respx
 def test_closing_a_view_leaves_its_parent_open(driver: Any) -> None:
     """A view is no owner, also as a context manager; closing the parent closes its views."""
     parent = driver.make(api_key="ep_x")
@@ -183,6 +184,7 @@ def test_closing_a_view_leaves_its_parent_open(driver: Any) -> None:
                 driver.call(get, client)
 
 
+@pytest.mark.uses_respx
 def test_a_context_manager_closes(driver: Any) -> None:
     """Leaving the block closes; closing again does nothing."""
     client = driver.make()
@@ -204,6 +206,7 @@ def test_the_callers_http_client_stays_open(driver: Any) -> None:
     assert driver.call(get, client).id == "pmt_1"
 
 
+@pytest.mark.uses_respx
 def test_canned_answers_of_respx_work(driver: Any) -> None:
     """Users may test their programs with respx, as for any program on httpx."""
     client = driver.make(max_retries=1)

@@ -56,7 +56,7 @@ def page(tmp_path: Path) -> Iterator[Page]:
 @pytest.mark.slow
 def test_a_call_is_tried_in_the_browser(emulator: Emulator, page: Page) -> None:
     """The page loads from this emulator alone; its key is filled in, another can be, and GET /prompts is answered."""
-    key = emulator.keys.team
+    key = emulator.keys.enterprise
     made = httpx.post(
         f"{emulator.url}/prompts",
         headers={"Authorization": f"Bearer {key}"},
@@ -74,7 +74,7 @@ def test_a_call_is_tried_in_the_browser(emulator: Emulator, page: Page) -> None:
     page.locator("button.authorize").first.click()
     dialog = page.locator(".dialog-ux")
     bearer = dialog.locator(".auth-container").filter(has_text="apiKey").first
-    bearer.get_by_role("button", name="Remove authorization").click()  # the pro account's key was filled in
+    bearer.get_by_role("button", name="Remove authorization").click()  # the team account's key was filled in
     bearer.locator("input").fill(key)
     bearer.get_by_role("button", name="Apply credentials").click()
     dialog.get_by_role("button", name="Close").last.click()
@@ -94,6 +94,16 @@ def test_document_names_this_emulator_alone(emulator: Emulator) -> None:
     document = httpx.get(f"{root(emulator)}/workbench/openapi.json").json()
     assert [server["url"] for server in document["servers"]] == [root(emulator)]
     assert document["openapi"].startswith("3.1")
+
+
+def test_nothing_is_filled_in_that_need_not_be(emulator: Emulator) -> None:
+    """A parameter that may be left out brings no example: an idempotency key that is used twice would be a 409."""
+    document = httpx.get(f"{root(emulator)}/workbench/openapi.json").json()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    everywhere = [document["components"]["parameters"].values(), *[it.get("parameters", []) for it in operations]]
+    optional = [it for group in everywhere for it in group if "name" in it and not it.get("required")]
+    assert "Idempotency-Key" in [parameter["name"] for parameter in optional]
+    assert [parameter["name"] for parameter in optional if "example" in parameter] == []
 
 
 def test_pages_cost_no_request(emulator: Emulator) -> None:

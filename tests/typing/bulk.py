@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dask.bag.core import Bag
 from typing_extensions import assert_type
 
 from enprompta import AsyncEnprompta, Attempt, Enprompta, EnpromptaError
-from enprompta.batch import AsyncBatchRun, BatchResult, BatchRun, Budget, Progress, read_rows
+from enprompta.batch import AsyncBatchRun, BatchResult, BatchRun, Budget, Progress, distributed, read_rows
 from enprompta.models import Execution
 
 if TYPE_CHECKING:
@@ -45,6 +46,14 @@ async def awaited(rows: list[dict[str, str]], later: AsyncIterator[int]) -> None
             assert_type(result, BatchResult[dict[str, str]])
     async for numbered in aclient.prompts.execute_many("p", later, variables=lambda n: {"n": n}):
         assert_type(numbered.row, int)
+
+
+def on_many_machines(rows: list[dict[str, str]], bag: Bag) -> None:
+    """Dask's own collection comes back, of rows of any kind."""
+    assert_type(distributed.execute_many(client, "p", rows, run_id="r", concurrency=8), Bag)
+    assert_type(distributed.execute_many(client, "p", bag, variables=["n"], partition_size=5), Bag)
+    distributed.execute_many(client, "p", rows, budget=Budget(credits=5))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    distributed.execute_many(aclient, "p", rows)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def mistakes(rows: list[dict[str, str]]) -> None:

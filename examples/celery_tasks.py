@@ -1,0 +1,102 @@
+"""Execute prompts in Celery tasks, each charged once however often its task is delivered.
+
+`celery -A celery_tasks worker` serves the tasks, with the settings of the environment. Run as a script, it makes a
+queue of files, an emulator of the API and a worker of its own, and shows a task that is delivered twice.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, Task
+
+from enprompta import APIConnectionError, Enprompta, InternalServerError, RateLimitError
+
+FOLDER = Path(os.environ.get("QUEUE_FOLDER", "queue"))
+
+app = Celery(
+    "celery_tasks",
+    broker=os.environ.get("CELERY_BROKER_URL", "filesystem://"),
+    backend=os.environ.get("CELERY_RESULT_BACKEND", f"file://{FOLDER}/results"),
+    broker_transport_options={"data_folder_in": f"{FOLDER}/tasks", "data_folder_out": f"{FOLDER}/tasks"},
+    task_acks_late=True,  # a task whose worker dies is delivered again; the key below makes that safe
+    broker_connection_retry_on_startup=True,
+)
+# One client a process, made when its first task asks for it, so that whoever only sends tasks needs no key. Made here,
+# at import, it would be as good: workers that fork would inherit it, and each open connections of its own.
+_clients: list[Enprompta] = []
+
+
+def client() -> Enprompta:
+    """Give this process's client, made when it is first needed."""
+    if not _clients:
+        _clients.append(Enprompta(deadline=60.0))
+    return _clients[0]
+
+
+@app.task(bind=True, max_retries=10)
+def execute(self: "Task[Any, Any]", prompt_id: str, variables: dict[str, str], key: str) -> str | None:
+    """Execute a prompt.
+
+    The client tries again for a minute or so by itself; an outage that lasts longer is Celery's to wait for.
+    """
+    try:
+        execution = client().prompts.execute(prompt_id, variables=variables, idempotency_key=key)
+    except (APIConnectionError, InternalServerError, RateLimitError) as error:
+        raise self.retry(exc=error, countdown=getattr(error, "retry_after", None) or 60) from error
+    print("executed", execution.id)
+    return execution.output
+
+
+def try_out(here: Enprompta, worker: "subprocess.Popen[bytes]") -> None:
+    """Send some tasks, one of them twice, and see what was charged."""
+    prompt = here.prompts.create(title="Greeting", content="Good day, {{name}}.")
+    orders = [("Ada", "order-1"), ("Bob", "order-2"), ("Ada", "order-1")]
+    sent = [execute.delay(prompt.id, {"name": name}, key) for name, key in orders]
+    for result in sent:
+        print(result.get(timeout=60))
+    print(len(sent), "tasks,", here.usage.get().executions, "executions charged; worker", worker.poll() or "running")
+
+
+def main() -> None:
+    """Run the emulator here and a worker beside it."""
+    from enprompta.emulator import Emulator  # noqa: PLC0415 (workers do not need it)
+
+    with tempfile.TemporaryDirectory() as folder, Emulator() as emulator:
+        for name in ("tasks", "results"):
+            Path(folder, name).mkdir()
+        app.conf.update(
+            result_backend=f"file://{folder}/results",
+            broker_transport_options={"data_folder_in": f"{folder}/tasks", "data_folder_out": f"{folder}/tasks"},
+        )
+        options = ["--concurrency", "2", "--loglevel", "WARNING"]
+        alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]  # there is one worker
+        command = [sys.executable, "-m", "celery", "-A", "celery_tasks", "worker", *options, *alone]
+        settings = {
+            "QUEUE_FOLDER": folder,
+            "ENPROMPTA_API_KEY": emulator.keys.pro,
+            "ENPROMPTA_BASE_URL": emulator.url,
+            "PYTHONPATH": str(Path(__file__).parent),
+            "C_FORCE_ROOT": "1",  # a container may have no other user
+        }
+        environment = {**os.environ, **settings}
+        log = Path(folder, "worker.log")
+        with (
+            log.open("w") as file,
+            Enprompta(api_key=emulator.keys.pro, base_url=emulator.url) as here,
+            subprocess.Popen(command, env=environment, cwd=folder, stdout=file, stderr=file) as worker,  # noqa: S603
+        ):
+            try:
+                try_out(here, worker)
+            except BaseException:
+                print(log.read_text())
+                raise
+            finally:
+                worker.terminate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,13 @@
+"""The speed budget, held against this machine: `python -m tests.benchmarks`. Each line is a ratio, or says its unit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+from tests.benchmarks import bench_calls, bench_start
+
+sys.stdout.write(f"{os.cpu_count()} processors, Python {platform.python_version()}, {platform.system()}\n\n")
+bench_start.main()
+bench_calls.main()

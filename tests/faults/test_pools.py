@@ -1,0 +1,196 @@
+"""The pools of connections: as many as there are calls at once, no more than may be, and none kept for long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+
+from enprompta import APITimeoutError
+from enprompta._http import pools, senders
+from tests.faults.flavours import Caller, run, together, until
+from tests.faults.server import FaultServer, Peer, fine
+
+SLOW = 0.1  # seconds
+
+
+def slow(peer: Peer) -> None:
+    """Answer after a while."""
+    request = peer.read()
+    time.sleep(SLOW)
+    assert request.path
+    peer.send(ANSWER)
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n" + b'{"data":{"id":"p1","title":"","content":""}}'
+
+
+class Crowd:
+    """A server that counts how many requests it has at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.now = self.most = 0
+
+    def __call__(self, peer: Peer) -> None:
+        """Answer after a while."""
+        peer.read()
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(SLOW)
+        with self._lock:
+            self.now -= 1
+        peer.send(ANSWER)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let pools have two connections at the most."""
+    monkeypatch.setattr(senders, "MOST", 2)
+    return 2
+
+
+def calls(flavour: str, server: FaultServer, number: int, **options: Any) -> list[Any]:
+    """Make calls at once, with one client; give what came of them."""
+    outcomes: list[Any] = []
+
+    async def scenario() -> None:
+        async with Caller(flavour, base_url=server.base_url, **options) as caller:
+
+            async def one() -> None:
+                outcomes.append(await caller.outcome("GET"))
+
+            if flavour == "sync":
+                together(flavour, [one] * number)
+                return
+            import anyio
+
+            async with anyio.create_task_group() as group:
+                for _ in range(number):
+                    group.start_soon(one)
+
+    run(flavour, scenario)
+    return outcomes
+
+
+def test_one_after_another_share_a_connection(flavour: str, server: FaultServer) -> None:
+    """Calls that follow each other need one connection."""
+
+    async def scenario() -> None:
+        async with Caller(flavour, base_url=server.base_url) as caller:
+            for method in ("GET", "POST", "PUT", "DELETE", "GET"):
+                await caller.call(method)
+
+    run(flavour, scenario)
+    assert server.connections == 1
+
+
+def test_no_more_connections_than_may_be(flavour: str, server: FaultServer, small: int) -> None:
+    """Calls beyond that wait, for longer than `timeout` if need be, and none fails: no PoolTimeout, ever."""
+    crowd = Crowd()
+    server.play(then=crowd)
+    outcomes = calls(flavour, server, 9, timeout=2 * SLOW, max_retries=0)
+    assert [outcome.status_code for outcome in outcomes] == [200] * 9
+    assert crowd.most == small
+    assert server.connections <= small
+
+
+def test_a_deadline_ends_the_wait_for_a_connection(flavour: str, server: FaultServer, small: int) -> None:
+    """In time, and nothing was sent."""
+
+    def hold(peer: Peer) -> None:
+        peer.read()
+        peer.stall()
+
+    server.play(then=hold)
+
+    async def scenario() -> None:
+        async with Caller(flavour, base_url=server.base_url, max_retries=0) as caller:
+
+            async def busy() -> None:
+                await caller.outcome("GET", timeout=1.0)
+
+            async def late() -> None:
+                await until(flavour, lambda: server.attempts == small)
+                began = time.monotonic()
+                error = await caller.outcome("GET", deadline=0.2)
+                assert type(error) is APITimeoutError
+                assert 0.15 < time.monotonic() - began < 0.6
+
+            works = [*[busy] * small, late]
+            if flavour == "sync":
+                together(flavour, works)
+                return
+            import anyio
+
+            async with anyio.create_task_group() as group:
+                for work in works:
+                    group.start_soon(work)
+
+    run(flavour, scenario)
+    assert len(server.received) == small
+
+
+def test_old_connections_are_closed_by_later_calls(
+    flavour: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A burst leaves many idle connections; when they are old, the next calls close them, without using them."""
+    monkeypatch.setattr(senders, "LIMITS", httpx.Limits(keepalive_expiry=0.3))
+    monkeypatch.setattr(pools, "_SWEEP_EVERY", 0.0)
+    server.play(*[slow] * 5, then=fine)
+
+    async def scenario() -> None:
+        async with Caller(flavour, base_url=server.base_url) as caller:
+            burst = [partial(caller.call, "GET")] * 5
+            if flavour == "sync":
+                together(flavour, burst)
+            else:
+                import anyio
+
+                async with anyio.create_task_group() as group:
+                    for one in burst:
+                        group.start_soon(one)
+            assert server.connections == 5
+            for _ in range(5):  # keeps one of them young
+                later = time.monotonic() + 0.1
+                await until(flavour, lambda later=later: time.monotonic() > later)
+                await caller.call("GET")
+            server.wait_for_connections(at_most=1)
+            assert server.connections <= 6
+
+    run(flavour, scenario)
+
+
+def test_a_connection_that_is_given_back_serves_the_next_who_waits(
+    flavour: str, server: FaultServer, small: int
+) -> None:
+    """Who waits and gives up takes nothing away from those behind."""
+    server.play(then=Crowd())
+
+    async def scenario() -> None:
+        async with Caller(flavour, base_url=server.base_url, max_retries=0) as caller:
+            outcomes: list[Any] = []
+
+            async def one(deadline: float | None) -> None:
+                outcomes.append(await caller.outcome("GET", deadline=deadline))
+
+            works = [*[partial(one, None)] * small, *[partial(one, SLOW / 2)] * 4, *[partial(one, None)] * 4]
+            if flavour == "sync":
+                together(flavour, works)
+            else:
+                import anyio
+
+                async with anyio.create_task_group() as group:
+                    for work in works:
+                        group.start_soon(work)
+            good = [one for one in outcomes if not isinstance(one, Exception)]
+            assert len(good) >= 6
+            assert all(isinstance(one, APITimeoutError) for one in outcomes if isinstance(one, Exception))
+            assert (await caller.call("GET")).status_code == 200
+
+    run(flavour, scenario)
