@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from hashlib import sha256
@@ -73,13 +73,11 @@ def test_wheel_holds_the_package_alone(wheel: Path) -> None:
 
 
 def test_builds_are_the_same_byte_for_byte(built: list[Path], tmp_path: Path) -> None:
-    """Who builds it again, elsewhere, later and as somebody else, gets the same files: anyone can check a release."""
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for name in ("enprompta", "tests", "examples", "docs"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "zensical.toml", "README.md", "CHANGELOG.md", "LICENSE", ".gitignore"):
-        shutil.copy(ROOT / name, copy / name)
+    """Who builds it again from the sdist, elsewhere and as somebody else, gets the same files, so anyone can check."""
+    sdist = next(path for path in built if path.suffix == ".gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "copy", filter="data")
+    copy = tmp_path / "copy" / sdist.name.removesuffix(".tar.gz")
     for path in copy.rglob("*"):
         path.chmod(path.stat().st_mode & 0o700)
         os.utime(path, (1e9, 1e9))

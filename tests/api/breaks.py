@@ -39,7 +39,10 @@ def breaks(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read(module: str, text: str) -> griffe.Module:
-    return griffe.visit(module.rpartition(".")[2], filepath=Path(f"{module}.pyi"), code=text)
+    name, home = module.rpartition(".")[2], griffe.ModulesCollection()
+    found = griffe.visit(name, filepath=Path(f"{module}.pyi"), code=text, modules_collection=home)
+    home.set_member(name, found)  # where a class finds those that it inherits from
+    return found
 
 
 def _name(one: Node) -> str:

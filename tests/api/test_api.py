@@ -92,6 +92,7 @@ FINE = [
     ("def f() -> int | None: ...", "def f() -> int: ..."),
     ("class A: ...", "class A:\n    x: int"),
     ("class A: ...", "class A(B): ..."),
+    ("class A:\n    x: int", "class B:\n    x: int\nclass A(B): ..."),
     ("def f(): ...", "def f(): ...\ndef g(): ..."),
 ]
 

@@ -38,14 +38,16 @@ class Interrupter:
 
     def __init__(self, *at: int) -> None:
         self._at = set(at)
+        self._before: Any = None
         self.lines = 0
 
     def __enter__(self) -> Self:
+        self._before = sys.gettrace()  # what measures coverage, perhaps
         sys.settrace(self._trace)
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
+        sys.settrace(self._before)
 
     def _trace(self, frame: FrameType, event: str, _: object) -> Any:
         if not frame.f_code.co_filename.startswith(PACKAGE):

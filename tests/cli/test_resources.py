@@ -175,7 +175,7 @@ def test_workflows(run: Run, client: Enprompta, tmp_path: Path) -> None:
     file.write_text(json.dumps({"description": "new"}))
     assert "new" in run("workflows", "update", made["id"], "--file", file).output
     file.write_text(json.dumps({"nmae": "new"}))
-    assert "no field 'nmae'" in run("workflows", "update", made["id"], "--file", file, status=2).output
+    assert "no field 'nmae'" in run("workflows", "update", made["id"], "--file", file, status=2, COLUMNS="300").output
     run("workflows", "delete", made["id"], "--yes")
 
 

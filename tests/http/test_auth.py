@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from enprompta import ConfigurationError
-from enprompta._http.auth import ApiKeyAuth, Secret, credentials_from
+from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
+from enprompta._http.exchange import Reply, Sleep
 
 SECRET = "ep_live_hunter2"
 
@@ -55,3 +57,40 @@ def test_a_secret_shows_itself_only_on_demand() -> None:
     for text in (repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", f"{[secret]}"):
         assert SECRET not in text
     assert SECRET not in repr(ApiKeyAuth(secret))
+
+
+def finished(steps: Any) -> Any:
+    """Give what steps return that have nothing to wait for."""
+    with pytest.raises(StopIteration) as ended:
+        next(steps)
+    return ended.value.value
+
+
+def test_a_key_is_always_ready() -> None:
+    """Where a token would be fetched, a key is simply given; refused, it stays what it is."""
+    auth = ApiKeyAuth(Secret(SECRET))
+    assert finished(auth.obtain(None)) == auth.header
+    auth.reject(auth.header)
+    assert auth.header == f"Bearer {SECRET}"
+
+
+def test_credentials_need_a_client() -> None:
+    """Without one there is nobody to ask for a token, and the message says so."""
+    with pytest.raises(ConfigurationError, match="belong to no client"):
+        next(ClientCredentials("me", Secret(SECRET), []).obtain(None))
+
+
+def test_a_fork_in_the_midst_of_a_token() -> None:
+    """A child that was forked while a token was fetched fetches it to the end, with nobody of its parent to tell."""
+    reply = Reply(httpx.Response(200, json={"access_token": "at_1", "expires_in": 60}), (), 0.1)
+
+    def send(path: str, json: object, ends: float | None) -> Any:
+        yield Sleep(1.0)
+        return reply
+
+    auth = ClientCredentials("me", Secret(SECRET), [])
+    auth.connect(send)
+    steps = auth.obtain(None)
+    assert next(steps) == Sleep(1.0)
+    auth.after_fork()
+    assert finished(steps) == auth.header == "Bearer at_1"

@@ -1,4 +1,4 @@
-__all__ = ['AsyncBatchRun', 'BatchOptions', 'BatchResult', 'BatchRun', 'Budget', 'CheckpointError', 'ExecutionFailedError', 'Progress', 'RowError', 'Rows', 'read_rows']
+__all__ = ['AsyncBatchRun', 'BatchOptions', 'BatchResult', 'BatchRun', 'Budget', 'CheckpointError', 'ExecutionFailedError', 'Progress', 'RowError', 'Rows', 'RunOptions', 'read_rows']
 class AsyncBatchRun:
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None: ...
@@ -12,27 +12,15 @@ class AsyncBatchRun:
     progress: Progress
     resume_hint: str
     run_id: str
-class BatchOptions(TypedDict):
+class BatchOptions(RunOptions):
     budget: Budget | None
     checkpoint: str | os.PathLike[str] | None
-    concurrency: int
-    deadline: float | None
-    errors: Literal['collect', 'raise']
-    headers: Mapping[str, str]
-    max_retries: int
-    max_tokens: int
-    model: str
+    first_index: int
     on_progress: Callable[[Progress], object] | None
     ordered: bool
     progress: bool
-    provider: str
     retry_failed: bool
-    run_id: str | None
     skip_done: bool
-    stop_sequences: Sequence[str]
-    temperature: float
-    timeout: float | None
-    top_p: float
     total: int | None
 class BatchResult(Generic[RowT]):
     def __init__(self, index: int, row: RowT, variables: Mapping[str, Any], execution: Execution | None = None, error: EnpromptaError | None = None, attempts: tuple[Attempt, ...] = (), restored: bool = False) -> None: ...
@@ -86,4 +74,18 @@ class Rows:
     def __iter__(self) -> Iterator[Row]: ...
     def __len__(self) -> int: ...
     variables: tuple[str, ...]
+class RunOptions(TypedDict):
+    concurrency: int
+    deadline: float | None
+    errors: Literal['collect', 'raise']
+    headers: Mapping[str, str]
+    max_retries: int
+    max_tokens: int
+    model: str
+    provider: str
+    run_id: str | None
+    stop_sequences: Sequence[str]
+    temperature: float
+    timeout: float | None
+    top_p: float
 def read_rows(path: str | os.PathLike[str], *, format: Format | None = None, prompt: Prompt | None = None) -> Rows: ...

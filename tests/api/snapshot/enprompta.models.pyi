@@ -10,7 +10,7 @@ class Billing(Model):
 class ComponentHealth(Model):
     latency_ms: float | None
     message: str | None
-    status: HealthStatus | str | None
+    status: Open[HealthStatus] | None
 class CreatedWebhook(Webhook):
     secret: str
 DeliveryStatus = Literal['PENDING', 'DELIVERED', 'FAILED', 'RETRYING']
@@ -25,7 +25,7 @@ class Execution(Model):
     output: str | None
     prompt_id: str | None
     provider: str | None
-    status: ExecutionStatus | str | None
+    status: Open[ExecutionStatus] | None
     tokens: int | None
     variables: Mapped[Any]
 class ExecutionStats(Model):
@@ -38,7 +38,7 @@ ExecutionStatus = Literal['completed', 'failed']
 GroupBy = Literal['day', 'prompt', 'model']
 class Health(Model):
     components: Mapped[ComponentHealth]
-    status: HealthStatus | str | None
+    status: Open[HealthStatus] | None
     timestamp: datetime | None
     uptime_seconds: float | None
     version: str | None
@@ -98,14 +98,14 @@ class Prompt(Model):
     usage_count: int | None
     variables: Many[PromptVariable]
     version: int | None
-    visibility: Visibility | str | None
+    visibility: Open[Visibility] | None
 class PromptVariable(Model):
     default: Any
     description: str | None
     name: str
     options: Many[Any]
     required: bool | None
-    type: VariableType | str | None
+    type: Open[VariableType] | None
 class PromptVariableParam(TypedDict):
     default: NotRequired[Any]
     description: NotRequired[str | None]
@@ -130,7 +130,7 @@ class TeamMember(Model):
     id: str | None
     joined_at: datetime | None
     name: str | None
-    role: TeamRole | str | None
+    role: Open[TeamRole] | None
     user_id: str
 TeamRole = Literal['OWNER', 'ADMIN', 'MEMBER', 'VIEWER']
 class Template(Model):
@@ -171,7 +171,7 @@ Visibility = Literal['PRIVATE', 'TEAM', 'PUBLIC']
 class Webhook(Model):
     created_at: datetime | None
     description: str | None
-    events: Many[EventType | str]
+    events: Many[Open[EventType]]
     failure_count: int | None
     id: str
     is_active: bool | None
@@ -185,11 +185,11 @@ class WebhookDelivery(Model):
     created_at: datetime | None
     delivered_at: datetime | None
     event_id: str | None
-    event_type: EventType | str | None
+    event_type: Open[EventType] | None
     id: str
     latency_ms: float | None
     response_status: int | None
-    status: DeliveryStatus | str | None
+    status: Open[DeliveryStatus] | None
     webhook_id: str | None
 class WebhookSecret(Model):
     secret: str
@@ -212,7 +212,7 @@ class WorkflowExecution(Model):
     is_finished: bool
     output: Any
     started_at: datetime | None
-    status: WorkflowStatus | str | None
+    status: Open[WorkflowStatus] | None
     steps: Many[WorkflowStepResult]
     tokens: int | None
     workflow_id: str | None
@@ -238,6 +238,6 @@ class WorkflowStepResult(Model):
     error: Any
     execution_id: str | None
     output: str | None
-    status: WorkflowStatus | str | None
+    status: Open[WorkflowStatus] | None
     step_id: str
     tokens: int | None

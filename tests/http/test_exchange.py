@@ -1,0 +1,43 @@
+"""One call's exchange, driven by hand: what it asks for, and what it makes of the answers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from enprompta import APITimeoutError
+from enprompta._http.auth import ApiKeyAuth, Secret
+from enprompta._http.exchange import Admit, Exchange, Plan
+from enprompta._http.pacing import Unpaced
+from enprompta._http.retry import RetryPolicy
+
+
+class Account(Unpaced):
+    """Takes note of what is given back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled: list[object] = []
+
+    def cancel(self, ticket: Any) -> None:
+        """Note it."""
+        self.cancelled.append(ticket)
+
+
+def test_a_deadline_that_passes_while_the_budget_is_waited_for() -> None:
+    """Nothing is sent, though the budget had room, and what was reserved is given back."""
+    now = [100.0]
+    account = Account()
+    retry = RetryPolicy(max_retries=2, max_wait=65.0)
+    plan = Plan(retry, account, ApiKeyAuth(Secret("ep_hunter2")), deadline=5.0, clock=lambda: now[0])
+    request = httpx.Request("GET", "https://api.test/api/v1/prompts/p")
+    steps = Exchange(request, "GET /prompts/p", plan).steps()
+    assert isinstance(next(steps), Admit)
+    now[0] += 6.0
+    ticket = SimpleNamespace(waited=0.0)
+    with pytest.raises(APITimeoutError, match=r"the deadline of 5 s has passed: .* 0 attempts"):
+        steps.send(ticket)
+    assert account.cancelled == [ticket]
