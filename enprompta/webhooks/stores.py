@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from enprompta.errors import ConfigurationError
 
@@ -25,6 +25,7 @@ __all__ = ["ClaimState", "MemoryStore", "RedisStore", "SQLiteStore", "Store"]
 
 _DAY = 86_400.0
 _REMEMBERED = 7 * _DAY  # longer than any service goes on sending an event again
+_PATIENCE = 5.0  # seconds for Redis to accept a connection, and for each answer
 
 
 class ClaimState(Enum):
@@ -229,7 +230,8 @@ class RedisStore:
     """Keeps claims in Redis: serves a fleet of machines. Needs the extra `enprompta[redis]`.
 
     Args:
-        client: A `redis.Redis`, or a URL such as `redis://localhost:6379/0`.
+        client: A `redis.Redis`, or a URL such as `redis://localhost:6379/0`, for which a Redis that does not answer
+            within 5 seconds is away; `?socket_timeout=2` at its end sets another time.
         ttl: Seconds for which a finished event is remembered.
         prefix: What the names of this store's keys start with. Give each receiver that handles the same events for
             another purpose its own.
@@ -272,7 +274,9 @@ def _connect(url: str) -> RedisClient:
         import redis  # noqa: PLC0415 (an extra)
     except ImportError:
         raise ConfigurationError("RedisStore needs redis-py: pip install 'enprompta[redis]'") from None
-    return cast("RedisClient", redis.Redis.from_url(url))  # pyright: ignore[reportUnknownMemberType]
+    make: Any = redis.Redis.from_url  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    # Else a Redis that hangs would keep the thread of each delivery for ever. What the URL itself says goes first.
+    return cast("RedisClient", make(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE))
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,6 +1,7 @@
 """The emulator does what its document says, whatever is sent to it: schemathesis, all its checks and the links.
 
-The short profile runs with the tests. `CONFORMANCE_EXAMPLES=500 CONFORMANCE_SEED=7` make it a long one.
+The short profile runs with the tests, the long one, for a night, with `ENPROMPTA_LONG_TESTS=1`: 200 examples in place
+of 6. `CONFORMANCE_EXAMPLES` and `CONFORMANCE_SEED` set others.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "openapi.yaml"
 PATHS: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))["paths"]
-EXAMPLES = os.environ.get("CONFORMANCE_EXAMPLES", "6")
+EXAMPLES = os.environ.get("CONFORMANCE_EXAMPLES", "200" if os.environ.get("ENPROMPTA_LONG_TESTS") else "6")
 SEED = os.environ.get("CONFORMANCE_SEED", "20240117")
 MINUTES = 60
 

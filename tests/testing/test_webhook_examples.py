@@ -1,4 +1,7 @@
-"""The four framework examples, each started for real and delivered to by the emulator."""
+"""The four framework examples, each started for real and delivered to by the emulator.
+
+`ENPROMPTA_LONG_TESTS=1` runs the long form: 1,000 deliveries to each.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow  # many processes, or thousands of calls
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "webhooks"
-DELIVERIES = int(os.environ.get("ENPROMPTA_TEST_DELIVERIES") or "100")
+DELIVERIES = 1_000 if os.environ.get("ENPROMPTA_LONG_TESTS") else 100
 AT_ONCE = 50
 UVICORN = ["uvicorn", "--port", "0", "--no-access-log"]
 WAITRESS = ["waitress", "--listen", "127.0.0.1:0"]

@@ -1,8 +1,7 @@
-"""Fuzz `verify_signature` and `construct_event` by mutation: `python tests/webhooks/fuzz.py 1000000 [seed]`.
+"""Fuzz `verify_signature` and `construct_event` by mutation: `python -m tests.webhooks.fuzz 1000000 [seed]`.
 
 Inputs are mutations of real deliveries, half of them signed anew, so that what lies behind the signature is reached.
-The program fails on the first exception other than the two documented ones, and prints what came of the inputs and the
-time that the slowest took.
+The program fails on the first exception other than the two documented ones, and prints what came of the inputs.
 """
 
 from __future__ import annotations
@@ -110,25 +109,26 @@ def signature_of(rng: random.Random, payload: Any, body: bytes) -> Any:
     return forged if draw < 0.8 else forged.decode("latin-1")
 
 
-def main(inputs: int, seed: int) -> None:
-    """Try so many inputs."""
-    rng, outcomes, slowest = random.Random(seed), Counter[str](), 0.0
+def run(inputs: int, seed: int) -> Counter[str]:
+    """Try so many inputs; give how often each outcome was theirs."""
+    rng, outcomes = random.Random(seed), Counter[str]()
     for _ in range(inputs):
         body = mutate(rng, rng.choice(SEEDS))
         payload = payload_of(rng, body)
         signature = signature_of(rng, payload, body)
-        start = time.process_time()
         verified = verify_signature(payload, signature, SECRET)
         try:
             outcome = type(construct_event(payload, signature, SECRET, tolerance=rng.choice((None, 1e9)))).__name__
         except (WebhookSignatureError, WebhookPayloadError) as error:
             outcome = type(error).__name__
-        slowest = max(slowest, time.process_time() - start)
         if outcome != "WebhookSignatureError" and not verified:
             raise AssertionError((payload, signature))
         outcomes[outcome] += 1
-    sys.stdout.write(f"{inputs} inputs, slowest {slowest * 1e3:.1f} ms, {dict(outcomes)}\n")
+    return outcomes
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    started, number = time.process_time(), int(sys.argv[1])
+    found = run(number, int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    each = (time.process_time() - started) / number
+    sys.stdout.write(f"{number} inputs, {each * 1e6:.0f} us each, {dict(found)}\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import threading
+import time
 from collections import Counter
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ import anyio
 import pytest
 
 from enprompta.errors import ConfigurationError
-from enprompta.webhooks import ClaimState, Deduplicator, MemoryStore, RedisStore, SQLiteStore, Store
+from enprompta.webhooks import Claim, ClaimState, Deduplicator, MemoryStore, RedisStore, SQLiteStore, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -237,6 +239,117 @@ def test_cancelling_gives_the_event_back() -> None:
         return deduplicator.begin("e").is_mine
 
     assert anyio.run(scenario)
+
+
+class HangingStore(MemoryStore):
+    """A store that hangs in one of its methods until it is told to go on; then it does what it was asked to."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
+        self.asked, self.goes_on = threading.Event(), threading.Event()
+        self.done: list[str] = []
+
+    def _hang(self, method: str) -> None:
+        if method == self.method:
+            self.asked.set()
+            assert self.goes_on.wait(30)
+
+    def claim(self, key: str, token: str, lease: float) -> ClaimState:
+        """Take a key, in the end."""
+        self._hang("claim")
+        state = super().claim(key, token, lease)
+        self.done.append("claim")
+        return state
+
+    def complete(self, key: str, token: str) -> bool:
+        """Mark a key as done, in the end."""
+        self._hang("complete")
+        held = super().complete(key, token)
+        self.done.append("complete")
+        return held
+
+    def release(self, key: str, token: str) -> bool:
+        """Give a key back, in the end."""
+        self._hang("release")
+        held = super().release(key, token)
+        self.done.append("release")
+        return held
+
+    def has_done(self, *methods: str) -> bool:
+        """Let it go on, and tell whether this is what it does in the end."""
+        self.goes_on.set()
+        deadline = time.monotonic() + 30
+        while len(self.done) < len(methods) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return self.done == list(methods)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize(("method", "last"), [("claim", "release"), ("complete", "complete"), ("release", "release")])
+def test_a_store_that_hangs_holds_no_task(backend: str, method: str, last: str) -> None:
+    """A task whose time is up goes on; what the store was asked is done in the end, a late claim given back."""
+    store = HangingStore(method)
+
+    async def scenario() -> float:
+        with anyio.move_on_after(0.2):
+            async with Deduplicator(store).aclaim("e"):
+                if method == "release":
+                    await anyio.sleep_forever()
+        return time.monotonic()
+
+    started = time.monotonic()
+    assert anyio.run(scenario, backend=backend) - started < 5
+    assert store.asked.is_set()
+    assert store.has_done("claim", last)
+
+
+def test_a_store_that_hangs_holds_no_task_that_asyncio_cancels() -> None:
+    """`asyncio.wait_for` and `task.cancel()`, which set no deadline that could be asked for, end a task as soon."""
+    store = HangingStore("release")
+
+    async def scenario() -> float:
+        async def handle() -> None:
+            async with Deduplicator(store).aclaim("e"):
+                await asyncio.sleep(30)
+
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(handle(), 0.2)
+        return time.monotonic()
+
+    started = time.monotonic()
+    assert asyncio.run(scenario()) - started < 5
+    assert store.has_done("claim", "release")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_claim_that_comes_with_the_cancellation_is_given_back(backend: str) -> None:
+    """Granted in the moment in which its task is cancelled, a claim does not bar the event until its lease ends."""
+    store = HangingStore("claim")
+    granted = threading.Event()
+
+    class Watched(Deduplicator):
+        def begin(self, event_id: str) -> Claim:
+            claim = super().begin(event_id)
+            granted.set()
+            return claim
+
+    async def scenario() -> None:
+        async with anyio.create_task_group() as group:
+
+            async def claim() -> None:
+                async with Watched(store).aclaim("e"):
+                    raise AssertionError  # its task was cancelled before
+
+            group.start_soon(claim)
+            await anyio.to_thread.run_sync(store.asked.wait)
+            store.goes_on.set()
+            assert granted.wait(30)
+            time.sleep(0.05)  # noqa: ASYNC251 (the event loop is held up, so that the claim waits there for its task)
+            group.cancel_scope.cancel()
+
+    anyio.run(scenario, backend=backend)
+    assert store.has_done("claim", "release")
 
 
 def test_threads_claim_once(store: Store) -> None:

@@ -1,6 +1,6 @@
 """Differential test against Node: the reference's own sample code says what is signed, and with what.
 
-`ENPROMPTA_TEST_PAYLOADS=100000` sets how many payloads are generated; the seed is fixed, so a failure can be repeated.
+`ENPROMPTA_LONG_TESTS=1` runs the long form: 100,000 payloads. The seed is fixed, so a failure can be repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NODE = shutil.which("node")
-PAYLOADS = int(os.environ.get("ENPROMPTA_TEST_PAYLOADS", "5000"))
+PAYLOADS = 100_000 if os.environ.get("ENPROMPTA_LONG_TESTS") else 5_000
 LONE_SURROGATE = re.compile(r"\\ud[89a-f]")  # no body in UTF-8 can hold one unescaped
 SECRET = "whsec_é_0123456789"
 

@@ -1,6 +1,6 @@
 """Claims hold between processes: through a SQLite file, through Redis, over forks and kills.
 
-`ENPROMPTA_TEST_PROCESSES=8 ENPROMPTA_TEST_EVENTS=1000` sets the size of the runs.
+`ENPROMPTA_LONG_TESTS=1` runs the long form: 8 processes and 1,000 events.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from enprompta.webhooks import ClaimState, Deduplicator, RedisStore, SQLiteStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PROCESSES = int(os.environ.get("ENPROMPTA_TEST_PROCESSES", "3"))
-EVENTS = int(os.environ.get("ENPROMPTA_TEST_EVENTS", "100"))
+PROCESSES, EVENTS = (8, 1_000) if os.environ.get("ENPROMPTA_LONG_TESTS") else (3, 100)
 REDIS_SERVER = shutil.which("redis-server")
 
 
@@ -44,14 +43,14 @@ def handle_once(deduplicator: Deduplicator, event: str, rng: random.Random, log:
         return claim.state
 
 
-def receive_all(make: Callable[[], Store], log: Path, seed: int) -> None:
+def receive_all(make: Callable[[], Store], events: int, log: Path, seed: int) -> None:
     """Take every event five times in random order, as one of several processes.
 
     What is not accepted, because it failed or is being handled elsewhere, comes again, as from the service.
     """
     rng = random.Random(seed)
     deduplicator = Deduplicator(make())
-    pending = [str(number) for number in range(EVENTS)] * 5
+    pending = [str(number) for number in range(events)] * 5
     rng.shuffle(pending)
     while pending:
         event = pending.pop()
@@ -65,7 +64,8 @@ def receive_all(make: Callable[[], Store], log: Path, seed: int) -> None:
 def exactly_once(make: Callable[[], Store], log: Path) -> None:
     """Run `receive_all` in several processes and check the log."""
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=receive_all, args=(make, log, seed)) for seed in range(PROCESSES)]
+    # How many is told, for a process of its own is given no setting of the tests.
+    processes = [context.Process(target=receive_all, args=(make, EVENTS, log, seed)) for seed in range(PROCESSES)]
     for process in processes:
         process.start()
     for process in processes:

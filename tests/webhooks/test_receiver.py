@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 from wsgiref.validate import validator
 
@@ -219,6 +220,28 @@ def test_a_failing_store_is_a_500(deliver: Deliver, make: Callable[[list[Any]], 
     receiver.on("prompt.executed")(make(seen))
     assert deliver(receiver)[0] == 500
     assert seen == []
+
+
+@pytest.mark.parametrize("make", HANDLERS.values(), ids=HANDLERS.keys())
+def test_a_store_that_hangs_does_not_hold_the_reply(
+    deliver: Deliver, make: Callable[[list[Any]], Callable[[Any], object]]
+) -> None:
+    """A store that does not answer, as a Redis on a broken network, is answered for with 500 when `timeout` is over."""
+    goes_on = threading.Event()
+
+    class Hanging(MemoryStore):
+        def claim(self, key: str, token: str, lease: float) -> ClaimState:
+            goes_on.wait(30)
+            return super().claim(key, token, lease)
+
+    receiver = WebhookReceiver(SECRET, store=Hanging(), timeout=0.2)
+    receiver.on("prompt.executed")(make([]))
+    started = time.monotonic()
+    try:
+        assert deliver(receiver)[1]["error"]["code"] == "HANDLER_TIMEOUT"
+        assert time.monotonic() - started < 5
+    finally:
+        goes_on.set()
 
 
 @pytest.mark.parametrize("make", HANDLERS.values(), ids=HANDLERS.keys())

@@ -1,4 +1,7 @@
-"""The receiver as servers see it: the corners of ASGI and WSGI, and real servers with real sockets."""
+"""The receiver as servers see it: the corners of ASGI and WSGI, and real servers with real sockets.
+
+`ENPROMPTA_LONG_TESTS=1` runs the long form: 1,000 deliveries to each server.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECRET = "whsec_0123456789"
-DELIVERIES = int(os.environ.get("ENPROMPTA_TEST_DELIVERIES", "100"))
+DELIVERIES = 1_000 if os.environ.get("ENPROMPTA_LONG_TESTS") else 100
 AT_ONCE = 50
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks import SIGNATURE_HEADER, matching_secret, sign, verify_signature
+from enprompta.webhooks import signature as signature_module
 
 SECRET = "whsec_0123456789"
 EVENT: dict[str, Any] = {"id": "evt_1", "event": "prompt.executed", "data": {"cost": 0.0284, "10": 1, "2": 1.0}}
@@ -85,6 +86,7 @@ HOSTILE: dict[str, Any] = {
     "other prefix": "sha512=" + GOOD[7:],
     "upper case": "sha256=" + GOOD[7:].upper(),
     "upper prefix": GOOD.replace("sha", "SHA"),
+    "digits alone": "0" * 71,
     "too short": GOOD[:-1],
     "too long": GOOD + "0",
     "wrong": GOOD[:-1] + ("0" if GOOD[-1] != "0" else "1"),
@@ -118,6 +120,21 @@ def test_a_hostile_signature_is_plainly_false(signature: Any) -> None:
     for payload in (BODY, EVENT):
         assert verify_signature(payload, signature, SECRET) is False
         assert matching_secret(payload, signature, [SECRET]) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["digits alone", "other prefix", "upper case", "not hex", "not ASCII", "surrogate", "NUL"]
+)
+def test_what_is_no_signature_costs_no_more_than_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what cannot be a signature, though it is as long as one, no payload is parsed or written again."""
+    payloads: list[Any] = []
+    monkeypatch.setattr(signature_module, "rewrite", payloads.append)
+    monkeypatch.setattr(signature_module, "ecma_json", payloads.append)
+    for payload in (BODY, EVENT):
+        assert not verify_signature(payload, HOSTILE[name], SECRET)
+    assert payloads == []
+    assert not verify_signature(BODY, HOSTILE["wrong"], SECRET)
+    assert payloads == [BODY.decode()]
 
 
 def cyclic() -> dict[str, Any]:
@@ -190,7 +207,7 @@ def test_a_signature_of_ten_megabytes_costs_no_more() -> None:
         assert seconds(huge) < 2 * seconds(GOOD)
 
 
-@pytest.mark.parametrize("piece", ["1,", "[],", '{"1":0},', '"a",', '"\\u00e9",', "1e30,", "[", '"', "\\", " "])
+@pytest.mark.parametrize("piece", ["1,", "[],", '{"1":0},', '"a",', '"\\u00e9",', "1e30,", "9", "[", '"', "\\", " "])
 def test_refusing_a_body_takes_linear_time(piece: str) -> None:
     """A body eight times as long is refused in about eight times the time, whatever it is made of."""
 
