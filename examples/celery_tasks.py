@@ -21,7 +21,11 @@ app = Celery(
     "celery_tasks",
     broker=os.environ.get("CELERY_BROKER_URL", "filesystem://"),
     backend=os.environ.get("CELERY_RESULT_BACKEND", f"file://{FOLDER}/results"),
-    broker_transport_options={"data_folder_in": f"{FOLDER}/tasks", "data_folder_out": f"{FOLDER}/tasks"},
+    broker_transport_options={
+        "data_folder_in": f"{FOLDER}/tasks",
+        "data_folder_out": f"{FOLDER}/tasks",
+        "control_folder": f"{FOLDER}/control",  # else the working directory gets one
+    },
     task_acks_late=True,  # a task whose worker dies is delivered again; the key below makes that safe
     broker_connection_retry_on_startup=True,
 )
