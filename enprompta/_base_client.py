@@ -119,7 +119,7 @@ class BaseClient:
         if limiter is None:
             self._account = Unpaced()
         else:
-            chosen_limiter: Limiter = LocalLimiter() if isinstance(limiter, Unset) else limiter
+            chosen_limiter: Limiter = LocalLimiter() if isinstance(limiter, Unset) else check_limiter(limiter)
             self._account = chosen_limiter.account(f"{settings.base_url} {auth.identity}")
         check_cache_dir(cache_dir)
         self._use(settings)
@@ -408,6 +408,14 @@ def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> 
             "(Enprompta takes an httpx.Client, AsyncEnprompta an httpx.AsyncClient)"
         )
     return library
+
+
+def check_limiter(limiter: Any) -> Any:  # noqa: ANN401 (whatever the caller gave)
+    """Refuse what could give no account, such as the address of a Redis alone."""
+    if isinstance(limiter, type) or not callable(getattr(limiter, "account", None)):
+        given = f"the class {limiter.__name__}" if isinstance(limiter, type) else type(limiter).__name__
+        raise ConfigurationError(f"limiter must be LocalLimiter(), RedisLimiter(url), or None for none, not {given}")
+    return limiter
 
 
 def check_cache_dir(cache_dir: object) -> None:

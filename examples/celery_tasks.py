@@ -17,11 +17,18 @@ from enprompta import APIConnectionError, Enprompta, InternalServerError, RateLi
 
 FOLDER = Path(os.environ.get("QUEUE_FOLDER", "queue"))
 
+
+def queue_in(folder: object) -> dict[str, str]:
+    """Say where a queue of files lies: all of it in one folder."""
+    tasks = f"{folder}/tasks"
+    return {"data_folder_in": tasks, "data_folder_out": tasks, "control_folder": f"{folder}/control"}
+
+
 app = Celery(
     "celery_tasks",
     broker=os.environ.get("CELERY_BROKER_URL", "filesystem://"),
     backend=os.environ.get("CELERY_RESULT_BACKEND", f"file://{FOLDER}/results"),
-    broker_transport_options={"data_folder_in": f"{FOLDER}/tasks", "data_folder_out": f"{FOLDER}/tasks"},
+    broker_transport_options=queue_in(FOLDER),
     task_acks_late=True,  # a task whose worker dies is delivered again; the key below makes that safe
     broker_connection_retry_on_startup=True,
 )
@@ -68,10 +75,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Emulator() as emulator:
         for name in ("tasks", "results"):
             Path(folder, name).mkdir()
-        app.conf.update(
-            result_backend=f"file://{folder}/results",
-            broker_transport_options={"data_folder_in": f"{folder}/tasks", "data_folder_out": f"{folder}/tasks"},
-        )
+        app.conf.update(result_backend=f"file://{folder}/results", broker_transport_options=queue_in(folder))
         options = ["--concurrency", "2", "--loglevel", "WARNING"]
         alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]  # there is one worker
         command = [sys.executable, "-m", "celery", "-A", "celery_tasks", "worker", *options, *alone]

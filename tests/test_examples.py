@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,17 @@ SLOW = {"celery_tasks"}  # starts processes of its own
 
 
 def run(name: str, **environment: str) -> str:
-    """Run one example with no settings but those given, a warning being an error; give what it printed."""
+    """Run one example with no settings but those given, a warning being an error; give what it printed.
+
+    Where it is run, it leaves nothing behind.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ENPROMPTA_")}
     command = [sys.executable, "-W", "error", str(HERE / f"{name}.py")]
-    done = subprocess.run(
-        command, env={**clean, **environment}, capture_output=True, text=True, timeout=100, check=False
-    )
+    with tempfile.TemporaryDirectory() as here:
+        done = subprocess.run(
+            command, cwd=here, env={**clean, **environment}, capture_output=True, text=True, timeout=100, check=False
+        )
+        assert os.listdir(here) == []  # noqa: PTH208 (names will do)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     return done.stdout

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import os
 import socket
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTimeError
 from contextlib import suppress
 from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -57,8 +60,8 @@ class BoundBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect within the time that is left, which all addresses of the host share."""
-        *others, last = _addresses(host, port) if is_bound() else [host]
+        """Connect within the time that is left, which the look-up of the host and all its addresses share."""
+        *others, last = self._addresses(host, port) if is_bound() else [host]
         for address in others:
             with suppress(self._core.ConnectError, self._core.ConnectTimeout):
                 return self._connect(address, port, timeout, local_address, socket_options)
@@ -74,6 +77,35 @@ class BoundBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         timeout = left(timeout, self._core.ConnectTimeout)
         return BoundStream(self._inner.connect_tcp(host, port, timeout, local_address, socket_options), self._core)
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        """Look a host up within the time that is left; what is an address already needs no looking up."""
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except OSError:
+            found = self._looked_up(host, port)
+        return [str(address[0]) for *_, address in found] or [host]
+
+    def _looked_up(self, host: str, port: int) -> list[Any]:
+        """Ask the system's resolver in a thread, for it takes no time-out, and half a minute while nobody answers it.
+
+        The thread is left behind when there is no time left; it ends when the resolver does.
+        """
+        answer: Future[list[Any]] = Future()
+
+        def look_up() -> None:
+            try:
+                answer.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            except Exception as error:  # noqa: BLE001 (raised below, if anybody still waits)
+                answer.set_exception(error)
+
+        Thread(target=look_up, name="enprompta-lookup", daemon=True).start()
+        try:
+            return answer.result(left(None, self._core.ConnectTimeout))
+        except NotInTimeError:
+            raise self._core.ConnectTimeout(f"{host} was not found in time") from None
+        except OSError as error:
+            raise self._core.ConnectError(str(error)) from error
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
@@ -134,12 +166,3 @@ def abandon_inherited() -> None:
         # Without `shutdown` and below TLS: both would speak to the server, in the parent's name.
         if isinstance(sock, socket.socket) and (descriptor := sock.detach()) >= 0:
             os.close(descriptor)
-
-
-def _addresses(host: str, port: int) -> list[str]:
-    """Look a host up; one that is not found is left to whoever connects to it, to raise what it raises."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
-        return [host]
-    return [str(address[0]) for *_, address in found] or [host]

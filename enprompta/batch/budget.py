@@ -2,8 +2,9 @@
 
 A row is counted from the moment it is started: as one credit, and as the dearest row so far in USD. When its answer is
 there it counts as what it did cost. So a run stops before it exceeds a budget of credits; one of USD it can exceed only
-by what the rows under way cost more than any row before them. Before the first answer, when nobody knows what a row
-costs, a run with a budget in USD has one row under way.
+by what the rows under way cost more than any row before them. What a row costs nobody knows before the first answer,
+and one answer may be a cheap one: so a run with a budget in USD begins with one row under way, and has never more than
+one above the number of rows that have told their cost.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Budget:
     credits: int | None = None
     """Tokens of the plan, one an execution; None for no bound."""
     usd: float | None = None
-    """What the executions may cost in USD, as the API tells it; None for no bound."""
+    """What the executions may cost in USD, as the API tells it; None for no bound. A row counts as the dearest one
+    before it until its own cost is known, so this is exceeded only by what rows under way cost more than all before."""
 
     def __post_init__(self) -> None:
         given = [one for one in (self.credits, self.usd) if one is not None]
@@ -40,16 +42,18 @@ class Ledger:
         budget: The bound; None for none.
         credits: What was spent before the run was resumed.
         usd: The same in USD.
-        dearest: What the dearest row has cost; None when none has been executed.
+        dearest: What the dearest row has cost.
+        executed: How many rows have told what they cost.
     """
 
     def __init__(
-        self, budget: Budget | None, *, credits: int = 0, usd: float = 0.0, dearest: float | None = None
+        self, budget: Budget | None, *, credits: int = 0, usd: float = 0.0, dearest: float = 0.0, executed: int = 0
     ) -> None:
         self._budget = budget
         self.credits: int = credits
         self.usd: float = usd
         self._dearest = dearest
+        self._executed = executed
 
     def affords(self, in_flight: int) -> bool:
         """Tell whether a row may be started beside those under way."""
@@ -60,8 +64,10 @@ class Ledger:
             return False
         if budget.usd is None:
             return True
-        if self._dearest is None:
-            return in_flight == 0 and self.usd < budget.usd
+        if rows > self._executed + 1:
+            return False
+        if not self._executed:
+            return self.usd < budget.usd
         # What floats add up to may be a hair above what people add up to: ten times 0.1 is within a budget of 1.
         return self.usd + rows * self._dearest <= budget.usd * (1 + 1e-9)
 
@@ -76,4 +82,5 @@ class Ledger:
         self.credits += credits
         self.usd += cost or 0.0
         if executed:
-            self._dearest = max(self._dearest or 0.0, cost or 0.0)
+            self._executed += 1
+            self._dearest = max(self._dearest, cost or 0.0)

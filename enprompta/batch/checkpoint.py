@@ -42,7 +42,9 @@ _SCHEMA = (
     attempt INTEGER NOT NULL, credits INTEGER NOT NULL, cost REAL, execution TEXT, error TEXT)""",
 )
 _WRITE = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_SUMS = "SELECT max(idx), total(credits), total(cost), max(CASE WHEN ok THEN coalesce(cost, 0) END) FROM rows"
+_SUMS = (
+    "SELECT max(idx), total(credits), total(cost), coalesce(max(CASE WHEN ok THEN cost END), 0.0), total(ok) FROM rows"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,10 @@ class Spent:
     """The highest index of a row that has ended."""
     credits: int = 0
     usd: float = 0.0
-    dearest: float | None = None
-    """What the dearest row has cost in USD; None when none was executed."""
+    dearest: float = 0.0
+    """What the dearest row has cost in USD."""
+    executed: int = 0
+    """Rows that have told what they cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +142,8 @@ class Checkpoint:
             now = {"format": _FORMAT, "run_id": spec.run_id, "path": spec.path, "options": spec.options}
             db.executemany("INSERT INTO run VALUES (?, ?)", now.items())
         db.execute("COMMIT")
-        last, charged, usd, dearest = db.execute(_SUMS).fetchone()
-        self.spent: Spent = Spent(-1 if last is None else last, int(charged), usd, dearest)
+        last, charged, usd, dearest, executed = db.execute(_SUMS).fetchone()
+        self.spent: Spent = Spent(-1 if last is None else last, int(charged), usd, dearest, int(executed))
 
     def _check(self, known: Mapping[str, str], spec: Spec[Any], *, fixed: bool) -> None:
         """Refuse the file of another run, telling what differs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
@@ -10,7 +11,6 @@ from enprompta._core.unset import UNSET
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from enprompta.batch.budget import Budget
@@ -110,9 +110,21 @@ def check(options: Mapping[str, Any]) -> None:
     first_index = options.get("first_index", 0)
     if not isinstance(first_index, int) or first_index < 0:
         raise ConfigurationError(f"first_index must be a whole number of 0 or more, not {first_index!r}")
+    _check_tools(options)
     budget = options.get("budget")
     if budget is not None and not (hasattr(budget, "credits") and hasattr(budget, "usd")):
         raise ConfigurationError(f"budget must be Budget(credits=…) or Budget(usd=…), not {budget!r}")
+
+
+def _check_tools(options: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that is no path, and progress that could not be told."""
+    checkpoint, tell, total = options.get("checkpoint"), options.get("on_progress"), options.get("total")
+    if checkpoint is not None and not (isinstance(checkpoint, (str, os.PathLike)) and str(checkpoint)):
+        raise ConfigurationError(f"checkpoint must be the path of a file, not {checkpoint!r}")
+    if tell is not None and not callable(tell):
+        raise ConfigurationError(f"on_progress must be a function of a Progress, not {type(tell).__name__}")
+    if total is not None and (not isinstance(total, int) or total < 0):
+        raise ConfigurationError(f"total must be a whole number of 0 or more, not {total!r}")
 
 
 def check_rows(rows: object, *, is_async: bool) -> None:

@@ -123,7 +123,13 @@ class Run(Generic[RowT]):
             patience=max(20, 2 * concurrency),
         )
         self._meter = Meter(total, clock())
-        ledger = Ledger(get("budget"), credits=spent.credits, usd=spent.usd, dearest=spent.dearest)
+        ledger = Ledger(
+            get("budget"),
+            credits=spent.credits,
+            usd=spent.usd,
+            dearest=spent.dearest,
+            executed=spent.executed,
+        )
         return Engine(rules, ledger, self._store, self._meter)
 
     def _begin_once(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 from pathlib import Path
@@ -13,14 +14,13 @@ from enprompta.cli.console import err, line, out
 from enprompta.cli.guard import FAILED, INTERRUPTED, connected
 from enprompta.cli.options import given
 from enprompta.cli.prompts import MaxTokens, Model, PromptId, Provider, Stop, Temperature, TopP, group
-from enprompta.errors import ConfigurationError, EnpromptaError
+from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
-    from io import TextIOWrapper
-
     from typing_extensions import Self
 
     from enprompta.batch import BatchResult, BatchRun
+    from enprompta.cli.results import ResultsFile
 
 Input = Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help="Rows: .csv, .jsonl or .parquet.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Results, one JSON object a line.")]
@@ -55,8 +55,10 @@ def execute_many(
     """Run a prompt once for each row of a file; every row is checked before the first is sent."""
     from enprompta.batch import Budget  # noqa: PLC0415 (--help needs nothing of it)
     from enprompta.batch.files import read_rows  # noqa: PLC0415
+    from enprompta.cli.results import ResultsFile  # noqa: PLC0415
 
     kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
+    _check_apart(input_, output, kept)
     if output.exists() and not kept.exists() and not force:
         raise typer.BadParameter(f"{output} is there already; --force overwrites it", param_hint="--output")
     told = {
@@ -75,8 +77,8 @@ def execute_many(
             progress=err.is_terminal, on_progress=interrupt.look, **options,
         )  # fmt: skip
         try:
-            with _opened(output) as stream, interrupt:
-                failed = _write(run, stream)
+            with ResultsFile(output) as results, interrupt:
+                failed = _write(run, results)
         except InterruptedRunError:
             _say_how_to_go_on(run, output)
             raise typer.Exit(INTERRUPTED) from None
@@ -128,25 +130,25 @@ class Interrupt:
         signal.signal(signal.SIGINT, self._before)
 
 
-def _opened(path: Path) -> TextIOWrapper:
-    try:
-        return path.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
+def _check_apart(input_: Path, output: Path, checkpoint: Path) -> None:
+    """Refuse one file for two purposes: writing the results would take away the rows, which are read as they are sent.
+
+    Raises:
+        typer.BadParameter: Two are the same.
+    """
+    files = {"--input": input_, "--output": output, "--checkpoint": checkpoint}
+    for (one, path), (other, same) in itertools.combinations(files.items(), 2):
+        if path.resolve() == same.resolve() or (path.exists() and same.exists() and path.samefile(same)):
+            raise typer.BadParameter(f"{same} is {one} too: give each a file of its own", param_hint=other)
 
 
-def _write(run: BatchRun[dict[str, Any]], stream: TextIOWrapper) -> int:
+def _write(run: BatchRun[dict[str, Any]], results: ResultsFile) -> int:
     failed = 0
     with run:
-        for result in run:
+        given_out = iter(run)  # held on to, so that it is the block that ends the run and tells of what goes wrong then
+        for result in given_out:
             failed += not result.ok
-            try:
-                stream.write(json.dumps(_record(result), ensure_ascii=False) + "\n")
-            except OSError as error:
-                raise EnpromptaError(
-                    f"{stream.name} cannot be written: {error.strerror or error}. What was executed is in the "
-                    "checkpoint: make room and run the same command again"
-                ) from None
+            results.write(json.dumps(_record(result), ensure_ascii=False))
     return failed
 
 
@@ -168,5 +170,6 @@ def _record(result: BatchResult[dict[str, Any]]) -> dict[str, object]:
 def _say_how_to_go_on(run: BatchRun[dict[str, Any]], output: Path) -> None:
     done = run.progress
     of = "" if done.total is None else f" of {done.total:,}"
-    err.print(line(f"Stopped after {done.done + done.failed:,}{of} rows; {output} holds what has come so far."))
+    ended = done.done + done.failed
+    err.print(line(f"Stopped after {ended:,}{of} rows" + (f"; {output} holds what has come so far." if ended else ".")))
     err.print(line("Run the same command again to go on: no row is charged twice."))

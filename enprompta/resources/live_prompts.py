@@ -102,7 +102,7 @@ class LivePromptCalls(Resource):
         """
         if isinstance(prompts, str):
             raise ConfigurationError("preload takes a list of slugs: preload([slug])")
-        pairs = [one if isinstance(one, tuple) else (one, label) for one in prompts]
+        pairs = [_pair(one, label) for one in prompts]
         return self.live_cache.preload(
             [_request(self._client, _key(slug, own, project), ttl, options) for slug, own in pairs]
         )
@@ -184,6 +184,21 @@ def _key(slug: str, label: str, project: str | Unset) -> Key:
     return Key(slug, label, None if isinstance(project, Unset) else project)
 
 
+def _pair(given: Any, label: str) -> tuple[str, str]:  # noqa: ANN401 (whatever the caller gave)
+    """Read one of the prompts to preload.
+
+    Raises:
+        ConfigurationError: It is a tuple of other things than a slug and a label.
+    """
+    if not isinstance(given, tuple):
+        return given, label
+    pair = cast("tuple[Any, ...]", given)
+    if len(pair) != 2:  # noqa: PLR2004 (a slug and a label)
+        raise ConfigurationError(f"preload takes slugs, and pairs of slug and label, not {pair!r}")
+    slug, own = pair
+    return slug, own
+
+
 def _request(
     client: Any,  # noqa: ANN401 (either client)
     key: Key,
@@ -199,7 +214,8 @@ def _request(
     slug: Any = key.slug  # whatever the caller gave
     if not isinstance(slug, str) or not slug:
         path("/api/sdk/prompts/{}", key.slug)  # which says what is wrong with it
-    if ttl is not None and not 0 <= ttl < math.inf:
+    given: Any = ttl
+    if given is not None and not (isinstance(given, (int, float)) and 0 <= given < math.inf):
         raise ConfigurationError(f"ttl must be a number of seconds, 0 or more, or None for ever, not {ttl!r}")
     if options:
         client.settings_for(options)

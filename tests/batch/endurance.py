@@ -1,7 +1,8 @@
 """Many rows at an emulator, killed with SIGKILL at random moments and resumed: how many were lost, or charged twice.
 
 Run it as a program: `python tests/batch/endurance.py [ROWS [KILLS [threads|asyncio|trio]]]`. Without arguments 100,000
-rows and five kills in tasks; it prints what came of it, and fails when that is not one result and one charge a row.
+rows and five kills in tasks; it prints what came of it, and fails when that is not one result and one charge a row, or
+when the run took more than 150 MB.
 """
 
 from __future__ import annotations
@@ -160,6 +161,7 @@ def main() -> None:
     say(json.dumps(told))
     assert told["once"] == told["credits"] == told["executions"] == number, told
     assert told["429"] == 0, told
+    assert told["peak"] - told["idle"] <= 150, told
 
 
 if __name__ == "__main__":

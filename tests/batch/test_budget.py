@@ -31,23 +31,49 @@ def test_credits_count_from_the_start_of_a_row(spent: int, in_flight: int, affor
     assert Ledger(Budget(credits=10), credits=spent).affords(in_flight) is affords
 
 
-def test_the_first_row_tells_what_one_costs() -> None:
-    """Until a row was executed, a budget in USD has room for one at a time; then for as many as fit."""
+def test_rows_tell_what_one_costs() -> None:
+    """Until a row was executed, a budget in USD has room for one at a time; then for one more than have told."""
     ledger = Ledger(Budget(usd=1.0))
     assert ledger.affords(0)
     assert not ledger.affords(1)
     ledger.charge(0, None, executed=False)  # it failed, and tells nothing
     assert not ledger.affords(1)
+    for told in range(1, 5):
+        ledger.charge(1, 0.1, executed=True)
+        assert ledger.affords(told)
+        assert not ledger.affords(told + 1)
+    assert ledger.affords(4)  # 0.4 are spent, and five more rows are 0.5
     ledger.charge(1, 0.1, executed=True)
-    assert ledger.affords(8)
-    assert not ledger.affords(9)
+    assert not ledger.affords(5)
+
+
+def test_a_resumed_run_knows_what_rows_cost() -> None:
+    """What a checkpoint tells counts as seen."""
+    ledger = Ledger(Budget(usd=2.0), usd=1.0, dearest=0.1, executed=10)
+    assert ledger.affords(9)
+    assert not ledger.affords(10)
+
+
+def test_one_cheap_row_is_no_licence() -> None:
+    """With 64 to be under way, a first row at a thousandth of the others' price lets two follow, not all of them."""
+    ledger = Ledger(Budget(usd=10.0))
+    costs = iter([0.001] + [1.0] * 1_000)
+    under_way: list[float] = []
+    while True:
+        while len(under_way) < 64 and ledger.affords(len(under_way)):
+            under_way.append(next(costs))
+        if not under_way:
+            break
+        ledger.charge(1, under_way.pop(0), executed=True)
+    assert 9.0 < ledger.usd <= 10.0
 
 
 def test_rows_without_a_cost_are_free() -> None:
     """Where the API tells no cost, a budget in USD cannot count, and does not hold up."""
     ledger = Ledger(Budget(usd=1.0))
     ledger.charge(1, None, executed=True)
-    assert ledger.affords(1000)
+    assert ledger.affords(1)
+    assert Ledger(Budget(usd=1.0), executed=1000).affords(1000)
     assert not Ledger(Budget(usd=0.0)).affords(0)
 
 

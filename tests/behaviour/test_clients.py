@@ -9,6 +9,7 @@ import pytest
 import respx
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, InternalServerError
+from enprompta.limiters import LocalLimiter, RedisLimiter
 
 PROMPT = {"id": "pmt_1", "title": "Greeting", "content": "Hello"}
 
@@ -52,6 +53,16 @@ def test_the_environment_sets_up_a_client(api: Any, monkeypatch: pytest.MonkeyPa
     assert str(request.url) == "https://env.test/api/v1/prompts/p"
     assert request.headers["Authorization"] == "Bearer ep_env"
     assert timeouts(request)["read"] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("limiter", "given"),
+    [("redis://localhost", "str"), (LocalLimiter, "the class LocalLimiter"), (RedisLimiter, "the class RedisLimiter")],
+)
+def test_a_limiter_is_told_from_its_address_and_its_class(api: Any, limiter: object, given: str) -> None:
+    """What could give no account is refused when the client is made, saying what there is."""
+    with pytest.raises(ConfigurationError, match=rf"limiter must be LocalLimiter\(\), .*, not {given}"):
+        api.make(limiter=limiter)
 
 
 def test_no_key_is_told_when_the_client_is_made(api: Any) -> None:

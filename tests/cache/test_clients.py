@@ -202,14 +202,16 @@ class TestTheRest:
             assert await settle(client.prompts.invalidate("a", label="staging")) == 1
             event = UnknownEvent(id="e", created_at="2026-01-01", event="prompt.updated", data={"prompt_id": "p1"})  # type: ignore[arg-type]
             assert await settle(client.prompts.on_event(event)) == 6
-            for wrong in ("a", [""], [7]):
+            for wrong in ("a", [""], [7], [("a", "b", "c")]):
                 with pytest.raises(ConfigurationError):
                     await settle(client.prompts.preload(wrong))
             await close(client)
 
         run(flavour, scenario)
 
-    @pytest.mark.parametrize("wrong", [{"ttl": -1}, {"ttl": float("nan")}, {"ttl": float("inf")}, {"timeout": 0}])
+    @pytest.mark.parametrize(
+        "wrong", [{"ttl": -1}, {"ttl": float("nan")}, {"ttl": float("inf")}, {"ttl": "60"}, {"timeout": 0}]
+    )
     def test_what_cannot_be_is_refused(self, flavour: str, server: FaultServer, wrong: dict[str, Any]) -> None:
         """At once, and by every call, whether the prompt is held or not."""
 

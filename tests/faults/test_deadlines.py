@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from enprompta import APITimeoutError, AsyncEnprompta, Enprompta
+from enprompta import APIConnectionError, APITimeoutError, AsyncEnprompta, Enprompta
 from enprompta._core.call import Call
 from enprompta.limiters import LocalLimiter
 from enprompta.models.prompts import Prompt
-from tests.faults.flavours import FLAVOURS, METHODS, Caller, descriptors, run, settle, together, until
+from tests.faults.flavours import FLAVOURS, METHODS, Caller, Waits, descriptors, run, settle, together, until
 from tests.faults.server import ERROR, PROMPT, Fault, FaultServer, FullBacklog, Gone, Peer, answer, at_connect, fine
 
 if TYPE_CHECKING:
@@ -211,6 +211,40 @@ def test_all_addresses_of_a_host_share_the_deadline(flavour: str, monkeypatch: p
         monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
         base_url = nobody.base_url.replace("127.0.0.1", "localhost")
         run(flavour, partial(check, flavour, "slow connect to each address", "client", base_url, {}))
+
+
+def test_a_name_that_is_looked_up_slowly_ends_in_time(flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resolver that does not answer is waited for until the deadline, not for the half minute that it takes."""
+    gone = threading.Event()
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        flags = kwargs.get("flags", args[4] if len(args) > 4 else 0)
+        if host not in {"api.localhost", b"api.localhost"} or flags & socket.AI_NUMERICHOST:
+            return real(host, *args, **kwargs)
+        gone.wait(10.0)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    async def scenario() -> None:
+        await check(flavour, "slow look-up", "client", "http://api.localhost:1/api/v1", {})
+        gone.set()  # an event loop that ends waits for its resolver
+
+    run(flavour, scenario)
+
+
+def test_a_name_that_is_not_found_in_time_is_told(flavour: str, waits: Waits) -> None:
+    """With a deadline, too, a name that cannot exist is what went wrong, not the time."""
+
+    async def scenario() -> None:
+        async with Caller(flavour, base_url="https://nonexistent.invalid/api/v1", deadline=20.0) as caller:
+            error = await caller.outcome("GET")
+            assert type(error) is APIConnectionError
+            assert "cannot connect to nonexistent.invalid" in str(error)
+            assert len(error.attempts) == 4
+
+    run(flavour, scenario)
 
 
 def test_the_second_address_of_a_host_serves_when_the_first_does_not(

@@ -527,6 +527,8 @@ class TestLimiter:
         """Before any call, and without the URL, which may hold a password."""
         with pytest.raises(ConfigurationError, match="RedisLimiter cannot use its URL"):
             RedisLimiter("http://localhost")
+        with pytest.raises(ConfigurationError, match="takes the URL of a Redis as text, not int"):
+            RedisLimiter(6379)  # type: ignore[arg-type]
 
     def test_the_missing_extra_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The error says what to install."""

@@ -1,0 +1,199 @@
+"""The file that `execute-many` writes: never half a line, and never at the cost of what was there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from enprompta import Enprompta
+from enprompta.batch import CheckpointError
+from enprompta.cli.app import app
+from enprompta.cli.results import ResultsFile
+from enprompta.emulator import Emulator
+from enprompta.errors import ConfigurationError, EnpromptaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from typer.testing import Result
+
+    Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Enprompta]:
+    """A client of an emulator without limits."""
+    with (
+        Emulator(rate_limits=False) as service,
+        Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def prompt(client: Enprompta) -> str:
+    """A prompt with one variable."""
+    return client.prompts.create(title="Bulk", content="Hi {{name}}").id
+
+
+@pytest.fixture
+def run(client: Enprompta, prompt: str, tmp_path: Path) -> Run:
+    """Run the rows of a file into `out.jsonl`, or where the arguments say."""
+    environment = {"ENPROMPTA_API_KEY": str(client._arguments()["api_key"]), "ENPROMPTA_BASE_URL": client.base_url}
+
+    def invoke(*arguments: object, status: int = 0) -> Result:
+        given = [str(one) for one in arguments]
+        output = [] if "-o" in given else ["-o", str(tmp_path / "out.jsonl")]
+        command = ["prompts", "execute-many", prompt, *output, *given]
+        result = CliRunner().invoke(app, command, env={**environment, "COLUMNS": "300"})
+        assert result.exit_code == status, result.output
+        return result
+
+    return invoke
+
+
+def rows(path: Path, *names: str) -> Path:
+    """Write rows of one column."""
+    path.write_text("name\n" + "".join(f"{name}\n" for name in names))
+    return path
+
+
+def outputs(path: Path) -> list[str]:
+    """Read the outputs, in their order."""
+    return [json.loads(line)["output"] for line in path.read_text().splitlines()]
+
+
+def test_each_file_is_for_one_purpose(run: Run, client: Enprompta, prompt: str, tmp_path: Path) -> None:
+    """Results that would go into the file of the rows, or of the checkpoint, under whatever name, are refused first."""
+    source, link = rows(tmp_path / "rows.csv", "Ada"), tmp_path / "link.csv"
+    link.symlink_to(source)
+    for arguments, told in [
+        (("-i", source, "-o", source), "rows.csv is --input too"),
+        (("-i", source, "-o", link), "link.csv is --input too"),
+        (("-i", source, "-o", tmp_path / "new", "--checkpoint", tmp_path / "new"), "new is --output too"),
+        (("-i", source, "--checkpoint", source), "rows.csv is --input too"),
+    ]:
+        assert told in run(*arguments, "--force", status=2).output
+    assert source.read_text() == "name\nAda\n"
+    assert client.prompts.get(prompt).usage_count == 0
+
+
+def test_a_run_that_is_refused_leaves_the_results_there(run: Run, tmp_path: Path) -> None:
+    """When the rows are not those of the checkpoint, what was paid for and written before is still there."""
+    source = rows(tmp_path / "rows.csv", "Ada", "Bob", "Eve")
+    run("-i", source, "--max-credits", 2, status=1)
+    rows(source, "Ada", "Rob", "Eve")
+    assert "is of other rows: row 1 differs" in run("-i", source, status=1).output
+    assert outputs(tmp_path / "out.jsonl") == ["Hi Ada", "Hi Bob"]
+    rows(source, "Ada", "Bob", "Eve")
+    run("-i", source)
+    assert outputs(tmp_path / "out.jsonl") == ["Hi Ada", "Hi Bob", "Hi Eve"]
+    assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", "out.jsonl"}
+
+
+def test_half_a_pair_of_letters_is_a_row_that_fails(run: Run, tmp_path: Path) -> None:
+    """JSON can say what is no text; that row is told to have failed, in a file that is JSON, and the others go on."""
+    source = tmp_path / "rows.jsonl"
+    source.write_text('{"name": "\\ud800"}\n{"name": "Ada"}\n')
+    assert "1 executed, 1 failed" in run("-i", source, status=1).output
+    first, second = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert (first["variables"], first["ok"]) == ({"name": "\ud800"}, False)
+    assert second["output"] == "Hi Ada"
+
+
+def test_a_full_disk(run: Run, client: Enprompta, prompt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told in a line, what was there stays, and with room again nothing is charged twice."""
+    output = tmp_path / "out.jsonl"
+    output.write_text("older\n")
+    source = rows(tmp_path / "rows.csv", "Ada", "Bob")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("enprompta.cli.results.os.fsync", full)
+        told = run("-i", source, "--force", status=1).output
+    assert "out.jsonl cannot be written and is as it was: No space left on device." in told
+    assert output.read_text() == "older\n"
+    run("-i", source)
+    assert outputs(output) == ["Hi Ada", "Hi Bob"]
+    assert client.prompts.get(prompt).usage_count == 2
+
+
+class Full:
+    """A stream that takes no more."""
+
+    def write(self, _: str) -> None:
+        """Fail."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def __getattr__(self, name: str) -> Any:
+        """Do anything else as the real one does."""
+        return getattr(self.real, name)
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+
+
+def test_a_line_that_was_not_written_whole_is_not_shown(tmp_path: Path) -> None:
+    """A disk that fills up in the midst of a line leaves neither that line nor the file beside."""
+    path = tmp_path / "out.jsonl"
+    path.write_text("older\n")
+
+    def fill() -> None:
+        with ResultsFile(path) as file:
+            file.write("first")
+            file._stream = Full(file._stream)  # type: ignore[assignment]
+            file.write("second")
+
+    with pytest.raises(EnpromptaError, match="is as it was"):
+        fill()
+    assert path.read_text() == "older\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("error", "lines", "left"),
+    [
+        (KeyboardInterrupt(), 2, "0\n1\n"),
+        (KeyboardInterrupt(), 0, "older\n"),
+        (CheckpointError("of other rows"), 2, "older\n"),
+        (EnpromptaError("no such prompt"), 1, "0\n"),
+    ],
+    ids=["interrupted", "before the first line", "refused", "ended by an error"],
+)
+def test_what_a_run_that_is_broken_off_leaves(tmp_path: Path, error: BaseException, lines: int, left: str) -> None:
+    """What has come so far takes the place of what was there, when there is any, and it is of this run."""
+    path = tmp_path / "out.jsonl"
+    path.write_text("older\n")
+
+    def break_off() -> None:
+        with ResultsFile(path) as file:
+            for number in range(lines):
+                file.write(str(number))
+            raise error
+
+    with pytest.raises(type(error)):
+        break_off()
+    assert path.read_text() == left
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
+    """A pipe gets the lines as they come, and is still there after; a folder that is not there is told."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with ResultsFile(pipe) as file:
+        file.write("a")
+    assert os.read(reader, 100) == b"a\n"
+    os.close(reader)
+    assert pipe.is_fifo()
+    with pytest.raises(ConfigurationError, match="cannot be written: No such file or directory"):
+        ResultsFile(tmp_path / "missing" / "out.jsonl")
