@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -29,6 +30,8 @@ ConnectionT = TypeVar("ConnectionT", bound="httpcore.ConnectionInterface | httpc
 
 _SWEEP_EVERY = 1.0
 """Seconds between two looks for idle connections that have expired."""
+_CLOSED = "closed"
+"""What httpx's client says when it is, as a RuntimeError."""
 
 
 class _Stack(Generic[ConnectionT]):
@@ -59,14 +62,16 @@ class _Stack(Generic[ConnectionT]):
     def put_back(self, connection: ConnectionT) -> list[ConnectionT]:
         """Take a connection back; give those to close: this one, when it cannot be used again, and old ones."""
         self._busy.discard(connection)
-        if not connection.is_available() or self._closed:
+        if not connection.is_available():
             return [connection]
         self._idle.append(connection)
         now = time.monotonic()
-        if now < self._sweep_at:
-            return []
-        self._sweep_at = now + _SWEEP_EVERY
-        return list(self._expired())
+        old: list[ConnectionT] = []
+        if now >= self._sweep_at:
+            self._sweep_at = now + _SWEEP_EVERY
+            old.extend(self._expired())
+        # Asked last: what another thread's `clear` could not see, as it was in our hands, is now where this finds it.
+        return [*old, *self._idle_ones()] if self._closed else old
 
     def _expired(self) -> Iterator[ConnectionT]:
         """Take out idle connections that have expired, the one that has been idle for longest first."""
@@ -80,12 +85,25 @@ class _Stack(Generic[ConnectionT]):
                 return
             yield oldest
 
+    def _idle_ones(self) -> Iterator[ConnectionT]:
+        """Take out all idle connections; of several threads that do, each gets others."""
+        with suppress(IndexError):
+            while True:
+                yield self._idle.pop()
+
+    def check_open(self) -> None:
+        """Refuse a call that found its connection when all were being closed, or waited for one until then.
+
+        Raises:
+            RuntimeError: No connection is to be used any more.
+        """
+        if self._closed:
+            raise RuntimeError(_CLOSED)
+
     def clear(self) -> list[ConnectionT]:
         """Use no connection any more; give all of them, those in use too."""
         self._closed = True
-        everything = [*self._busy.copy(), *self._idle.copy()]
-        self._idle.clear()
-        return everything
+        return [*self._busy.copy(), *self._idle_ones()]
 
 
 class Pool:
@@ -108,11 +126,14 @@ class Pool:
         connection, expired = self._stack.take(request.url.origin)
         try:
             _close(expired)
+            self._stack.check_open()
             response = connection.handle_request(request)
             content = response.read()
             response.close()
             if is_spoilt(response.status, response.headers):
                 connection.close()
+        except httpcore.ConnectionNotAvailable:  # closed since `check_open`; httpcore's own pool would open another
+            raise RuntimeError(_CLOSED) from None
         finally:
             _close(self._stack.put_back(connection))
         response.stream = WholeBody(content)
@@ -150,11 +171,14 @@ class AsyncPool:
         connection, expired = self._stack.take(request.url.origin)
         try:
             await _aclose(expired)
+            self._stack.check_open()
             response = await connection.handle_async_request(request)
             content = await response.aread()
             await response.aclose()
             if is_spoilt(response.status, response.headers):
                 await connection.aclose()
+        except httpcore.ConnectionNotAvailable:
+            raise RuntimeError(_CLOSED) from None
         finally:
             await _aclose(self._stack.put_back(connection))
         response.stream = WholeBody(content)
@@ -166,10 +190,18 @@ class AsyncPool:
 
 
 async def _aclose(connections: list[httpcore.AsyncConnectionInterface]) -> None:
-    if connections:
-        with anyio.CancelScope(shield=True):  # a call that is cancelled must not leave them open
-            for connection in connections:
+    """Close connections, all of them: a call that is cancelled must not leave any open."""
+    if not connections:
+        return
+    cancelled: BaseException | None = None
+    with anyio.CancelScope(shield=True):
+        for connection in connections:
+            try:
                 await connection.aclose()
+            except anyio.get_cancelled_exc_class() as error:  # `Task.cancel` of asyncio knows no shields
+                cancelled = error  # this one is closed: the wait that was cancelled comes after that
+    if cancelled is not None:
+        raise cancelled
 
 
 def pool_for(inner: Any, most: int) -> Pool | AsyncPool:  # noqa: ANN401 (either kind of httpcore's)
