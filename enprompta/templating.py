@@ -41,7 +41,6 @@ _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\
 _LISTED = 10  # names and values an error message spells out; the error's attributes hold all names
 _SHOWN = 80  # characters of a name or value in a message
 _COMPARED = 500  # names looked at for a near miss, which costs far more than anything else here
-_WHOLE = 2.0**53  # up to here a whole float is exactly that integer
 
 
 class Variable(Protocol):
@@ -174,12 +173,12 @@ class _Declaration:
             options=cast("Sequence[object] | None", read("options")) or (),
         )
 
-    def misfit(self, value: object, text: str) -> str | None:
-        """Say why a value does not fit; None when it does.
+    def misfit(self, text: str) -> str | None:
+        """Say why a value, written as text, does not fit; None when it does.
 
         Text that reads as a number or a boolean fits those types: rows of a CSV file have nothing but text.
         """
-        if self.type == "number" and (isinstance(value, bool) or not _NUMBER.match(text)):
+        if self.type == "number" and not _NUMBER.match(text):
             return f"Must be a number, not {_show(text)}"
         if self.type == "boolean" and text.strip().lower() not in {"true", "false"}:
             return f"Must be true or false, not {_show(text)}"
@@ -250,7 +249,7 @@ def _examine(
         wrong = (
             f"Must be text, a finite number or a boolean, not {_kind(value)}"
             if text is None
-            else declaration.misfit(value, text)
+            else declaration.misfit(text)
             if given is not None
             else None
         )
@@ -277,8 +276,7 @@ def _digits(number: float | Decimal) -> str | None:
     if isinstance(number, float):
         if not math.isfinite(number):
             return None
-        whole = number.is_integer() and abs(number) <= _WHOLE
-        return str(int(number)) if whole else float.__repr__(number)
+        return "0" if number == 0 else float.__repr__(number).removesuffix(".0")  # 0 for -0.0, too
     try:
         return int.__repr__(number)  # not `str`, which an `IntEnum` overrides
     except ValueError:  # beyond `sys.get_int_max_str_digits()`, which guards against exactly such numbers
@@ -300,7 +298,7 @@ def _near(name: str, candidates: Collection[str]) -> str | None:
         return None
     short = [candidate for candidate in islice(candidates, _COMPARED) if len(candidate) <= _SHOWN]
     by_folded = {candidate.casefold(): candidate for candidate in reversed(short)}
-    found = get_close_matches(name.casefold(), by_folded, n=1)
+    found = get_close_matches(name.casefold(), by_folded)
     return by_folded[found[0]] if found else None
 
 

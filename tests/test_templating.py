@@ -6,6 +6,8 @@ import enum
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -73,6 +75,8 @@ def test_braces_without_a_name_stay(text: str) -> None:
         (1.5, "1.5"),
         (2.0, "2"),
         (-0.0, "0"),
+        (2.0**53, "9007199254740992"),
+        (-(2.0**53) - 2, "-9007199254740994"),
         (1e300, "1e+300"),
         (Decimal("1.10"), "1.10"),
         (Tone.WARM, "warm"),
@@ -204,6 +208,28 @@ def test_validate_lists_problems_in_order() -> None:
     ]
 
 
+def test_a_declaration_may_be_silent() -> None:
+    """An object that says nothing but a name is read like a mapping that says nothing but a name."""
+    silent: list[Any] = [SimpleNamespace(name="a"), {"name": "b"}]
+    assert render("{{a}}{{b}}", {"a": 1, "b": "x"}, silent) == "1x"
+
+
+def test_an_empty_option_is_shown_as_one() -> None:
+    """The message lists the options as they are, the empty one too."""
+    (wrong,) = validate([Declared("tone", type="select", options=["", "dry"])], {"tone": "loud"})
+    assert wrong.message == "Must be one of '', 'dry', not 'loud'"
+
+
+def test_all_misfits_are_told_at_once() -> None:
+    """Every value that does not fit is named with its reason, one after the other."""
+    declared = [Declared("a", type="number"), Declared("b", type="boolean")]
+    with pytest.raises(TemplateError) as caught:
+        render("", {"a": "x", "b": "y"}, declared)
+    assert caught.value.message == (
+        "Invalid values: 'a': Must be a number, not 'x'; 'b': Must be true or false, not 'y'"
+    )
+
+
 def test_a_default_is_the_authors_word() -> None:
     """A default is not held against its own declaration, but must have a text."""
     assert render("{{a}}", {}, [Declared("a", type="number", default="several")]) == "several"
@@ -228,10 +254,36 @@ def test_long_lists_and_names_are_cut_in_the_message_only() -> None:
     assert len(caught.value.unknown) == 20_001
     assert "and 19990 more" in caught.value.message
     assert len(caught.value.message) < 2_000
-    hinted = ["did you mean" in wrong.message for wrong in validate([Declared("u")], {f"u{n}": 1 for n in range(20)})]
-    assert hinted == [True] * 10 + [False] * 10
     with pytest.raises(TemplateError, match=r"^Unknown variables: 'n{80}…'$"):
         render("", {long: 1})
+
+
+def test_near_misses_are_found_for_ten_names() -> None:
+    """The eleventh unknown name gets no hint: looking for near misses is what costs."""
+    unknown = {f"topic{number}": 1 for number in "abcdefghijkl"}
+    messages = [wrong.message for wrong in validate([Declared("topic", required=False)], unknown)]
+    assert messages == ["Unknown variable (did you mean 'topic'?)"] * 10 + ["Unknown variable"] * 2
+
+
+def test_near_misses_are_looked_for_among_five_hundred_names() -> None:
+    """However many names a text has, the time for a hint has a bound."""
+    for others, hint in ((499, " (did you mean 'topic'?)"), (500, "")):
+        declared = [Declared(f"{number:09}", required=False) for number in range(others)]
+        (wrong,) = validate([*declared, Declared("topic", required=False)], {"topik": 1})
+        assert wrong.message == "Unknown variable" + hint
+
+
+def test_what_fits_a_message_is_whole() -> None:
+    """Ten names are all listed, and a name of eighty characters is shown, and compared, to its end."""
+    with pytest.raises(TemplateError) as caught:
+        render("".join(f"{{{{v{number}}}}}" for number in range(10)), {})
+    assert caught.value.message == f"Missing variables: {', '.join(repr(f'v{number}') for number in range(10))}"
+    name, given = "n" * 79 + "a", "n" * 79 + "b"
+    with pytest.raises(TemplateError) as caught:
+        render(f"{{{{{name}}}}}", {given: 1})
+    assert caught.value.message == (
+        f"Missing variables: '{name}'. Unknown variables: '{given}' (did you mean '{name}'?)"
+    )
 
 
 def test_many_misfits_are_cut_in_the_message() -> None:

@@ -102,7 +102,7 @@ def _read(body: bytes) -> WebhookEvent:
 
 def _explain(error: ValidationError) -> str:
     """Name the fields that are wrong, and none of their values."""
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = error.errors()
     named = [f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}" for each in problems[:_NAMED]]
     more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
     return "; ".join(named) + more

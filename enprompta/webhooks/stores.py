@@ -82,7 +82,8 @@ class MemoryStore:
                 self._done.move_to_end(key)
                 return ClaimState.DONE
             self._done.pop(key, None)
-            if self._claims.get(key, ("", now))[1] > now:
+            held = self._claims.get(key)
+            if held is not None and held[1] > now:
                 return ClaimState.BUSY
             self._claims[key] = token, now + lease
             return ClaimState.NEW
@@ -103,7 +104,8 @@ class MemoryStore:
             return self._drop(key, token)
 
     def _drop(self, key: str, token: str) -> bool:
-        if self._claims.get(key, ("", 0.0))[0] != token:
+        held = self._claims.get(key)
+        if held is None or held[0] != token:
             return False
         del self._claims[key]
         return True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timezone
 from email.utils import formatdate
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -13,8 +15,21 @@ from hypothesis import strategies as st
 from enprompta._http.ratelimit import parse_rate_limit, server_wait
 from enprompta.errors import RateLimit
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 NOW = 1_705_486_500.0  # 2024-01-17T10:15:00Z
 NOW_UTC = datetime(2024, 1, 17, 10, 15, tzinfo=timezone.utc)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def far_from_greenwich() -> Iterator[None]:
+    """Put this machine in a zone where local time is not UTC, as most are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC-5:30")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def headers(limit: str = "60", remaining: str = "59", reset: str = str(int(NOW)), **more: str) -> httpx.Headers:
@@ -24,8 +39,9 @@ def headers(limit: str = "60", remaining: str = "59", reset: str = str(int(NOW))
 
 
 def test_the_budget_is_read() -> None:
-    """All three numbers arrive, the reset as a time in UTC."""
+    """All three numbers arrive, the reset as a time in UTC; names in a plain mapping are in lower case."""
     assert parse_rate_limit(headers()) == RateLimit(60, 59, NOW_UTC)
+    assert parse_rate_limit(dict(headers())) == RateLimit(60, 59, NOW_UTC)
 
 
 def test_zero_stays_zero() -> None:
@@ -44,6 +60,8 @@ def test_zero_stays_zero() -> None:
         "2024-01-17T10:15:00",
         "2024-01-17 10:15:00+00:00",
         "Wed, 17 Jan 2024 10:15:00 GMT",
+        "Wed, 17 Jan 2024 10:15:00 -0000",
+        "Wed, 17 Jan 2024 11:15:00 +0100",
     ],
 )
 def test_the_reset_is_read_in_every_form(reset: str) -> None:

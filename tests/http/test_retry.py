@@ -93,11 +93,16 @@ def test_a_wait_above_max_wait_is_not_slept() -> None:
 
 def test_tenacity_counts_the_tries() -> None:
     """After `max_retries` further tries the last error itself is raised."""
-    errors = [answered(503), APIConnectionError("reset"), answered(429, 2.0), answered(500)]
+    errors = [answered(503), APIConnectionError("reset"), answered(503), answered(500)]
     assert waits(policy(), *errors[:3]) == [0.5, 1.0, 2.0]
     with pytest.raises(APIStatusError) as caught:
         waits(policy(), *errors)
     assert caught.value is errors[3]
+
+
+def test_the_servers_word_reaches_the_wait() -> None:
+    """What a failed answer asks for is what is waited, whichever try it was; the back-off goes on counting tries."""
+    assert waits(policy(), answered(429, 7.0), answered(503), answered(503, 0.0)) == [7.0, 1.0, 0.0]
 
 
 def test_no_retries_means_one_try() -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,16 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
-from enprompta.errors import ConfigurationError
 from enprompta.webhooks import ClaimState, Deduplicator, RedisStore, SQLiteStore, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 PROCESSES, EVENTS = (8, 1_000) if os.environ.get("ENPROMPTA_LONG_TESTS") else (3, 100)
-REDIS_SERVER = shutil.which("redis-server")
 
 
 def handle_once(deduplicator: Deduplicator, event: str, rng: random.Random, log: Path) -> ClaimState:
@@ -106,80 +100,9 @@ def test_a_sqlite_store_survives_a_fork(tmp_path: Path) -> None:
     subprocess.run(command, env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=True)
 
 
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a Redis of our own, without persistence."""
-    pytest.importorskip("redis", reason="redis-py is not installed")
-    if REDIS_SERVER is None:
-        pytest.skip("redis-server is not installed")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path_factory.mktemp("redis"))]
-    with subprocess.Popen([REDIS_SERVER, *options], stdout=subprocess.DEVNULL) as server:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
-        yield f"redis://127.0.0.1:{port}/0"
-        server.terminate()
-
-
-def test_redis_keeps_claims(redis_url: str) -> None:
-    """A RedisStore goes through the same states as the others, whatever its client decodes."""
-    import redis
-
-    for decode in (False, True):
-        with redis.Redis.from_url(redis_url, decode_responses=decode) as client:
-            store = RedisStore(client, prefix=f"test:{decode}:")
-            assert store.claim("e", "a", 60) is ClaimState.NEW
-            assert 0 < client.pttl(f"test:{decode}:e") <= 60_000
-            assert store.claim("e", "b", 60) is ClaimState.BUSY
-            assert not store.release("e", "b")
-            assert store.release("e", "a")
-            assert store.claim("e", "b", 60) is ClaimState.NEW
-            assert not store.complete("e", "a")
-            assert store.complete("e", "b")
-            assert store.claim("e", "c", 60) is ClaimState.DONE
-            assert 60_000 < client.pttl(f"test:{decode}:e") <= 7 * 86_400_000
-
-
-def test_redis_leases_end(redis_url: str) -> None:
-    """A claim in Redis is void when its lease has ended, and then its first holder can end nothing."""
-    import redis
-
-    with redis.Redis.from_url(redis_url) as client:
-        store = RedisStore(client, prefix="lease:")
-        assert store.claim("e", "a", 60) is ClaimState.NEW
-        client.delete("lease:e")  # what the server does by itself after 60 seconds
-        assert store.claim("e", "b", 60) is ClaimState.NEW
-        assert not store.complete("e", "a")
-        assert not store.release("e", "a")
-        assert store.claim("f", "a", 0.001) is ClaimState.NEW
-        assert 0 < client.pttl("lease:e") <= 60_000
-
-
 def test_processes_handle_each_event_once_through_redis(redis_url: str, tmp_path: Path) -> None:
     """Several processes, given the same events five times each, handle every event exactly once."""
     exactly_once(partial(RedisStore, redis_url), tmp_path / "handled.log")
-
-
-def test_redis_is_reached_when_it_is_used() -> None:
-    """A RedisStore from a URL connects with its first claim, so that it can be made before Redis is up."""
-    redis = pytest.importorskip("redis", reason="redis-py is not installed")
-    with socket.socket() as closed:  # bound and not listening: whoever connects is refused
-        closed.bind(("127.0.0.1", 0))
-        store = RedisStore(f"redis://127.0.0.1:{closed.getsockname()[1]}/0")
-        with pytest.raises(redis.ConnectionError):
-            store.claim("e", "t", 60)
-
-
-def test_redis_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without redis-py, a RedisStore from a URL says what to install."""
-    monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'enprompta\[redis\]'"):
-        RedisStore("redis://localhost")
 
 
 def die_while_handling(path: Path) -> None:

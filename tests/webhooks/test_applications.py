@@ -1,0 +1,126 @@
+"""The receiver as servers see it: the corners of ASGI and WSGI."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import anyio
+import pytest
+
+from enprompta.webhooks import WebhookReceiver, sign
+
+SECRET = "whsec_0123456789"
+
+
+def event(number: int) -> bytes:
+    """Write an event."""
+    data = {"execution_id": f"exe_{number}", "prompt_id": "pmt_1"}
+    when = "2024-01-17T10:15:00Z"
+    return json.dumps({"id": f"evt_{number}", "event": "prompt.executed", "created_at": when, "data": data}).encode()
+
+
+def asgi(receiver: WebhookReceiver, scope: dict[str, Any], *incoming: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run the ASGI application over some messages, and give what it sent."""
+    messages, sent = list(incoming), []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    anyio.run(receiver.asgi, scope, receive, send)
+    return sent
+
+
+def test_lifespan_is_agreed_to() -> None:
+    """A server that runs the receiver on its own may start it up and shut it down."""
+    types = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent = asgi(WebhookReceiver(SECRET), {"type": "lifespan"}, *types)
+    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_websockets_are_closed() -> None:
+    """A WebSocket is turned away."""
+    assert asgi(WebhookReceiver(SECRET), {"type": "websocket"}) == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_a_body_that_breaks_off_is_not_answered() -> None:
+    """When the sender hangs up in the middle, nothing is verified and nothing is sent."""
+    scope = {"type": "http", "method": "POST", "headers": []}
+    half = {"type": "http.request", "body": b"half", "more_body": True}
+    assert asgi(WebhookReceiver(SECRET), scope, half, {"type": "http.disconnect"}) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "first"),
+    [
+        ([(b"content-length", b"11")], None),
+        ([(b"content-length", b"9999999999999999999")], None),
+        ([(b"content-length", b"nonsense")], b"x" * 11),
+        ([(b"content-length", b"9" * 10_000)], b"x" * 11),
+        ([], b"x" * 11),
+    ],
+)
+def test_asgi_reads_no_more_than_the_cap(headers: list[tuple[bytes, bytes]], first: bytes | None) -> None:
+    """A body that is announced as too large is not read, and one that turns out to be is not read on."""
+    scope = {"type": "http", "method": "POST", "headers": headers}
+    incoming = [] if first is None else [{"type": "http.request", "body": first, "more_body": True}]
+    assert asgi(WebhookReceiver(SECRET, max_body=10), scope, *incoming)[0]["status"] == 413
+
+
+def test_asgi_sees_a_header_that_is_sent_twice() -> None:
+    """Two signatures in one request are none, even if both are right."""
+    body = event(1)
+    pair = (b"x-enprompta-signature", sign(body, SECRET).encode())
+    for pairs, status in (([pair], 200), ([pair, pair], 401)):
+        scope = {"type": "http", "method": "POST", "headers": pairs}
+        assert asgi(WebhookReceiver(SECRET), scope, {"type": "http.request", "body": body})[0]["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("environ", "status"),
+    [
+        ({"CONTENT_LENGTH": "-1"}, "400"),
+        ({"CONTENT_LENGTH": "nonsense"}, "400"),
+        ({"CONTENT_LENGTH": "\u0661"}, "400"),
+        ({"CONTENT_LENGTH": "9" * 10_000}, "413"),
+        ({"CONTENT_LENGTH": "5"}, "401"),
+        ({"CONTENT_LENGTH": ""}, "401"),
+        ({}, "401"),
+        ({"wsgi.input_terminated": True}, "200"),
+        ({"CONTENT_LENGTH": str(len(event(1)))}, "200"),
+        ({"CONTENT_LENGTH": str(len(event(1)) + 100)}, "200"),
+    ],
+)
+def test_wsgi_lengths(environ: dict[str, Any], status: str) -> None:
+    """A body is read by its length, or to its end where the server marks it; never further, which could block."""
+    lines: list[str] = []
+    request = {
+        "REQUEST_METHOD": "POST",
+        "wsgi.input": io.BytesIO(event(1)),
+        "HTTP_X_ENPROMPTA_SIGNATURE": sign(event(1), SECRET),
+        **environ,
+    }
+    receiver = WebhookReceiver(SECRET)
+    receiver.wsgi(request, lambda line, headers, /: lines.append(line))
+    assert lines[0][:3] == status
+
+
+def test_wsgi_stops_reading_at_the_cap() -> None:
+    """An endless chunked body is read up to the cap and answered with 413."""
+
+    class Endless:
+        given = 0
+
+        def read(self, size: int, /) -> bytes:
+            self.given += size
+            return b"x" * size
+
+    source, lines = Endless(), list[str]()
+    request = {"REQUEST_METHOD": "POST", "wsgi.input": source, "wsgi.input_terminated": True}
+    WebhookReceiver(SECRET, max_body=100_000).wsgi(request, lambda line, headers, /: lines.append(line))
+    assert lines[0].startswith("413")
+    assert source.given == 100_001
