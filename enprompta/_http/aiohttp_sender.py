@@ -78,12 +78,14 @@ class AiohttpSender:
             ) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-            raise _as_httpx(error) from error
-        response = httpx.Response(
-            answer.status, headers=list(answer.raw_headers), stream=WholeBody(content), request=request
-        )
-        await response.aread()
-        return response
+            failure = _as_httpx(error)
+        else:
+            response = httpx.Response(
+                answer.status, headers=list(answer.raw_headers), stream=WholeBody(content), request=request
+            )
+            await response.aread()
+            return response
+        raise failure  # out here: what aiohttp raised does not pickle, and Dask pickles causes and contexts too
 
     async def aclose(self) -> None:
         """Close the connections, also under calls that wait for an answer."""
@@ -105,6 +107,13 @@ def _proxy(url: httpx.URL) -> str | None:
 
 def _as_httpx(error: Exception) -> httpx.RequestError:
     """Give an error the name that httpx has for it."""
-    text: Any = str(error) or type(error).__name__
     name = next((name for kinds, name in _NAMES if isinstance(error, kinds)), httpx.ReadError)
-    return name(text)
+    return name(_words(error))
+
+
+def _words(error: Exception) -> str:
+    """Say what happened in a line: aiohttp quotes the half of an answer that came, and a status of its own."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the connection ended before the answer was complete"
+    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return (text or type(error).__name__).partition("\n")[0].partition(": <")[0].rstrip(":")

@@ -73,7 +73,8 @@ class Driver:
             answered = handler(request)
             if isinstance(answered, library.Response):
                 return answered
-            return library.Response(answered.status_code, headers=answered.headers.raw, content=answered.content)
+            content = library.ByteStream(b"".join(answered.stream))  # as it is, though no one may decode it
+            return library.Response(answered.status_code, headers=answered.headers.raw, stream=content)
 
         return self._opened_here(self.http_class()(transport=library.MockTransport(answer)))
 

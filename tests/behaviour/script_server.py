@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from enprompta._http.aiohttp_sender import AiohttpSender
 
@@ -49,13 +49,18 @@ class ScriptServer:
                     server._failures[number] = error
                     self.close_connection = True
                     return
+                content = b"".join(cast("Iterable[bytes]", answer.stream))  # as it is, though no one may decode it
                 self.send_response_only(answer.status_code)
                 for name, value in answer.headers.multi_items():
                     self.send_header(name, value)
-                if not {"content-length", "transfer-encoding"} & answer.headers.keys():
-                    self.send_header("Content-Length", str(len(answer.content)))
+                lengths = {"content-length", "transfer-encoding"} & answer.headers.keys()
+                # An answer that may be told to be longer than it is ends with its connection.
+                exact = lengths == {"content-length"} and answer.headers["content-length"] == str(len(content))
+                self.close_connection = bool(lengths) and not exact
+                if not lengths:
+                    self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(answer.content)
+                self.wfile.write(content)
                 self.wfile.flush()
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 (the base class's names)

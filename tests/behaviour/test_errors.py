@@ -45,6 +45,14 @@ def same(one: EnpromptaError, other: EnpromptaError) -> bool:
     return (type(one), one.args, repr(vars(one))) == (type(other), other.args, repr(vars(other)))
 
 
+def causes_pickle(error: BaseException) -> None:
+    """Check that what an error came of pickles too: where Dask is loaded, it is pickled with the error."""
+    for cause in (error.__cause__, error.__context__):
+        if cause is not None:
+            assert type(pickle.loads(pickle.dumps(cause))) is type(cause)
+            causes_pickle(cause)
+
+
 def make(cls: type[EnpromptaError]) -> EnpromptaError:
     """Make an error of a class with all it can carry."""
     attempts = (Attempt(1, 0.5, 503, wait=1.0, request_id="r"), Attempt(2, 0.1, error="reset"))
@@ -226,6 +234,7 @@ def test_nothing_foreign_leaves_a_call(api: Any, do: Any, status: int, body: byt
     except EnpromptaError as error:
         assert isinstance(error, (APIStatusError, APIResponseError, APIConnectionError))  # noqa: PT017 (results are fine too)
         assert same(pickle.loads(pickle.dumps(error)), error)  # noqa: PT017
+        causes_pickle(error)
     assert api.client.rate_limit is None or api.client.rate_limit.limit >= 0
 
 

@@ -276,7 +276,7 @@ def test_execute_many(run: Run, client: Enprompta, tmp_path: Path) -> None:
     written = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(one["index"], one["output"]) for one in written] == [(number, f"Hi N{number}") for number in range(50)]
     assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", "out.jsonl"}
-    assert "--force overwrites it" in run(*command, status=2).output
+    assert "--force overwrites it" in run(*command, status=2, COLUMNS="300").output
     stopped = run(*command, "--force", "--max-credits", 5, status=1).output
     assert "5 executed" in stopped
     assert "Run the same command again" in stopped
