@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from typing_extensions import TypedDict
 
@@ -119,7 +119,7 @@ def check(options: Mapping[str, Any]) -> None:
 def _check_tools(options: Mapping[str, Any]) -> None:
     """Refuse a checkpoint that is no path, and progress that could not be told."""
     checkpoint, tell, total = options.get("checkpoint"), options.get("on_progress"), options.get("total")
-    if checkpoint is not None and not (isinstance(checkpoint, (str, os.PathLike)) and str(checkpoint)):
+    if checkpoint is not None and not (isinstance(checkpoint, (str, os.PathLike)) and str(cast("object", checkpoint))):
         raise ConfigurationError(f"checkpoint must be the path of a file, not {checkpoint!r}")
     if tell is not None and not callable(tell):
         raise ConfigurationError(f"on_progress must be a function of a Progress, not {type(tell).__name__}")

@@ -360,7 +360,7 @@ class RedisLimiter:
         Raises:
             ConfigurationError: The URL is none of these, or the extra `redis` is not installed.
         """
-        given: object = url
+        given: Any = url  # whatever the caller gave
         if not isinstance(given, str):
             raise ConfigurationError(f"RedisLimiter takes the URL of a Redis as text, not {type(given).__name__}")
         self._url = url
