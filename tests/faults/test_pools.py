@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from enprompta import APITimeoutError
+from enprompta import APITimeoutError, ConfigurationError
 from enprompta._http import pools, senders
 from tests.faults.flavours import Caller, run, together, until
 from tests.faults.server import FaultServer, Peer, fine
@@ -194,3 +194,45 @@ def test_a_connection_that_is_given_back_serves_the_next_who_waits(
             assert (await caller.call("GET")).status_code == 200
 
     run(flavour, scenario)
+
+
+def test_who_waits_for_a_connection_when_the_client_is_closed(flavour: str, server: FaultServer, small: int) -> None:
+    """Is told that it is closed; no connection is opened for it."""
+
+    def hold(peer: Peer) -> None:
+        peer.read()
+        peer.stall()
+
+    server.play(then=hold)
+    late: list[Any] = []
+
+    async def scenario() -> None:
+        caller = Caller(flavour, base_url=server.base_url, max_retries=0)
+
+        async def busy() -> None:
+            await caller.outcome("GET")
+
+        async def waits() -> None:
+            await until(flavour, lambda: server.attempts == small)
+            late.append(await caller.outcome("GET"))
+
+        async def closes() -> None:
+            await until(flavour, lambda: server.attempts == small)
+            pause = time.monotonic() + SLOW
+            await until(flavour, lambda: time.monotonic() > pause)
+            await caller.__aexit__()
+
+        works = [*[busy] * small, waits, closes]
+        if flavour == "sync":
+            together(flavour, works)
+            return
+        import anyio
+
+        async with anyio.create_task_group() as group:
+            for work in works:
+                group.start_soon(work)
+
+    run(flavour, scenario)
+    assert [type(one) for one in late] == [ConfigurationError]
+    assert "this client is closed" in str(late[0])
+    assert server.connections == small

@@ -1,0 +1,111 @@
+"""The pools where threads and tasks cross: all connections are closed while some are in hands that no one sees."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpcore
+import pytest
+
+from enprompta._http.pools import AsyncPool, Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REQUEST = httpcore.Request("GET", "http://127.0.0.1/")
+
+
+class Connection:
+    """A connection that does what a test says at its moments, and keeps whether it was closed."""
+
+    def __init__(self, during: Callable[[str], Any] = lambda _: None) -> None:
+        self.closed = False
+        self._during = during
+
+    def is_available(self) -> bool:
+        """Say that another request could be sent."""
+        self._during("available")
+        return True
+
+    def has_expired(self) -> bool:
+        """Say that the server has hung up."""
+        return True
+
+    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Answer."""
+        self._during("request")
+        return httpcore.Response(200, content=b"{}")
+
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Answer."""
+        return self.handle_request(request)
+
+    def close(self) -> None:
+        """Close."""
+        self.closed = True
+
+    async def aclose(self) -> None:
+        """Take a while to close, as a TLS connection does; when it is cancelled, it is closed all the same."""
+        try:
+            await anyio.sleep(0.01)
+        finally:
+            self.closed = True
+
+
+def opens(*connections: Connection) -> Any:
+    """Give what opens these connections, one after the other."""
+    waiting = list(connections)
+    return SimpleNamespace(create_connection=lambda _: waiting.pop(0), _keepalive_expiry=5.0)
+
+
+def test_a_connection_in_the_hands_of_a_call_is_closed_when_all_are() -> None:
+    """Also when the call was just putting it back, and it was neither in use nor idle."""
+
+    def during(moment: str) -> None:
+        if moment == "available":
+            pool.close()
+
+    connection = Connection(during)
+    pool = Pool(opens(connection), 1)
+    assert pool.handle_request(REQUEST).status == 200
+    assert connection.closed
+
+
+def test_a_call_that_finds_its_connection_closed_is_told_so() -> None:
+    """Between finding it and using it, all were closed: it does not open another."""
+
+    def during(moment: str) -> None:
+        if moment == "request":
+            raise httpcore.ConnectionNotAvailable
+
+    with pytest.raises(RuntimeError, match="closed"):
+        Pool(opens(Connection(during)), 1).handle_request(REQUEST)
+    with pytest.raises(RuntimeError, match="closed"):
+        anyio.run(AsyncPool(opens(Connection(during)), 1).handle_async_request, REQUEST)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_closing_goes_on_when_it_is_cancelled(backend: str) -> None:
+    """Every connection is closed, and then the cancellation is seen."""
+    connections = [Connection() for _ in range(3)]
+
+    async def scenario() -> None:
+        pool = AsyncPool(opens(*connections), 3)
+        for _ in connections:
+            pool._stack.take(REQUEST.url.origin)
+        if backend == "trio":
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await pool.aclose()
+            return
+        task = asyncio.ensure_future(pool.aclose())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    anyio.run(scenario, backend=backend)
+    assert all(connection.closed for connection in connections)
