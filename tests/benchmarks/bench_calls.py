@@ -40,6 +40,7 @@ class _Variable(BaseModel):
     default: Any = None
     required: bool = False
     description: str | None = None
+    options: list[Any] | None = None
 
 
 class _Prompt(BaseModel):
@@ -175,6 +176,7 @@ async def _many_in_flight(server: Canned, in_flight: int) -> dict[str, list[floa
 
         other = AsyncOpenAI(api_key=KEY, base_url=f"{server.origin}/v1")
         cases["openai"] = lambda: other.models.retrieve("m")
+        opened.append(other)
     figures: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(6):
         for name, call in cases.items():
@@ -182,7 +184,7 @@ async def _many_in_flight(server: Canned, in_flight: int) -> dict[str, list[floa
             if number:  # the first round opens the connections
                 figures[name].append(seconds)
     for one in opened:
-        await (one.aclose() if hasattr(one, "aclose") else one.close())
+        await (one.close() if hasattr(one, "close") else one.aclose())
     return figures
 
 
