@@ -411,6 +411,17 @@ def test_with_raw_response_gives_everything_round_the_data(api: Any) -> None:
     assert attempt.duration >= 0
 
 
+def test_raw_responses_of_any_call(api: Any) -> None:
+    """`run_raw` does there what `run` does, for there is nothing rawer; and it says whose responses it gives."""
+    api.answers(ok(status=201), ok(status=201))
+    call = Call("POST", "/beta", Prompt)
+    first = api.run(lambda c: c.with_raw_response.run(call))
+    second = api.run(lambda c: c.with_raw_response.run_raw(call))
+    assert (first.status_code, first.data) == (second.status_code, second.data)
+    assert type(second) is APIResponse
+    assert repr(api.client.with_raw_response) == f"<raw responses of {api.client!r}>"
+
+
 def test_a_raw_listing_holds_a_page_that_goes_on(api: Any) -> None:
     """The page in an `APIResponse` fetches the next one like any other."""
     more = {"has_more": True, "next_cursor": "c2"}
