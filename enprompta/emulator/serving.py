@@ -58,7 +58,8 @@ class Running:
 
     def _serve(self) -> None:
         try:
-            asyncio.run(self._server.serve(sockets=[self._listener]))
+            with suppress(SystemExit):  # uvicorn would end the process when its application does not start
+                asyncio.run(self._server.serve(sockets=[self._listener]))
         finally:
             self._server.ready.set()  # also when it failed: nobody shall wait for it
 

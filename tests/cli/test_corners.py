@@ -39,7 +39,7 @@ def faults(service: Emulator) -> Iterator[Faults]:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let output go to a narrow terminal."""
-    monkeypatch.setattr("enprompta.cli.output.out", Console(color_system=None, force_terminal=True, width=20))
+    monkeypatch.setattr("enprompta.cli.output.out", Console(color_system=None, force_terminal=True, width=40))
 
 
 def says(faults: Faults, path: str, data: object, status: int = 200, **how: Any) -> None:
@@ -63,7 +63,8 @@ def test_the_doctor_of_an_unwell_service(run: Run, faults: Faults) -> None:
     faults.add("/usage", status=500)
     told = run("doctor", status=1).output
     assert "healthy in" in told
-    assert "fail  account      500" in told
+    assert "fail  account" in told
+    assert "500 Internal Server Error" in told
 
 
 def test_usage_of_nobody(run: Run, faults: Faults) -> None:
@@ -191,7 +192,7 @@ def test_a_run_that_fails(run: Run, faults: Faults) -> None:
 def test_a_run_that_is_cancelled(run: Run, faults: Faults) -> None:
     """Cancelling asks the service once, and shows how the run stands, though no step of it has begun."""
     fault = faults.add("/workflows/**", status=200, body={"data": {"id": "wfe_1", "status": "cancelled"}})
-    assert run("workflows", "cancel", "w", "wfe_1").output == "id      wfe_1\nstatus  cancelled\n"
+    assert run("workflows", "cancel", "w", "wfe_1").output == "id      wfe_1\nstatus  cancelled\ninput   {}\n"
     assert [hit.method for hit in fault.hits] == ["POST"]
 
 
