@@ -206,7 +206,9 @@ class Broken(ModuleType):
         raise ModuleNotFoundError(f"No module named {self.missing!r}", name=self.missing)
 
 
-@pytest.mark.parametrize(("missing", "told"), [("uvicorn", True), ("starlette.types", True), ("sqlite3", False)])
+@pytest.mark.parametrize(
+    ("missing", "told"), [("uvicorn", True), ("starlette.types", True), ("yaml", True), ("sqlite3", False)]
+)
 def test_what_is_missing_is_told_apart(missing: str, *, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the extra brings is told with the command that brings it; a broken installation is not relabelled."""
     monkeypatch.delitem(sys.modules, "enprompta.emulator")

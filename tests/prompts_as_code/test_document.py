@@ -89,6 +89,13 @@ def test_an_identity_is_written_into_odd_yaml() -> None:
     assert with_identity(here, "pmt_1", 1) == "---\nid: pmt_1\ntitle: T\ntags:\n  - a\nversion: 1\n---\nHello\n"
 
 
+def test_an_identity_that_goes_on_in_the_next_line() -> None:
+    """Where a changed line would say something else than was meant, the front matter is written anew."""
+    here = parse("---\nid: pmt_1\n  more\ntitle: T\n---\nHello\n", "x")
+    assert here.id == "pmt_1 more"
+    assert with_identity(here, "pmt_2", 1) == "---\nid: pmt_2\ntitle: T\nversion: 1\n---\nHello\n"
+
+
 def test_an_identity_without_a_version_leaves_the_old_one() -> None:
     """A service that does not tell the version says nothing against the one that the file has."""
     here = parse("---\nid: pmt_1\ntitle: T\nversion: 3\n---\nHello\n", "x")
