@@ -171,9 +171,9 @@ class BaseClient:
             disk = Disk(Path(cast("str", self._cache_dir)).expanduser(), account, self._auth.secrets()[0])
         return LiveCache(self._background(), disk)
 
-    def _background(self) -> Background:
-        """Make what refreshes run on."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # each client has its own
+
+        def _background(self) -> Background: ...
 
     def settings_for(self, options: RequestOptions) -> Settings:
         """Give the settings of a call that has some of its own."""

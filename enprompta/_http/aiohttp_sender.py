@@ -59,11 +59,6 @@ class AiohttpSender:
         session._retry_connection = False  # noqa: SLF001 (there is no other way, and aiohttp's own tests use this one)
         self._session: aiohttp.ClientSession = session
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether requests can no longer be sent."""
-        return self._session.closed
-
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read its answer."""
         try:

@@ -115,8 +115,8 @@ class BoundBackend(httpcore.NetworkBackend):
         return BoundStream(self._inner.connect_unix_socket(path, timeout, socket_options), self._core)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep between connection attempts."""
-        self._inner.sleep(seconds)
+        """Sleep between connection attempts, within the time that is left."""
+        self._inner.sleep(left(seconds, self._core.ConnectTimeout))
 
 
 class BoundStream(httpcore.NetworkStream):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,6 +33,10 @@ def is_bound() -> bool:
     return _ends.at is not None
 
 
+@overload
+def left(timeout: float, too_late: type[Exception]) -> float: ...
+@overload
+def left(timeout: float | None, too_late: type[Exception]) -> float | None: ...
 def left(timeout: float | None, too_late: type[Exception]) -> float | None:
     """The shorter of an operation's timeout and the time that is left.
 

@@ -68,8 +68,6 @@ class AsyncSender(Protocol):
     errors: tuple[type[Exception], ...]
     """What it raises instead of an answer."""
 
-    @property
-    def is_closed(self) -> bool: ...
     async def send(self, request: Any) -> Any: ...  # noqa: ANN401
     async def aclose(self) -> None: ...
 
@@ -129,12 +127,9 @@ class AsyncTransportSender:
     def __init__(self) -> None:
         self._transport = httpx.AsyncHTTPTransport(verify=tls_context(), limits=LIMITS)
         tune(self._transport, pooled=True)
-        self.is_closed = False
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read its answer."""
-        if self.is_closed:
-            raise RuntimeError("closed")  # as httpx's client says it
         response = await self._transport.handle_async_request(request)
         response.request = request
         await response.aread()
@@ -142,7 +137,6 @@ class AsyncTransportSender:
 
     async def aclose(self) -> None:
         """Close the connections, also under calls that wait for an answer."""
-        self.is_closed = True
         await self._transport.aclose()
 
 
@@ -236,7 +230,7 @@ def given_sender(client: Any) -> Sender:  # noqa: ANN401
     return ClientSender(client)
 
 
-def given_async_sender(client: Any) -> AsyncSender:  # noqa: ANN401
+def given_async_sender(client: Any) -> AsyncClientSender:  # noqa: ANN401
     """Send through a client of the caller's, which keeps its own pool."""
     for transport in transports_of(client):
         tune(transport, pooled=False)

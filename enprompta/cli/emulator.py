@@ -11,10 +11,10 @@ def emulator(context: typer.Context) -> None:
     """Serve the Enprompta API on this machine until Ctrl-C; `enprompta emulator --help` lists its options."""
     try:
         from enprompta.emulator.__main__ import main  # noqa: PLC0415 (an extra)
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").startswith("enprompta"):
+    except ImportError as error:
+        if not isinstance(error.__cause__, ModuleNotFoundError):  # else the emulator says itself what to install
             raise
-        show_error(f'The emulator needs {missing.name}: pip install "enprompta[emulator]"')
+        show_error(str(error))
         raise typer.Exit(FAILED) from None
     raise typer.Exit(main(context.args))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -133,8 +133,6 @@ def _written(name: str, value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, datetime):
         return value.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M")
-    if isinstance(value, date):
-        return value.isoformat()
     if isinstance(value, (int, float)):
         return f"${value:,.4f}" if name == "cost" else f"{value:,}"
     return _joined(value)

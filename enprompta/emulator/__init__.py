@@ -16,7 +16,7 @@ try:
     from enprompta.emulator.server import Emulator
 except ModuleNotFoundError as _missing:
     _package = (_missing.name or "").partition(".")[0]
-    if _package not in {"fastapi", "starlette", "uvicorn"}:
+    if _package not in {"fastapi", "fastapi_offline", "starlette", "uvicorn", "yaml"}:
         raise
     _message = f'The emulator needs {_package}, which is not installed: pip install "enprompta[emulator]"'
     raise ImportError(_message, name=_package) from _missing

@@ -221,9 +221,8 @@ async def _read(receive: Receive) -> bytes:
 
 
 async def _nothing_more() -> Message:
-    """Stand in for the rest of a request that has been read already."""
-    await asyncio.Event().wait()
-    return {"type": "http.disconnect"}
+    """Stand in for the rest of a request that has been read already: it never comes."""
+    return await asyncio.get_running_loop().create_future()
 
 
 def failure_of(error: Exception) -> ApiError:

@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -57,7 +58,8 @@ class Running:
 
     def _serve(self) -> None:
         try:
-            asyncio.run(self._server.serve(sockets=[self._listener]))
+            with suppress(SystemExit):  # uvicorn would end the process when its application does not start
+                asyncio.run(self._server.serve(sockets=[self._listener]))
         finally:
             self._server.ready.set()  # also when it failed: nobody shall wait for it
 
@@ -80,17 +82,16 @@ class _Server(uvicorn.Server):
             )
         )
         self.ready = threading.Event()
-        self._asked: asyncio.Event | None = None
+        self._asked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._loop, self._asked = asyncio.get_running_loop(), asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self.ready.set()
 
     async def main_loop(self) -> None:
-        if self._asked is not None:
-            await self._asked.wait()
+        await self._asked.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop as uvicorn does, but without its pauses, and without a word when it cuts off what takes too long."""
@@ -113,7 +114,10 @@ class _Server(uvicorn.Server):
         await self.lifespan.shutdown()
 
     def ask_to_stop(self) -> None:
-        if self._loop is not None and self._asked is not None:
+        if self._loop is None:  # it has not begun, and will end when it does
+            self._asked.set()
+            return
+        with suppress(RuntimeError):  # it could not start, and its loop has ended
             self._loop.call_soon_threadsafe(self._asked.set)
 
 

@@ -141,23 +141,6 @@ class Fields:
             return {}
         return cast("dict[str, object]", value)
 
-    def time(self, name: str, *, end: bool = False) -> int | None:
-        """Read an ISO 8601 date or time as Unix seconds.
-
-        Args:
-            name: The field.
-            end: A date without a time stands for its last second rather than its first.
-        """
-        value = self.value(name)
-        if value is None:
-            return None
-        if isinstance(value, str):
-            seconds = _seconds(value, end=end)
-            if seconds is not None:
-                return seconds
-        self.fail(name, "Must be an ISO 8601 date or time, such as 2024-01-17 or 2024-01-17T10:15:00Z")
-        return None
-
 
 class Query(Fields):
     """The parameters of a query, where everything is text: numbers come as digits, true and false as words."""
@@ -173,6 +156,21 @@ class Query(Fields):
         text = self._data.get(name)
         word = {"true": True, "1": True, "false": False, "0": False}.get(str(text).lower(), text)
         return Fields({name: word}, self.details).boolean(name) if text is not None else None
+
+    def time(self, name: str, *, end: bool = False) -> int | None:
+        """Read an ISO 8601 date or time as Unix seconds.
+
+        Args:
+            name: The parameter.
+            end: A date without a time stands for its last second rather than its first.
+        """
+        text = self._data.get(name)
+        if text is None:
+            return None
+        seconds = _seconds(str(text), end=end)
+        if seconds is None:
+            self.fail(name, "Must be an ISO 8601 date or time, such as 2024-01-17 or 2024-01-17T10:15:00Z")
+        return seconds
 
 
 def iso(seconds: float) -> str:

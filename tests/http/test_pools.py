@@ -32,6 +32,7 @@ class Connection:
 
     def has_expired(self) -> bool:
         """Say that the server has hung up."""
+        self._during("expiry")
         return True
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
@@ -109,3 +110,30 @@ def test_closing_goes_on_when_it_is_cancelled(backend: str) -> None:
 
     anyio.run(scenario, backend=backend)
     assert all(connection.closed for connection in connections)
+
+
+def test_a_pool_that_is_closed_sends_nothing() -> None:
+    """Who comes too late is told so, and what was opened for it is closed."""
+
+    def during(moment: str) -> None:
+        assert moment != "request"
+
+    connection = Connection(during)
+    pool = Pool(opens(connection), 1)
+    pool.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.handle_request(REQUEST)
+    assert connection.closed
+
+
+def test_a_sweep_that_another_thread_overtakes() -> None:
+    """The thread that looks for old connections closes the one it holds; those that another took are not its own."""
+
+    def take_the_others(moment: str) -> None:
+        if moment == "expiry":
+            stack._idle.clear()
+
+    oldest, *others = [Connection(take_the_others), Connection(), Connection()]
+    stack: Any = Pool(opens(), 3)._stack
+    stack._idle.extend([oldest, others[0]])
+    assert stack.put_back(others[1]) == [oldest]

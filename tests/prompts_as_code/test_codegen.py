@@ -252,3 +252,12 @@ def test_a_module_of_nothing() -> None:
     """An empty directory makes an empty module."""
     assert module([]).endswith("\n\n__all__: list[str] = []\n")
     assert parse("---\ntitle: T\n---\n", "x").version is None
+
+
+def test_one_choice_and_empty_lines(tmp_path: Path) -> None:
+    """A choice of one is written on its line; empty lines around a description are not of the docstring."""
+    declared = "variables: [{name: tone, type: select, options: [warm]}]"
+    text = f'---\ntitle: Mail\ndescription: "\\n\\nGreets.\\n\\n"\n{declared}\n---\n{{{{tone}}}}\n'
+    made = module([PromptFile(tmp_path / "mail.prompt.md", "mail.prompt.md", parse(text, "mail.prompt.md"))])
+    assert '    tone: Literal["warm"],\n' in made
+    assert '    """Mail\n\n    Greets.\n    """\n' in made

@@ -334,3 +334,37 @@ def test_what_somebody_wrote_is_never_lost_in_the_lock(run: Run, client: Enpromp
     run("pull", directory)
     assert "default: all" in (directory / "a.prompt.md").read_text()
     run("check", directory)
+
+
+def test_a_version_that_says_the_same(run: Run, client: Enprompta, directory: Path) -> None:
+    """A text that was changed there and back again is the same text in a later version: the file learns its number."""
+    prompt = client.prompts.create(title="One", content="1")
+    run("pull", directory)
+    for content in ("2", "1"):
+        client.prompts.update(prompt.id, content=content)
+    assert run("pull", directory).output == "version only  one.prompt.md  One\n1 version only\n"
+    assert "version: 3" in (directory / "one.prompt.md").read_text()
+    assert run("pull", directory).output == "1 unchanged\n"
+
+
+def test_a_push_ends_where_it_is_hopeless(run: Run, client: Enprompta, directory: Path, service: Emulator) -> None:
+    """A service that is unwell is not asked for the rest; once it is well, nothing was lost."""
+    for name in ("a", "b"):
+        write(directory, name, "x", f"title: {name}\n")
+    fault = service.faults.add("/prompts", method="POST", status=500, times=1)
+    told = run("push", directory, "--yes", status=1, ENPROMPTA_MAX_RETRIES="0").output
+    assert "2 not tried" in told
+    assert len(fault.hits) == 1
+    run("push", directory, "--yes")
+    assert sorted(prompt.title for prompt in client.prompts.list()) == ["a", "b"]
+
+
+def test_a_prompt_that_is_deleted_at_the_same_moment(
+    run: Run, client: Enprompta, directory: Path, service: Emulator
+) -> None:
+    """Somebody else was faster, and what was wished has come about."""
+    client.prompts.create(title="One", content="1")
+    run("pull", directory)
+    (directory / "one.prompt.md").unlink()
+    service.faults.add("/prompts/*", method="DELETE", status=404, times=1)
+    assert "1 deleted" in run("push", directory, "--prune", "--yes").output

@@ -89,6 +89,25 @@ def test_an_identity_is_written_into_odd_yaml() -> None:
     assert with_identity(here, "pmt_1", 1) == "---\nid: pmt_1\ntitle: T\ntags:\n  - a\nversion: 1\n---\nHello\n"
 
 
+def test_an_identity_that_goes_on_in_the_next_line() -> None:
+    """Where a changed line would say something else than was meant, the front matter is written anew."""
+    here = parse("---\nid: pmt_1\n  more\ntitle: T\n---\nHello\n", "x")
+    assert here.id == "pmt_1 more"
+    assert with_identity(here, "pmt_2", 1) == "---\nid: pmt_2\ntitle: T\nversion: 1\n---\nHello\n"
+
+
+def test_an_identity_without_a_version_leaves_the_old_one() -> None:
+    """A service that does not tell the version says nothing against the one that the file has."""
+    here = parse("---\nid: pmt_1\ntitle: T\nversion: 3\n---\nHello\n", "x")
+    assert with_identity(here, "pmt_2", None) == "---\nid: pmt_2\ntitle: T\nversion: 3\n---\nHello\n"
+
+
+def test_an_identity_of_what_was_never_a_file() -> None:
+    """It is written as a new file is."""
+    there = of_prompt(Prompt(id="pmt_1", title="T", content="Hello"))
+    assert with_identity(there, "pmt_2", 1) == "---\nid: pmt_2\ntitle: T\nversion: 1\n---\nHello\n"
+
+
 def test_yaml_means_what_people_mean() -> None:
     """Words, times and dates are text; `true`, digits and `null` are what they look like."""
     text = "a: yes\nb: 12:30\nc: 2024-01-17\nd: 010\ne: true\nf: 1.5\ng:\nh: 1e3\ni: 0x10\nj: 1_000\nk: =\nl: <<\n"

@@ -111,3 +111,32 @@ def test_a_full_disk_loses_nothing(
         assert contents(directory) == before
     run("pull", directory)
     assert "version: 2" in (directory / "one.prompt.md").read_text()
+
+
+def test_what_git_was_told_stays(run: Run, client: Enprompta, directory: Path) -> None:
+    """A directory that has attributes of its own keeps them."""
+    client.prompts.create(title="One", content="1")
+    directory.mkdir()
+    (directory / ".gitattributes").write_text("* text\n")
+    run("pull", directory)
+    assert (directory / ".gitattributes").read_text() == "* text\n"
+
+
+def test_a_file_that_leads_nowhere(run: Run, directory: Path) -> None:
+    """A link to a file that is gone is named, with the reason."""
+    directory.mkdir()
+    (directory / "lost.prompt.md").symlink_to(directory / "gone")
+    assert "lost.prompt.md cannot be read: No such file or directory" in run("check", directory, status=1).output
+
+
+def test_a_lock_that_cannot_be_read(run: Run, directory: Path) -> None:
+    """It is told, and not taken for none."""
+    (directory / ".enprompta.lock").mkdir(parents=True)
+    assert ".enprompta.lock cannot be read: " in run("check", directory, status=1).output
+
+
+def test_a_directory_that_cannot_be_made(run: Run, directory: Path) -> None:
+    """A link to nowhere stands in its place: that is said in one line."""
+    directory.symlink_to(directory.parent / "gone")
+    told = run("pull", directory, status=1, COLUMNS="300").output
+    assert told == f"error  {directory} cannot be written to: File exists\n"

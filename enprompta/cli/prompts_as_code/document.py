@@ -220,7 +220,9 @@ def _problems(values: Mapping[str, Any]) -> Iterator[str]:
     variables: Any = values.get("variables") or []
     if not isinstance(variables, list):
         yield "variables must be a list, each with a name"
-        return
-    for one in cast("list[Any]", variables):
-        if not isinstance(one, dict) or not isinstance(cast("dict[str, Any]", one).get("name"), str):
-            yield "each of the variables must have a name, such as `- name: topic`"
+    elif not all(map(_has_a_name, cast("list[Any]", variables))):
+        yield "each of the variables must have a name, such as `- name: topic`"
+
+
+def _has_a_name(variable: object) -> bool:
+    return isinstance(variable, dict) and isinstance(cast("dict[str, Any]", variable).get("name"), str)

@@ -85,26 +85,26 @@ def _pull_one(
     report: Callable[[str, str, str], object],
 ) -> None:
     file, remote = entry.file, entry.remote
+    name = file.name if file else names[str(entry.id)]
     overwritten = force and entry.state in {State.CONFLICT, State.CHANGED_HERE}
     if remote is not None and (entry.state in _WRITTEN or overwritten):
-        name = file.name if file else names[str(remote.id)]
         write_text(directory / name, render(remote))
         agree(lock, name, remote, remote)
         report("overwritten" if overwritten else _WRITTEN[entry.state], name, remote.title)
     elif file is not None and remote is not None and entry.state is State.SAME:
         if file.document.version != remote.version:
             write_text(file.path, with_identity(file.document, str(remote.id), remote.version))
-            report("version only", file.name, entry.title)
-        agree(lock, file.name, file.document, remote)
+            report("version only", name, entry.title)
+        agree(lock, name, file.document, remote)
     elif file is not None and entry.state is State.GONE:
         known = lock.prompts.get(str(entry.id))
         unchanged = known is not None and known.local == file.document.digest()
         if prune and (unchanged or force):
             file.path.unlink()
             lock.prompts.pop(str(entry.id), None)
-        report("deleted" if prune and (unchanged or force) else "kept, gone there", file.name, entry.title)
-    elif file is not None:
-        report(_KEPT[entry.state], file.name, entry.title)
+        report("deleted" if prune and (unchanged or force) else "kept, gone there", name, entry.title)
+    else:
+        report(_KEPT[entry.state], name, entry.title)
 
 
 def agree(lock: Lock, name: str, local: Document, remote: Document) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from enprompta.cli.prompts_as_code import service
 from enprompta.cli.prompts_as_code.document import render, with_identity
@@ -97,15 +97,16 @@ class Push:
         if action == DELETE:
             service.delete(self.client, str(entry.id))
             del self.lock.prompts[str(entry.id)]
-        elif entry.file is not None and entry.wanted is not None:  # only what is deleted has no file
-            file, made = entry.file, entry.remote or entry.wanted
-            if action == CREATE:
-                wanted = replace(entry.wanted, id=None)
-                made = service.create(self.client, wanted, name, f"{file.name} {entry.id}")
-                self.lock.prompts.pop(str(entry.id), None)
-            elif entry.changes:  # else it has moved in what the file leaves to the service
-                made = service.update(self.client, entry.wanted, made, name)
-            agree(self.lock, file.name, _write_back(file, made), made)
+            return
+        # Only what is deleted has no file.
+        file, wanted = cast("PromptFile", entry.file), cast("Document", entry.wanted)
+        made = entry.remote or wanted
+        if action == CREATE:
+            made = service.create(self.client, replace(wanted, id=None), name, f"{file.name} {entry.id}")
+            self.lock.prompts.pop(str(entry.id), None)
+        elif entry.changes:  # else it has moved in what the file leaves to the service
+            made = service.update(self.client, wanted, made, name)
+        agree(self.lock, file.name, _write_back(file, made), made)
 
 
 def _write_back(file: PromptFile, made: Document) -> Document:

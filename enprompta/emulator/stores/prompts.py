@@ -182,14 +182,12 @@ def live(database: Database, account: Account, slug: str, label: str) -> Wire:
     prompt = database.one(sql, slug, slug, account.id, account.user_id, account.id)
     if prompt is None:
         raise not_found("Prompt", slug)
-    sql = "SELECT version FROM prompt_labels WHERE prompt_id = ? AND label = ?"
-    labelled = database.scalar(sql, prompt["id"], label)
-    if not labelled and label not in _NEWEST_LABELS:
-        raise not_found(f"Label of prompt {slug!r}", label)
-    sql = "SELECT * FROM prompt_versions WHERE prompt_id = ? AND version = ?"
-    version = database.one(sql, prompt["id"], labelled or prompt["version"])
+    labelled = "SELECT version FROM prompt_labels WHERE prompt_id = ? AND label = ?"
+    sql = f"SELECT * FROM prompt_versions WHERE prompt_id = ? AND version = coalesce(({labelled}), ?)"  # noqa: S608 (no input in it)
+    newest = prompt["version"] if label in _NEWEST_LABELS else None
+    version = database.one(sql, prompt["id"], prompt["id"], label, newest)
     if version is None:
-        raise not_found(f"Version of prompt {slug!r}", str(labelled))
+        raise not_found(f"Label of prompt {slug!r}", label)
     return {
         "id": prompt["id"],
         "slug": prompt["slug"],

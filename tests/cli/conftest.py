@@ -1,0 +1,58 @@
+"""An emulator, and the command line run against it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from enprompta import Enprompta
+from enprompta.cli.app import app
+from enprompta.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Run: TypeAlias = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Emulator]:
+    """An emulator without limits."""
+    with Emulator(rate_limits=False) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def client(service: Emulator) -> Iterator[Enprompta]:
+    """A client of it."""
+    with Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client:
+        yield client
+
+
+@pytest.fixture
+def environment(service: Emulator) -> dict[str, str]:
+    """What a shell would say."""
+    return {"ENPROMPTA_API_KEY": service.keys.enterprise, "ENPROMPTA_BASE_URL": service.url, "COLUMNS": "100"}
+
+
+@pytest.fixture
+def run(service: Emulator, environment: dict[str, str]) -> Run:
+    """Run a command in this process; what it prints holds no key and no colour."""
+
+    def invoke(*arguments: object, status: int = 0, stdin: str | None = None, **variables: str) -> Result:
+        result = CliRunner().invoke(app, [str(one) for one in arguments], input=stdin, env={**environment, **variables})
+        assert result.exit_code == status, result.output
+        assert service.keys.enterprise not in result.output
+        assert "\x1b" not in result.output
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke
+
+
+def objects(result: Result) -> list[dict[str, Any]]:
+    """Read what `--json` printed."""
+    return [json.loads(line) for line in result.stdout.splitlines()]

@@ -1,0 +1,261 @@
+"""What commands do where an answer leaves things out, something fails, or a person says no."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from enprompta.cli import options
+from enprompta.cli.app import app
+from enprompta.cli.results import ResultsFile
+from tests.cli.conftest import objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from enprompta import Enprompta
+    from enprompta.emulator import Emulator
+    from enprompta.emulator.faults import Faults
+    from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def faults(service: Emulator) -> Iterator[Faults]:
+    """What the service is to answer instead of the truth; cleared with the test."""
+    yield service.faults
+    service.faults.clear()
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let output go to a narrow terminal."""
+    monkeypatch.setattr("enprompta.cli.output.out", Console(color_system=None, force_terminal=True, width=40))
+
+
+def says(faults: Faults, path: str, data: object, status: int = 200, **how: Any) -> None:
+    """Let the service answer with data of ours."""
+    faults.add(path, status=status, body={"success": True, "data": data}, **how)
+
+
+def test_the_doctor_is_told_little(run: Run, faults: Faults) -> None:
+    """What the service leaves out is not made up, and is no failure; a clock that cannot be read is a warning."""
+    faults.add("/health", status=200, headers={"Date": "soon"}, body={"status": "healthy"})
+    says(faults, "/usage", {"requestsPerMinute": {"remaining": 3}})
+    told = run("doctor").output
+    assert "warn  clock        the service does not tell the time" in told
+    assert "plan unknown" in told
+    assert "tokens" not in told
+    assert "requests left" not in told
+
+
+def test_the_doctor_of_an_unwell_service(run: Run, faults: Faults) -> None:
+    """What usage fails of is told, beside what works."""
+    faults.add("/usage", status=500)
+    told = run("doctor", status=1).output
+    assert "healthy in" in told
+    assert "fail  account" in told
+    assert "500 Internal Server Error" in told
+
+
+def test_usage_of_nobody(run: Run, faults: Faults) -> None:
+    """Where nothing was used, nothing is drawn; what the service does not tell is left out."""
+    says(faults, "/usage", {"requestsPerDay": {}})
+    says(faults, "/usage/history", [])
+    told = run("usage").output
+    assert told == "plan        unknown\nexecutions  0\n\nNothing was used in these days.\n"
+
+
+def test_bars_where_blocks_cannot_be_drawn(run: Run, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that knows ASCII alone gets bars of it; a day without anything gets none."""
+    days = [{"key": "2024-01-17", "tokens": 4, "cost": 0.0}, {"key": "2024-01-18", "tokens": 1, "cost": 0.0}]
+    says(faults, "/usage/history", days)
+    monkeypatch.setattr("enprompta.cli.usage.out", Console(file=io.TextIOWrapper(io.BytesIO(), "ascii")))
+    chart = run("usage").output.splitlines()
+    assert [row.count("#") for row in chart] == [0, 24, 6]
+
+
+def test_a_live_prompt(run: Run, client: Enprompta) -> None:
+    """Its version and its text are shown."""
+    prompt = client.prompts.create(title="Live one", content="Hello\n{{name}}")
+    shown = run("prompts", "live", prompt.id).output
+    assert '"number": 1' in shown
+    assert shown.endswith("\n\nHello\n{{name}}\n")
+
+
+def test_an_execution_that_fails(run: Run, faults: Faults) -> None:
+    """Why it failed is told on standard error, and the exit status is 1."""
+    says(faults, "/prompts/*/execute", {"id": "exe_1", "status": "failed", "error": "the model is gone"}, 201)
+    result = run("prompts", "execute", "p", status=1)
+    assert (result.stdout, result.stderr) == ("", "error  Execution exe_1 failed: the model is gone\n")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_paragraphs_are_apart(run: Run, client: Enprompta) -> None:
+    """On a terminal that is too narrow for a table, an empty line stands between two rows."""
+    first, second = [client.prompts.create(title=f"Narrow {name}", content="x") for name in ("a", "b")]
+    shown = run("prompts", "list", "--search", "Narrow").output
+    assert shown.startswith(f"ID       {second.id}\nTITLE    Narrow b\n")
+    assert f"\n\nID       {first.id}\n" in shown
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_text_on_a_terminal_is_no_command(run: Run, client: Enprompta) -> None:
+    """Control characters of a prompt's text are shown, not obeyed; its lines and indentation stay."""
+    prompt = client.prompts.create(title="Evil", content="a\x1b[31m\n\tb\x07")
+    assert run("prompts", "get", prompt.id).output.endswith("\na\\x1b[31m\n    b\\x07\n")
+
+
+def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is interrupted ends without a word, and with the status that shells expect."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("enprompta.cli.teams.connected", interrupted)
+    assert run("teams", "list", status=130).output == ""
+
+
+def test_values_are_an_object(run: Run) -> None:
+    """JSON of another kind gives no names."""
+    told = run("prompts", "execute", "p", "--vars", "-", status=2, stdin="[1]", COLUMNS="300").stderr
+    assert "must hold a JSON object" in told
+
+
+def test_a_person_is_asked(run: Run, client: Enprompta, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be undone is done after a yes alone."""
+
+    class Terminal(ModuleType):
+        stdin = io.TextIOWrapper(io.BytesIO())
+
+    monkeypatch.setattr(Terminal.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(options, "sys", Terminal("sys"))
+    team = client.teams.create(name="Asked")
+    told = run("teams", "delete", team.id, status=1, stdin="n\n").output
+    assert told.startswith(f"Delete {team.id}? [y/N]: ")
+    assert told.endswith("Nothing was done.\n")
+    assert client.teams.get(team.id).name == "Asked"
+    assert run("teams", "delete", team.id, stdin="y\n").output.endswith(f"Deleted {team.id}.\n")
+
+
+def test_a_member_leaves(run: Run, client: Enprompta, service: Emulator) -> None:
+    """Who is not the owner may leave, and is no member after."""
+    team = client.teams.create(name="Left")
+    client.teams.add_member(team.id, email="pro@example.com", role="VIEWER")
+    assert run("teams", "leave", team.id, "--yes", ENPROMPTA_API_KEY=service.keys.pro).output == f"Left {team.id}.\n"
+    assert [member.email for member in client.teams.list_members(team.id)] == ["enterprise@example.com"]
+
+
+def test_secrets_go_where_they_were_sent(run: Run, tmp_path: Path) -> None:
+    """For `-` the secret alone is printed, so that it can be piped; a fresh one goes into its file and is not shown."""
+    create = ("webhooks", "create", "--name", "Pipe", "--url", "http://127.0.0.1:9/", "--event", "prompt.executed")
+    printed = run(*create, "--secret-file", "-").stdout
+    assert len(printed.strip()) > 16
+    assert printed.count("\n") == 1
+    (webhook,) = [one["id"] for one in objects(run("webhooks", "list", "--json")) if one["name"] == "Pipe"]
+    file = tmp_path / "fresh"
+    told = run("webhooks", "rotate-secret", webhook, "--secret-file", file, COLUMNS="300").output
+    assert told == f"{webhook} has a new secret, in {file}.\n"
+    assert file.read_text() not in {printed, ""}
+
+
+def test_a_workflow_as_json(run: Run, client: Enprompta, tmp_path: Path) -> None:
+    """A program gets one line with the steps in it; a definition without steps is refused unsent."""
+    prompt = client.prompts.create(title="Step", content="x")
+    made = client.workflows.create(name="Json", steps=[{"id": "one", "prompt_id": prompt.id}])
+    (shown,) = objects(run("workflows", "get", made.id, "--json"))
+    assert [step["promptId"] for step in shown["steps"]] == [prompt.id]
+    file = tmp_path / "workflow.json"
+    file.write_text(json.dumps({"name": "No steps"}))
+    told = run("workflows", "create", "--file", file, status=2, COLUMNS="300").stderr
+    assert "A new workflow has a name and steps" in told
+
+
+def test_a_run_that_fails(run: Run, faults: Faults) -> None:
+    """Which step failed, and why, is told on standard error, and the exit status is 1."""
+    steps = [{"stepId": "one", "status": "completed"}, {"stepId": "two", "status": "failed", "error": "no such prompt"}]
+    says(faults, "/workflows/*/execute", {"id": "wfe_1", "status": "failed", "steps": steps}, 201)
+    result = run("workflows", "execute", "w", status=1)
+    assert "two   failed" in result.stdout
+    assert result.stderr == "error  two: no such prompt\n"
+
+
+def test_a_run_that_is_cancelled(run: Run, faults: Faults) -> None:
+    """Cancelling asks the service once, and shows how the run stands, though no step of it has begun."""
+    fault = faults.add("/workflows/**", status=200, body={"data": {"id": "wfe_1", "status": "cancelled"}})
+    assert run("workflows", "cancel", "w", "wfe_1").output == "id      wfe_1\nstatus  cancelled\ninput   {}\n"
+    assert [hit.method for hit in fault.hits] == ["POST"]
+
+
+def test_a_run_is_interrupted(run: Run, client: Enprompta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends a run well: what has come is written, it is said how to go on, and Ctrl-C is the shell's again."""
+    prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
+    rows, results = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    rows.write_text("".join(json.dumps({"name": f"N{number}"}) + "\n" for number in range(2_000)))
+    write, before = ResultsFile.write, signal.getsignal(signal.SIGINT)
+
+    def press(self: ResultsFile, text: str) -> None:
+        write(self, text)
+        if json.loads(text)["index"] == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(ResultsFile, "write", press)
+    command = ("prompts", "execute-many", prompt.id, "-i", rows, "-o", results, "--concurrency", 1)
+    told = run(*command, status=130).stderr
+    assert "Run the same command again to go on: no row is charged twice." in told
+    written = [json.loads(line)["output"] for line in results.read_text().splitlines()]
+    assert written[:3] == ["Hi N0", "Hi N1", "Hi N2"]
+    assert len(written) == client.prompts.get(prompt.id).usage_count < 2_000
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_checkpoint_of_ones_own_is_kept(run: Run, client: Enprompta, tmp_path: Path) -> None:
+    """The one that the command makes for itself goes when it has served; one that was asked for stays."""
+    prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"name": "Ada"}\n')
+    command = ("prompts", "execute-many", prompt.id, "-i", rows, "-o", tmp_path / "out", "--checkpoint")
+    run(*command, tmp_path / "kept")
+    assert (tmp_path / "kept").exists()
+
+
+class Missing(ModuleType):
+    """A module that cannot be had."""
+
+    def __init__(self, error: ImportError) -> None:
+        super().__init__("missing")
+        self.__dict__["error"] = error
+
+    def __getattr__(self, name: str) -> Any:
+        """Fail as importing it would."""
+        raise self.error
+
+
+def test_the_emulator_that_is_not_installed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said in one line what to install; a broken installation is not relabelled."""
+    told = ImportError("The emulator needs uvicorn: install it")
+    told.__cause__ = broken = ModuleNotFoundError("No module named 'sqlite3'")
+    monkeypatch.setitem(sys.modules, "enprompta.emulator.__main__", Missing(told))
+    assert run("emulator", status=1).stderr == "error  The emulator needs uvicorn: install it\n"
+    monkeypatch.setitem(sys.modules, "enprompta.emulator.__main__", Missing(broken))
+    assert CliRunner().invoke(app, ["emulator"]).exception is broken
+
+
+def test_the_emulator_is_given_its_options(run: Run) -> None:
+    """They are its own command's, and so is the exit status."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        assert "between 0 and 65535" in run("emulator", "--port", "66000", status=1).stderr
+        assert "--prot" in run("emulator", "--prot", "1", status=2).stderr
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

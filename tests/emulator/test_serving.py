@@ -1,0 +1,120 @@
+"""How the emulator begins to serve and ceases, and what it tells of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sqlite3
+import threading
+import time
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from enprompta.emulator import Emulator, document, gateway, serving
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = 20_000_000  # bytes, more than what systems keep of a connection that is not read
+
+
+async def _fails_to_start(scope: Any, receive: Any, send: Any) -> None:
+    raise OSError("no such thing")
+
+
+async def _ends_at_once(self: object, sockets: object) -> None:
+    """Serve nothing."""
+
+
+@pytest.mark.parametrize(
+    ("what", "how"),
+    [("create_app", lambda _: _fails_to_start), ("_Server.serve", _ends_at_once)],
+    ids=["its application fails", "its server ends at once"],
+)
+def test_a_server_that_does_not_start(what: str, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, at once, and nothing of it is left: no thread, and the port is free."""
+    threads = set(threading.enumerate())
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    with monkeypatch.context() as patch:
+        patch.setattr(f"enprompta.emulator.serving.{what}", how)
+        with pytest.raises(ConfigurationError, match="did not start; its log says why"):
+            Emulator(port=port).start()
+    while set(threading.enumerate()) - threads:  # it ends by itself, when it has told
+        time.sleep(0.001)
+    with Emulator(port=port) as emulator:
+        assert httpx.get(f"{emulator.url}/health", trust_env=False).status_code == 200
+
+
+HALF = b"POST /api/v1/prompts HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"
+LARGE = b"GET /api/v1/large HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ep_test_team\r\n\r\n"
+
+
+@pytest.mark.parametrize("request_", [HALF, LARGE], ids=["half a request", "an answer that nobody reads"])
+def test_what_never_ends_does_not_keep_it(request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopping, it waits so long for requests under way and then breaks their connections off."""
+    monkeypatch.setattr(serving, "_GRACE_SECONDS", 0.05)
+    with Emulator() as emulator, socket.socket() as sender:
+        emulator.faults.add("/large", status=200, body="x" * SIZE)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sender.connect(("127.0.0.1", int(emulator.url.rpartition(":")[2].removesuffix("/api/v1"))))
+        sender.sendall(request_)
+        state = emulator._started()._server.server_state
+        while not (state.tasks or state.total_requests):  # under way, or answered already
+            time.sleep(0.001)
+        began = time.monotonic()
+        emulator.stop()
+        assert 0.04 < time.monotonic() - began < 1
+        sender.settimeout(5)
+        received = 0
+        with suppress(ConnectionResetError):
+            while part := sender.recv(65_536):
+                received += len(part)
+    assert received < SIZE
+
+
+@pytest.mark.parametrize(("system", "reused"), [("posix", True), ("nt", False)])
+def test_only_posix_lets_a_port_be_reused_safely(system: str, *, reused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows the same option would let two emulators have one port, so it is not set there."""
+    monkeypatch.setattr(serving, "os", SimpleNamespace(name=system))
+    with serving.listen("127.0.0.1", 0) as listener:
+        assert bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)) is reused
+
+
+def test_health_tells_of_a_database_that_fails(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an answer, not an error: who watches the service reads there what is wrong."""
+    with Emulator() as emulator:
+        database = emulator._started().services.database
+        one = database.one
+
+        def fail(sql: str, *args: object) -> Any:
+            if sql == "SELECT 1":
+                raise sqlite3.OperationalError("disk I/O error")
+            return one(sql, *args)
+
+        monkeypatch.setattr(database, "one", fail)
+        answer = connect(emulator, None).get("/health", params={"detailed": "true"})
+    assert (answer.status_code, answer.json()["status"]) == (200, "unhealthy")
+    assert answer.json()["components"]["database"]["message"] == "disk I/O error"
+
+
+def test_the_document_of_a_wheel_is_the_one_beside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installed, there is no docs directory: the copy that the wheel carries is shown."""
+    (tmp_path / "openapi.yaml").write_text("openapi: 3.1.0\n# the wheel's\n")
+    monkeypatch.setattr(document, "files", lambda _: tmp_path)
+    assert document._text() == "openapi: 3.1.0\n# the wheel's\n"
+
+
+def test_the_rest_of_a_request_never_comes() -> None:
+    """Who asks for more of a request that was read already is not told that its client has gone."""
+
+    async def ask() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(gateway._nothing_more(), 0.01)
+
+    asyncio.run(ask())

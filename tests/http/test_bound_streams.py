@@ -1,0 +1,51 @@
+"""Connections that keep to deadlines, where they are closed, or inherited by the child of a fork."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import httpcore
+
+from enprompta._http import bound_streams
+from enprompta._http.bound_streams import BoundStream
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class OnSocket(httpcore.MockStream):
+    """A connection of a socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__([])
+        self.socket = sock
+
+    def get_extra_info(self, info: str) -> Any:
+        """Give the socket."""
+        return self.socket if info == "socket" else None
+
+
+def test_a_connection_without_a_socket_is_closed() -> None:
+    """One of a caller's own kind has none to wake up: it is just closed."""
+    inner = httpcore.MockStream([])
+    BoundStream(inner, httpcore).close()
+    assert inner._closed
+
+
+def test_a_child_leaves_its_parents_connections_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its copies are closed without a word to the server; those closed before, or without a socket, are passed by."""
+    parents, server = socket.socketpair()
+    closed = socket.socket()
+    closed.close()
+    copied = parents.dup()
+    inner = [OnSocket(copied), OnSocket(closed), httpcore.MockStream([])]
+    streams = [BoundStream(each, httpcore) for each in inner]
+    monkeypatch.setattr(bound_streams, "_streams", WeakSet(streams))
+    bound_streams.abandon_inherited()
+    assert copied.fileno() == -1
+    parents.sendall(b"still here")
+    assert server.recv(100) == b"still here"
+    parents.close()
+    server.close()

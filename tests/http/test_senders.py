@@ -1,0 +1,109 @@
+"""What sends through a caller's client, where the answer comes as the client is closed, or over no socket at all."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import anyio
+import httpcore
+import httpx
+import pytest
+
+from enprompta._http import transport
+from enprompta._http.handshake import TidyBackend
+from enprompta._http.senders import AsyncClientSender, ClientSender, given_async_sender
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+URL = "http://127.0.0.1/"
+SPOILT = [("Content-Length", "5")]
+
+
+class Stream:
+    """A connection that keeps whether it was closed, and has no socket to speak of."""
+
+    closed = False
+
+    def close(self) -> None:
+        """Close."""
+        self.closed = True
+
+    async def aclose(self) -> None:
+        """Close."""
+        self.closed = True
+
+    def get_extra_info(self, info: str) -> None:
+        """Tell that there is no socket."""
+        assert info == "socket"
+
+
+def answered(status: int, headers: list[tuple[str, str]], stream: Stream | None) -> httpx.Response:
+    """An answer that came over a connection, or over none."""
+    return httpx.Response(status, headers=headers, extensions={} if stream is None else {"network_stream": stream})
+
+
+def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list[httpx.Response]:
+    """Send through both kinds of client, which get this answer, and are closed meanwhile if that is asked for."""
+    request = httpx.Request("GET", URL)
+
+    def blocking() -> httpx.Response:
+        def handle(_: httpx.Request) -> httpx.Response:
+            if closing:
+                client.close()
+            return answer()
+
+        client = httpx.Client(transport=httpx.MockTransport(handle))
+        return ClientSender(client).send(request)
+
+    async def awaited() -> httpx.Response:
+        async def handle(_: httpx.Request) -> httpx.Response:
+            if closing:
+                await client.aclose()
+            return answer()
+
+        client = httpx.AsyncClient(transport=httpx.MockTransport(handle))
+        return await AsyncClientSender(client).send(request)
+
+    return [blocking(), anyio.run(awaited)]
+
+
+def test_a_connection_that_opened_while_its_client_was_closed_is_closed() -> None:
+    """Nobody else would: the client has closed those that it had by then. The answer is given."""
+    streams: list[Stream] = []
+
+    def answer() -> httpx.Response:
+        streams.append(Stream())
+        return answered(200, [], streams[-1])
+
+    assert [response.status_code for response in sent(answer, closing=True)] == [200, 200]
+    assert [stream.closed for stream in streams] == [True, True]
+    sent(answer)
+    assert [stream.closed for stream in streams] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("stream", [None, Stream()])
+def test_a_spoilt_answer_that_came_over_no_socket(stream: Stream | None) -> None:
+    """A caller's own transport may answer from anywhere: there is no connection to end, and the answer is given."""
+    assert [response.status_code for response in sent(lambda: answered(204, SPOILT, stream))] == [204, 204]
+
+
+def test_a_client_that_is_given_twice_is_prepared_once() -> None:
+    """Two of ours on one client of the caller's do not wrap its connections twice."""
+    http: Any = httpx.AsyncClient()
+    for _ in range(2):
+        given_async_sender(http)
+    backend = http._transport._pool._network_backend
+    assert type(backend) is TidyBackend
+    assert isinstance(backend._inner, httpcore.AsyncNetworkBackend)
+    assert type(backend._inner) is not TidyBackend
+
+
+def test_a_fork_without_clients_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that only has the package imported pays nothing for it in its children."""
+    monkeypatch.setattr(transport, "_transports", WeakSet())
+    monkeypatch.delitem(sys.modules, "enprompta._http.bound_streams", raising=False)
+    transport._after_fork()
+    assert "enprompta._http.bound_streams" not in sys.modules
