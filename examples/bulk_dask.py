@@ -28,7 +28,7 @@ def main() -> None:
     with (
         Emulator(window=2, limits={"team": (20, 10_000)}) as emulator,
         Enprompta(api_key=emulator.keys.team, base_url=emulator.url, limiter=limiter) as client,
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         Client(cluster),
     ):
         prompt = client.prompts.create(title="City", content="Describe {{city}} in one line; be {{tone}}.")

@@ -355,7 +355,7 @@ async def opened(gate: Future[Any]) -> None:
 
 
 def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials) -> EnpromptaError:
-    return transport_error(step.call, step.request.url.host, error, mask_for(step.request, auth.secrets()))
+    return transport_error(step.call, step.request.url.netloc.decode("ascii"), error, mask_for(step.request, auth.secrets()))
 
 
 def gate_timeout() -> APITimeoutError:

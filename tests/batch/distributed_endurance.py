@@ -102,7 +102,7 @@ def work(client: Enprompta, number: int, how: str) -> dict[str, Any]:
     rows = dask.bag.range(number, number // size).map(row) if how == "bag" else [row(i) for i in range(number)]
     results = distributed.execute_many(client, prompt, rows, partition_size=size, concurrency=16)
     with (
-        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None, silence_logs=50) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0", silence_logs=50) as cluster,
         Client(cluster) as engine,
     ):
         before = set(engine.run(os.getpid).values())

@@ -353,7 +353,7 @@ from enprompta.batch import distributed
 if __name__ == "__main__":
     key, url = sys.argv[1:]
     client = Enprompta(api_key=key, base_url=url, limiter=None)
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster, Client(cluster):
         try:
             distributed.execute_many(client, "nope", [{"n": "private"}] * 3).compute()
         except Exception as error:
