@@ -6,6 +6,7 @@ import ast
 import asyncio
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -261,3 +262,23 @@ def test_one_choice_and_empty_lines(tmp_path: Path) -> None:
     made = module([PromptFile(tmp_path / "mail.prompt.md", "mail.prompt.md", parse(text, "mail.prompt.md"))])
     assert '    tone: Literal["warm"],\n' in made
     assert '    """Mail\n\n    Greets.\n    """\n' in made
+
+
+def test_defaults_stand_in_the_signature_when_they_fit(tmp_path: Path) -> None:
+    """A default of another type than its variable is the prompt's own business: the parameter may be left out."""
+    declared = "".join(
+        f"  - {{name: {name}, type: {kind}, default: {default}}}\n"
+        for name, kind, default in [("a", "text", "you"), ("b", "boolean", "true"), ("c", "boolean", "'yes'")]
+    )
+    text = f"---\ntitle: Mail\nvariables:\n{declared}---\n{{{{a}}}}{{{{b}}}}{{{{c}}}}\n"
+    made = module([PromptFile(tmp_path / "mail.prompt.md", "mail.prompt.md", parse(text, "mail.prompt.md"))])
+    assert '    a: str = "you",\n    b: bool = True,\n    c: bool | None = None,\n' in made
+
+
+def test_names_that_collide_and_letters_that_cannot_be_seen(tmp_path: Path) -> None:
+    """Two files whose names come to one get a function each; what an editor would not show is written as an escape."""
+    document = parse("---\ntitle: Right \u202e to left\n---\nHi\n", "x")
+    names = ["a-b.prompt.md", "a_b.prompt.md", "a b.prompt.md"]
+    made = module([PromptFile(tmp_path / name, name, document) for name in names])
+    assert re.findall(r"^def (\w+)", made, re.MULTILINE) == ["a_b", "a_b_2", "a_b_3"]
+    assert '"""Right \\u202e to left"""' in made
