@@ -355,7 +355,8 @@ async def opened(gate: Future[Any]) -> None:
 
 
 def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials) -> EnpromptaError:
-    return transport_error(step.call, step.request.url.netloc.decode("ascii"), error, mask_for(step.request, auth.secrets()))
+    host = step.request.url.netloc.decode("ascii")  # with the port, which is what is wrong more often than not
+    return transport_error(step.call, host, error, mask_for(step.request, auth.secrets()))
 
 
 def gate_timeout() -> APITimeoutError:
