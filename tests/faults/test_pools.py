@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx
 import pytest
 
@@ -14,6 +15,9 @@ from enprompta import APITimeoutError, ConfigurationError
 from enprompta._http import pools, senders
 from tests.faults.flavours import Caller, run, together, until
 from tests.faults.server import FaultServer, Peer, fine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SLOW = 0.1  # seconds
 
@@ -55,6 +59,16 @@ def small(monkeypatch: pytest.MonkeyPatch) -> int:
     return 2
 
 
+async def at_once(flavour: str, works: list[Callable[[], Any]]) -> None:
+    """Do things at the same time, in threads or in tasks, and wait until all are done."""
+    if flavour == "sync":
+        together(flavour, works)
+        return
+    async with anyio.create_task_group() as group:
+        for work in works:
+            group.start_soon(work)
+
+
 def calls(flavour: str, server: FaultServer, number: int, **options: Any) -> list[Any]:
     """Make calls at once, with one client; give what came of them."""
     outcomes: list[Any] = []
@@ -65,14 +79,7 @@ def calls(flavour: str, server: FaultServer, number: int, **options: Any) -> lis
             async def one() -> None:
                 outcomes.append(await caller.outcome("GET"))
 
-            if flavour == "sync":
-                together(flavour, [one] * number)
-                return
-            import anyio
-
-            async with anyio.create_task_group() as group:
-                for _ in range(number):
-                    group.start_soon(one)
+            await at_once(flavour, [one] * number)
 
     run(flavour, scenario)
     return outcomes
@@ -122,15 +129,7 @@ def test_a_deadline_ends_the_wait_for_a_connection(flavour: str, server: FaultSe
                 assert type(error) is APITimeoutError
                 assert 0.15 < time.monotonic() - began < 0.6
 
-            works = [*[busy] * small, late]
-            if flavour == "sync":
-                together(flavour, works)
-                return
-            import anyio
-
-            async with anyio.create_task_group() as group:
-                for work in works:
-                    group.start_soon(work)
+            await at_once(flavour, [*[busy] * small, late])
 
     run(flavour, scenario)
     assert len(server.received) == small
@@ -146,15 +145,7 @@ def test_old_connections_are_closed_by_later_calls(
 
     async def scenario() -> None:
         async with Caller(flavour, base_url=server.base_url) as caller:
-            burst = [partial(caller.call, "GET")] * 5
-            if flavour == "sync":
-                together(flavour, burst)
-            else:
-                import anyio
-
-                async with anyio.create_task_group() as group:
-                    for one in burst:
-                        group.start_soon(one)
+            await at_once(flavour, [partial(caller.call, "GET")] * 5)
             assert server.connections == 5
             for _ in range(5):  # keeps one of them young
                 later = time.monotonic() + 0.1
@@ -180,14 +171,7 @@ def test_a_connection_that_is_given_back_serves_the_next_who_waits(
                 outcomes.append(await caller.outcome("GET", deadline=deadline))
 
             works = [*[partial(one, None)] * small, *[partial(one, SLOW / 2)] * 4, *[partial(one, None)] * 4]
-            if flavour == "sync":
-                together(flavour, works)
-            else:
-                import anyio
-
-                async with anyio.create_task_group() as group:
-                    for work in works:
-                        group.start_soon(work)
+            await at_once(flavour, works)
             good = [one for one in outcomes if not isinstance(one, Exception)]
             assert len(good) >= 6
             assert all(isinstance(one, APITimeoutError) for one in outcomes if isinstance(one, Exception))
@@ -222,15 +206,7 @@ def test_who_waits_for_a_connection_when_the_client_is_closed(flavour: str, serv
             await until(flavour, lambda: time.monotonic() > pause)
             await caller.__aexit__()
 
-        works = [*[busy] * small, waits, closes]
-        if flavour == "sync":
-            together(flavour, works)
-            return
-        import anyio
-
-        async with anyio.create_task_group() as group:
-            for work in works:
-                group.start_soon(work)
+        await at_once(flavour, [*[busy] * small, waits, closes])
 
     run(flavour, scenario)
     assert [type(one) for one in late] == [ConfigurationError]
