@@ -30,7 +30,6 @@ from enprompta._http.retry import RetryPolicy
 from enprompta._http.senders import library_of
 from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
-from enprompta.hooks import check_hooks
 from enprompta.limiters import LocalLimiter
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class BaseClient:
         if isinstance(auth, ClientCredentials):
             auth.connect(self._send_for_token)
         self._limiter = limiter
-        self._hooks = check_hooks(hooks)
+        self._hooks = _checked_hooks(hooks)
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # its one cache, once it is asked for; views have the same dict
@@ -408,6 +407,14 @@ def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> 
             "(Enprompta takes an httpx.Client, AsyncEnprompta an httpx.AsyncClient)"
         )
     return library
+
+
+def _checked_hooks(hooks: object) -> tuple[object, ...]:
+    if hooks == ():
+        return ()
+    from enprompta.hooks import check_hooks  # noqa: PLC0415 (3 ms of every import, for the few programs that have any)
+
+    return check_hooks(hooks)
 
 
 def check_limiter(limiter: Any) -> Any:  # noqa: ANN401 (whatever the caller gave)

@@ -36,7 +36,6 @@ from enprompta.errors import (
     ErrorInfo,
     RateLimitError,
 )
-from enprompta.hooks import RecordHeaders, RequestRecord, ResponseRecord, RetryRecord, WaitRecord, announce, notify
 from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached
 
 if TYPE_CHECKING:
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
     from enprompta._http.pacing import Account
     from enprompta._http.retry import RetryPolicy
+    from enprompta.hooks import RequestRecord
 
 T = TypeVar("T")
 
@@ -242,6 +242,8 @@ class Exchange:
             self.waited += waited
             log.event(logging.DEBUG, "waited", call=self.call, seconds=waited)
             if plan.hooks:
+                from enprompta.hooks import WaitRecord, notify  # noqa: PLC0415 (3 ms of every import, for few programs)
+
                 method, path = self.call.split(" ", 1)
                 notify(plan.hooks, "on_wait", WaitRecord(self.call_id, method, path, waited))
         if self.ends is not None and plan.clock() >= self.ends:
@@ -287,6 +289,8 @@ class Exchange:
             status=attempt.status_code, error=type(error).__name__, request_id=attempt.request_id,
         )  # fmt: skip
         if record:
+            from enprompta.hooks import RetryRecord, notify  # noqa: PLC0415
+
             notify(plan.hooks, "on_retry", RetryRecord(record, wait, attempt.status_code, error.message))
         if not in_line:
             yield Sleep(wait)
@@ -335,6 +339,8 @@ class Exchange:
 
     def _announce(self) -> RequestRecord:
         """Tell hooks of a try, and add the headers they give."""
+        from enprompta.hooks import RecordHeaders, RequestRecord, announce  # noqa: PLC0415
+
         method, path = self.call.split(" ", 1)
         request = self.request
         number = len(self.failed) + 1
@@ -349,6 +355,8 @@ class Exchange:
 
     def _report(self, record: RequestRecord, duration: float, outcome: httpx.Response | BaseException) -> None:
         """Tell hooks how a try ended."""
+        from enprompta.hooks import RecordHeaders, ResponseRecord, notify  # noqa: PLC0415
+
         if isinstance(outcome, BaseException):
             # Drivers close the steps of a call that is given up, whatever made them.
             kind = "cancelled" if isinstance(outcome, GeneratorExit) else type(outcome).__name__

@@ -456,7 +456,7 @@ class TestSetup:
     def test_no_hooks_no_records(self, flavour: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without hooks nothing is recorded and nobody is called."""
         for name in ("RequestRecord", "ResponseRecord", "RecordHeaders", "announce", "notify"):
-            monkeypatch.delattr(f"enprompta._http.exchange.{name}")
+            monkeypatch.delattr(f"enprompta.hooks.{name}")
 
         async def scenario() -> None:
             async with Caller(flavour, base_url=server.base_url) as caller:

