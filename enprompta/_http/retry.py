@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 FIRST_WAIT = 0.5  # seconds
-LONGEST_WAIT = 8.0  # seconds, of the waits that we choose; the server may ask for longer
+_DOUBLINGS = 4
+LONGEST_WAIT = FIRST_WAIT * 2.0**_DOUBLINGS  # 8 seconds, of the waits that we choose; the server may ask for longer
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,7 @@ class RetryPolicy:
         """
         if isinstance(error, APIStatusError) and error.retry_after is not None:
             return error.retry_after
-        span = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt - 1, 30))
-        return span * self.jitter()
+        return FIRST_WAIT * 2.0 ** min(attempt - 1, _DOUBLINGS) * self.jitter()
 
 
 class Retrier:
