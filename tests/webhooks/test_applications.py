@@ -166,6 +166,14 @@ def test_wsgi_lengths(environ: dict[str, Any], status: str) -> None:
     assert lines[0][:3] == status
 
 
+def test_wsgi_reads_nothing_of_a_body_without_a_length() -> None:
+    """Where neither a length nor the server tells the end of a body, reading a single byte could block for ever."""
+    lines: list[str] = []
+    request = {"REQUEST_METHOD": "POST", "wsgi.input": None}  # of which nothing can be read
+    WebhookReceiver(SECRET).wsgi(request, lambda line, headers, /: lines.append(line))
+    assert lines == ["401 Unauthorized"]
+
+
 def test_wsgi_stops_reading_at_the_cap() -> None:
     """An endless chunked body is read up to the cap and answered with 413."""
 

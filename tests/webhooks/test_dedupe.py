@@ -334,6 +334,35 @@ def test_a_claim_that_comes_with_the_cancellation_is_given_back(backend: str) ->
     assert store.has_done("claim", "release")
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_task_that_has_time_waits_for_its_store(backend: str) -> None:
+    """A store that is slow and no more holds the block up until it is done, however long it takes."""
+    store = HangingStore("complete")
+
+    async def scenario() -> list[str]:
+        async with Deduplicator(store).aclaim("e"):
+            threading.Timer(0.4, store.goes_on.set).start()
+        return list(store.done)
+
+    assert anyio.run(scenario, backend=backend) == ["claim", "complete"]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_claim_ends_when_no_thread_is_free(backend: str) -> None:
+    """When every thread of the event loop hangs, as with a database that is away, a claim is finished all the same."""
+    store = MemoryStore()
+
+    async def scenario() -> None:
+        threads = anyio.to_thread.current_default_thread_limiter()
+        with anyio.move_on_after(1):
+            async with Deduplicator(store).aclaim("e"):
+                for number in range(int(threads.total_tokens)):
+                    threads.acquire_on_behalf_of_nowait(number)
+
+    anyio.run(scenario, backend=backend)
+    assert store.claim("e", "t", 60) is ClaimState.DONE
+
+
 def test_threads_claim_once(store: Store) -> None:
     """Of many threads that claim the same events at once, one handles each."""
     deduplicator, handled, start = Deduplicator(store), Counter[str](), threading.Barrier(8)
