@@ -334,6 +334,39 @@ def test_a_claim_that_comes_with_the_cancellation_is_given_back(backend: str) ->
     assert store.has_done("claim", "release")
 
 
+def test_a_cancelled_task_is_not_held_while_a_late_claim_is_given_back() -> None:
+    """Cancelled by asyncio, with no deadline, as its claim is granted, a task does not wait for a store that hangs."""
+    store = HangingStore("claim")
+    granted = threading.Event()
+
+    class Watched(Deduplicator):
+        def begin(self, event_id: str) -> Claim:
+            claim = super().begin(event_id)
+            store.method = "release"
+            store.goes_on.clear()
+            granted.set()
+            return claim
+
+    async def scenario() -> float:
+        async def handle() -> None:
+            async with Watched(store).aclaim("e"):
+                raise AssertionError  # its task was cancelled before
+
+        task = asyncio.create_task(handle())
+        await asyncio.to_thread(store.asked.wait)
+        store.goes_on.set()
+        assert granted.wait(30)
+        time.sleep(0.05)  # noqa: ASYNC251 (as above)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return time.monotonic()
+
+    started = time.monotonic()
+    assert asyncio.run(scenario()) - started < 5
+    assert store.has_done("claim", "release")
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_task_that_has_time_waits_for_its_store(backend: str) -> None:
     """A store that is slow and no more holds the block up until it is done, however long it takes."""
