@@ -276,7 +276,7 @@ def _digits(number: float | Decimal) -> str | None:
     if isinstance(number, float):
         if not math.isfinite(number):
             return None
-        return "0" if number == 0 else float.__repr__(number).removesuffix(".0")  # 0 for -0.0, too
+        return "0" if number == 0.0 else float.__repr__(number).removesuffix(".0")  # 0 for -0.0, too
     try:
         return int.__repr__(number)  # not `str`, which an `IntEnum` overrides
     except ValueError:  # beyond `sys.get_int_max_str_digits()`, which guards against exactly such numbers
