@@ -169,6 +169,23 @@ def test_a_secret_that_protects_nothing_is_refused(secret: Any) -> None:
         sign(BODY, secret if isinstance(secret, (str, bytes)) else "")
 
 
+@pytest.mark.parametrize(
+    ("secret", "problem"),
+    [
+        ("", "A webhook secret is empty, with which anyone could sign: check where it is read from"),
+        ([], "No webhook secret is given: pass the one that creating the webhook returned"),
+        (None, "No webhook secret is given: pass the one that creating the webhook returned"),
+        ([5], "A webhook secret is text or bytes, not int"),
+        ("\ud800", "A webhook secret holds half a character: check how it is decoded"),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_told(secret: Any, problem: str) -> None:
+    """The message says what was given in a secret's place and where to look, and never shows it."""
+    with pytest.raises(ConfigurationError) as caught:
+        verify_signature(BODY, GOOD, secret)
+    assert str(caught.value) == problem
+
+
 def test_rotation_tells_which_secret() -> None:
     """While a secret is rotated both verify, and the index tells which one was used."""
     secrets = ["new", SECRET, b"old", SECRET]
