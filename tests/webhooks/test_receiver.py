@@ -291,7 +291,7 @@ def test_a_slow_async_handler_is_cancelled(deliver: Deliver) -> None:
             given_back.set()
             return released
 
-    receiver = WebhookReceiver(SECRET, timeout=0.05, store=Store())
+    receiver = WebhookReceiver(SECRET, timeout=0.2, store=Store())
 
     @receiver.on("prompt.executed")
     async def slow(event: PromptExecuted) -> None:

@@ -58,5 +58,5 @@ def test_redis_is_reached_when_it_is_used() -> None:
 def test_redis_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without redis-py, a RedisStore from a URL says what to install."""
     monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'enprompta\[redis\]'"):
+    with pytest.raises(ConfigurationError, match=r"^RedisStore needs redis-py: pip install 'enprompta\[redis\]'$"):
         RedisStore("redis://localhost")

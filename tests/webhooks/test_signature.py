@@ -47,6 +47,8 @@ def test_signing_is_the_inverse_of_verifying() -> None:
     assert sign(BODY, SECRET) == sign(BODY.decode(), SECRET) == sign(EVENT, SECRET.encode()) == GOOD
     assert verify_signature(b"\xff not JSON", sign(b"\xff not JSON", SECRET), SECRET)
     assert verify_signature("\ud800", sign("\ud800", SECRET), SECRET)
+    halved = '{"a": "\ud800"}'  # half a character, as a writer that minds less puts it back in the body
+    assert verify_signature(halved.encode("utf-8", "surrogatepass"), sign({"a": "\ud800"}, SECRET), SECRET)
 
 
 def message(*headers: tuple[str, str]) -> email.message.Message:
@@ -165,6 +167,23 @@ def test_a_secret_that_protects_nothing_is_refused(secret: Any) -> None:
             verify_signature(BODY, signature, secret)
     with pytest.raises(ConfigurationError):
         sign(BODY, secret if isinstance(secret, (str, bytes)) else "")
+
+
+@pytest.mark.parametrize(
+    ("secret", "problem"),
+    [
+        ("", "A webhook secret is empty, with which anyone could sign: check where it is read from"),
+        ([], "No webhook secret is given: pass the one that creating the webhook returned"),
+        (None, "No webhook secret is given: pass the one that creating the webhook returned"),
+        ([5], "A webhook secret is text or bytes, not int"),
+        ("\ud800", "A webhook secret holds half a character: check how it is decoded"),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_told(secret: Any, problem: str) -> None:
+    """The message says what was given in a secret's place and where to look, and never shows it."""
+    with pytest.raises(ConfigurationError) as caught:
+        verify_signature(BODY, GOOD, secret)
+    assert str(caught.value) == problem
 
 
 def test_rotation_tells_which_secret() -> None:
