@@ -203,7 +203,10 @@ def test_doctor(run: Run, service: Emulator) -> None:
         assert part in told
     assert objects(run("doctor", "--json"))[0]["ok"] is True
     assert "refuses the credentials" in run("doctor", status=1, ENPROMPTA_API_KEY="ep_wrong").output
-    assert "cannot be read" in run("doctor", ENPROMPTA_API_KEY=service.keys.free).output
+    told = run("doctor", status=1, ENPROMPTA_API_KEY=service.keys.free).output
+    assert "fail  account      neither usage nor prompts can be read with these credentials: " in told
+    told = run("doctor", status=1, ENPROMPTA_BASE_URL=service.url.removesuffix("/api/v1")).output
+    assert "the base URL must end in /api/v1 (see ENPROMPTA_BASE_URL)" in told
     assert "fail  reachable" in run("doctor", status=1, ENPROMPTA_BASE_URL="http://127.0.0.1:9/api/v1").output
     oauth = {"ENPROMPTA_API_KEY": "", "ENPROMPTA_CLIENT_ID": service.clients.pro.client_id}
     told = run("doctor", **oauth, ENPROMPTA_CLIENT_SECRET=service.clients.pro.client_secret).output
