@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,8 @@ from enprompta.cli.prompts import MaxTokens, Model, PromptId, Provider, Stop, Te
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from typing_extensions import Self
 
     from enprompta.batch import BatchResult, BatchRun
@@ -76,11 +79,13 @@ def execute_many(
 ) -> None:
     """Run a prompt once for each row of a file; every row is checked before the first is sent."""
     from enprompta.batch import Budget  # noqa: PLC0415 (--help needs nothing of it)
-    from enprompta.batch.files import read_rows  # noqa: PLC0415
+    from enprompta.batch.files import SUFFIXES, read_rows  # noqa: PLC0415
     from enprompta.cli.results import ResultsFile  # noqa: PLC0415
 
     kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
     _check_apart(input_, output, kept)
+    if input_.suffix.lower() not in SUFFIXES:
+        raise typer.BadParameter(f"{input_}: rename the file to .csv, .jsonl or .parquet", param_hint="--input")
     if output.exists() and not kept.exists() and not force:
         raise typer.BadParameter(
             f"{output} is there already, and no checkpoint to go on from; --force overwrites it: every row is "
@@ -105,7 +110,7 @@ def execute_many(
             progress=err.is_terminal, on_progress=interrupt.look, **options,
         )  # fmt: skip
         try:
-            with ResultsFile(output) as results, interrupt:
+            with _in_the_words_of_a_shell(kept), ResultsFile(output) as results, interrupt:
                 failed = _write(run, results)
         except InterruptedRunError:
             _say_how_to_go_on(run, output)
@@ -169,6 +174,18 @@ def _check_apart(input_: Path, output: Path, checkpoint: Path) -> None:
     for (one, path), (other, same) in itertools.combinations(files.items(), 2):
         if path.resolve() == same.resolve() or (path.exists() and same.exists() and path.samefile(same)):
             raise typer.BadParameter(f"{same} is {one} too: give each a file of its own", param_hint=other)
+
+
+@contextmanager
+def _in_the_words_of_a_shell(checkpoint: Path) -> Generator[None]:
+    """Let an error that ends the run say how to go on as a command does, not as a call in Python."""
+    try:
+        yield
+    except EnpromptaError as error:
+        call = f"run the same again with checkpoint={str(checkpoint)!r} to go on there"
+        error.message = error.message.replace(call, "run the same command again to go on there")
+        error.args = (error.message, *error.args[1:])
+        raise
 
 
 def _write(run: BatchRun[dict[str, Any]], results: ResultsFile) -> int:

@@ -259,7 +259,8 @@ def test_the_emulator_that_is_not_installed(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_the_emulator_is_given_its_options(run: Run) -> None:
-    """They are its own command's, and so is the exit status."""
+    """They are its own command's, and so is the exit status; its help calls it as it was called."""
+    assert run("emulator", "--help").output.startswith("usage: enprompta emulator ")
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         assert "between 0 and 65535" in run("emulator", "--port", "66000", status=1).stderr

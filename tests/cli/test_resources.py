@@ -148,7 +148,9 @@ def test_webhook_secrets_are_not_shown(run: Run, tmp_path: Path) -> None:
     assert secret not in made.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     refused = run(*create, "--secret-file", file, status=2, COLUMNS="300").output
-    assert "must be a new file" in refused
+    assert "secret exists already: name a new file" in refused
+    missing = run(*create, "--secret-file", tmp_path / "missing" / "secret", status=2, COLUMNS="300").output
+    assert "missing is no directory that can be written to" in missing
     webhook = objects(made)[0]["id"]
     assert "Hook" in run("webhooks", "list").output
     assert secret not in run("webhooks", "get", webhook, "--json").output
