@@ -1,4 +1,4 @@
-"""A bar on the terminal: rate, cost, time left, and whether the run waits for the rate limit. Needs rich."""
+"""A bar on the terminal: cost, and rate and time left, or that the run waits for the rate limit. Needs rich."""
 
 from __future__ import annotations
 
@@ -29,14 +29,12 @@ class Bar:
         except ImportError as error:
             raise ConfigurationError('progress=True needs the extra `cli`: pip install "enprompta[cli]"') from error
         self._bar = rich.Progress(
-            rich.TextColumn("{task.description}"),
-            rich.BarColumn(),
-            rich.TextColumn("{task.completed:.0f}"),
-            rich.TextColumn("{task.fields[text]}"),
+            rich.BarColumn(),  # gives way when the text needs the room
+            rich.TextColumn("{task.completed:.0f} {task.fields[text]}"),  # one column, so that only its end is cut off
             console=console or Console(stderr=True),
             auto_refresh=False,  # it is told often enough, and a thread less
         )
-        self._task = self._bar.add_task("Executing", total=None, text="")
+        self._task = self._bar.add_task("", total=None, text="")
         self._bar.start()
 
     def update(self, progress: Progress) -> None:
@@ -54,12 +52,12 @@ def describe(progress: Progress) -> str:
     parts = [] if progress.total is None else [f"of {progress.total}"]
     if progress.failed:
         parts.append(f"{progress.failed} failed")
-    parts.append(f"{progress.rate:.1f}/s")
-    parts.append(f"{progress.cost:.4f} USD")
+    cost = f"{progress.cost:.4f} USD"
+    if progress.waiting >= _WAITING:  # rate and time left are of before it, and go on differently after it
+        return " · ".join([*parts, cost, f"waiting for the rate limit ({progress.waiting:.0f} s)"])
+    parts += [f"{progress.rate:.1f}/s", cost]
     if progress.eta is not None:
         minutes, seconds = divmod(round(progress.eta), 60)
         hours, minutes = divmod(minutes, 60)
         parts.append(f"{hours}:{minutes:02}:{seconds:02} left")
-    if progress.waiting >= _WAITING:
-        parts.append(f"waiting for the rate limit ({progress.waiting:.0f} s)")
     return " · ".join(parts)

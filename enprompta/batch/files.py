@@ -22,7 +22,7 @@ Format = Literal["csv", "jsonl", "parquet"]
 Row: TypeAlias = "dict[str, Any]"
 Numbered: TypeAlias = "Iterator[tuple[int, Row]]"
 
-_SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _LISTED = 10
 
 
@@ -69,7 +69,7 @@ def read_rows(
             column.
         ConfigurationError: The file is not there, or its format is not known or needs a package that is not there.
     """
-    kind = format or _SUFFIXES.get(os.path.splitext(path)[1].lower())  # noqa: PTH122 (a path of any kind)
+    kind = format or SUFFIXES.get(os.path.splitext(path)[1].lower())  # noqa: PTH122 (a path of any kind)
     if kind not in _READERS:
         raise ConfigurationError(f"{os.fspath(path)} is of no known format: say format='csv', 'jsonl' or 'parquet'")
     reader = _READERS[kind]

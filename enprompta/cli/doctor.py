@@ -16,7 +16,7 @@ from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.guard import NOT_CONFIGURED, SetupError, connected
 from enprompta.cli.options import Json  # noqa: TC001 (typer reads it)
 from enprompta.cli.output import write_json
-from enprompta.errors import AuthenticationError, EnpromptaError, PermissionDeniedError
+from enprompta.errors import AuthenticationError, EnpromptaError, NotFoundError, PermissionDeniedError
 
 if TYPE_CHECKING:
     from enprompta import Enprompta
@@ -88,6 +88,9 @@ def _service(client: Enprompta) -> list[Finding]:
     findings = [Finding("address", "ok", f"{url}, from {origin}")]
     try:
         answer, took, at = _health(client)
+    except NotFoundError as error:  # something answers, but the API is not there
+        hint = "the base URL must end in /api/v1 (see ENPROMPTA_BASE_URL)"
+        return [*findings, Finding("reachable", "fail", f"{error}; {hint}")]
     except EnpromptaError as error:
         return [*findings, Finding("reachable", "fail", str(error))]
     health = answer.data
@@ -126,7 +129,7 @@ def _account(client: Enprompta) -> list[Finding]:
     except AuthenticationError as error:
         return [Finding("account", "fail", f"the service refuses the credentials: {error}")]
     except PermissionDeniedError as error:
-        return [Finding("account", "warn", f"usage cannot be read with these credentials: {error}")]
+        return [_without_usage(client, error)]
     except EnpromptaError as error:
         return [Finding("account", "fail", str(error))]
     findings = [Finding("account", "ok", f"plan {used.plan or 'unknown'}")]
@@ -140,3 +143,14 @@ def _account(client: Enprompta) -> list[Finding]:
             text = f"{left:,} of {window.limit:,} requests left this {check}"
             findings.append(Finding("requests", "ok" if left else "warn", text))
     return findings
+
+
+def _without_usage(client: Enprompta, refusal: PermissionDeniedError) -> Finding:
+    """Tell credentials that lack a scope from those of a plan without API access, which can do nothing."""
+    try:
+        client.prompts.list(limit=1)
+    except PermissionDeniedError:
+        return Finding("account", "fail", f"neither usage nor prompts can be read with these credentials: {refusal}")
+    except EnpromptaError as error:
+        return Finding("account", "fail", str(error))
+    return Finding("account", "warn", f"usage cannot be read with these credentials: {refusal}")

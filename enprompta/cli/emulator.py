@@ -16,7 +16,7 @@ def emulator(context: typer.Context) -> None:
             raise
         show_error(str(error))
         raise typer.Exit(FAILED) from None
-    raise typer.Exit(main(context.args))
+    raise typer.Exit(main(context.args, program=context.command_path))
 
 
 def add_to(app: typer.Typer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,8 @@ from enprompta.cli.prompts import MaxTokens, Model, PromptId, Provider, Stop, Te
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from typing_extensions import Self
 
     from enprompta.batch import BatchResult, BatchRun
@@ -28,6 +31,28 @@ Checkpoint = Annotated[
     Path | None, typer.Option(metavar="FILE", help="What has been done, to go on from; OUTPUT.checkpoint if not given.")
 ]
 Concurrency = Annotated[int, typer.Option(min=1, max=1000, help="Rows under way at once.")]
+MaxCredits = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Stop before the whole run takes more credits of the plan, one an execution; what was done before it was "
+        "resumed counts too.",
+    ),
+]
+MaxUsd = Annotated[
+    float | None,
+    typer.Option(
+        min=0, help="Stop before the whole run costs more US dollars; what was done before it was resumed counts too."
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Overwrite the OUTPUT of a finished run: every row is executed, and charged, again. A run that has "
+        "stopped needs no --force, and goes on from its checkpoint with it too.",
+    ),
+]
 
 
 @group.command(
@@ -42,25 +67,31 @@ def execute_many(
     output: Output,
     checkpoint: Checkpoint = None,
     concurrency: Concurrency = 16,
-    max_credits: Annotated[int | None, typer.Option(min=0, help="Stop before more tokens are used.")] = None,
-    max_usd: Annotated[float | None, typer.Option(min=0, help="Stop before it costs more.")] = None,
+    max_credits: MaxCredits = None,
+    max_usd: MaxUsd = None,
     provider: Provider = None,
     model: Model = None,
     temperature: Temperature = None,
     max_tokens: MaxTokens = None,
     top_p: TopP = None,
     stop: Stop = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite OUTPUT.")] = False,
+    force: Force = False,
 ) -> None:
     """Run a prompt once for each row of a file; every row is checked before the first is sent."""
     from enprompta.batch import Budget  # noqa: PLC0415 (--help needs nothing of it)
-    from enprompta.batch.files import read_rows  # noqa: PLC0415
+    from enprompta.batch.files import SUFFIXES, read_rows  # noqa: PLC0415
     from enprompta.cli.results import ResultsFile  # noqa: PLC0415
 
     kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
     _check_apart(input_, output, kept)
+    if input_.suffix.lower() not in SUFFIXES:
+        raise typer.BadParameter(f"{input_}: rename the file to .csv, .jsonl or .parquet", param_hint="--input")
     if output.exists() and not kept.exists() and not force:
-        raise typer.BadParameter(f"{output} is there already; --force overwrites it", param_hint="--output")
+        raise typer.BadParameter(
+            f"{output} is there already, and no checkpoint to go on from; --force overwrites it: every row is "
+            "executed, and charged, again",
+            param_hint="--output",
+        )
     told = {
         "provider": provider, "model": model, "temperature": temperature, "max_tokens": max_tokens, "top_p": top_p,
         "stop_sequences": stop,
@@ -72,18 +103,21 @@ def execute_many(
     with connected() as client:
         asked = client.prompts.get(prompt)
         rows = read_rows(input_, prompt=asked)
+        if kept.exists():
+            err.print(line(f"Going on from {kept}: what it holds as executed is not executed again."))
         run = client.prompts.execute_many(
             prompt, rows, variables=rows.variables, concurrency=concurrency, ordered=True, checkpoint=kept,
             progress=err.is_terminal, on_progress=interrupt.look, **options,
         )  # fmt: skip
         try:
-            with ResultsFile(output) as results, interrupt:
+            with _in_the_words_of_a_shell(kept), ResultsFile(output) as results, interrupt:
                 failed = _write(run, results)
         except InterruptedRunError:
             _say_how_to_go_on(run, output)
             raise typer.Exit(INTERRUPTED) from None
     done = run.progress
-    summary = f"{done.done:,} executed, {done.failed:,} failed, ${done.cost:,.4f}, in {output}"
+    before = f" ({done.restored:,} of them before)" if done.restored else ""
+    summary = f"{done.done:,} executed{before}, {done.failed:,} failed, ${done.cost:,.4f}, in {output}"
     if run.ending != "completed":
         out.print(line(f"{summary}; stopped: {run.ending}"))
         _say_how_to_go_on(run, output)
@@ -142,6 +176,18 @@ def _check_apart(input_: Path, output: Path, checkpoint: Path) -> None:
             raise typer.BadParameter(f"{same} is {one} too: give each a file of its own", param_hint=other)
 
 
+@contextmanager
+def _in_the_words_of_a_shell(checkpoint: Path) -> Generator[None]:
+    """Let an error that ends the run say how to go on as a command does, not as a call in Python."""
+    try:
+        yield
+    except EnpromptaError as error:
+        call = f"run the same again with checkpoint={str(checkpoint)!r} to go on there"
+        error.message = error.message.replace(call, "run the same command again to go on there")
+        error.args = (error.message, *error.args[1:])
+        raise
+
+
 def _write(run: BatchRun[dict[str, Any]], results: ResultsFile) -> int:
     failed = 0
     with run:
@@ -172,4 +218,7 @@ def _say_how_to_go_on(run: BatchRun[dict[str, Any]], output: Path) -> None:
     of = "" if done.total is None else f" of {done.total:,}"
     ended = done.done + done.failed
     err.print(line(f"Stopped after {ended:,}{of} rows" + (f"; {output} holds what has come so far." if ended else ".")))
-    err.print(line("Run the same command again to go on: no row is charged twice."))
+    how = "Run the same command again to go on"
+    if run.ending == "budget":  # which is of the whole run: the same would stop at once
+        how = "To go on, run it with a higher --max-credits or --max-usd, or without"
+    err.print(line(f"{how}: no row is charged twice."))

@@ -28,6 +28,11 @@ class SetupError(ConfigurationError):
 class Commands(TyperGroup):
     """The commands, with a guard round them: what a command raises becomes a line and an exit status."""
 
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 (typer's own)
+        """Begin with a command line, which may ask for help."""
+        _leave_out_types_of_flags(self, typer.Context(self, **self.context_settings))
+        return super().make_context(*arguments, **settings)
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (typer's context and whatever commands return)
         """Run a command.
 
@@ -43,6 +48,15 @@ class Commands(TyperGroup):
             raise typer.Exit(status_of(error)) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _leave_out_types_of_flags(command: Any, context: typer.Context) -> None:  # noqa: ANN401 (typer's, of any version)
+    """Let `--help` show a flag without `<bool>`, which newer typers write as if it took a value."""
+    for option in (*command.params, command.get_help_option(context)):
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    for each in getattr(command, "commands", {}).values():
+        _leave_out_types_of_flags(each, context)
 
 
 def status_of(error: EnpromptaError) -> int:

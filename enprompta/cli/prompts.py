@@ -26,7 +26,7 @@ OfTeam = Annotated[str | None, typer.Option("--team", metavar="ID", help="The te
 Provider = Annotated[str | None, typer.Option(help="Who runs the model, such as openai.")]
 Model = Annotated[str | None, typer.Option(help="Which model.")]
 Temperature = Annotated[float | None, typer.Option(help="0 to 2, higher is more varied.")]
-MaxTokens = Annotated[int | None, typer.Option(help="The longest output, in tokens.")]
+MaxTokens = Annotated[int | None, typer.Option(help="The longest output, in the model's tokens.")]
 TopP = Annotated[float | None, typer.Option(help="0 to 1, the share of probability that is drawn from.")]
 Stop = Annotated[list[str] | None, typer.Option("--stop", help="A text that ends the output; may be given again.")]
 

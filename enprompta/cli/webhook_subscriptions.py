@@ -138,9 +138,15 @@ def rotate_secret(webhook: WebhookId, *, secret_file: SecretFile) -> None:
 
 def _check_secret_file(file: str) -> None:
     """Refuse what cannot be written before the service makes a secret that would then be lost."""
+    if file == "-":
+        return
     path = Path(file)
-    if file != "-" and (path.exists() or not os.access(path.parent, os.W_OK)):
-        raise typer.BadParameter(f"{file} must be a new file in a directory that can be written to")
+    if path.exists():
+        raise typer.BadParameter(
+            f"{file} exists already: name a new file, for nothing is overwritten", param_hint="--secret-file"
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise typer.BadParameter(f"{path.parent} is no directory that can be written to", param_hint="--secret-file")
 
 
 def _keep_secret(secret: str, file: str) -> bool:

@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _DEFAULT_PORT = 8787
+_PROGRAM = "python -m enprompta.emulator"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
     """Serve until Ctrl-C, or until asked to terminate, and give the exit status.
 
     Args:
         arguments: The command line without the program; None for the process's own.
+        program: What the program is called in its help.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -60,9 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m enprompta.emulator",
+        prog=program,
         description="Serve the Enprompta API on this machine.",
         epilog="An upstream's key is taken from ENPROMPTA_EMULATOR_UPSTREAM_KEY.",
     )

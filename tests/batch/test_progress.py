@@ -76,11 +76,12 @@ PROGRESS = Progress(
 
 
 def test_the_bar_in_words() -> None:
-    """The bar tells rate and cost, and what else there is to tell."""
+    """The bar tells rate and cost, and what else there is to tell; while it waits, the wait in place of the rate."""
     assert describe(PROGRESS) == "12.3/s · 1.5000 USD"
-    full = replace(PROGRESS, total=5000, failed=7, eta=3725.4, waiting=12.2)
-    text = "of 5000 · 7 failed · 12.3/s · 1.5000 USD · 1:02:05 left · waiting for the rate limit (12 s)"
-    assert describe(full) == text
+    full = replace(PROGRESS, total=5000, failed=7, eta=3725.4)
+    assert describe(full) == "of 5000 · 7 failed · 12.3/s · 1.5000 USD · 1:02:05 left"
+    waits = replace(full, waiting=12.2)
+    assert describe(waits) == "of 5000 · 7 failed · 1.5000 USD · waiting for the rate limit (12 s)"
 
 
 def test_the_bar_is_drawn() -> None:
@@ -91,6 +92,17 @@ def test_the_bar_is_drawn() -> None:
     bar.close()
     assert "1200" in console.file.getvalue()
     assert "of 2400" in console.file.getvalue()
+
+
+def test_a_narrow_bar_shows_the_count() -> None:
+    """On a terminal of 80 columns the whole text is there while it waits; on a narrower one the count still is."""
+    for width, last in ((80, "rate limit (12 s)"), (40, "of 5000 · 7 failed")):
+        console = pytest.importorskip("rich.console").Console(file=StringIO(), force_terminal=True, width=width)
+        bar = Bar(console)
+        bar.update(replace(PROGRESS, total=5000, failed=7, eta=3725.4, waiting=12.2))
+        bar.close()
+        assert "1207 of 5000" in console.file.getvalue()
+        assert last in console.file.getvalue()
 
 
 def test_a_bar_without_rich_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,14 @@ def test_help_says_what_the_exit_status_means() -> None:
         assert "Exit status: 0" in result.output
 
 
+def test_a_flag_is_shown_without_a_value() -> None:
+    """The help of a flag, such as `--force` or `--help` itself, does not look as if it took a value."""
+    for command in ([], ["prompts"], ["prompts", "execute-many"], ["webhooks", "update"]):
+        shown = invoke(*command, "--help").output
+        assert "--help" in shown
+        assert "bool" not in shown.lower()
+
+
 def test_events_arrive(listening: Listening) -> None:
     """Events are printed with their fields as they arrive, a repeated one once, and refusals with their reason."""
     url = listening.url()

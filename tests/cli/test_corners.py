@@ -67,6 +67,14 @@ def test_the_doctor_of_an_unwell_service(run: Run, faults: Faults) -> None:
     assert "500 Internal Server Error" in told
 
 
+def test_the_doctor_of_credentials_that_lack_a_scope(run: Run, faults: Faults) -> None:
+    """When usage alone is refused, that is a warning; when prompts fail too, however, it is a failure."""
+    faults.add("/usage", status=403)
+    assert "warn  account      usage cannot be read with these credentials: GET /usage gave 403" in run("doctor").output
+    faults.add("/prompts", status=500)
+    assert "fail  account      GET /prompts gave 500" in run("doctor", status=1).output
+
+
 def test_usage_of_nobody(run: Run, faults: Faults) -> None:
     """Where nothing was used, nothing is drawn; what the service does not tell is left out."""
     says(faults, "/usage", {"requestsPerDay": {}})
@@ -251,7 +259,8 @@ def test_the_emulator_that_is_not_installed(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_the_emulator_is_given_its_options(run: Run) -> None:
-    """They are its own command's, and so is the exit status."""
+    """They are its own command's, and so is the exit status; its help calls it as it was called."""
+    assert run("emulator", "--help").output.startswith("usage: enprompta emulator ")
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         assert "between 0 and 65535" in run("emulator", "--port", "66000", status=1).stderr

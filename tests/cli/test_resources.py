@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -147,7 +148,9 @@ def test_webhook_secrets_are_not_shown(run: Run, tmp_path: Path) -> None:
     assert secret not in made.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     refused = run(*create, "--secret-file", file, status=2, COLUMNS="300").output
-    assert "must be a new file" in refused
+    assert "secret exists already: name a new file" in refused
+    missing = run(*create, "--secret-file", tmp_path / "missing" / "secret", status=2, COLUMNS="300").output
+    assert "missing is no directory that can be written to" in missing
     webhook = objects(made)[0]["id"]
     assert "Hook" in run("webhooks", "list").output
     assert secret not in run("webhooks", "get", webhook, "--json").output
@@ -202,7 +205,10 @@ def test_doctor(run: Run, service: Emulator) -> None:
         assert part in told
     assert objects(run("doctor", "--json"))[0]["ok"] is True
     assert "refuses the credentials" in run("doctor", status=1, ENPROMPTA_API_KEY="ep_wrong").output
-    assert "cannot be read" in run("doctor", ENPROMPTA_API_KEY=service.keys.free).output
+    told = run("doctor", status=1, ENPROMPTA_API_KEY=service.keys.free).output
+    assert "fail  account      neither usage nor prompts can be read with these credentials: " in told
+    told = run("doctor", status=1, ENPROMPTA_BASE_URL=service.url.removesuffix("/api/v1")).output
+    assert "the base URL must end in /api/v1 (see ENPROMPTA_BASE_URL)" in told
     assert "fail  reachable" in run("doctor", status=1, ENPROMPTA_BASE_URL="http://127.0.0.1:9/api/v1").output
     oauth = {"ENPROMPTA_API_KEY": "", "ENPROMPTA_CLIENT_ID": service.clients.pro.client_id}
     told = run("doctor", **oauth, ENPROMPTA_CLIENT_SECRET=service.clients.pro.client_secret).output
@@ -225,7 +231,10 @@ def test_a_clock_that_is_wrong_is_told(environment: dict[str, str]) -> None:
 
 
 def test_execute_many(run: Run, client: Enprompta, tmp_path: Path) -> None:
-    """Each row of the file is executed once, in its place in the output; what is not the prompt's is left aside."""
+    """Each row of the file is executed once, in its place in the output; what is not the prompt's is left aside.
+
+    Executing all of them once more takes a word that says so.
+    """
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows, results = tmp_path / "rows.csv", tmp_path / "out.jsonl"
     rows.write_text("id,name\n" + "".join(f"{number},N{number}\n" for number in range(50)))
@@ -234,11 +243,32 @@ def test_execute_many(run: Run, client: Enprompta, tmp_path: Path) -> None:
     written = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(one["index"], one["output"]) for one in written] == [(number, f"Hi N{number}") for number in range(50)]
     assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", "out.jsonl"}
-    assert "--force overwrites it" in run(*command, status=2, COLUMNS="300").output
-    stopped = run(*command, "--force", "--max-credits", 5, status=1).output
-    assert "5 executed" in stopped
-    assert "Run the same command again" in stopped
-    assert client.prompts.get(prompt.id).usage_count == 55
+    refused = run(*command, status=2, COLUMNS="300").output
+    assert "--force overwrites it: every row is executed, and charged, again" in refused
+    assert "50 executed, 0 failed" in run(*command, "--force").output
+    assert client.prompts.get(prompt.id).usage_count == 100
+
+
+def test_a_budget_is_of_the_whole_run(run: Run, client: Enprompta, tmp_path: Path) -> None:
+    """Stopped by its budget, a run says what goes on with it: a higher one or none, for the same stops it again.
+
+    What was executed before is told apart, and not charged again, with --force neither.
+    """
+    prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
+    rows, results = tmp_path / "rows.csv", tmp_path / "out.jsonl"
+    rows.write_text("name\n" + "".join(f"N{number}\n" for number in range(20)))
+    command = ("prompts", "execute-many", prompt.id, "--input", rows, "--output", results)
+    first = run(*command, "--max-credits", 5, status=1)
+    assert "Going on" not in first.stderr
+    assert first.stdout.startswith("5 executed, 0 failed")
+    assert "To go on, run it with a higher --max-credits or --max-usd, or without" in first.stderr
+    assert "the same command" not in first.stderr
+    again = run(*command, "--max-credits", 5, status=1)
+    assert "out.jsonl.checkpoint: what it holds as executed is not executed again" in again.stderr
+    assert again.stdout.startswith("5 executed (5 of them before), 0 failed")
+    assert run(*command, "--max-credits", 8, status=1).stdout.startswith("8 executed (5 of them before), 0 failed")
+    assert run(*command, "--force").stdout.startswith("20 executed (8 of them before), 0 failed")
+    assert client.prompts.get(prompt.id).usage_count == 20
 
 
 def test_a_missing_column_is_told_before_anything_is_sent(run: Run, client: Enprompta, tmp_path: Path) -> None:
@@ -270,7 +300,8 @@ def test_ctrl_c_leaves_a_checkpoint(
     assert "Run the same command again to go on: no row is charged twice." in told
     assert "Traceback" not in told
     second = subprocess.run([*COMMAND, *arguments], env=variables, capture_output=True, text=True, check=False)
-    assert (second.returncode, second.stdout.split(",")[0]) == (0, "600 executed")
+    assert second.returncode == 0
+    assert re.match(r"600 executed \(\d+ of them before\), 0 failed", second.stdout)
     assert len({json.loads(line)["executionId"] for line in results.read_text().splitlines()}) == 600
     assert client.prompts.get(prompt.id).usage_count == 600
 

@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Enprompta]:
-    """A client of an emulator without limits."""
-    with (
-        Emulator(rate_limits=False) as service,
-        Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client,
-    ):
+def service() -> Iterator[Emulator]:
+    """An emulator without limits."""
+    with Emulator(rate_limits=False) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def client(service: Emulator) -> Iterator[Enprompta]:
+    """A client of it."""
+    with Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client:
         yield client
 
 
@@ -95,6 +99,24 @@ def test_a_run_that_is_refused_leaves_the_results_there(run: Run, tmp_path: Path
     run("-i", source)
     assert outputs(tmp_path / "out.jsonl") == ["Hi Ada", "Hi Bob", "Hi Eve"]
     assert {path.name for path in tmp_path.iterdir()} == {"rows.csv", "out.jsonl"}
+
+
+def test_a_file_of_no_known_format(run: Run, tmp_path: Path) -> None:
+    """What the command can read goes by the file's name, so it is said which names those are."""
+    told = run("-i", rows(tmp_path / "rows.txt", "Ada"), status=2).output
+    assert "rows.txt: rename the file to .csv, .jsonl or .parquet" in told
+    assert "format=" not in told
+
+
+def test_an_error_says_how_a_shell_goes_on(run: Run, service: Emulator, tmp_path: Path) -> None:
+    """An error that ends the run names the command, not a call in Python; the command then goes on."""
+    source = rows(tmp_path / "rows.csv", "Ada", "Bob", "Eve")
+    service.faults.add("/prompts/*/execute", status=402, times=1)
+    told = run("-i", source, "--concurrency", 1, status=1).output
+    assert "rows have ended; run the same command again to go on there" in told
+    assert "checkpoint=" not in told
+    run("-i", source)
+    assert outputs(tmp_path / "out.jsonl") == ["Hi Ada", "Hi Bob", "Hi Eve"]
 
 
 def test_half_a_pair_of_letters_is_a_row_that_fails(run: Run, tmp_path: Path) -> None:
