@@ -132,7 +132,7 @@ class BaseClient:
         self._api_root = parent if slash and not parent.endswith("/") else settings.base_url
 
     def _make_headers(self, settings: Settings) -> httpx.Headers:
-        """Merge the headers that every request has. Each gets a copy: 10 µs, where httpx's client takes 37 to merge them."""
+        """Merge the headers that every request has; each gets a copy, in 10 µs, where merging takes httpx 37."""
         headers = {
             "Host": httpx.URL(settings.base_url).netloc.decode("ascii"),
             "Accept": "application/json",
