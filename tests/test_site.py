@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import html.parser
 import importlib
 import importlib.util
@@ -81,14 +82,27 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site() -> Site:
-    """Build it, any warning being an error."""
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Build it, any warning being an error: once, though tests may be spread over processes, for it has one folder."""
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    told = tmp_path_factory.getbasetemp().parent / f"site-{session}"
+    with told.open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        said = file.read() or build()
+        file.truncate(0)
+        file.write(said)
+    return Site(ROOT / "site", said)
+
+
+def build() -> str:
+    """Build the site; give what was said."""
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     environment = {**os.environ, "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     assert done.returncode == 0, said
-    return Site(ROOT / "site", said)
+    return said
 
 
 def test_builds_without_a_warning(site: Site) -> None:
