@@ -35,6 +35,7 @@ AIOHTTP = 5.0
 
 
 class _Variable(BaseModel):
+    model_config = ConfigDict(populate_by_name=True, extra="allow")
     name: str
     type: str | None = None
     default: Any = None
@@ -44,7 +45,7 @@ class _Variable(BaseModel):
 
 
 class _Prompt(BaseModel):
-    """A prompt as somebody would type it by hand."""
+    """A prompt as somebody would type it by hand, who wants what ours gives: the same fields, unknown ones kept."""
 
     model_config = ConfigDict(populate_by_name=True, extra="allow")
     id: str
