@@ -289,7 +289,7 @@ class Exchange:
             status=attempt.status_code, error=type(error).__name__, request_id=attempt.request_id,
         )  # fmt: skip
         if record:
-            from enprompta.hooks import RetryRecord, notify  # noqa: PLC0415
+            from enprompta.hooks import RetryRecord, notify  # noqa: PLC0415 (as above)
 
             notify(plan.hooks, "on_retry", RetryRecord(record, wait, attempt.status_code, error.message))
         if not in_line:
@@ -339,7 +339,7 @@ class Exchange:
 
     def _announce(self) -> RequestRecord:
         """Tell hooks of a try, and add the headers they give."""
-        from enprompta.hooks import RecordHeaders, RequestRecord, announce  # noqa: PLC0415
+        from enprompta.hooks import RecordHeaders, RequestRecord, announce  # noqa: PLC0415 (as above)
 
         method, path = self.call.split(" ", 1)
         request = self.request
@@ -355,7 +355,7 @@ class Exchange:
 
     def _report(self, record: RequestRecord, duration: float, outcome: httpx.Response | BaseException) -> None:
         """Tell hooks how a try ended."""
-        from enprompta.hooks import RecordHeaders, ResponseRecord, notify  # noqa: PLC0415
+        from enprompta.hooks import RecordHeaders, ResponseRecord, notify  # noqa: PLC0415 (as above)
 
         if isinstance(outcome, BaseException):
             # Drivers close the steps of a call that is given up, whatever made them.

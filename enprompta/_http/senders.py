@@ -230,7 +230,7 @@ def given_sender(client: Any) -> Sender:  # noqa: ANN401
     return ClientSender(client)
 
 
-def given_async_sender(client: Any) -> AsyncClientSender:  # noqa: ANN401
+def given_async_sender(client: Any) -> AsyncClientSender:  # noqa: ANN401 (httpx2 is optional)
     """Send through a client of the caller's, which keeps its own pool."""
     for transport in transports_of(client):
         tune(transport, pooled=False)

@@ -221,6 +221,6 @@ def _request(
         raise ConfigurationError(f"ttl must be a number of seconds, 0 or more, or None for ever, not {ttl!r}")
     if options:
         client.settings_for(options)
-    from enprompta.cache.records import Request  # noqa: PLC0415
+    from enprompta.cache.records import Request  # noqa: PLC0415 (as above)
 
     return Request(client, key, _call, ttl, fallback, options)

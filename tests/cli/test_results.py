@@ -10,34 +10,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from enprompta import Enprompta
 from enprompta.batch import CheckpointError
 from enprompta.cli.app import app
 from enprompta.cli.results import ResultsFile
-from enprompta.emulator import Emulator
 from enprompta.errors import ConfigurationError, EnpromptaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from typer.testing import Result
 
+    from enprompta import Enprompta
+    from enprompta.emulator import Emulator
+
     Run = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Emulator]:
-    """An emulator without limits."""
-    with Emulator(rate_limits=False) as emulator:
-        yield emulator
-
-
-@pytest.fixture(scope="module")
-def client(service: Emulator) -> Iterator[Enprompta]:
-    """A client of it."""
-    with Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client:
-        yield client
 
 
 @pytest.fixture
