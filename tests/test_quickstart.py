@@ -98,6 +98,7 @@ def shells(tmp_path: Path) -> Iterator[Shells]:
 
 
 @pytest.mark.slow
+@pytest.mark.step("examples")
 def test_every_command_works(shells: Shells) -> None:
     """From the emulator to a verified webhook and a bulk run that goes on, each block does what the page says."""
     said = [

@@ -362,6 +362,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
+@pytest.mark.step("cluster")
 def test_logs_of_a_cluster(emulator: Emulator, tmp_path: Path) -> None:
     """What Dask logs of a partition that fails has the error, and neither credentials nor what is in the rows."""
     script = tmp_path / "script.py"
@@ -375,6 +376,7 @@ def test_logs_of_a_cluster(emulator: Emulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.step("cluster")
 @pytest.mark.skipif(BINARY is None, reason="redis-server is not installed")
 @pytest.mark.parametrize("how", ["list", "bag", "stream"])
 def test_a_worker_is_killed(how: str) -> None:

@@ -35,6 +35,7 @@ MINUTES = 60
 
 
 @pytest.mark.slow
+@pytest.mark.step("conformance")
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="the schemathesis that this needs, 4.32, needs Python 3.11")
 def test_emulator_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every check holds for examples, boundaries, random requests and chains of them, and nothing is left untried."""
