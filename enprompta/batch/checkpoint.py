@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from enprompta import errors
 from enprompta._core.body import encode_json
 from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
-from enprompta.batch.spec import differences
+from enprompta.batch.row_calls import differences
 from enprompta.errors import APIStatusError, ConflictError, EnpromptaError, ErrorInfo
 from enprompta.models.executions import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from enprompta.batch.records import BatchResult
-    from enprompta.batch.spec import Job, Spec
+    from enprompta.batch.results import BatchResult
+    from enprompta.batch.row_calls import Job, Spec
 
 _APPLICATION_ID = 0x456E5072  # "EnPr": tells a checkpoint from another program's file, which must not be written to
 _FORMAT = "1"

@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from enprompta._core.unset import UNSET
 from enprompta.batch import options as opts
-from enprompta.batch.lending import CLIENTS
-from enprompta.batch.threads import BatchRun
+from enprompta.batch.client_pool import CLIENTS
+from enprompta.batch.sync_run import BatchRun
 from enprompta.errors import ConfigurationError, EnpromptaError
 from enprompta.limiters import LocalLimiter
 
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from dask.bag.core import Bag
     from typing_extensions import Unpack
 
-    from enprompta._client import Enprompta
+    from enprompta._client.clients import Enprompta
     from enprompta.batch.options import RunOptions
-    from enprompta.batch.records import BatchResult
-    from enprompta.batch.spec import Variables
+    from enprompta.batch.results import BatchResult
+    from enprompta.batch.row_calls import Variables
 
 __all__ = ["execute_many"]
 
@@ -148,7 +148,7 @@ def _check_client(client: object) -> None:
     Raises:
         ConfigurationError: The text says which kind can.
     """
-    from enprompta._client import Enprompta  # noqa: PLC0415 (which knows this package too)
+    from enprompta._client.clients import Enprompta  # noqa: PLC0415 (which knows this package too)
 
     if not isinstance(client, Enprompta):
         kind = type(client).__name__

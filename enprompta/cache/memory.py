@@ -7,15 +7,15 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from enprompta.cache import policy
-from enprompta.cache.policy import EMPTY, Held, Verdict
-from enprompta.cache.records import CacheMetrics, Entry, Flight, Key, Request
+from enprompta.cache import freshness
+from enprompta.cache.entries import CacheMetrics, Entry, Flight, Key, Request
+from enprompta.cache.freshness import EMPTY, Held, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from enprompta.cache.disk import Snapshot
+    from enprompta.cache.snapshots import Snapshot
 
 LEASE = 60.0  # seconds until a flight that has not ended is taken for lost, as when its event loop stands still
 
@@ -97,13 +97,13 @@ class Memory:
         has_fallback = request.fallback is not None
         with self._lock:
             held, now = entry.held, self._clock()
-            verdict = policy.judge(held, now, request.ttl, has_fallback=has_fallback)
+            verdict = freshness.judge(held, now, request.ttl, has_fallback=has_fallback)
             flight, leads = None, False
             if verdict in {Verdict.DUE, Verdict.ASK}:
                 flight = entry.flight
                 if leads := flight is None or now - flight.began >= LEASE:
                     entry.flight = flight = Flight(now)
-        return Found(held, now, verdict, flight, leads, not (has_fallback or policy.can_serve(held)))
+        return Found(held, now, verdict, flight, leads, not (has_fallback or freshness.can_serve(held)))
 
     def land(self, entry: Entry, flight: Flight, outcome: Held | None) -> None:
         """End a flight, and hold what it brought, unless it was invalidated or given up on its way."""
@@ -135,6 +135,6 @@ class Memory:
         with self._lock:
             found = [entry for key, entry in self._entries.items() if concerns(key, entry.held)]
             for entry in found:
-                entry.held = policy.invalidated(entry.held)
+                entry.held = freshness.invalidated(entry.held)
                 entry.flight = None  # it may bring what was live before: those who wait for it get that, nobody else
         return len(found)

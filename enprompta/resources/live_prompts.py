@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from enprompta._core.call import RequestOptions
     from enprompta._core.operation import Flow
     from enprompta.cache import Fallback, LiveCache
-    from enprompta.cache.records import Key, Request
+    from enprompta.cache.entries import Key, Request
 
 TTL = 60.0  # seconds
 
@@ -181,7 +181,7 @@ def _call(key: Key, options: RequestOptions) -> Call[LivePrompt]:
 
 
 def _key(slug: str, label: str, project: str | Unset) -> Key:
-    from enprompta.cache.records import Key  # noqa: PLC0415 (the cache, 5 ms, for programs that use it)
+    from enprompta.cache.entries import Key  # noqa: PLC0415 (the cache, 5 ms, for programs that use it)
 
     return Key(slug, label, None if isinstance(project, Unset) else project)
 
@@ -221,6 +221,6 @@ def _request(
         raise ConfigurationError(f"ttl must be a number of seconds, 0 or more, or None for ever, not {ttl!r}")
     if options:
         client.settings_for(options)
-    from enprompta.cache.records import Request  # noqa: PLC0415 (as above)
+    from enprompta.cache.entries import Request  # noqa: PLC0415 (as above)
 
     return Request(client, key, _call, ttl, fallback, options)

@@ -14,7 +14,7 @@ import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, InsufficientTokensError, NotFoundError
 from enprompta.batch import BatchResult, Budget, RowError, distributed
-from enprompta.batch.lending import CLIENTS, Lending
+from enprompta.batch.client_pool import CLIENTS, Lending
 from enprompta.emulator import Emulator
 from enprompta.limiters import LocalLimiter
 from tests.limiters.redis_server import BINARY
@@ -26,7 +26,7 @@ cloudpickle: Any = pytest.importorskip("cloudpickle")
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from enprompta.emulator.faults import Fault
+    from enprompta.emulator.serving.faults import Fault
 
 ENDURANCE = Path(__file__).with_name("distributed_endurance.py")
 ROWS = [{"n": str(i)} for i in range(25)]

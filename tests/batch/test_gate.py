@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta._http.exchange import Admit, Send, Sleep
-from enprompta.batch.gate import SLICE, Flight, Gate, GivenUp
-from enprompta.limiters.waiting import DeadlineReached
+from enprompta.batch.call_tracker import SLICE, Flight, Gate, GivenUp
+from enprompta.limiters.sleepers import DeadlineReached
 
 if TYPE_CHECKING:
     from collections.abc import Generator

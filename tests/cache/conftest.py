@@ -9,10 +9,10 @@ import pytest
 
 from enprompta import Call
 from enprompta._core.operation import Raw, Until
-from enprompta._http.config import Settings
-from enprompta.cache.background import Threads
-from enprompta.cache.live import LiveCache
-from enprompta.cache.records import Key, Request
+from enprompta._http.settings import Settings
+from enprompta.cache.background_runners import Threads
+from enprompta.cache.entries import Key, Request
+from enprompta.cache.live_cache import LiveCache
 from enprompta.errors import (
     APIConnectionError,
     APIError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from enprompta._core.call import RequestOptions
-    from enprompta.cache.disk import Disk
+    from enprompta.cache.snapshots import Disk
 
 
 def live(content: str = "v1", **fields: Any) -> LivePrompt:

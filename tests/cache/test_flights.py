@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from enprompta._core.operation import Raw, Until
-from enprompta.cache.live import _after_fork
+from enprompta.cache.live_cache import _after_fork
 from enprompta.cache.memory import LEASE
 from enprompta.errors import APIError, APITimeoutError, ConfigurationError, NotFoundError
 from tests.cache.conftest import Sequence, Service, down, live, missing

@@ -8,8 +8,8 @@ import random
 
 import pytest
 
+from enprompta.cache.freshness import LONGEST_PAUSE
 from enprompta.cache.memory import LEASE
-from enprompta.cache.policy import LONGEST_PAUSE
 from enprompta.errors import APIError, ConfigurationError, NotFoundError, PermissionDeniedError
 from tests.cache.conftest import Sequence, Service, down, live, missing, status
 

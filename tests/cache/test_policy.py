@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enprompta.cache.policy import (
+from enprompta.cache.freshness import (
     EMPTY,
     FIRST_PAUSE,
     LONGEST_ASKED,
