@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from enprompta.cache.entries import CacheMetrics
 from enprompta.cache.fallback import Fallback, FallbackValue
+from enprompta.cache.keys import CacheMetrics
 from enprompta.cache.live_cache import LiveCache
 
 __all__ = ["CacheMetrics", "Fallback", "FallbackValue", "LiveCache"]

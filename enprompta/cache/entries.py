@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from enprompta.cache.freshness import EMPTY, Held
@@ -14,37 +13,12 @@ if TYPE_CHECKING:
 
     from enprompta._core.call import Call, RequestOptions
     from enprompta.cache.fallback import Fallback
+    from enprompta.cache.keys import Key
     from enprompta.cache.snapshots import Snapshot
     from enprompta.errors import APIError
     from enprompta.models.prompts import LivePrompt
 
 REFRESH_SECONDS = 30.0  # a request in the background may take, at most
-
-
-class Key(NamedTuple):
-    """What a kept prompt is found by."""
-
-    slug: str
-    label: str
-    project: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CacheMetrics:
-    """What became of calls to `get_live` since the client was made."""
-
-    hits: int = 0
-    """Answered from memory, within the TTL."""
-    stale: int = 0
-    """Answered with what was held beyond the TTL, in memory or on disk."""
-    misses: int = 0
-    """Answered by the service, which was waited for."""
-    fallbacks: int = 0
-    """Answered with the caller's fallback."""
-    refreshes: int = 0
-    """Requests in the background."""
-    errors: int = 0
-    """Requests that failed, in the background or not."""
 
 
 class Request(NamedTuple):

@@ -10,7 +10,7 @@ from enprompta.errors import ConfigurationError
 from enprompta.models.prompts import LiveMessage, LiveMessageParam, LivePrompt
 
 if TYPE_CHECKING:
-    from enprompta.cache.entries import Key
+    from enprompta.cache.keys import Key
 
 FallbackValue: TypeAlias = str | LivePrompt | Sequence[LiveMessage | LiveMessageParam]
 """A text, a conversation, or a whole prompt, such as one that was kept elsewhere."""

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from enprompta._core.call import RequestOptions
     from enprompta._core.operation import Flow
     from enprompta.cache.background_runners import Background
-    from enprompta.cache.entries import CacheMetrics, Entry, Flight, Key, Request
+    from enprompta.cache.entries import Entry, Flight, Request
+    from enprompta.cache.keys import CacheMetrics, Key
     from enprompta.cache.snapshots import Disk, Snapshot
 
 MOST_PROMPTS = 1_000  # held at once; the one that was not asked for longest goes first

@@ -8,8 +8,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from enprompta.cache import freshness
-from enprompta.cache.entries import CacheMetrics, Entry, Flight, Key, Request
+from enprompta.cache.entries import Entry, Flight, Request
 from enprompta.cache.freshness import EMPTY, Held, Verdict
+from enprompta.cache.keys import CacheMetrics, Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from enprompta.cache.entries import Key
+    from enprompta.cache.keys import Key
 
 _FORMAT = b"enprompta live prompt 1"
 _MOST = 33_554_432  # bytes that are read of a file; the service's prompts are far smaller

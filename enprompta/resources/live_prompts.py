@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from enprompta._core.call import RequestOptions
     from enprompta._core.operation import Flow
     from enprompta.cache import Fallback, LiveCache
-    from enprompta.cache.entries import Key, Request
+    from enprompta.cache.entries import Request
+    from enprompta.cache.keys import Key
 
 TTL = 60.0  # seconds
 
@@ -181,7 +182,7 @@ def _call(key: Key, options: RequestOptions) -> Call[LivePrompt]:
 
 
 def _key(slug: str, label: str, project: str | Unset) -> Key:
-    from enprompta.cache.entries import Key  # noqa: PLC0415 (the cache, 5 ms, for programs that use it)
+    from enprompta.cache.keys import Key  # noqa: PLC0415 (the cache, 5 ms, for programs that use it)
 
     return Key(slug, label, None if isinstance(project, Unset) else project)
 

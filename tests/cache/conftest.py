@@ -11,7 +11,8 @@ from enprompta import Call
 from enprompta._core.operation import Raw, Until
 from enprompta._http.settings import Settings
 from enprompta.cache.background_runners import Threads
-from enprompta.cache.entries import Key, Request
+from enprompta.cache.entries import Request
+from enprompta.cache.keys import Key
 from enprompta.cache.live_cache import LiveCache
 from enprompta.errors import (
     APIConnectionError,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from enprompta.cache.entries import Key
+from enprompta.cache.keys import Key
 from enprompta.cache.snapshots import Disk
 from enprompta.errors import APIError, AuthenticationError, NotFoundError
 from tests.cache.conftest import Service, down, live, missing, status
