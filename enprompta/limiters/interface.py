@@ -1,4 +1,4 @@
-"""What the exchange asks of a limiter's account, and the account that never makes anybody wait."""
+"""The interface of a rate limiter, and the limiter that never waits."""
 
 from __future__ import annotations
 
@@ -16,20 +16,38 @@ Ticket: TypeAlias = Any  # the limiter's own; it is only handed back, and asked 
 class Account(Protocol):
     """One request budget and those who wait for it; `enprompta.limiters.local.LocalAccount` documents each method."""
 
-    def acquire(self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None) -> Ticket: ...
-    async def acquire_async(
-        self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None
-    ) -> Ticket: ...
-    def observe(self, ticket: Ticket, status: int, headers: RawHeaders, now: float | None = None) -> None: ...
-    def failed(self, ticket: Ticket) -> None: ...
-    def cancel(self, ticket: Ticket) -> None: ...
-    def holds(self) -> bool: ...
+    def acquire(self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None) -> Ticket:
+        """Wait for budget for one request; block the thread."""
+        ...
+
+    async def acquire_async(self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None) -> Ticket:
+        """Wait for budget for one request; suspend the task."""
+        ...
+
+    def observe(self, ticket: Ticket, status: int, headers: RawHeaders, now: float | None = None) -> None:
+        """Learn from an answer."""
+        ...
+
+    def failed(self, ticket: Ticket) -> None:
+        """Note that a request was sent and got no answer."""
+        ...
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Return the budget of a request that was not sent."""
+        ...
+
+    def holds(self) -> bool:
+        """True if requests are waiting or blocked now."""
+        ...
+
     @property
-    def rate_limit(self) -> RateLimit | None: ...
+    def rate_limit(self) -> RateLimit | None:
+        """The budget as the API last reported it; None before the first report."""
+        ...
 
 
 class Limiter(Protocol):
-    """Gives accounts: `LocalLimiter`, `RedisLimiter`, or one of your own."""
+    """A source of accounts: `LocalLimiter`, `RedisLimiter`, or your own class."""
 
     def account(self, key: str) -> Account:
         """Find the account that a client spends from; the key is the base URL and the credential."""
@@ -37,7 +55,7 @@ class Limiter(Protocol):
 
 
 class Unpaced:
-    """`limiter=None`: nobody waits; the budget is remembered as the API last told it."""
+    """The account of `limiter=None`: it never waits, and remembers the budget as the API last reported it."""
 
     waited = 0.0  # it is its own ticket
 
