@@ -1,8 +1,8 @@
 """Pacing for a fleet: every process that shares a Redis shares one account of the budget.
 
 The policy runs in Redis, as one script (`redis_pacer.lua`), by the clock of Redis: whatever the clocks of the
-machines say, there is one account and one order of events. Each process has a line of its own, first come, first served, and one
-thread that speaks to Redis for all who stand in it, whether they are threads or tasks of any event loop. A thread,
+machines say, there is one account and one order of events. Each process has its queue, first come, first served, and
+one thread that talks to Redis for every caller in the queue, thread or task of any event loop. It is a thread
 because a connection that belongs to an event loop would be of no use to the others, and because telling Redis of an
 answer must not hold up the call that has just got it.
 
