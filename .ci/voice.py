@@ -86,7 +86,11 @@ def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """List the docstrings of a module, those below attributes included."""
     for node in ast.walk(tree):
         for child in getattr(node, "body", []) if isinstance(getattr(node, "body", None), list) else []:
-            if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant) and isinstance(child.value.value, str):
+            if (
+                isinstance(child, ast.Expr)
+                and isinstance(child.value, ast.Constant)
+                and isinstance(child.value.value, str)
+            ):
                 yield child.lineno, child.value.value
 
 
@@ -95,7 +99,9 @@ def code(path: Path) -> Iterator[Finding]:
     text = path.read_text(encoding="utf-8")
     for line, docstring in docstrings(ast.parse(text)):
         if OPENER.match(docstring):
-            yield Finding(path, line, f"docstring opens with {docstring.split()[0]!r}: use an imperative or a noun phrase")
+            yield Finding(
+                path, line, f"docstring opens with {docstring.split()[0]!r}: use an imperative or a noun phrase"
+            )
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and " " in token.string):
             yield from tics(path, token.start[0], token.string)

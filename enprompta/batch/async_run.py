@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 from enprompta._http.drivers import current_loop
 from enprompta.batch.base_run import RowT, Run
-from enprompta.batch.call_tracker import Flight, GivenUp
+from enprompta.batch.call_tracker import CallCancelled, TrackedCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from enprompta._client.clients import AsyncEnprompta
     from enprompta.batch.results import BatchResult
-    from enprompta.batch.row_calls import Job, Variables
+    from enprompta.batch.row_calls import RowTask, Variables
     from enprompta.batch.scheduler import Ending
 
 _LOOK_EVERY = 0.05  # seconds between two looks at what is to be done now and then
@@ -74,8 +74,8 @@ class AsyncBatchRun(Run[RowT]):
         **options: Any,  # noqa: ANN401 (`execute_many` has the types)
     ) -> None:
         super().__init__(client, prompt_id, rows, variables, options)
-        self._room = _Signal()  # for who takes rows: there may be room for one
-        self._news = _Signal()  # for who takes results: there may be one
+        self._slot_free = _Signal()  # for who takes rows: there may be room for one
+        self._result_ready = _Signal()  # for who takes results: there may be one
         self._idle: list[Any] = []  # what wakes workers that have nothing to do
         self._workers = 0
         self._all: Any = None  # the scope of everything that the run does
@@ -122,12 +122,12 @@ class AsyncBatchRun(Run[RowT]):
             self._start()
         engine = self._engine
         while (result := engine.pop()) is None:
-            if engine.over:
+            if engine.is_done:
                 await self._until_ended()
                 raise self._failure() or StopAsyncIteration
-            await self._news.wait()
-        if engine.hungry:
-            self._room.set()
+            await self._result_ready.wait()
+        if engine.should_refill:
+            self._slot_free.set()
         return result
 
     def _start(self) -> None:
@@ -154,7 +154,7 @@ class AsyncBatchRun(Run[RowT]):
             self._taking.cancel()
         while self._idle:
             self._idle.pop().set()
-        self._news.set()
+        self._result_ready.set()
 
     async def _until_ended(self) -> None:
         import anyio  # noqa: PLC0415
@@ -173,7 +173,7 @@ class AsyncBatchRun(Run[RowT]):
         try:
             with anyio.CancelScope() as self._all:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(self._look_after)
+                    group.start_soon(self._tick_forever)
                     async with anyio.create_task_group() as workers:
                         with anyio.CancelScope() as self._taking:
                             await self._feed(workers.start_soon)
@@ -193,20 +193,20 @@ class AsyncBatchRun(Run[RowT]):
             source = _Source(cast("Iterable[RowT] | AsyncIterable[RowT]", self._rows))
             while engine.ending is None and not engine.exhausted:
                 if not engine.wants_row:
-                    await self._room.wait()
+                    await self._slot_free.wait()
                 elif (row := await source.take()) is _END:
-                    engine.exhaust()
+                    engine.end_of_input()
                 else:
                     self._take(row)
-                    self._rouse(start_soon)
+                    self._wake_worker(start_soon)
         except Exception as error:  # noqa: BLE001 (from the caller's rows, or the checkpoint)
             self._end("error", error)
         self._stop_if_ended()
 
-    def _rouse(self, start_soon: Callable[..., object]) -> None:
+    def _wake_worker(self, start_soon: Callable[..., object]) -> None:
         """Have somebody look at a row that was taken."""
         if self._engine.has_result:
-            self._news.set()
+            self._result_ready.set()
         if not self._engine.has_queue:
             return
         if self._idle:
@@ -223,10 +223,10 @@ class AsyncBatchRun(Run[RowT]):
         with anyio.CancelScope() as scope:  # cancelled when the run ends while nothing is on the way
             while True:
                 job = engine.start()
-                if engine.hungry:
-                    self._room.set()
+                if engine.should_refill:
+                    self._slot_free.set()
                 if job is not None:
-                    await self._execute(job, Flight(scope))
+                    await self._execute(job, TrackedCall(scope))
                 if self._stop_if_ended():
                     return
                 if job is None:
@@ -235,15 +235,15 @@ class AsyncBatchRun(Run[RowT]):
                 elif engine.has_queue and self._idle:  # the budget may have room for two now
                     self._idle.pop().set()
 
-    async def _execute(self, job: Job[RowT], flight: Flight) -> None:
-        outcome: object = GivenUp()
+    async def _execute(self, job: RowTask[RowT], flight: TrackedCall) -> None:
+        outcome: object = CallCancelled()
         try:
             outcome = await self._transport.run(self._steps(job, flight))
-        except (Exception, GivenUp) as error:  # noqa: BLE001 (the engine decides what it means)
+        except (Exception, CallCancelled) as error:  # noqa: BLE001 (the engine decides what it means)
             outcome = error
         finally:  # also when it is cancelled
             self._finish(job, outcome)
-            self._news.set()
+            self._result_ready.set()
 
     def _stop_if_ended(self) -> bool:
         """See to it that everybody knows when the engine has come to an end by itself."""
@@ -252,7 +252,7 @@ class AsyncBatchRun(Run[RowT]):
         self._end(why)
         return True
 
-    async def _look_after(self) -> None:
+    async def _tick_forever(self) -> None:
         """Do what is to be done now and then."""
         import anyio  # noqa: PLC0415
 

@@ -8,14 +8,14 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from enprompta.batch import options as opts
-from enprompta.batch.budget import Ledger
-from enprompta.batch.call_tracker import Gate
-from enprompta.batch.checkpoint import Checkpoint, Nowhere
+from enprompta.batch.budget import SpendTracker
+from enprompta.batch.call_tracker import CallTracker
+from enprompta.batch.checkpoint import Checkpoint, NoCheckpoint
 from enprompta.batch.errors import CheckpointError, RowError
 from enprompta.batch.progress import Meter, Reporter
 from enprompta.batch.results import BatchResult, Progress
-from enprompta.batch.row_calls import Spec
-from enprompta.batch.scheduler import Answer, Engine, Rules
+from enprompta.batch.row_calls import CallTemplate
+from enprompta.batch.scheduler import Answer, RowScheduler, SchedulingRules
 from enprompta.errors import ConfigurationError, EnpromptaError
 from enprompta.resources.prompts import PromptCalls
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from enprompta._http.exchange import Reply, Steps
-    from enprompta.batch.call_tracker import Flight
+    from enprompta.batch.call_tracker import TrackedCall
     from enprompta.batch.checkpoint import Store
-    from enprompta.batch.row_calls import Job, Variables
+    from enprompta.batch.row_calls import RowTask, Variables
     from enprompta.batch.scheduler import Ending
 
 RowT = TypeVar("RowT")
@@ -55,15 +55,15 @@ class Run(Generic[RowT]):
         describe: Any = PromptCalls.__dict__["execute"].describe
         call = describe(None, prompt_id, **opts.model_options(options))
         self._fixed = options.get("run_id") is not None
-        self._spec: Spec[RowT] = Spec(call, variables, options.get("run_id") or secrets.token_hex(16))
+        self._spec: CallTemplate[RowT] = CallTemplate(call, variables, options.get("run_id") or secrets.token_hex(16))
         self._first: int = options.get("first_index", 0)
         self._spec.check(rows, self._first)
-        self._gate = Gate(sliced=self._threads)
+        self._gate = CallTracker(sliced=self._threads)
         self._client: Any = client.with_options(**opts.client_options(options))
         self._transport: Any = self._client._transport  # noqa: SLF001 (the run is another way to run calls)
         self._concurrency: int = options.get("concurrency", 16)
         self._begun = False
-        self._store: Store = Nowhere()
+        self._store: Store = NoCheckpoint()
         self._engine = self._make_engine()
         self._reporter = Reporter([])
         self._bar: Any = None
@@ -104,14 +104,14 @@ class Run(Generic[RowT]):
         state = self.ending or ("running" if self._begun else "not begun")
         return f"<{type(self).__name__} {self.run_id} of {self._spec.path}, {state}>"
 
-    def _make_engine(self) -> Engine[RowT]:
+    def _make_engine(self) -> RowScheduler[RowT]:
         get, concurrency, spent = self._options.get, self._concurrency, self._store.spent
         total: int | None = get("total")
         if total is None and isinstance(self._rows, Sized):
             total = len(self._rows)
         # One more row each is ready for who is done with one. A thread cannot ask the engine, so for threads those rows
         # count as started.
-        rules = Rules(
+        rules = SchedulingRules(
             slots=2 * concurrency if self._threads else concurrency,
             queue=1 if self._threads else concurrency,
             window=2 * concurrency * (_REORDER if get("ordered") else 2),
@@ -120,17 +120,17 @@ class Run(Generic[RowT]):
             raises=get("errors") == "raise",
             skips=get("skip_done", False),
             retries=get("retry_failed", True),
-            patience=max(20, 2 * concurrency),
+            max_consecutive_outages=max(20, 2 * concurrency),
         )
         self._meter = Meter(total, clock())
-        ledger = Ledger(
+        ledger = SpendTracker(
             get("budget"),
             credits=spent.credits,
             usd=spent.usd,
             dearest=spent.dearest,
             executed=spent.executed,
         )
-        return Engine(rules, ledger, self._store, self._meter)
+        return RowScheduler(rules, ledger, self._store, self._meter)
 
     def _begin_once(self) -> None:
         """Note that the run begins.
@@ -168,22 +168,22 @@ class Run(Generic[RowT]):
         """Hand a row to the engine."""
         index = self._first + self._engine.taken
         try:
-            job: Job[RowT] | BatchResult[RowT] = self._spec.job(index, row)
+            job: RowTask[RowT] | BatchResult[RowT] = self._spec.job(index, row)
         except RowError as error:
             job = BatchResult(index, row, {}, None, error)
         self._engine.take(job)
 
-    def _steps(self, job: Job[RowT], flight: Flight) -> Steps[Answer]:
+    def _steps(self, job: RowTask[RowT], flight: TrackedCall) -> Steps[Answer]:
         """Give the steps of a row's call, which the client's transport carries out as it does those of any call."""
         return self._gate.watch(self._call(job), flight)
 
-    def _call(self, job: Job[RowT]) -> Steps[Answer]:
+    def _call(self, job: RowTask[RowT]) -> Steps[Answer]:
         client, call = self._client, self._spec.call(job)
         sent: Steps[Reply] = client._send(call)  # noqa: SLF001 (as `run_raw` does, without reading headers)
         reply = yield from sent
         return Answer(client._read(call, reply), reply.attempts)  # noqa: SLF001
 
-    def _finish(self, job: Job[RowT], outcome: Any) -> None:  # noqa: ANN401 (an answer, or what came instead)
+    def _finish(self, job: RowTask[RowT], outcome: Any) -> None:  # noqa: ANN401 (an answer, or what came instead)
         """Hand a row's end to the engine; what cannot be kept ends the run."""
         try:
             self._engine.finish(job, outcome, clock())

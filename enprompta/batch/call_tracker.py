@@ -1,7 +1,7 @@
 """Sees what the calls of a run are at, and has those give up that have nothing on the way.
 
 A call is a generator of steps (see `enprompta._http.exchange`), which the client's transport carries out. A run puts
-`Gate.watch` between the two: it notes who waits for the request budget, and once the run shall stop it lets no request
+`CallTracker.watch` between the two: it notes who waits for the request budget, and once the run shall stop it lets no request
 go any more. What has been sent is always waited for. A thread that sleeps cannot be woken by somebody else, so in
 threads the long waits are cut into slices, and the gate is asked in between; tasks are cancelled instead.
 """
@@ -26,14 +26,14 @@ T = TypeVar("T")
 SLICE = 0.25  # seconds after which a waiting thread looks whether it shall go on
 
 
-class GivenUp(BaseException):  # not an Exception, so that nothing on its way takes it for a failure of the call
+class CallCancelled(BaseException):  # not an Exception, so that nothing on its way takes it for a failure of the call
     """The run stops, and this call had nothing on the way."""
 
     unsent = True  # so that a request that was let go and did not leave is given back to the budget
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
+class TrackedCall:
     """One call under way."""
 
     scope: Any = None
@@ -44,7 +44,7 @@ class Flight:
     """When it began to wait for the request budget; None while it does not."""
 
 
-class Gate:
+class CallTracker:
     """The calls of one run.
 
     Args:
@@ -55,7 +55,7 @@ class Gate:
     def __init__(self, *, sliced: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._sliced = sliced
         self._clock = clock
-        self._flights: set[Flight] = set()
+        self._flights: set[TrackedCall] = set()
         self._admitted_at = clock()
         self._closed = False
 
@@ -72,11 +72,11 @@ class Gate:
         waits = [one for one in since if one is not None]
         return max(0.0, self._clock() - max(self._admitted_at, min(waits))) if waits else 0.0
 
-    def watch(self, steps: Steps[T], flight: Flight) -> Steps[T]:
+    def watch(self, steps: Steps[T], flight: TrackedCall) -> Steps[T]:
         """Pass on the steps of a call, those aside that are not to be taken any more.
 
         Raises:
-            GivenUp: The gate was closed while nothing was on the way.
+            CallCancelled: The tracker was closed while nothing was on the way.
         """
         self._flights.add(flight)
         try:
@@ -84,7 +84,7 @@ class Gate:
             while True:
                 try:
                     outcome = yield from self._passed(step, flight)
-                except (Exception, GivenUp) as error:  # noqa: BLE001 (the steps decide what an error means)
+                except (Exception, CallCancelled) as error:  # noqa: BLE001 (the steps decide what an error means)
                     step = steps.throw(error)
                 else:
                     step = steps.send(outcome)
@@ -94,7 +94,7 @@ class Gate:
             self._flights.discard(flight)
             steps.close()
 
-    def _passed(self, step: Step, flight: Flight) -> Steps[Any]:
+    def _passed(self, step: Step, flight: TrackedCall) -> Steps[Any]:
         if isinstance(step, Send):
             self._check()
             flight.sending = True
@@ -140,7 +140,7 @@ class Gate:
 
     def _check(self) -> None:
         if self._closed:
-            raise GivenUp
+            raise CallCancelled
 
 
 def _same(step: Step) -> Steps[Any]:

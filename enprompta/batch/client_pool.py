@@ -29,7 +29,7 @@ class _Lent:
     users: int = 0
 
 
-class Lending:
+class ClientPool:
     """Lends clients by name, and closes those that nobody has asked for lately."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Lending:
         self._watched = False
 
     @contextmanager
-    def lend(self, name: str, make: Callable[[], Enprompta]) -> Generator[Enprompta]:
+    def borrow(self, name: str, make: Callable[[], Enprompta]) -> Generator[Enprompta]:
         """Lend a client, to any number of threads at once.
 
         Args:
@@ -84,5 +84,5 @@ class Lending:
         self._lent = OrderedDict()
 
 
-CLIENTS = Lending()
+client_pool = ClientPool()
 """Those of this process."""

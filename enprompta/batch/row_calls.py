@@ -23,7 +23,7 @@ _LISTED = 10  # columns a message spells out
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Generic[RowT]):
+class RowTask(Generic[RowT]):
     """A row that can be sent."""
 
     index: int
@@ -35,7 +35,7 @@ class Job(Generic[RowT]):
     """How often the row has been executed in vain, which the API would only tell again under the same key."""
 
 
-class Spec(Generic[RowT]):
+class CallTemplate(Generic[RowT]):
     """The prompt and options that all rows share, and the way to a row's variables.
 
     Args:
@@ -64,7 +64,7 @@ class Spec(Generic[RowT]):
         """The options that all rows share, as text."""
         return encode_json(dict(sorted(self._body.items()))).decode()
 
-    def job(self, index: int, row: RowT) -> Job[RowT]:
+    def job(self, index: int, row: RowT) -> RowTask[RowT]:
         """Make a row ready to be sent.
 
         Raises:
@@ -77,9 +77,9 @@ class Spec(Generic[RowT]):
             raise RowError(f"row {index} cannot be sent: {error.message}") from error
         digest = self._base.copy()
         digest.update(written)
-        return Job(index, row, variables, digest.digest())
+        return RowTask(index, row, variables, digest.digest())
 
-    def call(self, job: Job[RowT]) -> Call[Execution]:
+    def call(self, job: RowTask[RowT]) -> Call[Execution]:
         """Give the call of a row.
 
         Its idempotency key comes of the run, the row's place and what is sent: whoever sends the row again, after a

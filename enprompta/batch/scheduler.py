@@ -19,7 +19,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
-from enprompta.batch.call_tracker import GivenUp
+from enprompta.batch.call_tracker import CallCancelled
 from enprompta.batch.errors import ExecutionFailedError
 from enprompta.batch.results import BatchResult
 from enprompta.errors import (
@@ -36,10 +36,10 @@ from enprompta.errors import (
 )
 
 if TYPE_CHECKING:
-    from enprompta.batch.budget import Ledger
+    from enprompta.batch.budget import SpendTracker
     from enprompta.batch.checkpoint import Store
     from enprompta.batch.progress import Meter
-    from enprompta.batch.row_calls import Job
+    from enprompta.batch.row_calls import RowTask
     from enprompta.errors import Attempt
     from enprompta.models.executions import Execution
 
@@ -48,9 +48,9 @@ Ending = Literal["completed", "budget", "error", "closed"]
 
 # No other row would fare better: a wrong key, a plan or key that may not, no credit left, no such prompt, and a request
 # budget that is used up for longer than the client is willing to wait.
-HOPELESS = (AuthenticationError, InsufficientTokensError, PermissionDeniedError, NotFoundError, RateLimitError)
+FATAL_ERRORS = (AuthenticationError, InsufficientTokensError, PermissionDeniedError, NotFoundError, RateLimitError)
 # The service is away, or unwell. One such row may be bad luck, many in a row are not.
-UNWELL = (APIConnectionError, InternalServerError)
+OUTAGE_ERRORS = (APIConnectionError, InternalServerError)
 
 
 class Answer(NamedTuple):
@@ -61,7 +61,7 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class SchedulingRules:
     """How a run goes about it."""
 
     slots: int
@@ -80,11 +80,11 @@ class Rules:
     """Whether results from the checkpoint are left out."""
     retries: bool = True
     """Whether rows that failed according to the checkpoint are executed again."""
-    patience: int = 20
+    max_consecutive_outages: int = 20
     """After how many rows in succession that the service did not answer to end the run."""
 
 
-class Engine(Generic[RowT]):
+class RowScheduler(Generic[RowT]):
     """One run.
 
     Args:
@@ -94,18 +94,18 @@ class Engine(Generic[RowT]):
         meter: Counts what is done.
     """
 
-    def __init__(self, rules: Rules, ledger: Ledger, store: Store, meter: Meter) -> None:
+    def __init__(self, rules: SchedulingRules, ledger: SpendTracker, store: Store, meter: Meter) -> None:
         self._rules = rules
         self._ledger = ledger
         self._store = store
         self._meter = meter
-        self._queue: deque[Job[RowT]] = deque()
+        self._queue: deque[RowTask[RowT]] = deque()
         self._ready: dict[int, BatchResult[RowT]] = {}
         self._next = rules.first  # the row whose result is due, when they are given in order
         self._gaps: set[int] = set()  # rows from there on that give no result
         self.exhausted: bool = False
         """Whether the input has no more rows."""
-        self._unanswered = 0
+        self._consecutive_outages = 0
         self.taken: int = 0
         """Rows taken from the input."""
         self.in_flight: int = 0
@@ -123,7 +123,7 @@ class Engine(Generic[RowT]):
         return open_ and len(self._queue) < self._rules.queue and outstanding < self._rules.window
 
     @property
-    def hungry(self) -> bool:
+    def should_refill(self) -> bool:
         """Whether it is time to take more rows; half a queue of them at once is cheaper than one by one."""
         return 2 * len(self._queue) <= self._rules.queue and self.wants_row
 
@@ -138,11 +138,11 @@ class Engine(Generic[RowT]):
         return self._due() is not None
 
     @property
-    def over(self) -> bool:
+    def is_done(self) -> bool:
         """Whether nothing is left to do or to give."""
         return self.in_flight == 0 and not self._ready and self.ending is not None
 
-    def take(self, job: Job[RowT] | BatchResult[RowT]) -> None:
+    def take(self, job: RowTask[RowT] | BatchResult[RowT]) -> None:
         """Take a row from the input: what to send, or why it cannot be.
 
         Raises:
@@ -167,7 +167,7 @@ class Engine(Generic[RowT]):
         else:
             self._give(result, saved.credits)
 
-    def exhaust(self) -> None:
+    def end_of_input(self) -> None:
         """There are no more rows.
 
         Raises:
@@ -177,7 +177,7 @@ class Engine(Generic[RowT]):
         self._store.check_number(self._rules.first + self.taken)
         self._settle()
 
-    def start(self) -> Job[RowT] | None:
+    def start(self) -> RowTask[RowT] | None:
         """Give the next row to send; None when none may be sent now."""
         if self.ending is not None or not self._queue or self.in_flight >= self._rules.slots:
             return None
@@ -188,7 +188,7 @@ class Engine(Generic[RowT]):
         self.in_flight += 1
         return self._queue.popleft()
 
-    def finish(self, job: Job[RowT], outcome: Answer | BaseException, now: float) -> None:
+    def finish(self, job: RowTask[RowT], outcome: Answer | BaseException, now: float) -> None:
         """Tell how a row ended.
 
         Raises:
@@ -220,11 +220,11 @@ class Engine(Generic[RowT]):
         """Count nothing as under way any more: whoever worked on it has ended."""
         self.in_flight = 0
 
-    def _conclude(self, job: Job[RowT], outcome: Answer | BaseException, now: float) -> None:
-        if isinstance(outcome, GivenUp):
+    def _conclude(self, job: RowTask[RowT], outcome: Answer | BaseException, now: float) -> None:
+        if isinstance(outcome, CallCancelled):
             return
         if isinstance(outcome, BaseException):
-            if isinstance(outcome, HOPELESS) or not isinstance(outcome, EnpromptaError):
+            if isinstance(outcome, FATAL_ERRORS) or not isinstance(outcome, EnpromptaError):
                 self.end("error", outcome)
                 return
             execution, error, attempts = None, outcome, getattr(outcome, "attempts", ())
@@ -249,9 +249,9 @@ class Engine(Generic[RowT]):
             self._ready[result.index] = result
 
     def _watch_health(self, error: EnpromptaError | None) -> None:
-        self._unanswered = self._unanswered + 1 if isinstance(error, UNWELL) else 0
-        if error is not None and self._unanswered >= self._rules.patience:
-            error.add_context(f"so ended {self._unanswered} rows in succession, and the run stops")
+        self._consecutive_outages = self._consecutive_outages + 1 if isinstance(error, OUTAGE_ERRORS) else 0
+        if error is not None and self._consecutive_outages >= self._rules.max_consecutive_outages:
+            error.add_context(f"so ended {self._consecutive_outages} rows in succession, and the run stops")
             self.end("error", error)
 
     def _close_gaps(self) -> None:
@@ -276,7 +276,7 @@ class Engine(Generic[RowT]):
             self.ending = "completed"
 
 
-def _failure(job: Job[Any], execution: Execution) -> ExecutionFailedError | None:
+def _failure(job: RowTask[Any], execution: Execution) -> ExecutionFailedError | None:
     if execution.status != "failed":
         return None
     told = f": {execution.error}" if execution.error else ""

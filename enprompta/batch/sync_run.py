@@ -10,7 +10,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
 
 from enprompta.batch.base_run import RowT, Run
-from enprompta.batch.call_tracker import Flight, GivenUp
+from enprompta.batch.call_tracker import CallCancelled, TrackedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from enprompta._client.clients import Enprompta
     from enprompta.batch.results import BatchResult
-    from enprompta.batch.row_calls import Job, Variables
+    from enprompta.batch.row_calls import RowTask, Variables
 
 _LOOK_EVERY = 0.05  # seconds between two looks at what is to be done now and then, while waiting for results
 
@@ -55,8 +55,8 @@ class BatchRun(Run[RowT]):
     ) -> None:
         super().__init__(client, prompt_id, rows, variables, options)
         self._input: Iterator[RowT] = iter(())
-        self._jobs: SimpleQueue[Job[RowT] | None] = SimpleQueue()
-        self._outcomes: SimpleQueue[tuple[Job[RowT], Any]] = SimpleQueue()
+        self._jobs: SimpleQueue[RowTask[RowT] | None] = SimpleQueue()
+        self._outcomes: SimpleQueue[tuple[RowTask[RowT], Any]] = SimpleQueue()
         self._workers: list[Thread] = []
         self._closed = False
 
@@ -118,7 +118,7 @@ class BatchRun(Run[RowT]):
 
     def _results(self) -> Iterator[BatchResult[RowT]]:
         engine = self._engine
-        while not engine.over:
+        while not engine.is_done:
             if not self._closed:  # as it may have been inside of the loop
                 self._advance()
             if (result := engine.pop()) is not None:
@@ -146,13 +146,13 @@ class BatchRun(Run[RowT]):
             try:
                 row = next(self._input)
             except StopIteration:
-                engine.exhaust()
+                engine.end_of_input()
                 return
             self._take(row)
             if engine.has_result:
                 return
 
-    def _send(self, job: Job[RowT]) -> None:
+    def _send(self, job: RowTask[RowT]) -> None:
         if len(self._workers) < min(self._concurrency, self._engine.in_flight):
             worker = Thread(target=copy_context().run, args=(self._work,), name="enprompta-batch", daemon=True)
             self._workers.append(worker)
@@ -162,7 +162,7 @@ class BatchRun(Run[RowT]):
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             try:
-                outcome = self._transport.run(self._steps(job, Flight()))
+                outcome = self._transport.run(self._steps(job, TrackedCall()))
             except BaseException as error:  # noqa: BLE001 (the engine decides what it means)
                 outcome = error
             self._outcomes.put((job, outcome))
@@ -187,4 +187,4 @@ class BatchRun(Run[RowT]):
             except Empty:
                 return
             if job is not None:
-                self._finish(job, GivenUp())
+                self._finish(job, CallCancelled())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from enprompta.cache.freshness import EMPTY, Held
+from enprompta.cache.freshness import EMPTY, CachedPrompt
 from enprompta.errors import APITimeoutError
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from enprompta._core.call import Call, RequestOptions
     from enprompta.cache.fallback import Fallback
-    from enprompta.cache.keys import Key
+    from enprompta.cache.keys import PromptKey
     from enprompta.cache.snapshots import Snapshot
     from enprompta.errors import APIError
     from enprompta.models.prompts import LivePrompt
@@ -26,14 +26,14 @@ class Request(NamedTuple):
 
     client: Any
     """The client, or the view on it, that sends the request."""
-    key: Key
-    make: Callable[[Key, RequestOptions], Call[LivePrompt]]
+    key: PromptKey
+    make: Callable[[PromptKey, RequestOptions], Call[LivePrompt]]
     """Builds the call."""
     ttl: float | None
     fallback: Fallback | None
     options: RequestOptions
 
-    def call(self, held: Held, options: RequestOptions) -> Call[LivePrompt]:
+    def call(self, held: CachedPrompt, options: RequestOptions) -> Call[LivePrompt]:
         """Build the call, which asks for nothing when what is held is still live (RFC 9110, 13.1.2)."""
         if held.value is None or held.etag is None:
             return self.make(self.key, options)
@@ -47,7 +47,7 @@ class Request(NamedTuple):
         return cast("RequestOptions", {"max_retries": 0, **self.options, "deadline": deadline})
 
 
-class Flight:
+class PendingFetch:
     """One request on its way, and those who wait for it."""
 
     __slots__ = ("began", "gate", "late")
@@ -56,18 +56,18 @@ class Flight:
         self.began: float = began
         self.late: APITimeoutError = APITimeoutError("the service has not answered yet, and is not waited for")
         """Why those who would not wait for it were given something else."""
-        self.gate: Future[Held | None] = Future()
+        self.gate: Future[CachedPrompt | None] = Future()
         """Gives what is held then; None when the request was broken off, and somebody else has to make it."""
 
 
-class Entry:
+class CacheEntry:
     """One prompt's place in the cache."""
 
     __slots__ = ("fallback", "flight", "held", "reading")
 
     def __init__(self) -> None:
-        self.held: Held = EMPTY
-        self.flight: Flight | None = None
+        self.held: CachedPrompt = EMPTY
+        self.flight: PendingFetch | None = None
         self.reading: Future[Snapshot | None] | None = None
         self.fallback: tuple[object, APIError | None, LivePrompt] | None = None
         """The fallback used last, the failure it was used for, and what it came to: it is not made at every call."""

@@ -36,21 +36,21 @@ _TIMEOUT_STATUS = 408
 _CLIENT_ERRORS = range(400, 500)
 
 
-class Verdict(Enum):
+class CacheDecision(Enum):
     """What to do for a caller."""
 
     FRESH = auto()
     """Give what is held."""
-    DUE = auto()
+    STALE = auto()
     """Give what there is, and have it refreshed in the background."""
-    ASK = auto()
+    MISS = auto()
     """Ask the service and wait for it."""
-    BARRED = auto()
+    BACKING_OFF = auto()
     """Ask nobody: give what there is, or the failure."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CachedPrompt:
     """What is known of one live prompt. A value: each change is a new one, so that no reader sees half of it."""
 
     value: LivePrompt | None = None
@@ -83,10 +83,10 @@ class Held:
         return ttl is None or now - self.confirmed_at < ttl * (1.0 - TTL_JITTER * self.chance)
 
 
-EMPTY = Held()
+EMPTY = CachedPrompt()
 
 
-def judge(held: Held, now: float, ttl: float | None, *, has_fallback: bool) -> Verdict:
+def judge(held: CachedPrompt, now: float, ttl: float | None, *, has_fallback: bool) -> CacheDecision:
     """Decide what to do for a caller.
 
     Args:
@@ -96,18 +96,18 @@ def judge(held: Held, now: float, ttl: float | None, *, has_fallback: bool) -> V
         has_fallback: Whether the caller brought something to do with when there is nothing else.
     """
     if held.is_fresh(now, ttl):
-        return Verdict.FRESH
+        return CacheDecision.FRESH
     has_any = has_fallback or can_serve(held)
     if now < held.retry_at and (has_any or not is_refusal(held.error)):
-        return Verdict.BARRED
+        return CacheDecision.BACKING_OFF
     if not has_any or held.was_abandoned:
-        return Verdict.ASK
+        return CacheDecision.MISS
     if held.failures:
-        return Verdict.DUE
-    return Verdict.ASK if held.value is None or not held.is_valid or ttl == 0 else Verdict.DUE
+        return CacheDecision.STALE
+    return CacheDecision.MISS if held.value is None or not held.is_valid or ttl == 0 else CacheDecision.STALE
 
 
-def can_serve(held: Held) -> bool:
+def can_serve(held: CachedPrompt) -> bool:
     """Tell whether there is something to give; a snapshot is, when the service is away, not when it refuses."""
     return held.value is not None and not (held.is_snapshot and is_refusal(held.error))
 
@@ -122,12 +122,12 @@ def is_refusal(error: APIError | None) -> bool:
     )
 
 
-def confirmed(value: LivePrompt, etag: str | None, now: float, chance: float) -> Held:
+def confirmed(value: LivePrompt, etag: str | None, now: float, chance: float) -> CachedPrompt:
     """Note that the service gave this, or said that it is still so."""
-    return Held(value, etag, now, chance)
+    return CachedPrompt(value, etag, now, chance)
 
 
-def failed(held: Held, error: APIError, now: float, ttl: float | None, chance: float) -> Held:
+def failed(held: CachedPrompt, error: APIError, now: float, ttl: float | None, chance: float) -> CachedPrompt:
     """Note that a request failed: when the next one may be made, and that a prompt that is no more is not given."""
     failures = held.failures + 1
     pause = pause_after(failures, ttl, chance)
@@ -145,6 +145,6 @@ def pause_after(failures: int, ttl: float | None, chance: float) -> float:
     return step * (0.5 + 0.5 * chance)
 
 
-def invalidated(held: Held) -> Held:
+def invalidated(held: CachedPrompt) -> CachedPrompt:
     """Note that it has changed: it is asked for at the next call, and given only when that fails."""
     return replace(held, is_valid=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Key(NamedTuple):
+class PromptKey(NamedTuple):
     """What a kept prompt is found by."""
 
     slug: str

@@ -23,10 +23,10 @@ from enprompta._core.operation import Raw, Until
 from enprompta._http.settings import is_header_text
 from enprompta.cache import freshness
 from enprompta.cache.fallback import as_prompt, call
-from enprompta.cache.freshness import EMPTY, Held, Verdict
-from enprompta.cache.memory import LEASE, Found, Memory
+from enprompta.cache.freshness import EMPTY, CacheDecision, CachedPrompt
+from enprompta.cache.memory import FETCH_LEASE_SECONDS, Lookup, Memory
 from enprompta.errors import APIError, APIStatusError, APITimeoutError, EnpromptaError, NotFoundError
-from enprompta.models.prompts import LivePrompt, Serving
+from enprompta.models.prompts import CacheInfo, LivePrompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from enprompta._core.call import RequestOptions
     from enprompta._core.operation import Flow
     from enprompta.cache.background_runners import Background
-    from enprompta.cache.entries import Entry, Flight, Request
-    from enprompta.cache.keys import CacheMetrics, Key
+    from enprompta.cache.entries import CacheEntry, PendingFetch, Request
+    from enprompta.cache.keys import CacheMetrics, PromptKey
     from enprompta.cache.snapshots import Disk, Snapshot
 
 MOST_PROMPTS = 1_000  # held at once; the one that was not asked for longest goes first
@@ -148,13 +148,13 @@ class LiveCache:
             yield from self._read_snapshot(self._disk, request.key, entry)
         while True:
             found = self._memory.decide(request, entry)
-            if found.verdict is Verdict.FRESH:  # it came between two looks
+            if found.verdict is CacheDecision.FRESH:  # it came between two looks
                 return self._counted("hits", _served(found.held, found.now))
-            if found.flight is not None and found.leads and not found.is_patient:
+            if found.flight is not None and found.is_leader and not found.is_patient:
                 self._spawn(request, entry, found.flight, request.in_background())
-            if found.flight is None or found.verdict is Verdict.DUE:
-                return (yield from self._stand_in(request, entry, found.held, found.held.error))
-            wait = self._ask if found.leads and found.is_patient else self._join
+            if found.flight is None or found.verdict is CacheDecision.STALE:
+                return (yield from self._serve_fallback(request, entry, found.held, found.held.error))
+            wait = self._ask if found.is_leader and found.is_patient else self._join
             outcome = yield from wait(request, entry, found.flight, found)
             if outcome is not None or not found.is_patient:
                 return (yield from self._conclude(request, entry, found, outcome))
@@ -166,14 +166,14 @@ class LiveCache:
             entry, _, _ = self._memory.look_up(request.key, request.ttl, count=0)
             if entry is not None and entry.held is EMPTY:
                 found = self._memory.decide(request, entry)
-                if found.flight is not None and found.leads:
+                if found.flight is not None and found.is_leader:
                     self._spawn(request, entry, found.flight, request.options)
         prompts: list[LivePrompt] = []
         for request in wanted:
             prompts.append((yield from self.get(request)))  # noqa: PERF401 (a comprehension cannot yield)
         return prompts
 
-    def _join(self, request: Request, _: Entry, flight: Flight, found: Found) -> Flow[Held | None]:
+    def _join(self, request: Request, _: CacheEntry, flight: PendingFetch, found: Lookup) -> Flow[CachedPrompt | None]:
         """Wait for a flight, and give what it brought; None when it brought nothing, or not in time.
 
         Who has something else waits no longer than connecting may take, counted from the flight's beginning.
@@ -182,7 +182,7 @@ class LiveCache:
             APITimeoutError: The deadline of a caller who has nothing else passed.
         """
         settings = request.client.settings_for(request.options)
-        ends = flight.began + (LEASE if found.is_patient else settings.timeouts["connect"])
+        ends = flight.began + (FETCH_LEASE_SECONDS if found.is_patient else settings.timeouts["connect"])
         own = ends if settings.deadline is None else found.now + settings.deadline
         if ends <= found.now:  # it has been waited for long enough
             return None
@@ -197,29 +197,35 @@ class LiveCache:
             return None
         return flight.gate.result()
 
-    def _ask(self, request: Request, entry: Entry, flight: Flight, _: Found) -> Flow[Held]:
+    def _ask(self, request: Request, entry: CacheEntry, flight: PendingFetch, _: Lookup) -> Flow[CachedPrompt]:
         """Ask for a caller who has nothing else, with all the retries of an ordinary call."""
-        return _good(*(yield from self._fly(request, entry, flight, request.options)))
+        return _good(*(yield from self._run_fetch(request, entry, flight, request.options)))
 
-    def _conclude(self, request: Request, entry: Entry, found: Found, outcome: Held | None) -> Flow[LivePrompt]:
+    def _conclude(
+        self, request: Request, entry: CacheEntry, found: Lookup, outcome: CachedPrompt | None
+    ) -> Flow[LivePrompt]:
         """Give what a flight brought, or what there is when it brought nothing."""
         if outcome is None:
-            return (yield from self._stand_in(request, entry, found.held, cast("Flight", found.flight).late))
+            return (
+                yield from self._serve_fallback(request, entry, found.held, cast("PendingFetch", found.flight).late)
+            )
         if outcome.error is None:
             return self._counted("misses", _served(outcome, self._clock()))
-        return (yield from self._stand_in(request, entry, outcome, outcome.error))
+        return (yield from self._serve_fallback(request, entry, outcome, outcome.error))
 
-    def _spawn(self, request: Request, entry: Entry, flight: Flight, options: RequestOptions) -> None:
+    def _spawn(self, request: Request, entry: CacheEntry, flight: PendingFetch, options: RequestOptions) -> None:
         """Ask in the background."""
         self._memory.count("refreshes")
         flow = self._refresh(request, entry, flight, options)
-        self.background.spawn(request.client, flow, partial(self._memory.land, entry, flight, None))
+        self.background.spawn(request.client, flow, partial(self._memory.complete_fetch, entry, flight, None))
 
-    def _refresh(self, request: Request, entry: Entry, flight: Flight, options: RequestOptions) -> Flow[None]:
+    def _refresh(
+        self, request: Request, entry: CacheEntry, flight: PendingFetch, options: RequestOptions
+    ) -> Flow[None]:
         if entry.flight is not flight:  # it waited for a thread so long that it was given up, or was invalidated
             return
         try:
-            _, error = yield from self._fly(request, entry, flight, options)
+            _, error = yield from self._run_fetch(request, entry, flight, options)
         except EnpromptaError as unsent:
             error = unsent
         if error is not None:
@@ -228,26 +234,26 @@ class LiveCache:
                 error=type(error).__name__, what=error.message,
             )  # fmt: skip
 
-    def _fly(
-        self, request: Request, entry: Entry, flight: Flight, options: RequestOptions
-    ) -> Flow[tuple[Held, APIError | None]]:
+    def _run_fetch(
+        self, request: Request, entry: CacheEntry, flight: PendingFetch, options: RequestOptions
+    ) -> Flow[tuple[CachedPrompt, APIError | None]]:
         """Make the request, hold what it brings, good or bad, and write it down."""
         known = entry.held
-        outcome: Held | None = None
+        outcome: CachedPrompt | None = None
         try:
             outcome = yield from self._fetch(request, known, options)
-            result: tuple[Held, APIError | None] = outcome, None
+            result: tuple[CachedPrompt, APIError | None] = outcome, None
         except APIError as failure:
             # A copy, for a traceback holds on to whatever was going on.
             outcome = freshness.failed(known, copy.copy(failure), self._clock(), request.ttl, self._chance())
             result = outcome, failure
         finally:  # however it ends: others wait for it
-            self._memory.land(entry, flight, outcome)
+            self._memory.complete_fetch(entry, flight, outcome)
         if self._disk is not None:
             yield from self._write_snapshot(self._disk, request.key, known, result[0])
         return result
 
-    def _fetch(self, request: Request, known: Held, options: RequestOptions) -> Flow[Held]:
+    def _fetch(self, request: Request, known: CachedPrompt, options: RequestOptions) -> Flow[CachedPrompt]:
         try:
             response = yield Raw(request.call(known, options))
         except APIStatusError as error:
@@ -259,24 +265,28 @@ class LiveCache:
             etag = tag if tag and is_header_text(tag) else None
         return freshness.confirmed(value, etag, self._clock(), self._chance())
 
-    def _stand_in(self, request: Request, entry: Entry, held: Held, error: APIError | None) -> Flow[LivePrompt]:
+    def _serve_fallback(
+        self, request: Request, entry: CacheEntry, held: CachedPrompt, error: APIError | None
+    ) -> Flow[LivePrompt]:
         """Give what there is in place of what is live: what is held, else the fallback, else the failure."""
         now = self._clock()
         if held.value is not None and freshness.can_serve(held):
-            return self._counted("stale", held.value.served(Serving(held.age(now), is_stale=True, error=error)))
+            return self._counted(
+                "stale", held.value.with_cache_info(CacheInfo(held.age(now), is_stale=True, error=error))
+            )
         fallback = request.fallback
         if fallback is not None:
             made = entry.fallback
             if made is None or made[0] is not fallback or made[1] is not error:
                 prompt = as_prompt((yield from self._value_of(fallback, request.key)), request.key)
                 entry.fallback = made = fallback, error, prompt
-            return self._counted("fallbacks", made[2].served(Serving(is_fallback=True, error=error)))
+            return self._counted("fallbacks", made[2].with_cache_info(CacheInfo(is_fallback=True, error=error)))
         failure = cast("APIError", copy.copy(error))  # each caller's own: a traceback grows with every raise
         if now < held.retry_at and not isinstance(failure, NotFoundError):
             failure.add_context(f"get_live does not ask again for {held.retry_at - now:.1f} s")
         raise failure
 
-    def _value_of(self, fallback: object, key: Key) -> Flow[Any]:
+    def _value_of(self, fallback: object, key: PromptKey) -> Flow[Any]:
         value = call(cast("Callable[..., Any]", fallback), key.slug) if callable(fallback) else fallback
         if isawaitable(value):
             gate = self.background.adopt(value)
@@ -284,7 +294,7 @@ class LiveCache:
             return gate.result()
         return value
 
-    def _read_snapshot(self, disk: Disk, key: Key, entry: Entry) -> Flow[None]:
+    def _read_snapshot(self, disk: Disk, key: PromptKey, entry: CacheEntry) -> Flow[None]:
         """Take what is on disk for a start; it is read once, whoever needs it."""
         gate: Future[Snapshot | None] = Future()
         first = self._memory.start_reading(entry, gate)
@@ -294,7 +304,7 @@ class LiveCache:
         if (snapshot := first.result()) is not None:
             self._memory.take(entry, snapshot)
 
-    def _write_snapshot(self, disk: Disk, key: Key, known: Held, outcome: Held) -> Flow[None]:
+    def _write_snapshot(self, disk: Disk, key: PromptKey, known: CachedPrompt, outcome: CachedPrompt) -> Flow[None]:
         """Keep on disk what is live now, and nothing of what is no more; a failure changes nothing there."""
         value, is_new = outcome.value, outcome.value != known.value or outcome.etag != known.etag
         job: Callable[[], None]
@@ -313,11 +323,11 @@ class LiveCache:
         return prompt
 
 
-def _served(held: Held, now: float) -> LivePrompt:
-    return cast("LivePrompt", held.value).served(Serving(held.age(now)))
+def _served(held: CachedPrompt, now: float) -> LivePrompt:
+    return cast("LivePrompt", held.value).with_cache_info(CacheInfo(held.age(now)))
 
 
-def _good(outcome: Held, error: APIError | None) -> Held:
+def _good(outcome: CachedPrompt, error: APIError | None) -> CachedPrompt:
     if error is not None:
         raise error
     return outcome

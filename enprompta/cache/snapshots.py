@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from enprompta.cache.keys import Key
+    from enprompta.cache.keys import PromptKey
 
 _FORMAT = b"enprompta live prompt 1"
 _MOST = 33_554_432  # bytes that are read of a file; the service's prompts are far smaller
@@ -56,12 +56,12 @@ class Disk:
         self._secret = hashlib.sha256(b"enprompta snapshots\0" + secret.encode()).digest()
         self._clock = clock
 
-    def path(self, key: Key) -> Path:
+    def path(self, key: PromptKey) -> Path:
         """Name the file of a prompt: a digest, for neither slugs nor accounts are file names."""
         text = json.dumps([self._account, *key])
         return self.folder / f"live-{hashlib.sha256(text.encode()).hexdigest()[:40]}.json"
 
-    def load(self, key: Key) -> Snapshot | None:
+    def load(self, key: PromptKey) -> Snapshot | None:
         """Read a snapshot; None when there is none, and, with a warning in the log, when it cannot be believed."""
         path = self.path(key)
         try:
@@ -87,7 +87,7 @@ class Disk:
             _warn("ignored", path, "its content is not a live prompt")
             return None
 
-    def save(self, key: Key, value: LivePrompt, etag: str | None) -> None:
+    def save(self, key: PromptKey, value: LivePrompt, etag: str | None) -> None:
         """Write a snapshot; when that fails the log says so, and the prompt is given all the same."""
         path = self.path(key)
         beside = path.with_name(f"{path.name}.{os.urandom(6).hex()}.tmp")
@@ -109,7 +109,7 @@ class Disk:
         except (OSError, ValueError) as error:  # a full disk, or a value that JSON cannot hold
             _warn("not_written", path, str(error))
 
-    def keep(self, key: Key, value: LivePrompt, etag: str | None, *, is_new: bool) -> None:
+    def keep(self, key: PromptKey, value: LivePrompt, etag: str | None, *, is_new: bool) -> None:
         """Note that this is what is live: write it when it is new, else only that it still is."""
         now = self._clock()
         if not is_new:
@@ -118,7 +118,7 @@ class Disk:
                 return
         self.save(key, value, etag)
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: PromptKey) -> None:
         """Remove a snapshot of what is no more."""
         path = self.path(key)
         try:

@@ -12,7 +12,7 @@ from enprompta._core.operation import Raw, Until
 from enprompta._http.settings import Settings
 from enprompta.cache.background_runners import Threads
 from enprompta.cache.entries import Request
-from enprompta.cache.keys import Key
+from enprompta.cache.keys import PromptKey
 from enprompta.cache.live_cache import LiveCache
 from enprompta.errors import (
     APIConnectionError,
@@ -98,7 +98,7 @@ class Service:
     def request(self, slug: str = "hi", *, label: str = "production", ttl: float | None = 60.0, **how: Any) -> Request:
         """Describe what a caller asks for."""
         fallback = how.pop("fallback", None)
-        key = Key(slug, label, how.pop("project", None))
+        key = PromptKey(slug, label, how.pop("project", None))
         return Request(self, key, _call, ttl, fallback, how)
 
     def get(self, slug: str = "hi", **how: Any) -> LivePrompt:
@@ -164,7 +164,7 @@ class Service:
         return len(self.calls)
 
 
-def _call(key: Key, options: RequestOptions) -> Call[LivePrompt]:
+def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:
     return Call("GET", f"/api/sdk/prompts/{key.slug}", LivePrompt, {"label": key.label}, options=options)
 
 
