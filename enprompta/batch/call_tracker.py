@@ -1,9 +1,9 @@
-"""Sees what the calls of a run are at, and has those give up that have nothing on the way.
+"""Tracks the calls of a run, and cancels those that have nothing in flight when the run stops.
 
-A call is a generator of steps (see `enprompta._http.exchange`), which the client's transport carries out. A run puts
-`CallTracker.watch` between the two: it notes who waits for the request budget, and once the run shall stop it lets no request
-go any more. What has been sent is always waited for. A thread that sleeps cannot be woken by somebody else, so in
-threads the long waits are cut into slices, and the gate is asked in between; tasks are cancelled instead.
+A call is a generator of steps (see `enprompta._http.exchange`), which the client's driver performs. A run puts
+`CallTracker.watch` between the two: it records which calls wait for the rate limit, and sends no request once the run
+stops. Requests in flight are always waited for. No other thread can wake a sleeping one, so threads sleep in slices and
+check the tracker in between; tasks are cancelled.
 """
 
 from __future__ import annotations

@@ -54,9 +54,13 @@ HELD = confirmed(live(), '"v1"', NOW, chance=0.0)
         (failed(EMPTY, missing(), NOW, 60.0, 1.0), 60.0, 0.5, True, CacheDecision.BACKING_OFF),
     ],
 )
-def test_verdicts(
-    held: CachedPrompt, ttl: float | None, after: float, has_fallback: bool, verdict: CacheDecision
-) -> None:  # noqa: FBT001
+def test_decisions(
+    held: CachedPrompt,
+    ttl: float | None,
+    after: float,
+    has_fallback: bool,  # noqa: FBT001
+    verdict: CacheDecision,
+) -> None:
     """Each row of the table at the top of the module."""
     assert judge(held, NOW + after, ttl, has_fallback=has_fallback) is verdict
 
