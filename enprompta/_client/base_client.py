@@ -226,7 +226,7 @@ class BaseClient:
             parsed,
             headers=headers,
             stream=library.ByteStream(content),
-            extensions={"timeout": settings.timeouts},
+            extensions={"timeout": settings.timeouts, "max_response_bytes": settings.max_response_bytes},
         )
         request.read()
         if content or method in _IDEMPOTENCY_METHODS:  # RFC 9110, 8.6: a length of 0 is told where a body is usual
@@ -256,6 +256,7 @@ class BaseClient:
             request_id=reply.request_id,
             rate_limit=parse_rate_limit(response.headers),
             attempts=reply.attempts,
+            content=response.content,
         )
 
     def _read(self, call: Call[T], reply: Reply) -> T:
@@ -264,7 +265,7 @@ class BaseClient:
 
         response = reply.response
         try:
-            return decode(call, response.content)
+            return decode(call, response.content, response.refusal)
         except UndecodableError as error:
             problem = str(error)
         mask = mask_for(response.request, self._auth.secrets())
@@ -333,6 +334,7 @@ class BaseClient:
             "deadline": settings.deadline,
             "max_retries": settings.max_retries,
             "max_wait": settings.max_wait,
+            "max_response_bytes": settings.max_response_bytes,
             "limiter": self._limiter,
             "default_headers": dict(settings.headers),
             "hooks": self._hooks,

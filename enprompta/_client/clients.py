@@ -54,6 +54,8 @@ class Enprompta(BaseClient):
         max_retries: Tries after the first one. None reads `ENPROMPTA_MAX_RETRIES`, else 3.
         max_wait: The longest wait in seconds for the request budget, or that the server may ask for before another
             try; when more is needed, the error comes at once. None reads `ENPROMPTA_MAX_WAIT`, else 65.
+        max_response_bytes: Bytes that the body of an answer may have, decompressed; a longer one is an
+            `APIResponseError`. None reads `ENPROMPTA_MAX_RESPONSE_BYTES`, else 100 MB (100,000,000).
         limiter: Who lets requests go. Not given is a `LocalLimiter`, which all clients of this process with the same
             credentials and address share; a `RedisLimiter` is shared by a fleet. None sends at once.
         default_headers: Sent with every request.
@@ -94,6 +96,7 @@ class Enprompta(BaseClient):
         deadline: float | Unset | None = UNSET,
         max_retries: int | None = None,
         max_wait: float | None = None,
+        max_response_bytes: int | None = None,
         limiter: Limiter | Unset | None = UNSET,
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
@@ -109,6 +112,7 @@ class Enprompta(BaseClient):
             default_headers,
             cache_dir,
             base_url=base_url, timeout=timeout, deadline=deadline, max_retries=max_retries, max_wait=max_wait,
+            max_response_bytes=max_response_bytes,
         )  # fmt: skip
         self._transport = SyncTransport(http_client, self._auth)
 
@@ -153,6 +157,7 @@ class Enprompta(BaseClient):
         timeout: float | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
         max_retries: int | Unset = UNSET,
+        max_response_bytes: int | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
     ) -> Enprompta:
         """Give a view on this client with other settings: it shares connections and budget, and costs next to nothing.
@@ -161,9 +166,15 @@ class Enprompta(BaseClient):
             timeout: Seconds, as for the client; None waits without end.
             deadline: Seconds for a whole call; None sets no bound.
             max_retries: Tries after the first one.
+            max_response_bytes: Bytes that the body of an answer may have, decompressed.
             headers: Added to the client's, replacing those of the same name.
         """
-        return self._view(overrides(timeout=timeout, deadline=deadline, max_retries=max_retries, headers=headers))
+        return self._view(
+            overrides(
+                timeout=timeout, deadline=deadline, max_retries=max_retries,
+                max_response_bytes=max_response_bytes, headers=headers,
+            )
+        )  # fmt: skip
 
     @property
     def with_raw_response(self) -> RawEnprompta:
@@ -215,6 +226,8 @@ class AsyncEnprompta(BaseClient):
         max_retries: Tries after the first one. None reads `ENPROMPTA_MAX_RETRIES`, else 3.
         max_wait: The longest wait in seconds for the request budget, or that the server may ask for before another
             try; when more is needed, the error comes at once. None reads `ENPROMPTA_MAX_WAIT`, else 65.
+        max_response_bytes: Bytes that the body of an answer may have, decompressed; a longer one is an
+            `APIResponseError`. None reads `ENPROMPTA_MAX_RESPONSE_BYTES`, else 100 MB (100,000,000).
         limiter: Who lets requests go. Not given is a `LocalLimiter`, which all clients of this process with the same
             credentials and address share; a `RedisLimiter` is shared by a fleet. None sends at once.
         default_headers: Sent with every request.
@@ -255,6 +268,7 @@ class AsyncEnprompta(BaseClient):
         deadline: float | Unset | None = UNSET,
         max_retries: int | None = None,
         max_wait: float | None = None,
+        max_response_bytes: int | None = None,
         limiter: Limiter | Unset | None = UNSET,
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
@@ -270,6 +284,7 @@ class AsyncEnprompta(BaseClient):
             default_headers,
             cache_dir,
             base_url=base_url, timeout=timeout, deadline=deadline, max_retries=max_retries, max_wait=max_wait,
+            max_response_bytes=max_response_bytes,
         )  # fmt: skip
         self._transport = AsyncTransport(http_client, self._auth)
 
@@ -322,6 +337,7 @@ class AsyncEnprompta(BaseClient):
         timeout: float | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
         max_retries: int | Unset = UNSET,
+        max_response_bytes: int | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
     ) -> AsyncEnprompta:
         """Give a view on this client with other settings: it shares connections and budget, and costs next to nothing.
@@ -330,9 +346,15 @@ class AsyncEnprompta(BaseClient):
             timeout: Seconds, as for the client; None waits without end.
             deadline: Seconds for a whole call; None sets no bound.
             max_retries: Tries after the first one.
+            max_response_bytes: Bytes that the body of an answer may have, decompressed.
             headers: Added to the client's, replacing those of the same name.
         """
-        return self._view(overrides(timeout=timeout, deadline=deadline, max_retries=max_retries, headers=headers))
+        return self._view(
+            overrides(
+                timeout=timeout, deadline=deadline, max_retries=max_retries,
+                max_response_bytes=max_response_bytes, headers=headers,
+            )
+        )  # fmt: skip
 
     @property
     def with_raw_response(self) -> AsyncRawEnprompta:

@@ -25,6 +25,8 @@ class RequestOptions(TypedDict, total=False):
     """Seconds for the whole call: token, budget, tries, waits, and the answer to its last byte; None sets no bound."""
     max_retries: int
     """Tries after the first one; 0 sends once."""
+    max_response_bytes: int
+    """Bytes that the body of the answer may have, decompressed; a longer one is an `APIResponseError`."""
     headers: Mapping[str, str]
     """Headers to add, or to replace the client's of the same name."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
+from enprompta._common.json_reading import read_json
 from enprompta._http.exchange import Wait
 from enprompta._http.masking import mask_for
 from enprompta._http.settings import is_header_text
@@ -28,8 +29,7 @@ from enprompta.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import httpx
-
+    from enprompta._http.content import Answer
     from enprompta._http.exchange import Reply, Steps
 
     Sender = Callable[[str, object, "float | None"], Steps[Reply]]
@@ -262,7 +262,7 @@ class ClientCredentials:
         return f"<OAuth2 client {self.client_id!r}>"
 
 
-def _token(response: httpx.Response, asked_at: float) -> _Token | None:
+def _token(response: Answer, asked_at: float) -> _Token | None:
     """Read the token out of an answer; None when it holds none that can be sent."""
     fields = _token_fields(response)
     access = fields.get("access_token")
@@ -272,11 +272,11 @@ def _token(response: httpx.Response, asked_at: float) -> _Token | None:
     return _Token(f"Bearer {access}", asked_at + life - min(RENEW_BEFORE, life / 10), asked_at + life)
 
 
-def _token_fields(response: httpx.Response) -> Mapping[str, Any]:
+def _token_fields(response: Answer) -> Mapping[str, Any]:
     """Read a token answer, in the API's envelope or bare as RFC 6749 has it."""
     try:
-        body: Any = response.json()
-    except (ValueError, RecursionError):
+        body: Any = read_json(response.content)
+    except ValueError:
         return {}
     if isinstance(body, dict) and isinstance(body.get("data"), dict):  # pyright: ignore[reportUnknownMemberType]
         body = body["data"]  # pyright: ignore[reportUnknownVariableType]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
+    from enprompta._http.content import Answer
     from enprompta._http.senders.httpx_senders import AsyncSender
 
 T = TypeVar("T")
@@ -225,7 +226,7 @@ class AsyncTransport:
             return await opened(step.gate)
         raise gate_timeout()
 
-    async def _send_until(self, step: Send, ends: float) -> httpx.Response:
+    async def _send_until(self, step: Send, ends: float) -> Answer:
         import anyio  # noqa: PLC0415
 
         with anyio.move_on_after(max(0.0, ends - time.monotonic())):

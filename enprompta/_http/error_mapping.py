@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta._common.json_reading import read_json
 from enprompta._common.redaction import Mask
+from enprompta._http.masking import without_credentials
 from enprompta._http.ratelimit import parse_rate_limit, server_wait
 from enprompta.errors import (
     APIConnectionError,
@@ -22,7 +23,7 @@ from enprompta.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import httpx
+    from enprompta._http.content import Answer
 
 MAX_MESSAGE = 2_000  # characters of the server's message that go into ours; `body` holds all of it
 SHOWN_DETAILS = 5
@@ -30,7 +31,7 @@ SHOWN_DETAILS = 5
 _NOTHING = Mask(())
 
 
-def status_error(call: str, response: httpx.Response, now: float, mask: Mask = _NOTHING) -> APIStatusError:
+def status_error(call: str, response: Answer, now: float, mask: Mask = _NOTHING) -> APIStatusError:
     """Make the error of an answer that is not 2xx.
 
     Args:
@@ -40,10 +41,10 @@ def status_error(call: str, response: httpx.Response, now: float, mask: Mask = _
         mask: Hides the credentials that an answer may echo.
     """
     status, headers = response.status_code, mask.headers(response.headers)
-    info = read_error_body(mask.body(response.content))
+    info = read_error_body(mask.body(response.content)) if response.content else ErrorInfo()
     request_id = headers.get("x-request-id") or info.request_id
     return status_error_class(status)(
-        _describe(call, status, info, headers, request_id),
+        _describe(call, response, info, headers, request_id),
         status_code=status,
         info=info,
         request_id=request_id,
@@ -58,8 +59,8 @@ def read_error_body(body: bytes) -> ErrorInfo:
     if not body.strip():
         return ErrorInfo()
     try:
-        data: object = json.loads(body)
-    except (ValueError, RecursionError):
+        data = read_json(body)
+    except ValueError:
         return ErrorInfo(body=body.decode("utf-8", "replace"))
     if not isinstance(data, dict):
         return ErrorInfo(body=data)
@@ -119,8 +120,9 @@ def _joined(value: object) -> str:
     return "; ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
 
 
-def _describe(call: str, status: int, info: ErrorInfo, headers: Mapping[str, str], request_id: str | None) -> str:
+def _describe(call: str, response: Answer, info: ErrorInfo, headers: Mapping[str, str], request_id: str | None) -> str:
     """Say what happened, to which call, which field, what to do, and the request id."""
+    status = response.status_code
     try:
         reason = f" {HTTPStatus(status).phrase}"
     except ValueError:
@@ -128,7 +130,11 @@ def _describe(call: str, status: int, info: ErrorInfo, headers: Mapping[str, str
     text = f"{call} gave {status}{reason}"
     if info.message:
         text += f": {info.message[:MAX_MESSAGE]}"
-    if 300 <= status < 400:  # noqa: PLR2004 (3xx is the definition)
+    if response.refusal:
+        text += f" with {response.refusal}, which was not read"
+    if status == HTTPStatus.NOT_MODIFIED:
+        text += f": {_unmodified(response)}"
+    elif 300 <= status < 400:  # noqa: PLR2004 (3xx is the definition)
         text += f": redirects are not followed (to {headers.get('location', 'nowhere')[:200]}); check base_url"
     if info.code and info.code != info.message:
         text += f" [{info.code[:MAX_MESSAGE]}]"
@@ -141,17 +147,27 @@ def _describe(call: str, status: int, info: ErrorInfo, headers: Mapping[str, str
     return text
 
 
+def _unmodified(response: Answer) -> str:
+    """Explain a 304, which means that the caller has the object already."""
+    if {"if-none-match", "if-modified-since"} & response.request.headers.keys():
+        return "the object is the one that the request's If-None-Match or If-Modified-Since names"
+    return "the request has no condition, so a cache before the API must have answered wrongly; check base_url"
+
+
 def transport_error(call: str, host: str, error: Exception, mask: Mask = _NOTHING) -> EnpromptaError:
     """Make the error for what the HTTP library raised instead of an answer, with that as its cause.
 
     Args:
         call: What was called, such as `GET /prompts`.
         host: Where it was sent.
-        error: What was raised. It is left out of the causes when it quotes a broken answer that echoes a credential.
+        error: What was raised. It is left out of the causes when it quotes a broken answer that echoes a credential,
+            and the requests that it and its causes carry lose their credentials.
         mask: Hides the credentials.
     """
     made = _from_transport(call, host, error, mask.text(_words_of(error)))
-    made.__cause__ = None if mask.hides(error) else error
+    if any(kind.__name__ == "DecodingError" for kind in type(error).__mro__):
+        error.with_traceback(None)  # its frames hold the body, and crash reporters show variables
+    made.__cause__ = None if mask.hides(error) else without_credentials(error)
     return made
 
 

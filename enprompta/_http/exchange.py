@@ -5,7 +5,7 @@ in), and returns the `Reply`:
 
     Admit(account, …)   is sent a ticket once the request budget has room; `BudgetExhausted` or `DeadlineReached` is
                         thrown in when it will not have in time
-    Send(request, …)    is sent the `httpx.Response`, its body read; an `APIConnectionError` is thrown in when none came
+    Send(request, …)    is sent the `Answer`, its body read; an `APIConnectionError` is thrown in when none came
     Sleep(seconds)      is sent None once the time has passed
     Wait(gate)          is sent None once the gate, a `concurrent.futures.Future`, is done
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import httpx
 
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
+    from enprompta._http.content import Answer
     from enprompta._http.retry import RetryPolicy
     from enprompta.hooks import RequestRecord
     from enprompta.limiters.interface import Account
@@ -97,7 +98,7 @@ Steps: TypeAlias = Generator[Step, Any, T]
 class Reply(NamedTuple):
     """A 2xx answer and the tries it took."""
 
-    response: httpx.Response
+    response: Answer
     failed: Sequence[Attempt]
     """The tries before this one."""
     duration: float
@@ -202,11 +203,11 @@ class Exchange:
             raise self._too_late("has passed", late.attempts) from late
         self.authorized += clock() - started
 
-    def _try(self, record: RequestRecord | None, started: float) -> Steps[httpx.Response | APIError]:
+    def _try(self, record: RequestRecord | None, started: float) -> Steps[Answer | APIError]:
         """Send the request once, and tell the account and the hooks how it ended."""
         plan = self.plan
         try:
-            response: httpx.Response = yield Send(self.request, self.call, self.ends)
+            response: Answer = yield Send(self.request, self.call, self.ends)
         except BaseException as failure:
             # What surely was not sent is given back to the budget. What is cancelled or broken off stays charged:
             # the server may have counted it.
@@ -353,7 +354,7 @@ class Exchange:
             raise
         return record
 
-    def _report(self, record: RequestRecord, duration: float, outcome: httpx.Response | BaseException) -> None:
+    def _report(self, record: RequestRecord, duration: float, outcome: Answer | BaseException) -> None:
         """Tell hooks how a try ended."""
         from enprompta.hooks import RecordHeaders, ResponseRecord, notify  # noqa: PLC0415 (as above)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_BASE_URL = "https://enprompta.com/api/v1"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
+DEFAULT_MAX_RESPONSE_BYTES = 100_000_000
 DEFAULT_MAX_WAIT = 65.0  # a minute window and a little: longer waits are the caller's to decide
 LONGEST = 2_000_000.0  # seconds, 23 days: sockets take their time-out as milliseconds in 31 bits
 CONNECT_TIMEOUT = 5.0  # a host that is there accepts within this; `timeout` applies where it is shorter
@@ -41,6 +42,7 @@ class Overrides(TypedDict, total=False):
     timeout: float | None
     deadline: float | None
     max_retries: int
+    max_response_bytes: int
     headers: Mapping[str, str]
 
 
@@ -53,6 +55,7 @@ class Settings:
     deadline: float | None = None
     max_retries: int = DEFAULT_MAX_RETRIES
     max_wait: float = DEFAULT_MAX_WAIT
+    max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     timeouts: Mapping[str, float | None] = field(init=False, repr=False)
     """`timeout` in the form httpx takes with each request."""
@@ -70,6 +73,7 @@ class Settings:
             _check_seconds("deadline", self.deadline, least=0.0, exclusive=True)
         _check_seconds("max_wait", self.max_wait, least=0.0)
         _check_count("max_retries", self.max_retries)
+        _check_count("max_response_bytes", self.max_response_bytes, least=1)
         check_headers(self.headers)
         connect = CONNECT_TIMEOUT if self.timeout is None else min(CONNECT_TIMEOUT, self.timeout)
         timeouts = {"connect": connect, "read": self.timeout, "write": self.timeout, "pool": self.timeout}
@@ -102,7 +106,13 @@ def settings_from(environ: Mapping[str, str], **given: object) -> Settings:
         ConfigurationError: A value cannot work; the text names the argument or the variable.
     """
     values = dict(given)
-    numbers = ("timeout", float), ("deadline", float), ("max_retries", int), ("max_wait", float)
+    numbers = (
+        ("timeout", float),
+        ("deadline", float),
+        ("max_retries", int),
+        ("max_wait", float),
+        ("max_response_bytes", int),
+    )
     for name, convert in (("base_url", str), *numbers):
         variable = f"ENPROMPTA_{name.upper()}"
         text = environ.get(variable, "").strip()
@@ -178,9 +188,9 @@ def is_header_text(value: object) -> bool:
     return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()
 
 
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ConfigurationError(f"{name} must be a whole number of 0 or more, not {value!r}")
+def _check_count(name: str, value: object, *, least: int = 0) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(f"{name} must be a whole number of {least} or more, not {value!r}")
 
 
 def _check_seconds(name: str, value: object, *, least: float, exclusive: bool = False) -> None:

@@ -87,7 +87,8 @@ class LiveVersion(Model):
     """The version that a label points at."""
 
     id: str | None = None
-    number: int | None = None
+    number: int | str | None = Field(default=None, union_mode="left_to_right")
+    """Counts up with every new content; a text where the service names versions so, as in `v3`."""
     environment: str | None = None
 
 
@@ -129,7 +130,7 @@ class LivePrompt(Model):
     version: LiveVersion | None = None
     content: str | None = None
     """The text, with its placeholders."""
-    messages: list[LiveMessage] | None = None
+    messages: list[LiveMessage] | None = Field(default=None, fail_fast=True)
     """The messages of a conversation; None for a single text."""
     variables: Mapped[Any] = Field(default_factory=dict)
     """Defaults of the variables by name, or their declarations."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Mapping
 from datetime import timezone
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
+from enprompta._common.json_reading import read_json, validated
 from enprompta.errors import ConfigurationError, WebhookPayloadError, WebhookSignatureError
 from enprompta.models.events import WebhookEvent, event_adapter
 from enprompta.webhooks.signature import SIGNATURE_HEADER, authenticate
@@ -80,22 +79,15 @@ def check_tolerance(tolerance: float | None) -> None:
         raise ConfigurationError(f"tolerance must be a positive number of seconds or None, not {tolerance}")
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-_decode: Callable[[str], object] = json.JSONDecoder(parse_constant=_refuse).decode
-
-
 def _read(body: bytes) -> WebhookEvent:
     try:
-        value = _decode(body.decode())
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        value = read_json(body)
+    except ValueError as error:
         raise WebhookPayloadError("The webhook delivery is signed, but its body is not JSON") from error
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise WebhookPayloadError("The webhook delivery is signed, but its body is not a JSON object")
     try:
-        return event_adapter().validate_python(value)
+        return validated(event_adapter().validate_python, cast("object", value), ValidationError)
     except ValidationError as error:
         raise WebhookPayloadError(f"The webhook delivery is signed, but is not an event: {_explain(error)}") from error
 

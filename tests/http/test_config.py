@@ -19,6 +19,7 @@ def test_defaults_are_those_documented() -> None:
     settings = settings_from({})
     assert settings.base_url == "https://enprompta.com/api/v1"
     assert (settings.timeout, settings.max_retries, settings.max_wait) == (30.0, 3, 65.0)
+    assert settings.max_response_bytes == 100_000_000
     assert settings.headers == {}
 
 
@@ -29,10 +30,12 @@ def test_the_environment_fills_in() -> None:
         "ENPROMPTA_TIMEOUT": "2.5",
         "ENPROMPTA_MAX_RETRIES": "0\n",
         "ENPROMPTA_MAX_WAIT": "7",
+        "ENPROMPTA_MAX_RESPONSE_BYTES": "1000",
     }
     settings = settings_from(environ)
     assert settings.base_url == "https://api.test/v1"
     assert (settings.timeout, settings.max_retries, settings.max_wait) == (2.5, 0, 7.0)
+    assert settings.max_response_bytes == 1_000
 
 
 def test_arguments_go_before_the_environment() -> None:
@@ -98,6 +101,10 @@ def test_a_senseless_number_of_retries_is_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="max_retries must be a whole number of 0 or more"):
         Settings(max_retries=value)
     assert Settings(max_retries=0).max_retries == 0
+    with pytest.raises(ConfigurationError, match="max_response_bytes must be a whole number of 1 or more"):
+        Settings(max_response_bytes=value)
+    with pytest.raises(ConfigurationError, match="not 0"):
+        Settings(max_response_bytes=0)
 
 
 @pytest.mark.parametrize(

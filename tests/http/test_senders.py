@@ -18,6 +18,8 @@ from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSende
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from enprompta._http.content import Answer
+
 URL = "http://127.0.0.1/"
 SPOILT = [("Content-Length", "5")]
 
@@ -45,11 +47,11 @@ def answered(status: int, headers: list[tuple[str, str]], stream: Stream | None)
     return httpx.Response(status, headers=headers, extensions={} if stream is None else {"network_stream": stream})
 
 
-def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list[httpx.Response]:
+def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list[Answer]:
     """Send through both kinds of client, which get this answer, and are closed meanwhile if that is asked for."""
     request = httpx.Request("GET", URL)
 
-    def blocking() -> httpx.Response:
+    def blocking() -> Answer:
         def handle(_: httpx.Request) -> httpx.Response:
             if closing:
                 client.close()
@@ -58,7 +60,7 @@ def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list
         client = httpx.Client(transport=httpx.MockTransport(handle))
         return ClientSender(client).send(request)
 
-    async def awaited() -> httpx.Response:
+    async def awaited() -> Answer:
         async def handle(_: httpx.Request) -> httpx.Response:
             if closing:
                 await client.aclose()

@@ -14,8 +14,8 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from enprompta._http.senders.buffered_body import WholeBody
-from enprompta._http.senders.httpx_senders import HTTPX_ERRORS, KEEP_ALIVE, MOST, tls_context
+from enprompta._http.content import Answer, aread_parts, decompressed, raw_limit
+from enprompta._http.senders.httpx_senders import HTTPX_ERRORS, KEEP_ALIVE, MOST, afinish, tls_context
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -53,13 +53,13 @@ class AiohttpSender:
         session: Any = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # httpx does, and tells of what cannot be
+            auto_decompress=False,  # `content` does, in bounded steps
             skip_auto_headers=_OURS,
         )
         session._retry_connection = False  # noqa: SLF001 (there is no other way, and aiohttp's own tests use this one)
         self._session: aiohttp.ClientSession = session
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its answer."""
         try:
             async with self._session.request(
@@ -71,15 +71,12 @@ class AiohttpSender:
                 timeout=_timeout(request.extensions["timeout"]),
                 proxy=_proxy(request.url),
             ) as answer:
-                content = await answer.read()
+                raw = await aread_parts(answer.content.iter_any(), raw_limit(request, answer.status))
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
             failure = _as_httpx(error)
         else:
-            response = httpx.Response(
-                answer.status, headers=list(answer.raw_headers), stream=WholeBody(content), request=request
-            )
-            await response.aread()
-            return response
+            response = httpx.Response(answer.status, headers=list(answer.raw_headers))
+            return await afinish(decompressed(raw, response, request, httpx.DecodingError))
         raise failure  # out here: what aiohttp raised does not pickle, and Dask pickles causes and contexts too
 
     async def aclose(self) -> None:

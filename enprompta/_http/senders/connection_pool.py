@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import httpcore
 
+from enprompta._http.content import aread_parts, raw_limit, read_parts
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.senders.deadline import left
 from enprompta._http.senders.httpx_senders import is_spoilt
@@ -128,8 +129,8 @@ class Pool:
             _close(expired)
             self._stack.check_open()
             response = connection.handle_request(request)
-            content = response.read()
-            response.close()
+            content = read_parts(response.iter_stream(), raw_limit(request, response.status))
+            response.close()  # and the connection with it, where the body was longer
             if is_spoilt(response.status, response.headers):
                 connection.close()
         except httpcore.ConnectionNotAvailable:  # closed since `check_open`; httpcore's own pool would open another
@@ -173,7 +174,7 @@ class AsyncPool:
             await _aclose(expired)
             self._stack.check_open()
             response = await connection.handle_async_request(request)
-            content = await response.aread()
+            content = await aread_parts(response.aiter_stream(), raw_limit(request, response.status))
             await response.aclose()
             if is_spoilt(response.status, response.headers):
                 await connection.aclose()

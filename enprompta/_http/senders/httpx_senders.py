@@ -6,7 +6,7 @@
     http_client="aiohttp"         aiohttp; see `aiohttp_sender`
     http_client=…                 the caller's client of httpx or httpx2, with all that it does and its own pool
 
-A sender gives an answer whose body is read, or raises what its HTTP library raises.
+A sender returns an `Answer`, whose body is read and decompressed by `content`, or raises what its HTTP library raises.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import ssl
 from contextlib import suppress
 from functools import lru_cache, partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.request import getproxies
 
 import httpx
 
+from enprompta._http.content import Answer, aread_parts, decompressed, raw_limit, read_parts
+from enprompta._http.senders.deadline import left
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterable, Generator, Iterable, Iterator
 
 KEEP_ALIVE = 5.0
 """Seconds for which an idle connection is kept: servers close them too, and one used at that moment is an error."""
@@ -58,7 +61,7 @@ class Sender(Protocol):
 
     @property
     def is_closed(self) -> bool: ...
-    def send(self, request: Any) -> Any: ...  # noqa: ANN401
+    def send(self, request: Any) -> Answer: ...  # noqa: ANN401
     def close(self) -> None: ...
 
 
@@ -68,7 +71,7 @@ class AsyncSender(Protocol):
     errors: tuple[type[Exception], ...]
     """What it raises instead of an answer."""
 
-    async def send(self, request: Any) -> Any: ...  # noqa: ANN401
+    async def send(self, request: Any) -> Answer: ...  # noqa: ANN401
     async def aclose(self) -> None: ...
 
 
@@ -82,14 +85,13 @@ class TransportSender:
         tune(self._transport, pooled=True)
         self.is_closed = False
 
-    def send(self, request: httpx.Request) -> httpx.Response:
+    def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its answer."""
         if self.is_closed:
             raise RuntimeError("closed")  # as httpx's client says it
         response = self._transport.handle_request(request)
-        response.request = request
-        response.read()
-        return response
+        raw = b"".join(cast("Iterable[bytes]", response.stream))  # one part, which the pool has read within the limit
+        return finish(decompressed(raw, response, request, httpx.DecodingError), httpx.ReadTimeout)
 
     def close(self) -> None:
         """Close the connections, also under calls that wait for an answer."""
@@ -102,7 +104,8 @@ class ClientSender:
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 (httpx2 is optional)
         self._client = client
-        self.errors = errors_of(library_of(client))
+        self._library = library_of(client)
+        self.errors = errors_of(self._library)
         self.close = client.close
 
     @property
@@ -110,13 +113,23 @@ class ClientSender:
         """Whether the client is."""
         return bool(self._client.is_closed)
 
-    def send(self, request: Any) -> Any:  # noqa: ANN401
+    def send(self, request: Any) -> Answer:  # noqa: ANN401
         """Send a request and read its answer."""
-        response = self._client.send(request, follow_redirects=False)
+        response = self._client.send(request, stream=True, follow_redirects=False)
+        try:
+            if response.is_stream_consumed:  # a hook of the caller's, or a transport without a network, has read it
+                answer = Answer(response.status_code, response.headers, response.content, request)
+            else:
+                raw = read_parts(response.iter_raw(), raw_limit(request, response.status_code))
+                answer = finish(
+                    decompressed(raw, response, request, self._library.DecodingError), self._library.ReadTimeout
+                )
+        finally:
+            response.close()
         _end_if_spoilt(response)
         if stream := _left_open(self._client, response):
             stream.close()
-        return response
+        return answer
 
 
 class AsyncTransportSender:
@@ -128,12 +141,11 @@ class AsyncTransportSender:
         self._transport = httpx.AsyncHTTPTransport(verify=tls_context(), limits=LIMITS)
         tune(self._transport, pooled=True)
 
-    async def send(self, request: httpx.Request) -> httpx.Response:
+    async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its answer."""
         response = await self._transport.handle_async_request(request)
-        response.request = request
-        await response.aread()
-        return response
+        raw = b"".join([part async for part in cast("AsyncIterable[bytes]", response.stream)])  # one part, as above
+        return await afinish(decompressed(raw, response, request, httpx.DecodingError))
 
     async def aclose(self) -> None:
         """Close the connections, also under calls that wait for an answer."""
@@ -145,7 +157,8 @@ class AsyncClientSender:
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 (httpx2 is optional)
         self._client = client
-        self.errors = errors_of(library_of(client))
+        self._library = library_of(client)
+        self.errors = errors_of(self._library)
         self.aclose = client.aclose
 
     @property
@@ -153,13 +166,48 @@ class AsyncClientSender:
         """Whether the client is."""
         return bool(self._client.is_closed)
 
-    async def send(self, request: Any) -> Any:  # noqa: ANN401
+    async def send(self, request: Any) -> Answer:  # noqa: ANN401
         """Send a request and read its answer."""
-        response = await self._client.send(request, follow_redirects=False)
+        response = await self._client.send(request, stream=True, follow_redirects=False)
+        try:
+            if response.is_stream_consumed:
+                answer = Answer(response.status_code, response.headers, response.content, request)
+            else:
+                raw = await aread_parts(response.aiter_raw(), raw_limit(request, response.status_code))
+                answer = await afinish(decompressed(raw, response, request, self._library.DecodingError))
+        finally:
+            await response.aclose()
         _end_if_spoilt(response)
         if stream := _left_open(self._client, response):
             await stream.aclose()
-        return response
+        return answer
+
+
+def finish(steps: Generator[None, None, Answer], too_late: type[Exception]) -> Answer:
+    """Do the steps of decompressing a body; raise `too_late` when this thread has no time left."""
+    try:
+        while True:
+            next(steps)
+            left(None, too_late)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+
+
+async def afinish(steps: Generator[None, None, Answer]) -> Answer:
+    """Do the steps of decompressing a body; other tasks run between them, and a deadline can end them."""
+    try:
+        while True:
+            next(steps)
+            await yield_to_others()
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+
+
+async def yield_to_others() -> None:
+    """Let other tasks run."""
+    import anyio.lowlevel  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
+
+    await anyio.lowlevel.checkpoint()
 
 
 def _left_open(client: Any, response: Any) -> Any:  # noqa: ANN401

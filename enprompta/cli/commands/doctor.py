@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 _SKEW = 5.0  # seconds that clocks may differ without anybody noticing
 _LONG = 16  # characters of a key of which the last four tell nothing
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-_SETTINGS = ("ENPROMPTA_TIMEOUT", "ENPROMPTA_DEADLINE", "ENPROMPTA_MAX_RETRIES", "ENPROMPTA_MAX_WAIT", "ENPROMPTA_LOG")
+_SETTINGS = (
+    "ENPROMPTA_TIMEOUT",
+    "ENPROMPTA_DEADLINE",
+    "ENPROMPTA_MAX_RETRIES",
+    "ENPROMPTA_MAX_WAIT",
+    "ENPROMPTA_MAX_RESPONSE_BYTES",
+    "ENPROMPTA_LOG",
+)
 
 
 @dataclass(frozen=True, slots=True)
