@@ -22,13 +22,17 @@ STANDS_ON: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
     "_masking": set(),
+    "_clock": set(),
+    "_event_loop": {"_clock"},
     "tables": {"errors"},
     "templating": {"errors"},
-    "limiters": {"errors"},
+    "limiters": {"_clock", "_event_loop", "errors"},
     "models": {"errors", "tables", "templating"},
     "_core": {"errors", "models", "tables"},
     "pagination": {"errors", "_core", "tables"},
     "_http": {
+        "_clock",
+        "_event_loop",
         "_masking",
         "errors",
         "hooks",
@@ -36,14 +40,15 @@ STANDS_ON: dict[str, set[str]] = {
     },  # it tells the hooks what happens, and asks the limiter who may send
     "hooks": {"errors", "_http"},  # what a hook raises is logged, and the headers it adds are checked
     "otel": {"_version", "hooks"},
-    "webhooks": {"errors", "models"},
-    "resources": {"errors", "models", "_core", "pagination", "cache", "batch"},  # `get_live` and `execute_many`
-    "cache": {"errors", "models", "_core", "_http"},
-    "batch": {"errors", "models", "_client", "_core", "_http", "limiters", "resources", "templating"},
+    "webhooks": {"_clock", "_event_loop", "errors", "models"},
+    "resources": {"_clock", "errors", "models", "_core", "pagination", "cache", "batch"},  # for `execute_many` too
+    "cache": {"_clock", "_event_loop", "errors", "models", "_core", "_http"},
+    "batch": {"errors", "models", "_client", "_core", "_http", "limiters", "resources", "templating"}
+    | {"_clock", "_event_loop"},
     "_base_client": {"errors", "models", "_version", "_core", "_http", "hooks", "limiters", "cache"},
     "_client": {"_base_client", "_core", "_http", "pagination", "cache"},
-    "emulator": {"_masking", "_version", "errors", "templating", "webhooks"},
-    "testing": {"emulator", "webhooks", "_client"},
+    "emulator": {"_clock", "_event_loop", "_masking", "_version", "errors", "templating", "webhooks"},
+    "testing": {"_clock", "emulator", "webhooks", "_client"},
     "codegen": {"errors", "templating"},
     "cli": {"_client", "_base_client", "_version", "_core", "batch", "emulator", "errors", "templating", "testing"}
     | {"webhooks"},

@@ -6,12 +6,12 @@ Both have a `header`, the value of `Authorization` if there is one ready, and `o
 from __future__ import annotations
 
 import copy
-import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
+from enprompta._clock import monotonic
 from enprompta._http.config import is_header_text
 from enprompta._http.exchange import Wait
 from enprompta._http.masking import mask_for
@@ -113,7 +113,7 @@ class ClientCredentials:
         self._token: _Token | None = None
         self._pending: Future[str | EnpromptaError | None] | None = None
         self._send: Sender | None = None
-        self._clock = time.monotonic
+        self._clock = monotonic
 
     def connect(self, send: Sender) -> None:
         """Tell how a request to the token endpoint is made: `send(path, json, ends)`."""

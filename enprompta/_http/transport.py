@@ -12,6 +12,9 @@ from inspect import currentframe
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from weakref import WeakSet, ref
 
+from enprompta import _clock
+from enprompta._clock import monotonic
+from enprompta._event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
 from enprompta._http.deadline import reads_end_at
 from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
 from enprompta._http.failures import transport_error
@@ -164,7 +167,7 @@ class AsyncTransport:
 
     def _open(self, loop: Any) -> _Local:  # noqa: ANN401 (a loop of either kind)
         for other in list(self._locals):
-            if _is_asyncio(other) and other.is_closed():
+            if is_asyncio(other) and other.is_closed():
                 self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
         sender = own_async_sender(self._kind)
         guard = _until_loop_ends(sender, ref(self), loop)
@@ -203,9 +206,9 @@ class AsyncTransport:
             return await step.account.acquire_async(step.ticket, max_wait=step.max_wait, deadline=step.ends)
         if isinstance(step, Send):
             try:
-                if step.ends is None:
+                if step.ends is None and not _clock.is_replaced():
                     return await self._sender.send(step.request)
-                return await self._send_until(step, step.ends)
+                return await self._send_until(step)
             except EnpromptaError:  # ours: of a deadline, which is an OSError too, or of a setting, a ValueError
                 raise
             except self._errors as error:
@@ -213,18 +216,19 @@ class AsyncTransport:
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return await sleep(step.seconds)
-        import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
-
-        with anyio.move_on_after(_left(step.ends)):
+        with move_on_after(_left(step.ends)):
             return await opened(step.gate)
         raise gate_timeout()
 
-    async def _send_until(self, step: Send, ends: float) -> httpx.Response:
-        import anyio  # noqa: PLC0415
-
-        with anyio.move_on_after(max(0.0, ends - time.monotonic())):
+    async def _send_until(self, step: Send) -> httpx.Response:
+        """Send a request within its deadline and, where the loop's own timers are stopped, within its timeouts."""
+        left = _left(step.ends)
+        bounds = (left, _timeouts_together(step.request) if _clock.is_replaced() else None)
+        bound = min((one for one in bounds if one is not None), default=None)
+        with move_on_after(bound):
             return await self._sender.send(step.request)
-        raise APITimeoutError(f"{step.call}: the deadline passed")
+        reason = "the deadline passed" if bound == left else "the server went silent for longer than timeout allows"
+        raise APITimeoutError(f"{step.call}: {reason}")
 
     async def aclose(self) -> None:
         """Close the connections, unless they are of a client the caller made."""
@@ -284,7 +288,7 @@ def _end(local: _Local) -> None:
             sys.modules["trio"].lowlevel.spawn_system_task(close)
 
     try:
-        if _is_asyncio(local.loop):
+        if is_asyncio(local.loop):
             local.loop.call_soon_threadsafe(lambda: local.loop.create_task(close()))
         else:
             local.loop.run_sync_soon(start)
@@ -312,45 +316,25 @@ def _warn_unclosed(transport: object, client: str, block: str, close: str, made_
 def _bound_pool_wait(request: httpx.Request, ends: float) -> None:
     """Wait for a free connection no longer than the deadline: it is no operation of a socket, which are bound."""
     timeouts = request.extensions["timeout"]
-    left, longest = max(0.0, ends - time.monotonic()), timeouts["pool"]
+    left, longest = max(0.0, ends - monotonic()), timeouts["pool"]
     pool = left if longest is None else min(left, longest)
     request.extensions = {**request.extensions, "timeout": {**timeouts, "pool": pool}}
 
 
-def current_loop() -> Any:  # noqa: ANN401 (an asyncio loop, or trio's token, which stands for its run)
-    """What tells the running event loop from others."""
-    import asyncio  # noqa: PLC0415 (who runs on it has loaded it)
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        # A coroutine that runs outside asyncio runs on trio, which is then imported already.
-        return sys.modules["trio"].lowlevel.current_trio_token()
-
-
-def _is_asyncio(loop: Any) -> bool:  # noqa: ANN401 (an asyncio loop, or trio's token)
-    return hasattr(loop, "call_soon_threadsafe")
-
-
-async def sleep(seconds: float) -> None:
-    """Sleep on the event loop that runs: asyncio's or trio's."""
-    import anyio  # noqa: PLC0415
-
-    await anyio.sleep(seconds)
+def _timeouts_together(request: httpx.Request) -> float | None:
+    """Seconds that connecting, sending and the first part of the answer may take; None for no bound."""
+    timeouts = request.extensions["timeout"]
+    parts = [timeouts[name] for name in ("connect", "write", "read")]
+    return None if None in parts else sum(parts)
 
 
 async def opened(gate: Future[Any]) -> None:
     """Wait until a gate is done, on asyncio or trio; cancelling the wait leaves the gate alone."""
     import anyio  # noqa: PLC0415
 
-    loop, event = current_loop(), anyio.Event()
-    wake = loop.call_soon_threadsafe if _is_asyncio(loop) else loop.run_sync_soon
-
-    def tell(_: Future[Any]) -> None:
-        with suppress(RuntimeError):  # the event loop has ended, and who waited with it
-            wake(event.set)
-
-    gate.add_done_callback(tell)
+    event = anyio.Event()
+    wake = waker(current_loop(), event.set)
+    gate.add_done_callback(lambda _: wake())
     await event.wait()
 
 
@@ -365,4 +349,4 @@ def gate_timeout() -> APITimeoutError:
 
 
 def _left(ends: float | None) -> float | None:
-    return None if ends is None else max(0.0, ends - time.monotonic())
+    return None if ends is None else max(0.0, ends - monotonic())

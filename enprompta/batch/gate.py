@@ -8,11 +8,11 @@ threads the long waits are cut into slices, and the gate is asked in between; ta
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from enprompta._clock import monotonic
 from enprompta._http.exchange import Admit, Send, Sleep
 from enprompta.limiters.waiting import DeadlineReached
 
@@ -52,7 +52,7 @@ class Gate:
         clock: Monotonic seconds.
     """
 
-    def __init__(self, *, sliced: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, sliced: bool, clock: Callable[[], float] = monotonic) -> None:
         self._sliced = sliced
         self._clock = clock
         self._flights: set[Flight] = set()

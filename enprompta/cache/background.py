@@ -16,8 +16,8 @@ from functools import partial
 from threading import Condition, Thread, current_thread
 from typing import TYPE_CHECKING, Any, Protocol
 
+from enprompta._event_loop import current_loop
 from enprompta._http import log
-from enprompta._http.transport import current_loop
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from importlib.resources import files
 from math import inf
 from secrets import token_hex
 from threading import Event, Thread
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+from enprompta._clock import monotonic
 from enprompta.errors import ConfigurationError
 from enprompta.limiters import clock, policy
 from enprompta.limiters.local import Accounts, LocalAccount, digest

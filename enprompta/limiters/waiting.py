@@ -11,6 +11,9 @@ from math import inf
 from threading import Event, get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
+from enprompta import _clock
+from enprompta._event_loop import alarm
+
 if TYPE_CHECKING:
     from enprompta.errors import RateLimit
 
@@ -100,12 +103,17 @@ class _AsyncioSleeper:
         self._thread = get_ident()
 
     async def sleep(self, seconds: float) -> None:
-        alarm = None if seconds == inf else self._loop.call_later(max(seconds, 0.0), self._event.set)
+        if seconds < inf and _clock.is_replaced():
+            with alarm(seconds, self._event.set):
+                await self._event.wait()
+            self._event.clear()
+            return
+        timer = None if seconds == inf else self._loop.call_later(max(seconds, 0.0), self._event.set)
         try:
             await self._event.wait()
         finally:
-            if alarm is not None:
-                alarm.cancel()
+            if timer is not None:
+                timer.cancel()
         self._event.clear()
 
     def wake(self) -> bool:
@@ -131,8 +139,12 @@ class _TrioSleeper:
         self._token = trio.lowlevel.current_trio_token()
 
     async def sleep(self, seconds: float) -> None:
-        with self._trio.move_on_after(max(seconds, 0.0)):  # trio takes inf
-            await self._event.wait()
+        if seconds < inf and _clock.is_replaced():
+            with alarm(seconds, self._set):
+                await self._event.wait()
+        else:
+            with self._trio.move_on_after(max(seconds, 0.0)):  # trio takes inf
+                await self._event.wait()
         self._event = self._trio.Event()
 
     def wake(self) -> bool:
