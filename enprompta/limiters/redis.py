@@ -18,7 +18,6 @@ import atexit
 import logging
 from functools import cache
 from importlib import import_module
-from importlib.resources import files
 from math import inf
 from secrets import token_hex
 from threading import Event, Thread
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from enprompta._clock import monotonic
+from enprompta._data import read_data
 from enprompta.errors import ConfigurationError
 from enprompta.limiters import clock, policy
 from enprompta.limiters.local import Accounts, LocalAccount, digest
@@ -79,7 +79,7 @@ def _script() -> str:
         "CHUNKS": _CHUNKS,
     }
     lines = [f"local {name} = {value!r}" for name, value in constants.items()]
-    return "\n".join([*lines, files("enprompta.limiters").joinpath("pacer.lua").read_text("utf-8")])
+    return "\n".join([*lines, read_data("enprompta.limiters", "pacer.lua").decode()])
 
 
 class _Pipeline(Protocol):
