@@ -9,7 +9,7 @@ import warnings
 from concurrent.futures import wait
 from contextlib import suppress
 from inspect import currentframe
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakSet, ref
 
 from enprompta import _clock
@@ -19,7 +19,8 @@ from enprompta._http.deadline import reads_end_at
 from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
 from enprompta._http.failures import transport_error
 from enprompta._http.masking import mask_for
-from enprompta._http.senders import HTTPX_ERRORS, given_async_sender, given_sender, own_async_sender, own_sender
+from enprompta._http.route import route_to
+from enprompta._http.senders import HTTPX_ERRORS, TransportSender, given_async_sender, given_sender, own_async_sender
 from enprompta.errors import APITimeoutError, EnpromptaError
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     import httpx
 
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
-    from enprompta._http.senders import AsyncSender
+    from enprompta._http.route import Route
+    from enprompta._http.senders import AsyncSender, Sender
 
 T = TypeVar("T")
 
@@ -53,12 +55,13 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 class SyncTransport:
     """Drives steps by blocking the thread."""
 
-    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials) -> None:
+    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
         self._owned = http_client is None
         self._auth = auth
         self._used = False
         self._made_at = _caller()
-        self._sender = own_sender() if http_client is None else given_sender(http_client)
+        self._route = route_to(base_url) if http_client is None else None
+        self._sender: Sender = given_sender(http_client) if self._route is None else TransportSender(self._route)
         _transports.add(self)
 
     def run(self, steps: Steps[T]) -> T:
@@ -89,7 +92,7 @@ class SyncTransport:
                 with reads_end_at(step.ends):
                     return self._sender.send(step.request)
             except self._sender.errors as error:
-                failure = _failure(step, error, self._auth)
+                failure = _failure(step, error, self._auth, self._route)
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
@@ -110,11 +113,11 @@ class SyncTransport:
     def after_fork(self) -> None:
         """Start with fresh connections in a child process."""
         self._auth.after_fork()
-        if self._owned and not self._sender.is_closed:
+        if self._route is not None and not self._sender.is_closed:
             # Not closed: a thread of the parent may have held a lock in it, and will never give it back here.
             self._parents = self._sender
             self._used = False
-            self._sender = own_sender()
+            self._sender = TransportSender(self._route)
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False) and self._used and not self._sender.is_closed:
@@ -138,9 +141,10 @@ class _Local(NamedTuple):
 class AsyncTransport:
     """Drives steps on asyncio or trio."""
 
-    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials) -> None:
+    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
         own = http_client is None or isinstance(http_client, str)
         self._kind = http_client
+        self._route = route_to(base_url, http_client) if own else None
         self._given = None if own else given_async_sender(http_client)
         self._errors = HTTPX_ERRORS if self._given is None else self._given.errors
         self._auth = auth
@@ -169,7 +173,7 @@ class AsyncTransport:
         for other in list(self._locals):
             if is_asyncio(other) and other.is_closed():
                 self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
-        sender = own_async_sender(self._kind)
+        sender = own_async_sender(self._kind, cast("Route", self._route))
         guard = _until_loop_ends(sender, ref(self), loop)
         with suppress(StopIteration):
             guard.__anext__().send(None)  # goes as far as its yield; from here on the loop knows of it
@@ -212,7 +216,7 @@ class AsyncTransport:
             except EnpromptaError:  # ours: of a deadline, which is an OSError too, or of a setting, a ValueError
                 raise
             except self._errors as error:
-                failure = _failure(step, error, self._auth)
+                failure = _failure(step, error, self._auth, self._route)
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return await sleep(step.seconds)
@@ -338,9 +342,11 @@ async def opened(gate: Future[Any]) -> None:
     await event.wait()
 
 
-def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials) -> EnpromptaError:
+def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials, route: Route | None) -> EnpromptaError:
     host = step.request.url.netloc.decode("ascii")  # with the port, which is what is wrong more often than not
-    return transport_error(step.call, host, error, mask_for(step.request, auth.secrets()))
+    proxy = None if route is None else route.proxy
+    mask = mask_for(step.request, (*auth.secrets(), *(() if proxy is None else proxy.secrets())))
+    return transport_error(step.call, host, error, mask, proxy)
 
 
 def gate_timeout() -> APITimeoutError:

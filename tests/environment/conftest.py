@@ -31,5 +31,5 @@ def server() -> Iterator[FaultServer]:
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test without proxies, certificates and settings of the machine that runs it."""
     for name in list(os.environ):
-        if name.lower().endswith("_proxy") or name.startswith(("ENPROMPTA_", "SSL_CERT_")):
+        if name.lower().endswith("_proxy") or name.startswith(("ENPROMPTA_", "SSL")):
             monkeypatch.delenv(name)
