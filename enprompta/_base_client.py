@@ -21,7 +21,7 @@ from enprompta._core.unset import UNSET, Unset
 from enprompta._http import log
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
 from enprompta._http.body import WholeBody
-from enprompta._http.config import Overrides, Settings, is_header_text, settings_from
+from enprompta._http.config import SETTINGS, Overrides, Settings, is_header_text, settings_from
 from enprompta._http.exchange import Exchange, Plan, Sleep, Wait
 from enprompta._http.masking import mask_for
 from enprompta._http.pacing import Unpaced
@@ -111,8 +111,7 @@ class BaseClient:
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # its one cache, once it is asked for; views have the same dict
-        # None is a value of timeout and deadline; for the others it means "not given".
-        keeps_none = {"timeout", "deadline"}
+        keeps_none = {setting.name for setting in SETTINGS if setting.keeps_none}
         chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
         settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
         if limiter is None:
@@ -328,11 +327,7 @@ class BaseClient:
         settings = self._settings
         return {
             **self._auth.arguments(),
-            "base_url": settings.base_url,
-            "timeout": settings.timeout,
-            "deadline": settings.deadline,
-            "max_retries": settings.max_retries,
-            "max_wait": settings.max_wait,
+            **{setting.name: getattr(settings, setting.name) for setting in SETTINGS},
             "limiter": self._limiter,
             "default_headers": dict(settings.headers),
             "hooks": self._hooks,

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
 from enprompta._clock import monotonic
+from enprompta._credential_text import problem_of
 from enprompta._http.config import is_header_text
 from enprompta._http.exchange import Wait
 from enprompta._http.masking import mask_for
@@ -340,13 +341,8 @@ def _checked(value: object, name: str) -> Secret:
     """Refuse what could not stand in a header, without showing it."""
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
-    if not value:
-        raise ConfigurationError(f"{name} is empty")
-    if not is_header_text(value) or " " in value:
-        raise ConfigurationError(
-            f"{name} holds a blank, a line break or a letter that is not ASCII, which none has: copy it again "
-            "(a file or variable it was read from may end with a line break)"
-        )
+    if problem := problem_of(value, ascii_only=True):
+        raise ConfigurationError(f"{name} {problem}")
     return Secret(value)
 
 

@@ -18,7 +18,7 @@ import httpx
 from enprompta.errors import ConfigurationError
 
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")  # the name under which OpenSSL looks for a certificate
-_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 def tls_context() -> ssl.SSLContext:
@@ -27,7 +27,7 @@ def tls_context() -> ssl.SSLContext:
     Raises:
         ConfigurationError: A variable names certificates that cannot be used.
     """
-    return _load(*(os.environ.get(name, "") for name in _VARIABLES))
+    return _load(*(os.environ.get(name, "") for name in VARIABLES))
 
 
 @lru_cache(maxsize=1)
