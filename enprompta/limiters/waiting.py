@@ -7,8 +7,10 @@ that nothing is missed between looking and sleeping.
 from __future__ import annotations
 
 import sys
+import threading
+from contextlib import suppress
 from math import inf
-from threading import Event, get_ident
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from enprompta import _clock
@@ -49,21 +51,27 @@ class DeadlineReached(Exception):  # noqa: N818 (a message from limiter to trans
 
 
 class ThreadSleeper:
-    """Sleeps in a thread."""
+    """Sleeps in a thread, or in a greenlet of gevent.
 
-    __slots__ = ("_event",)
+    A lock that is released to wake. An `Event` would not do: under gevent its `set` lets other greenlets run, while the
+    account's lock is held, and the next one that wants that lock blocks all of them. `threading.Lock` is looked up when
+    a sleeper is made, so that it is gevent's also where gevent patched the module late.
+    """
+
+    __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._event = Event()
+        self._lock = threading.Lock()
+        self._lock.acquire()
 
     def sleep(self, seconds: float) -> None:
         """Sleep until woken, or for so many seconds."""
-        self._event.wait(None if seconds == inf else max(seconds, 0.0))
-        self._event.clear()
+        self._lock.acquire(timeout=-1 if seconds == inf else min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
     def wake(self) -> bool:
         """Wake the thread; it can always wake."""
-        self._event.set()
+        with suppress(RuntimeError):  # it has been woken already
+            self._lock.release()
         return True
 
 
