@@ -1,9 +1,10 @@
-"""Tests see no settings but their own, and Ctrl-C as a program in the foreground does."""
+"""Which tests run, and the surroundings they run in: no settings from outside, Ctrl-C as in a foreground program."""
 
 from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,73 @@ if TYPE_CHECKING:
 
 _MEASURE = "COVERAGE_PROCESS_CONFIG"
 _measure: str | None = None
+
+# Tests marked `step(NAME)` need tools or minutes that a first run should not take; `.ci/run` runs them as steps.
+STEPS = {
+    "types": "what mypy, pyright and pyrefly make of the public types",
+    "site": "the documentation site",
+    "package": "the built wheel in an empty environment (needs a package index)",
+    "examples": "the longer examples and the quickstart page",
+    "conformance": "schemathesis against the emulator",
+    "cluster": "bulk runs on Dask, runs that are killed",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--step`, which chooses steps in place of the tests that run by default."""
+    parser.addoption(
+        "--step",
+        action="append",
+        default=[],
+        choices=[*STEPS, "all"],
+        help="run the tests of this step only (repeatable; `all` runs every step)",
+    )
+
+
+def _chosen(config: pytest.Config) -> set[str]:
+    steps: list[str] = config.getoption("--step")
+    return set(STEPS) if "all" in steps else set(steps)
+
+
+def _step_of(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("step")
+    return "" if marker is None else str(marker.args[0])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of the chosen steps; without `--step`, those of no step, and all that the command line names."""
+    unknown = {_step_of(item) for item in items} - {"", *STEPS}
+    assert not unknown, f"conftest.py does not list the steps {unknown}"
+    chosen = _chosen(config)
+    if not chosen and config.args_source is pytest.Config.ArgsSource.ARGS:
+        return
+    left_out = [item for item in items if _step_of(item) not in (chosen or {""})]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if _step_of(item) in (chosen or {""})]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what this run leaves out, and how to get it."""
+    lines: list[str] = []
+    if not _chosen(config) and config.args_source is not pytest.Config.ArgsSource.ARGS:
+        lines.append("not in this run (add --step NAME, or --step all):")
+        lines += [f"  {name:<12} {text}" for name, text in STEPS.items()]
+    lines += [
+        f"tests that need {tool} are skipped: {cure}"
+        for tool, cure in (
+            ("redis-server", "apt install redis-server"),
+            ("node", "install Node.js 20 or later"),
+            ("chromium", "apt install chromium"),
+        )
+        if shutil.which(tool) is None
+    ]
+    return lines
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Use half a process more than there are cores for `-n auto`, because many tests wait for sockets and clocks."""
+    return max(3, (os.cpu_count() or 2) * 3 // 2)
 
 
 def pytest_collection_finish() -> None:

@@ -18,7 +18,8 @@ from enprompta.emulator import Emulator
 HERE = Path(__file__).resolve().parents[1] / "examples"
 EXAMPLES = sorted(HERE.glob("*.py"))
 WITH_A_KEY = ["quickstart", "async_quickstart", "bulk_csv", "workflow"]  # the others bring their own emulator always
-SLOW = {"celery_tasks"}  # starts processes of its own
+SLOW = {"bulk_dask", "celery_tasks"}  # start worker processes
+LONGER = (pytest.mark.slow, pytest.mark.step("examples"))
 
 
 def run(name: str, **environment: str) -> str:
@@ -41,7 +42,7 @@ def run(name: str, **environment: str) -> str:
 def names() -> list[Any]:
     """Every example that is a script."""
     return [
-        pytest.param(example.stem, marks=pytest.mark.slow if example.stem in SLOW else ())
+        pytest.param(example.stem, marks=LONGER if example.stem in SLOW else ())
         for example in EXAMPLES
         if example.stem not in SHOWN
     ]
@@ -65,9 +66,7 @@ def test_runs_without_a_key(name: str) -> None:
     assert run(name)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in sorted(SHOWN)]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONGER if name in SLOW else ()) for name in sorted(SHOWN)])
 def test_shows_what_it_is_about(name: str) -> None:
     """Without a key an example brings its own emulator, prints what it is there to show, and no warning."""
     printed = run(name)
@@ -102,6 +101,7 @@ nbformat.write(notebook, sys.argv[2])
 
 
 @pytest.mark.slow
+@pytest.mark.step("examples")
 @pytest.mark.skipif(not importlib.util.find_spec("nbclient"), reason="nbclient is not installed")
 def test_notebook_runs(tmp_path: Path) -> None:
     """Every cell of the notebook runs in a fresh kernel, and shows in the same forms what the stored one shows."""

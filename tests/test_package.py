@@ -21,7 +21,7 @@ from enprompta import __version__
 from enprompta.emulator import Emulator
 
 ROOT = Path(__file__).resolve().parents[1]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.step("package")]
 
 SCRIPT = """
 import sys

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
-from enprompta._clock import monotonic
-from enprompta._credential_text import problem_of
-from enprompta._http.config import is_header_text
+from enprompta._common.clock import monotonic
+from enprompta._common.credential_text import problem_of
 from enprompta._http.exchange import Wait
 from enprompta._http.masking import mask_for
+from enprompta._http.settings import is_header_text
 from enprompta.errors import (
     APIResponseError,
     APIStatusError,

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from enprompta._http.failures import needs_proxy_credentials
+from enprompta._http.error_mapping import needs_proxy_credentials
 from enprompta.errors import APIConnectionError, APIStatusError
 
 if TYPE_CHECKING:

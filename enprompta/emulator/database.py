@@ -14,7 +14,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from enprompta._data import read_data
+from enprompta._common.data import read_data
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta._clock import monotonic
+from enprompta._common.clock import monotonic
 from enprompta._core.body import body
 from enprompta._core.call import Call, path
 from enprompta._core.operation import (

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from enprompta._clock import wall_clock
+from enprompta._common.clock import wall_clock
 from enprompta.webhooks.ecma_json import ecma_json
 from enprompta.webhooks.signature import SIGNATURE_HEADER, sign
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from anyio import to_thread
 
-from enprompta._event_loop import move_on_after
+from enprompta._common.event_loop import move_on_after
 from enprompta.webhooks._delivery import NOT_A_POST, TOO_LARGE, Reply, failed, handled, late, not_mine
 
 if TYPE_CHECKING:

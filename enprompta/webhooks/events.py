@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pydantic import ValidationError
 
-from enprompta._clock import wall_clock
+from enprompta._common.clock import wall_clock
 from enprompta.errors import ConfigurationError, WebhookPayloadError, WebhookSignatureError
 from enprompta.models.events import WebhookEvent, event_adapter
 from enprompta.webhooks.signature import SIGNATURE_HEADER, authenticate

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from hmac import compare_digest, digest
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from enprompta._credential_text import problem_of
+from enprompta._common.credential_text import problem_of
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks.ecma_json import ecma_json, rewrite
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from enprompta._clock import monotonic, real_time
+from enprompta._common.clock import monotonic, real_time
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ def endurance() -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.step("cluster")
 @pytest.mark.parametrize("how", ["threads", "asyncio"])
 def test_killed_and_resumed(endurance: Any, how: str, tmp_path: Path) -> None:
     """Rows of a program that is killed twice and started again: one result and one charge each, and never a 429."""

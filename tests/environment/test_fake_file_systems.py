@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from enprompta._data import read_data
+from enprompta._common.data import read_data
 from enprompta.webhooks import construct_event
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ import freezegun
 import pytest
 import time_machine
 
-from enprompta import APITimeoutError, WebhookSignatureError, _clock
-from enprompta._clock import monotonic
+from enprompta import APITimeoutError, WebhookSignatureError
+from enprompta._common import clock
+from enprompta._common.clock import monotonic
 from enprompta.limiters import LocalLimiter
 from enprompta.testing import WEBHOOK_SECRET, webhook_delivery
 from enprompta.webhooks import construct_event
@@ -115,7 +116,7 @@ class TestWaits:
 
     def test_for_the_budget(self, flavour: str, tool: str, moment: datetime, server: FaultServer) -> None:
         """A call that waits for the next window waits in real time."""
-        now = _clock.real_time()
+        now = clock.real_time()
 
         def spent(peer: Peer) -> None:
             peer.read()
@@ -165,8 +166,8 @@ def test_the_clock_of_the_package_is_the_real_one() -> None:
     assert abs(monotonic() - time.monotonic()) < 1
     before = monotonic()
     with freezegun.freeze_time(LONG_AGO):
-        assert _clock.is_replaced()
+        assert clock.is_replaced()
         assert time.monotonic() == time.monotonic()
         assert before < monotonic() < before + 60
-        assert _clock.wall_clock() == LONG_AGO.timestamp() != _clock.real_time()
-    assert not _clock.is_replaced()
+        assert clock.wall_clock() == LONG_AGO.timestamp() != clock.real_time()
+    assert not clock.is_replaced()

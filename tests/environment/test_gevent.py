@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from enprompta._clock import real_time
+from enprompta._common.clock import real_time
 from tests.faults.server import FaultServer, Peer, answer
 
 pytest.importorskip("gevent")

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta
-from enprompta._http.config import SETTINGS, Settings
+from enprompta._http.settings import SETTINGS, Settings
 from enprompta.webhooks import WebhookReceiver, construct_event, sign, verify_signature
 from tests.faults.server import FaultServer
 

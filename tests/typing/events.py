@@ -64,7 +64,7 @@ def handlers(receiver: WebhookReceiver) -> None:
     @receiver.on("workflow.failed")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     def wrong(event: PromptExecuted) -> None: ...
 
-    assert_type(count(PromptExecuted.model_construct()), int)
+    assert_type(count(PromptExecuted.model_validate({})), int)
     receiver.on("workflow.completed")(lambda event: event.data.cost)
 
 

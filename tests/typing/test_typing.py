@@ -14,7 +14,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PINNED = sorted(path for path in HERE.glob("*.py") if path != Path(__file__))
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.step("types")]
 
 
 def run(*command: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
