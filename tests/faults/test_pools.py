@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from enprompta import APITimeoutError, ConfigurationError
-from enprompta._http.senders.httpx_senders import connection_pool, httpx_senders
+from enprompta._http.senders import connection_pool, httpx_senders
 from tests.faults.flavours import Caller, run, together, until
 from tests.faults.server import FaultServer, Peer, fine
 

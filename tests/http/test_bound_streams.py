@@ -9,7 +9,7 @@ from weakref import WeakSet
 import httpcore
 
 from enprompta._http.senders.deadline_streams import BoundStream
-from enprompta._http.senders.httpx_senders import deadline_streams
+from enprompta._http.senders import deadline_streams
 
 if TYPE_CHECKING:
     import pytest
