@@ -8,8 +8,8 @@ from weakref import WeakSet
 
 import httpcore
 
-from enprompta._http.senders.deadline_streams import BoundStream
 from enprompta._http.senders import deadline_streams
+from enprompta._http.senders.deadline_streams import BoundStream
 
 if TYPE_CHECKING:
     import pytest
