@@ -1,4 +1,4 @@
-"""What is wrong with the text of a key or secret: the mistakes that files, shells and copying bring in."""
+"""Mistakes in the text of a key or secret: those that files, shells and copying bring in."""
 
 from __future__ import annotations
 

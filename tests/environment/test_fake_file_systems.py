@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from enprompta._common.data import read_data
+from enprompta.testing import preloading
+from enprompta.testing.plugin import pytest_runtest_setup
 from enprompta.webhooks import construct_event
 
 if TYPE_CHECKING:
@@ -101,3 +104,17 @@ def test_data_of_a_package_in_a_zip_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert read_data("packed_for_a_test", "words.txt") == b"packed"
     with pytest.raises(OSError, match=r"none\.txt"):
         read_data("packed_for_a_test", "none.txt")
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_what_is_loaded_before_a_fake_file_system(is_loaded: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that takes none of our fixtures loads our modules early only where the application has loaded a client."""
+    loaded: list[str] = []
+    monkeypatch.setattr(preloading, "preload_client", lambda: loaded.append("client"))
+    monkeypatch.setattr(preloading, "preload_emulator", lambda: loaded.append("emulator"))
+    if not is_loaded:
+        monkeypatch.delitem(sys.modules, "enprompta._client", raising=False)
+    for names in ((), ("fs",), ("fs", "webhook_delivery")):
+        item: Any = SimpleNamespace(fixturenames=names)
+        pytest_runtest_setup(item)
+    assert loaded == (["client", "emulator"] if is_loaded else ["emulator"])
