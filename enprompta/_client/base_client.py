@@ -26,7 +26,7 @@ from enprompta._http.ratelimit import parse_rate_limit
 from enprompta._http.retry import RetryPolicy
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.senders.httpx_senders import library_of
-from enprompta._http.settings import Overrides, Settings, is_header_text, settings_from
+from enprompta._http.settings import SETTINGS, Overrides, Settings, is_header_text, settings_from
 from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
 from enprompta.limiters import LocalLimiter
@@ -111,8 +111,7 @@ class BaseClient:
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # its one cache, once it is asked for; views have the same dict
-        # None is a value of timeout and deadline; for the others it means "not given".
-        keeps_none = {"timeout", "deadline"}
+        keeps_none = {setting.name for setting in SETTINGS if setting.keeps_none}
         chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
         settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
         if limiter is None:
@@ -329,12 +328,7 @@ class BaseClient:
         settings = self._settings
         return {
             **self._auth.arguments(),
-            "base_url": settings.base_url,
-            "timeout": settings.timeout,
-            "deadline": settings.deadline,
-            "max_retries": settings.max_retries,
-            "max_wait": settings.max_wait,
-            "max_response_bytes": settings.max_response_bytes,
+            **{setting.name: getattr(settings, setting.name) for setting in SETTINGS},
             "limiter": self._limiter,
             "default_headers": dict(settings.headers),
             "hooks": self._hooks,

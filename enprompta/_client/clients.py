@@ -114,7 +114,7 @@ class Enprompta(BaseClient):
             base_url=base_url, timeout=timeout, deadline=deadline, max_retries=max_retries, max_wait=max_wait,
             max_response_bytes=max_response_bytes,
         )  # fmt: skip
-        self._transport = SyncTransport(http_client, self._auth)
+        self._transport = SyncTransport(http_client, self._auth, self.base_url)
 
     def run(self, call: Call[T], /) -> T:
         """Send a call and give what it returns; the typed way to an endpoint that has no method yet.
@@ -286,7 +286,7 @@ class AsyncEnprompta(BaseClient):
             base_url=base_url, timeout=timeout, deadline=deadline, max_retries=max_retries, max_wait=max_wait,
             max_response_bytes=max_response_bytes,
         )  # fmt: skip
-        self._transport = AsyncTransport(http_client, self._auth)
+        self._transport = AsyncTransport(http_client, self._auth, self.base_url)
 
     @overload
     async def run(self, call: Call[Page[T]], /) -> AsyncPage[T]: ...

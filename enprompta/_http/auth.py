@@ -6,12 +6,13 @@ Both have a `header`, the value of `Authorization` if there is one ready, and `o
 from __future__ import annotations
 
 import copy
-import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
+from enprompta._common.clock import monotonic
+from enprompta._common.credential_text import problem_of
 from enprompta._common.json_reading import read_json
 from enprompta._http.exchange import Wait
 from enprompta._http.masking import mask_for
@@ -113,7 +114,7 @@ class ClientCredentials:
         self._token: _Token | None = None
         self._pending: Future[str | EnpromptaError | None] | None = None
         self._send: Sender | None = None
-        self._clock = time.monotonic
+        self._clock = monotonic
 
     def connect(self, send: Sender) -> None:
         """Tell how a request to the token endpoint is made: `send(path, json, ends)`."""
@@ -340,13 +341,8 @@ def _checked(value: object, name: str) -> Secret:
     """Refuse what could not stand in a header, without showing it."""
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
-    if not value:
-        raise ConfigurationError(f"{name} is empty")
-    if not is_header_text(value) or " " in value:
-        raise ConfigurationError(
-            f"{name} holds a blank, a line break or a letter that is not ASCII, which none has: copy it again "
-            "(a file or variable it was read from may end with a line break)"
-        )
+    if problem := problem_of(value, ascii_only=True):
+        raise ConfigurationError(f"{name} {problem}")
     return Secret(value)
 
 

@@ -9,19 +9,23 @@ import warnings
 from concurrent.futures import wait
 from contextlib import suppress
 from inspect import currentframe
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakSet, ref
 
+from enprompta._common import clock
+from enprompta._common.clock import monotonic
+from enprompta._common.event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
 from enprompta._http.error_mapping import transport_error
 from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
 from enprompta._http.masking import mask_for
+from enprompta._http.route import route_to
 from enprompta._http.senders.deadline import reads_end_at
 from enprompta._http.senders.httpx_senders import (
     HTTPX_ERRORS,
+    TransportSender,
     given_async_sender,
     given_sender,
     own_async_sender,
-    own_sender,
 )
 from enprompta.errors import APITimeoutError, EnpromptaError
 
@@ -33,7 +37,8 @@ if TYPE_CHECKING:
 
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
     from enprompta._http.content import Answer
-    from enprompta._http.senders.httpx_senders import AsyncSender
+    from enprompta._http.route import Route
+    from enprompta._http.senders.httpx_senders import AsyncSender, Sender
 
 T = TypeVar("T")
 
@@ -57,12 +62,13 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
 class SyncTransport:
     """Drives steps by blocking the thread."""
 
-    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials) -> None:
+    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
         self._owned = http_client is None
         self._auth = auth
         self._used = False
         self._made_at = _caller()
-        self._sender = own_sender() if http_client is None else given_sender(http_client)
+        self._route = route_to(base_url) if http_client is None else None
+        self._sender: Sender = given_sender(http_client) if self._route is None else TransportSender(self._route)
         _transports.add(self)
 
     def run(self, steps: Steps[T]) -> T:
@@ -93,7 +99,7 @@ class SyncTransport:
                 with reads_end_at(step.ends):
                     return self._sender.send(step.request)
             except self._sender.errors as error:
-                failure = _failure(step, error, self._auth)
+                failure = _failure(step, error, self._auth, self._route)
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
@@ -114,11 +120,11 @@ class SyncTransport:
     def after_fork(self) -> None:
         """Start with fresh connections in a child process."""
         self._auth.after_fork()
-        if self._owned and not self._sender.is_closed:
+        if self._route is not None and not self._sender.is_closed:
             # Not closed: a thread of the parent may have held a lock in it, and will never give it back here.
             self._parents = self._sender
             self._used = False
-            self._sender = own_sender()
+            self._sender = TransportSender(self._route)
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False) and self._used and not self._sender.is_closed:
@@ -142,9 +148,10 @@ class _Local(NamedTuple):
 class AsyncTransport:
     """Drives steps on asyncio or trio."""
 
-    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials) -> None:
+    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
         own = http_client is None or isinstance(http_client, str)
         self._kind = http_client
+        self._route = route_to(base_url, http_client) if own else None
         self._given = None if own else given_async_sender(http_client)
         self._errors = HTTPX_ERRORS if self._given is None else self._given.errors
         self._auth = auth
@@ -171,9 +178,9 @@ class AsyncTransport:
 
     def _open(self, loop: Any) -> _Local:  # noqa: ANN401 (a loop of either kind)
         for other in list(self._locals):
-            if _is_asyncio(other) and other.is_closed():
+            if is_asyncio(other) and other.is_closed():
                 self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
-        sender = own_async_sender(self._kind)
+        sender = own_async_sender(self._kind, cast("Route", self._route))
         guard = _until_loop_ends(sender, ref(self), loop)
         with suppress(StopIteration):
             guard.__anext__().send(None)  # goes as far as its yield; from here on the loop knows of it
@@ -210,28 +217,29 @@ class AsyncTransport:
             return await step.account.acquire_async(step.ticket, max_wait=step.max_wait, deadline=step.ends)
         if isinstance(step, Send):
             try:
-                if step.ends is None:
+                if step.ends is None and not clock.is_replaced():
                     return await self._sender.send(step.request)
-                return await self._send_until(step, step.ends)
+                return await self._send_until(step)
             except EnpromptaError:  # ours: of a deadline, which is an OSError too, or of a setting, a ValueError
                 raise
             except self._errors as error:
-                failure = _failure(step, error, self._auth)
+                failure = _failure(step, error, self._auth, self._route)
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return await sleep(step.seconds)
-        import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
-
-        with anyio.move_on_after(_left(step.ends)):
+        with move_on_after(_left(step.ends)):
             return await opened(step.gate)
         raise gate_timeout()
 
-    async def _send_until(self, step: Send, ends: float) -> Answer:
-        import anyio  # noqa: PLC0415
-
-        with anyio.move_on_after(max(0.0, ends - time.monotonic())):
+    async def _send_until(self, step: Send) -> Answer:
+        """Send a request within its deadline and, where the loop's own timers are stopped, within its timeouts."""
+        left = _left(step.ends)
+        bounds = (left, _timeouts_together(step.request) if clock.is_replaced() else None)
+        bound = min((one for one in bounds if one is not None), default=None)
+        with move_on_after(bound):
             return await self._sender.send(step.request)
-        raise APITimeoutError(f"{step.call}: the deadline passed")
+        reason = "the deadline passed" if bound == left else "the server went silent for longer than timeout allows"
+        raise APITimeoutError(f"{step.call}: {reason}")
 
     async def aclose(self) -> None:
         """Close the connections, unless they are of a client the caller made."""
@@ -291,7 +299,7 @@ def _end(local: _Local) -> None:
             sys.modules["trio"].lowlevel.spawn_system_task(close)
 
     try:
-        if _is_asyncio(local.loop):
+        if is_asyncio(local.loop):
             local.loop.call_soon_threadsafe(lambda: local.loop.create_task(close()))
         else:
             local.loop.run_sync_soon(start)
@@ -319,51 +327,33 @@ def _warn_unclosed(transport: object, client: str, block: str, close: str, made_
 def _bound_pool_wait(request: httpx.Request, ends: float) -> None:
     """Wait for a free connection no longer than the deadline: it is no operation of a socket, which are bound."""
     timeouts = request.extensions["timeout"]
-    left, longest = max(0.0, ends - time.monotonic()), timeouts["pool"]
+    left, longest = max(0.0, ends - monotonic()), timeouts["pool"]
     pool = left if longest is None else min(left, longest)
     request.extensions = {**request.extensions, "timeout": {**timeouts, "pool": pool}}
 
 
-def current_loop() -> Any:  # noqa: ANN401 (an asyncio loop, or trio's token, which stands for its run)
-    """What tells the running event loop from others."""
-    import asyncio  # noqa: PLC0415 (who runs on it has loaded it)
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        # A coroutine that runs outside asyncio runs on trio, which is then imported already.
-        return sys.modules["trio"].lowlevel.current_trio_token()
-
-
-def _is_asyncio(loop: Any) -> bool:  # noqa: ANN401 (an asyncio loop, or trio's token)
-    return hasattr(loop, "call_soon_threadsafe")
-
-
-async def sleep(seconds: float) -> None:
-    """Sleep on the event loop that runs: asyncio's or trio's."""
-    import anyio  # noqa: PLC0415
-
-    await anyio.sleep(seconds)
+def _timeouts_together(request: httpx.Request) -> float | None:
+    """Seconds that connecting, sending and the first part of the answer may take; None for no bound."""
+    timeouts = request.extensions["timeout"]
+    parts = [timeouts[name] for name in ("connect", "write", "read")]
+    return None if None in parts else sum(parts)
 
 
 async def opened(gate: Future[Any]) -> None:
     """Wait until a gate is done, on asyncio or trio; cancelling the wait leaves the gate alone."""
     import anyio  # noqa: PLC0415
 
-    loop, event = current_loop(), anyio.Event()
-    wake = loop.call_soon_threadsafe if _is_asyncio(loop) else loop.run_sync_soon
-
-    def tell(_: Future[Any]) -> None:
-        with suppress(RuntimeError):  # the event loop has ended, and who waited with it
-            wake(event.set)
-
-    gate.add_done_callback(tell)
+    event = anyio.Event()
+    wake = waker(current_loop(), event.set)
+    gate.add_done_callback(lambda _: wake())
     await event.wait()
 
 
-def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials) -> EnpromptaError:
+def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials, route: Route | None) -> EnpromptaError:
     host = step.request.url.netloc.decode("ascii")  # with the port, which is what is wrong more often than not
-    return transport_error(step.call, host, error, mask_for(step.request, auth.secrets()))
+    proxy = None if route is None else route.proxy
+    mask = mask_for(step.request, (*auth.secrets(), *(() if proxy is None else proxy.secrets())))
+    return transport_error(step.call, host, error, mask, proxy)
 
 
 def gate_timeout() -> APITimeoutError:
@@ -372,4 +362,4 @@ def gate_timeout() -> APITimeoutError:
 
 
 def _left(ends: float | None) -> float | None:
-    return None if ends is None else max(0.0, ends - time.monotonic())
+    return None if ends is None else max(0.0, ends - monotonic())

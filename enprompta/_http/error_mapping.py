@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from enprompta._http.content import Answer
+    from enprompta._http.proxies import Proxy
 
 MAX_MESSAGE = 2_000  # characters of the server's message that go into ours; `body` holds all of it
 SHOWN_DETAILS = 5
 
 _NOTHING = Mask(())
+_WANTS_CREDENTIALS = "put the proxy's user name and password into"
 
 
 def status_error(call: str, response: Answer, now: float, mask: Mask = _NOTHING) -> APIStatusError:
@@ -154,7 +157,9 @@ def _unmodified(response: Answer) -> str:
     return "the request has no condition, so a cache before the API must have answered wrongly; check base_url"
 
 
-def transport_error(call: str, host: str, error: Exception, mask: Mask = _NOTHING) -> EnpromptaError:
+def transport_error(
+    call: str, host: str, error: Exception, mask: Mask = _NOTHING, proxy: Proxy | None = None
+) -> EnpromptaError:
     """Make the error for what the HTTP library raised instead of an answer, with that as its cause.
 
     Args:
@@ -163,8 +168,9 @@ def transport_error(call: str, host: str, error: Exception, mask: Mask = _NOTHIN
         error: What was raised. It is left out of the causes when it quotes a broken answer that echoes a credential,
             and the requests that it and its causes carry lose their credentials.
         mask: Hides the credentials.
+        proxy: The proxy that the client connects through; None for none, or for one of the caller's.
     """
-    made = _from_transport(call, host, error, mask.text(_words_of(error)))
+    made = _from_transport(call, host, error, mask.text(_words_of(error)), proxy)
     if any(kind.__name__ == "DecodingError" for kind in type(error).__mro__):
         error.with_traceback(None)  # its frames hold the body, and crash reporters show variables
     made.__cause__ = None if mask.hides(error) else without_credentials(error)
@@ -181,15 +187,46 @@ def _words_of(error: BaseException) -> str:
     return type(error).__name__
 
 
-def _from_transport(call: str, host: str, error: Exception, what: str) -> EnpromptaError:
+def needs_proxy_credentials(error: BaseException) -> bool:
+    """True if a proxy refused the call for want of a user name and password; no other attempt can succeed."""
+    return _WANTS_CREDENTIALS in str(error)
+
+
+def _from_transport(call: str, host: str, error: Exception, what: str, proxy: Proxy | None) -> EnpromptaError:
     if isinstance(error, RuntimeError) and "closed" in what:
         return ConfigurationError(f"{call}: this client is closed; make a new one")
     kinds = {kind.__name__ for kind in type(error).__mro__}  # by name, for httpx2 has the same ones
     made = (APITimeoutError if "TimeoutException" in kinds else APIConnectionError)(
-        f"{call}: {_failure(host, kinds, what)}"
+        f"{call}: {_failure_at_proxy(host, kinds, what, error, proxy) or _failure(host, kinds, what)}"
     )
-    made.unsent = not kinds.isdisjoint({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+    made.unsent = not kinds.isdisjoint({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
     return made
+
+
+def _failure_at_proxy(host: str, kinds: set[str], what: str, error: Exception, proxy: Proxy | None) -> str | None:
+    """Say what went wrong on the way through a proxy; None when it was not the proxy."""
+    named = "the proxy" if proxy is None else f"the proxy {proxy}"
+    if "ProxyError" in kinds:
+        text = f"{named} refused to connect to {host}: {what}"
+        variable = "the proxy's address" if proxy is None else proxy.variable
+        hint = f"; {_WANTS_CREDENTIALS} {variable} (http://user:password@host:port)"
+        return text + (hint if what.startswith("407") else "")
+    if proxy is None:
+        return None
+    if "ConnectTimeout" in kinds:
+        return f"{host} did not accept a connection through {named} in time"
+    if "ConnectError" in kinds and _is_about_tls(error):
+        return f"cannot connect to {host} through {named}: {what}"
+    return f"cannot connect to {named} on the way to {host}: {what}" if "ConnectError" in kinds else None
+
+
+def _is_about_tls(error: BaseException | None) -> bool:
+    """True if a TLS handshake failed, which comes after the connection to the proxy."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _failure(host: str, kinds: set[str], what: str) -> str:

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import itertools
 import logging
-import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from enprompta._common import log
+from enprompta._common.clock import monotonic, real_time
 from enprompta._http.error_mapping import status_error
 from enprompta._http.masking import mask_for
 from enprompta._http.retry import Retrier
@@ -128,8 +128,8 @@ class Plan(NamedTuple):
     hooks: Sequence[object] = ()
     secrets: Callable[[], Sequence[str]] = tuple[str, ...]
     """Tells what must not be shown, should an answer echo it."""
-    clock: Callable[[], float] = time.monotonic
-    wall_clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = monotonic
+    wall_clock: Callable[[], float] = real_time
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-from enprompta._http.drivers import current_loop
+from enprompta._common.event_loop import current_loop, sleep
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
 
@@ -254,10 +254,8 @@ class AsyncBatchRun(Run[RowT]):
 
     async def _tick_forever(self) -> None:
         """Do what is to be done now and then."""
-        import anyio  # noqa: PLC0415
-
         while True:
-            await anyio.sleep(_LOOK_EVERY)
+            await sleep(_LOOK_EVERY)
             try:
                 self._tick()
             except Exception as error:  # noqa: BLE001 (from the caller's callback, or the checkpoint)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from enprompta._common.clock import monotonic
 from enprompta.batch import options as opts
 from enprompta.batch.budget import SpendTracker
 from enprompta.batch.call_tracker import CallTracker
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from enprompta.batch.scheduler import Ending
 
 RowT = TypeVar("RowT")
-clock: Callable[[], float] = time.monotonic
+clock: Callable[[], float] = monotonic
 
 _REORDER = 8  # results that may wait for an earlier one, for each row under way
 

@@ -8,11 +8,11 @@ check the tracker in between; tasks are cancelled.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from enprompta._common.clock import monotonic
 from enprompta._http.exchange import Admit, Send, Sleep
 from enprompta.limiters.sleepers import DeadlineReached
 
@@ -52,7 +52,7 @@ class CallTracker:
         clock: Monotonic seconds.
     """
 
-    def __init__(self, *, sliced: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, sliced: bool, clock: Callable[[], float] = monotonic) -> None:
         self._sliced = sliced
         self._clock = clock
         self._flights: set[TrackedCall] = set()

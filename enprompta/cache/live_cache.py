@@ -10,7 +10,6 @@ import copy
 import logging
 import os
 import random
-import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 from enprompta._common import log
+from enprompta._common.clock import monotonic
 from enprompta._core.operation import Raw, Until
 from enprompta._http.settings import is_header_text
 from enprompta.cache import freshness
@@ -71,7 +71,7 @@ class LiveCache:
         disk: Disk | None = None,
         *,
         most: int = MOST_PROMPTS,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.background = background

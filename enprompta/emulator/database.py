@@ -12,9 +12,9 @@ import secrets
 import sqlite3
 import threading
 from contextlib import contextmanager
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from enprompta._common.data import read_data
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Database:
 
 
 def _statements() -> Iterator[str]:
-    schema = files("enprompta.emulator").joinpath("schema.sql").read_text(encoding="utf-8")
+    schema = read_data("enprompta.emulator", "schema.sql").decode()
     pending = ""
     for line in schema.splitlines(keepends=True):
         pending += line

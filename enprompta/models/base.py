@@ -6,6 +6,7 @@ through as text, camelCase and snake_case are both read. They are written to the
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, cast, get_origin
 
 from pydantic import BaseModel, ConfigDict
@@ -72,6 +73,28 @@ class AnyText:
         return core_schema.str_schema()
 
 
+class AnyTime:
+    """Reads a date and time, without asking pydantic what the class `datetime` is: a frozen clock replaces it."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Read an ISO 8601 date and time."""
+        del source, handler
+        return core_schema.datetime_schema()
+
+
+class AnyDay:
+    """Reads a date, as `AnyTime` reads a date and time."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Read an ISO 8601 date."""
+        del source, handler
+        return core_schema.date_schema()
+
+
+DateTime = Annotated[datetime, AnyTime()]
+"""A date and time, on whatever clock the models are loaded."""
+Date = Annotated[date, AnyDay()]
+"""A date, on whatever clock the models are loaded."""
 Open = Annotated[T | str, AnyText()]
 """One of the values of a `Literal`, or one that this version does not know."""
 Many = Annotated[list[T], NullAsEmpty()]

@@ -16,14 +16,13 @@ Unlike the API's resources, events are written in snake_case, and `model_dump()`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
 
 from pydantic import AliasGenerator, ConfigDict, Discriminator, Tag, TypeAdapter
 from pydantic.alias_generators import to_camel
 
-from enprompta.models.base import Model
+from enprompta.models.base import DateTime, Model
 
 __all__ = [
     "PromptExecuted",
@@ -54,7 +53,7 @@ class WebhookEventBase(_SnakeCase):
 
     id: str
     """The event's id, the same each time the service sends it: deduplicate by it."""
-    created_at: datetime
+    created_at: DateTime
     """When it happened; stays the same when the event is sent again."""
     api_version: str | None = None
     """The API version that the payload is written in; None when the service does not say."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field, PrivateAttr, field_validator
 from typing_extensions import NotRequired, Required, Self, TypedDict
 
 from enprompta.errors import TemplateError
-from enprompta.models.base import Many, Mapped, Model, Open
+from enprompta.models.base import DateTime, Many, Mapped, Model, Open
 
 if TYPE_CHECKING:
     from enprompta.errors import EnpromptaError
@@ -65,8 +64,8 @@ class Prompt(Model):
     """Executions so far."""
     team_id: str | None = None
     """The team it belongs to; None for a personal prompt."""
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    created_at: DateTime | None = None
+    updated_at: DateTime | None = None
 
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str:
         """Fill the placeholders in, held against the declared variables; nothing is sent.

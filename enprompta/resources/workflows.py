@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta._common.clock import monotonic
 from enprompta._core.body import body
 from enprompta._core.call import Call, path
 from enprompta._core.operation import (
@@ -347,7 +347,7 @@ def _end_of_wait(wait_timeout: float | None) -> float | None:
         return None
     if not wait_timeout >= 0:
         raise ConfigurationError(f"wait_timeout must be 0 seconds or more, or None, not {wait_timeout!r}")
-    return time.monotonic() + wait_timeout
+    return monotonic() + wait_timeout
 
 
 def _wait(
@@ -373,7 +373,7 @@ def _wait(
             if raise_on_failure and run.status != "completed":
                 raise WorkflowFailedError(_failure(run), execution=run)
             return run
-        if ends is not None and time.monotonic() + pause > ends:
+        if ends is not None and monotonic() + pause > ends:
             raise APITimeoutError(
                 f"workflow run {run.id} is still {run.status} and wait_timeout has passed; the run goes on: "
                 f"wait({workflow_id!r}, {run.id!r}) waits for it again"

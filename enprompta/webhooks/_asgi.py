@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from anyio import move_on_after, to_thread
+from anyio import to_thread
 
+from enprompta._common.event_loop import move_on_after
 from enprompta.webhooks._delivery import NOT_A_POST, TOO_LARGE, Reply, failed, handled, late, not_mine
 
 if TYPE_CHECKING:

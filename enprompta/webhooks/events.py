@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from datetime import timezone
 from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
+from enprompta._common.clock import wall_clock
 from enprompta._common.json_reading import read_json, validated
 from enprompta.errors import ConfigurationError, WebhookPayloadError, WebhookSignatureError
 from enprompta.models.events import WebhookEvent, event_adapter
@@ -31,7 +31,7 @@ def construct_event(
     secret: Secret,
     *,
     tolerance: float | None = None,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] = wall_clock,
 ) -> WebhookEvent:
     """Verify a delivery and read its event.
 
@@ -45,7 +45,8 @@ def construct_event(
         tolerance: Seconds that `created_at` may lie in the past or future. None, the default, accepts any age: the
             service sends an event again, unchanged, until it is accepted, so an old event is more likely a late one
             than a replay. To handle each event once, use a `Deduplicator`.
-        clock: What tells the time for `tolerance`, in Unix seconds.
+        clock: Returns the time that `tolerance` compares with, in Unix seconds. The default follows `time.time`, frozen
+            or not.
 
     Returns:
         One of the event classes; `UnknownEvent` for an event that this version does not know.

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from hmac import compare_digest, digest
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from enprompta._common.credential_text import problem_of
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks.ecma_json import ecma_json, rewrite
 
@@ -147,6 +148,9 @@ def _key(secret: object) -> bytes:
         raise ConfigurationError("A webhook secret holds half a character: check how it is decoded") from None
     if not key:
         raise ConfigurationError("A webhook secret is empty, with which anyone could sign: check where it is read from")
+    is_text = isinstance(secret, str) or key.isascii()  # other bytes may be of any kind
+    if is_text and (problem := problem_of(key.decode(), ascii_only=False)):
+        raise ConfigurationError(f"A webhook secret {problem}")
     return key
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import time
 from collections import OrderedDict
 from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from enprompta._common.clock import monotonic, real_time
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class MemoryStore:
     """
 
     def __init__(
-        self, *, ttl: float = _REMEMBERED, max_events: int = 100_000, clock: Callable[[], float] = time.monotonic
+        self, *, ttl: float = _REMEMBERED, max_events: int = 100_000, clock: Callable[[], float] = monotonic
     ) -> None:
         self._ttl = _positive("ttl", ttl)
         self._max_events = int(_positive("max_events", max_events))
@@ -131,7 +131,7 @@ class SQLiteStore:
         *,
         ttl: float = _REMEMBERED,
         timeout: float = 30.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = real_time,
     ) -> None:
         self._path = os.fspath(path)
         self._ttl = _positive("ttl", ttl)

@@ -38,7 +38,7 @@ def test_a_key_that_cannot_be_sent_is_refused_unseen(key: str) -> None:
         ("api_key", {"api_key": key}, {}),
         ("ENPROMPTA_API_KEY", {}, {"ENPROMPTA_API_KEY": key}),
     ):
-        with pytest.raises(ConfigurationError, match=f"^{name} holds a blank, a line break or a letter") as caught:
+        with pytest.raises(ConfigurationError, match=f"^{name} holds a (blank|character outside)") as caught:
             credentials_from(environ, **kwargs)
         assert "hunter2" not in str(caught.value)
         assert caught.value.__cause__ is None

@@ -61,7 +61,7 @@ def test_a_variable_that_is_no_number_is_named(name: str) -> None:
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e400"])
 def test_a_variable_is_checked_like_an_argument(name: str, value: str) -> None:
     """What `float()` reads may still be no duration."""
-    with pytest.raises(ConfigurationError, match=f"{name.lower()} must be a number of seconds"):
+    with pytest.raises(ConfigurationError, match=f"ENPROMPTA_{name} must be a number of seconds"):
         settings_from({f"ENPROMPTA_{name}": value})
 
 
@@ -138,8 +138,8 @@ def test_a_timeout_bounds_each_phase(timeout: float | None, expected: dict[str, 
 )
 def test_https_and_this_machine_are_accepted(url: str) -> None:
     """HTTPS goes anywhere, http only to loopback addresses; a slash at the end is cut."""
-    assert check_base_url(url) == url
-    assert check_base_url(url + "/") == url
+    assert check_base_url("base_url", url) == url
+    assert check_base_url("base_url", url + "/") == url
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_https_and_this_machine_are_accepted(url: str) -> None:
 def test_clear_text_over_a_network_is_refused_with_the_reason(url: str) -> None:
     """The message says what would happen and what to use."""
     with pytest.raises(ConfigurationError, match=r"would send your credentials in clear text: use https://"):
-        check_base_url(url)
+        check_base_url("base_url", url)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,11 @@ def test_clear_text_over_a_network_is_refused_with_the_reason(url: str) -> None:
         "https:///v1",
         "https://api.test/v1?x=1",
         "https://api.test/v1#top",
+        "https://api.test/v1?",
+        "https://api.test/v1#",
+        "https://api.test/v1/?",
+        "https://api.test/?#",
+        "https://@api.test",
         "https://user@api.test",
         "https://:pw@api.test",
         "https://api.test:99999",
@@ -193,13 +198,13 @@ def test_clear_text_over_a_network_is_refused_with_the_reason(url: str) -> None:
 def test_what_is_no_address_is_refused(url: Any) -> None:
     """Each message begins with the setting's name and shows what one looks like, or what to do."""
     with pytest.raises(ConfigurationError, match=r"^base_url .*(such as https://enprompta.com/api/v1|pass api_key)"):
-        check_base_url(url)
+        check_base_url("base_url", url)
 
 
 def test_a_password_in_the_address_is_not_shown() -> None:
     """Errors end up in logs."""
     with pytest.raises(ConfigurationError) as caught:
-        check_base_url(f"https://me:{SECRET}@api.test")
+        check_base_url("base_url", f"https://me:{SECRET}@api.test")
     assert SECRET not in str(caught.value)
 
 

@@ -235,7 +235,7 @@ def test_the_message_is_bounded() -> None:
         (httpx.DecodingError("gzip"), APIConnectionError, "api.test gave a broken answer: gzip"),
         (httpx.ReadError("reset"), APIConnectionError, "the connection to api.test failed: reset"),
         (httpx.WriteError(""), APIConnectionError, "the connection to api.test failed: WriteError"),
-        (httpx.ProxyError("407"), APIConnectionError, "the connection to api.test failed: 407"),
+        (httpx.ProxyError("407"), APIConnectionError, "the proxy refused to connect to api.test: 407"),
         (httpx.TooManyRedirects("loop"), APIConnectionError, "the connection to api.test failed: loop"),
         (ssl.SSLError("bad record"), APIConnectionError, "bad record"),
         (OSError(24, "Too many open files"), APIConnectionError, "Too many open files"),

@@ -10,7 +10,6 @@ Loaded with the first client, as httpx itself loads httpcore: importing it takes
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from contextlib import suppress
 from threading import Semaphore
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import httpcore
 
+from enprompta._common.clock import monotonic
 from enprompta._http.content import aread_parts, raw_limit, read_parts
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.senders.deadline import left
@@ -66,7 +66,7 @@ class _Stack(Generic[ConnectionT]):
         if not connection.is_available():
             return [connection]
         self._idle.append(connection)
-        now = time.monotonic()
+        now = monotonic()
         old: list[ConnectionT] = []
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_EVERY

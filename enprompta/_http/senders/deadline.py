@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, overload
+
+from enprompta._common.clock import monotonic
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -46,7 +47,7 @@ def left(timeout: float | None, too_late: type[Exception]) -> float | None:
     moment = _ends.at
     if moment is None:
         return timeout
-    remaining = moment - time.monotonic()
+    remaining = moment - monotonic()
     if remaining <= 0:
         raise too_late("the deadline passed")
     return remaining if timeout is None else min(timeout, remaining)

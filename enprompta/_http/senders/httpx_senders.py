@@ -1,8 +1,8 @@
 """What carries a request to the server and its answer back: httpx, in the ways a client can be set up.
 
     a client of its own           httpx's transport on the pool of `pools`. `httpx.Client` is passed by: its cookies,
-                                  redirects and credentials would only have to be kept from acting
-    proxies in the environment    an `httpx.Client` on such pools, which knows how to choose among proxies
+                                  redirects and credentials would only have to be kept from acting. A client has one
+                                  base URL, so one transport, with the proxy that the environment names for it
     http_client="aiohttp"         aiohttp; see `aiohttp_sender`
     http_client=…                 the caller's client of httpx or httpx2, with all that it does and its own pool
 
@@ -14,10 +14,9 @@ from __future__ import annotations
 import socket
 import ssl
 from contextlib import suppress
-from functools import lru_cache, partial
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
-from urllib.request import getproxies
 
 import httpx
 
@@ -25,7 +24,9 @@ from enprompta._http.content import Answer, aread_parts, decompressed, raw_limit
 from enprompta._http.senders.deadline import left
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Generator, Iterable, Iterator
+    from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
+
+    from enprompta._http.route import Route
 
 KEEP_ALIVE = 5.0
 """Seconds for which an idle connection is kept: servers close them too, and one used at that moment is an error."""
@@ -33,12 +34,6 @@ MOST = 500
 """Connections at once. Each request under way needs one, and an execution can take a while. Who comes when all are in
 use waits for the next one that is free, however long the others take: a deadline bounds that wait too."""
 LIMITS = httpx.Limits(max_connections=MOST, max_keepalive_connections=MOST, keepalive_expiry=KEEP_ALIVE)
-
-
-@lru_cache(maxsize=1)
-def tls_context() -> ssl.SSLContext:
-    """Load the trusted certificates once a process: it takes some 15 ms, more than all else a client does."""
-    return httpx.create_ssl_context()
 
 
 def errors_of(library: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401 (httpx or httpx2)
@@ -75,20 +70,54 @@ class AsyncSender(Protocol):
     async def aclose(self) -> None: ...
 
 
+class SocksStreams:
+    """The connection to a SOCKS proxy that is being set up: httpcore leaves one open that fails."""
+
+    def __init__(self) -> None:
+        self.streams: list[Any] = []
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of an event in httpcore."""
+        if event == "socks.connect_tcp.complete":
+            self.streams.append(info["return_value"])
+        elif event == "socks.setup_socks5_connection.complete":
+            self.streams.clear()
+
+    async def atrace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Take note of an event in httpcore, as its async half wants it."""
+        self.trace(event, info)
+
+
 class TransportSender:
     """Sends through httpx's transport alone."""
 
     errors = HTTPX_ERRORS
 
-    def __init__(self) -> None:
-        self._transport = httpx.HTTPTransport(verify=tls_context(), limits=LIMITS)
+    def __init__(self, route: Route) -> None:
+        self._transport = httpx.HTTPTransport(verify=route.tls, limits=LIMITS, proxy=_proxy(route))
         tune(self._transport, pooled=True)
+        self._is_socks = route.proxy is not None and route.proxy.is_socks
         self.is_closed = False
 
     def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its answer."""
         if self.is_closed:
             raise RuntimeError("closed")  # as httpx's client says it
+        if self._is_socks:
+            return self._send_by_socks(request)
+        return self._send(request)
+
+    def _send_by_socks(self, request: httpx.Request) -> Answer:
+        opened = SocksStreams()
+        request.extensions = {**request.extensions, "trace": opened.trace}
+        try:
+            return self._send(request)
+        except BaseException:
+            for stream in opened.streams:
+                stream.close()
+            raise
+
+    def _send(self, request: httpx.Request) -> Answer:
         response = self._transport.handle_request(request)
         raw = b"".join(cast("Iterable[bytes]", response.stream))  # one part, which the pool has read within the limit
         return finish(decompressed(raw, response, request, httpx.DecodingError), httpx.ReadTimeout)
@@ -137,12 +166,31 @@ class AsyncTransportSender:
 
     errors = HTTPX_ERRORS
 
-    def __init__(self) -> None:
-        self._transport = httpx.AsyncHTTPTransport(verify=tls_context(), limits=LIMITS)
+    def __init__(self, route: Route) -> None:
+        self._transport = httpx.AsyncHTTPTransport(verify=route.tls, limits=LIMITS, proxy=_proxy(route))
         tune(self._transport, pooled=True)
+        self._is_socks = route.proxy is not None and route.proxy.is_socks
 
     async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its answer."""
+        if self._is_socks:
+            return await self._send_by_socks(request)
+        return await self._send(request)
+
+    async def _send_by_socks(self, request: httpx.Request) -> Answer:
+        import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
+
+        opened = SocksStreams()
+        request.extensions = {**request.extensions, "trace": opened.atrace}
+        try:
+            return await self._send(request)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                for stream in opened.streams:
+                    await stream.aclose()
+            raise
+
+    async def _send(self, request: httpx.Request) -> Answer:
         response = await self._transport.handle_async_request(request)
         raw = b"".join([part async for part in cast("AsyncIterable[bytes]", response.stream)])  # one part, as above
         return await afinish(decompressed(raw, response, request, httpx.DecodingError))
@@ -247,28 +295,37 @@ def library_of(client: object) -> Any:  # noqa: ANN401
     return httpx
 
 
-def own_sender() -> Sender:
-    """Make what a client sends through that was given nothing."""
-    if not _has_proxies():
-        return TransportSender()
-    client = httpx.Client(verify=tls_context(), limits=LIMITS)
-    for transport in transports_of(client):
-        tune(transport, pooled=True)
-    return ClientSender(client)
+class _HiddenBytes(bytes):
+    """Bytes that the logs of httpcore do not show: at level DEBUG it logs the credentials of SOCKS proxies."""
+
+    def __repr__(self) -> str:
+        return "<secret>"
 
 
-def own_async_sender(kind: object) -> AsyncSender:
+class _QuietProxy(httpx.Proxy):
+    """A proxy of httpx whose credentials are in no log."""
+
+    @property
+    def raw_auth(self) -> tuple[bytes, bytes] | None:
+        """User name and password, as httpcore takes them."""
+        auth = super().raw_auth
+        return None if auth is None else (_HiddenBytes(auth[0]), _HiddenBytes(auth[1]))
+
+
+def _proxy(route: Route) -> httpx.Proxy | None:
+    """Write a proxy as httpx takes it."""
+    if (proxy := route.proxy) is None:
+        return None
+    return _QuietProxy(proxy.url, auth=proxy.auth, ssl_context=route.tls if proxy.scheme == "https" else None)
+
+
+def own_async_sender(kind: object, route: Route) -> AsyncSender:
     """Make what a client sends through that was given nothing but perhaps the name of a library, for one event loop."""
     if kind == "aiohttp":
         from enprompta._http.senders.aiohttp_sender import AiohttpSender  # noqa: PLC0415 (an extra)
 
-        return AiohttpSender()
-    if not _has_proxies():
-        return AsyncTransportSender()
-    client = httpx.AsyncClient(verify=tls_context(), limits=LIMITS)
-    for transport in transports_of(client):
-        tune(transport, pooled=True)
-    return AsyncClientSender(client)
+        return AiohttpSender(route)
+    return AsyncTransportSender(route)
 
 
 def given_sender(client: Any) -> Sender:  # noqa: ANN401
@@ -283,10 +340,6 @@ def given_async_sender(client: Any) -> AsyncClientSender:  # noqa: ANN401 (httpx
     for transport in transports_of(client):
         tune(transport, pooled=False)
     return AsyncClientSender(client)
-
-
-def _has_proxies() -> bool:
-    return not getproxies().keys() <= {"no"}
 
 
 def transports_of(client: Any) -> Iterator[Any]:  # noqa: ANN401

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from enprompta._http.certificates import VARIABLES
+from enprompta._http.proxies import proxy_for
+from enprompta._http.settings import SETTINGS
 from enprompta._version import __version__
 from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.error_handling import NOT_CONFIGURED, SetupError, connected
@@ -26,14 +29,6 @@ if TYPE_CHECKING:
 _SKEW = 5.0  # seconds that clocks may differ without anybody noticing
 _LONG = 16  # characters of a key of which the last four tell nothing
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-_SETTINGS = (
-    "ENPROMPTA_TIMEOUT",
-    "ENPROMPTA_DEADLINE",
-    "ENPROMPTA_MAX_RETRIES",
-    "ENPROMPTA_MAX_WAIT",
-    "ENPROMPTA_MAX_RESPONSE_BYTES",
-    "ENPROMPTA_LOG",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +80,11 @@ def _environment() -> list[Finding]:
         secret = "set" if environ.get("ENPROMPTA_CLIENT_SECRET") else "not set"
         text = f"OAuth2 client {client_id}, from ENPROMPTA_CLIENT_ID; ENPROMPTA_CLIENT_SECRET is {secret}"
         found.append(Finding("credentials", "ok", text))
-    found += [Finding("setting", "ok", f"{name}={environ[name]}") for name in _SETTINGS if environ.get(name)]
+    names = [setting.variable for setting in SETTINGS if setting.name != "base_url"]  # which has a line of its own
+    found += [
+        Finding("setting", "ok", f"{name}={environ[name]}") for name in (*names, "ENPROMPTA_LOG") if environ.get(name)
+    ]
+    found += [Finding("certificates", "ok", f"{name}={environ[name]}") for name in VARIABLES if environ.get(name)]
     return found
 
 
@@ -93,6 +92,8 @@ def _service(client: Enprompta) -> list[Finding]:
     url = client.base_url
     origin = "ENPROMPTA_BASE_URL" if os.environ.get("ENPROMPTA_BASE_URL") else "the default"
     findings = [Finding("address", "ok", f"{url}, from {origin}")]
+    if (proxy := proxy_for(url)) is not None:
+        findings.append(Finding("proxy", "ok", str(proxy)))
     try:
         answer, took, at = _health(client)
     except NotFoundError as error:  # something answers, but the API is not there

@@ -18,13 +18,13 @@ class Deduplicator:
     def finish(self, claim: Claim) -> bool: ...
     def give_back(self, claim: Claim) -> bool: ...
 class MemoryStore:
-    def __init__(self, *, ttl: float = _REMEMBERED, max_events: int = 100000, clock: Callable[[], float] = time.monotonic) -> None: ...
+    def __init__(self, *, ttl: float = _REMEMBERED, max_events: int = 100000, clock: Callable[[], float] = monotonic) -> None: ...
     def claim(self, key: str, token: str, lease: float) -> ClaimState: ...
     def complete(self, key: str, token: str) -> bool: ...
     def release(self, key: str, token: str) -> bool: ...
 class PromptExecuted:
     api_version: str | None
-    created_at: datetime
+    created_at: DateTime
     data: PromptExecutedData
     event: Literal['prompt.executed']
     id: str
@@ -40,7 +40,7 @@ class Reply:
     headers: tuple[tuple[str, str], ...]
     status: int
 class SQLiteStore:
-    def __init__(self, path: str | os.PathLike[str], *, ttl: float = _REMEMBERED, timeout: float = 30.0, clock: Callable[[], float] = time.time) -> None: ...
+    def __init__(self, path: str | os.PathLike[str], *, ttl: float = _REMEMBERED, timeout: float = 30.0, clock: Callable[[], float] = real_time) -> None: ...
     def claim(self, key: str, token: str, lease: float) -> ClaimState: ...
     def close(self) -> None: ...
     def complete(self, key: str, token: str) -> bool: ...
@@ -51,21 +51,21 @@ class Store(Protocol):
     def release(self, key: str, token: str) -> bool: ...
 class TeamMemberAdded:
     api_version: str | None
-    created_at: datetime
+    created_at: DateTime
     data: TeamMemberData
     event: Literal['team.member_added']
     id: str
     model_config: ConfigDict
 class TeamMemberRemoved:
     api_version: str | None
-    created_at: datetime
+    created_at: DateTime
     data: TeamMemberData
     event: Literal['team.member_removed']
     id: str
     model_config: ConfigDict
 class UnknownEvent:
     api_version: str | None
-    created_at: datetime
+    created_at: DateTime
     data: Any
     event: str
     id: str
@@ -94,19 +94,19 @@ class WebhookReceiver:
     def wsgi(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]: ...
 class WorkflowCompleted:
     api_version: str | None
-    created_at: datetime
+    created_at: DateTime
     data: WorkflowData
     event: Literal['workflow.completed']
     id: str
     model_config: ConfigDict
 class WorkflowFailed:
     api_version: str | None
-    created_at: datetime
+    created_at: DateTime
     data: WorkflowFailedData
     event: Literal['workflow.failed']
     id: str
     model_config: ConfigDict
-def construct_event(payload: Payload, signature: Signature, secret: Secret, *, tolerance: float | None = None, clock: Callable[[], float] = time.time) -> WebhookEvent: ...
+def construct_event(payload: Payload, signature: Signature, secret: Secret, *, tolerance: float | None = None, clock: Callable[[], float] = wall_clock) -> WebhookEvent: ...
 def matching_secret(payload: Payload, signature: Signature, secret: Secret) -> int | None: ...
 def sign(payload: Payload, secret: str | bytes) -> str: ...
 def verify_signature(payload: Payload, signature: Signature, secret: Secret) -> bool: ...

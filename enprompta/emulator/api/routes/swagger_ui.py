@@ -5,13 +5,13 @@ Swagger UI, from the assets that the package fastapi-offline carries, so that no
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.params import Path
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from enprompta._common.data import read_data
 from enprompta.emulator.access.accounts import Keys
 from enprompta.emulator.api.openapi_document import document_for
 from enprompta.emulator.errors import NOT_FOUND, ApiError
@@ -80,6 +80,5 @@ async def show_asset(name: Annotated[str, Path()]) -> Response:
     """Serve a file of Swagger UI."""
     if name not in _ASSETS:
         raise ApiError(NOT_FOUND, f"The Workbench has no asset {name!r}")
-    asset = files("fastapi_offline").joinpath("static").joinpath(name)
     headers = {"Cache-Control": "max-age=86400"}
-    return Response(asset.read_bytes(), media_type=_ASSETS[name], headers=headers)
+    return Response(read_data("fastapi_offline", f"static/{name}"), media_type=_ASSETS[name], headers=headers)
