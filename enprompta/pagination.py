@@ -84,7 +84,7 @@ class _BasePage(Paged[T]):
         """
         from enprompta import tables  # noqa: PLC0415 (notebooks alone ask for it)
 
-        return tables.to_pandas(self.data)
+        return tables.to_pandas(self.data, model=self._model)
 
     def to_polars(self) -> pl.DataFrame:
         """Give the items of this page as a polars data frame; `tables.to_polars(list(page))` takes all pages.
@@ -94,7 +94,7 @@ class _BasePage(Paged[T]):
         """
         from enprompta import tables  # noqa: PLC0415
 
-        return tables.to_polars(self.data)
+        return tables.to_polars(self.data, model=self._model)
 
     def _repr_html_(self) -> str:
         from enprompta import tables  # noqa: PLC0415
@@ -154,7 +154,7 @@ class AsyncPage(_BasePage[T]):
     def __init__(
         self, page: Page[T], call: Call[Page[T]], fetch: Callable[[Call[Page[T]]], Awaitable[AsyncPage[T]]]
     ) -> None:
-        super().__init__(page.data, page.pagination)
+        super().__init__(page.data, page.pagination, page._model)  # noqa: SLF001 (the same base)
         self._call = call
         self._fetch = fetch
 

@@ -109,6 +109,8 @@ class _Reader:
     read_json: Callable[[bytes], Any]
     read_python: Callable[[object], Any]
     enveloped: bool
+    item: Any
+    """The type of a page's or a sequence's items; else None."""
     page: Any
     """The page class, if it is a page; else None."""
     is_sequence: bool
@@ -132,9 +134,9 @@ class _Reader:
     def _unwrapped(self, value: Any) -> Any:  # noqa: ANN401 (what the call returns)
         data, pagination = (value["data"], value.get("pagination")) if self.enveloped else (value, None)
         if self.page is not None:
-            return self.page(data, pagination or Pagination())
+            return self.page(data, pagination or Pagination(), self.item)
         # What is promised as a sequence is a list that notebooks show as a table; what is promised as a list is a list.
-        return Records(cast("list[Any]", data)) if self.is_sequence else data
+        return Records(cast("list[Any]", data), self.item) if self.is_sequence else data
 
 
 @functools.lru_cache(maxsize=512)
@@ -148,7 +150,8 @@ def _reader(returns: Any, enveloped: bool) -> _Reader:  # noqa: ANN401, FBT001 (
     shape = many[get_args(returns)[0]] if page else _fail_fast(returns)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(envelope[shape] if enveloped else shape)
-        return _Reader(adapter.validate_json, adapter.validate_python, enveloped, page, origin is Sequence)
+        item = get_args(returns)[0] if page or origin is Sequence else None
+        return _Reader(adapter.validate_json, adapter.validate_python, enveloped, item, page, origin is Sequence)
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 

@@ -29,7 +29,7 @@ from enprompta.cli.commands import (
     workflows,
 )
 from enprompta.cli.console import out
-from enprompta.cli.error_handling import Commands
+from enprompta.cli.error_handling import Commands, flush_output, output_failed
 from enprompta.cli.prompts_as_code import commands as prompts_as_code
 
 app: typer.Typer = typer.Typer(
@@ -84,4 +84,12 @@ def run() -> NoReturn:
         with suppress(AttributeError):  # somebody's own stream
             stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to fail
     logging.getLogger("enprompta").addHandler(logging.NullHandler())  # the commands say themselves what happened
-    sys.exit(app(prog_name="enprompta"))
+    try:
+        flush_output()  # a closed one is found out before anything is done
+        try:
+            app(prog_name="enprompta")
+        finally:
+            flush_output()
+    except OSError as error:
+        sys.exit(output_failed(error))
+    sys.exit()

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from enprompta._common.data import read_data
+from enprompta._common.private_files import create_private
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -39,11 +40,12 @@ class Database:
     """A connection that any thread may use, one at a time, and transactions on it.
 
     Args:
-        path: The file, made when it is not there, or `:memory:`.
+        path: The file, or `:memory:`. One that does not exist is created, readable by its owner alone.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._lock = threading.RLock()
+        create_private(path)
         try:
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False

@@ -211,9 +211,9 @@ def test_a_run_is_interrupted(run: Run, client: Enprompta, tmp_path: Path, monke
     rows.write_text("".join(json.dumps({"name": f"N{number}"}) + "\n" for number in range(2_000)))
     write, before = ResultsFile.write, signal.getsignal(signal.SIGINT)
 
-    def press(self: ResultsFile, text: str) -> None:
-        write(self, text)
-        if json.loads(text)["index"] == 2:
+    def press(self: ResultsFile, record: dict[str, Any]) -> None:
+        write(self, record)
+        if record["index"] == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(ResultsFile, "write", press)

@@ -72,7 +72,7 @@ def push(
     from enprompta.cli.prompts_as_code.push import Push, actions  # noqa: PLC0415 (as above)
 
     with connected() as client:
-        entries, lock = _compare(client, directory)
+        entries, lock = _compare(client, directory, resolved=True)
         todo = actions(entries, force=force, prune=prune)
         _show_plan(todo, entries, prune=prune)
         if dry_run or not todo:
@@ -81,7 +81,7 @@ def push(
             return
         if not yes and _ask():
             # Somebody may have changed a prompt while the plan was being read.
-            entries, lock = _compare(client, directory)
+            entries, lock = _compare(client, directory, resolved=True)
             if actions(entries, force=force, prune=prune) != todo:
                 show_error("Prompts have changed while you were asked, and nothing was sent. Run it again")
                 raise typer.Exit(FAILED)
@@ -121,7 +121,7 @@ def diff(directory: Directory) -> None:
 def check(directory: Directory) -> None:
     """Tell whether DIR and the service hold the same prompts, for CI: exit status 1 when they do not."""
     with connected() as client:
-        entries, _ = _compare(client, directory)
+        entries, _ = _compare(client, directory, resolved=True)
     drifted = [entry for entry in entries if entry.state is not State.SAME]
     for entry in drifted:
         sign, style, what = _STATES[entry.state]
@@ -143,12 +143,16 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=panel, epilog="Exit status: 0 the same, 1 not so, 2 wrong usage, 3 no key.")(check)
 
 
-def _compare(client: Enprompta, directory: Path, *, new: bool = False) -> tuple[list[Entry], Lock]:
+def _compare(
+    client: Enprompta, directory: Path, *, new: bool = False, resolved: bool = False
+) -> tuple[list[Entry], Lock]:
     from enprompta.cli.prompts_as_code import service  # noqa: PLC0415 (as above)
     from enprompta.cli.prompts_as_code.lock import Lock  # noqa: PLC0415
 
     files = [] if new and not directory.exists() else read_directory(directory)
     lock = Lock.read(directory)
+    if resolved:
+        lock.refuse_conflicts(files)
     remote = service.fetch(client, [file.document.id for file in files if file.document.id])
     return compare(files, remote, lock.prompts), lock
 
