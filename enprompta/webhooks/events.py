@@ -7,13 +7,13 @@ import math
 import time
 from collections.abc import Mapping
 from datetime import timezone
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from enprompta.errors import ConfigurationError, WebhookPayloadError, WebhookSignatureError
 from enprompta.models.events import WebhookEvent, event_adapter
-from enprompta.webhooks.signature import SIGNATURE_HEADER, authenticate
+from enprompta.webhooks.signature import DEFAULT_MAX_RESERIALIZED, SIGNATURE_HEADER, authenticate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ def construct_event(
     secret: Secret,
     *,
     tolerance: float | None = None,
+    max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
     clock: Callable[[], float] = time.time,
 ) -> WebhookEvent:
     """Verify a delivery and read its event.
@@ -46,6 +47,7 @@ def construct_event(
         tolerance: Seconds that `created_at` may lie in the past or future. None, the default, accepts any age: the
             service sends an event again, unchanged, until it is accepted, so an old event is more likely a late one
             than a replay. To handle each event once, use a `Deduplicator`.
+        max_reserialized: As in `verify_signature`.
         clock: What tells the time for `tolerance`, in Unix seconds.
 
     Returns:
@@ -53,11 +55,12 @@ def construct_event(
 
     Raises:
         WebhookSignatureError: The delivery is not signed with the secret, or is older than `tolerance`: answer 401.
-        WebhookPayloadError: It is signed and not an event: answer 400.
-        ConfigurationError: A secret is empty, or the tolerance is not a positive number.
+        WebhookPayloadError: It is signed and not an event, that is, not a JSON object with `id`, `event` and
+            `created_at`: answer 400. An event with data that does not fit its class is still one: `WebhookEventBase`.
+        ConfigurationError: A secret is empty, the tolerance is not positive, or `max_reserialized` is negative.
     """
     check_tolerance(tolerance)
-    match = authenticate(payload, signature, secret)
+    match = authenticate(payload, signature, secret, max_reserialized)
     if match is None:
         raise WebhookSignatureError(
             f"The webhook delivery is not signed with this secret: check the secret, that {SIGNATURE_HEADER} arrives, "
@@ -80,17 +83,22 @@ def check_tolerance(tolerance: float | None) -> None:
         raise ConfigurationError(f"tolerance must be a positive number of seconds or None, not {tolerance}")
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+def _integer(digits: str) -> int | float:
+    """Read an integer; one with more digits than Python converts is the infinity that it is to JavaScript."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
-_decode: Callable[[str], object] = json.JSONDecoder(parse_constant=_refuse).decode
+# A signature proves who wrote the body, so it is read as far as it can be: with NaN and with integers of any length.
+_decode: Callable[[str], object] = json.JSONDecoder(parse_int=_integer).decode
 
 
 def _read(body: bytes) -> WebhookEvent:
     try:
-        value = _decode(body.decode())
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        value = _decode(_text(body))
+    except (ValueError, RecursionError) as error:  # JSONDecodeError is a ValueError
         raise WebhookPayloadError("The webhook delivery is signed, but its body is not JSON") from error
     if not isinstance(value, Mapping):
         raise WebhookPayloadError("The webhook delivery is signed, but its body is not a JSON object")
@@ -98,6 +106,15 @@ def _read(body: bytes) -> WebhookEvent:
         return event_adapter().validate_python(value)
     except ValidationError as error:
         raise WebhookPayloadError(f"The webhook delivery is signed, but is not an event: {_explain(error)}") from error
+
+
+def _text(body: bytes) -> str:
+    """Decode a body, without a byte order mark; bytes that are not UTF-8 become U+FFFD."""
+    try:
+        text = body.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        text = body.decode("utf-8", "replace")
+    return text.removeprefix("\ufeff")
 
 
 def _explain(error: ValidationError) -> str:
