@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import suppress
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -79,9 +78,5 @@ def options(
 
 def run() -> NoReturn:
     """Run the command that the process was started with, and end it with its exit status."""
-    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
-    for stream in streams:
-        with suppress(AttributeError):  # somebody's own stream
-            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to fail
     logging.getLogger("enprompta").addHandler(logging.NullHandler())  # the commands say themselves what happened
     sys.exit(app(prog_name="enprompta"))
