@@ -19,7 +19,9 @@ from enprompta.cli import (
     emulator,
     execute_many,
     executions,
+    login,
     prompts,
+    shared_options,
     teams,
     templates,
     usage,
@@ -56,6 +58,8 @@ for _name, _modules in _RESOURCES.items():
 app.command(rich_help_panel="This machine", epilog="Exit status: 0 all is well, 1 something is not, 3 no key.")(
     doctor.doctor
 )
+login.add_to(app)
+shared_options.add_to(app)
 emulator.add_to(app)
 
 
@@ -68,12 +72,14 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it so)
 @app.callback()
 def options(
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 (its callback acts on it)
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    profile: shared_options.Profile = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,  # noqa: ARG001 (the guard reads it)
 ) -> None:
     """Tools for developing with the Enprompta API."""
+    shared_options.shared.profile = profile
 
 
 def run() -> NoReturn:

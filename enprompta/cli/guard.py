@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from enprompta.cli.console import FAILED, err, line
+from enprompta.cli.shared_options import shared
+from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
 from enprompta.errors import ConfigurationError, EnpromptaError
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class Commands(TyperGroup):
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 (typer's own)
         """Begin with a command line, which may ask for help."""
+        shared.reset()
         _leave_out_types_of_flags(self, typer.Context(self, **self.context_settings))
         return super().make_context(*arguments, **settings)
 
@@ -68,7 +71,7 @@ def status_of(error: EnpromptaError) -> int:
 
 def show_error(error: EnpromptaError | str) -> None:
     """Say on standard error what went wrong; control characters are shown, never obeyed."""
-    first, *more = str(error).split("\n")
+    first, *more = (explain(error) if isinstance(error, EnpromptaError) else error).split("\n")
     err.print(line(("error  ", "bold red"), first))
     for each in more:
         err.print(line("       ", each))
@@ -76,16 +79,20 @@ def show_error(error: EnpromptaError | str) -> None:
 
 @contextmanager
 def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the client checks them)
-    """Make a client of what the environment says, and close it.
+    """Make a client with the credentials of the profile or the environment, and close it.
 
     Raises:
-        SetupError: The environment does not say enough, or says something that cannot work.
+        SetupError: There are no credentials, or a setting cannot work.
     """
     from enprompta import Enprompta  # noqa: PLC0415 (--help needs no client)
+    from enprompta.cli.credentials import choose  # noqa: PLC0415 (as above)
 
+    chosen = choose()
+    if chosen.is_missing:
+        raise SetupError(NO_CREDENTIALS)
     try:
-        client = Enprompta(**settings)
+        client = Enprompta(**chosen.settings, **settings)
     except ConfigurationError as error:
-        raise SetupError(error.message) from None
+        raise SetupError(in_shell_words(error.message)) from None
     with client:
         yield client

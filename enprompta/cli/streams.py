@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,22 +35,28 @@ def guarded() -> Generator[None]:
     Raises:
         SystemExit: The command was interrupted, or its output could not be written.
     """
+    stdout, stderr = _streams()
     try:
         try:
-            if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] (closed before the start: `>&-`)
+            if stdout is None:  # closed before the start: `>&-`
                 raise OSError(errno.EBADF, "Standard output is closed")
             yield
         finally:
-            with suppress(AttributeError):
-                sys.stdout.flush()
+            if stdout is not None:
+                stdout.flush()
     except KeyboardInterrupt:
         _discard_output()
         sys.exit(_INTERRUPTED)
     except OSError as error:
         _discard_output()
-        if not isinstance(error, BrokenPipeError) and sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]
-            sys.stderr.write(f"error  The output cannot be written: {error.strerror or error}\n")
+        if not isinstance(error, BrokenPipeError) and stderr is not None:
+            stderr.write(f"error  The output cannot be written: {error.strerror or error}\n")
         sys.exit(_FAILED)
+
+
+def _streams() -> tuple[TextIO | None, TextIO | None]:
+    """Return both streams, either of which may be None, which their types do not say."""
+    return sys.stdout, sys.stderr
 
 
 def _discard_output() -> None:

@@ -14,6 +14,7 @@ from enprompta.emulator import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     Run: TypeAlias = Callable[..., Result]
 
@@ -23,6 +24,12 @@ def service() -> Iterator[Emulator]:
     """An emulator without limits."""
     with Emulator(rate_limits=False) as emulator:
         yield emulator
+
+
+@pytest.fixture(autouse=True)
+def no_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave aside the profiles of whoever runs the tests."""
+    monkeypatch.setenv("ENPROMPTA_CONFIG_DIR", str(tmp_path / "no-profiles"))
 
 
 @pytest.fixture(scope="module")
