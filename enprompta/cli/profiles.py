@@ -144,12 +144,10 @@ def delete_profile(name: str) -> None:
 
 
 def _profile(name: str, entry: Mapping[str, Any]) -> Profile:
-    profile = Profile(name=check_name(name), **entry)
-    texts: tuple[object, ...] = (profile.base_url, profile.client_id or "", profile.secret or "")
-    if not all(isinstance(one, str) for one in texts) or (profile.storage, profile.secret is None) not in {
-        ("keyring", True),
-        ("file", False),
-    }:
+    profile = Profile(name=name, **entry)
+    has_secret = {"keyring": False, "file": True}[profile.storage]
+    texts = all(isinstance(value, str) for value in entry.values())
+    if not _NAME.fullmatch(name) or not texts or (profile.secret is not None) is not has_secret:
         raise ValueError(name)
     return profile
 

@@ -8,8 +8,8 @@ from enprompta.errors import APIError, ConfigurationError, EnpromptaError
 
 NO_CREDENTIALS = (
     "No credentials: run `enprompta login`, or set ENPROMPTA_API_KEY, or ENPROMPTA_CLIENT_ID and "
-    "ENPROMPTA_CLIENT_SECRET (keys are made in the dashboard under Settings, API Keys); `enprompta doctor` shows what is "
-    "configured"
+    "ENPROMPTA_CLIENT_SECRET (keys are made in the dashboard under Settings, API Keys); `enprompta doctor` shows "
+    "what is configured"
 )
 
 _VARIABLES = ("api_key", "base_url", "client_id", "client_secret", "scopes", "timeout", "deadline", "max_retries",
