@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from enprompta.emulator.faults import Faults
+
     Run: TypeAlias = Callable[..., Result]
 
 
@@ -37,6 +39,13 @@ def client(service: Emulator) -> Iterator[Enprompta]:
     """A client of it."""
     with Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client:
         yield client
+
+
+@pytest.fixture
+def faults(service: Emulator) -> Iterator[Faults]:
+    """What the service is to answer instead of the truth; cleared with the test."""
+    yield service.faults
+    service.faults.clear()
 
 
 @pytest.fixture
