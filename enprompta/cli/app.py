@@ -13,7 +13,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from enprompta._version import __version__
-from enprompta.cli import (
+from enprompta.cli import shared_options
+from enprompta.cli.commands import (
     codegen,
     doctor,
     emulator,
@@ -21,7 +22,6 @@ from enprompta.cli import (
     executions,
     login,
     prompts,
-    shared_options,
     teams,
     templates,
     usage,
@@ -30,7 +30,7 @@ from enprompta.cli import (
     workflows,
 )
 from enprompta.cli.console import out
-from enprompta.cli.guard import Commands
+from enprompta.cli.error_handling import Commands
 from enprompta.cli.prompts_as_code import commands as prompts_as_code
 
 app: typer.Typer = typer.Typer(

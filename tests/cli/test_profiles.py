@@ -204,8 +204,8 @@ def test_the_key_is_asked_for_on_a_terminal(monkeypatch: pytest.MonkeyPatch, env
         asked.append({"text": text, **how})
         return "ep_typed"
 
-    monkeypatch.setattr("enprompta.cli.login.typer.prompt", prompt)
-    monkeypatch.setattr("enprompta.cli.login.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr("enprompta.cli.commands.login.typer.prompt", prompt)
+    monkeypatch.setattr("enprompta.cli.commands.login.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
     del environment[KEY]
     result = CliRunner().invoke(app, ["login", "--no-verify"], env=environment)
     assert result.exit_code == 0, result.output
