@@ -51,6 +51,9 @@ class Commands(TyperGroup):
             raise typer.Exit(status_of(error)) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
+        except typer.Abort as abort:  # a question was answered with Ctrl-C, or with Ctrl-D
+            interrupted = isinstance(abort.__context__, KeyboardInterrupt)
+            raise typer.Exit(INTERRUPTED if interrupted else FAILED) from None
 
 
 def _leave_out_types_of_flags(command: Any, context: typer.Context) -> None:  # noqa: ANN401 (typer's, of any version)

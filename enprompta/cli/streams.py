@@ -28,7 +28,7 @@ def use_utf8() -> None:
 
 @contextmanager
 def guarded() -> Generator[None]:
-    """Turn Ctrl-C into exit status 130, and a standard output that cannot be written into a line and exit status 1.
+    """Turn Ctrl-C into exit status 130, and a file or output that cannot be used into a line and exit status 1.
 
     A reader that has seen enough, as `head` has, is no error worth a line.
 
@@ -50,7 +50,8 @@ def guarded() -> Generator[None]:
     except OSError as error:
         _discard_output()
         if not isinstance(error, BrokenPipeError) and stderr is not None:
-            stderr.write(f"error  The output cannot be written: {error.strerror or error}\n")
+            what = "The output cannot be written" if error.filename is None else error.filename
+            stderr.write(f"error  {what}: {error.strerror or error}\n")
         sys.exit(_FAILED)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,12 +161,46 @@ def test_ctrl_c_while_importing(tmp_path: Path) -> None:
     assert (running.returncode, errors) == (130, b"")
 
 
+@pytest.mark.parametrize(("key", "status"), [(b"\x03", 130), (b"\x04", 1), (b"n\n", 1)])
+def test_an_answer_that_is_a_key(environment: dict[str, str], key: bytes, status: int) -> None:
+    """Ctrl-C at a question ends with 130; Ctrl-D is a no."""
+    ours, theirs = pty.openpty()
+    given = {**os.environ, **environment, "TERM": "dumb"}
+    command = [*COMMAND, "prompts", "delete", "pmt_1"]
+    with subprocess.Popen(
+        command,
+        env=given,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=_take_terminal,  # noqa: PLW1509 (it takes no lock)
+    ) as running:
+        os.close(theirs)
+        seen = b""
+        while b"[y/N]" not in seen:
+            seen += _read(ours)
+        time.sleep(0.1)  # until it reads
+        os.write(ours, key)
+        while chunk := _read(ours):
+            seen += chunk
+    os.close(ours)
+    assert running.returncode == status
+    assert b"Traceback" not in seen
+
+
+def _take_terminal() -> None:
+    """Make the terminal that is standard input the controlling one, which sends Ctrl-C as a signal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 @pytest.mark.parametrize(
     ("error", "status", "said"),
     [
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(32, "Broken pipe"), 1, ""),
         (OSError(28, "No space left on device"), 1, "error  The output cannot be written: No space left on device\n"),
+        (PermissionError(13, "Permission denied", "a.txt"), 1, "error  a.txt: Permission denied\n"),
         (OSError("odd"), 1, "error  The output cannot be written: odd\n"),
     ],
 )
