@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from enprompta.cli.console import FAILED, err, line
+from enprompta.cli.errors import SetupError
 from enprompta.cli.shared_options import shared
 from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
 from enprompta.errors import ConfigurationError, EnpromptaError
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 WRONG_USAGE = 2
 NOT_CONFIGURED = 3
 INTERRUPTED = 130
-
-
-class SetupError(ConfigurationError):
-    """There is no client to be had: a key is missing, or a setting cannot work."""
 
 
 class Commands(TyperGroup):

@@ -116,9 +116,7 @@ def show_object(thing: BaseModel, *, as_json: bool, text: str | None = None, hid
 
 def _write_id(thing: BaseModel, other: str) -> None:
     """Print an object's id, or another field where it has none."""
-    value = getattr(thing, "id", None) or getattr(thing, other, None)
-    if value is not None:
-        write_text(str(value))
+    write_text(_written("id", getattr(thing, "id", None) or getattr(thing, other, None)))
 
 
 def write_text(text: str) -> None:

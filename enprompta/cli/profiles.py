@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import typer
 
-from enprompta.cli.error_handling import SetupError
+from enprompta.cli.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -38,14 +38,16 @@ shared = Shared()
 def add_to(app: typer.Typer) -> None:
     """Add the shared options to every command of an application and of its groups."""
     for command in app.registered_commands:
-        if command.callback is not None and not (command.context_settings or {}).get("ignore_unknown_options"):
-            command.callback = _with_options(command.callback)
+        _extend(command)
     for group in app.registered_groups:
-        if group.typer_instance is not None:
-            add_to(group.typer_instance)
-            callback = group.typer_instance.registered_callback
-            if callback is not None and callback.callback is not None:
-                callback.callback = _with_options(callback.callback)
+        instance: Any = group.typer_instance
+        add_to(instance)
+        if instance.registered_callback is not None:
+            _extend(instance.registered_callback)
+
+
+def _extend(registered: Any) -> None:  # noqa: ANN401 (typer's record of a command or of a group's callback)
+    registered.callback = _with_options(registered.callback)
 
 
 def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,7 +14,8 @@ import typer
 from enprompta._version import __version__
 from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.credentials import choose
-from enprompta.cli.error_handling import NOT_CONFIGURED, SetupError, connected
+from enprompta.cli.error_handling import NOT_CONFIGURED, connected
+from enprompta.cli.errors import SetupError
 from enprompta.cli.options import Json  # noqa: TC001 (typer reads it)
 from enprompta.cli.output import write_json
 from enprompta.cli.profiles import config_file
