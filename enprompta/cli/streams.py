@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,14 +35,15 @@ def guarded() -> Generator[None]:
     Raises:
         SystemExit: The command was interrupted, or its output could not be written.
     """
-    stdout, stderr = _streams()
+    stdout = cast("Any", sys.stdout)  # None when it was closed before the start, `>&-`, which its type does not say
+    stderr = cast("Any", sys.stderr)
     try:
         try:
-            if stdout is None:  # closed before the start: `>&-`
+            if stdout is None:
                 raise OSError(errno.EBADF, "Standard output is closed")
             yield
         finally:
-            if stdout is not None:
+            with suppress(AttributeError):
                 stdout.flush()
     except KeyboardInterrupt:
         _discard_output()
@@ -53,11 +54,6 @@ def guarded() -> Generator[None]:
             what = "The output cannot be written" if error.filename is None else error.filename
             stderr.write(f"error  {what}: {error.strerror or error}\n")
         sys.exit(_FAILED)
-
-
-def _streams() -> tuple[TextIO | None, TextIO | None]:
-    """Return both streams, either of which may be None, which their types do not say."""
-    return sys.stdout, sys.stderr
 
 
 def _discard_output() -> None:
