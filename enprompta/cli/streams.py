@@ -44,7 +44,7 @@ def guarded() -> Generator[None]:
             yield
         finally:
             with suppress(AttributeError):
-                stdout.flush()
+                cast("Any", sys.stdout).flush()
     except KeyboardInterrupt:
         _discard_output()
         sys.exit(_INTERRUPTED)
