@@ -82,6 +82,7 @@ class Desk:
     timeout: float | None
     max_body: int
     tolerance: float | None
+    max_reserialized: int
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
 
     def admit(self, body: bytes, headers: Headers) -> Job | Reply:
@@ -89,7 +90,9 @@ class Desk:
         if len(body) > self.max_body:
             return TOO_LARGE
         try:
-            event = construct_event(body, headers, self.secrets, tolerance=self.tolerance)
+            event = construct_event(
+                body, headers, self.secrets, tolerance=self.tolerance, max_reserialized=self.max_reserialized
+            )
         except WebhookSignatureError as error:
             _LOG.warning("webhook.refused status=401 reason=%s", error)
             return NOT_SIGNED

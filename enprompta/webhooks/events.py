@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from datetime import timezone
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from enprompta._common.clock import wall_clock
-from enprompta._common.json_reading import read_json, validated
+from enprompta._common.json_reading import read_json
 from enprompta.errors import ConfigurationError, WebhookPayloadError, WebhookSignatureError
 from enprompta.models.events import WebhookEvent, event_adapter
-from enprompta.webhooks.signature import SIGNATURE_HEADER, authenticate
+from enprompta.webhooks.signature import DEFAULT_MAX_RESERIALIZED, SIGNATURE_HEADER, authenticate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,7 @@ def construct_event(
     secret: Secret,
     *,
     tolerance: float | None = None,
+    max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
     clock: Callable[[], float] = wall_clock,
 ) -> WebhookEvent:
     """Verify a delivery and read its event.
@@ -45,6 +46,7 @@ def construct_event(
         tolerance: Seconds that `created_at` may lie in the past or future. None, the default, accepts any age: the
             service sends an event again, unchanged, until it is accepted, so an old event is more likely a late one
             than a replay. To handle each event once, use a `Deduplicator`.
+        max_reserialized: As in `verify_signature`.
         clock: Returns the time that `tolerance` compares with, in Unix seconds. The default follows `time.time`, frozen
             or not.
 
@@ -53,11 +55,12 @@ def construct_event(
 
     Raises:
         WebhookSignatureError: The delivery is not signed with the secret, or is older than `tolerance`: answer 401.
-        WebhookPayloadError: It is signed and not an event: answer 400.
-        ConfigurationError: A secret is empty, or the tolerance is not a positive number.
+        WebhookPayloadError: It is signed and not an event, that is, not a JSON object with `id`, `event` and
+            `created_at`: answer 400. An event with data that does not fit its class is still one: `WebhookEventBase`.
+        ConfigurationError: A secret is empty, the tolerance is not positive, or `max_reserialized` is negative.
     """
     check_tolerance(tolerance)
-    match = authenticate(payload, signature, secret)
+    match = authenticate(payload, signature, secret, max_reserialized)
     if match is None:
         raise WebhookSignatureError(
             f"The webhook delivery is not signed with this secret: check the secret, that {SIGNATURE_HEADER} arrives, "
@@ -88,7 +91,7 @@ def _read(body: bytes) -> WebhookEvent:
     if not isinstance(value, dict):
         raise WebhookPayloadError("The webhook delivery is signed, but its body is not a JSON object")
     try:
-        return validated(event_adapter().validate_python, cast("object", value), ValidationError)
+        return event_adapter().validate_python(value)
     except ValidationError as error:
         raise WebhookPayloadError(f"The webhook delivery is signed, but is not an event: {_explain(error)}") from error
 

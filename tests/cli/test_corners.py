@@ -20,20 +20,12 @@ from enprompta.cli.results_file import ResultsFile
 from tests.cli.conftest import objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from enprompta import Enprompta
     from enprompta.emulator import Emulator
     from enprompta.emulator.serving.faults import Faults
     from tests.cli.conftest import Run
-
-
-@pytest.fixture
-def faults(service: Emulator) -> Iterator[Faults]:
-    """What the service is to answer instead of the truth; cleared with the test."""
-    yield service.faults
-    service.faults.clear()
 
 
 @pytest.fixture
