@@ -29,6 +29,7 @@ from inspect import iscoroutinefunction
 from typing import Any, cast
 
 from enprompta._common import log
+from enprompta._http.handler_errors import is_from_handler
 from enprompta._http.settings import check_headers
 from enprompta.errors import ConfigurationError
 
@@ -216,7 +217,9 @@ def _told(hook: object, event: str, record: object) -> Any:  # noqa: ANN401 (wha
     try:
         given = method(record)
         return dict(cast("Mapping[Any, Any]", given)) if isinstance(given, Mapping) else given
-    except Exception as error:  # noqa: BLE001 (a hook must not break a call)
+    except Exception as error:
+        if is_from_handler(error):  # a signal arrived while the hook ran
+            raise
         _failed(hook, event, error)  # without the error's text, which may be anything
         return None
 

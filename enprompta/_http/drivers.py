@@ -17,6 +17,7 @@ from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
 from enprompta._http.error_mapping import transport_error
 from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
+from enprompta._http.handler_errors import handler_error
 from enprompta._http.masking import mask_for
 from enprompta._http.route import route_to
 from enprompta._http.senders.deadline import reads_end_at
@@ -92,14 +93,14 @@ class SyncTransport:
             return step.account.acquire(step.ticket, max_wait=step.max_wait, deadline=step.ends)
         if isinstance(step, Send):
             self._used = True
+            outside = sys.exc_info()[1]
             try:
-                if step.ends is None:
-                    return self._sender.send(step.request)
-                _bound_pool_wait(step.request, step.ends)
+                if step.ends is not None:
+                    _bound_pool_wait(step.request, step.ends)
                 with reads_end_at(step.ends):
                     return self._sender.send(step.request)
             except self._sender.errors as error:
-                failure = _failure(step, error, self._auth, self._route)
+                failure = _failure(step, error, self._auth, self._route, outside)
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
@@ -216,6 +217,7 @@ class AsyncTransport:
         if isinstance(step, Admit):
             return await step.account.acquire_async(step.ticket, max_wait=step.max_wait, deadline=step.ends)
         if isinstance(step, Send):
+            outside = sys.exc_info()[1]
             try:
                 if step.ends is None and not clock.is_replaced():
                     return await self._sender.send(step.request)
@@ -223,7 +225,7 @@ class AsyncTransport:
             except EnpromptaError:  # ours: of a deadline, which is an OSError too, or of a setting, a ValueError
                 raise
             except self._errors as error:
-                failure = _failure(step, error, self._auth, self._route)
+                failure = _failure(step, error, self._auth, self._route, outside)
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return await sleep(step.seconds)
@@ -349,7 +351,16 @@ async def opened(gate: Future[Any]) -> None:
     await event.wait()
 
 
-def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials, route: Route | None) -> EnpromptaError:
+def _failure(
+    step: Send,
+    error: Exception,
+    auth: ApiKeyAuth | ClientCredentials,
+    route: Route | None,
+    outside: BaseException | None,
+) -> BaseException:
+    """Make the error of a failed attempt; an exception that a signal handler of the caller raised stays what it is."""
+    if (raised := handler_error(error, outside=outside)) is not None:
+        return raised
     host = step.request.url.netloc.decode("ascii")  # with the port, which is what is wrong more often than not
     proxy = None if route is None else route.proxy
     mask = mask_for(step.request, (*auth.secrets(), *(() if proxy is None else proxy.secrets())))

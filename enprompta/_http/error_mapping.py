@@ -22,13 +22,15 @@ from enprompta.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from enprompta._http.content import Answer
     from enprompta._http.proxies import Proxy
 
 MAX_MESSAGE = 2_000  # characters of the server's message that go into ours; `body` holds all of it
 SHOWN_DETAILS = 5
+TRIED = "tried "
+"""How the text of a failure begins that names each address and what became of it."""
 
 _NOTHING = Mask(())
 _WANTS_CREDENTIALS = "put the proxy's user name and password into"
@@ -178,13 +180,24 @@ def transport_error(
 
 
 def _words_of(error: BaseException) -> str:
-    """What an exception says; what it came of, where it says nothing, as those of trio do."""
+    """What an exception says, or its first reason that says something, and why each address was refused."""
+    reasons = list(_reasons(error))
+    text = next((text for reason in reasons if (text := str(reason))), type(error).__name__)
+    refusals = [str(one) for reason in reasons for one in getattr(reason, "exceptions", ()) if str(one)]
+    shown = "; ".join(refusals[:SHOWN_DETAILS])
+    return f"{text} ({shown})" if shown and shown not in text else text
+
+
+def _reasons(error: BaseException) -> Iterator[BaseException]:
     seen: BaseException | None = error
     while seen is not None:
-        if text := str(seen):
-            return text
+        yield seen
         seen = seen.__cause__ or seen.__context__
-    return type(error).__name__
+
+
+def lacks_sockets(error: BaseException) -> bool:
+    """True if this Python has no sockets, as in a browser; no other attempt can succeed."""
+    return any(isinstance(reason, NotImplementedError) for reason in _reasons(error))
 
 
 def needs_proxy_credentials(error: BaseException) -> bool:
@@ -195,6 +208,10 @@ def needs_proxy_credentials(error: BaseException) -> bool:
 def _from_transport(call: str, host: str, error: Exception, what: str, proxy: Proxy | None) -> EnpromptaError:
     if isinstance(error, RuntimeError) and "closed" in what:
         return ConfigurationError(f"{call}: this client is closed; make a new one")
+    if lacks_sockets(error):
+        made = APIConnectionError(f"{call}: this Python cannot open network connections (NotImplementedError: {what})")
+        made.unsent = True
+        return made
     kinds = {kind.__name__ for kind in type(error).__mro__}  # by name, for httpx2 has the same ones
     made = (APITimeoutError if "TimeoutException" in kinds else APIConnectionError)(
         f"{call}: {_failure_at_proxy(host, kinds, what, error, proxy) or _failure(host, kinds, what)}"
@@ -231,7 +248,7 @@ def _is_about_tls(error: BaseException | None) -> bool:
 
 def _failure(host: str, kinds: set[str], what: str) -> str:
     if "ConnectTimeout" in kinds:
-        return f"{host} did not accept a connection in time"
+        return f"{host} did not accept a connection in time" + (f": {what}" if what.startswith(TRIED) else "")
     if "PoolTimeout" in kinds:
         return "no connection of the pool became free in time; nothing was sent"
     if "TimeoutException" in kinds:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from enprompta._common import log
 from enprompta._common.clock import monotonic, real_time
 from enprompta._http.error_mapping import status_error
+from enprompta._http.handler_errors import is_from_handler
 from enprompta._http.masking import mask_for
 from enprompta._http.retry import Retrier
 from enprompta.errors import (
@@ -216,7 +217,7 @@ class Exchange:
             self.ticket = None
             if record:
                 self._report(record, plan.clock() - started, failure)
-            if isinstance(failure, APIConnectionError):
+            if isinstance(failure, APIConnectionError) and not is_from_handler(failure):
                 return failure
             raise
         plan.account.observe(self.ticket, response.status_code, response.headers.raw)

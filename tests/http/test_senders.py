@@ -9,7 +9,6 @@ from weakref import WeakSet
 import anyio
 import httpcore
 import httpx
-import pytest
 
 from enprompta._http import drivers
 from enprompta._http.senders.async_streams import TidyBackend
@@ -18,10 +17,11 @@ from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSende
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
+
     from enprompta._http.content import Answer
 
 URL = "http://127.0.0.1/"
-SPOILT = [("Content-Length", "5")]
 
 
 class Stream:
@@ -84,12 +84,6 @@ def test_a_connection_that_opened_while_its_client_was_closed_is_closed() -> Non
     assert [stream.closed for stream in streams] == [True, True]
     sent(answer)
     assert [stream.closed for stream in streams] == [True, True, False, False]
-
-
-@pytest.mark.parametrize("stream", [None, Stream()])
-def test_a_spoilt_answer_that_came_over_no_socket(stream: Stream | None) -> None:
-    """A caller's own transport may answer from anywhere: there is no connection to end, and the answer is given."""
-    assert [response.status_code for response in sent(lambda: answered(204, SPOILT, stream))] == [204, 204]
 
 
 def test_a_client_that_is_given_twice_is_prepared_once() -> None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx
 from yarl import URL
 
+from enprompta._http.aiohttp_answers import Answer as WireAnswer
+from enprompta._http.aiohttp_answers import Connector
 from enprompta._http.content import Answer, aread_parts, decompressed, raw_limit
+from enprompta._http.handler_errors import handler_error
 from enprompta._http.senders.httpx_senders import HTTPX_ERRORS, KEEP_ALIVE, MOST, afinish
 from enprompta.errors import ConfigurationError
 
@@ -52,9 +56,10 @@ class AiohttpSender:
         except RuntimeError:
             raise ConfigurationError('http_client="aiohttp" works on asyncio, not on trio: leave it out') from None
         proxy = route.proxy
-        connector = aiohttp.TCPConnector(ssl=route.tls, limit=MOST, keepalive_timeout=KEEP_ALIVE)
+        connector = Connector(ssl=route.tls, limit=MOST, keepalive_timeout=KEEP_ALIVE)
         session: Any = aiohttp.ClientSession(
             connector=connector,
+            response_class=WireAnswer,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # `content` does, in bounded steps
             skip_auto_headers=_OURS,
@@ -69,6 +74,7 @@ class AiohttpSender:
 
     async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its answer."""
+        outside = sys.exc_info()[1]
         try:
             async with self._session.request(
                 request.method,
@@ -82,7 +88,7 @@ class AiohttpSender:
             ) as answer:
                 raw = await aread_parts(answer.content.iter_any(), raw_limit(request, answer.status))
         except (aiohttp.ClientError, asyncio.TimeoutError) as error:
-            failure = _as_httpx(error)
+            failure = handler_error(error, outside=outside) or _as_httpx(error)
         else:
             response = httpx.Response(answer.status, headers=list(answer.raw_headers))
             return await afinish(decompressed(raw, response, request, httpx.DecodingError))

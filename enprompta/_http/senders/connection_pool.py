@@ -22,7 +22,7 @@ from enprompta._common.clock import monotonic
 from enprompta._http.content import aread_parts, raw_limit, read_parts
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.senders.deadline import left
-from enprompta._http.senders.httpx_senders import is_spoilt
+from enprompta._http.unread import note_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,11 @@ class _Stack(Generic[ConnectionT]):
         self._sweep_at = 0.0
 
     def take(self, origin: httpcore.Origin) -> tuple[ConnectionT, list[ConnectionT]]:
-        """Give a connection to use, and those to close: they were idle for too long, or the server has closed them."""
+        """Return a connection to use, and those to close.
+
+        A connection is closed when it was idle for too long, the server has closed it, or bytes arrived on it that
+        belong to no answer: the next request would take them for its own.
+        """
         expired: list[ConnectionT] = []
         while True:
             try:
@@ -60,10 +64,15 @@ class _Stack(Generic[ConnectionT]):
         self._busy.add(connection)
         return connection, expired
 
-    def put_back(self, connection: ConnectionT) -> list[ConnectionT]:
-        """Take a connection back; give those to close: this one, when it cannot be used again, and old ones."""
+    def put_back(self, connection: ConnectionT, *, is_sound: bool) -> list[ConnectionT]:
+        """Take a connection back; give those to close: this one, when it cannot be used again, and old ones.
+
+        Args:
+            connection: The connection.
+            is_sound: False if an exception broke off its use; a signal handler's may have kept a lock in it held.
+        """
         self._busy.discard(connection)
-        if not connection.is_available():
+        if not (is_sound and connection.is_available()):
             return [connection]
         self._idle.append(connection)
         now = monotonic()
@@ -124,19 +133,20 @@ class Pool:
             self._slots.release()
 
     def _exchange(self, request: httpcore.Request) -> httpcore.Response:
+        is_sound = False
         connection, expired = self._stack.take(request.url.origin)
         try:
             _close(expired)
             self._stack.check_open()
             response = connection.handle_request(request)
+            note_answer(response)
             content = read_parts(response.iter_stream(), raw_limit(request, response.status))
             response.close()  # and the connection with it, where the body was longer
-            if is_spoilt(response.status, response.headers):
-                connection.close()
+            is_sound = True
         except httpcore.ConnectionNotAvailable:  # closed since `check_open`; httpcore's own pool would open another
             raise RuntimeError(_CLOSED) from None
         finally:
-            _close(self._stack.put_back(connection))
+            _close(self._stack.put_back(connection, is_sound=is_sound))
         response.stream = WholeBody(content)
         return response
 
@@ -169,19 +179,20 @@ class AsyncPool:
             self._slots.release()
 
     async def _exchange(self, request: httpcore.Request) -> httpcore.Response:
+        is_sound = False
         connection, expired = self._stack.take(request.url.origin)
         try:
             await _aclose(expired)
             self._stack.check_open()
             response = await connection.handle_async_request(request)
+            note_answer(response)
             content = await aread_parts(response.aiter_stream(), raw_limit(request, response.status))
             await response.aclose()
-            if is_spoilt(response.status, response.headers):
-                await connection.aclose()
+            is_sound = True
         except httpcore.ConnectionNotAvailable:
             raise RuntimeError(_CLOSED) from None
         finally:
-            await _aclose(self._stack.put_back(connection))
+            await _aclose(self._stack.put_back(connection, is_sound=is_sound))
         response.stream = WholeBody(content)
         return response
 

@@ -11,10 +11,6 @@ A sender returns an `Answer`, whose body is read and decompressed by `content`, 
 
 from __future__ import annotations
 
-import socket
-import ssl
-from contextlib import suppress
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -33,6 +29,8 @@ KEEP_ALIVE = 5.0
 MOST = 500
 """Connections at once. Each request under way needs one, and an execution can take a while. Who comes when all are in
 use waits for the next one that is free, however long the others take: a deadline bounds that wait too."""
+MAX_WRAPPERS = 5
+"""Transports that may wrap each other in a caller's client and still be tuned."""
 LIMITS = httpx.Limits(max_connections=MOST, max_keepalive_connections=MOST, keepalive_expiry=KEEP_ALIVE)
 
 
@@ -155,7 +153,6 @@ class ClientSender:
                 )
         finally:
             response.close()
-        _end_if_spoilt(response)
         if stream := _left_open(self._client, response):
             stream.close()
         return answer
@@ -225,7 +222,6 @@ class AsyncClientSender:
                 answer = await afinish(decompressed(raw, response, request, self._library.DecodingError))
         finally:
             await response.aclose()
-        _end_if_spoilt(response)
         if stream := _left_open(self._client, response):
             await stream.aclose()
         return answer
@@ -261,30 +257,6 @@ async def yield_to_others() -> None:
 def _left_open(client: Any, response: Any) -> Any:  # noqa: ANN401
     """Give the connection of an answer when it is to be closed, since the others were while it was being opened."""
     return response.extensions.get("network_stream") if client.is_closed else None
-
-
-def _end_if_spoilt(response: Any) -> None:  # noqa: ANN401
-    """See to it that the caller's pool finds a connection ended that must not be used again."""
-    if not is_spoilt(response.status_code, response.headers.raw):
-        return
-    stream = response.extensions.get("network_stream")
-    sock: Any = stream and stream.get_extra_info("socket")
-    if sock:
-        with suppress(OSError):  # it is closed already
-            # Not closed, for pools ask idle sockets whether they have ended. Not by the method of an SSLSocket, which
-            # would take the TLS state away from under who closes it.
-            shutdown = partial(socket.socket.shutdown, sock) if isinstance(sock, ssl.SSLSocket) else sock.shutdown
-            shutdown(socket.SHUT_RDWR)
-
-
-def is_spoilt(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Tell whether a 204 says that a body follows, as it must not (RFC 9110, 15.3.5) and some do.
-
-    Nobody reads that body, so the next call on this connection would take it for its answer.
-    """
-    return status == 204 and any(  # noqa: PLR2004
-        name.lower() == b"content-length" and value != b"0" for name, value in headers
-    )
 
 
 def library_of(client: object) -> Any:  # noqa: ANN401
@@ -349,14 +321,18 @@ def transports_of(client: Any) -> Iterator[Any]:  # noqa: ANN401
             yield transport
 
 
-def tune(transport: Any, *, pooled: bool) -> None:  # noqa: ANN401
+def tune(transport: Any, *, pooled: bool, depth: int = 0) -> None:  # noqa: ANN401
     """Make a transport of httpx's keep to deadlines, tidy up, and, if it is to be `pooled`, use our pools.
 
     httpx has no public way to any of this, so it reaches for the attribute; in a transport that has none, as one of
-    the caller's own or of another version, things are as their maker left them.
+    the caller's own or of another version, things are as their maker left them. A transport that wraps another one, to
+    cache or to log, has that one tuned.
     """
     pool = getattr(transport, "_pool", None)
     if not hasattr(pool, "_network_backend"):
+        for inner in getattr(transport, "__dict__", {}).values() if depth < MAX_WRAPPERS else ():
+            if hasattr(inner, "handle_request") or hasattr(inner, "handle_async_request"):
+                tune(inner, pooled=pooled, depth=depth + 1)
         return
     # Loaded with the first client, as httpx loads httpcore: importing it takes longer than the rest of this package.
     if hasattr(pool, "handle_async_request"):
@@ -371,3 +347,7 @@ def tune(transport: Any, *, pooled: bool) -> None:  # noqa: ANN401
         from enprompta._http.senders.connection_pool import pool_for  # noqa: PLC0415
 
         transport._pool = pool_for(pool, MOST)  # noqa: SLF001
+    else:
+        from enprompta._http.unread import note_answers  # noqa: PLC0415
+
+        note_answers(pool)
