@@ -12,7 +12,6 @@ import httpx
 import httpx2
 import pytest
 
-from enprompta._http.senders import httpx_senders
 from tests.faults.flavours import Caller, run, settle, until
 from tests.faults.server import FaultServer, Peer, answer, certificate
 
@@ -97,8 +96,7 @@ def test_the_next_call_gets_its_own_answer(
 ) -> None:
     """The call whose answer was whole keeps it, sent once; the next call gets its own, on a new connection."""
     trusted = ssl.create_default_context(cafile=certificate("trusted"))
-    monkeypatch.setattr(httpx_senders, "tls_context", lambda: trusted)
-    monkeypatch.setattr("enprompta._http.senders.aiohttp_sender.tls_context", lambda: trusted)
+    monkeypatch.setattr("enprompta._http.route.tls_context", lambda: trusted)
     sent: list[bytes] = []
 
     def leave_bytes(peer: Peer) -> None:

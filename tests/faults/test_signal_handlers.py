@@ -17,7 +17,6 @@ import tenacity
 
 from enprompta import APITimeoutError, Enprompta
 from enprompta._http import handler_errors
-from enprompta._http.senders import httpx_senders
 from enprompta._http.senders.deadline import is_bound
 from tests.faults.flavours import Caller, run
 from tests.faults.server import FaultServer, Peer, answer, certificate, fine
@@ -106,7 +105,7 @@ def test_while_sending(server: FaultServer, alarm: Callable[[BaseException], Non
 def test_in_a_tls_handshake(alarm: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection is closed."""
     context = ssl.create_default_context(cafile=certificate("trusted"))
-    monkeypatch.setattr(httpx_senders, "tls_context", lambda: context)
+    monkeypatch.setattr("enprompta._http.route.tls_context", lambda: context)
     error = TimeoutError("stop")
     with (
         FaultServer() as server,
