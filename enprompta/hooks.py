@@ -16,8 +16,8 @@ will do:
 
 They run in the thread or task that makes the call, one after the other, so they must be quick. One that raises is
 logged as `hook_failed`, not felt. They are plain functions in both clients: a coroutine function is refused.
-Records never show a secret: credentials are masked in headers, and bodies do not appear in their repr. The request
-for an OAuth2 token, whose body is a secret, is not told of.
+Records never hold a credential: keys and tokens are redacted in URLs, headers and bodies, escaped ones too, and bodies
+do not appear in their repr. Requests for an OAuth2 token, whose body is a secret, are not reported.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class RequestRecord:
     headers: Mapping[str, str]
     """As they will be sent but for what hooks add, credentials masked."""
     body: bytes = field(repr=False)
-    """As it will be sent; empty for none."""
+    """As it will be sent, credentials redacted; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class ResponseRecord:
     headers: Mapping[str, str]
     """The answer's, credentials masked; empty when none came."""
     body: bytes = field(repr=False)
-    """As it came; empty when no answer came."""
+    """As it came, credentials redacted; empty when no answer came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,7 +203,10 @@ class BaseClient:
         request = self._request(call.method, self._url(call), headers, call.json, settings)
         if call.method in _IDEMPOTENCY_METHODS:
             request.headers["Idempotency-Key"] = _idempotency_key(key)
-        return Exchange(request, f"{call.method} {call.path}", plan).steps()
+        name = f"{call.method} {call.path}"
+        if "ep_" in name:  # a key that was passed as an id shows in no message and no log
+            name = mask_for(request, self._auth.secrets()).text(name)
+        return Exchange(request, name, plan).steps()
 
     def _request(
         self, method: str, url: str, headers: httpx.Headers, json: object, settings: Settings
@@ -271,7 +274,7 @@ class BaseClient:
         headers = mask.headers(response.headers)
         request_id = headers.get("x-request-id")
         raise APIResponseError(
-            f"{call.method} {call.path} gave {response.status_code} with {mask.text(problem)}"
+            mask.text(f"{call.method} {call.path} gave {response.status_code} with {problem}")
             + (f" (request id: {request_id})" if request_id else ""),
             status_code=response.status_code,
             request_id=request_id,

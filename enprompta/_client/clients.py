@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from enprompta._client.base_client import BaseClient, Namespace, health_call, library_for, overrides
+from enprompta._core.boundary import public, public_async
+from enprompta._core.tracebacks import shorten
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.drivers import AsyncTransport, SyncTransport
+from enprompta.errors import EnpromptaError
 from enprompta.pagination import AsyncPage, Page
 
 if TYPE_CHECKING:
@@ -84,6 +87,7 @@ class Enprompta(BaseClient):
     usage: Namespace[Usage] = Namespace("usage", "Usage")
     """What was used, and what it costs."""
 
+    @public
     def __init__(
         self,
         *,
@@ -123,22 +127,35 @@ class Enprompta(BaseClient):
             APIError: The call failed; `attempts` tells every try.
             ConfigurationError: The call cannot be sent.
         """
-        return self._bound(call, self._transport.run(self._perform(call)))
+        try:
+            return self._bound(call, self._transport.run(self._perform(call)))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     def run_raw(self, call: Call[T], /) -> APIResponse[T]:
         """Send a call and give what it returns with status, headers and attempts."""
-        response = self._transport.run(self._perform_raw(call))
+        try:
+            response = self._transport.run(self._perform_raw(call))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
         self._bound(call, response.data)
         return response
 
     def run_flow(self, flow: Flow[T], /) -> T:
         """Run several calls that belong together; see `enprompta._core.operation.flow`."""
-        return self._transport.run(self._perform_flow(flow))
+        try:
+            return self._transport.run(self._perform_flow(flow))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (whatever the call returns)
         """Tell a page how to fetch the next one; give anything else back as it is."""
         return cast("Page[Any]", result).bind(call, self.run) if isinstance(result, Page) else result
 
+    @public
     def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> Health:
         """Ask how the service is; needs no permission and costs nothing.
 
@@ -151,6 +168,7 @@ class Enprompta(BaseClient):
         """
         return self.run(health_call(detailed, options))
 
+    @public
     def with_options(
         self,
         *,
@@ -256,6 +274,7 @@ class AsyncEnprompta(BaseClient):
     usage: Namespace[AsyncUsage] = Namespace("usage", "AsyncUsage")
     """What was used, and what it costs."""
 
+    @public
     def __init__(
         self,
         *,
@@ -299,8 +318,12 @@ class AsyncEnprompta(BaseClient):
             APIError: The call failed; `attempts` tells every try.
             ConfigurationError: The call cannot be sent.
         """
-        result = await self._transport.run(self._perform(call))
-        return self._bound(call, result)
+        try:
+            result = await self._transport.run(self._perform(call))
+            return self._bound(call, result)
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     @overload
     async def run_raw(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
@@ -308,17 +331,26 @@ class AsyncEnprompta(BaseClient):
     async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
     async def run_raw(self, call: Call[Any], /) -> APIResponse[Any]:
         """Send a call and give what it returns with status, headers and attempts."""
-        response = await self._transport.run(self._perform_raw(call))
-        return replace(response, data=self._bound(call, response.data))
+        try:
+            response = await self._transport.run(self._perform_raw(call))
+            return replace(response, data=self._bound(call, response.data))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     async def run_flow(self, flow: Flow[T], /) -> T:
         """Run several calls that belong together; see `enprompta._core.operation.flow`."""
-        return await self._transport.run(self._perform_flow(flow))
+        try:
+            return await self._transport.run(self._perform_flow(flow))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (whatever the call returns)
         """Make a page one that fetches the next with `await`; give anything else back as it is."""
         return AsyncPage(cast("Page[Any]", result), call, self.run) if isinstance(result, Page) else result
 
+    @public_async
     async def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> Health:
         """Ask how the service is; needs no permission and costs nothing.
 
@@ -331,6 +363,7 @@ class AsyncEnprompta(BaseClient):
         """
         return await self.run(health_call(detailed, options))
 
+    @public
     def with_options(
         self,
         *,
@@ -405,18 +438,22 @@ class RawEnprompta:
     def __repr__(self) -> str:
         return f"<raw responses of {self._client!r}>"
 
+    @public
     def run(self, call: Call[T], /) -> APIResponse[T]:
         """Send a call and give what it returns with status, headers and attempts."""
         return self._client.run_raw(call)
 
+    @public
     def run_raw(self, call: Call[T], /) -> APIResponse[T]:
         """Do as `run` does: there is nothing rawer."""
         return self._client.run_raw(call)
 
+    @public
     def run_flow(self, flow: Flow[T], /) -> T:
         """Run several calls that belong together; see `enprompta._core.operation.flow`."""
         return self._client.run_flow(flow)
 
+    @public
     def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> APIResponse[Health]:
         """Ask how the service is; needs no permission and costs nothing.
 
@@ -451,6 +488,7 @@ class AsyncRawEnprompta:
     async def run(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
     @overload
     async def run(self, call: Call[T], /) -> APIResponse[T]: ...
+    @public_async
     async def run(self, call: Call[Any], /) -> APIResponse[Any]:
         """Send a call and give what it returns with status, headers and attempts."""
         return await self._client.run_raw(call)
@@ -459,14 +497,17 @@ class AsyncRawEnprompta:
     async def run_raw(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
     @overload
     async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    @public_async
     async def run_raw(self, call: Call[Any], /) -> APIResponse[Any]:
         """Do as `run` does: there is nothing rawer."""
         return await self._client.run_raw(call)
 
+    @public_async
     async def run_flow(self, flow: Flow[T], /) -> T:
         """Run several calls that belong together; see `enprompta._core.operation.flow`."""
         return await self._client.run_flow(flow)
 
+    @public_async
     async def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> APIResponse[Health]:
         """Ask how the service is; needs no permission and costs nothing.
 

@@ -19,9 +19,13 @@ import inspect
 import re
 from collections.abc import Callable, Coroutine, Generator
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NamedTuple, TypeVar, cast, overload
 
 from typing_extensions import ParamSpec, Protocol
+
+from enprompta._core.arguments import Parameters
+from enprompta._core.tracebacks import shorten
+from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -133,6 +137,11 @@ class Described(Generic[P, T]):
     def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
         raise NotImplementedError
 
+    def parameters(self, owner: type[Resource]) -> Parameters:
+        """Read what the method takes from the description's signature."""
+        namespace = re.sub(r"^(Async)?(Raw)?", "", owner.__name__).replace("Calls", "s").lower()
+        return Parameters(self.describe, f"{namespace}.{self._name}")
+
     def _result(self, annotation: str, owner: type[Resource]) -> str:
         return f"APIResponse[{annotation}]" if owner.is_raw else annotation
 
@@ -164,23 +173,48 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):  # noqa: N801 (read as 
         return self._bind(obj, owner)
 
     def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
-        describe = self.describe
-        if owner.is_async:
-            run_name = "run_raw" if owner.is_raw else "run"
+        return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")
 
-            @functools.wraps(describe)
-            async def async_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-                return await getattr(self._client, run_name)(describe(self, *args, **kwargs))
 
-            return async_method
-
-        run_name = "run_raw" if owner.is_raw else "run"
+def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type[Resource], run_name: str) -> Any:  # noqa: ANN401
+    """Make a method that checks its arguments, describes, and has the client run what was described."""
+    if owner.is_async:
 
         @functools.wraps(describe)
-        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            return getattr(self._client, run_name)(describe(self, *args, **kwargs))
+        async def async_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            if (wrong := parameters.misuse(args, kwargs)) is not None:
+                raise wrong
+            try:
+                args = parameters.checked(args, kwargs)
+                return await getattr(self._client, run_name)(describe(self, *args, **kwargs))
+            except EnpromptaError as error:
+                shorten(error)
+                raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
-        return method
+        return async_method
+
+    @functools.wraps(describe)
+    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if (wrong := parameters.misuse(args, kwargs)) is not None:
+            raise wrong
+        try:
+            args = parameters.checked(args, kwargs)
+            return getattr(self._client, run_name)(describe(self, *args, **kwargs))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (as above)
+
+    return method
+
+
+def describe_call(calls: type[Resource], name: str, /, *args: Any, **kwargs: Any) -> Call[Any]:  # noqa: ANN401
+    """Describe a call without a client, its arguments checked as the method of this name checks them."""
+    described: Described[Any, Any] = vars(calls)[name]
+    parameters = described.parameters(calls)
+    if (wrong := parameters.misuse(args, kwargs)) is not None:
+        raise wrong
+    checked = parameters.checked(args, kwargs)
+    return cast("Call[Any]", described.describe(None, *checked, **kwargs))
 
 
 class Pause(NamedTuple):
@@ -237,17 +271,4 @@ class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a dec
         return annotation
 
     def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
-        describe = self.describe
-        if owner.is_async:
-
-            @functools.wraps(describe)
-            async def async_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-                return await self._client.run_flow(describe(self, *args, **kwargs))
-
-            return async_method
-
-        @functools.wraps(describe)
-        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            return self._client.run_flow(describe(self, *args, **kwargs))
-
-        return method
+        return method_for(self.describe, self.parameters(owner), owner, "run_flow")

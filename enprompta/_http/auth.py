@@ -256,8 +256,9 @@ class ClientCredentials:
         return {"client_id": self.client_id, "client_secret": self._secret.reveal(), "scopes": self._scopes}
 
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown; what is sent as `Authorization` is known from the request."""
-        return (self._secret.reveal(),)
+        """What must not be shown: the client secret and the present token, also in the answer to another request."""
+        token = self._token
+        return (self._secret.reveal(), *([token.header.removeprefix("Bearer ")] if token else []))
 
     def __repr__(self) -> str:
         return f"<OAuth2 client {self.client_id!r}>"

@@ -49,7 +49,7 @@ def status_error(call: str, response: Answer, now: float, mask: Mask = _NOTHING)
     info = read_error_body(mask.body(response.content)) if response.content else ErrorInfo()
     request_id = headers.get("x-request-id") or info.request_id
     return status_error_class(status)(
-        _describe(call, response, info, headers, request_id),
+        mask.text(_describe(call, response, info, headers, request_id)),
         status_code=status,
         info=info,
         request_id=request_id,
@@ -172,10 +172,10 @@ def transport_error(
         mask: Hides the credentials.
         proxy: The proxy that the client connects through; None for none, or for one of the caller's.
     """
-    made = _from_transport(call, host, error, mask.text(_words_of(error)), proxy)
+    made = _from_transport(mask.text(call), host, error, mask.text(_words_of(error)), proxy)
     if any(kind.__name__ == "DecodingError" for kind in type(error).__mro__):
         error.with_traceback(None)  # its frames hold the body, and crash reporters show variables
-    made.__cause__ = None if mask.hides(error) else without_credentials(error)
+    made.__cause__ = None if mask.hides(error) else without_credentials(error, mask)
     return made
 
 

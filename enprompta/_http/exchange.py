@@ -346,8 +346,10 @@ class Exchange:
         method, path = self.call.split(" ", 1)
         request = self.request
         number = len(self.failed) + 1
-        headers = RecordHeaders(request.headers.multi_items())
-        record = RequestRecord(self.call_id, number, method, path, str(request.url), headers, request.content)
+        mask = mask_for(request, self.plan.secrets())
+        headers = RecordHeaders(mask.headers(request.headers).multi_items())
+        url, content = mask.text(str(request.url)), mask.body(request.content)
+        record = RequestRecord(self.call_id, number, method, path, url, headers, content)
         try:
             request.headers.update(announce(self.plan.hooks, record))
         except BaseException:  # such as KeyboardInterrupt
@@ -365,7 +367,9 @@ class Exchange:
             text = str(outcome) if isinstance(outcome, EnpromptaError) else kind
             done = ResponseRecord(record, duration, None, text, kind, None, RecordHeaders(()), b"")
         else:
-            headers = RecordHeaders(mask_for(self.request, self.plan.secrets()).headers(outcome.headers).multi_items())
+            mask = mask_for(self.request, self.plan.secrets())
+            headers = RecordHeaders(mask.headers(outcome.headers).multi_items())
             status, request_id = outcome.status_code, headers.get("x-request-id")
-            done = ResponseRecord(record, duration, status, None, None, request_id, headers, outcome.content)
+            content = mask.body(outcome.content)
+            done = ResponseRecord(record, duration, status, None, None, request_id, headers, content)
         notify(self.plan.hooks, "on_response", done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from enprompta._common.redaction import MASKED, Mask
@@ -18,10 +19,16 @@ CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"
 def mask_for(request: httpx.Request, secrets: Iterable[str]) -> Mask:
     """Make the mask of one request: the client's secrets, and the key or token that was sent."""
     sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    return Mask((*secrets, sent))
+    return _mask(frozenset((*secrets, sent)))
 
 
-def without_credentials(error: Exception) -> Exception:
+@lru_cache(maxsize=16)
+def _mask(secrets: frozenset[str]) -> Mask:
+    """Keep masks: hooks need one for every request, and compiling one takes longer than using it."""
+    return Mask(secrets)
+
+
+def without_credentials(error: Exception, mask: Mask) -> Exception:
     """Replace the requests that an exception and its causes carry by copies without body and credentials.
 
     HTTP libraries put the request on what they raise. Error reporters and debuggers show it.
@@ -36,7 +43,7 @@ def without_credentials(error: Exception) -> Exception:
         rest += one.__cause__, one.__context__
         for holder in (one, getattr(one, "response", None)):
             if (request := _request_of(holder)) is not None:
-                holder.request = _shown(request)  # type: ignore[union-attr] # it has one
+                holder.request = _shown(request, mask)  # type: ignore[union-attr] # it has one
     return error
 
 
@@ -47,8 +54,9 @@ def _request_of(holder: Any) -> Any:  # noqa: ANN401 (an exception, or a respons
     return None
 
 
-def _shown(request: Any) -> Any:  # noqa: ANN401 (of httpx or httpx2)
+def _shown(request: Any, mask: Mask) -> Any:  # noqa: ANN401 (of httpx or httpx2)
     headers = [
-        (name, MASKED if name.lower() in CREDENTIAL_HEADERS else value) for name, value in request.headers.multi_items()
+        (name, MASKED if name.lower() in CREDENTIAL_HEADERS else mask.text(value))
+        for name, value in request.headers.multi_items()
     ]
-    return type(request)(request.method, request.url, headers=headers)
+    return type(request)(request.method, mask.text(str(request.url)), headers=headers)

@@ -14,8 +14,10 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 from enprompta._common.event_loop import current_loop, sleep
+from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
+from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -271,6 +273,9 @@ class _Results(AsyncIterator["BatchResult[RowT]"]):
     async def __anext__(self) -> BatchResult[RowT]:
         try:
             return await self._run.next()
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
         except Exception:
             raise
         except BaseException:  # whoever waited was cancelled

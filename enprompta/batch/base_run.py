@@ -7,6 +7,8 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from enprompta._common.clock import monotonic
+from enprompta._core.operation import describe_call
+from enprompta._core.tracebacks import shorten
 from enprompta.batch import options as opts
 from enprompta.batch.budget import SpendTracker
 from enprompta.batch.call_tracker import CallTracker
@@ -15,6 +17,7 @@ from enprompta.batch.errors import CheckpointError, RowError
 from enprompta.batch.progress import Meter, Reporter
 from enprompta.batch.results import BatchResult, Progress
 from enprompta.batch.row_calls import CallTemplate
+from enprompta.batch.row_files import Rows
 from enprompta.batch.scheduler import Answer, RowScheduler, SchedulingRules
 from enprompta.errors import ConfigurationError, EnpromptaError
 from enprompta.resources.prompts import PromptCalls
@@ -52,10 +55,14 @@ class Run(Generic[RowT]):
         opts.check_rows(rows, is_async=not self._threads)
         self._options = options
         self._rows = rows
-        describe: Any = PromptCalls.__dict__["execute"].describe
-        call = describe(None, prompt_id, **opts.model_options(options))
+        call = describe_call(PromptCalls, "execute", prompt_id, **opts.model_options(options))
         self._fixed = options.get("run_id") is not None
-        self._spec: CallTemplate[RowT] = CallTemplate(call, variables, options.get("run_id") or secrets.token_hex(16))
+        self._spec: CallTemplate[RowT] = CallTemplate(
+            call,
+            variables,
+            options.get("run_id") or secrets.token_hex(16),
+            skip_nulls=isinstance(rows, Rows),
+        )
         self._first: int = options.get("first_index", 0)
         self._spec.check(rows, self._first)
         self._gate = CallTracker(sliced=self._threads)
@@ -185,6 +192,8 @@ class Run(Generic[RowT]):
 
     def _finish(self, job: RowTask[RowT], outcome: Any) -> None:  # noqa: ANN401 (an answer, or what came instead)
         """Hand a row's end to the engine; what cannot be kept ends the run."""
+        if isinstance(outcome, EnpromptaError):
+            shorten(outcome)
         try:
             self._engine.finish(job, outcome, clock())
         except EnpromptaError as error:
