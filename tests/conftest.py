@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 _MEASURE = "COVERAGE_PROCESS_CONFIG"
 _measure: str | None = None
 
-# Tests marked `step(NAME)` need tools or minutes that a first run should not: `.ci/run` runs them as steps of their own.
+# Tests marked `step(NAME)` need tools, or minutes, that a first run should not need; `.ci/run` runs them separately.
 STEPS = {
     "types": "what mypy, pyright and pyrefly make of the public types",
     "site": "the documentation site",
     "package": "the built wheel in an empty environment (needs a package index)",
     "examples": "the longer examples and the quickstart page",
     "conformance": "schemathesis against the emulator",
+    "spec_tools": "other tools with the document: Prism, linters, generators (needs tests/spec_tools/install)",
     "cluster": "bulk runs on Dask, runs that are killed",
 }
 
