@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.providers import Providers
     from enprompta.emulator.ratelimit import RateLimiter
     from enprompta.emulator.stores.clients import Clients
+    from enprompta.emulator.visitors import Visitors
     from enprompta.emulator.workflow_runner import WorkflowRunner
 
 
@@ -37,3 +38,4 @@ class Services:
     deliverer: Deliverer
     runner: WorkflowRunner
     faults: Faults
+    visitors: Visitors

@@ -130,6 +130,8 @@ class FakeLlama:
         self.asked.append({"prompt": prompt, **options})
         if "too long" in prompt:
             raise ValueError("Requested tokens exceed context window")
+        if "slow" in prompt:
+            time.sleep(0.2)
         if "for ever" in prompt:
             self.answering = True
             while not options["stopping_criteria"](None, None):
@@ -182,6 +184,20 @@ def test_what_the_model_is_asked(fake: Path) -> None:
     assert (second["temperature"], second["top_p"], second["stop"]) == (0, 0.5, ["<|im_end|>", "."])
     assert llama.resets == 3
     assert llama.closed
+
+
+@pytest.mark.usefixtures("fake")
+def test_latency_leaves_out_the_queue() -> None:
+    """Of prompts that come together the model runs one at a time; the latency of each is its own, not the wait."""
+    with Emulator(local_model=True) as emulator, ThreadPoolExecutor(3) as threads:
+        headers = {"Authorization": f"Bearer {emulator.keys.team}"}
+        with httpx.Client(base_url=emulator.url, headers=headers, trust_env=False) as client:
+            began = time.monotonic()
+            executions = list(threads.map(lambda _: execute(client, "slow"), range(3)))
+            took = (time.monotonic() - began) * 1000
+    latencies = [it["latency"] for it in executions]
+    assert min(latencies) >= 200
+    assert sum(latencies) <= took
 
 
 @pytest.mark.usefixtures("fake")
