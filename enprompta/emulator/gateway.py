@@ -23,7 +23,7 @@ from enprompta.emulator.context import SCOPE_KEY, RequestContext
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import INTERNAL, STOPPING, STORAGE, TOO_LARGE, ApiError, response
 from enprompta.emulator.faults import answer, cut, nowhere
-from enprompta.emulator.idempotency import METHODS, Answer, fingerprint_of
+from enprompta.emulator.idempotency import CLIENT_PREFIX, KEEP_SECONDS, METHODS, Answer, client_id_of, fingerprint_of
 from enprompta.emulator.ratelimit import RateLimitError
 from enprompta.emulator.visitors import split_target
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
-OPEN_PATHS = frozenset({"/api/v1/health", "/api/v1/oauth/token"})
+TOKEN_PATH = "/api/v1/oauth/token"  # noqa: S105 (a path)
+OPEN_PATHS = frozenset({"/api/v1/health", TOKEN_PATH})
 """Paths of the API that ask for no key."""
 
 _LARGEST_BODY = 4 * 1024 * 1024
@@ -156,8 +157,8 @@ class Gateway:
 
     async def _answer(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         key, method = context.headers.get("idempotency-key"), scope["method"]
-        anonymous = context.account is self._services.accounts.anonymous
-        if key is None or method not in METHODS or anonymous or not self._has_route(scope):
+        owner, keep = self._owner_of_keys(scope["path"], context)
+        if key is None or method not in METHODS or owner is None or not self._has_route(scope):
             await self._app(scope, _nothing_more, outgoing)
             return
 
@@ -167,10 +168,20 @@ class Gateway:
             return Answer(recorder.status, bytes(recorder.body), recorder.headers)
 
         fingerprint = fingerprint_of(method, scope["path"], context.query_string, context.body)
-        answer = await self._services.idempotency.once(context.account.id, key, fingerprint, context.now, first)
+        answer = await self._services.idempotency.once(owner, key, fingerprint, context.now, first, keep=keep)
         if answer.replayed:
             outgoing.add({"Idempotent-Replayed": "true"})
         await Response(answer.body, answer.status, answer.headers)(scope, _nothing_more, outgoing)
+
+    def _owner_of_keys(self, path: str, context: RequestContext) -> tuple[str | None, float]:
+        """Return who a request's idempotency key belongs to, None for no one, and how many seconds it counts."""
+        services = self._services
+        if path == TOKEN_PATH:  # a token is given to a client, and is of no use after its end
+            client_id = client_id_of(context.body)
+            owner = None if client_id is None else CLIENT_PREFIX + client_id
+            return owner, min(KEEP_SECONDS, services.clients.lifetime)
+        anonymous = context.account is services.accounts.anonymous
+        return None if anonymous else context.account.id, KEEP_SECONDS
 
 
 class _Outgoing:

@@ -223,6 +223,7 @@ class Emulator:
         """End all access tokens now; the next request with one is a 401."""
         services = self._started().services
         services.clients.expire(services.clock())
+        services.idempotency.forget_tokens()
 
     @property
     def token_requests(self) -> int:
