@@ -44,8 +44,8 @@ def first_model(answer: object) -> str:
     Raises:
         UpstreamError: There is none.
     """
-    models = _mapping(answer).get("data")
-    model = _mapping(models[0]).get("id") if isinstance(models, list) and models else None
+    models = _items(_mapping(answer).get("data"))
+    model = _mapping(models[0]).get("id") if models else None
     if not isinstance(model, str) or not model:
         raise UpstreamError("it lists no model; name one with `model`")
     return as_text(model)
@@ -58,12 +58,12 @@ def read_completion(answer: object) -> Reply:
         UpstreamError: There is no text: an error, a refusal, a call of a tool, a filter, or no completion at all.
     """
     fields = _mapping(answer)
-    choices = fields.get("choices")
-    if not isinstance(choices, list) or not choices:
+    choices = _items(fields.get("choices"))
+    if not choices:
         if fields.get("error"):
             raise UpstreamError(f"it reported an error: {_message_of(fields['error'])}")
         raise UpstreamError("it answered with something other than a chat completion")
-    choice = _mapping(cast("list[object]", choices)[0])
+    choice = _mapping(choices[0])
     message = _mapping(choice.get("message"))
     if not message:
         raise UpstreamError("it answered with something other than a chat completion")
@@ -97,17 +97,14 @@ def _joined(content: object) -> str | None:
     """Return a content as one text: as it is, or its text parts; None where there is no text at all."""
     if isinstance(content, str):
         return content
-    if not isinstance(content, list):
-        return None
-    parts = [part if isinstance(part, str) else _mapping(part).get("text") for part in cast("list[object]", content)]
+    parts = [part if isinstance(part, str) else _mapping(part).get("text") for part in _items(content)]
     texts = [part for part in parts if isinstance(part, str)]
     return "".join(texts) if texts else None
 
 
 def _called(message: dict[str, Any]) -> str:
     """Name the tools that a message calls; nothing when it calls none."""
-    calls = message.get("tool_calls")
-    functions = [_mapping(call).get("function") for call in calls] if isinstance(calls, list) else []
+    functions = [_mapping(call).get("function") for call in _items(message.get("tool_calls"))]
     functions += [message["function_call"]] if message.get("function_call") else []
     names = [_mapping(function).get("name") for function in functions]
     return ", ".join(f"the tool {_shown(str(name))!r}" if name else "a tool" for name in names)
@@ -137,6 +134,10 @@ def _message_of(error: object) -> str:
 
 def _shown(text: str) -> str:
     return as_text(text)[:_SHOWN]
+
+
+def _items(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def _mapping(value: object) -> dict[str, Any]:

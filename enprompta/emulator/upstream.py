@@ -93,10 +93,9 @@ class Upstream:
 
     async def _call(self, method: str, path: str, started: float, body: dict[str, object] | None = None) -> object:
         """Send a request, again where the server is busy and says when to return, and return its parsed answer."""
-        for attempt in range(1, _MAX_ATTEMPTS + 1):
-            response, content = await self._send(method, path, body)
-            if response.is_success:
-                break
+        response, content = await self._send(method, path, body)
+        attempt = 1
+        while not response.is_success:
             complaint = f"it answered {response.status_code}: {self._shown(content)}"
             wait = _retry_after(response.headers.get("retry-after", "")) if response.status_code in _BUSY else None
             if wait is None or attempt == _MAX_ATTEMPTS:
@@ -104,6 +103,8 @@ class Upstream:
             if wait >= self._timeout - (time.monotonic() - started):
                 raise UpstreamError(f"{complaint} (it asks to wait {wait:g} s, longer than the execution may take)")
             await asyncio.sleep(wait)
+            response, content = await self._send(method, path, body)
+            attempt += 1
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type == "text/event-stream" or content.startswith(b"data:"):
             raise UpstreamError("it streamed its answer, though it was not asked to")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -15,9 +15,6 @@ from enprompta.emulator import Emulator, idempotency
 from tests.conformance.document import DOCUMENT, OPERATIONS, of, problems_of_response, resolve
 from tests.conformance.seeds import sow
 from tests.conformance.table import TABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RULE = DOCUMENT["x-idempotency"]
 KEYED = {
@@ -56,7 +53,7 @@ def requests(emulator: Emulator) -> list[httpx.Request]:
 
 
 @pytest.fixture(scope="module")
-def answers() -> Iterator[dict[str, list[httpx.Response]]]:
+def answers() -> dict[str, list[httpx.Response]]:
     """The answers to each keyed write: sent twice, with another body, by another account, and with another key."""
     seen: dict[str, list[httpx.Response]] = {}
     with Emulator(rate_limits=False, webhook_backoff=()) as emulator, httpx.Client(trust_env=False) as http:
@@ -89,7 +86,7 @@ def answers() -> Iterator[dict[str, list[httpx.Response]]]:
                 send(changed, key),
                 send(foreign, key, stranger),
             ]
-    yield seen
+    return seen
 
 
 @pytest.mark.parametrize("name", sorted(KEYED))
