@@ -155,7 +155,7 @@ def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
 
 
 def _damaged(path: str | PathLike[str], how: str) -> ConfigurationError:
-    reason = " ".join(how.split())  # SQLite reports on several lines
+    reason = " ".join(how.removeprefix("*** in database main ***").split())  # SQLite reports on several lines
     return ConfigurationError(f"{path} is damaged: {reason}. Restore a copy of it, or give the emulator another file")
 
 

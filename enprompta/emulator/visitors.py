@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from enprompta.emulator.errors import FOREIGN_HOST, FOREIGN_ORIGIN, ApiError
@@ -112,6 +113,7 @@ def split_target(target: bytes) -> tuple[str | None, bytes]:
     return authority.decode("latin-1"), slash + path or b"/"
 
 
+@lru_cache(maxsize=256)
 def parse_authority(text: str) -> Authority | None:
     """Read a host with or without a port, as in a `Host` header; None where it is neither."""
     found = _AUTHORITY.fullmatch(text.strip(" \t"))

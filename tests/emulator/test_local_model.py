@@ -213,6 +213,8 @@ def test_an_answer_is_broken_off_with_the_emulator() -> None:
                 time.sleep(0.001)
             asyncio.run(model.aclose())
             assert answer.result().json()["data"]["error"] == "The local model was stopped with the emulator"
+            late = client.post(f"/prompts/{made['id']}/execute", json={}).json()["data"]
+            assert "The local model failed: cannot schedule" in late["error"]
 
 
 def test_upstream_and_model_are_one_or_the_other() -> None:
