@@ -44,7 +44,7 @@ from enprompta.errors import (
 )
 
 if TYPE_CHECKING:
-    from enprompta._client import AsyncEnprompta, Enprompta
+    from enprompta._client.clients import AsyncEnprompta, Enprompta
     from enprompta._core.call import Call, RequestOptions, WriteOptions
     from enprompta._core.response import APIResponse
     from enprompta._core.unset import UNSET, Unset
@@ -53,11 +53,11 @@ else:  # hidden from type checkers, which would take `__getattr__` to mean that 
     _HOMES = {
         "UNSET": "enprompta._core.unset",
         "APIResponse": "enprompta._core.response",
-        "AsyncEnprompta": "enprompta._client",
+        "AsyncEnprompta": "enprompta._client.clients",
         "AsyncPage": "enprompta.pagination",
         "AsyncPager": "enprompta.pagination",
         "Call": "enprompta._core.call",
-        "Enprompta": "enprompta._client",
+        "Enprompta": "enprompta._client.clients",
         "Page": "enprompta.pagination",
         "RequestOptions": "enprompta._core.call",
         "Unset": "enprompta._core.unset",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from enprompta._client import AsyncEnprompta, Enprompta
+    from enprompta._client.clients import AsyncEnprompta, Enprompta
     from enprompta.models.executions import Execution
 
 __all__ = ["ExecuteOptions", "PromptCall"]

@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import Any, cast
 
-from enprompta._http import log
-from enprompta._http.config import check_headers
+from enprompta._common import log
+from enprompta._http.settings import check_headers
 from enprompta.errors import ConfigurationError
 
 __all__ = ["Hooks", "RecordHeaders", "RequestRecord", "ResponseRecord", "RetryRecord", "WaitRecord"]

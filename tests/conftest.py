@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MEASURE = "COVERAGE_PROCESS_CONFIG"
 _measure: str | None = None
 
-# Tests marked `step(NAME)` need tools, or minutes, that a first run should not need; `.ci/run` runs them separately.
+# Tests marked `step(NAME)` need tools or minutes that a first run should not take; `.ci/run` runs them as steps.
 STEPS = {
     "types": "what mypy, pyright and pyrefly make of the public types",
     "site": "the documentation site",

@@ -66,9 +66,7 @@ def test_runs_without_a_key(name: str) -> None:
     assert run(name)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=LONGER if name in SLOW else ()) for name in sorted(SHOWN)]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONGER if name in SLOW else ()) for name in sorted(SHOWN)])
 def test_shows_what_it_is_about(name: str) -> None:
     """Without a key an example brings its own emulator, prints what it is there to show, and no warning."""
     printed = run(name)

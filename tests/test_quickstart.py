@@ -107,7 +107,7 @@ def test_every_command_works(shells: Shells) -> None:
     ]
     everything = "\n".join(said)
     assert "reachable    healthy" in everything
-    assert "refused, as it should be" in everything
+    assert "refused, as expected" in everything
     assert "stopped: budget" in everything
     assert "4 executed (2 of them before), 0 failed" in everything
     rows = [line for line in said[-1].splitlines() if line.startswith("{")]

@@ -23,7 +23,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^( *)```python[^\n]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
-PRELOADED = ["enprompta", "enprompta._client", "enprompta.emulator", "enprompta.testing", "enprompta.models", "asyncio"]
+PRELOADED = [
+    "enprompta",
+    "enprompta._client.clients",
+    "enprompta.emulator",
+    "enprompta.testing",
+    "enprompta.models",
+    "asyncio",
+]
 SECONDS = 60
 
 

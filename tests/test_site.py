@@ -98,12 +98,27 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 def build() -> str:
     """Build the site; give what was said."""
-    command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
+    command = [sys.executable, str(DOCS / "tools" / "build_site.py")]
     environment = {**os.environ, "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     assert done.returncode == 0, said
     return said
+
+
+def test_every_page_is_also_markdown(site: Site) -> None:
+    """For programs that read documentation: each guide as Markdown, listed with a summary in `llms.txt`."""
+    text = (site.folder / "llms.txt").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^- \[[^\]]+\]\(([^)]+)\): (.+)$", text, re.MULTILINE))
+    assert set(listed) == {path.name for path in DOCS.glob("*.md")}
+    assert all((site.folder / name).is_file() and len(summary) > 20 for name, summary in listed.items())
+    assert "--8<--" not in (site.folder / "llms-full.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("word", ["mock", "langchain", "streaming", "proxy", "retry", "idempotency"])
+def test_search_finds(word: str, site: Site) -> None:
+    """Words that newcomers search for are in the search index."""
+    assert word in (site.folder / "search.json").read_text(encoding="utf-8").casefold()
 
 
 def test_builds_without_a_warning(site: Site) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_ori
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
-from enprompta._core.paged import Paged
+from enprompta._core.page import Paged
 from enprompta.errors import ConfigurationError
 from enprompta.models.base import Many, Model
 from enprompta.models.pagination import Pagination

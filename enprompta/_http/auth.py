@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
-from enprompta._http.config import is_header_text
 from enprompta._http.exchange import Wait
 from enprompta._http.masking import mask_for
+from enprompta._http.settings import is_header_text
 from enprompta.errors import (
     APIResponseError,
     APIStatusError,

@@ -21,8 +21,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from enprompta._http import log
-from enprompta._http.failures import status_error
+from enprompta._common import log
+from enprompta._http.error_mapping import status_error
 from enprompta._http.masking import mask_for
 from enprompta._http.retry import Retrier
 from enprompta.errors import (
@@ -36,7 +36,7 @@ from enprompta.errors import (
     ErrorInfo,
     RateLimitError,
 )
-from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached
+from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     import httpx
 
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
-    from enprompta._http.pacing import Account
     from enprompta._http.retry import RetryPolicy
     from enprompta.hooks import RequestRecord
+    from enprompta.limiters.interface import Account
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from enprompta._masking import Mask
+from enprompta._common.redaction import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,13 +8,13 @@ drivers do it, one in threads for `Enprompta` and one in tasks for `AsyncEnpromp
 they are paced, retried and bounded like any other.
 """
 
+from enprompta.batch.async_run import AsyncBatchRun
 from enprompta.batch.budget import Budget
 from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
-from enprompta.batch.files import Rows, read_rows
 from enprompta.batch.options import BatchOptions, RunOptions
-from enprompta.batch.records import BatchResult, Progress
-from enprompta.batch.tasks import AsyncBatchRun
-from enprompta.batch.threads import BatchRun
+from enprompta.batch.results import BatchResult, Progress
+from enprompta.batch.row_files import Rows, read_rows
+from enprompta.batch.sync_run import BatchRun
 
 __all__ = [
     "AsyncBatchRun",

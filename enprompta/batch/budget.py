@@ -35,7 +35,7 @@ class Budget:
             raise ConfigurationError("a budget is Budget(credits=…), Budget(usd=…) or both, of 0 or more")
 
 
-class Ledger:
+class SpendTracker:
     """Counts what rows cost.
 
     Args:
@@ -52,7 +52,7 @@ class Ledger:
         self._budget = budget
         self.credits: int = credits
         self.usd: float = usd
-        self._dearest = dearest
+        self._highest_cost = dearest
         self._executed = executed
 
     def affords(self, in_flight: int) -> bool:
@@ -69,7 +69,7 @@ class Ledger:
         if not self._executed:
             return self.usd < budget.usd
         # What floats add up to may be a hair above what people add up to: ten times 0.1 is within a budget of 1.
-        return self.usd + rows * self._dearest <= budget.usd * (1 + 1e-9)
+        return self.usd + rows * self._highest_cost <= budget.usd * (1 + 1e-9)
 
     def charge(self, credits: int, cost: float | None, *, executed: bool) -> None:
         """Count a row that has ended.
@@ -83,4 +83,4 @@ class Ledger:
         self.usd += cost or 0.0
         if executed:
             self._executed += 1
-            self._dearest = max(self._dearest, cost or 0.0)
+            self._highest_cost = max(self._highest_cost, cost or 0.0)

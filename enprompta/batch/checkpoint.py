@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from enprompta import errors
 from enprompta._core.body import encode_json
 from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
-from enprompta.batch.spec import differences
+from enprompta.batch.row_calls import differences
 from enprompta.errors import APIStatusError, ConflictError, EnpromptaError, ErrorInfo
 from enprompta.models.executions import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from enprompta.batch.records import BatchResult
-    from enprompta.batch.spec import Job, Spec
+    from enprompta.batch.results import BatchResult
+    from enprompta.batch.row_calls import CallTemplate, RowTask
 
 _APPLICATION_ID = 0x456E5072  # "EnPr": tells a checkpoint from another program's file, which must not be written to
 _FORMAT = "1"
@@ -48,7 +48,7 @@ _SUMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class PriorSpend:
     """What was done before the run was resumed."""
 
     last: int = -1
@@ -62,7 +62,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedRow:
     """What came of a row before."""
 
     attempt: int
@@ -72,18 +72,18 @@ class Saved:
     error: EnpromptaError | None
 
 
-class Nowhere:
+class NoCheckpoint:
     """No checkpoint; `Checkpoint` documents each method."""
 
-    spent: Spent = Spent()
+    spent: PriorSpend = PriorSpend()
 
-    def find(self, job: Job[Any]) -> Saved | None:
+    def find(self, job: RowTask[Any]) -> SavedRow | None:
         """Know nothing."""
 
     def check_number(self, rows: int) -> None:
         """Expect nothing."""
 
-    def write(self, result: BatchResult[Any], job: Job[Any], credits: int, now: float) -> None:
+    def write(self, result: BatchResult[Any], job: RowTask[Any], credits: int, now: float) -> None:
         """Keep nothing."""
 
     def flush(self, now: float) -> None:
@@ -105,7 +105,7 @@ class Checkpoint:
         CheckpointError: The file is of another run, is in use, or cannot be used at all.
     """
 
-    def __init__(self, path: str | os.PathLike[str], spec: Spec[Any], *, fixed: bool) -> None:
+    def __init__(self, path: str | os.PathLike[str], spec: CallTemplate[Any], *, fixed: bool) -> None:
         self._path = os.fspath(path)
         self._pending: list[tuple[object, ...]] = []
         self._flushed_at = 0.0
@@ -122,7 +122,7 @@ class Checkpoint:
             self._db.close()
             raise
 
-    def _prepare(self, spec: Spec[Any], *, fixed: bool) -> None:
+    def _prepare(self, spec: CallTemplate[Any], *, fixed: bool) -> None:
         db = self._db
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         tables: int = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -143,9 +143,9 @@ class Checkpoint:
             db.executemany("INSERT INTO run VALUES (?, ?)", now.items())
         db.execute("COMMIT")
         last, charged, usd, dearest, executed = db.execute(_SUMS).fetchone()
-        self.spent: Spent = Spent(-1 if last is None else last, int(charged), usd, dearest, int(executed))
+        self.spent: PriorSpend = PriorSpend(-1 if last is None else last, int(charged), usd, dearest, int(executed))
 
-    def _check(self, known: Mapping[str, str], spec: Spec[Any], *, fixed: bool) -> None:
+    def _check(self, known: Mapping[str, str], spec: CallTemplate[Any], *, fixed: bool) -> None:
         """Refuse the file of another run, telling what differs."""
         if known["format"] != _FORMAT:
             raise CheckpointError(
@@ -167,7 +167,7 @@ class Checkpoint:
             f"{self._path} is {why}. Give each run a file of its own, or delete this one to start anew"
         )
 
-    def find(self, job: Job[Any]) -> Saved | None:
+    def find(self, job: RowTask[Any]) -> SavedRow | None:
         """Tell what came of a row before; None when it has not ended.
 
         Raises:
@@ -188,7 +188,7 @@ class Checkpoint:
             before = {} if execution is None else execution.variables
             how = f": {differences(before, json.loads(encode_json(job.variables)))}" if before else ""
             self._refuse(f"of other rows: row {job.index} differs from the one it was begun with{how}")
-        return Saved(attempt, charged, execution, _error_from(error_json, execution))
+        return SavedRow(attempt, charged, execution, _error_from(error_json, execution))
 
     def check_number(self, rows: int) -> None:
         """Refuse input that has fewer rows than the run has had already.
@@ -199,7 +199,7 @@ class Checkpoint:
         if rows <= self.spent.last:
             self._refuse(f"of other rows: it knows of row {self.spent.last}, and now there are only {rows}")
 
-    def write(self, result: BatchResult[Any], job: Job[Any], credits: int, now: float) -> None:
+    def write(self, result: BatchResult[Any], job: RowTask[Any], credits: int, now: float) -> None:
         """Keep what came of a row; it is in the file soon, at the latest after `close`.
 
         Raises:
@@ -262,7 +262,7 @@ class Checkpoint:
         )
 
 
-Store: TypeAlias = "Checkpoint | Nowhere"
+Store: TypeAlias = "Checkpoint | NoCheckpoint"
 
 
 def _error_json(error: EnpromptaError | None) -> str | None:

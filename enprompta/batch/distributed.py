@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from enprompta._core.unset import UNSET
 from enprompta.batch import options as opts
-from enprompta.batch.lending import CLIENTS
-from enprompta.batch.threads import BatchRun
+from enprompta.batch.client_pool import client_pool
+from enprompta.batch.sync_run import BatchRun
 from enprompta.errors import ConfigurationError, EnpromptaError
 from enprompta.limiters import LocalLimiter
 
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from dask.bag.core import Bag
     from typing_extensions import Unpack
 
-    from enprompta._client import Enprompta
+    from enprompta._client.clients import Enprompta
     from enprompta.batch.options import RunOptions
-    from enprompta.batch.records import BatchResult
-    from enprompta.batch.spec import Variables
+    from enprompta.batch.results import BatchResult
+    from enprompta.batch.row_calls import Variables
 
 __all__ = ["execute_many"]
 
@@ -107,14 +107,14 @@ def execute_many(
     bags = _dask_bag()
     _check_options(options, partition_size)
     _check_client(client)
-    bag, listed = _told_apart(rows, bags)
+    bag, listed = _split_input(rows, bags)
     # Made for its checks alone, and for a run id where none is given.
     run: BatchRun[RowT] = BatchRun(client, prompt_id, listed, variables, **options)
-    work = _Work(client, prompt_id, variables, {**options, "run_id": run.run_id}, secrets.token_hex(8))
+    work = _PartitionTask(client, prompt_id, variables, {**options, "run_id": run.run_id}, secrets.token_hex(8))
     if bag is None:
         parts = bags.from_sequence(_cut(listed, partition_size, work.name), partition_size=1)
     else:
-        held = bag.map_partitions(_hold, token="rows")  # noqa: S106 (Dask's word for a name)
+        held = bag.map_partitions(_as_partition, token="rows")  # noqa: S106 (Dask's word for a name)
         ends = held.map(len).accumulate(operator.add)
         parts = bags.map_partitions(_number, held, ends, token="numbered-rows")  # noqa: S106
     return parts.map_partitions(work, token="execute-many")  # noqa: S106
@@ -148,7 +148,7 @@ def _check_client(client: object) -> None:
     Raises:
         ConfigurationError: The text says which kind can.
     """
-    from enprompta._client import Enprompta  # noqa: PLC0415 (which knows this package too)
+    from enprompta._client.clients import Enprompta  # noqa: PLC0415 (which knows this package too)
 
     if not isinstance(client, Enprompta):
         kind = type(client).__name__
@@ -170,7 +170,7 @@ def _check_client(client: object) -> None:
         ) from error
 
 
-def _told_apart(rows: Any, bags: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401 (Dask has no types for these)
+def _split_input(rows: Any, bags: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401 (Dask has no types for these)
     """Give the bag, where workers read the rows; else None, and the rows."""
     if hasattr(rows, "to_bag"):
         rows = rows.to_bag(format="dict")
@@ -180,13 +180,13 @@ def _told_apart(rows: Any, bags: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401 
     return None, list(rows)
 
 
-def _cut(rows: list[RowT], size: int, name: str) -> list[_Rows[RowT]]:
+def _cut(rows: list[RowT], size: int, name: str) -> list[_Partition[RowT]]:
     """Cut rows into partitions."""
-    return [_Rows(rows[first : first + size], first, name) for first in range(0, len(rows), size)]
+    return [_Partition(rows[first : first + size], first, name) for first in range(0, len(rows), size)]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class _Rows(Generic[RowT]):
+class _Partition(Generic[RowT]):
     """The rows of a partition.
 
     Dask logs the arguments of what fails, so the rows, which may be about people, are in an object that shows none.
@@ -212,18 +212,18 @@ class _Rows(Generic[RowT]):
         return self.name, self.first
 
 
-def _hold(rows: Iterable[RowT]) -> list[_Rows[RowT]]:
+def _as_partition(rows: Iterable[RowT]) -> list[_Partition[RowT]]:
     """Take the rows of a partition, of which nobody knows yet where it begins."""
-    return [_Rows(list(rows))]
+    return [_Partition(list(rows))]
 
 
-def _number(held: Iterable[_Rows[RowT]], ends: Iterable[int]) -> list[_Rows[RowT]]:
+def _number(held: Iterable[_Partition[RowT]], ends: Iterable[int]) -> list[_Partition[RowT]]:
     """Say where a partition begins, given where it ends."""
-    return [_Rows(part.rows, end - len(part)) for part, end in zip(held, ends, strict=True)]
+    return [_Partition(part.rows, end - len(part)) for part, end in zip(held, ends, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class _Work(Generic[RowT]):
+class _PartitionTask(Generic[RowT]):
     """What is done with a partition; it travels to the workers, with the settings of the client."""
 
     client: Enprompta
@@ -233,15 +233,15 @@ class _Work(Generic[RowT]):
     name: str
     """Stands for this work, in the names of Dask and among the clients of a worker."""
 
-    def __call__(self, parts: Iterable[_Rows[RowT]]) -> list[BatchResult[RowT]]:
+    def __call__(self, parts: Iterable[_Partition[RowT]]) -> list[BatchResult[RowT]]:
         """Execute the rows of a partition."""
         results: list[BatchResult[RowT]] = []
-        with CLIENTS.lend(self.name, lambda: copy.copy(self.client)) as client:
+        with client_pool.borrow(self.name, lambda: copy.copy(self.client)) as client:
             for part in parts:
                 results += self._execute(client, part)
         return results
 
-    def _execute(self, client: Enprompta, part: _Rows[RowT]) -> list[BatchResult[RowT]]:
+    def _execute(self, client: Enprompta, part: _Partition[RowT]) -> list[BatchResult[RowT]]:
         run = BatchRun(client, self.prompt_id, part.rows, self.variables, **self.options, first_index=part.first)
         try:
             return sorted(run, key=operator.attrgetter("index"))

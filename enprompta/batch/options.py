@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from enprompta.batch.budget import Budget
-    from enprompta.batch.records import Progress
+    from enprompta.batch.results import Progress
 
 
 class RunOptions(TypedDict, total=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from enprompta.batch.records import BatchResult, Progress
+from enprompta.batch.results import BatchResult, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

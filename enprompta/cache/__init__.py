@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from enprompta.cache.fallback import Fallback, FallbackValue
-from enprompta.cache.live import LiveCache
-from enprompta.cache.records import CacheMetrics
+from enprompta.cache.keys import CacheMetrics
+from enprompta.cache.live_cache import LiveCache
 
 __all__ = ["CacheMetrics", "Fallback", "FallbackValue", "LiveCache"]

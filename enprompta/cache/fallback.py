@@ -10,7 +10,7 @@ from enprompta.errors import ConfigurationError
 from enprompta.models.prompts import LiveMessage, LiveMessageParam, LivePrompt
 
 if TYPE_CHECKING:
-    from enprompta.cache.records import Key
+    from enprompta.cache.keys import PromptKey
 
 FallbackValue: TypeAlias = str | LivePrompt | Sequence[LiveMessage | LiveMessageParam]
 """A text, a conversation, or a whole prompt, such as one that was kept elsewhere."""
@@ -34,7 +34,7 @@ def call(fallback: Callable[..., Any], slug: str) -> Any:  # noqa: ANN401 (a val
     return fallback(slug) if wants_slug else fallback()
 
 
-def as_prompt(value: object, key: Key) -> LivePrompt:
+def as_prompt(value: object, key: PromptKey) -> LivePrompt:
     """Make a live prompt of a fallback's value.
 
     Raises:

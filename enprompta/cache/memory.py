@@ -7,28 +7,31 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from enprompta.cache import policy
-from enprompta.cache.policy import EMPTY, Held, Verdict
-from enprompta.cache.records import CacheMetrics, Entry, Flight, Key, Request
+from enprompta.cache import freshness
+from enprompta.cache.entries import CacheEntry, PendingFetch, Request
+from enprompta.cache.freshness import EMPTY, CacheDecision, CachedPrompt
+from enprompta.cache.keys import CacheMetrics, PromptKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from enprompta.cache.disk import Snapshot
+    from enprompta.cache.snapshots import Snapshot
 
-LEASE = 60.0  # seconds until a flight that has not ended is taken for lost, as when its event loop stands still
+FETCH_LEASE_SECONDS = (
+    60.0  # seconds until a flight that has not ended is taken for lost, as when its event loop stands still
+)
 
 
-class Found(NamedTuple):
+class Lookup(NamedTuple):
     """What a caller finds, and what is to be done for it."""
 
-    held: Held
+    held: CachedPrompt
     now: float
-    verdict: Verdict
-    flight: Flight | None
+    verdict: CacheDecision
+    flight: PendingFetch | None
     """The request that is on its way, or to be made; None when none is."""
-    leads: bool
+    is_leader: bool
     """Whether this caller is to make it."""
     is_patient: bool
     """Whether there is nothing else to give, so that the caller waits for the flight to its end."""
@@ -45,7 +48,7 @@ class Memory:
         self._most = most
         self._clock = clock
         self._lock = Lock()
-        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+        self._entries: OrderedDict[PromptKey, CacheEntry] = OrderedDict()
         self._counts = dict.fromkeys(CacheMetrics.__slots__, 0)
 
     def after_fork(self) -> None:
@@ -74,14 +77,16 @@ class Memory:
         with self._lock:
             self._entries.clear()
 
-    def look_up(self, key: Key, ttl: float | None, *, count: int = 1) -> tuple[Entry | None, Held, float]:
+    def look_up(
+        self, key: PromptKey, ttl: float | None, *, count: int = 1
+    ) -> tuple[CacheEntry | None, CachedPrompt, float]:
         """Find the place of a prompt; None when what is held is fresh, which counts as a hit."""
         entries = self._entries
         with self._lock:
             now = self._clock()
             entry = entries.get(key)
             if entry is None:
-                entry = entries[key] = Entry()
+                entry = entries[key] = CacheEntry()
                 if len(entries) > self._most:
                     entries.popitem(last=False)
             else:
@@ -92,20 +97,20 @@ class Memory:
             self._counts["hits"] += count
             return None, held, now
 
-    def decide(self, request: Request, entry: Entry) -> Found:
+    def decide(self, request: Request, entry: CacheEntry) -> Lookup:
         """Hold what there is against what is asked for; join the flight that is wanted, or begin it."""
         has_fallback = request.fallback is not None
         with self._lock:
             held, now = entry.held, self._clock()
-            verdict = policy.judge(held, now, request.ttl, has_fallback=has_fallback)
+            verdict = freshness.judge(held, now, request.ttl, has_fallback=has_fallback)
             flight, leads = None, False
-            if verdict in {Verdict.DUE, Verdict.ASK}:
+            if verdict in {CacheDecision.STALE, CacheDecision.MISS}:
                 flight = entry.flight
-                if leads := flight is None or now - flight.began >= LEASE:
-                    entry.flight = flight = Flight(now)
-        return Found(held, now, verdict, flight, leads, not (has_fallback or policy.can_serve(held)))
+                if leads := flight is None or now - flight.began >= FETCH_LEASE_SECONDS:
+                    entry.flight = flight = PendingFetch(now)
+        return Lookup(held, now, verdict, flight, leads, not (has_fallback or freshness.can_serve(held)))
 
-    def land(self, entry: Entry, flight: Flight, outcome: Held | None) -> None:
+    def complete_fetch(self, entry: CacheEntry, flight: PendingFetch, outcome: CachedPrompt | None) -> None:
         """End a flight, and hold what it brought, unless it was invalidated or given up on its way."""
         with self._lock:
             if flight.gate.done():
@@ -116,25 +121,25 @@ class Memory:
             self._counts["errors"] += outcome is not None and outcome.error is not None
         flight.gate.set_result(outcome)  # not under the lock: it wakes those who wait
 
-    def start_reading(self, entry: Entry, gate: Future[Snapshot | None]) -> Future[Snapshot | None]:
+    def start_reading(self, entry: CacheEntry, gate: Future[Snapshot | None]) -> Future[Snapshot | None]:
         """Give the gate of whoever came first to read what is on disk."""
         with self._lock:
             if entry.reading is None:
                 entry.reading = gate
             return entry.reading
 
-    def take(self, entry: Entry, snapshot: Snapshot) -> None:
+    def take(self, entry: CacheEntry, snapshot: Snapshot) -> None:
         """Hold what was read from disk, where nothing is held yet."""
         with self._lock:
             if entry.held is EMPTY:
                 since = self._clock() - snapshot.age
-                entry.held = Held(snapshot.value, snapshot.etag, since, is_valid=False, is_snapshot=True)
+                entry.held = CachedPrompt(snapshot.value, snapshot.etag, since, is_valid=False, is_snapshot=True)
 
-    def invalidate(self, concerns: Callable[[Key, Held], bool]) -> int:
+    def invalidate(self, concerns: Callable[[PromptKey, CachedPrompt], bool]) -> int:
         """Have those that a rule concerns asked for anew; tells how many."""
         with self._lock:
             found = [entry for key, entry in self._entries.items() if concerns(key, entry.held)]
             for entry in found:
-                entry.held = policy.invalidated(entry.held)
+                entry.held = freshness.invalidated(entry.held)
                 entry.flight = None  # it may bring what was live before: those who wait for it get that, nobody else
         return len(found)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from enprompta._version import __version__
-from enprompta.cli import (
+from enprompta.cli.commands import (
     codegen,
     doctor,
     emulator,
@@ -29,7 +29,7 @@ from enprompta.cli import (
     workflows,
 )
 from enprompta.cli.console import out
-from enprompta.cli.guard import Commands
+from enprompta.cli.error_handling import Commands
 from enprompta.cli.prompts_as_code import commands as prompts_as_code
 
 app: typer.Typer = typer.Typer(

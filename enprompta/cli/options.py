@@ -11,7 +11,7 @@ import typer
 
 from enprompta._core.unset import UNSET, Unset
 from enprompta.cli.console import FAILED, out
-from enprompta.cli.guard import WRONG_USAGE, show_error
+from enprompta.cli.error_handling import WRONG_USAGE, show_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

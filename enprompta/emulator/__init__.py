@@ -12,8 +12,8 @@
 from __future__ import annotations
 
 try:
-    from enprompta.emulator.accounts import Keys
-    from enprompta.emulator.server import Emulator
+    from enprompta.emulator.access.accounts import Keys
+    from enprompta.emulator.emulator import Emulator
 except ModuleNotFoundError as _missing:
     _package = (_missing.name or "").partition(".")[0]
     if _package not in {"fastapi", "fastapi_offline", "starlette", "uvicorn", "yaml"}:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from enprompta.emulator.accounts import Accounts
+    from enprompta.emulator.access.accounts import Accounts
+    from enprompta.emulator.access.idempotency import Idempotency
+    from enprompta.emulator.access.oauth_clients import Clients
+    from enprompta.emulator.access.rate_limiter import RateLimiter
+    from enprompta.emulator.access.visitors import Visitors
     from enprompta.emulator.database import Database
-    from enprompta.emulator.deliverer import Deliverer
     from enprompta.emulator.errors import ErrorDialect
-    from enprompta.emulator.faults import Faults
-    from enprompta.emulator.idempotency import Idempotency
-    from enprompta.emulator.providers import Providers
-    from enprompta.emulator.ratelimit import RateLimiter
-    from enprompta.emulator.stores.clients import Clients
-    from enprompta.emulator.visitors import Visitors
-    from enprompta.emulator.workflow_runner import WorkflowRunner
+    from enprompta.emulator.execution.providers import Providers
+    from enprompta.emulator.execution.workflow_runner import WorkflowRunner
+    from enprompta.emulator.serving.faults import Faults
+    from enprompta.emulator.webhooks.delivery_queue import Deliverer
 
 
 @dataclass(frozen=True, slots=True)

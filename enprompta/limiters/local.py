@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from enprompta.errors import RateLimit
-from enprompta.limiters.policy import Pacer
-from enprompta.limiters.reading import read
-from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached, ThreadSleeper, async_sleeper
+from enprompta.limiters.pacer import Pacer
+from enprompta.limiters.rate_limit_headers import read
+from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached, ThreadSleeper, async_sleeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from enprompta.limiters.reading import Headers, Reading
-    from enprompta.limiters.tickets import Ticket, Waker
+    from enprompta.limiters.rate_limit_headers import Headers, Reading
+    from enprompta.limiters.wait_queue import Ticket, Waker
 
 __all__ = ["Accounts", "LocalAccount", "LocalLimiter", "digest"]
 

@@ -1,8 +1,8 @@
 """Pacing for a fleet: every process that shares a Redis shares one account of the budget.
 
-The policy runs in Redis, as one script (`pacer.lua`), by the clock of Redis: whatever the clocks of the machines say,
-there is one account and one order of events. Each process has a line of its own, first come, first served, and one
-thread that speaks to Redis for all who stand in it, whether they are threads or tasks of any event loop. A thread,
+The policy runs in Redis, as one script (`redis_pacer.lua`), by the clock of Redis: whatever the clocks of the
+machines say, there is one account and one order of events. Each process has its queue, first come, first served, and
+one thread that talks to Redis for every caller in the queue, thread or task of any event loop. It is a thread
 because a connection that belongs to an event loop would be of no use to the others, and because telling Redis of an
 answer must not hold up the call that has just got it.
 
@@ -27,15 +27,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from enprompta.errors import ConfigurationError
-from enprompta.limiters import clock, policy
+from enprompta.limiters import pacer, server_clock
 from enprompta.limiters.local import Accounts, LocalAccount, digest
-from enprompta.limiters.reading import LONGEST_WAIT
+from enprompta.limiters.rate_limit_headers import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from enprompta.limiters.reading import Reading
-    from enprompta.limiters.tickets import Ticket
+    from enprompta.limiters.rate_limit_headers import Reading
+    from enprompta.limiters.wait_queue import Ticket
 
 __all__ = ["RedisAccount", "RedisLimiter"]
 
@@ -58,28 +58,28 @@ _SHORTEST_POLL, _LONGEST_POLL = 0.05, 1.0
 _MOST_AT_ONCE = 1000
 """Requests to ask for in one step: while pacing is off, Redis allows all of them."""
 _LONG_AGO = -1e15
-"""When a request was let go that Redis did not let go: too long ago to tell anything of the server's clock."""
+"""When a request was let go that Redis did not let go: too long ago to tell anything of the server's server_clock."""
 
 
 @cache
 def _script() -> str:
     """Put the constants of the policy in front of the script."""
     constants = {
-        "TRANSIT": policy.TRANSIT,
-        "GRACE": policy.GRACE,
-        "PROBE_EVERY": policy.PROBE_EVERY,
-        "DECAY": policy.DECAY,
-        "BARE_RUN": policy.BARE_RUN,
-        "LATEST_EDGE": policy.LATEST_EDGE,
-        "EARLIEST_RESET": policy.EARLIEST_RESET,
-        "TICK": policy.TICK,
-        "DRIFT": clock.DRIFT,
-        "STEP": clock.STEP,
+        "TRANSIT": pacer.TRANSIT,
+        "GRACE": pacer.GRACE,
+        "PROBE_EVERY": pacer.PROBE_EVERY,
+        "DECAY": pacer.DECAY,
+        "BARE_RUN": pacer.BARE_RUN,
+        "LATEST_EDGE": pacer.LATEST_EDGE,
+        "EARLIEST_RESET": pacer.EARLIEST_RESET,
+        "TICK": pacer.TICK,
+        "DRIFT": server_clock.DRIFT,
+        "STEP": server_clock.STEP,
         "LONGEST_WAIT": LONGEST_WAIT,
         "CHUNKS": _CHUNKS,
     }
     lines = [f"local {name} = {value!r}" for name, value in constants.items()]
-    return "\n".join([*lines, files("enprompta.limiters").joinpath("pacer.lua").read_text("utf-8")])
+    return "\n".join([*lines, files("enprompta.limiters").joinpath("redis_pacer.lua").read_text("utf-8")])
 
 
 class _Pipeline(Protocol):
@@ -290,7 +290,7 @@ class RedisAccount(LocalAccount):
             first: Number of the first of the requests that Redis let go.
             allowed: How many those are.
             wait: Seconds to the next chance when there are none.
-            time: When Redis let them go, by its clock.
+            time: When Redis let them go, by its server_clock.
 
         Returns:
             Seconds to the next question.

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from enprompta._core.call import RequestOptions
     from enprompta._core.operation import Flow
     from enprompta.cache import Fallback, LiveCache
-    from enprompta.cache.records import Key, Request
+    from enprompta.cache.entries import Request
+    from enprompta.cache.keys import PromptKey
 
 TTL = 60.0  # seconds
 
@@ -174,16 +175,16 @@ class PlainLivePromptCalls(Resource):
         return _call(_key(slug, label, project), options)
 
 
-def _call(key: Key, options: RequestOptions) -> Call[LivePrompt]:
+def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:
     params = {"label": key.label, "project": key.project}
     address = path("/api/sdk/prompts/{}", key.slug)
     return Call("GET", address, LivePrompt, params=params, options=options, enveloped=False)
 
 
-def _key(slug: str, label: str, project: str | Unset) -> Key:
-    from enprompta.cache.records import Key  # noqa: PLC0415 (the cache, 5 ms, for programs that use it)
+def _key(slug: str, label: str, project: str | Unset) -> PromptKey:
+    from enprompta.cache.keys import PromptKey  # noqa: PLC0415 (the cache, 5 ms, for programs that use it)
 
-    return Key(slug, label, None if isinstance(project, Unset) else project)
+    return PromptKey(slug, label, None if isinstance(project, Unset) else project)
 
 
 def _pair(given: Any, label: str) -> tuple[str, str]:  # noqa: ANN401 (whatever the caller gave)
@@ -203,7 +204,7 @@ def _pair(given: Any, label: str) -> tuple[str, str]:  # noqa: ANN401 (whatever 
 
 def _request(
     client: Any,  # noqa: ANN401 (either client)
-    key: Key,
+    key: PromptKey,
     ttl: float | None,
     options: RequestOptions,
     fallback: Fallback | None = None,
@@ -221,6 +222,6 @@ def _request(
         raise ConfigurationError(f"ttl must be a number of seconds, 0 or more, or None for ever, not {ttl!r}")
     if options:
         client.settings_for(options)
-    from enprompta.cache.records import Request  # noqa: PLC0415 (as above)
+    from enprompta.cache.entries import Request  # noqa: PLC0415 (as above)
 
     return Request(client, key, _call, ttl, fallback, options)

@@ -34,7 +34,7 @@ WINDOW, LIMIT = 3.0, 600  # the tier's limit a window, less than two workers cou
 EMULATOR = f"""
 import json, sys
 from enprompta.emulator import Emulator
-from enprompta.emulator.ratelimit import RateLimiter, RateLimitError
+from enprompta.emulator.access.rate_limiter import RateLimiter, RateLimitError
 
 asked = refused = 0
 count = RateLimiter.count

@@ -9,7 +9,7 @@ import pytest
 from enprompta.batch import CheckpointError, RowError
 from enprompta.batch.checkpoint import Checkpoint, _error_from, _error_json
 from enprompta.batch.progress import Meter
-from enprompta.batch.spec import differences
+from enprompta.batch.row_calls import differences
 from tests.batch.conftest import Runner, numbered
 from tests.batch.test_progress import DONE, read
 

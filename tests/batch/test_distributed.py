@@ -14,7 +14,7 @@ import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, InsufficientTokensError, NotFoundError
 from enprompta.batch import BatchResult, Budget, RowError, distributed
-from enprompta.batch.lending import CLIENTS, Lending
+from enprompta.batch.client_pool import ClientPool, client_pool
 from enprompta.emulator import Emulator
 from enprompta.limiters import LocalLimiter
 from tests.limiters.redis_server import BINARY
@@ -26,7 +26,7 @@ cloudpickle: Any = pytest.importorskip("cloudpickle")
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from enprompta.emulator.faults import Fault
+    from enprompta.emulator.serving.faults import Fault
 
 ENDURANCE = Path(__file__).with_name("distributed_endurance.py")
 ROWS = [{"n": str(i)} for i in range(25)]
@@ -45,7 +45,7 @@ def client(emulator: Emulator) -> Iterator[Enprompta]:
     """Make an unpaced client; the emulator does not limit it."""
     with Enprompta(api_key=emulator.keys.enterprise, base_url=emulator.url, limiter=None) as client:
         yield client
-    CLIENTS.close()
+    client_pool.close()
 
 
 @pytest.fixture
@@ -188,16 +188,16 @@ def test_one_client_a_process(client: Enprompta, prompt: str, monkeypatch: pytes
     """All partitions that come to a process, each with settings of its own, use one client."""
     results = distributed.execute_many(client, prompt, ROWS, partition_size=5)
     used: list[object] = []
-    lend = CLIENTS.lend
-    monkeypatch.setattr(CLIENTS, "lend", lambda name, make: used.append(name) or lend(name, make))
+    borrow = client_pool.borrow
+    monkeypatch.setattr(client_pool, "borrow", lambda name, make: used.append(name) or borrow(name, make))
     with dask.config.set(scheduler="threads"):
         assert [result.output for result in results.compute()] == OUTPUTS
     work = next(name for name in used)
     travelled = cloudpickle.loads(cloudpickle.dumps(results))  # as a partition comes to a worker
     travelled.compute()
     assert used == [work] * 10
-    assert len(CLIENTS._lent) == 1
-    assert CLIENTS._lent[str(work)].client is not client
+    assert len(client_pool._lent) == 1
+    assert client_pool._lent[str(work)].client is not client
 
 
 def test_results_travel(client: Enprompta, prompt: str) -> None:
@@ -307,20 +307,20 @@ def test_dask_is_imported_by_those_who_use_it() -> None:
 def test_clients_are_closed_when_nobody_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client is open as long as it is used or was used lately, and made anew after that; also where nobody forks."""
     monkeypatch.delattr(os, "register_at_fork", raising=False)
-    lending = Lending()
+    lending = ClientPool()
     made: list[Enprompta] = []
 
     def make() -> Enprompta:
         made.append(Enprompta(api_key="ep_x", limiter=None))
         return made[-1]
 
-    with lending.lend("a", make) as first:
+    with lending.borrow("a", make) as first:
         for name in "bcdefg":
-            with lending.lend(name, make), lending.lend("a", make) as same:
+            with lending.borrow(name, make), lending.borrow("a", make) as same:
                 assert same is first
         assert not first.is_closed
         assert [client.is_closed for client in made] == [False, *[True] * 3, *[False] * 3]
-        with lending.lend("b", make) as again:
+        with lending.borrow("b", make) as again:
             assert again is not made[1]
     lending.close()
     assert all(client.is_closed for client in made)
@@ -328,15 +328,15 @@ def test_clients_are_closed_when_nobody_wants_them(monkeypatch: pytest.MonkeyPat
 
 def test_a_child_has_clients_of_its_own() -> None:
     """A child after a fork finds none of the parent's, whose users are not there to give them back."""
-    lending = Lending()
+    lending = ClientPool()
     numbers = itertools.count()
 
     def make() -> Enprompta:
         return Enprompta(api_key=f"ep_{next(numbers)}", limiter=None)
 
-    with lending.lend("a", make) as parents:
+    with lending.borrow("a", make) as parents:
         lending._renew()
-        with lending.lend("a", make) as own:
+        with lending.borrow("a", make) as own:
             assert own is not parents
         lending.close()
         assert own.is_closed

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta._http.exchange import Admit, Send, Sleep
-from enprompta.batch.gate import SLICE, Flight, Gate, GivenUp
-from enprompta.limiters.waiting import DeadlineReached
+from enprompta.batch.call_tracker import SLICE, CallCancelled, CallTracker, TrackedCall
+from enprompta.limiters.sleepers import DeadlineReached
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -50,14 +50,14 @@ def clock() -> Clock:
     return Clock()
 
 
-def passed(gate: Gate, flight: Flight, ends: float | None = None) -> Generator[Any, Any, str]:
+def passed(gate: CallTracker, flight: TrackedCall, ends: float | None = None) -> Generator[Any, Any, str]:
     """Let a call pass the gate."""
     return gate.watch(call(ends), flight)
 
 
 def test_steps_pass_in_tasks(clock: Clock) -> None:
     """Tasks can be cancelled, so their steps pass as they are."""
-    steps = passed(Gate(sliced=False, clock=clock), Flight())
+    steps = passed(CallTracker(sliced=False, clock=clock), TrackedCall())
     assert next(steps).ends is None
     assert steps.send(Ticket()) is SEND
     assert steps.send("a") == Sleep(1.0)
@@ -69,7 +69,7 @@ def test_steps_pass_in_tasks(clock: Clock) -> None:
 
 def test_waits_of_threads_are_cut(clock: Clock) -> None:
     """A thread waits in slices, and its ticket tells the whole of them."""
-    steps = passed(Gate(sliced=True, clock=clock), Flight())
+    steps = passed(CallTracker(sliced=True, clock=clock), TrackedCall())
     assert next(steps).ends == clock.now + SLICE
     clock.now += SLICE
     assert steps.throw(DeadlineReached(SLICE)).ends == clock.now + SLICE
@@ -87,7 +87,7 @@ def test_waits_of_threads_are_cut(clock: Clock) -> None:
 
 def test_a_deadline_ends_the_last_slice(clock: Clock) -> None:
     """The call's own deadline is kept, and told with all that was waited."""
-    steps = passed(Gate(sliced=True, clock=clock), Flight(), ends=clock.now + 1.5 * SLICE)
+    steps = passed(CallTracker(sliced=True, clock=clock), TrackedCall(), ends=clock.now + 1.5 * SLICE)
     next(steps)
     clock.now += SLICE
     assert steps.throw(DeadlineReached(SLICE)).ends == 100 + 1.5 * SLICE
@@ -104,7 +104,7 @@ def test_a_limiter_may_give_any_ticket(clock: Clock) -> None:
         __slots__ = ()
         waited = 0.0
 
-    steps = passed(Gate(sliced=True, clock=clock), Flight())
+    steps = passed(CallTracker(sliced=True, clock=clock), TrackedCall())
     next(steps)
     clock.now += SLICE
     steps.throw(DeadlineReached(SLICE))
@@ -114,38 +114,38 @@ def test_a_limiter_may_give_any_ticket(clock: Clock) -> None:
 @pytest.mark.parametrize("at", ["start", "admit", "sent", "sleep"])
 def test_a_closed_gate_lets_nothing_go(clock: Clock, at: str) -> None:
     """After the gate was closed a call gives up at its next step; what is on the way is still taken in."""
-    gate = Gate(sliced=True, clock=clock)
-    steps = passed(gate, Flight())
+    gate = CallTracker(sliced=True, clock=clock)
+    steps = passed(gate, TrackedCall())
     if at == "start":
         gate.close()
-        with pytest.raises(GivenUp):
+        with pytest.raises(CallCancelled):
             next(steps)
         return
     next(steps)
     if at == "admit":
         gate.close()
-        with pytest.raises(GivenUp):
+        with pytest.raises(CallCancelled):
             steps.throw(DeadlineReached(SLICE))
         return
     steps.send(Ticket())
     if at == "sent":
         gate.close()
-        with pytest.raises(GivenUp):
+        with pytest.raises(CallCancelled):
             steps.send("a")
         return
     steps.send("a")
     gate.close()
-    with pytest.raises(GivenUp):
+    with pytest.raises(CallCancelled):
         steps.send(None)
 
 
 def test_what_was_granted_and_not_sent_is_given_back(clock: Clock) -> None:
     """A call that gives up between its grant and its request is told that nothing was sent."""
-    gate = Gate(sliced=True, clock=clock)
-    steps = passed(gate, Flight())
+    gate = CallTracker(sliced=True, clock=clock)
+    steps = passed(gate, TrackedCall())
     next(steps)
     gate.close()
-    with pytest.raises(GivenUp) as given_up:
+    with pytest.raises(CallCancelled) as given_up:
         steps.send(Ticket())
     assert given_up.value.unsent
 
@@ -159,8 +159,8 @@ def test_only_tasks_with_nothing_on_the_way_are_cancelled(clock: Clock) -> None:
         def cancel(self) -> None:
             self.cancelled = True
 
-    gate = Gate(sliced=False, clock=clock)
-    waiting, sending = Flight(Scope()), Flight(Scope())
+    gate = CallTracker(sliced=False, clock=clock)
+    waiting, sending = TrackedCall(Scope()), TrackedCall(Scope())
     steps = [passed(gate, waiting), passed(gate, sending)]
     for one in steps:
         next(one)
@@ -172,8 +172,8 @@ def test_only_tasks_with_nothing_on_the_way_are_cancelled(clock: Clock) -> None:
 
 def test_waiting_is_told(clock: Clock) -> None:
     """The wait is as long as nobody was let go, and over when nobody waits."""
-    gate = Gate(sliced=False, clock=clock)
-    steps = [passed(gate, Flight()) for _ in range(3)]
+    gate = CallTracker(sliced=False, clock=clock)
+    steps = [passed(gate, TrackedCall()) for _ in range(3)]
     assert gate.waiting() == 0.0
     for one in steps:
         next(one)

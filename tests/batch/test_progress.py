@@ -9,8 +9,8 @@ import pytest
 
 from enprompta import ConfigurationError, EnpromptaError
 from enprompta.batch import BatchResult, Progress
-from enprompta.batch.bar import Bar, describe
 from enprompta.batch.progress import Meter, Reporter
+from enprompta.batch.progress_bar import Bar, describe
 from enprompta.models import Execution
 
 DONE = BatchResult(0, {}, {}, Execution(id="e", tokens=3, cost=0.25))

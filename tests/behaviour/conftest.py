@@ -15,7 +15,7 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from enprompta import AsyncEnprompta, Enprompta
-from enprompta._http.aiohttp_sender import AiohttpSender
+from enprompta._http.senders.aiohttp_sender import AiohttpSender
 from tests.behaviour.script_server import ScriptServer
 
 if TYPE_CHECKING:
@@ -259,9 +259,9 @@ def api(portal: BlockingPortal | None, backend: str, monkeypatch: pytest.MonkeyP
 
     if api.server:
         monkeypatch.setattr(AiohttpSender, "send", api.server.send(AiohttpSender.send))
-    monkeypatch.setattr("enprompta._http.transport.sleep", sleep)
+    monkeypatch.setattr("enprompta._http.drivers.sleep", sleep)
     if portal is None:  # patched in the time module itself, so not while an event loop's thread may need it
-        monkeypatch.setattr("enprompta._http.transport.time.sleep", api.waits.append)
+        monkeypatch.setattr("enprompta._http.drivers.time.sleep", api.waits.append)
     yield api
     api.close_all()
 

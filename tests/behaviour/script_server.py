@@ -12,7 +12,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from enprompta._http.aiohttp_sender import AiohttpSender
+    from enprompta._http.senders.aiohttp_sender import AiohttpSender
 
 _NUMBER = "X-Script-Request"
 

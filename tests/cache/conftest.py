@@ -9,10 +9,11 @@ import pytest
 
 from enprompta import Call
 from enprompta._core.operation import Raw, Until
-from enprompta._http.config import Settings
-from enprompta.cache.background import Threads
-from enprompta.cache.live import LiveCache
-from enprompta.cache.records import Key, Request
+from enprompta._http.settings import Settings
+from enprompta.cache.background_runners import Threads
+from enprompta.cache.entries import Request
+from enprompta.cache.keys import PromptKey
+from enprompta.cache.live_cache import LiveCache
 from enprompta.errors import (
     APIConnectionError,
     APIError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from enprompta._core.call import RequestOptions
-    from enprompta.cache.disk import Disk
+    from enprompta.cache.snapshots import Disk
 
 
 def live(content: str = "v1", **fields: Any) -> LivePrompt:
@@ -97,7 +98,7 @@ class Service:
     def request(self, slug: str = "hi", *, label: str = "production", ttl: float | None = 60.0, **how: Any) -> Request:
         """Describe what a caller asks for."""
         fallback = how.pop("fallback", None)
-        key = Key(slug, label, how.pop("project", None))
+        key = PromptKey(slug, label, how.pop("project", None))
         return Request(self, key, _call, ttl, fallback, how)
 
     def get(self, slug: str = "hi", **how: Any) -> LivePrompt:
@@ -163,7 +164,7 @@ class Service:
         return len(self.calls)
 
 
-def _call(key: Key, options: RequestOptions) -> Call[LivePrompt]:
+def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:
     return Call("GET", f"/api/sdk/prompts/{key.slug}", LivePrompt, {"label": key.label}, options=options)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trio
 
-from enprompta.cache.background import MOST_THREADS, Tasks, Threads
+from enprompta.cache.background_runners import MOST_THREADS, Tasks, Threads
 from tests.cache.wire import refreshers
 
 ROOT = Path(__file__).parents[2]

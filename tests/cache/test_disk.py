@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from enprompta.cache.disk import Disk
-from enprompta.cache.records import Key
+from enprompta.cache.keys import PromptKey
+from enprompta.cache.snapshots import Disk
 from enprompta.errors import APIError, AuthenticationError, NotFoundError
 from tests.cache.conftest import Service, down, live, missing, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KEY = Key("hi", "production", None)
+KEY = PromptKey("hi", "production", None)
 PROMPT = live("Cześć {{name}} 👋", variables={"name": "you"}, messages=None, _meta={"a": [1]})
 
 
@@ -115,7 +115,7 @@ def rewritten(change: Callable[[dict[str, Any]], None]) -> Callable[[Disk], None
         lambda disk: disk.path(KEY).write_bytes(disk.path(KEY).read_bytes()[:-1]),
         lambda disk: disk.path(KEY).write_bytes(disk.path(KEY).read_bytes().replace(b"you", b"thy")),
         lambda disk: disk.path(KEY).write_bytes(disk.path(KEY).read_bytes().replace(b"prompt 1 ", b"prompt 2 ")),
-        lambda disk: disk.path(Key("other", "production", None)).rename(disk.path(KEY)),
+        lambda disk: disk.path(PromptKey("other", "production", None)).rename(disk.path(KEY)),
         lambda disk: Disk(disk.folder, "other", "secret").path(KEY).rename(disk.path(KEY)),
         rewritten(lambda held: held.update(prompt={"slug": 1})),
         rewritten(lambda held: held.pop("key")),
@@ -129,7 +129,7 @@ def test_what_is_not_what_was_written_is_not_believed(
 ) -> None:
     """It is passed over with a warning, as if it were not there."""
     disk.save(KEY, PROMPT, None)
-    disk.save(Key("other", "production", None), PROMPT, None)
+    disk.save(PromptKey("other", "production", None), PROMPT, None)
     Disk(disk.folder, "other", "secret").save(KEY, PROMPT, None)
     harm(disk)
     with caplog.at_level(logging.WARNING, logger="enprompta"):
@@ -152,7 +152,12 @@ def test_accounts_do_not_meet(tmp_path: Path) -> None:
     names = {
         Disk(tmp_path, account, "s").path(KEY) for account in ("https://a ep_x", "https://b ep_x", "https://a ep_y")
     }
-    keys = [KEY, Key("hi", "production", ""), Key("hi", "staging", None), Key("h", "iproduction", None)]
+    keys = [
+        KEY,
+        PromptKey("hi", "production", ""),
+        PromptKey("hi", "staging", None),
+        PromptKey("h", "iproduction", None),
+    ]
     assert len(names) == 3
     assert len({Disk(tmp_path, "a", "s").path(key) for key in keys}) == 4
 
@@ -240,7 +245,7 @@ class TestInTheCache:
     def test_it_is_read_once(self, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
         """A program without snapshots does not look for one at every call."""
         service = away(disk)
-        loads: list[Key] = []
+        loads: list[PromptKey] = []
         monkeypatch.setattr(disk, "load", loads.append)
         for _ in range(5):
             service.get(fallback="x")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from enprompta._core.operation import Raw, Until
-from enprompta.cache.live import _after_fork
-from enprompta.cache.memory import LEASE
+from enprompta.cache.live_cache import _after_fork
+from enprompta.cache.memory import FETCH_LEASE_SECONDS
 from enprompta.errors import APIError, APITimeoutError, ConfigurationError, NotFoundError
 from tests.cache.conftest import Sequence, Service, down, live, missing
 
@@ -20,7 +20,7 @@ class TestSingleFlight:
         leader, wish = service.begin()
         assert isinstance(wish, Raw)
         others = [service.begin() for _ in range(100)]
-        assert all(isinstance(until, Until) and until.ends == service.now + LEASE for _, until in others)
+        assert all(isinstance(until, Until) and until.ends == service.now + FETCH_LEASE_SECONDS for _, until in others)
         assert service.drive_on(leader, wish).content == "v1"
         assert all(service.drive_on(flow, until).content == "v1" for flow, until in others)
         assert service.sent == 1
@@ -69,7 +69,7 @@ class TestSingleFlight:
         service.is_hanging = True
         began = service.now
         assert service.get().content == "v1"
-        assert service.now - began == LEASE
+        assert service.now - began == FETCH_LEASE_SECONDS
         service.answer = lambda _: live("late")
         assert service.drive_on(leader, wish).content == "late"
         assert service.get().content == "v1"

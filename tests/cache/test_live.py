@@ -8,8 +8,8 @@ import random
 
 import pytest
 
-from enprompta.cache.memory import LEASE
-from enprompta.cache.policy import LONGEST_PAUSE
+from enprompta.cache.freshness import LONGEST_PAUSE
+from enprompta.cache.memory import FETCH_LEASE_SECONDS
 from enprompta.errors import APIError, ConfigurationError, NotFoundError, PermissionDeniedError
 from tests.cache.conftest import Sequence, Service, down, live, missing, status
 
@@ -121,7 +121,7 @@ class TestStale:
         service.get()
         (first, _), *_ = service.background.waiting
         wish = next(first)
-        service.now += LEASE
+        service.now += FETCH_LEASE_SECONDS
         service.get()
         service.answer = lambda _: live("new")
         service.background.waiting.pop(0)
@@ -135,7 +135,7 @@ class TestStale:
         service.get()
         service.now += 100
         service.get()
-        service.now += LEASE
+        service.now += FETCH_LEASE_SECONDS
         service.get()
         assert len(service.background.waiting) == 2
         service.run_background()

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enprompta.cache.policy import (
+from enprompta.cache.freshness import (
     EMPTY,
     FIRST_PAUSE,
     LONGEST_ASKED,
     LONGEST_PAUSE,
     TTL_JITTER,
-    Held,
-    Verdict,
+    CacheDecision,
+    CachedPrompt,
     can_serve,
     confirmed,
     failed,
@@ -32,38 +32,44 @@ HELD = confirmed(live(), '"v1"', NOW, chance=0.0)
 @pytest.mark.parametrize(
     ("held", "ttl", "after", "has_fallback", "verdict"),
     [
-        (EMPTY, 60.0, 0.0, False, Verdict.ASK),
-        (EMPTY, 60.0, 0.0, True, Verdict.ASK),
-        (HELD, 60.0, 0.0, False, Verdict.FRESH),
-        (HELD, 60.0, 59.9, False, Verdict.FRESH),
-        (HELD, 60.0, 60.0, False, Verdict.DUE),
-        (HELD, 0.0, 0.0, False, Verdict.ASK),
-        (HELD, None, 1e9, False, Verdict.FRESH),
-        (invalidated(HELD), 60.0, 0.0, False, Verdict.ASK),
-        (invalidated(HELD), None, 0.0, False, Verdict.ASK),
-        (failed(EMPTY, down(), NOW, 60.0, 1.0), 60.0, 0.9, False, Verdict.BARRED),
-        (failed(EMPTY, down(), NOW, 60.0, 1.0), 60.0, 0.9, True, Verdict.BARRED),
-        (failed(EMPTY, down(), NOW, 60.0, 1.0), 60.0, 1.0, False, Verdict.ASK),
-        (failed(EMPTY, down(), NOW, 60.0, 1.0), 60.0, 1.0, True, Verdict.DUE),
-        (failed(HELD, down(), NOW, 60.0, 1.0), 60.0, 0.9, False, Verdict.FRESH),
-        (failed(HELD, down(), NOW + 70, 60.0, 1.0), 60.0, 70.9, False, Verdict.BARRED),
-        (failed(HELD, down(), NOW + 70, 60.0, 1.0), 60.0, 71.0, False, Verdict.DUE),
-        (failed(HELD, down(), NOW, 60.0, 1.0), 0.0, 0.9, False, Verdict.BARRED),
-        (failed(HELD, down(), NOW, 60.0, 1.0), 0.0, 1.0, False, Verdict.DUE),
-        (failed(EMPTY, missing(), NOW, 60.0, 1.0), 60.0, 0.5, False, Verdict.ASK),
-        (failed(EMPTY, missing(), NOW, 60.0, 1.0), 60.0, 0.5, True, Verdict.BARRED),
+        (EMPTY, 60.0, 0.0, False, CacheDecision.MISS),
+        (EMPTY, 60.0, 0.0, True, CacheDecision.MISS),
+        (HELD, 60.0, 0.0, False, CacheDecision.FRESH),
+        (HELD, 60.0, 59.9, False, CacheDecision.FRESH),
+        (HELD, 60.0, 60.0, False, CacheDecision.STALE),
+        (HELD, 0.0, 0.0, False, CacheDecision.MISS),
+        (HELD, None, 1e9, False, CacheDecision.FRESH),
+        (invalidated(HELD), 60.0, 0.0, False, CacheDecision.MISS),
+        (invalidated(HELD), None, 0.0, False, CacheDecision.MISS),
+        (failed(EMPTY, down(), NOW, 60.0, 1.0), 60.0, 0.9, False, CacheDecision.BACKING_OFF),
+        (failed(EMPTY, down(), NOW, 60.0, 1.0), 60.0, 0.9, True, CacheDecision.BACKING_OFF),
+        (failed(EMPTY, down(), NOW, 60.0, 1.0), 60.0, 1.0, False, CacheDecision.MISS),
+        (failed(EMPTY, down(), NOW, 60.0, 1.0), 60.0, 1.0, True, CacheDecision.STALE),
+        (failed(HELD, down(), NOW, 60.0, 1.0), 60.0, 0.9, False, CacheDecision.FRESH),
+        (failed(HELD, down(), NOW + 70, 60.0, 1.0), 60.0, 70.9, False, CacheDecision.BACKING_OFF),
+        (failed(HELD, down(), NOW + 70, 60.0, 1.0), 60.0, 71.0, False, CacheDecision.STALE),
+        (failed(HELD, down(), NOW, 60.0, 1.0), 0.0, 0.9, False, CacheDecision.BACKING_OFF),
+        (failed(HELD, down(), NOW, 60.0, 1.0), 0.0, 1.0, False, CacheDecision.STALE),
+        (failed(EMPTY, missing(), NOW, 60.0, 1.0), 60.0, 0.5, False, CacheDecision.MISS),
+        (failed(EMPTY, missing(), NOW, 60.0, 1.0), 60.0, 0.5, True, CacheDecision.BACKING_OFF),
     ],
 )
-def test_verdicts(held: Held, ttl: float | None, after: float, has_fallback: bool, verdict: Verdict) -> None:  # noqa: FBT001
+def test_decisions(
+    held: CachedPrompt,
+    ttl: float | None,
+    after: float,
+    has_fallback: bool,  # noqa: FBT001
+    verdict: CacheDecision,
+) -> None:
     """Each row of the table at the top of the module."""
     assert judge(held, NOW + after, ttl, has_fallback=has_fallback) is verdict
 
 
 def test_what_was_abandoned_is_waited_for() -> None:
     """A refresh that its event loop did not let end would never end in the background: the next is waited for."""
-    abandoned = Held(live(), confirmed_at=NOW, was_abandoned=True)
-    assert judge(abandoned, NOW + 100, 60.0, has_fallback=False) is Verdict.ASK
-    assert judge(abandoned, NOW + 1, 60.0, has_fallback=False) is Verdict.FRESH
+    abandoned = CachedPrompt(live(), confirmed_at=NOW, was_abandoned=True)
+    assert judge(abandoned, NOW + 100, 60.0, has_fallback=False) is CacheDecision.MISS
+    assert judge(abandoned, NOW + 1, 60.0, has_fallback=False) is CacheDecision.FRESH
 
 
 @given(st.floats(0, 1), st.floats(0.001, 1e6))
@@ -128,7 +134,7 @@ def test_what_is_no_more_is_not_given() -> None:
 
 def test_a_snapshot_stands_in_for_who_is_away_only() -> None:
     """A key that was revoked does not read on from the disk."""
-    snapshot = Held(live(), is_valid=False, is_snapshot=True)
+    snapshot = CachedPrompt(live(), is_valid=False, is_snapshot=True)
     assert can_serve(snapshot)
     assert can_serve(failed(snapshot, down(), NOW, 60.0, 1.0))
     assert not can_serve(failed(snapshot, status(401), NOW, 60.0, 1.0))

@@ -9,7 +9,7 @@ import pytest
 
 from enprompta.errors import TemplateError
 from enprompta.models import LiveMessage, LivePrompt, Prompt, Template
-from enprompta.models.prompts import Serving
+from enprompta.models.prompts import CacheInfo
 
 DECLARED: Any = [{"name": "topic", "required": True}, {"name": "tone", "default": "calm"}]
 KINDS: Any = [Prompt, Template]
@@ -99,7 +99,7 @@ class TestLivePrompts:
 def test_how_it_came_is_no_part_of_what_it_says() -> None:
     """Prompts compare by what they say; a copy and a pickle remember how they came."""
     prompt = LivePrompt(id="p", content="x", _meta={"a": 1})  # type: ignore[call-arg]
-    served = prompt.served(Serving(7.0, is_stale=True, error=TemplateError("why")))
+    served = prompt.with_cache_info(CacheInfo(7.0, is_stale=True, error=TemplateError("why")))
     for it in (served, pickle.loads(pickle.dumps(served)), served.model_copy(deep=True)):
         assert it == prompt
         assert (it.age, it.is_stale, it.is_fallback, str(it.error)) == (7.0, True, False, "why")

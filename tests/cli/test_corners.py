@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from enprompta.cli import options
 from enprompta.cli.app import app
-from enprompta.cli.results import ResultsFile
+from enprompta.cli.results_file import ResultsFile
 from tests.cli.conftest import objects
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from enprompta import Enprompta
     from enprompta.emulator import Emulator
-    from enprompta.emulator.faults import Faults
+    from enprompta.emulator.serving.faults import Faults
     from tests.cli.conftest import Run
 
 
@@ -87,7 +87,7 @@ def test_bars_where_blocks_cannot_be_drawn(run: Run, faults: Faults, monkeypatch
     """A terminal that knows ASCII alone gets bars of it; a day without anything gets none."""
     days = [{"key": "2024-01-17", "tokens": 4, "cost": 0.0}, {"key": "2024-01-18", "tokens": 1, "cost": 0.0}]
     says(faults, "/usage/history", days)
-    monkeypatch.setattr("enprompta.cli.usage.out", Console(file=io.TextIOWrapper(io.BytesIO(), "ascii")))
+    monkeypatch.setattr("enprompta.cli.commands.usage.out", Console(file=io.TextIOWrapper(io.BytesIO(), "ascii")))
     chart = run("usage").output.splitlines()
     assert [row.count("#") for row in chart] == [0, 24, 6]
 
@@ -129,7 +129,7 @@ def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("enprompta.cli.teams.connected", interrupted)
+    monkeypatch.setattr("enprompta.cli.commands.teams.connected", interrupted)
     assert run("teams", "list", status=130).output == ""
 
 

@@ -16,8 +16,9 @@ import pytest
 import rich
 
 from enprompta import __version__
-from enprompta.cli import console, listener, main, webhooks
-from enprompta.cli.listener import Listener, why_refused
+from enprompta.cli import console, main, webhook_listener
+from enprompta.cli.commands import webhooks
+from enprompta.cli.webhook_listener import Listener, why_refused
 from enprompta.testing import WEBHOOK_SECRET, WebhookDelivery, webhook_delivery
 from enprompta.webhooks import Reply
 
@@ -141,7 +142,7 @@ def test_a_terminal_gets_its_line_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the terminal has written ^C, the summary begins on a line of its own."""
     written = io.StringIO()
     terminal = rich.console.Console(force_terminal=True, file=written)
-    monkeypatch.setattr(listener, "out", terminal)
+    monkeypatch.setattr(webhook_listener, "out", terminal)
     run(Listener("127.0.0.1", 0, [WEBHOOK_SECRET]), post(webhook_delivery(), 200))
     assert "\n\nStopped: 1 events" in console.Text.from_ansi(written.getvalue()).plain
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from enprompta.cli.app import app
-from enprompta.cli.doctor import masked
+from enprompta.cli.commands.doctor import masked
 from enprompta.emulator import Emulator
 from tests.cli.conftest import objects
 

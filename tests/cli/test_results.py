@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from enprompta.batch import CheckpointError
 from enprompta.cli.app import app
-from enprompta.cli.results import ResultsFile
+from enprompta.cli.results_file import ResultsFile
 from enprompta.errors import ConfigurationError, EnpromptaError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_a_full_disk(run: Run, client: Enprompta, prompt: str, tmp_path: Path, m
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("enprompta.cli.results.os.fsync", full)
+        patch.setattr("enprompta.cli.results_file.os.fsync", full)
         told = run("-i", source, "--force", status=1).output
     assert "out.jsonl cannot be written and is as it was: No space left on device." in told
     assert output.read_text() == "older\n"

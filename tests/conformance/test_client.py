@@ -13,7 +13,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from enprompta import APIStatusError, AsyncEnprompta, Enprompta
-from enprompta.emulator import Emulator, app
+from enprompta.emulator import Emulator
+from enprompta.emulator.api import app
 from tests.conformance.document import (
     OPERATIONS,
     beyond,

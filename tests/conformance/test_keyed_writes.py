@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from enprompta import APIStatusError, Enprompta
-from enprompta import _base_client as client_side
-from enprompta.emulator import Emulator, idempotency
+from enprompta._client import base_client as client_side
+from enprompta.emulator import Emulator
+from enprompta.emulator.access import idempotency
 from tests.conformance.document import DOCUMENT, OPERATIONS, of, problems_of_response, resolve
 from tests.conformance.seeds import sow
 from tests.conformance.table import TABLE

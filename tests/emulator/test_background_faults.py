@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from enprompta.emulator import Emulator
 from enprompta.emulator.database import Database
-from enprompta.emulator.deliverer import Deliverer
+from enprompta.emulator.execution.workflow_runner import WorkflowRunner
 from enprompta.emulator.stores import deliveries as store
 from enprompta.emulator.stores import runs
-from enprompta.emulator.workflow_runner import WorkflowRunner
+from enprompta.emulator.webhooks.delivery_queue import Deliverer
 from tests.emulator.flows import asked, begin, data, deliveries, ended, make, run, statuses, step, subscribe
 from tests.emulator.receivers import Receiver, until
 

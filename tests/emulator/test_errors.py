@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from enprompta.emulator import Emulator
-from enprompta.emulator.gateway import canonical_path
+from enprompta.emulator.api.middleware import canonical_path
 from enprompta.emulator.stores import prompts
 
 if TYPE_CHECKING:

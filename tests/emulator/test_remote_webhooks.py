@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta.emulator import Emulator
-from enprompta.emulator.deliverer import Deliverer  # noqa: F401 (its logger)
 from tests.emulator.flows import data, only_delivery, run, subscribe
 from tests.emulator.receivers import Receiver
 

@@ -304,7 +304,7 @@ class Broken(ModuleType):
 def test_what_is_missing_is_told_apart(missing: str, *, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the extra brings is told with the command that brings it; a broken installation is not relabelled."""
     monkeypatch.delitem(sys.modules, "enprompta.emulator")
-    monkeypatch.setitem(sys.modules, "enprompta.emulator.accounts", Broken(missing))
+    monkeypatch.setitem(sys.modules, "enprompta.emulator.access.accounts", Broken(missing))
     with pytest.raises(ImportError) as caught:
         importlib.import_module("enprompta.emulator")
     assert isinstance(caught.value, ModuleNotFoundError) is not told

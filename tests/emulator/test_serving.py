@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from enprompta.emulator import Emulator, document, gateway, serving
+from enprompta.emulator import Emulator
+from enprompta.emulator.api import middleware, openapi_document
+from enprompta.emulator.serving import server_thread
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def test_a_server_that_does_not_start(what: str, how: Any, monkeypatch: pytest.M
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
     with monkeypatch.context() as patch:
-        patch.setattr(f"enprompta.emulator.serving.{what}", how)
+        patch.setattr(f"enprompta.emulator.serving.server_thread.{what}", how)
         with pytest.raises(ConfigurationError, match="did not start; its log says why"):
             Emulator(port=port).start()
     while set(threading.enumerate()) - threads:  # it ends by itself, when it has told
@@ -58,7 +60,7 @@ LARGE = b"GET /api/v1/large HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer
 @pytest.mark.parametrize("request_", [HALF, LARGE], ids=["half a request", "an answer that nobody reads"])
 def test_what_never_ends_does_not_keep_it(request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopping, it waits so long for requests under way and then breaks their connections off."""
-    monkeypatch.setattr(serving, "_GRACE_SECONDS", 0.05)
+    monkeypatch.setattr(server_thread, "_GRACE_SECONDS", 0.05)
     with Emulator() as emulator, socket.socket() as sender:
         emulator.faults.add("/large", status=200, body="x" * SIZE)
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -81,8 +83,8 @@ def test_what_never_ends_does_not_keep_it(request_: bytes, monkeypatch: pytest.M
 @pytest.mark.parametrize(("system", "reused"), [("posix", True), ("nt", False)])
 def test_only_posix_lets_a_port_be_reused_safely(system: str, *, reused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """On Windows the same option would let two emulators have one port, so it is not set there."""
-    monkeypatch.setattr(serving, "os", SimpleNamespace(name=system))
-    with serving.listen("127.0.0.1", 0) as listener:
+    monkeypatch.setattr(server_thread, "os", SimpleNamespace(name=system))
+    with server_thread.listen("127.0.0.1", 0) as listener:
         assert bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)) is reused
 
 
@@ -106,8 +108,8 @@ def test_health_tells_of_a_database_that_fails(connect: Any, monkeypatch: pytest
 def test_the_document_of_a_wheel_is_the_one_beside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Installed, there is no docs directory: the copy that the wheel carries is shown."""
     (tmp_path / "openapi.yaml").write_text("openapi: 3.1.0\n# the wheel's\n")
-    monkeypatch.setattr(document, "files", lambda _: tmp_path)
-    assert document._text() == "openapi: 3.1.0\n# the wheel's\n"
+    monkeypatch.setattr(openapi_document, "files", lambda _: tmp_path)
+    assert openapi_document._text() == "openapi: 3.1.0\n# the wheel's\n"
 
 
 def test_the_rest_of_a_request_never_comes() -> None:
@@ -115,6 +117,6 @@ def test_the_rest_of_a_request_never_comes() -> None:
 
     async def ask() -> None:
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(gateway._nothing_more(), 0.01)
+            await asyncio.wait_for(middleware._nothing_more(), 0.01)
 
     asyncio.run(ask())

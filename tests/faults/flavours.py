@@ -138,7 +138,7 @@ class Waits(list[float]):
         async def sleep(seconds: float) -> None:
             self._sleep(seconds)
 
-        import enprompta._http.transport as home
+        import enprompta._http.drivers as home
 
         patch.setattr(home, "sleep", sleep)
         patch.setattr(home, "time", SimpleNamespace(monotonic=home.time.monotonic, sleep=self._sleep))

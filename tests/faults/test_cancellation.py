@@ -14,7 +14,7 @@ import trio
 
 from enprompta import APIStatusError
 from enprompta.limiters import LocalLimiter
-from enprompta.limiters.waiting import ThreadSleeper
+from enprompta.limiters.sleepers import ThreadSleeper
 from tests.faults.flavours import Caller, descriptors, run, until
 from tests.faults.server import ERROR, Fault, FaultServer, Peer, answer, at_connect, fine
 
@@ -125,7 +125,7 @@ def test_sleeping_between_tries(flavour: str, deadline: float | None, server: Fa
         async with Caller(flavour, base_url=server.base_url, deadline=deadline, **OPTIONS) as caller:
             sleeping: list[float] = []
 
-            import enprompta._http.transport as home
+            import enprompta._http.drivers as home
 
             real = home.sleep
 
@@ -321,7 +321,7 @@ def test_an_interrupt_on_the_wire(server: FaultServer) -> None:
 
 def test_an_interrupt_between_tries(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while the next try is awaited."""
-    import enprompta._http.transport as home
+    import enprompta._http.drivers as home
 
     server.play(_later(503))
     with Caller("sync", base_url=server.base_url, **OPTIONS).client as client:

@@ -389,7 +389,7 @@ def _broken_off(peer: Peer) -> None:
 @pytest.mark.parametrize("fault", [_stranger, _plain, _mute, _broken_off], ids=lambda fault: fault.__name__)
 def test_tls_that_fails(flavour: str, fault: Fault, times: int, waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate that nobody vouches for, a plain answer, and silence: tried again, never trusted."""
-    import enprompta._http.senders as home
+    import enprompta._http.senders.httpx_senders as home
 
     context = httpx.create_ssl_context()
     context.load_verify_locations(certificate("trusted"))

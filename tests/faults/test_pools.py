@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from enprompta import APITimeoutError, ConfigurationError
-from enprompta._http import pools, senders
+from enprompta._http.senders import connection_pool, httpx_senders
 from tests.faults.flavours import Caller, run, together, until
 from tests.faults.server import FaultServer, Peer, fine
 
@@ -55,7 +55,7 @@ class Crowd:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let pools have two connections at the most."""
-    monkeypatch.setattr(senders, "MOST", 2)
+    monkeypatch.setattr(httpx_senders, "MOST", 2)
     return 2
 
 
@@ -139,8 +139,8 @@ def test_old_connections_are_closed_by_later_calls(
     flavour: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A burst leaves many idle connections; when they are old, the next calls close them, without using them."""
-    monkeypatch.setattr(senders, "LIMITS", httpx.Limits(keepalive_expiry=0.3))
-    monkeypatch.setattr(pools, "_SWEEP_EVERY", 0.0)
+    monkeypatch.setattr(httpx_senders, "LIMITS", httpx.Limits(keepalive_expiry=0.3))
+    monkeypatch.setattr(connection_pool, "_SWEEP_EVERY", 0.0)
     server.play(*[slow] * 5, then=fine)
 
     async def scenario() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from enprompta._http import senders
+from enprompta._http.senders import httpx_senders
 from tests.faults.flavours import Caller, run
 from tests.faults.server import FaultServer, certificate
 
@@ -124,8 +124,8 @@ def test_a_tunnel_for_https(flavour: str, monkeypatch: pytest.MonkeyPatch) -> No
     """A proxy sees where an https request goes, and nothing of it."""
     context = httpx.create_ssl_context()
     context.load_verify_locations(certificate("trusted"))
-    monkeypatch.setattr(senders, "tls_context", lambda: context)
-    monkeypatch.setattr("enprompta._http.aiohttp_sender.tls_context", lambda: context)
+    monkeypatch.setattr(httpx_senders, "tls_context", lambda: context)
+    monkeypatch.setattr("enprompta._http.senders.aiohttp_sender.tls_context", lambda: context)
     with Proxy() as proxy, FaultServer(tls="trusted") as server:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         get(flavour, server.base_url)

@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from enprompta import APIConnectionError, APITimeoutError, ConfigurationError, Enprompta, InternalServerError
-from enprompta._http.pacing import Unpaced
 from enprompta.hooks import Hooks, RecordHeaders, RequestRecord, ResponseRecord
+from enprompta.limiters.interface import Unpaced
 from tests.faults.flavours import Caller, Waits, run, settle
 from tests.faults.server import PROMPT, FaultServer, Peer, answer
 

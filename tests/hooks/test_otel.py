@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from enprompta import APIResponseError, APIStatusError, BadRequestError, Enprompta
-from enprompta._http.pacing import Unpaced
+from enprompta.limiters.interface import Unpaced
 from enprompta.otel import OpenTelemetryHooks, _template
 from tests.faults.flavours import Caller, Waits, run, settle
 from tests.faults.server import FaultServer, Peer, answer

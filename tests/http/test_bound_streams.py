@@ -8,8 +8,8 @@ from weakref import WeakSet
 
 import httpcore
 
-from enprompta._http import bound_streams
-from enprompta._http.bound_streams import BoundStream
+from enprompta._http.senders import deadline_streams
+from enprompta._http.senders.deadline_streams import BoundStream
 
 if TYPE_CHECKING:
     import pytest
@@ -42,8 +42,8 @@ def test_a_child_leaves_its_parents_connections_alone(monkeypatch: pytest.Monkey
     copied = parents.dup()
     inner = [OnSocket(copied), OnSocket(closed), httpcore.MockStream([])]
     streams = [BoundStream(each, httpcore) for each in inner]
-    monkeypatch.setattr(bound_streams, "_streams", WeakSet(streams))
-    bound_streams.abandon_inherited()
+    monkeypatch.setattr(deadline_streams, "_streams", WeakSet(streams))
+    deadline_streams.abandon_inherited()
     assert copied.fileno() == -1
     parents.sendall(b"still here")
     assert server.recv(100) == b"still here"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from enprompta import ConfigurationError
-from enprompta._http.config import Settings, check_base_url, is_loopback, settings_from
+from enprompta._http.settings import Settings, check_base_url, is_loopback, settings_from
 
 SECRET = "hunter2"
 

@@ -11,8 +11,8 @@ import pytest
 from enprompta import APITimeoutError
 from enprompta._http.auth import ApiKeyAuth, Secret
 from enprompta._http.exchange import Admit, Exchange, Plan
-from enprompta._http.pacing import Unpaced
 from enprompta._http.retry import RetryPolicy
+from enprompta.limiters.interface import Unpaced
 
 
 class Account(Unpaced):

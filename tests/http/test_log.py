@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from enprompta import ConfigurationError
-from enprompta._http import log
+from enprompta._common import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import anyio
 import httpcore
 import pytest
 
-from enprompta._http.pools import AsyncPool, Pool
+from enprompta._http.senders.connection_pool import AsyncPool, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,9 @@ import httpcore
 import httpx
 import pytest
 
-from enprompta._http import transport
-from enprompta._http.handshake import TidyBackend
-from enprompta._http.senders import AsyncClientSender, ClientSender, given_async_sender
+from enprompta._http import drivers
+from enprompta._http.senders.async_streams import TidyBackend
+from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSender, given_async_sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,7 +103,7 @@ def test_a_client_that_is_given_twice_is_prepared_once() -> None:
 
 def test_a_fork_without_clients_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A program that only has the package imported pays nothing for it in its children."""
-    monkeypatch.setattr(transport, "_transports", WeakSet())
-    monkeypatch.delitem(sys.modules, "enprompta._http.bound_streams", raising=False)
-    transport._after_fork()
-    assert "enprompta._http.bound_streams" not in sys.modules
+    monkeypatch.setattr(drivers, "_transports", WeakSet())
+    monkeypatch.delitem(sys.modules, "enprompta._http.senders.deadline_streams", raising=False)
+    drivers._after_fork()
+    assert "enprompta._http.senders.deadline_streams" not in sys.modules

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta import AsyncEnprompta, Enprompta
-from enprompta._http.transport import _after_fork
+from enprompta._http.drivers import _after_fork
 from tests.faults.server import PROMPT, FaultServer, Peer, answer
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from heapq import heappop, heappush
 from math import floor, inf
 from typing import TYPE_CHECKING
 
-from enprompta.limiters.policy import Pacer
-from enprompta.limiters.reading import Reading
+from enprompta.limiters.pacer import Pacer
+from enprompta.limiters.rate_limit_headers import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from enprompta.limiters.tickets import Ticket
+    from enprompta.limiters.wait_queue import Ticket
 
 EPOCH = 1_700_000_000.0
 DAY = 86_400

@@ -19,14 +19,14 @@ import trio.testing
 
 from enprompta.limiters import LocalLimiter
 from enprompta.limiters.local import Accounts, LocalAccount
-from enprompta.limiters.policy import Pacer
-from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached, async_sleeper
+from enprompta.limiters.pacer import Pacer
+from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached, async_sleeper
 from tests.limiters.wire import AsyncioClient, BlockingClient, Report, Rules, StrictServer, TrioClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from enprompta.limiters.tickets import Ticket
+    from enprompta.limiters.wait_queue import Ticket
 
 
 def budget(remaining: int, *, limit: int = 50, reset_in: float = 30.0, **more: str) -> dict[str, str]:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enprompta.limiters.clock import DRIFT
-from enprompta.limiters.policy import BARE_RUN, GRACE, LATEST_EDGE, PROBE_EVERY, TRANSIT, Pacer
-from enprompta.limiters.reading import LONGEST_WAIT, Reading
+from enprompta.limiters.pacer import BARE_RUN, GRACE, LATEST_EDGE, PROBE_EVERY, TRANSIT, Pacer
+from enprompta.limiters.rate_limit_headers import LONGEST_WAIT, Reading
+from enprompta.limiters.server_clock import DRIFT
 
 if TYPE_CHECKING:
-    from enprompta.limiters.tickets import Ticket
+    from enprompta.limiters.wait_queue import Ticket
 
 MINUTE = 60
 EPOCH = 1_700_000_040  # the top of a minute, by the server's clock, at 0.0 by the local one

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from enprompta.limiters.reading import LONGEST_WAIT, Reading, read
+from enprompta.limiters.rate_limit_headers import LONGEST_WAIT, Reading, read
 
 NOON = "Tue, 14 Nov 2023 12:00:00 GMT"
 NOON_UNIX = 1_699_963_200

@@ -21,10 +21,10 @@ from enprompta.errors import ConfigurationError
 from enprompta.limiters import RedisLimiter
 from enprompta.limiters import redis as module
 from enprompta.limiters.local import digest
-from enprompta.limiters.policy import Pacer
-from enprompta.limiters.reading import Reading
+from enprompta.limiters.pacer import Pacer
+from enprompta.limiters.rate_limit_headers import Reading
 from enprompta.limiters.redis import RedisAccount, _client, _SharedAccount
-from enprompta.limiters.waiting import BudgetExhausted, DeadlineReached
+from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached
 from tests.limiters.redis_server import BINARY, RedisServer
 from tests.limiters.simulation import DAY, EPOCH, Network, Server, Simulation
 from tests.limiters.wire import AsyncioClient, BlockingClient, Report, Rules, StrictServer, TrioClient
@@ -32,7 +32,7 @@ from tests.limiters.wire import AsyncioClient, BlockingClient, Report, Rules, St
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from enprompta.limiters.tickets import Ticket
+    from enprompta.limiters.wait_queue import Ticket
 
 pytest.importorskip("redis", reason="the extra `redis` is not installed")
 needs_server = pytest.mark.skipif(BINARY is None, reason="redis-server is not installed")

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from enprompta.limiters.policy import Pacer
+from enprompta.limiters.pacer import Pacer
 from tests.limiters.simulation import DAY, EPOCH, Network, Server, Simulation
 
 LONG = bool(os.environ.get("ENPROMPTA_LONG_TESTS"))

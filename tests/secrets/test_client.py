@@ -18,9 +18,9 @@ from urllib.parse import quote
 import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, EnpromptaError
+from enprompta._common.redaction import Mask
 from enprompta._core.call import Call
 from enprompta._http.masking import mask_for
-from enprompta._masking import Mask
 from enprompta.errors import APIError
 from tests.faults.flavours import Caller, Waits, run, settle
 from tests.faults.server import FaultServer, Peer, answer, fine

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from enprompta.cli.console import line, out
-from enprompta.cli.guard import FAILED, WRONG_USAGE, connected, show_error
+from enprompta.cli.error_handling import FAILED, WRONG_USAGE, connected, show_error
 from enprompta.cli.prompts_as_code.files import SUFFIX, read_directory
 from enprompta.cli.prompts_as_code.plan import Entry, State, compare
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
-from enprompta.emulator.paging import Listing
-from enprompta.emulator.validation import iso
+from enprompta.emulator.stores.paging import Listing
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from enprompta.emulator.context import Wire
+    from enprompta.emulator.api.request_context import Wire
     from enprompta.emulator.database import Database
 
 PENDING, RETRYING, DELIVERED, FAILED = "PENDING", "RETRYING", "DELIVERED", "FAILED"

@@ -8,18 +8,18 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, cast
 
 from enprompta import templating
+from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import FORBIDDEN, ApiError, not_found
-from enprompta.emulator.paging import Listing
 from enprompta.emulator.stores import teams
-from enprompta.emulator.validation import iso
+from enprompta.emulator.stores.paging import Listing
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-    from enprompta.emulator.accounts import Account
-    from enprompta.emulator.context import Wire
+    from enprompta.emulator.access.accounts import Account
+    from enprompta.emulator.api.request_context import Wire
     from enprompta.emulator.database import Database
 
 VISIBILITIES = ("PRIVATE", "TEAM", "PUBLIC")

@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, cast
 
+from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
-from enprompta.emulator.paging import Listing
 from enprompta.emulator.stores import workflows
-from enprompta.emulator.validation import iso
+from enprompta.emulator.stores.paging import Listing
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-    from enprompta.emulator.accounts import Account
-    from enprompta.emulator.context import Wire
+    from enprompta.emulator.access.accounts import Account
+    from enprompta.emulator.api.request_context import Wire
     from enprompta.emulator.database import Database
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = STATUSES = ("pending", "running", "completed", "failed", "cancelled")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.community import TEMPLATES
+from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.errors import not_found
-from enprompta.emulator.paging import Listing
 from enprompta.emulator.stores import prompts
-from enprompta.emulator.validation import iso
+from enprompta.emulator.stores.community_templates import TEMPLATES
+from enprompta.emulator.stores.paging import Listing
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from enprompta.emulator.accounts import Account
-    from enprompta.emulator.context import Wire
+    from enprompta.emulator.access.accounts import Account
+    from enprompta.emulator.api.request_context import Wire
     from enprompta.emulator.database import Database
 
 

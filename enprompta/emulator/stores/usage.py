@@ -11,17 +11,17 @@ import math
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.paging import Listing
+from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.stores import executions
-from enprompta.emulator.validation import iso
+from enprompta.emulator.stores.paging import Listing
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from enprompta.emulator.accounts import Account, Accounts
-    from enprompta.emulator.context import Wire
+    from enprompta.emulator.access.accounts import Account, Accounts
+    from enprompta.emulator.access.rate_limiter import RateLimiter, Window
+    from enprompta.emulator.api.request_context import Wire
     from enprompta.emulator.database import Database
-    from enprompta.emulator.ratelimit import RateLimiter, Window
 
 PRICES = {"free": 0, "pro": 20, "team": 50, "enterprise": 500}
 """A month of each plan in `CURRENCY`."""

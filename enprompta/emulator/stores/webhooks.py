@@ -6,16 +6,16 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
-from enprompta.emulator.validation import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-    from enprompta.emulator.accounts import Account
-    from enprompta.emulator.context import Wire
+    from enprompta.emulator.access.accounts import Account
+    from enprompta.emulator.api.request_context import Wire
     from enprompta.emulator.database import Database
 
 EVENTS = ("prompt.executed", "workflow.completed", "workflow.failed", "team.member_added", "team.member_removed")

@@ -1,0 +1,430 @@
+"""What both clients share: settings, credentials and the steps of a call, with no I/O."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+
+import httpx
+
+from enprompta._common import log
+from enprompta._core.body import encode_json, encode_query
+from enprompta._core.call import Call
+from enprompta._core.operation import Raw, Until
+from enprompta._core.response import APIResponse
+from enprompta._core.unset import UNSET, Unset
+from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
+from enprompta._http.exchange import Exchange, Plan, Sleep, Wait
+from enprompta._http.masking import mask_for
+from enprompta._http.ratelimit import parse_rate_limit
+from enprompta._http.retry import RetryPolicy
+from enprompta._http.senders.buffered_body import WholeBody
+from enprompta._http.senders.httpx_senders import library_of
+from enprompta._http.settings import Overrides, Settings, is_header_text, settings_from
+from enprompta._version import __version__
+from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
+from enprompta.limiters import LocalLimiter
+from enprompta.limiters.interface import Unpaced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import ModuleType
+
+    from typing_extensions import Self
+
+    from enprompta._core.call import RequestOptions
+    from enprompta._core.operation import Flow
+    from enprompta._http.exchange import Reply, Steps
+    from enprompta.cache.background_runners import Background
+    from enprompta.cache.live_cache import LiveCache
+    from enprompta.limiters.interface import Account, Limiter
+    from enprompta.models.health import Health
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_USER_AGENT = f"enprompta-python/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+_IDEMPOTENCY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_ANONYMOUS = ApiKeyAuth(Secret(""))
+_SHOWN_BODY = 65_536  # bytes of an unreadable answer that its error keeps
+
+
+class Namespace(Generic[T_co]):
+    """A resource of a client, such as `client.prompts`; its module is imported when it is first used."""
+
+    def __init__(self, resource: str, class_name: str) -> None:
+        self._home = resource, class_name
+        self._class: Any = None
+
+    @overload
+    def __get__(self, client: None, owner: type, /) -> Self: ...
+    @overload
+    def __get__(self, client: object, owner: type, /) -> T_co: ...
+    def __get__(self, client: object | None, owner: type, /) -> Self | T_co:
+        if client is None:
+            return self
+        if self._class is None:
+            module, class_name = self._home
+            self._class = getattr(import_module(f"enprompta.resources.{module}"), class_name)
+        # Made anew each time: kept on the client, it would be a cycle that only the garbage collector ends.
+        return cast("T_co", self._class(client))
+
+
+class BaseClient:
+    """What both clients share: everything that needs no I/O."""
+
+    _settings: Settings
+    _auth: ApiKeyAuth | ClientCredentials
+    _account: Account
+    _hooks: tuple[object, ...]
+    _limiter: Limiter | Unset | None
+    _is_view: bool
+    _http_client: object
+    _library: ModuleType
+    _cache_dir: object
+    _live: dict[str, LiveCache]
+    _plan: Plan
+    _headers: httpx.Headers
+
+    def _configure(
+        self,
+        credentials: Mapping[str, object],
+        limiter: Limiter | Unset | None,
+        hooks: Iterable[object],
+        headers: Mapping[str, str] | None,
+        cache_dir: str | PathLike[str] | None,
+        **given: object,
+    ) -> None:
+        environ = os.environ
+        log.configure(environ)
+        self._auth = auth = credentials_from(environ, **credentials)
+        if isinstance(auth, ClientCredentials):
+            auth.connect(self._send_for_token)
+        self._limiter = limiter
+        self._hooks = _checked_hooks(hooks)
+        self._is_view = False
+        self._cache_dir = cache_dir
+        self._live = {}  # its one cache, once it is asked for; views have the same dict
+        # None is a value of timeout and deadline; for the others it means "not given".
+        keeps_none = {"timeout", "deadline"}
+        chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
+        settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
+        if limiter is None:
+            self._account = Unpaced()
+        else:
+            chosen_limiter: Limiter = LocalLimiter() if isinstance(limiter, Unset) else check_limiter(limiter)
+            self._account = chosen_limiter.account(f"{settings.base_url} {auth.identity}")
+        check_cache_dir(cache_dir)
+        self._use(settings)
+
+    def _use(self, settings: Settings) -> None:
+        self._settings = settings
+        self._headers = self._make_headers(settings)
+        self._plan = self._plan_for(settings)
+        parent, slash, _ = settings.base_url.rpartition("/")
+        # Paths below /api/ start at the API root, the parent of the base URL: …/api/v1 -> …/api
+        self._api_root = parent if slash and not parent.endswith("/") else settings.base_url
+
+    def _make_headers(self, settings: Settings) -> httpx.Headers:
+        """Merge the headers that every request has; each gets a copy, in 10 µs, where merging takes httpx 37."""
+        headers = {
+            "Host": httpx.URL(settings.base_url).netloc.decode("ascii"),
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Content-Type": "application/json",  # required on every request, GET and DELETE too
+            "User-Agent": _USER_AGENT,
+        }
+        replaced = {name.lower() for name in settings.headers}
+        merged = {name: value for name, value in headers.items() if name.lower() not in replaced}
+        merged.update(settings.headers)
+        if isinstance(self._auth, ApiKeyAuth):
+            merged["Authorization"] = self._auth.header
+        library: Any = self._library
+        made: httpx.Headers = library.Headers(merged)
+        return made
+
+    def _plan_for(self, settings: Settings) -> Plan:
+        policy = RetryPolicy(settings.max_retries, settings.max_wait)
+        return Plan(policy, self._account, self._auth, settings.deadline, self._hooks, self._auth.secrets)
+
+    @property
+    def live_cache(self) -> LiveCache:
+        """The live prompts that this client and its views hold; made, and its module loaded, when first asked for."""
+        cache = self._live.get("cache")
+        # Of several threads that come first at once, one sets its cache, and all get that one.
+        return self._live.setdefault("cache", self._open_live_cache()) if cache is None else cache
+
+    def _open_live_cache(self) -> LiveCache:
+        from enprompta.cache.live_cache import LiveCache  # noqa: PLC0415
+        from enprompta.cache.snapshots import Disk  # noqa: PLC0415 (most programs do not use it)
+
+        disk = None
+        if self._cache_dir is not None:
+            account = f"{self._settings.base_url} {self._auth.identity}"
+            disk = Disk(Path(cast("str", self._cache_dir)).expanduser(), account, self._auth.secrets()[0])
+        return LiveCache(self._background(), disk)
+
+    if TYPE_CHECKING:  # each client has its own
+
+        def _background(self) -> Background: ...
+
+    def settings_for(self, options: RequestOptions) -> Settings:
+        """Give the settings of a call that has some of its own."""
+        return self._settings.override(cast("Overrides", options)) if options else self._settings
+
+    def _view(self, overrides: Overrides) -> Self:
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._is_view = True
+        view._use(self._settings.override(overrides))
+        return view
+
+    def _url(self, call: Call[Any]) -> str:
+        if not call.path.startswith("/"):
+            raise ConfigurationError(f"a call's path begins with a slash, {call.path!r} does not")
+        root = self._api_root + call.path[4:] if call.path.startswith("/api/") else self._settings.base_url + call.path
+        query = encode_query(call.params) if call.params else ""
+        return f"{root}?{query}" if query else root
+
+    def _send(self, call: Call[Any]) -> Steps[Reply]:
+        settings, headers, plan = self._settings, self._headers, self._plan
+        key: object = None
+        if call.options:
+            options: Any = dict(call.options)
+            key = options.pop("idempotency_key", None)
+            if options:
+                settings = settings.override(options)
+                headers, plan = self._make_headers(settings), self._plan_for(settings)
+        request = self._request(call.method, self._url(call), headers, call.json, settings)
+        if call.method in _IDEMPOTENCY_METHODS:
+            request.headers["Idempotency-Key"] = _idempotency_key(key)
+        return Exchange(request, f"{call.method} {call.path}", plan).steps()
+
+    def _request(
+        self, method: str, url: str, headers: httpx.Headers, json: object, settings: Settings
+    ) -> httpx.Request:
+        """Make the request itself, of the library that will send it.
+
+        Raises:
+            ConfigurationError: The address is none, such as one of more than 64 KiB, or `json` is not to be written.
+        """
+        library: Any = self._library
+        try:
+            parsed = _parsed(library, url)
+        except library.InvalidURL as error:
+            raise ConfigurationError(f"{method} {url[:100]} cannot be sent: {error}") from None
+        content = b"" if json is None else encode_json(json)
+        # Given as a stream, and read at once: so httpx adds no headers of its own, which are all there already.
+        request: httpx.Request = library.Request(
+            method,
+            parsed,
+            headers=headers,
+            stream=library.ByteStream(content),
+            extensions={"timeout": settings.timeouts},
+        )
+        request.read()
+        if content or method in _IDEMPOTENCY_METHODS:  # RFC 9110, 8.6: a length of 0 is told where a body is usual
+            request.headers["Content-Length"] = str(len(content))
+        if content and library is httpx:
+            request.stream = WholeBody(content)
+        return request
+
+    def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[Reply]:
+        """Ask the token endpoint: by the same policy, but with no token, no budget and no hooks to see the secret."""
+        settings = self._settings
+        request = self._request("POST", settings.base_url + path, self._make_headers(settings), json, settings)
+        plan = self._plan._replace(account=Unpaced(), auth=_ANONYMOUS, deadline=None, hooks=())
+        return Exchange(request, f"POST {path}", plan, ends).steps()
+
+    def _perform(self, call: Call[T]) -> Steps[T]:
+        reply = yield from self._send(call)
+        return self._read(call, reply)
+
+    def _perform_raw(self, call: Call[T]) -> Steps[APIResponse[T]]:
+        reply = yield from self._send(call)
+        response = reply.response
+        return APIResponse(
+            data=self._read(call, reply),
+            status_code=response.status_code,
+            headers=response.headers,
+            request_id=reply.request_id,
+            rate_limit=parse_rate_limit(response.headers),
+            attempts=reply.attempts,
+        )
+
+    def _read(self, call: Call[T], reply: Reply) -> T:
+        """Read a 2xx answer; when it is not what was promised, say so with the request id."""
+        from enprompta._core.decode import UndecodableError, decode  # noqa: PLC0415 (pydantic comes with it)
+
+        response = reply.response
+        try:
+            return decode(call, response.content)
+        except UndecodableError as error:
+            problem = str(error)
+        mask = mask_for(response.request, self._auth.secrets())
+        headers = mask.headers(response.headers)
+        request_id = headers.get("x-request-id")
+        raise APIResponseError(
+            f"{call.method} {call.path} gave {response.status_code} with {mask.text(problem)}"
+            + (f" (request id: {request_id})" if request_id else ""),
+            status_code=response.status_code,
+            request_id=request_id,
+            headers=headers,
+            body=mask.body(response.content)[:_SHOWN_BODY],
+            attempts=mask.attempts(reply.attempts),
+        )
+
+    def _perform_flow(self, flow: Flow[T]) -> Steps[T]:
+        """Drive a flow: run each call it yields, sleep each pause."""
+        try:
+            wish = next(flow)
+            while True:
+                try:
+                    if isinstance(wish, Call):
+                        outcome = yield from self._perform(wish)
+                    elif isinstance(wish, Raw):
+                        outcome = yield from self._perform_raw(wish.call)
+                    elif isinstance(wish, Until):
+                        outcome = yield Wait(wish.gate, wish.ends)
+                    else:
+                        outcome = yield Sleep(wish.seconds)
+                except EnpromptaError as error:
+                    wish = flow.throw(error)
+                else:
+                    wish = flow.send(outcome)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        finally:
+            flow.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by settings: a copy opens connections of its own. The secret is in the pickle; keep it as one.
+
+        Raises:
+            ConfigurationError: The client has an `http_client` of the caller's, which cannot be pickled.
+        """
+        if self._http_client is not None and not isinstance(self._http_client, str):
+            raise ConfigurationError(
+                "a client with an http_client of yours cannot be pickled, for its connections and settings would be "
+                "lost: make the client where it is used"
+            )
+        return _unpickle, (type(self), self._arguments())
+
+    def __copy__(self) -> Self:
+        """Give a client with the same settings and connections of its own; with an `http_client`, on the same one."""
+        return _unpickle(type(self), self._arguments())
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Give what `copy.copy` does: hooks, limiter and `http_client` are the client's tools, not parts of it."""
+        return self.__copy__()
+
+    def _arguments(self) -> dict[str, Any]:
+        settings = self._settings
+        return {
+            **self._auth.arguments(),
+            "base_url": settings.base_url,
+            "timeout": settings.timeout,
+            "deadline": settings.deadline,
+            "max_retries": settings.max_retries,
+            "max_wait": settings.max_wait,
+            "limiter": self._limiter,
+            "default_headers": dict(settings.headers),
+            "hooks": self._hooks,
+            "cache_dir": self._cache_dir,
+            "http_client": self._http_client,
+        }
+
+    @property
+    def base_url(self) -> str:
+        """The address of the API, without a slash at its end."""
+        return self._settings.base_url
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """The request budget as the API last told it; None before the first answer (reference: "Rate Limits")."""
+        return self._account.rate_limit
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_settings"):  # seen by what shows the variables of a constructor that failed
+            return f"<{type(self).__name__} that could not be made>"
+        return f"<{type(self).__name__} {self._settings.base_url} {self._auth!r}>"
+
+
+def _unpickle(cls: type[Any], arguments: dict[str, Any]) -> Any:  # noqa: ANN401 (either client)
+    return cls(**arguments)
+
+
+def health_call(detailed: bool, options: RequestOptions) -> Call[Health]:  # noqa: FBT001 (passed on as it came)
+    from enprompta.models.health import Health  # noqa: PLC0415 (a model is loaded when it is first used)
+
+    params = {"detailed": True} if detailed else {}
+    return Call("GET", "/health", Health, params=params, options=options, enveloped=False)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(library: Any, url: str) -> Any:  # noqa: ANN401 (the URL class of httpx or httpx2)
+    """Parse an address, which takes 10 µs; most programs call few of them often."""
+    return library.URL(url)
+
+
+def _idempotency_key(given: object) -> str:
+    if given is None:
+        return os.urandom(16).hex()
+    if not given or not is_header_text(given):
+        raise ConfigurationError("idempotency_key must be printable ASCII text on one line, and not empty")
+    return cast("str", given)
+
+
+def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (with_options holds the types)
+    return cast("Overrides", {name: value for name, value in given.items() if value is not UNSET})
+
+
+def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> ModuleType:
+    """Find the library whose requests a client takes: httpx or httpx2.
+
+    Raises:
+        ConfigurationError: It takes none, or the library that is asked for by name is not installed.
+    """
+    if http_client is None:
+        return httpx
+    if http_client == "aiohttp" and kind == "AsyncClient":
+        if find_spec("aiohttp") is None:
+            raise ConfigurationError(
+                'http_client="aiohttp" needs the extra `aiohttp`: pip install "enprompta[aiohttp]"'
+            )
+        return httpx
+    library = library_of(http_client)
+    if not isinstance(http_client, getattr(library, kind)):
+        others = f'httpx2.{kind} or "aiohttp"' if kind == "AsyncClient" else f"httpx2.{kind}"
+        raise ConfigurationError(
+            f"http_client must be an httpx.{kind}, {others}, not {type(http_client).__name__} "
+            "(Enprompta takes an httpx.Client, AsyncEnprompta an httpx.AsyncClient)"
+        )
+    return library
+
+
+def _checked_hooks(hooks: object) -> tuple[object, ...]:
+    if hooks == ():
+        return ()
+    from enprompta.hooks import check_hooks  # noqa: PLC0415 (3 ms of every import, for the few programs that have any)
+
+    return check_hooks(hooks)
+
+
+def check_limiter(limiter: Any) -> Any:  # noqa: ANN401 (whatever the caller gave)
+    """Refuse what could give no account, such as the address of a Redis alone."""
+    if isinstance(limiter, type) or not callable(getattr(limiter, "account", None)):
+        given = f"the class {limiter.__name__}" if isinstance(limiter, type) else type(limiter).__name__
+        raise ConfigurationError(f"limiter must be LocalLimiter(), RedisLimiter(url), or None for none, not {given}")
+    return limiter
+
+
+def check_cache_dir(cache_dir: object) -> None:
+    if cache_dir is not None and (not isinstance(cache_dir, (str, PathLike)) or not str(cast("object", cache_dir))):
+        raise ConfigurationError(f"cache_dir must be the path of a folder, not {cache_dir!r}")

@@ -1,0 +1,374 @@
+"""The only place that does I/O and sleeps: two small drivers of the same steps, one blocking and one async."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from concurrent.futures import wait
+from contextlib import suppress
+from inspect import currentframe
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from weakref import WeakSet, ref
+
+from enprompta._http.error_mapping import transport_error
+from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
+from enprompta._http.masking import mask_for
+from enprompta._http.senders.deadline import reads_end_at
+from enprompta._http.senders.httpx_senders import (
+    HTTPX_ERRORS,
+    given_async_sender,
+    given_sender,
+    own_async_sender,
+    own_sender,
+)
+from enprompta.errors import APITimeoutError, EnpromptaError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from concurrent.futures import Future
+
+    import httpx
+
+    from enprompta._http.auth import ApiKeyAuth, ClientCredentials
+    from enprompta._http.senders.httpx_senders import AsyncSender
+
+T = TypeVar("T")
+
+_transports: WeakSet[SyncTransport | AsyncTransport] = WeakSet()
+
+
+def _after_fork() -> None:
+    """Give each client of a child process connections of its own: two processes cannot share one."""
+    if _transports:
+        from enprompta._http.senders.deadline_streams import abandon_inherited  # noqa: PLC0415 (loaded by the first client)
+
+        abandon_inherited()
+    for transport in list(_transports):
+        transport.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class SyncTransport:
+    """Drives steps by blocking the thread."""
+
+    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials) -> None:
+        self._owned = http_client is None
+        self._auth = auth
+        self._used = False
+        self._made_at = _caller()
+        self._sender = own_sender() if http_client is None else given_sender(http_client)
+        _transports.add(self)
+
+    def run(self, steps: Steps[T]) -> T:
+        """Do step after step until the result is there."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    outcome = self._perform(step)
+                except Exception as error:  # noqa: BLE001 (the steps decide what an error means)
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(outcome)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            steps.close()
+
+    def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each step has its own outcome)
+        if isinstance(step, Admit):
+            return step.account.acquire(step.ticket, max_wait=step.max_wait, deadline=step.ends)
+        if isinstance(step, Send):
+            self._used = True
+            try:
+                if step.ends is None:
+                    return self._sender.send(step.request)
+                _bound_pool_wait(step.request, step.ends)
+                with reads_end_at(step.ends):
+                    return self._sender.send(step.request)
+            except self._sender.errors as error:
+                failure = _failure(step, error, self._auth)
+            raise failure  # out here, so that its context is not what it may have left out of its causes
+        if isinstance(step, Sleep):
+            return time.sleep(step.seconds)
+        if step.gate in wait([step.gate], _left(step.ends)).done:
+            return None
+        raise gate_timeout()
+
+    def close(self) -> None:
+        """Close the connections, unless they are of a client the caller made."""
+        if self._owned:
+            self._sender.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether calls can no longer be made."""
+        return self._sender.is_closed
+
+    def after_fork(self) -> None:
+        """Start with fresh connections in a child process."""
+        self._auth.after_fork()
+        if self._owned and not self._sender.is_closed:
+            # Not closed: a thread of the parent may have held a lock in it, and will never give it back here.
+            self._parents = self._sender
+            self._used = False
+            self._sender = own_sender()
+
+    def __del__(self) -> None:
+        if getattr(self, "_owned", False) and self._used and not self._sender.is_closed:
+            self._sender.close()
+            _warn_unclosed(self, "Enprompta", "with", "close", self._made_at)
+
+
+# The guards of all loops, so that the garbage collector never comes upon one before we do: loops would complain of it.
+_guards: dict[AsyncSender, AsyncGenerator[None, None]] = {}
+
+
+class _Local(NamedTuple):
+    """The connections of one event loop."""
+
+    loop: Any
+    sender: AsyncSender
+    guard: AsyncGenerator[None, None]
+    """Closes them; the loop has it do so when it ends."""
+
+
+class AsyncTransport:
+    """Drives steps on asyncio or trio."""
+
+    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials) -> None:
+        own = http_client is None or isinstance(http_client, str)
+        self._kind = http_client
+        self._given = None if own else given_async_sender(http_client)
+        self._errors = HTTPX_ERRORS if self._given is None else self._given.errors
+        self._auth = auth
+        # Connections belong to the event loop that opened them, so each loop has its own: a client made outside of any
+        # loop, or used by one `asyncio.run` after another, just works. A loop that ends closes its connections.
+        self._locals: dict[Any, _Local] = {}
+        self._current: _Local | None = None
+        self._closed = False
+        self._made_at = _caller()
+        _transports.add(self)
+
+    @property
+    def _sender(self) -> AsyncSender:
+        if self._given is not None:
+            return self._given
+        loop = current_loop()
+        current = self._current  # one tuple, read once: threads with loops of their own may share this client
+        if current is not None and current.loop is loop:
+            return current.sender
+        if self._closed:
+            raise RuntimeError("closed")  # as httpx says it
+        self._current = local = self._locals.get(loop) or self._open(loop)
+        return local.sender
+
+    def _open(self, loop: Any) -> _Local:  # noqa: ANN401 (a loop of either kind)
+        for other in list(self._locals):
+            if _is_asyncio(other) and other.is_closed():
+                self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
+        sender = own_async_sender(self._kind)
+        guard = _until_loop_ends(sender, ref(self), loop)
+        with suppress(StopIteration):
+            guard.__anext__().send(None)  # goes as far as its yield; from here on the loop knows of it
+        _guards[sender] = guard
+        local = self._locals[loop] = _Local(loop, sender, guard)
+        return local
+
+    def forget(self, loop: Any) -> None:  # noqa: ANN401 (a loop of either kind)
+        """Let go of a loop that has ended."""
+        if (local := self._locals.pop(loop, None)) is not None:
+            _guards.pop(local.sender, None)
+        current = self._current
+        if current is not None and current.loop is loop:
+            self._current = None
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Do step after step until the result is there."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    outcome = await self._perform(step)
+                except Exception as error:  # noqa: BLE001 (the steps decide what an error means)
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(outcome)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        finally:
+            steps.close()
+
+    async def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each step has its own outcome)
+        if isinstance(step, Admit):
+            return await step.account.acquire_async(step.ticket, max_wait=step.max_wait, deadline=step.ends)
+        if isinstance(step, Send):
+            try:
+                if step.ends is None:
+                    return await self._sender.send(step.request)
+                return await self._send_until(step, step.ends)
+            except EnpromptaError:  # ours: of a deadline, which is an OSError too, or of a setting, a ValueError
+                raise
+            except self._errors as error:
+                failure = _failure(step, error, self._auth)
+            raise failure  # out here, so that its context is not what it may have left out of its causes
+        if isinstance(step, Sleep):
+            return await sleep(step.seconds)
+        import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
+
+        with anyio.move_on_after(_left(step.ends)):
+            return await opened(step.gate)
+        raise gate_timeout()
+
+    async def _send_until(self, step: Send, ends: float) -> httpx.Response:
+        import anyio  # noqa: PLC0415
+
+        with anyio.move_on_after(max(0.0, ends - time.monotonic())):
+            return await self._sender.send(step.request)
+        raise APITimeoutError(f"{step.call}: the deadline passed")
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they are of a client the caller made."""
+        if self._given is not None:
+            return
+        self._closed = True
+        others, self._locals, self._current = self._locals, {}, None
+        here = others.pop(current_loop(), None)
+        for other in others.values():
+            _end(other)
+        if here is not None:
+            await here.guard.aclose()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether calls can no longer be made."""
+        return self._closed if self._given is None else self._given.is_closed
+
+    def after_fork(self) -> None:
+        """Start with fresh connections in a child process."""
+        self._auth.after_fork()
+        self._locals = {}  # the parent's are kept with their guards, for nothing here can close them
+        self._current = None
+
+    def __del__(self) -> None:
+        if left := getattr(self, "_locals", None):
+            for local in left.values():
+                _end(local)
+            _warn_unclosed(self, "AsyncEnprompta", "async with", "aclose", self._made_at)
+
+
+async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncTransport], loop: object) -> AsyncGenerator[None, None]:
+    """Close connections when their event loop ends, while that can still be awaited.
+
+    Before they end, `asyncio.run` (by `shutdown_asyncgens`) and `trio.run` close each async generator that has begun
+    and not finished. Connections that outlive their loop could not be closed: asyncio warns of each of them.
+    """
+    try:
+        yield
+    finally:
+        if (transport := owner()) is not None:
+            transport.forget(loop)
+        del transport
+        _guards.pop(sender, None)
+        await sender.aclose()
+
+
+def _end(local: _Local) -> None:
+    """Have connections closed by the loop they belong to, from outside of it."""
+
+    async def close() -> None:
+        with suppress(Exception):  # nobody waits for this
+            await local.guard.aclose()
+
+    def start() -> None:
+        with suppress(RuntimeError):  # trio is about to end, and closes the guard itself
+            sys.modules["trio"].lowlevel.spawn_system_task(close)
+
+    try:
+        if _is_asyncio(local.loop):
+            local.loop.call_soon_threadsafe(lambda: local.loop.create_task(close()))
+        else:
+            local.loop.run_sync_soon(start)
+    except RuntimeError:  # the loop has ended
+        _guards.pop(local.sender, None)
+
+
+def _caller() -> tuple[str, int]:
+    """The line outside this package that makes a client, for the warning that it was not closed."""
+    frame = currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("enprompta."):
+        frame = frame.f_back
+    return (frame.f_code.co_filename, frame.f_lineno) if frame else ("<unknown>", 0)
+
+
+def _warn_unclosed(transport: object, client: str, block: str, close: str, made_at: tuple[str, int]) -> None:
+    file, line = made_at
+    text = (
+        f"the {client} client made at {file}:{line} was not closed: use it in a block of `{block}`, or `{close}()` it"
+    )
+    # At that line, not where the garbage collector happened to run.
+    warnings.warn_explicit(text, ResourceWarning, file, line, source=transport)
+
+
+def _bound_pool_wait(request: httpx.Request, ends: float) -> None:
+    """Wait for a free connection no longer than the deadline: it is no operation of a socket, which are bound."""
+    timeouts = request.extensions["timeout"]
+    left, longest = max(0.0, ends - time.monotonic()), timeouts["pool"]
+    pool = left if longest is None else min(left, longest)
+    request.extensions = {**request.extensions, "timeout": {**timeouts, "pool": pool}}
+
+
+def current_loop() -> Any:  # noqa: ANN401 (an asyncio loop, or trio's token, which stands for its run)
+    """What tells the running event loop from others."""
+    import asyncio  # noqa: PLC0415 (who runs on it has loaded it)
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        # A coroutine that runs outside asyncio runs on trio, which is then imported already.
+        return sys.modules["trio"].lowlevel.current_trio_token()
+
+
+def _is_asyncio(loop: Any) -> bool:  # noqa: ANN401 (an asyncio loop, or trio's token)
+    return hasattr(loop, "call_soon_threadsafe")
+
+
+async def sleep(seconds: float) -> None:
+    """Sleep on the event loop that runs: asyncio's or trio's."""
+    import anyio  # noqa: PLC0415
+
+    await anyio.sleep(seconds)
+
+
+async def opened(gate: Future[Any]) -> None:
+    """Wait until a gate is done, on asyncio or trio; cancelling the wait leaves the gate alone."""
+    import anyio  # noqa: PLC0415
+
+    loop, event = current_loop(), anyio.Event()
+    wake = loop.call_soon_threadsafe if _is_asyncio(loop) else loop.run_sync_soon
+
+    def tell(_: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the event loop has ended, and who waited with it
+            wake(event.set)
+
+    gate.add_done_callback(tell)
+    await event.wait()
+
+
+def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials) -> EnpromptaError:
+    host = step.request.url.netloc.decode("ascii")  # with the port, which is what is wrong more often than not
+    return transport_error(step.call, host, error, mask_for(step.request, auth.secrets()))
+
+
+def gate_timeout() -> APITimeoutError:
+    """Say that the deadline passed while another caller was fetching the token."""
+    return APITimeoutError("the deadline passed while waiting for an access token")
+
+
+def _left(ends: float | None) -> float | None:
+    return None if ends is None else max(0.0, ends - time.monotonic())

@@ -1,0 +1,1 @@
+"""Connections: the libraries that send a request's bytes."""

@@ -1,0 +1,180 @@
+"""What a run is: the prompt, its options, and how a row becomes a call with a key of its own. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+
+from enprompta._core.body import encode_json
+from enprompta._core.call import Call, WriteOptions
+from enprompta.batch.errors import RowError
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from enprompta.models.executions import Execution
+
+RowT = TypeVar("RowT")
+Variables: TypeAlias = "Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None"
+
+_LISTED = 10  # columns a message spells out
+
+
+@dataclass(frozen=True, slots=True)
+class RowTask(Generic[RowT]):
+    """A row that can be sent."""
+
+    index: int
+    row: RowT
+    variables: Mapping[str, Any]
+    digest: bytes
+    """Stands for the prompt, its options and the variables."""
+    attempt: int = 0
+    """How often the row has been executed in vain, which the API would only tell again under the same key."""
+
+
+class CallTemplate(Generic[RowT]):
+    """The prompt and options that all rows share, and the way to a row's variables.
+
+    Args:
+        call: The call of a row without variables.
+        variables: A function that gives a row's variables, the column for each variable, or the columns to take; None
+            when a row is the mapping of its variables.
+        run_id: What tells this run from others.
+    """
+
+    def __init__(self, call: Call[Execution], variables: Variables[RowT], run_id: str) -> None:
+        self._call = call
+        self._body: Mapping[str, object] = cast("Mapping[str, object]", call.json)
+        self._variables = variables
+        self._columns = _columns(variables)
+        self.run_id = run_id
+        # Options that cannot be written are no row's fault, so that is found out here.
+        self._base = sha256(self.path.encode() + b"\0" + encode_json(self._body))
+
+    @property
+    def path(self) -> str:
+        """Where rows are sent, which names the prompt."""
+        return self._call.path
+
+    @property
+    def options(self) -> str:
+        """The options that all rows share, as text."""
+        return encode_json(dict(sorted(self._body.items()))).decode()
+
+    def job(self, index: int, row: RowT) -> RowTask[RowT]:
+        """Make a row ready to be sent.
+
+        Raises:
+            RowError: It has no variables that could be.
+        """
+        variables = self.variables(index, row)
+        try:
+            written = _written(variables)
+        except ConfigurationError as error:
+            raise RowError(f"row {index} cannot be sent: {error.message}") from error
+        digest = self._base.copy()
+        digest.update(written)
+        return RowTask(index, row, variables, digest.digest())
+
+    def call(self, job: RowTask[RowT]) -> Call[Execution]:
+        """Give the call of a row.
+
+        Its idempotency key comes of the run, the row's place and what is sent: whoever sends the row again, after a
+        crash or on another machine, sends the same key. The same text in another row has another key.
+        """
+        name = f"{self.run_id}\0{job.index}\0{job.attempt}\0".encode()
+        key = sha256(name + job.digest).hexdigest()
+        body = {**self._body, "variables": job.variables}
+        call = self._call
+        return Call(call.method, call.path, call.returns, json=body, options=WriteOptions(idempotency_key=key))
+
+    def variables(self, index: int, row: RowT) -> Mapping[str, Any]:
+        """Take the variables out of a row, in the order of their names.
+
+        Raises:
+            RowError: It lacks a column, or is no mapping at all.
+        """
+        if self._columns is not None:
+            return {name: _cell(index, row, column) for name, column in self._columns.items()}
+        found: object = row
+        if callable(self._variables):
+            try:
+                found = self._variables(row)
+            except Exception as error:
+                problem = f"{type(error).__name__}: {error}"
+                raise RowError(f"row {index}: its variables cannot be told: {problem}") from error
+        if not isinstance(found, Mapping):
+            hint = "variables= must return a mapping" if callable(self._variables) else "say with variables= which"
+            kind = type(found).__name__
+            raise RowError(f"row {index} gives its variables as {kind}, not as a mapping of names to values: {hint}")
+        named = cast("Mapping[Any, Any]", found)
+        if strange := next((name for name in named if not isinstance(name, str)), None):
+            raise RowError(f"row {index} has a variable whose name is no text: {strange!r}")
+        if None in named:  # `csv.DictReader` puts there what has no column
+            raise RowError(f"row {index} has more fields than there are columns")
+        return dict(sorted(named.items()))
+
+    def check(self, rows: object, first: int) -> None:
+        """Look at all rows before the first one is sent, where it costs no more than a look.
+
+        Args:
+            rows: The rows.
+            first: The place of the first one.
+
+        Raises:
+            RowError: One lacks a column.
+        """
+        if self._columns is not None and isinstance(rows, (list, tuple)):
+            for index, row in enumerate(cast("list[RowT]", rows), first):
+                self.variables(index, row)
+
+
+def _written(variables: Mapping[str, Any]) -> bytes:
+    """Write variables so that equal ones are written alike; they are mostly text, and JSON takes ten times longer."""
+    if all(type(value) is str for value in variables.values()):
+        return repr(variables).encode(errors="surrogatepass")
+    return encode_json(variables)
+
+
+def _columns(variables: object) -> dict[str, str] | None:
+    """Tell the column of each variable; None when a function does, or the row itself."""
+    if variables is None or callable(variables):
+        return None
+    if isinstance(variables, Mapping):
+        return dict(sorted(cast("Mapping[str, str]", variables).items()))
+    if isinstance(variables, str) or not isinstance(variables, Collection):
+        kind = type(variables).__name__
+        raise ConfigurationError(f"variables must be a function, a mapping or a list of columns, not {kind}")
+    return {name: name for name in sorted(cast("Collection[str]", variables))}
+
+
+def _cell(index: int, row: object, column: str) -> object:
+    try:
+        return cast("Mapping[str, object]", row)[column]
+    except (KeyError, TypeError, IndexError):
+        pass
+    if not isinstance(row, Mapping):
+        raise RowError(f"row {index} is a {type(row).__name__}, which has no column {column!r}")
+    names = [str(name) for name in cast("Mapping[object, object]", row)]
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    raise RowError(f"row {index} has no column {column!r}; it has {', '.join(names[:_LISTED]) or 'none'}{more}")
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Tell in words how the variables of a row differ."""
+    names = sorted(before.keys() | now.keys())
+    differing = [name for name in names if before.get(name) != now.get(name)]
+    if not differing:
+        return "its variables are the same, but the options are not"
+    name = differing[0]
+    was, become = (_short(values[name]) if name in values else "not there" for values in (before, now))
+    others = f"; so do {', '.join(differing[1:_LISTED])}" if differing[1:] else ""
+    return f"its {name!r} was {was} and is {become}{others}"
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004

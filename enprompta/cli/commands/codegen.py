@@ -1,0 +1,37 @@
+"""`enprompta codegen`: prompts as typed Python functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from enprompta.cli.console import FAILED, line, out
+from enprompta.cli.error_handling import show_error
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Where the *.prompt.md files are.", show_default=False)]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The Python module to write.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit status 1 when FILE is out of date.")]
+
+
+def codegen(directory: Directory, *, output: Output, check: Check = False) -> None:
+    """Write a Python module with a typed function for each prompt in DIR; needs no key and no network."""
+    from enprompta.cli.prompts_as_code.files import read_directory, write_text  # noqa: PLC0415 (--help needs nothing)
+    from enprompta.cli.prompts_as_code.generate import module  # noqa: PLC0415
+
+    files = read_directory(directory)
+    text = module(files)
+    is_current = output.exists() and output.read_bytes() == text.encode()
+    if check and not is_current:
+        show_error(f"{output} is out of date: run `enprompta codegen {directory} -o {output}`")
+        raise typer.Exit(FAILED)
+    if not is_current:
+        write_text(output, text)
+    out.print(line(f"{output} {'is up to date' if is_current else 'written'}: {len(files):,} functions."))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    epilog = "Exit status: 0 written, or up to date, 1 out of date, or a file is no prompt, 2 wrong usage."
+    app.command(rich_help_panel="Prompts as code", epilog=epilog)(codegen)

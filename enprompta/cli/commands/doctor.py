@@ -1,0 +1,156 @@
+"""`enprompta doctor`: what configuration is seen, and whether it works."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from enprompta._version import __version__
+from enprompta.cli.console import FAILED, line, out
+from enprompta.cli.error_handling import NOT_CONFIGURED, SetupError, connected
+from enprompta.cli.options import Json  # noqa: TC001 (typer reads it)
+from enprompta.cli.output import write_json
+from enprompta.errors import AuthenticationError, EnpromptaError, NotFoundError, PermissionDeniedError
+
+if TYPE_CHECKING:
+    from enprompta import Enprompta
+    from enprompta._core.response import APIResponse
+    from enprompta.models import Health
+
+_SKEW = 5.0  # seconds that clocks may differ without anybody noticing
+_LONG = 16  # characters of a key of which the last four tell nothing
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_SETTINGS = ("ENPROMPTA_TIMEOUT", "ENPROMPTA_DEADLINE", "ENPROMPTA_MAX_RETRIES", "ENPROMPTA_MAX_WAIT", "ENPROMPTA_LOG")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was looked at, and how it is."""
+
+    check: str
+    status: Literal["ok", "warn", "fail"]
+    text: str
+
+
+def doctor(*, as_json: Json = False) -> None:
+    """Show which configuration is seen, and check that the service can be reached and used with it."""
+    findings = [_versions(), *_environment()]
+    status = 0
+    try:
+        with connected(max_retries=0) as client:
+            findings += _service(client)
+    except SetupError as error:
+        findings.append(Finding("settings", "fail", error.message))
+        status = NOT_CONFIGURED
+    if any(finding.status == "fail" for finding in findings):
+        status = status or FAILED
+    if as_json:
+        write_json({"ok": status == 0, "findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            word = (f"{finding.status:<6}", _STYLES[finding.status])
+            out.print(line(word, (f"{finding.check:<13}", "cyan"), finding.text))
+    raise typer.Exit(status)
+
+
+def masked(secret: str) -> str:
+    """Write a key so that its owner knows it and nobody else can use it."""
+    start = "ep_" if secret.startswith("ep_") else ""
+    return f"{start}…{secret[-4:]}" if len(secret) >= _LONG else f"{start}…"
+
+
+def _versions() -> Finding:
+    return Finding("version", "ok", f"enprompta {__version__}, Python {platform.python_version()}")
+
+
+def _environment() -> list[Finding]:
+    environ = os.environ
+    found: list[Finding] = []
+    if key := environ.get("ENPROMPTA_API_KEY", "").strip():
+        found.append(Finding("credentials", "ok", f"API key {masked(key)}, from ENPROMPTA_API_KEY"))
+    elif client_id := environ.get("ENPROMPTA_CLIENT_ID", "").strip():
+        secret = "set" if environ.get("ENPROMPTA_CLIENT_SECRET") else "not set"
+        text = f"OAuth2 client {client_id}, from ENPROMPTA_CLIENT_ID; ENPROMPTA_CLIENT_SECRET is {secret}"
+        found.append(Finding("credentials", "ok", text))
+    found += [Finding("setting", "ok", f"{name}={environ[name]}") for name in _SETTINGS if environ.get(name)]
+    return found
+
+
+def _service(client: Enprompta) -> list[Finding]:
+    url = client.base_url
+    origin = "ENPROMPTA_BASE_URL" if os.environ.get("ENPROMPTA_BASE_URL") else "the default"
+    findings = [Finding("address", "ok", f"{url}, from {origin}")]
+    try:
+        answer, took, at = _health(client)
+    except NotFoundError as error:  # something answers, but the API is not there
+        hint = "the base URL must end in /api/v1 (see ENPROMPTA_BASE_URL)"
+        return [*findings, Finding("reachable", "fail", f"{error}; {hint}")]
+    except EnpromptaError as error:
+        return [*findings, Finding("reachable", "fail", str(error))]
+    health = answer.data
+    version = f", version {health.version}" if health.version else ""
+    told = f"{health.status or 'answers'} in {took * 1000:.0f} ms{version}"
+    findings.append(Finding("reachable", "ok" if health.status in {"healthy", None} else "warn", told))
+    findings.append(_clock(answer.headers.get("date"), at))
+    findings += _account(client)
+    return findings
+
+
+def _health(client: Enprompta) -> tuple[APIResponse[Health], float, float]:
+    """Ask how the service is; give its answer, the seconds it took, and our clock in the middle of them."""
+    from enprompta._client.base_client import health_call  # noqa: PLC0415 (as the client)
+
+    began, at = time.perf_counter(), time.time()
+    answer = client.run_raw(health_call(False, {}))
+    took = time.perf_counter() - began
+    return answer, took, at + took / 2
+
+
+def _clock(date: str | None, at: float) -> Finding:
+    try:
+        skew = at - (parsedate_to_datetime(date or "").timestamp() + 0.5)  # a Date header has whole seconds
+    except (TypeError, ValueError):
+        return Finding("clock", "warn", "the service does not tell the time")
+    if abs(skew) <= _SKEW:
+        return Finding("clock", "ok", "this machine and the service agree to within seconds")
+    how = "ahead of" if skew > 0 else "behind"
+    return Finding("clock", "warn", f"this machine is {abs(skew):,.0f} s {how} the service: set its clock")
+
+
+def _account(client: Enprompta) -> list[Finding]:
+    try:
+        used = client.usage.get()
+    except AuthenticationError as error:
+        return [Finding("account", "fail", f"the service refuses the credentials: {error}")]
+    except PermissionDeniedError as error:
+        return [_without_usage(client, error)]
+    except EnpromptaError as error:
+        return [Finding("account", "fail", str(error))]
+    findings = [Finding("account", "ok", f"plan {used.plan or 'unknown'}")]
+    if (tokens := used.tokens) is not None:
+        of = "no limit" if tokens.limit is None else f"{tokens.limit:,}"
+        spent = tokens.limit is not None and (tokens.remaining or 0) <= 0
+        findings.append(Finding("tokens", "warn" if spent else "ok", f"{tokens.used or 0:,} of {of} used"))
+    for check, window in (("minute", used.requests_per_minute), ("day", used.requests_per_day)):
+        if window is not None and window.limit is not None:
+            left = window.remaining or 0
+            text = f"{left:,} of {window.limit:,} requests left this {check}"
+            findings.append(Finding("requests", "ok" if left else "warn", text))
+    return findings
+
+
+def _without_usage(client: Enprompta, refusal: PermissionDeniedError) -> Finding:
+    """Tell credentials that lack a scope from those of a plan without API access, which can do nothing."""
+    try:
+        client.prompts.list(limit=1)
+    except PermissionDeniedError:
+        return Finding("account", "fail", f"neither usage nor prompts can be read with these credentials: {refusal}")
+    except EnpromptaError as error:
+        return Finding("account", "fail", str(error))
+    return Finding("account", "warn", f"usage cannot be read with these credentials: {refusal}")

@@ -1,0 +1,66 @@
+"""`enprompta executions`: what came of executing prompts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from enprompta.cli.error_handling import connected
+from enprompta.cli.options import EPILOG, All, Json, Limit, Since, Until, given
+from enprompta.cli.output import PAGE, show_object, show_rows
+
+group: typer.Typer = typer.Typer(help="Look at what came of executing prompts.", no_args_is_help=True)
+
+_COLUMNS = {
+    "id": "id", "status": "status", "model": "model", "tokens": "tokens", "cost": "cost", "created": "created_at",
+}  # fmt: skip
+
+
+@group.command("list", epilog=EPILOG)
+def list_executions(
+    *,
+    prompt: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this prompt.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only those run there.")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 20,
+    all_: All = False,
+    as_json: Json = False,
+) -> None:
+    """List executions, the newest first."""
+    with connected() as client:
+        found = client.executions.list(
+            limit=PAGE if all_ else min(limit + 1, PAGE),
+            prompt_id=given(prompt),
+            provider=given(provider),
+            start_date=given(since),
+            end_date=given(until),
+        )
+        show_rows(found, _COLUMNS, as_json=as_json, limit=None if all_ else limit)
+
+
+@group.command(epilog=EPILOG)
+def get(
+    execution: Annotated[str, typer.Argument(metavar="EXECUTION", help="Its id.", show_default=False)],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show an execution and what the model answered."""
+    with connected() as client:
+        show_object(client.executions.get(execution), as_json=as_json, text="output")
+
+
+@group.command(epilog=EPILOG)
+def stats(
+    *,
+    by: Annotated[Literal["day", "prompt", "model"], typer.Option(help="What to sum up by.")] = "day",
+    since: Since = None,
+    until: Until = None,
+    as_json: Json = False,
+) -> None:
+    """Sum up executions by day, prompt or model."""
+    with connected() as client:
+        found = client.executions.stats(group_by=by, start_date=given(since), end_date=given(until))
+    columns = {by: "key", "executions": "executions", "tokens": "tokens", "cost": "cost"}
+    show_rows(found, columns, as_json=as_json)

@@ -1,0 +1,197 @@
+"""`enprompta prompts`: the prompts of an account, and executing them."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+import typer
+
+from enprompta.cli import options
+from enprompta.cli.console import FAILED, err, line, out
+from enprompta.cli.error_handling import connected, show_error
+from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, Team, Values, ValuesFile, Yes, given
+from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write_text
+
+group: typer.Typer = typer.Typer(help="List, read, write and execute prompts.", no_args_is_help=True)
+
+PromptId = Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt's id.", show_default=False)]
+Visibility = Annotated[Literal["PRIVATE", "TEAM", "PUBLIC"] | None, typer.Option(help="Who sees it.")]
+Content = Annotated[str | None, typer.Option(help="The text; {{name}} stands for a variable.")]
+File = Annotated[str | None, typer.Option(metavar="FILE", help="Read the text from a file; - for standard input.")]
+Description = Annotated[str | None, typer.Option(help="What it is for.")]
+OfCategory = Annotated[str | None, typer.Option("--category", help="Free text to filter lists by.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="A free word; may be given again.")]
+OfTeam = Annotated[str | None, typer.Option("--team", metavar="ID", help="The team it belongs to.")]
+Provider = Annotated[str | None, typer.Option(help="Who runs the model, such as openai.")]
+Model = Annotated[str | None, typer.Option(help="Which model.")]
+Temperature = Annotated[float | None, typer.Option(help="0 to 2, higher is more varied.")]
+MaxTokens = Annotated[int | None, typer.Option(help="The longest output, in the model's tokens.")]
+TopP = Annotated[float | None, typer.Option(help="0 to 1, the share of probability that is drawn from.")]
+Stop = Annotated[list[str] | None, typer.Option("--stop", help="A text that ends the output; may be given again.")]
+
+
+class Clearable(str, Enum):
+    """Fields that may be empty."""
+
+    description = "description"
+    category = "category"
+    tags = "tags"
+    team = "team_id"
+
+
+_COLUMNS = {"id": "id", "title": "title", "slug": "slug", "tags": "tags", "version": "version", "updated": "updated_at"}
+
+
+@group.command("list", epilog=EPILOG)
+def list_prompts(
+    *,
+    search: Search = None,
+    category: Category = None,
+    team: Team = None,
+    visibility: Visibility = None,
+    limit: Limit = 20,
+    all_: All = False,
+    as_json: Json = False,
+) -> None:
+    """List prompts."""
+    with connected() as client:
+        found = client.prompts.list(
+            limit=PAGE if all_ else min(limit + 1, PAGE),
+            search=given(search),
+            category=given(category),
+            team_id=given(team),
+            visibility=given(visibility),
+        )
+        show_rows(found, _COLUMNS, as_json=as_json, limit=None if all_ else limit)
+
+
+@group.command(epilog=EPILOG)
+def get(prompt: PromptId, *, as_json: Json = False) -> None:
+    """Show a prompt and its text."""
+    with connected() as client:
+        show_object(client.prompts.get(prompt), as_json=as_json, text="content")
+
+
+@group.command(epilog=EPILOG)
+def create(
+    *,
+    title: Annotated[str, typer.Option(help="What people find it by.")],
+    content: Content = None,
+    file: File = None,
+    description: Description = None,
+    category: OfCategory = None,
+    tag: Tags = None,
+    visibility: Visibility = None,
+    team: OfTeam = None,
+    as_json: Json = False,
+) -> None:
+    """Create a prompt."""
+    text = _text(content, file)
+    if text is None:
+        raise typer.BadParameter("Give the text with --content or --file")
+    with connected() as client:
+        made = client.prompts.create(
+            title=title,
+            content=text,
+            description=given(description),
+            category=given(category),
+            tags=given(tag),
+            visibility=given(visibility),
+            team_id=given(team),
+        )
+        show_object(made, as_json=as_json)
+
+
+@group.command(epilog=EPILOG)
+def update(
+    prompt: PromptId,
+    *,
+    title: Annotated[str | None, typer.Option(help="What people find it by.")] = None,
+    content: Content = None,
+    file: File = None,
+    description: Description = None,
+    category: OfCategory = None,
+    tag: Tags = None,
+    visibility: Visibility = None,
+    team: OfTeam = None,
+    clear: Annotated[list[Clearable] | None, typer.Option(help="Empty this field; may be given again.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Change the fields that are given; a new text makes a new version."""
+    fields: dict[str, Any] = {
+        "title": title, "content": _text(content, file), "description": description, "category": category,
+        "tags": tag, "visibility": visibility, "team_id": team,
+    }  # fmt: skip
+    sent = {name: value for name, value in fields.items() if given(value) is not options.UNSET}
+    sent |= {field.value: [] if field is Clearable.tags else None for field in clear or ()}
+    if not sent:
+        raise typer.BadParameter("Give at least one field to change")
+    with connected() as client:
+        show_object(client.prompts.update(prompt, **sent), as_json=as_json)
+
+
+@group.command(epilog=EPILOG)
+def delete(prompt: PromptId, *, yes: Yes = False) -> None:
+    """Delete a prompt."""
+    options.confirm(f"Delete {prompt}?", yes=yes)
+    with connected() as client:
+        client.prompts.delete(prompt)
+    out.print(line(f"Deleted {prompt}."))
+
+
+@group.command(epilog=EPILOG)
+def execute(
+    prompt: PromptId,
+    *,
+    var: Values = None,
+    vars_: ValuesFile = None,
+    provider: Provider = None,
+    model: Model = None,
+    temperature: Temperature = None,
+    max_tokens: MaxTokens = None,
+    top_p: TopP = None,
+    stop: Stop = None,
+    as_json: Json = False,
+) -> None:
+    """Run a prompt on a model and print what it answers; costs one token of the plan."""
+    values = options.values_of(var, vars_)
+    with connected() as client:
+        done = client.prompts.execute(
+            prompt,
+            variables=values,
+            provider=given(provider),
+            model=given(model),
+            temperature=given(temperature),
+            max_tokens=given(max_tokens),
+            top_p=given(top_p),
+            stop_sequences=given(stop),
+        )
+    if as_json:
+        write_json(done)
+    elif done.output is not None:
+        write_text(done.output)
+    if done.status == "failed":
+        show_error(f"Execution {done.id} failed: {done.error}")
+        raise typer.Exit(FAILED)
+    if not as_json:
+        cost = "" if done.cost is None else f", ${done.cost:.4f}"
+        err.print(line((f"{done.id}  {done.provider}/{done.model}, {done.tokens} tokens{cost}", "dim")))
+
+
+@group.command(epilog=EPILOG)
+def live(
+    slug: Annotated[str, typer.Argument(help="The prompt's name in URLs.", show_default=False)],
+    *,
+    label: Annotated[str, typer.Option(help="Which version, such as staging.")] = "production",
+    as_json: Json = False,
+) -> None:
+    """Show the version of a prompt that is live under a label."""
+    with connected() as client:
+        show_object(client.prompts.get_live(slug, label=label), as_json=as_json, text="content")
+
+
+def _text(content: str | None, file: str | None) -> str | None:
+    if content is not None and file is not None:
+        raise typer.BadParameter("Give --content or --file, not both")
+    return content if file is None else options.read_text(file)

@@ -1,0 +1,46 @@
+"""`enprompta templates`: prompts of the community."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from enprompta.cli.error_handling import connected
+from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, given
+from enprompta.cli.output import PAGE, show_object, show_rows
+
+group: typer.Typer = typer.Typer(help="Read the community's templates and fork them.", no_args_is_help=True)
+
+TemplateId = Annotated[str, typer.Argument(metavar="TEMPLATE", help="The template's id.", show_default=False)]
+
+
+@group.command("list", epilog=EPILOG)
+def list_templates(
+    *, search: Search = None, category: Category = None, limit: Limit = 20, all_: All = False, as_json: Json = False
+) -> None:
+    """List templates."""
+    with connected() as client:
+        size = PAGE if all_ else min(limit + 1, PAGE)
+        found = client.templates.list(limit=size, search=given(search), category=given(category))
+        columns = {"id": "id", "title": "title", "category": "category", "tags": "tags", "used": "usage_count"}
+        show_rows(found, columns, as_json=as_json, limit=None if all_ else limit)
+
+
+@group.command(epilog=EPILOG)
+def get(template: TemplateId, *, as_json: Json = False) -> None:
+    """Show a template and its text."""
+    with connected() as client:
+        show_object(client.templates.get(template), as_json=as_json, text="content")
+
+
+@group.command(epilog=EPILOG)
+def fork(
+    template: TemplateId,
+    *,
+    title: Annotated[str | None, typer.Option(help="The new prompt's title.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a prompt of your own from a template."""
+    with connected() as client:
+        show_object(client.templates.fork(template, title=given(title)), as_json=as_json)

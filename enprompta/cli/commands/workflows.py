@@ -1,0 +1,162 @@
+"""`enprompta workflows`: prompts chained into steps, and running them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from enprompta.cli import options
+from enprompta.cli.console import FAILED, err, line, out
+from enprompta.cli.error_handling import connected, show_error
+from enprompta.cli.options import EPILOG, All, Json, Limit, Search, Team, Values, ValuesFile, Yes, given
+from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write_text
+
+if TYPE_CHECKING:
+    from enprompta.models import WorkflowExecution
+
+group: typer.Typer = typer.Typer(help="Read, write and run workflows.", no_args_is_help=True)
+
+WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's id.", show_default=False)]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", show_default=False)]
+Definition = Annotated[
+    str, typer.Option("--file", metavar="FILE", help='JSON: {"name": …, "steps": […]}; - for standard input.')
+]
+Status = Literal["pending", "running", "completed", "failed", "cancelled"]
+
+_FIELDS = {"name": "name", "description": "description", "steps": "steps", "teamId": "team_id"}
+_RUNS = {
+    "id": "id", "status": "status", "tokens": "tokens", "cost": "cost", "created": "created_at",
+    "completed": "completed_at",
+}  # fmt: skip
+
+
+@group.command("list", epilog=EPILOG)
+def list_workflows(
+    *, search: Search = None, team: Team = None, limit: Limit = 20, all_: All = False, as_json: Json = False
+) -> None:
+    """List workflows."""
+    with connected() as client:
+        size = PAGE if all_ else min(limit + 1, PAGE)
+        found = client.workflows.list(limit=size, search=given(search), team_id=given(team))
+        columns = {"id": "id", "name": "name", "steps": "steps", "updated": "updated_at"}
+        show_rows(found, columns, as_json=as_json, limit=None if all_ else limit)
+
+
+@group.command(epilog=EPILOG)
+def get(workflow: WorkflowId, *, as_json: Json = False) -> None:
+    """Show a workflow and its steps."""
+    with connected() as client:
+        found = client.workflows.get(workflow)
+    show_object(found, as_json=as_json, hidden=() if as_json else ("steps",))
+    if not as_json:
+        out.print()
+        steps = {"step": "id", "prompt": "prompt_id", "model": "model", "variables": "variables", "after": "depends_on"}
+        show_rows(found.steps, steps, as_json=False)
+
+
+@group.command(epilog=EPILOG)
+def create(*, file: Definition, as_json: Json = False) -> None:
+    """Create a workflow from a file."""
+    fields = _definition(file)
+    if "name" not in fields or "steps" not in fields:
+        raise typer.BadParameter("A new workflow has a name and steps", param_hint="--file")
+    with connected() as client:
+        show_object(client.workflows.create(**fields), as_json=as_json)
+
+
+@group.command(epilog=EPILOG)
+def update(workflow: WorkflowId, *, file: Definition, as_json: Json = False) -> None:
+    """Change the fields that a file gives."""
+    fields = _definition(file)
+    with connected() as client:
+        show_object(client.workflows.update(workflow, **fields), as_json=as_json)
+
+
+@group.command(epilog=EPILOG)
+def delete(workflow: WorkflowId, *, yes: Yes = False) -> None:
+    """Delete a workflow."""
+    options.confirm(f"Delete {workflow}?", yes=yes)
+    with connected() as client:
+        client.workflows.delete(workflow)
+    out.print(line(f"Deleted {workflow}."))
+
+
+@group.command(epilog=EPILOG)
+def execute(
+    workflow: WorkflowId,
+    *,
+    var: Values = None,
+    vars_: ValuesFile = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended and print what it gave.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Start a run; each step costs one token of the plan."""
+    values = options.values_of(var, vars_)
+    with connected() as client:
+        run = client.workflows.execute(workflow, input=values)
+        if wait:
+            err.print(line((f"{run.id} has started; without --wait `workflows run` shows how it stands.", "dim")))
+            run = client.workflows.wait(workflow, run.id, on_progress=_say_progress)
+    _show_run(run, as_json=as_json)
+    if run.status in {"failed", "cancelled"}:
+        raise typer.Exit(FAILED)
+
+
+@group.command(epilog=EPILOG)
+def runs(
+    workflow: WorkflowId,
+    *,
+    status: Annotated[Status | None, typer.Option(help="Only those that stand so.")] = None,
+    limit: Limit = 20,
+    all_: All = False,
+    as_json: Json = False,
+) -> None:
+    """List a workflow's runs, the newest first."""
+    with connected() as client:
+        size = PAGE if all_ else min(limit + 1, PAGE)
+        found = client.workflows.list_executions(workflow, limit=size, status=given(status))
+        show_rows(found, _RUNS, as_json=as_json, limit=None if all_ else limit)
+
+
+@group.command(epilog=EPILOG)
+def run(workflow: WorkflowId, run: RunId, *, as_json: Json = False) -> None:
+    """Show how a run stands, and what it gave."""
+    with connected() as client:
+        _show_run(client.workflows.get_execution(workflow, run), as_json=as_json)
+
+
+@group.command(epilog=EPILOG)
+def cancel(workflow: WorkflowId, run: RunId, *, as_json: Json = False) -> None:
+    """Stop what has not started of a run."""
+    with connected() as client:
+        _show_run(client.workflows.cancel_execution(workflow, run), as_json=as_json)
+
+
+def _definition(file: str) -> dict[str, Any]:
+    values = options.read_object(file)
+    if unknown := values.keys() - _FIELDS.keys():
+        raise typer.BadParameter(f"{file} has no field {min(unknown)!r}: there are {', '.join(_FIELDS)}")
+    return {_FIELDS[name]: value for name, value in values.items()}
+
+
+def _say_progress(run: WorkflowExecution) -> None:
+    steps = ", ".join(f"{step.step_id} {step.status}" for step in run.steps)
+    err.print(line((f"{run.status}  {steps}", "dim")))
+
+
+def _show_run(run: WorkflowExecution, *, as_json: bool) -> None:
+    if as_json:
+        write_json(run)
+        return
+    show_object(run, as_json=False, hidden=("steps", "output"))
+    if run.steps:
+        out.print()
+        steps = {"step": "step_id", "status": "status", "execution": "execution_id", "tokens": "tokens", "cost": "cost"}
+        show_rows(run.steps, steps, as_json=False)
+    for step in run.steps:
+        if step.error:
+            show_error(f"{step.step_id}: {step.error}")
+    if run.output is not None:
+        out.print()
+        write_text(str(run.output))

@@ -1,0 +1,1 @@
+"""Accounts, keys, scopes, rate limits and idempotency keys."""

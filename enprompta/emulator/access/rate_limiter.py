@@ -1,0 +1,121 @@
+"""Request windows: a minute's and a day's, fixed, aligned to the clock, counted for real."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from enprompta.emulator.errors import RATE_LIMITED, ApiError
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from enprompta.emulator.access.accounts import Account
+    from enprompta.emulator.database import Database
+
+_UNLIMITED = 1_000_000  # what the headers tell when limits are off: more than any client has in flight
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A request budget as it stands after a request."""
+
+    limit: int
+    remaining: int
+    end: float
+    """Unix seconds."""
+
+    def headers(self) -> dict[str, str]:
+        """Write the three headers of the reference; the reset is rounded up, never to before the window's end."""
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(math.ceil(self.end)),
+        }
+
+
+class RateLimiter:
+    """Counts requests and refuses what is too much; a refused request is not counted.
+
+    Args:
+        database: Where the day's requests are counted, so that a restart does not forget them.
+        window: Length of a minute's window in seconds.
+        day: Length of a day's window in seconds.
+        enabled: False to count but never refuse.
+    """
+
+    def __init__(self, database: Database, *, window: float, day: float, enabled: bool) -> None:
+        if not (window > 0 and day > 0):
+            raise ConfigurationError("The rate limit windows must be longer than 0 seconds")
+        self._database = database
+        self._window = window
+        self._day = day
+        self._enabled = enabled
+        self._minutes: dict[str, tuple[float, int]] = {}  # account id -> start of its window, requests in it
+        self._days: dict[str, tuple[float, int]] = {}  # the same, ahead of what the database holds of it
+
+    def count(self, account: Account, now: float) -> Window:
+        """Count one request and tell what is left of its minute; a 429 when the minute, or the day, is used up."""
+        minute, day = self._minute(account, now), self._of_day(account, now)
+        if self._enabled:
+            if day.remaining <= 0:
+                raise _refusal(day, now, "day")
+            if minute.remaining <= 0:
+                raise _refusal(minute, now, "minute")
+        minute_start, minute_count = self._minutes[account.id]
+        self._minutes[account.id] = (minute_start, minute_count + 1)
+        day_start, day_count = self._days[account.id]
+        sql = (
+            "INSERT INTO request_days (account_id, start, requests) VALUES (?, ?, 1) "
+            "ON CONFLICT (account_id, start) DO UPDATE SET requests = requests + 1"
+        )
+        self._database.run(sql, account.id, int(day_start))
+        self._days[account.id] = (day_start, day_count + 1)
+        return self.minute(account, now)
+
+    def minute(self, account: Account, now: float) -> Window:
+        """Tell how the minute stands, without counting."""
+        if not self._enabled:
+            return Window(_UNLIMITED, _UNLIMITED, _start(now, self._window) + self._window)
+        return self._minute(account, now)
+
+    def day(self, account: Account, now: float) -> Window:
+        """Tell how the day stands, without counting."""
+        return self._of_day(account, now)
+
+    def _minute(self, account: Account, now: float) -> Window:
+        start = _start(now, self._window)
+        known, count = self._minutes.get(account.id, (start, 0))
+        if known != start:
+            count = 0
+        self._minutes[account.id] = (start, count)
+        limit = account.tier.per_minute
+        return Window(limit, max(0, limit - count), start + self._window)
+
+    def _of_day(self, account: Account, now: float) -> Window:
+        start = _start(now, self._day)
+        known = self._days.get(account.id)
+        if known is None or known[0] != start:
+            sql = "SELECT requests FROM request_days WHERE account_id = ? AND start = ?"
+            known = (start, self._database.scalar(sql, account.id, int(start)))
+            self._days[account.id] = known
+        limit = account.tier.per_day
+        return Window(limit, max(0, limit - known[1]), start + self._day)
+
+
+class RateLimitError(ApiError):
+    """A 429, and the window that is used up."""
+
+    def __init__(self, window: Window, message: str, retry_after: int) -> None:
+        super().__init__(RATE_LIMITED, message, headers={"Retry-After": str(retry_after)})
+        self.window = window
+
+
+def _refusal(window: Window, now: float, name: str) -> RateLimitError:
+    retry_after = max(1, math.ceil(window.end - now))
+    message = f"Rate limit exceeded: {window.limit} requests per {name}; try again in {retry_after} seconds"
+    return RateLimitError(window, message, retry_after)
+
+
+def _start(now: float, length: float) -> float:
+    return math.floor(now / length) * length

@@ -1,0 +1,109 @@
+"""Puts the application together: the routes, and the answers of FastAPI itself in the API's own form.
+
+Handlers are `async` although few of them wait: FastAPI runs plain functions on a pool of threads, and the hand-over
+costs more than the statements on SQLite do.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from enprompta.emulator.api.middleware import Gateway, failure_of
+from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
+from enprompta.emulator.api.routes import (
+    executions,
+    health,
+    oauth,
+    prompts,
+    swagger_ui,
+    teams,
+    templates,
+    usage,
+    webhooks,
+    workflows,
+)
+from enprompta.emulator.errors import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError, response
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import Scope
+
+    from enprompta.emulator.services import Services
+
+_ROUTERS = (
+    prompts.router,
+    prompts.live_router,
+    executions.router,
+    templates.router,
+    workflows.router,
+    teams.router,
+    webhooks.router,
+    usage.router,
+    oauth.router,
+    health.router,
+    swagger_ui.router,
+)
+_METHOD_NOT_ALLOWED = 405
+
+
+def create_app(services: Services) -> Gateway:
+    """Make the ASGI application of one emulator."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        services.deliverer.start()
+        services.runner.start(services)
+        try:
+            yield
+        finally:
+            await services.runner.stop()
+            await services.deliverer.stop()
+            await services.providers.aclose()
+
+    app = FastAPI(
+        title="Enprompta emulator",
+        openapi_url=None,  # the API's document is the project's own, not one derived from these handlers
+        redirect_slashes=False,
+        lifespan=lifespan,
+        exception_handlers={ApiError: _fail, HTTPException: _fail_as_http, Exception: _fail},
+    )
+    for router in _ROUTERS:
+        app.include_router(router)
+    return Gateway(app, services, _has_route)
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    context: RequestContext = request.scope[SCOPE_KEY]
+    return response(failure_of(error), dialect=context.services.error_dialect, request_id=context.request_id)
+
+
+async def _fail_as_http(request: Request, error: Exception) -> Response:
+    """Answer for the framework, which knows two failures: no such path, and not by this method."""
+    path, method = request.scope["path"], request.method
+    if isinstance(error, HTTPException) and error.status_code == _METHOD_NOT_ALLOWED:
+        allowed = ", ".join(_methods(request))
+        message = f"{method} is not allowed for {path}; allowed: {allowed}"
+        return await _fail(request, ApiError(METHOD_NOT_ALLOWED, message, headers={"Allow": allowed}))
+    return await _fail(request, ApiError(NOT_FOUND, f"There is no {path}"))
+
+
+def _has_route(scope: Scope) -> bool:
+    return any(route.matches(scope)[0] is Match.FULL for router in _ROUTERS for route in router.routes)
+
+
+def _methods(request: Request) -> list[str]:
+    """List the methods of a path: the framework names only those of the first route that has it."""
+    methods: set[str] = set()
+    for route in (route for router in _ROUTERS for route in router.routes):
+        if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return sorted(methods)

@@ -1,0 +1,43 @@
+"""Health: whether the emulator works, told to anyone who asks."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from enprompta._version import __version__
+from enprompta.emulator.api.request_context import Context, Wire  # noqa: TC001 (FastAPI reads the annotations when it runs)
+from enprompta.emulator.api.request_models import iso
+
+router: APIRouter = APIRouter(prefix="/api/v1")
+
+
+@router.get("/health")
+async def health(context: Context) -> Response:
+    """Tell how the emulator is; with `detailed`, its parts too."""
+    query = context.query()
+    detailed = query.boolean("detailed")
+    query.check()
+    started = time.perf_counter()
+    message = None
+    try:
+        context.services.database.one("SELECT 1")
+    except sqlite3.Error as error:
+        message = str(error)
+    database: Wire = {
+        "status": "healthy" if message is None else "unhealthy",
+        "latency_ms": round((time.perf_counter() - started) * 1000),
+        "message": message,
+    }
+    return JSONResponse(
+        {
+            "status": database["status"],
+            "version": __version__,
+            "timestamp": iso(context.now),
+            "components": {"database": database} if detailed else None,
+            "uptime_seconds": max(0, int(context.now - context.services.started_at)),
+        }
+    )

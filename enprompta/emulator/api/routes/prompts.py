@@ -1,0 +1,203 @@
+"""Prompts: create, read, change, delete, list and run them; and what a running program fetches."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, cast
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from enprompta import templating
+from enprompta.emulator.api.request_context import Context, PathId, no_content, ok, page
+from enprompta.emulator.api.request_models import Fields
+from enprompta.emulator.execution import executor
+from enprompta.emulator.stores import executions, prompts, teams
+from enprompta.emulator.stores.paging import PageRequest
+
+if TYPE_CHECKING:
+    from enprompta.emulator.api.request_context import Wire
+
+router: APIRouter = APIRouter(prefix="/api/v1")
+live_router: APIRouter = APIRouter(prefix="/api/sdk")
+
+_LONGEST_TITLE = 200
+_LONGEST_SEARCH = 200
+_LONGEST_CONTENT = 100_000
+_LONGEST_DESCRIPTION = 2_000
+_LONGEST_NAME = 100
+_MOST_TAGS = 50
+_MOST_VARIABLES = 100
+_MOST_OPTIONS = 200
+_MOST_STOP_SEQUENCES = 16
+_MOST_TOKENS = 2**31 - 1
+
+
+@router.get("/prompts")
+async def list_prompts(context: Context) -> Response:
+    """List prompts, newest first."""
+    query = context.query()
+    request = PageRequest.read(query)
+    listing = prompts.listing(
+        context.account,
+        visibility=query.choice("visibility", prompts.VISIBILITIES),
+        category=query.text("category", longest=_LONGEST_NAME),
+        search=query.text("search", longest=_LONGEST_SEARCH, empty=True),
+        team_id=query.text("teamId", longest=_LONGEST_NAME),
+    )
+    query.check()
+    rows, pagination = listing.page(context.services.database, request)
+    return page([prompts.wire(row) for row in rows], pagination)
+
+
+@router.post("/prompts")
+async def create_prompt(context: Context) -> Response:
+    """Create a prompt."""
+    values = _read_prompt(context.fields(), new=True)
+    _may_write_in(context, values.get("teamId"))
+    row = prompts.create(context.services.database, context.account, values, context.now)
+    return ok(prompts.wire(row), status=201)
+
+
+@router.get("/prompts/{prompt_id}")
+async def get_prompt(context: Context, prompt_id: PathId) -> Response:
+    """Fetch a prompt."""
+    return ok(prompts.wire(prompts.get(context.services.database, context.account, prompt_id)))
+
+
+@router.put("/prompts/{prompt_id}")
+async def update_prompt(context: Context, prompt_id: PathId) -> Response:
+    """Change the fields that are given; null empties one that may be empty."""
+    database = context.services.database
+    prompts.get_writable(database, context.account, prompt_id)  # a 404 comes before what is wrong with the fields
+    values = _read_prompt(context.fields(required=True), new=False)
+    _may_write_in(context, values.get("teamId"))
+    return ok(prompts.wire(prompts.update(database, context.account, prompt_id, values, context.now)))
+
+
+@router.delete("/prompts/{prompt_id}")
+async def delete_prompt(context: Context, prompt_id: PathId) -> Response:
+    """Delete a prompt."""
+    prompts.delete(context.services.database, context.account, prompt_id)
+    return no_content()
+
+
+@router.post("/prompts/{prompt_id}/execute")
+async def execute_prompt(context: Context, prompt_id: PathId) -> Response:
+    """Run a prompt."""
+    prompt = prompts.get_writable(context.services.database, context.account, prompt_id)
+    fields = context.fields()
+    provider = fields.text("provider", nullable=False, longest=_LONGEST_NAME)
+    model = fields.text("model", nullable=False, longest=_LONGEST_NAME)
+    variables = fields.mapping("variables")
+    options = read_options(fields)
+    fields.check()
+    row = await executor.execute(
+        context.services,
+        context.account,
+        prompt,
+        variables=variables,
+        provider=provider,
+        model=model,
+        options=options,
+        now=context.now,
+    )
+    return ok(executions.wire(row), status=201)
+
+
+@live_router.get("/prompts/{slug}")
+async def get_live_prompt(context: Context, slug: PathId) -> Response:
+    """Fetch the version of a prompt that a label points at, or learn that it is still the one that is known."""
+    query = context.query()
+    label = query.text("label", longest=_LONGEST_NAME) or prompts.DEFAULT_LABEL
+    query.text("project", longest=_LONGEST_NAME)  # an account of the emulator is one project
+    query.check()
+    response = JSONResponse(prompts.live(context.services.database, context.account, slug, label))
+    etag = f'"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'
+    if _matches(context.headers.get("if-none-match", ""), etag):
+        return Response(status_code=304, headers={"ETag": etag})
+    response.headers["ETag"] = etag
+    return response
+
+
+def read_options(fields: Fields, prefix: str = "") -> Wire:
+    """Read the options of an execution; those not given are left out.
+
+    Their names in the details are bare, as the reference's own example has `temperature`, unless a prefix is given.
+    """
+    nested = Fields(fields.mapping("options"), fields.details, prefix)
+    options: Wire = {
+        "temperature": nested.number("temperature", 0, 2),
+        "maxTokens": nested.integer("maxTokens", 1, _MOST_TOKENS),
+        "topP": nested.number("topP", 0, 1),
+        "stopSequences": nested.texts("stopSequences", most=_MOST_STOP_SEQUENCES, longest=_LONGEST_NAME),
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _read_prompt(fields: Fields, *, new: bool) -> dict[str, Any]:
+    """Read the fields of a prompt: all of a new one's, those given of a known one's."""
+    values: dict[str, Any] = {
+        "title": fields.text("title", required=new, nullable=False, longest=_LONGEST_TITLE),
+        "content": fields.text("content", required=new, nullable=False, longest=_LONGEST_CONTENT),
+        "description": fields.text("description", longest=_LONGEST_DESCRIPTION, empty=True),
+        "category": fields.text("category", longest=_LONGEST_NAME, empty=True),
+        "tags": fields.texts("tags", most=_MOST_TAGS, longest=_LONGEST_NAME),
+        "variables": _read_variables(fields),
+        "visibility": fields.choice("visibility", prompts.VISIBILITIES),
+        "teamId": fields.text("teamId", longest=_LONGEST_NAME),
+    }
+    fields.check()
+    return {name: value for name, value in values.items() if new or fields.given(name)}
+
+
+def _may_write_in(context: Context, team_id: str | None) -> None:
+    """Refuse a prompt for a team that one is not in, or may only look at."""
+    if team_id is not None:
+        teams.require(context.services.database, context.account, team_id, teams.WRITERS)
+
+
+def _read_variables(fields: Fields) -> list[Wire] | None:
+    items = fields.items("variables", most=_MOST_VARIABLES)
+    if items is None:
+        return None
+    declared: dict[str, Wire] = {}
+    for index, item in enumerate(items):
+        where = f"variables[{index}]"
+        if not isinstance(item, dict):
+            fields.fail(where, "Must be an object")
+            continue
+        nested = Fields(cast("dict[str, object]", item), fields.details, f"{where}.")
+        name = nested.text("name", required=True, longest=_LONGEST_NAME)
+        default = _scalar(nested, "default")
+        required = nested.boolean("required")
+        given: Wire = {
+            "type": nested.text("type", nullable=False, longest=_LONGEST_NAME) or "text",
+            "required": default is None if required is None else required,
+            "default": default,
+            "description": nested.text("description", longest=_LONGEST_DESCRIPTION, empty=True),
+            "options": nested.texts("options", most=_MOST_OPTIONS, longest=_LONGEST_DESCRIPTION, empty=True) or [],
+        }
+        if name is None:
+            continue
+        name = name.strip()  # white space inside the braces does not count
+        if templating.variables(f"{{{{{name}}}}}") != [name]:
+            nested.fail("name", "Must be letters, digits, _ or -, in parts joined by dots")
+        elif name in declared:
+            nested.fail("name", f"{name!r} is declared twice")
+        declared[name] = prompts.variable(name, **given)
+    return list(declared.values())
+
+
+def _scalar(fields: Fields, name: str) -> object:
+    value = fields.value(name)
+    if isinstance(value, (dict, list)):
+        fields.fail(name, "Must be text, a number, true, false or null")
+        return None
+    return value
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """Compare weakly, as RFC 9110, section 13.1.2, has it for GET."""
+    candidates = {candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")}
+    return etag in candidates or "*" in candidates

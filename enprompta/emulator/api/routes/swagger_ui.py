@@ -1,0 +1,52 @@
+"""The Workbench: a page on which every operation of the API can be tried.
+
+Swagger UI, from the assets that the package fastapi-offline carries, so that nothing is fetched from elsewhere. The
+page has no script and no style of its own inline, so that its Content-Security-Policy can refuse both.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from fastapi.params import Path
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from enprompta.emulator.access.accounts import Keys
+from enprompta.emulator.api.openapi_document import document_for
+from enprompta.emulator.errors import NOT_FOUND, ApiError
+
+router: APIRouter = APIRouter(prefix="/workbench", include_in_schema=False)
+
+_OWN = files("enprompta.emulator.api").joinpath("workbench")
+_SWAGGER_UI = files("fastapi_offline").joinpath("static")
+_ASSETS = {
+    "swagger-ui-bundle.js": (_SWAGGER_UI, "text/javascript"),
+    "swagger-ui.css": (_SWAGGER_UI, "text/css"),
+    "workbench.css": (_OWN, "text/css"),
+    "workbench.js": (_OWN, "text/javascript"),
+}
+
+
+@router.get("")
+async def show_page() -> Response:
+    """Serve the page, with the key filled in that the emulator tells a shell to use: both then see the same prompts."""
+    page = _OWN.joinpath("workbench.html").read_text(encoding="utf-8")
+    return HTMLResponse(page.replace("KEY", Keys().team))
+
+
+@router.get("/openapi.json")
+async def show_document(request: Request) -> Response:
+    """Serve the API's document, with this emulator as its server."""
+    return JSONResponse(document_for(f"{request.url.scheme}://{request.url.netloc}"))
+
+
+@router.get("/assets/{name}")
+async def show_asset(name: Annotated[str, Path()]) -> Response:
+    """Serve a file of the page, or of Swagger UI."""
+    if name not in _ASSETS:
+        raise ApiError(NOT_FOUND, f"The Workbench has no asset {name!r}")
+    folder, media_type = _ASSETS[name]
+    headers = {"Cache-Control": "max-age=86400"}
+    return Response(folder.joinpath(name).read_bytes(), media_type=media_type, headers=headers)

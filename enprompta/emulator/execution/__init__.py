@@ -1,0 +1,1 @@
+"""Running prompts and workflows."""

@@ -1,0 +1,96 @@
+"""Pages of a list: opaque cursors that hold a sort key, so that a list may grow while it is walked."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from enprompta.emulator.errors import invalid
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_models import Query
+    from enprompta.emulator.database import Database
+
+_DEFAULT_LIMIT = 20
+_HIGHEST_LIMIT = 100
+_KEY = re.compile(r"([a-z-]+)([<>])([0-9]{1,18})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Which page of a list is asked for."""
+
+    limit: int
+    cursor: str | None
+
+    @classmethod
+    def read(cls, query: Query) -> PageRequest:
+        """Read `limit` and `cursor`."""
+        limit = query.integer("limit", 1, _HIGHEST_LIMIT)
+        return cls(_DEFAULT_LIMIT if limit is None else limit, query.text("cursor", longest=200))
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list that can be paged: rows of a table, newest first, by their `number`.
+
+    Args:
+        name: Part of its cursors, so that one list's cursor is refused by another.
+        table: Where the rows are; has a `number` that only grows.
+        where: The filter, with a `?` for each of `args`.
+    """
+
+    name: str
+    table: str
+    where: Sequence[str]
+    args: Sequence[object]
+
+    def page(self, database: Database, request: PageRequest) -> tuple[list[sqlite3.Row], Wire]:
+        """Fetch one page, and the `pagination` that goes with it."""
+        backwards, key = self._decode(request.cursor)
+        where, args = list(self.where), list(self.args)
+        if key is not None:
+            where.append("number > ?" if backwards else "number < ?")
+            args.append(key)
+        order = "ASC" if backwards else "DESC"
+        sql = f"SELECT * FROM {self.table} {_clause(where)} ORDER BY number {order} LIMIT ?"  # noqa: S608 (no input in it)
+        rows = database.all(sql, *args, request.limit + 1)  # one more tells whether there is more
+        more = len(rows) > request.limit
+        rows = rows[: request.limit]
+        if backwards:
+            rows.reverse()
+        older, newer = (bool(rows), more) if backwards else (more, key is not None and bool(rows))
+        total = f"SELECT count(*) FROM {self.table} {_clause(self.where)}"  # noqa: S608 (no input in it)
+        return rows, {
+            "has_more": older,
+            "next_cursor": self._encode("<", rows[-1]["number"]) if older else None,
+            "previous_cursor": self._encode(">", rows[0]["number"]) if newer else None,
+            "total_count": database.scalar(total, *self.args),
+            "limit": request.limit,
+        }
+
+    def _encode(self, direction: str, key: int) -> str:
+        return base64.urlsafe_b64encode(f"{self.name}{direction}{key}".encode()).decode().rstrip("=")
+
+    def _decode(self, cursor: str | None) -> tuple[bool, int | None]:
+        if cursor is None:
+            return False, None
+        try:
+            text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
+        except (binascii.Error, ValueError):
+            text = ""
+        match = _KEY.fullmatch(text)
+        if match is None or match[1] != self.name:
+            raise invalid([{"field": "cursor", "message": "Is not a cursor of this list"}])
+        return match[2] == ">", int(match[3])
+
+
+def _clause(where: Sequence[str]) -> str:
+    return f"WHERE {' AND '.join(where)}" if where else ""

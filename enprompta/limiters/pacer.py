@@ -1,0 +1,402 @@
+"""The policy of pacing: when may the next request go, so that the server never answers 429 and no budget is left over.
+
+Everything here is pure. The clock comes in as `now`, in seconds of a monotonic clock; nothing sleeps, locks or does
+I/O. The server allows LIMIT requests in a fixed window that ends at `Reset`, and tells what is left with every answer.
+
+What keeps this right, whatever the order and the delay of requests and answers:
+
+I1. Within a window `Remaining` only falls. A request of ours that was answered in this window is therefore inside
+    `LIMIT - least Remaining`, and one that is not inside it has not been answered. So every unanswered request is
+    charged, to whatever window is current, until its answer says which one it was counted in. Used plus charged never
+    exceeds LIMIT at the moment a request is let go, in any window it can fall into.
+I2. The server's clock is known as an interval, never as a point. A window counts as over only when even the slowest
+    clock in the interval is past `Reset`. A request can then be late, by a second and a round trip at most, but never
+    early; and the budget that was not touched in that second is spent in the rest of the window.
+I3. `_base` is a local time that is never later than the one from which the least `Remaining` is exact. A charge that
+    the server has surely counted before `_base` is inside that number, or in an older window, and is dropped: it can
+    neither be lost nor count twice.
+
+They hold when nobody else spends the budget, `Date` and `Reset` come from one clock, a request is counted within
+`TRANSIT` of its grant and within `GRACE` of its failure, and clocks drift by less than `DRIFT`. When one of these does
+not hold, the price is one burst of answers 429, and the rules for other spenders, late edges and clocks that were set
+bring the account back.
+"""
+
+from __future__ import annotations
+
+from math import ceil, inf
+from sys import maxsize
+from typing import TYPE_CHECKING
+
+from enprompta.limiters.in_flight import Charges
+from enprompta.limiters.rate_limit_headers import LONGEST_WAIT
+from enprompta.limiters.server_clock import ServerClock
+from enprompta.limiters.wait_queue import Line
+
+if TYPE_CHECKING:
+    from enprompta.limiters.rate_limit_headers import Reading
+    from enprompta.limiters.wait_queue import Ticket
+
+__all__ = ["BARE_RUN", "DECAY", "EARLIEST_RESET", "GRACE", "LATEST_EDGE", "PROBE_EVERY", "TICK", "TRANSIT", "Pacer"]
+
+TRANSIT = 30.0
+"""Seconds from its grant within which a request has been counted by the server, answered or not."""
+GRACE = 2.0
+"""Seconds after a request failed without an answer within which the server has counted it, if it ever does."""
+PROBE_EVERY = 2.0
+"""Seconds after which a lone request whose answer does not come is followed by another one."""
+DECAY = 0.7
+"""What is left, a window later, of the belief that others spend the same budget."""
+BARE_RUN = 20
+"""Answers without a budget, in a row, after which the server is taken to have stopped telling it."""
+LATEST_EDGE = 1.5
+"""Seconds; the most that a window's end is allowed to lie behind the `Reset` that was told."""
+EARLIEST_RESET = -2.0
+"""Seconds; a reset that lies further before its answer, its time in flight aside, is absurd."""
+TICK = 1e-3
+"""Seconds past a computed moment at which it has surely come, whatever rounding did to it."""
+
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+
+
+class Pacer:
+    """One account of one budget: who waits, what is in flight, what is left.
+
+    A request's life is `reserve`, `grant`, then one of `observe` (any answer), `fail` (no answer) and `cancel` (never
+    sent). Who sleeps, and until when, is the caller's business: `chance_at` tells when `grant` is worth another try.
+    """
+
+    __slots__ = (
+        "_bare",
+        "_base",
+        "_blocked",
+        "_charges",
+        "_clock",
+        "_counted",
+        "_ends",
+        "_floor",
+        "_granted",
+        "_length",
+        "_limit",
+        "_newest",
+        "_off",
+        "_others",
+        "_remaining",
+        "_reset",
+        "_rolled",
+        "_sampled",
+        "_seen",
+        "_sent",
+        "_slack",
+        "_trusted",
+        "chance_at",
+        "line",
+        "sharers",
+        "told",
+    )
+
+    def __init__(self) -> None:
+        self.line: Line = Line()
+        """Who waits."""
+        self.chance_at: float = inf
+        """When `grant` can next let somebody go, as its last call knew it; meant for when somebody waits."""
+        self.told: tuple[int, int, int] | None = None
+        """Limit, remaining and reset as the server last told them; None before the first answer that did."""
+        self.sharers: int = 1
+        """How many programs, this one included, spend the budget without hearing of each other, each its equal share of
+        a window; 1 when there is none that is known of."""
+        self._charges = Charges()
+        self._clock = ServerClock()
+        self._slack = 0.0  # seconds by which windows end later than told
+        self._granted = -inf  # when the last request was let go
+        self._blocked = -inf  # nobody goes before this local time
+        self._off = False  # the server tells no budget: no pacing
+        self._bare = 0  # answers in a row that told none
+        self._forget()
+
+    def _forget(self) -> None:
+        """Know nothing of the budget, as at the start."""
+        self._limit = 0
+        self._length: float | None = None  # seconds of a window: the least distance of two resets
+        self._others = 0.0  # requests a window that others are believed to spend
+        self._seen = 0  # of these, seen in this window
+        self._leave_window()
+
+    def _leave_window(self) -> None:
+        """Take the next reading as the first one ever, in all but the limit and the length of a window."""
+        self._floor = -inf  # the window's begin, or an earlier time; server's clock
+        self._reset: float | None = None  # its end; None while unknown
+        self._newest: float | None = None  # the latest reset told
+        self._remaining = self._limit  # the least that was told for this window
+        self._base = -inf  # local time from which _remaining is exact, or an earlier time (I3)
+        self._sampled = False  # an answer has told of this window
+        self._trusted = False  # its end rests on the distance of two resets
+        self._sent = 0  # let go in this window
+        self._counted = 0  # answered in this window, and counted by the server
+        self._rolled = -inf  # local time at which this window was entered
+        self._ends = inf  # local time at which it is surely over (I2)
+
+    @property
+    def under_way(self) -> list[Ticket]:
+        """The requests that were let go and have not ended."""
+        return self._charges.under_way
+
+    # What may go.
+
+    def room(self, now: float) -> tuple[int, float]:
+        """Tell how many requests may go.
+
+        Args:
+            now: The present.
+
+        Returns:
+            How many, and 0.0; or 0 and the seconds to the next chance of one.
+        """
+        if now < self._blocked:
+            return 0, self._blocked - now
+        if self._off:
+            return maxsize, 0.0
+        if self._limit:
+            if now >= self._ends:
+                self._roll(now)
+            return self._room_in_window(now)
+        return self._probe(now, PROBE_EVERY) if self._charges.in_flight else (1, 0.0)
+
+    def _room_in_window(self, now: float) -> tuple[int, float]:
+        left = self._remaining - self._charged()
+        if self.sharers > 1:
+            left = min(left, (self._limit // self.sharers or 1) - self._sent)
+        if self._reset is None and left <= 0:
+            return self._probe(now, TRANSIT)  # all of it may have gone into this window, and nothing tells its end
+        others = self._others if self.sharers == 1 else 0.0  # else they are the sharers, and have their share
+        if left > 0 and not self._sampled and (others or not self._trusted):
+            opening = max(1, int(self._limit - 2 * others)) if self._trusted else 1
+            if self._sent >= opening:
+                return self._probe(now, PROBE_EVERY)
+            left = min(left, opening - self._sent)
+        elif left > 0 and others > self._seen and self._length is not None:
+            return self._share(left, now)
+        return (left, 0.0) if left > 0 else (0, self._ends - now)
+
+    def _probe(self, now: float, every: float) -> tuple[int, float]:
+        """Let one go when the last one was let go long enough ago."""
+        wait = self._granted + every - now
+        return (1, 0.0) if wait <= 0 else (0, min(wait, self._ends - now))
+
+    def _share(self, left: int, now: float) -> tuple[int, float]:
+        """Hold back what others usually spend, in proportion to the time that is left to them."""
+        pace = (self._others - self._seen) / (self._length or inf)  # theirs, a second
+        free = left - ceil(pace * (self._ends - now))
+        if free > 0:
+            return free, 0.0
+        return 0, max(self._ends - (left - 1) / pace - now, 0.0) + TICK
+
+    def _charged(self) -> int:
+        """Count the requests that can still use up this window, after dropping those that no longer can (I3)."""
+        self._counted += self._charges.drop(self._base)  # a lost one perhaps was not; then others are underrated
+        return len(self._charges)
+
+    def doubt(self) -> None:
+        """Take what was told of this window as old, because others have spent since: ask anew, with one request."""
+        self._sampled = self._trusted = False
+
+    # Windows.
+
+    def _roll(self, now: float) -> None:
+        """Enter the latest window that has surely begun."""
+        reset = self._reset or 0.0
+        if self._length is None:
+            self._open(reset, None, now)
+            return
+        passed = now + self._clock.low(now) - self._slack - reset
+        floor = reset + max(passed, 0.0) // self._length * self._length
+        self._open(floor, floor + self._length, now)
+
+    def _open(self, floor: float, reset: float | None, now: float) -> None:
+        """Begin a window with the whole budget; what is in flight stays charged (I1).
+
+        Args:
+            floor: Its begin, or an earlier time, by the server's clock.
+            reset: Its end; None when it cannot be told.
+            now: The present.
+        """
+        others = max(self._seen, DECAY * self._others)
+        self._others = others if others >= 0.5 else 0.0  # noqa: PLR2004 (less than half a request is nobody)
+        self._floor, self._reset, self._remaining = floor, reset, self._limit
+        self._base = floor - self._clock.high(now)  # the earliest local time at which it can have begun
+        self._charges.drop(self._base)
+        self._sampled = False
+        self._trusted = self._trusted and reset is not None
+        self._seen = self._sent = self._counted = 0
+        self._rolled = now
+        self._set_end()
+
+    def _set_end(self) -> None:
+        self._ends = inf if self._reset is None else self._clock.surely(self._reset + self._slack)
+
+    def _late_edge(self, ticket: Ticket, reset: int, now: float) -> None:
+        """Learn that a window ended later than told: an answer to a request of the new one still shows the old one."""
+        lateness = ticket.sent + self._clock.low(now) - reset + 0.1
+        self._slack = min(LATEST_EDGE, max(lateness, 2 * self._slack))
+        if not self._sampled:  # go back to the old window, for the moments it has left, with nothing to spend in them
+            self._floor = reset - self._length if self._length else -inf
+            self._reset, self._remaining = reset, 0
+            self._sampled, self._trusted = True, False
+            self._counted, self._seen = self._limit, 0
+        self._set_end()
+
+    # A request's life.
+
+    def reserve(self, ticket: Ticket | None, max_wait: float, now: float) -> Ticket:
+        """Join the line; see `Line.join`."""
+        return self.line.join(ticket, max_wait, now)
+
+    def grant(self, now: float) -> list[Ticket]:
+        """Let go whom the budget allows, in their order; refuse those to whom the next chance is too far away.
+
+        Args:
+            now: The present.
+
+        Returns:
+            The tickets that are no longer in the line, each `granted` or `refused`.
+        """
+        settled: list[Ticket] = []
+        line = self.line
+        while line:
+            allowed, wait = self.room(now)
+            if allowed <= 0:
+                self.chance_at = now + wait
+                settled += line.refuse(wait)
+                break
+            settled += self.admit(allowed, now)
+        return settled
+
+    def admit(self, count: int, now: float) -> list[Ticket]:
+        """Let go the first in the line without asking for room.
+
+        Args:
+            count: How many; fewer go when fewer wait.
+            now: The present.
+        """
+        admitted: list[Ticket] = []
+        if not self._limit and not self._charges.in_flight:
+            self._charges.drop(now)  # whatever the first reading will say, it says of a request sent from now on
+        for _ in range(min(count, len(self.line))):
+            ticket = self.line.pop()
+            ticket.state = "granted"
+            ticket.sent = now
+            ticket.until = now + TRANSIT
+            self._charges.send(ticket)
+            admitted.append(ticket)
+        self._sent += len(admitted)
+        self._granted = now
+        return admitted
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Take back a ticket that waits, or that was granted and whose request never left; any other is left alone."""
+        if ticket.state == "queued":
+            self.line.leave(ticket)
+        elif ticket.state == "granted":
+            ticket.state = "done"
+            if self._charges.land(ticket) and ticket.sent >= self._rolled:
+                self._sent -= 1
+
+    def fail(self, ticket: Ticket, now: float) -> None:
+        """Note that no answer came; the request may have been counted, so it stays charged."""
+        if ticket.state == "granted":
+            self._end(ticket, now + GRACE)
+
+    def observe(self, ticket: Ticket, reading: Reading, now: float) -> None:
+        """Learn from an answer.
+
+        Args:
+            ticket: The request's.
+            reading: What its headers say.
+            now: When it came, or a later time.
+        """
+        earliest = EARLIEST_RESET - (now - ticket.sent)  # the reset was told when it was counted, `Date` after that
+        if not reading.limit or not earliest <= reading.reset - reading.date <= LONGEST_WAIT:
+            self._observe_bare(ticket, reading, now)
+            return
+        self._bare = 0
+        if self._off:
+            self._off = False
+            self._forget()
+        limited = reading.status == _TOO_MANY_REQUESTS
+        clock_was_set = self._clock.synchronise(reading.date, ticket.sent, now)
+        other_limit = self._limit not in (0, reading.limit)
+        if limited and other_limit:
+            self._observe_other_limit(ticket, reading, now)
+            return
+        ours = self._charges.land(ticket)
+        ticket.state = "done"
+        if limited and reading.retry_after is not None:
+            self._block(now + reading.retry_after)
+        earlier = self._reset is not None and reading.reset < self._reset
+        if (clock_was_set and reading.reset != self._reset) or (other_limit and earlier):
+            self._leave_window()
+        if self._place(ticket, reading, now):
+            self._count(ticket, reading, counts=ours and not limited)
+
+    def _place(self, ticket: Ticket, reading: Reading, now: float) -> bool:
+        """Find out which window an answer tells of, entering it if it is a new one; False when it is an old one."""
+        if reading.reset <= self._floor:
+            if reading.reset == self._floor and ticket.sent >= self._rolled:
+                self._late_edge(ticket, reading.reset, now)
+            return False
+        if self._sampled and self._reset is not None:
+            if reading.reset < self._reset:
+                return False
+            if reading.reset > self._reset:
+                self._open(self._reset, reading.reset, now)
+        return True
+
+    def _count(self, ticket: Ticket, reading: Reading, *, counts: bool) -> None:
+        """Take over what an answer tells of the present window."""
+        limited = reading.status == _TOO_MANY_REQUESTS
+        if not self._sampled:
+            if self._newest is not None and reading.reset > self._newest:
+                self._length = min(self._length or inf, reading.reset - self._newest)
+            self._newest = self._reset = reading.reset
+            self._sampled, self._trusted = True, self._length is not None
+            self._remaining = reading.limit
+        if reading.limit != self._limit:
+            self._limit = reading.limit
+            self._others, self._seen = 0.0, 0  # they were measured against another budget
+        self._remaining = min(self._remaining, 0 if limited else reading.remaining)
+        self._base = max(self._base, ticket.sent)
+        self._counted += counts
+        self._seen = max(self._seen, self._limit - self._remaining - self._charged() - self._counted)
+        self._set_end()
+        self.told = self._limit, self._remaining, reading.reset
+
+    def _observe_other_limit(self, ticket: Ticket, reading: Reading, now: float) -> None:
+        """Learn that another budget than the window's is used up, such as the day's: wait until it is refilled."""
+        self._end(ticket, now)
+        self._block(max(self._clock.surely(reading.reset + self._slack), now + (reading.retry_after or 0.0)))
+        self._trusted = False  # what the windows do by then is found out with one request
+        self._set_end()
+        self.told = reading.limit, 0, reading.reset
+
+    def _observe_bare(self, ticket: Ticket, reading: Reading, now: float) -> None:
+        """Learn from an answer that tells no budget: it was counted by now, in whatever window."""
+        self._end(ticket, now)
+        if reading.status == _TOO_MANY_REQUESTS:
+            self._block(now + (PROBE_EVERY if reading.retry_after is None else reading.retry_after))
+            self._remaining = 0
+        elif reading.status < _SERVER_ERROR and not self._off:
+            self._bare += 1
+            if not self._limit or self._bare >= BARE_RUN:
+                self._forget()
+                self._off = True
+                self._charges.pardon()
+
+    def _end(self, ticket: Ticket, counted_by: float) -> None:
+        """Keep a request charged that has ended without a reading."""
+        if self._charges.land(ticket) and not self._off:
+            self._charges.keep(counted_by)
+        ticket.state = "done"
+
+    def _block(self, until: float) -> None:
+        self._blocked = max(self._blocked, until)
