@@ -276,7 +276,7 @@ def test_a_key_that_no_header_can_hold_is_refused() -> None:
 
 
 def test_the_masked_url_keeps_what_is_no_login() -> None:
-    """What may be shown of a URL is all of it but the login and the query."""
+    """The printed URL leaves out the login and the query."""
     shown = upstream_module.shown_url
     assert shown("https://h:1/v1?key=s") == "https://h:1/v1"
     assert shown("https://a@b:c@h/v1#f") == "https://***@h/v1"

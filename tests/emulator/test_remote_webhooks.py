@@ -1,4 +1,4 @@
-"""Events go to receivers on this machine only, unless the emulator is told otherwise: they cannot scan a network."""
+"""Events go to receivers on this machine only, unless others are allowed: they cannot scan a network."""
 
 from __future__ import annotations
 

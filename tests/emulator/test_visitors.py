@@ -1,4 +1,4 @@
-"""Web pages cannot use the emulator: not under a name of their own, and not across origins."""
+"""Web pages cannot use the emulator, neither by DNS rebinding nor across origins."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_preflight_allows_nothing(ask: Ask) -> None:
 
 
 def test_a_link_may_lead_to_the_workbench(ask: Ask) -> None:
-    """Following a link from another site opens the page, as a document of its own only, and no other path."""
+    """Following a link from another site opens the page, as a top-level document only, and no other path."""
     host, link = "Host: localhost:PORT", ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate")
     assert ask("GET /workbench HTTP/1.1", host, *link, "Sec-Fetch-Dest: document").status_code == 200
     assert ask("GET /workbench HTTP/1.1", host, *link, "Sec-Fetch-Dest: iframe").status_code == 403

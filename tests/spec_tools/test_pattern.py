@@ -15,7 +15,7 @@ from enprompta import templating
 from tests.conformance.document import SCHEMAS
 
 PATTERN = SCHEMAS["PromptVariableInput"]["properties"]["name"]["pattern"]
-# Each code point that any Python of ours knows, alone and inside a name, and what the dots and dashes may do.
+# Each code point that every supported Python knows, alone and inside a name, and what the dots and dashes may do.
 LETTERS = [
     chr(point)
     for point in [*range(0x3400), *range(0xA000, 0x10000, 7)]

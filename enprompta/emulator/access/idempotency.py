@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 METHODS = frozenset({"POST", "PUT", "PATCH"})
 """The methods whose requests may carry a key; `x-idempotency` of the API's document, to which tests compare it."""
 CLIENT_PREFIX = "client "
-"""What keys of OAuth2 clients are kept under: this and the client's id, which no account is called."""
+"""Keys of OAuth2 clients are kept under this and the client's id, which is the id of no account."""
 KEEP_SECONDS = 86_400
 """Seconds that an answer is kept."""
 _LONGEST_KEY = 255

@@ -68,7 +68,7 @@ class Upstream:
         started = time.monotonic()
         provider, model = completion.provider or "upstream", completion.model or self._default_model
         try:
-            # A limit of our own: httpx's is for each read, and a server that drips would never meet it.
+            # A limit for the whole call: httpx's is for each read, and a server that drips would never reach it.
             model, reply = await asyncio.wait_for(self._ask(completion, model, started), self._timeout)
         except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, OSError, UpstreamError) as error:
             return Outcome(provider, model or "unknown", _since(started), error=self._complaint(error))

@@ -1,7 +1,7 @@
 """The Workbench: a page on which every operation of the API can be tried.
 
 Swagger UI, from the assets that the package fastapi-offline carries, so that nothing is fetched from elsewhere. The
-page has no script and no style of its own inline, so that its Content-Security-Policy can refuse both.
+page has no inline script and no inline style, so that its Content-Security-Policy can refuse both.
 """
 
 from __future__ import annotations
