@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.access.idempotency import Idempotency
     from enprompta.emulator.access.oauth_clients import Clients
     from enprompta.emulator.access.rate_limiter import RateLimiter
+    from enprompta.emulator.access.visitors import Visitors
     from enprompta.emulator.database import Database
     from enprompta.emulator.errors import ErrorDialect
     from enprompta.emulator.execution.providers import Providers
@@ -37,3 +38,4 @@ class Services:
     deliverer: Deliverer
     runner: WorkflowRunner
     faults: Faults
+    visitors: Visitors

@@ -51,6 +51,8 @@ class Prompt(Model):
 
     id: str
     title: str
+    slug: str | None = None
+    """The name to give to `get_live`, such as `launch-announcement`; None where the API does not report one."""
     content: str
     """The text, with its placeholders."""
     description: str | None = None

@@ -28,6 +28,7 @@ _MARKER = "enprompta"
 _SETTINGS: dict[str, Any] = {
     "rate_limits": False,  # a test shall not wait for the next minute
     "webhook_backoff": (0.05,) * 5,
+    "strict_models": True,  # a misspelled model shall fail the test, not the first run in production
 }
 _CREDENTIALS = ("CLIENT_ID", "CLIENT_SECRET", "SCOPES", "EMULATOR_UPSTREAM", "EMULATOR_UPSTREAM_KEY")
 _FIXTURES = ("enprompta_emulator", "enprompta_client", "async_enprompta_client", "webhook_delivery")

@@ -41,7 +41,7 @@ class Clearable(str, Enum):
     team = "team_id"
 
 
-_COLUMNS = {"id": "id", "title": "title", "tags": "tags", "version": "version", "updated": "updated_at"}
+_COLUMNS = {"id": "id", "title": "title", "slug": "slug", "tags": "tags", "version": "version", "updated": "updated_at"}
 
 
 @group.command("list", epilog=EPILOG)

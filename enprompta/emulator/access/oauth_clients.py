@@ -76,7 +76,8 @@ class Clients:
         """Token requests that came, refused ones too."""
         self._database = database
         self._accounts = accounts
-        self._lifetime = lifetime
+        self.lifetime = lifetime
+        """Seconds until a token ends."""
         given = OAuthClients()
         for tier in ("pro", "team", "enterprise"):
             self._keep(getattr(given, tier), tier, SCOPES)
@@ -112,11 +113,11 @@ class Clients:
         if refused := [name for name in wanted if name not in allowed]:
             raise OAuthError("invalid_scope", f"The client may not have the scope {', '.join(refused)}")
         scopes = tuple(name for name in allowed if name in wanted or not wanted)
-        token = Token(f"ep_at_{secrets.token_urlsafe(32)}", scopes, self._lifetime)
+        token = Token(f"ep_at_{secrets.token_urlsafe(32)}", scopes, self.lifetime)
         with self._database.transaction():
             self._database.run("DELETE FROM oauth_tokens WHERE ends_at < ?", now - _KEEP_SECONDS)
             sql = "INSERT INTO oauth_tokens (token, account_id, scopes, ends_at) VALUES (?, ?, ?, ?)"
-            self._database.run(sql, token.text, row["account_id"], json.dumps(scopes), now + self._lifetime)
+            self._database.run(sql, token.text, row["account_id"], json.dumps(scopes), now + self.lifetime)
         return token
 
     def find(self, authorization: str | None, now: float) -> Account | None:

@@ -51,9 +51,11 @@ async def execute(
         also: What else to note of the execution, in the transaction that records it.
 
     Raises:
-        ApiError: 400 for a variable that is missing, unknown or unfit; 402 when no credit is left, with nothing run.
+        ApiError: 400 for a variable that is missing, unknown or unfit, or for an unknown provider or model; 402 when no
+            credit is left, with nothing run.
     """
     rendered = _render(prompt, variables)
+    services.providers.check(provider, model)
     services.accounts.charge(account, now)
     completed = False
     try:

@@ -51,10 +51,17 @@ class LocalModel:
 
     async def complete(self, completion: Completion) -> Outcome:
         """Run a prompt, in a thread of its own so that the emulator goes on answering."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._outcome, completion)
+        except RuntimeError as error:  # the emulator stops, and its queue is gone
+            return Outcome(PROVIDER, MODEL, 0, error=f"The local model failed: {error}")
+
+    def _outcome(self, completion: Completion) -> Outcome:
+        """Run a prompt in the model's thread; its latency begins here, without the time it waited for others."""
         started = time.monotonic()
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, completion)
-        except (ValueError, RuntimeError) as error:  # a prompt longer than the context, or the emulator stops
+            answer = self._answer(completion)
+        except (ValueError, RuntimeError) as error:  # a prompt longer than the context
             return Outcome(PROVIDER, MODEL, _since(started), error=f"The local model failed: {error}")
         if self._stopping:
             return Outcome(PROVIDER, MODEL, _since(started), error="The local model was stopped with the emulator")

@@ -45,6 +45,7 @@ def wire(row: sqlite3.Row) -> Wire:
     return {
         "id": row["id"],
         "title": row["title"],
+        "slug": row["slug"],
         "content": row["content"],
         "description": row["description"],
         "category": row["category"],
