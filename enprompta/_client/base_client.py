@@ -16,11 +16,11 @@ import httpx
 from enprompta._common import log
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
-from enprompta._core.operation import Raw, Until
+from enprompta._core.operation import Raw
 from enprompta._core.response import APIResponse
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
-from enprompta._http.exchange import Exchange, Plan, Sleep, Wait
+from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.masking import mask_for
 from enprompta._http.ratelimit import parse_rate_limit
 from enprompta._http.retry import RetryPolicy
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from enprompta._core.call import RequestOptions
     from enprompta._core.operation import Flow
-    from enprompta._http.exchange import Reply, Steps
+    from enprompta._core.steps import HttpReply, Steps
     from enprompta.cache.background_runners import Background
     from enprompta.cache.live_cache import LiveCache
     from enprompta.limiters.interface import Account, Limiter
@@ -89,7 +89,7 @@ class BaseClient:
     _library: ModuleType
     _cache_dir: object
     _live: dict[str, LiveCache]
-    _plan: Plan
+    _plan: ExchangeConfig
     _headers: httpx.Headers
 
     def _configure(
@@ -148,9 +148,9 @@ class BaseClient:
         made: httpx.Headers = library.Headers(merged)
         return made
 
-    def _plan_for(self, settings: Settings) -> Plan:
+    def _plan_for(self, settings: Settings) -> ExchangeConfig:
         policy = RetryPolicy(settings.max_retries, settings.max_wait)
-        return Plan(policy, self._account, self._auth, settings.deadline, self._hooks, self._auth.secrets)
+        return ExchangeConfig(policy, self._account, self._auth, settings.deadline, self._hooks, self._auth.secrets)
 
     @property
     def live_cache(self) -> LiveCache:
@@ -191,7 +191,7 @@ class BaseClient:
         query = encode_query(call.params) if call.params else ""
         return f"{root}?{query}" if query else root
 
-    def _send(self, call: Call[Any]) -> Steps[Reply]:
+    def _send(self, call: Call[Any]) -> Steps[HttpReply]:
         settings, headers, plan = self._settings, self._headers, self._plan
         key: object = None
         if call.options:
@@ -237,7 +237,7 @@ class BaseClient:
             request.stream = WholeBody(content)
         return request
 
-    def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[Reply]:
+    def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[HttpReply]:
         """Ask the token endpoint: by the same policy, but with no token, no budget and no hooks to see the secret."""
         settings = self._settings
         request = self._request("POST", settings.base_url + path, self._make_headers(settings), json, settings)
@@ -261,7 +261,7 @@ class BaseClient:
             content=response.content,
         )
 
-    def _read(self, call: Call[T], reply: Reply) -> T:
+    def _read(self, call: Call[T], reply: HttpReply) -> T:
         """Read a 2xx answer; when it is not what was promised, say so with the request id."""
         from enprompta._core.decode import UndecodableError, decode  # noqa: PLC0415 (pydantic comes with it)
 
@@ -293,10 +293,8 @@ class BaseClient:
                         outcome = yield from self._perform(wish)
                     elif isinstance(wish, Raw):
                         outcome = yield from self._perform_raw(wish.call)
-                    elif isinstance(wish, Until):
-                        outcome = yield Wait(wish.gate, wish.ends)
                     else:
-                        outcome = yield Sleep(wish.seconds)
+                        outcome = yield wish
                 except EnpromptaError as error:
                     wish = flow.throw(error)
                 else:

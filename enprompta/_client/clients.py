@@ -9,7 +9,7 @@ from enprompta._client.base_client import BaseClient, Namespace, health_call, li
 from enprompta._core.boundary import public, public_async
 from enprompta._core.tracebacks import shorten
 from enprompta._core.unset import UNSET, Unset
-from enprompta._http.drivers import AsyncTransport, SyncTransport
+from enprompta._http.drivers import AsyncDriver, SyncDriver
 from enprompta.errors import EnpromptaError
 from enprompta.pagination import AsyncPage, Page
 
@@ -118,7 +118,7 @@ class Enprompta(BaseClient):
             base_url=base_url, timeout=timeout, deadline=deadline, max_retries=max_retries, max_wait=max_wait,
             max_response_bytes=max_response_bytes,
         )  # fmt: skip
-        self._transport = SyncTransport(http_client, self._auth, self.base_url)
+        self._transport = SyncDriver(http_client, self._auth, self.base_url)
 
     def run(self, call: Call[T], /) -> T:
         """Send a call and give what it returns; the typed way to an endpoint that has no method yet.
@@ -305,7 +305,7 @@ class AsyncEnprompta(BaseClient):
             base_url=base_url, timeout=timeout, deadline=deadline, max_retries=max_retries, max_wait=max_wait,
             max_response_bytes=max_response_bytes,
         )  # fmt: skip
-        self._transport = AsyncTransport(http_client, self._auth, self.base_url)
+        self._transport = AsyncDriver(http_client, self._auth, self.base_url)
 
     @overload
     async def run(self, call: Call[Page[T]], /) -> AsyncPage[T]: ...

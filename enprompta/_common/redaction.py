@@ -33,7 +33,7 @@ _ESCAPES = re.compile(r"[\\%&]|\n|\r")
 _PLAIN = re.compile(r"[\w.~-]+", re.ASCII)  # what neither JSON nor a URL nor HTML has to escape
 
 
-class Mask:
+class Redactor:
     """What must not be shown, and how to hide it.
 
     Args:

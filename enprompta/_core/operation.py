@@ -28,14 +28,13 @@ from enprompta._core.tracebacks import shorten
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from enprompta._core.call import Call
     from enprompta._core.response import APIResponse
+    from enprompta._core.steps import Sleep, WaitForFuture
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Flow = Generator["Call[Any] | Raw | Pause | Until", Any, T]
+Flow = Generator["Call[Any] | Raw | Sleep | WaitForFuture", Any, T]
 
 
 class SyncRunner(Protocol):
@@ -217,31 +216,17 @@ def describe_call(calls: type[Resource], name: str, /, *args: Any, **kwargs: Any
     return cast("Call[Any]", described.describe(None, *checked, **kwargs))
 
 
-class Pause(NamedTuple):
-    """A flow's wish to wait for some seconds."""
-
-    seconds: float
-
-
 class Raw(NamedTuple):
     """A flow's wish for a call's answer with what is round it: it is sent the `APIResponse`."""
 
     call: Call[Any]
 
 
-class Until(NamedTuple):
-    """A flow's wish to wait for what is done elsewhere; an `APITimeoutError` is thrown in when that is late."""
-
-    gate: Future[Any]
-    ends: float | None = None
-    """When to give up, in monotonic seconds; None for never."""
-
-
 class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
     """Make a method of several calls, written once as a generator that either client drives.
 
-    The generator yields a `Call`, and is sent its result (or gets its error thrown in); yields a `Pause`, and is sent
-    None once the time has passed; and returns the method's result. (`Raw` and `Until` are for flows that need more.)
+    The generator yields a `Call`, and is sent its result (or gets its error thrown in); yields a step
+    such as `Sleep`, and is sent None once it is done; and returns the method's result. `Raw` asks for an `APIResponse`.
 
         @flow
         def wait(self, execution_id: str, /) -> Flow[Execution]:
@@ -249,7 +234,7 @@ class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a dec
                 execution: Execution = yield Call("GET", path("/executions/{}", execution_id), Execution)
                 if execution.status != "running":
                     return execution
-                yield Pause(1.0)
+                yield Sleep(1.0)
     """
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Flow[T]]) -> None:

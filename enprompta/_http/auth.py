@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from enprompta._common.clock import monotonic
 from enprompta._common.credential_text import problem_of
 from enprompta._common.json_reading import read_json
-from enprompta._http.exchange import Wait
+from enprompta._core.steps import WaitForFuture
 from enprompta._http.masking import mask_for
 from enprompta._http.settings import is_header_text
 from enprompta.errors import (
@@ -30,10 +30,9 @@ from enprompta.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from enprompta._http.content import Answer
-    from enprompta._http.exchange import Reply, Steps
+    from enprompta._core.steps import Answer, HttpReply, Steps
 
-    Sender = Callable[[str, object, "float | None"], Steps[Reply]]
+    Sender = Callable[[str, object, "float | None"], Steps[HttpReply]]
 
 RENEW_BEFORE = 60.0  # seconds before a token's end at which the next one is fetched; a tenth of its life if shorter
 RENEW_AGAIN = 5.0  # seconds after a failed early renewal until the next try; the old token serves meanwhile
@@ -144,7 +143,7 @@ class ClientCredentials:
                 if leads:
                     pending = self._pending = Future()
             if pending is not None and not leads:
-                yield Wait(pending, ends)
+                yield WaitForFuture(pending, ends)
                 outcome = pending.result()
                 if isinstance(outcome, EnpromptaError):
                     raise copy.copy(outcome)  # each caller's own: a traceback grows with every raise
@@ -225,7 +224,7 @@ class ClientCredentials:
             attempts=error.attempts,
         )
 
-    def _read(self, reply: Reply, asked_at: float) -> _Token:
+    def _read(self, reply: HttpReply, asked_at: float) -> _Token:
         response = reply.response
         token = _token(response, asked_at)
         if token is None:

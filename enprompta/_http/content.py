@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from enprompta._core.steps import Answer
 from enprompta._http.settings import DEFAULT_MAX_RESPONSE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Generator, Iterable
 
-    import httpx
 
 MAX_ERROR_BYTES = 1_000_000
 """Bytes that are read of the body of an error, which is not the data that a call asks for."""
@@ -36,27 +35,6 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _RAW_SLACK = 65_536
 _KEPT = 65_536  # bytes of a refused body, for the error
-
-
-@dataclass(slots=True, repr=False)
-class Answer:
-    """An answer with its body read and decompressed."""
-
-    status_code: int
-    headers: httpx.Headers
-    content: bytes
-    """The body; the beginning of it when it was refused."""
-    request: httpx.Request
-    refusal: str = ""
-    """Why the body was not read to its end, as in "answered with …"; empty when it was."""
-
-    def __repr__(self) -> str:
-        return f"<answer {self.status_code}>"  # the rest may echo a credential, and crash reporters show variables
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is 2xx."""
-        return 200 <= self.status_code < 300  # noqa: PLR2004 (2xx is the definition)
 
 
 def raw_limit(request: Any, status: int) -> int:  # noqa: ANN401 (of httpx, httpx2 or httpcore)

@@ -15,18 +15,18 @@ from weakref import WeakSet, ref
 from enprompta._common import clock
 from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
+from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
 from enprompta._http.error_mapping import transport_error
-from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
 from enprompta._http.handler_errors import handler_error
 from enprompta._http.masking import mask_for
 from enprompta._http.route import route_to
-from enprompta._http.senders.deadline import reads_end_at
+from enprompta._http.senders.deadline import thread_deadline
 from enprompta._http.senders.httpx_senders import (
     HTTPX_ERRORS,
     TransportSender,
     given_async_sender,
-    given_sender,
     own_async_sender,
+    sender_for_client,
 )
 from enprompta.errors import APITimeoutError, EnpromptaError
 
@@ -36,22 +36,22 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from enprompta._core.steps import Answer
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
-    from enprompta._http.content import Answer
     from enprompta._http.route import Route
     from enprompta._http.senders.httpx_senders import AsyncSender, Sender
 
 T = TypeVar("T")
 
-_transports: WeakSet[SyncTransport | AsyncTransport] = WeakSet()
+_transports: WeakSet[SyncDriver | AsyncDriver] = WeakSet()
 
 
 def _after_fork() -> None:
     """Give each client of a child process connections of its own: two processes cannot share one."""
     if _transports:
-        from enprompta._http.senders.deadline_streams import abandon_inherited  # noqa: PLC0415 (loaded by the first client)
+        from enprompta._http.senders.deadline_streams import close_inherited_sockets  # noqa: PLC0415 (loaded by the first client)
 
-        abandon_inherited()
+        close_inherited_sockets()
     for transport in list(_transports):
         transport.after_fork()
 
@@ -60,7 +60,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class SyncTransport:
+class SyncDriver:
     """Drives steps by blocking the thread."""
 
     def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
@@ -69,7 +69,7 @@ class SyncTransport:
         self._used = False
         self._made_at = _caller()
         self._route = route_to(base_url) if http_client is None else None
-        self._sender: Sender = given_sender(http_client) if self._route is None else TransportSender(self._route)
+        self._sender: Sender = sender_for_client(http_client) if self._route is None else TransportSender(self._route)
         _transports.add(self)
 
     def run(self, steps: Steps[T]) -> T:
@@ -89,15 +89,15 @@ class SyncTransport:
             steps.close()
 
     def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each step has its own outcome)
-        if isinstance(step, Admit):
+        if isinstance(step, WaitForBudget):
             return step.account.acquire(step.ticket, max_wait=step.max_wait, deadline=step.ends)
-        if isinstance(step, Send):
+        if isinstance(step, SendRequest):
             self._used = True
             outside = sys.exc_info()[1]
             try:
                 if step.ends is not None:
                     _bound_pool_wait(step.request, step.ends)
-                with reads_end_at(step.ends):
+                with thread_deadline(step.ends):
                     return self._sender.send(step.request)
             except self._sender.errors as error:
                 failure = _failure(step, error, self._auth, self._route, outside)
@@ -137,7 +137,7 @@ class SyncTransport:
 _guards: dict[AsyncSender, AsyncGenerator[None, None]] = {}
 
 
-class _Local(NamedTuple):
+class _LoopConnections(NamedTuple):
     """The connections of one event loop."""
 
     loop: Any
@@ -146,7 +146,7 @@ class _Local(NamedTuple):
     """Closes them; the loop has it do so when it ends."""
 
 
-class AsyncTransport:
+class AsyncDriver:
     """Drives steps on asyncio or trio."""
 
     def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
@@ -158,8 +158,8 @@ class AsyncTransport:
         self._auth = auth
         # Connections belong to the event loop that opened them, so each loop has its own: a client made outside of any
         # loop, or used by one `asyncio.run` after another, just works. A loop that ends closes its connections.
-        self._locals: dict[Any, _Local] = {}
-        self._current: _Local | None = None
+        self._locals: dict[Any, _LoopConnections] = {}
+        self._current: _LoopConnections | None = None
         self._closed = False
         self._made_at = _caller()
         _transports.add(self)
@@ -177,7 +177,7 @@ class AsyncTransport:
         self._current = local = self._locals.get(loop) or self._open(loop)
         return local.sender
 
-    def _open(self, loop: Any) -> _Local:  # noqa: ANN401 (a loop of either kind)
+    def _open(self, loop: Any) -> _LoopConnections:  # noqa: ANN401 (a loop of either kind)
         for other in list(self._locals):
             if is_asyncio(other) and other.is_closed():
                 self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
@@ -186,7 +186,7 @@ class AsyncTransport:
         with suppress(StopIteration):
             guard.__anext__().send(None)  # goes as far as its yield; from here on the loop knows of it
         _guards[sender] = guard
-        local = self._locals[loop] = _Local(loop, sender, guard)
+        local = self._locals[loop] = _LoopConnections(loop, sender, guard)
         return local
 
     def forget(self, loop: Any) -> None:  # noqa: ANN401 (a loop of either kind)
@@ -214,9 +214,9 @@ class AsyncTransport:
             steps.close()
 
     async def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each step has its own outcome)
-        if isinstance(step, Admit):
+        if isinstance(step, WaitForBudget):
             return await step.account.acquire_async(step.ticket, max_wait=step.max_wait, deadline=step.ends)
-        if isinstance(step, Send):
+        if isinstance(step, SendRequest):
             outside = sys.exc_info()[1]
             try:
                 if step.ends is None and not clock.is_replaced():
@@ -233,7 +233,7 @@ class AsyncTransport:
             return await opened(step.gate)
         raise gate_timeout()
 
-    async def _send_until(self, step: Send) -> Answer:
+    async def _send_until(self, step: SendRequest) -> Answer:
         """Send a request within its deadline and, where the loop's own timers are stopped, within its timeouts."""
         left = _left(step.ends)
         bounds = (left, _timeouts_together(step.request) if clock.is_replaced() else None)
@@ -273,7 +273,7 @@ class AsyncTransport:
             _warn_unclosed(self, "AsyncEnprompta", "async with", "aclose", self._made_at)
 
 
-async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncTransport], loop: object) -> AsyncGenerator[None, None]:
+async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncDriver], loop: object) -> AsyncGenerator[None, None]:
     """Close connections when their event loop ends, while that can still be awaited.
 
     Before they end, `asyncio.run` (by `shutdown_asyncgens`) and `trio.run` close each async generator that has begun
@@ -289,7 +289,7 @@ async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncTransport], loop
         await sender.aclose()
 
 
-def _end(local: _Local) -> None:
+def _end(local: _LoopConnections) -> None:
     """Have connections closed by the loop they belong to, from outside of it."""
 
     async def close() -> None:
@@ -352,7 +352,7 @@ async def opened(gate: Future[Any]) -> None:
 
 
 def _failure(
-    step: Send,
+    step: SendRequest,
     error: Exception,
     auth: ApiKeyAuth | ClientCredentials,
     route: Route | None,

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from enprompta._common.json_reading import read_json
-from enprompta._common.redaction import Mask
+from enprompta._common.redaction import Redactor
 from enprompta._http.masking import without_credentials
 from enprompta._http.ratelimit import parse_rate_limit, server_wait
 from enprompta.errors import (
@@ -24,7 +24,7 @@ from enprompta.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from enprompta._http.content import Answer
+    from enprompta._core.steps import Answer
     from enprompta._http.proxies import Proxy
 
 MAX_MESSAGE = 2_000  # characters of the server's message that go into ours; `body` holds all of it
@@ -32,11 +32,11 @@ SHOWN_DETAILS = 5
 TRIED = "tried "
 """How the text of a failure begins that names each address and what became of it."""
 
-_NOTHING = Mask(())
+_NOTHING = Redactor(())
 _WANTS_CREDENTIALS = "put the proxy's user name and password into"
 
 
-def status_error(call: str, response: Answer, now: float, mask: Mask = _NOTHING) -> APIStatusError:
+def status_error(call: str, response: Answer, now: float, mask: Redactor = _NOTHING) -> APIStatusError:
     """Make the error of an answer that is not 2xx.
 
     Args:
@@ -160,7 +160,7 @@ def _unmodified(response: Answer) -> str:
 
 
 def transport_error(
-    call: str, host: str, error: Exception, mask: Mask = _NOTHING, proxy: Proxy | None = None
+    call: str, host: str, error: Exception, mask: Redactor = _NOTHING, proxy: Proxy | None = None
 ) -> EnpromptaError:
     """Make the error for what the HTTP library raised instead of an answer, with that as its cause.
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from enprompta._common.redaction import MASKED, Mask
+from enprompta._common.redaction import MASKED, Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
-def mask_for(request: httpx.Request, secrets: Iterable[str]) -> Mask:
+def mask_for(request: httpx.Request, secrets: Iterable[str]) -> Redactor:
     """Make the mask of one request: the client's secrets, and the key or token that was sent."""
     sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
     return _mask(frozenset((*secrets, sent)))
 
 
 @lru_cache(maxsize=16)
-def _mask(secrets: frozenset[str]) -> Mask:
+def _mask(secrets: frozenset[str]) -> Redactor:
     """Keep masks: hooks need one for every request, and compiling one takes longer than using it."""
-    return Mask(secrets)
+    return Redactor(secrets)
 
 
-def without_credentials(error: Exception, mask: Mask) -> Exception:
+def without_credentials(error: Exception, mask: Redactor) -> Exception:
     """Replace the requests that an exception and its causes carry by copies without body and credentials.
 
     HTTP libraries put the request on what they raise. Error reporters and debuggers show it.
@@ -54,7 +54,7 @@ def _request_of(holder: Any) -> Any:  # noqa: ANN401 (an exception, or a respons
     return None
 
 
-def _shown(request: Any, mask: Mask) -> Any:  # noqa: ANN401 (of httpx or httpx2)
+def _shown(request: Any, mask: Redactor) -> Any:  # noqa: ANN401 (of httpx or httpx2)
     headers = [
         (name, MASKED if name.lower() in CREDENTIAL_HEADERS else mask.text(value))
         for name, value in request.headers.multi_items()

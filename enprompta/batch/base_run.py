@@ -25,7 +25,7 @@ from enprompta.resources.prompts import PromptCalls
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from enprompta._http.exchange import Reply, Steps
+    from enprompta._core.steps import HttpReply, Steps
     from enprompta.batch.call_tracker import TrackedCall
     from enprompta.batch.checkpoint import Store
     from enprompta.batch.row_calls import RowTask, Variables
@@ -186,7 +186,7 @@ class Run(Generic[RowT]):
 
     def _call(self, job: RowTask[RowT]) -> Steps[Answer]:
         client, call = self._client, self._spec.call(job)
-        sent: Steps[Reply] = client._send(call)  # noqa: SLF001 (as `run_raw` does, without reading headers)
+        sent: Steps[HttpReply] = client._send(call)  # noqa: SLF001 (as `run_raw` does, without reading headers)
         reply = yield from sent
         return Answer(client._read(call, reply), reply.attempts)  # noqa: SLF001
 

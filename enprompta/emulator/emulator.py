@@ -7,7 +7,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Literal, get_args
 
-from enprompta.emulator.access.accounts import Accounts, Keys
+from enprompta.emulator.access.accounts import AccountStore, Keys
 from enprompta.emulator.access.idempotency import Idempotency
 from enprompta.emulator.access.oauth_clients import Clients, OAuthClients
 from enprompta.emulator.access.rate_limiter import RateLimiter
@@ -20,9 +20,9 @@ from enprompta.emulator.execution.upstream import Upstream, shown_url, split_log
 from enprompta.emulator.execution.workflow_runner import WorkflowRunner
 from enprompta.emulator.services import Services
 from enprompta.emulator.serving.faults import Faults
-from enprompta.emulator.serving.server_thread import Running, listen
+from enprompta.emulator.serving.server_thread import ServerThread, listen
 from enprompta.emulator.stores import prompts, templates, usage
-from enprompta.emulator.webhooks.delivery_queue import BACKOFF, TIMEOUT, Deliverer
+from enprompta.emulator.webhooks.delivery_queue import BACKOFF, TIMEOUT, DeliveryQueue
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Emulator:
         self._token_lifetime = token_lifetime
         self._rfc_errors = oauth_errors == "rfc6749"
         self.faults = Faults()
-        self._running: Running | None = None
+        self._running: ServerThread | None = None
 
     def start(self) -> Self:
         """Start to serve; returns the emulator itself, when requests are answered."""
@@ -155,7 +155,7 @@ class Emulator:
         try:
             database = Database(self._db)
             try:
-                self._running = Running(listener, self._services(database))
+                self._running = ServerThread(listener, self._services(database))
             except sqlite3.Error as error:  # damage that shows when its first rows are read
                 database.close()
                 raise unusable(self._db, error) from error
@@ -230,7 +230,7 @@ class Emulator:
         """Requests the token endpoint has had since the start, refused ones too."""
         return self._started().services.clients.requests
 
-    def _started(self) -> Running:
+    def _started(self) -> ServerThread:
         if self._running is None:
             raise ConfigurationError("The emulator is not running: use it in a `with` block or call start() first")
         return self._running
@@ -243,7 +243,7 @@ class Emulator:
             model = LocalModel()
         elif self._upstream:
             model = Upstream(self._upstream, key=self._upstream_key, timeout=self._upstream_timeout)
-        accounts = Accounts(database, limits=self._limits, credits=self._credits)
+        accounts = AccountStore(database, limits=self._limits, credits=self._credits)
         usage.seed(database, now)
         return Services(
             clock=self._clock,
@@ -255,7 +255,7 @@ class Emulator:
             limiter=RateLimiter(database, window=self._window, day=self._day, enabled=self._rate_limits),
             idempotency=Idempotency(database),
             providers=Providers(model, self._known_models),
-            deliverer=Deliverer(
+            deliverer=DeliveryQueue(
                 database,
                 self._clock,
                 backoff=self._webhook_backoff,

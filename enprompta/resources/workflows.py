@@ -13,13 +13,13 @@ from enprompta._core.call import Call, check_id, path
 from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
-    Pause,
     RawResource,
     Resource,
     SyncResource,
     flow,
     operation,
 )
+from enprompta._core.steps import Sleep
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import APITimeoutError, ConfigurationError, WorkflowFailedError
 from enprompta.models.workflows import Workflow, WorkflowExecution, WorkflowStep
@@ -423,7 +423,7 @@ def _wait(
                 f"workflow run {run.id} is still {run.status} and wait_timeout has passed; the run goes on: "
                 f"wait({workflow_id!r}, {run.id!r}) waits for it again"
             )
-        yield Pause(pause)
+        yield Sleep(pause)
         pause = min(pause * POLL_GROWTH, LONGEST_POLL)
 
 

@@ -31,7 +31,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from enprompta.errors import ConfigurationError
-from enprompta.webhooks._delivery import Desk, Handler, Reply, late
+from enprompta.webhooks._delivery import DeliveryHandler, Handler, Reply, late
 from enprompta.webhooks.dedupe import Deduplicator
 from enprompta.webhooks.events import check_tolerance
 from enprompta.webhooks.signature import DEFAULT_MAX_RESERIALIZED, check_max_reserialized, secret_keys
@@ -107,7 +107,7 @@ class WebhookReceiver:
         check_tolerance(tolerance)
         check_max_reserialized(max_reserialized)
         deduplicator = Deduplicator(store, lease=lease)
-        self._desk = Desk(secret_keys(secret), deduplicator, timeout, max_body, tolerance, max_reserialized)
+        self._desk = DeliveryHandler(secret_keys(secret), deduplicator, timeout, max_body, tolerance, max_reserialized)
 
     @overload
     def on(self, event: Literal["prompt.executed"], /) -> Register[PromptExecuted]: ...
@@ -174,14 +174,14 @@ class WebhookReceiver:
             body: The raw body, as it arrived.
             headers: The request's headers, in any case.
         """
-        job = self._desk.admit(body, headers)
+        job = self._desk.verify(body, headers)
         if isinstance(job, Reply):
             return job
         replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
         # A thread can be left behind when time is up, which nothing else can; and in a fresh one, unlike in the
         # caller's, an event loop for async handlers can be started. The caller's context variables go with it.
         context = contextvars.copy_context()
-        settle = functools.partial(self._desk.settle, job)
+        settle = functools.partial(self._desk.handle, job)
         name = f"webhook {job.event.id}"
         threading.Thread(target=lambda: replies.put(context.run(settle)), name=name, daemon=True).start()
         try:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from enprompta import AsyncEnprompta, Enprompta
 from enprompta._core.call import Call
 from enprompta._core.decode import decode
-from enprompta._http.content import Answer
+from enprompta._core.steps import Answer
 from enprompta.models import Prompt
 from tests.benchmarks.canned import Canned, pin, prompt
 from tests.benchmarks.measure import Figure, in_turns, processor_seconds, ratio

@@ -17,13 +17,13 @@ from enprompta._core.operation import (
     AsyncResource,
     Described,
     Flow,
-    Pause,
     RawResource,
     Resource,
     SyncResource,
     flow,
     operation,
 )
+from enprompta._core.steps import Sleep
 from enprompta.models import Prompt
 from enprompta.pagination import AsyncPager, Page, listing
 from enprompta.resources.executions import AsyncExecutions, AsyncRawExecutions, Executions, RawExecutions
@@ -70,7 +70,7 @@ class GadgetCalls(Resource):
     def settle(self, gadget_id: str, /) -> Flow[Gadget]:
         """Wait for a gadget."""
         gadget: Gadget = yield Call("GET", path("/gadgets/{}", gadget_id), Gadget)
-        yield Pause(0.1)
+        yield Sleep(0.1)
         return gadget
 
 

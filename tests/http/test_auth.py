@@ -8,9 +8,8 @@ import httpx
 import pytest
 
 from enprompta import ConfigurationError
+from enprompta._core.steps import Answer, HttpReply, Sleep
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
-from enprompta._http.content import Answer
-from enprompta._http.exchange import Reply, Sleep
 
 SECRET = "ep_live_hunter2"
 
@@ -84,7 +83,7 @@ def test_credentials_need_a_client() -> None:
 def test_a_fork_in_the_midst_of_a_token() -> None:
     """A child that was forked while a token was fetched fetches it to the end, with nobody of its parent to tell."""
     content = b'{"access_token": "at_1", "expires_in": 60}'
-    reply = Reply(Answer(200, httpx.Headers(), content, httpx.Request("POST", "https://api.test/")), (), 0.1)
+    reply = HttpReply(Answer(200, httpx.Headers(), content, httpx.Request("POST", "https://api.test/")), (), 0.1)
 
     def send(path: str, json: object, ends: float | None) -> Any:
         yield Sleep(1.0)

@@ -16,12 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enprompta._http import content as home
-from enprompta._http.content import MAX_ERROR_BYTES, Answer, aread_parts, decompressed, read_parts
-from enprompta._http.senders.deadline import reads_end_at
+from enprompta._http.content import MAX_ERROR_BYTES, aread_parts, decompressed, read_parts
+from enprompta._http.senders.deadline import thread_deadline
 from enprompta._http.senders.httpx_senders import afinish, finish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from enprompta._core.steps import Answer
 
 TEXT = b'{"data": {"id": "p1", "title": "Greeting", "content": "Hello {{name}}"}}'
 
@@ -176,7 +178,7 @@ def test_a_deadline_ends_decompressing() -> None:
     request = httpx.Request("GET", "https://api.test/", extensions={"max_response_bytes": 10**9})
     steps = lambda: decompressed(zeros, httpx.Response(200, headers=headers), request, Broken)  # noqa: E731
     began = time.monotonic()
-    with reads_end_at(began), pytest.raises(TimeoutError):
+    with thread_deadline(began), pytest.raises(TimeoutError):
         finish(steps(), TimeoutError)
     turns = 0
 

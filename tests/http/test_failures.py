@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enprompta._http.content import Answer
+from enprompta._core.steps import Answer
 from enprompta._http.error_mapping import read_error_body, status_error, transport_error
 from enprompta.errors import (
     APIConnectionError,

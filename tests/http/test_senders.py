@@ -11,7 +11,7 @@ import httpcore
 import httpx
 
 from enprompta._http import drivers
-from enprompta._http.senders.async_streams import TidyBackend
+from enprompta._http.senders.async_streams import HandshakeBackend
 from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSender, given_async_sender
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from enprompta._http.content import Answer
+    from enprompta._core.steps import Answer
 
 URL = "http://127.0.0.1/"
 
@@ -92,9 +92,9 @@ def test_a_client_that_is_given_twice_is_prepared_once() -> None:
     for _ in range(2):
         given_async_sender(http)
     backend = http._transport._pool._network_backend
-    assert type(backend) is TidyBackend
+    assert type(backend) is HandshakeBackend
     assert isinstance(backend._inner, httpcore.AsyncNetworkBackend)
-    assert type(backend._inner) is not TidyBackend
+    assert type(backend._inner) is not HandshakeBackend
 
 
 def test_a_fork_without_clients_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,9 @@ import httpcore
 import pytest
 
 from enprompta._http.senders import deadline_streams
-from enprompta._http.senders.deadline import reads_end_at
-from enprompta._http.senders.deadline_streams import BoundBackend
-from enprompta._http.unread import Unread, note_answer
+from enprompta._http.senders.deadline import thread_deadline
+from enprompta._http.senders.deadline_streams import DeadlineBackend
+from enprompta._http.senders.unread import Unread, note_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def test_a_system_without_poll(sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
     """Asks by `select`."""
-    answers = pytest.importorskip("enprompta._http.aiohttp_answers")
+    answers = pytest.importorskip("enprompta._http.senders.aiohttp_answers")
     monkeypatch.delattr(select, "poll", raising=False)
     assert not answers.is_readable(sockets[0])
     sockets[1].send(b"x")
@@ -79,11 +79,11 @@ class NoThread:
 def test_a_host_is_looked_up_where_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the caller's thread then."""
     monkeypatch.setattr(deadline_streams, "Thread", NoThread)
-    with reads_end_at(float("inf")):
-        assert BoundBackend(httpcore.SyncBackend(), httpcore)._looked_up("localhost", 80)
+    with thread_deadline(float("inf")):
+        assert DeadlineBackend(httpcore.SyncBackend(), httpcore)._looked_up("localhost", 80)
 
 
 def test_a_callers_own_backend_connects_as_it_does() -> None:
     """It may not use sockets at all."""
-    backend = BoundBackend(httpcore.MockBackend([b"x"]), httpcore)
+    backend = DeadlineBackend(httpcore.MockBackend([b"x"]), httpcore)
     assert backend.connect_tcp("nowhere.test", 80).read(1) == b"x"

@@ -24,7 +24,7 @@ from enprompta.cli.prompts_as_code import frontmatter
 from enprompta.cli.prompts_as_code.document import DocumentError, of_prompt, parse
 from enprompta.cli.prompts_as_code.files import FilesError, may_be_restored, read_directory, write_text
 from enprompta.cli.prompts_as_code.lock import Lock
-from enprompta.cli.prompts_as_code.plan import Entry, State
+from enprompta.cli.prompts_as_code.plan import PlannedChange, State
 from enprompta.cli.prompts_as_code.pull import pull
 from enprompta.models import Prompt
 
@@ -363,7 +363,7 @@ def test_a_hostile_service_writes_nothing_outside(directory: Path, run: Run, mon
 def test_half_a_surrogate_pair_is_pulled_into_no_file(tmp_path: Path) -> None:
     """A prompt whose text UTF-8 cannot hold is named, and the others are written."""
     documents = [of_prompt(Prompt(id=name, title=name, content=text)) for name, text in (("a", "\ud800"), ("b", "b"))]
-    entries = [Entry(State.NEW_THERE, None, document) for document in documents]
+    entries = [PlannedChange(State.NEW_THERE, None, document) for document in documents]
     with pytest.raises(FilesError, match=r"^a \(a\) cannot be kept in a file: its text holds half of a surrogate pair"):
         pull(tmp_path, entries, Lock(), force=False, prune=False, report=lambda *_: None)
     assert [file.name for file in read_directory(tmp_path)] == ["b.prompt.md"]

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, EnpromptaError
-from enprompta._common.redaction import Mask
+from enprompta._common.redaction import Redactor
 from enprompta._core.call import Call
 from enprompta._http.masking import mask_for
 from enprompta.errors import APIError
@@ -314,7 +314,7 @@ def test_what_is_written_to_standard_error(
 class TestMask:
     def test_every_form_is_hidden(self) -> None:
         """As it is, in JSON and in a URL; in texts, bodies and headers."""
-        mask = Mask(SECRETS)
+        mask = Redactor(SECRETS)
         for secret in SECRETS:
             for form in forms(secret):
                 assert mask.text(f"a {form} b") == "a <secret> b"
@@ -324,7 +324,7 @@ class TestMask:
         """Headers without one are the same object; bytes that are no text stay."""
         import httpx
 
-        mask, headers = Mask(SECRETS), httpx.Headers({"X-A": "1"})
+        mask, headers = Redactor(SECRETS), httpx.Headers({"X-A": "1"})
         assert mask.headers(headers) is headers
         assert mask.body(b"\xff\x00") == b"\xff\x00"
         assert not mask.hides(ValueError("nothing"))
@@ -352,7 +352,7 @@ class TestMask:
     )
     def test_every_character_may_be_escaped(self, write: Any) -> None:
         """A secret is found however its characters are written, in texts and in bodies."""
-        mask = Mask(SECRETS)
+        mask = Redactor(SECRETS)
         for secret in SECRETS:
             assert mask.text(f"a {write(secret)} b") == "a <secret> b"
             assert mask.body(f'{{"a": "{write(secret)}"}}'.encode("latin-1")) == b'{"a": "<secret>"}'
@@ -361,7 +361,7 @@ class TestMask:
         """What surrounds a secret in base64 shifts it by up to two bytes."""
         for before in (b"", b"u:", b"me:"):
             for encode in (base64.b64encode, base64.urlsafe_b64encode):
-                shown = Mask([KEY]).text(encode(before + KEY.encode()).decode())
+                shown = Redactor([KEY]).text(encode(before + KEY.encode()).decode())
                 left = base64.urlsafe_b64decode(
                     shown.replace("+", "-").replace("/", "_").partition("<secret>")[0] + "=="
                 )
@@ -370,7 +370,7 @@ class TestMask:
 
     def test_keys_of_others_are_known_by_their_shape(self) -> None:
         """Keys, webhook secrets and bearer tokens are redacted whoever they belong to, in JSON with escapes too."""
-        mask = Mask(())
+        mask = Redactor(())
         assert mask.text("key ep_live_abcdef123 and ep_test_abcdef") == "key <secret> and <secret>"
         assert mask.text("whsec_abcdef12 Bearer abcdefghijklmnop==") == "<secret> Bearer <secret>"
         assert mask.text("the ep_live_ prefix, a bearer of news") == "the ep_live_ prefix, a bearer of news"
@@ -384,13 +384,13 @@ class TestMask:
         """Runs of what begins an escape are scanned in linear time."""
         for body in (b"\\" * 300_000, b"%25" * 100_000, b"&amp;" * 60_000, b"\r\n" * 100_000):
             began = time.perf_counter()
-            Mask(SECRETS).body(body)
+            Redactor(SECRETS).body(body)
             assert time.perf_counter() - began < 5
 
     def test_short_texts_are_no_secrets(self) -> None:
         """Taking out `key` would make messages unreadable and hide nothing."""
-        assert Mask(["key", "", "ep_1"]).text("the key ep_1") == "the key ep_1"
-        assert Mask(["secret-key", "secret-key-2"]).text("secret-key-2") == "<secret>"
+        assert Redactor(["key", "", "ep_1"]).text("the key ep_1") == "the key ep_1"
+        assert Redactor(["secret-key", "secret-key-2"]).text("secret-key-2") == "<secret>"
 
     def test_the_mask_of_a_request_knows_what_was_sent(self) -> None:
         """The token of this very request is hidden, whatever the client has by now."""
@@ -403,6 +403,6 @@ class TestMask:
         """An exception that speaks of a secret somewhere down its causes is known by it."""
         inner, outer = ValueError(KEY), TypeError("harmless")
         outer.__cause__ = inner
-        assert Mask([KEY]).hides(outer)
+        assert Redactor([KEY]).hides(outer)
         outer.__cause__, outer.__context__ = None, inner
-        assert Mask([KEY]).hides(outer)
+        assert Redactor([KEY]).hides(outer)

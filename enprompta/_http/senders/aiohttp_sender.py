@@ -15,16 +15,17 @@ import aiohttp
 import httpx
 from yarl import URL
 
-from enprompta._http.aiohttp_answers import Answer as WireAnswer
-from enprompta._http.aiohttp_answers import Connector
-from enprompta._http.content import Answer, aread_parts, decompressed, raw_limit
+from enprompta._http.content import aread_parts, decompressed, raw_limit
 from enprompta._http.handler_errors import handler_error
-from enprompta._http.senders.httpx_senders import HTTPX_ERRORS, KEEP_ALIVE, MOST, afinish
+from enprompta._http.senders.aiohttp_answers import Answer as WireAnswer
+from enprompta._http.senders.aiohttp_answers import Connector
+from enprompta._http.senders.httpx_senders import HTTPX_ERRORS, KEEP_ALIVE, MAX_CONNECTIONS, afinish
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from enprompta._core.steps import Answer
     from enprompta._http.route import Route
 
 # What aiohttp would add by itself.
@@ -56,7 +57,7 @@ class AiohttpSender:
         except RuntimeError:
             raise ConfigurationError('http_client="aiohttp" works on asyncio, not on trio: leave it out') from None
         proxy = route.proxy
-        connector = Connector(ssl=route.tls, limit=MOST, keepalive_timeout=KEEP_ALIVE)
+        connector = Connector(ssl=route.tls, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE)
         session: Any = aiohttp.ClientSession(
             connector=connector,
             response_class=WireAnswer,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpcore
 
 from enprompta._http.handler_errors import handler_error
-from enprompta._http.unread import Unread
+from enprompta._http.senders.unread import Unread
 
 if TYPE_CHECKING:
     import ssl
@@ -24,11 +24,11 @@ T = TypeVar("T")
 def close_cancelled_handshakes(pool: Any) -> None:  # noqa: ANN401 (httpcore's, or that of httpcore2)
     """Make the connections of a pool close when they are cancelled in a handshake."""
     backend = pool._network_backend  # noqa: SLF001
-    if not isinstance(backend, TidyBackend):
-        pool._network_backend = TidyBackend(backend)  # noqa: SLF001
+    if not isinstance(backend, HandshakeBackend):
+        pool._network_backend = HandshakeBackend(backend)  # noqa: SLF001
 
 
-class TidyBackend(httpcore.AsyncNetworkBackend):
+class HandshakeBackend(httpcore.AsyncNetworkBackend):
     """Opens connections that do not outlive a cancelled handshake."""
 
     def __init__(self, inner: httpcore.AsyncNetworkBackend) -> None:
@@ -43,20 +43,22 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect."""
-        return TidyStream(await as_raised(self._inner.connect_tcp(host, port, timeout, local_address, socket_options)))
+        return HandshakeStream(
+            await as_raised(self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
+        )
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.AsyncNetworkStream:
         """Connect."""
-        return TidyStream(await as_raised(self._inner.connect_unix_socket(path, timeout, socket_options)))
+        return HandshakeStream(await as_raised(self._inner.connect_unix_socket(path, timeout, socket_options)))
 
     async def sleep(self, seconds: float) -> None:
         """Sleep between connection attempts."""
         await self._inner.sleep(seconds)
 
 
-class TidyStream(httpcore.AsyncNetworkStream):
+class HandshakeStream(httpcore.AsyncNetworkStream):
     """A connection that reports bytes that are left over as readable."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
@@ -80,7 +82,7 @@ class TidyStream(httpcore.AsyncNetworkStream):
     ) -> httpcore.AsyncNetworkStream:
         """Shake hands, or close."""
         try:
-            return TidyStream(await as_raised(self._inner.start_tls(ssl_context, server_hostname, timeout)))
+            return HandshakeStream(await as_raised(self._inner.start_tls(ssl_context, server_hostname, timeout)))
         except BaseException:
             import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
 

@@ -21,8 +21,8 @@ import httpcore
 from enprompta._common.clock import monotonic
 from enprompta._http.content import aread_parts, raw_limit, read_parts
 from enprompta._http.senders.buffered_body import WholeBody
-from enprompta._http.senders.deadline import left
-from enprompta._http.unread import note_answer
+from enprompta._http.senders.deadline import remaining_timeout
+from enprompta._http.senders.unread import note_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,7 @@ class Pool:
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send a request and read its answer to the end."""
-        if not self._slots.acquire(timeout=left(None, httpcore.PoolTimeout)):
+        if not self._slots.acquire(timeout=remaining_timeout(None, httpcore.PoolTimeout)):
             raise httpcore.PoolTimeout
         try:
             return self._exchange(request)

@@ -15,7 +15,7 @@ class _Ends(threading.local):
 _ends = _Ends()  # a request is sent and read by one thread, so the moment need not be passed down to the socket
 
 
-class reads_end_at:  # noqa: N801 (used as the function that it was; a generator takes three times as long)
+class thread_deadline:  # noqa: N801 (used as the function that it was; a generator takes three times as long)
     """Bound the socket operations of this thread; monotonic seconds, None for no bound."""
 
     __slots__ = ("_moment",)
@@ -36,10 +36,10 @@ def is_bound() -> bool:
 
 
 @overload
-def left(timeout: float, too_late: type[Exception]) -> float: ...
+def remaining_timeout(timeout: float, too_late: type[Exception]) -> float: ...
 @overload
-def left(timeout: float | None, too_late: type[Exception]) -> float | None: ...
-def left(timeout: float | None, too_late: type[Exception]) -> float | None:
+def remaining_timeout(timeout: float | None, too_late: type[Exception]) -> float | None: ...
+def remaining_timeout(timeout: float | None, too_late: type[Exception]) -> float | None:
     """The shorter of an operation's timeout and the time that is left.
 
     Raises:

@@ -21,29 +21,29 @@ from weakref import WeakSet
 
 import httpcore
 
-from enprompta._http.connect import Race
 from enprompta._http.handler_errors import handler_error, ignoring, is_from_handler
-from enprompta._http.senders.deadline import is_bound, left
-from enprompta._http.unread import Unread
+from enprompta._http.senders.connect import Race
+from enprompta._http.senders.deadline import is_bound, remaining_timeout
+from enprompta._http.senders.unread import Unread
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Sequence
 
-    from enprompta._http.connect import Address
+    from enprompta._http.senders.connect import Address
 
 T = TypeVar("T")
 
 _PART = 65_536  # bytes
 
-_streams: WeakSet[BoundStream] = WeakSet()
+_streams: WeakSet[DeadlineStream] = WeakSet()
 
 
 def bound_reads(pool: Any) -> None:  # noqa: ANN401 (httpcore's, or that of httpcore2)
     """Make the connections of a pool keep to `reads_end_at`."""
     backend = pool._network_backend  # noqa: SLF001
-    if not isinstance(backend, BoundBackend):
-        pool._network_backend = BoundBackend(backend, import_module(library_of(pool)))  # noqa: SLF001
+    if not isinstance(backend, DeadlineBackend):
+        pool._network_backend = DeadlineBackend(backend, import_module(library_of(pool)))  # noqa: SLF001
 
 
 def library_of(pool: object) -> str:
@@ -51,7 +51,7 @@ def library_of(pool: object) -> str:
     return type(pool).__module__.partition(".")[0]
 
 
-class BoundBackend(httpcore.NetworkBackend):
+class DeadlineBackend(httpcore.NetworkBackend):
     """Opens connections whose every operation ends at the thread's moment."""
 
     def __init__(self, inner: httpcore.NetworkBackend, core: Any) -> None:  # noqa: ANN401
@@ -68,7 +68,7 @@ class BoundBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect within the time that is left, to the host's first address that answers."""
         if type(self._inner) is not self._core.SyncBackend:  # the caller's own: it may not use sockets at all
-            timeout = left(timeout, self._core.ConnectTimeout)
+            timeout = remaining_timeout(timeout, self._core.ConnectTimeout)
             return self._stream(self._inner.connect_tcp, host, port, timeout, local_address, socket_options)
         try:
             sock = self._socket(host, port, timeout, local_address, socket_options)
@@ -78,14 +78,14 @@ class BoundBackend(httpcore.NetworkBackend):
             kind = self._core.ConnectTimeout if isinstance(error, TimeoutError) else self._core.ConnectError
             raise kind(str(error)) from error
         backends = import_module(f"{self._core.__name__}._backends.sync")
-        return BoundStream(backends.SyncStream(sock), self._core)
+        return DeadlineStream(backends.SyncStream(sock), self._core)
 
     def _socket(
         self, host: str, port: int, timeout: float | None, local_address: str | None, options: Iterable[Any] | None
     ) -> socket.socket:
         addresses = self._addresses(host, port)
         with Race(addresses, local_address) as race:
-            sock = race.run(left(timeout, self._core.ConnectTimeout))
+            sock = race.run(remaining_timeout(timeout, self._core.ConnectTimeout))
         try:
             for option in (*(options or ()), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)):
                 sock.setsockopt(*option)
@@ -94,8 +94,8 @@ class BoundBackend(httpcore.NetworkBackend):
             raise
         return sock
 
-    def _stream(self, connect: Callable[..., httpcore.NetworkStream], *arguments: Any) -> BoundStream:  # noqa: ANN401
-        return BoundStream(as_raised(self._core, connect, *arguments), self._core)
+    def _stream(self, connect: Callable[..., httpcore.NetworkStream], *arguments: Any) -> DeadlineStream:  # noqa: ANN401
+        return DeadlineStream(as_raised(self._core, connect, *arguments), self._core)
 
     def _addresses(self, host: str, port: int) -> Sequence[Address]:
         """Look a host up, within the time that is left; an address needs no looking up."""
@@ -123,7 +123,7 @@ class BoundBackend(httpcore.NetworkBackend):
                 raise
             look_up()
         try:
-            return answer.result(left(None, self._core.ConnectTimeout))
+            return answer.result(remaining_timeout(None, self._core.ConnectTimeout))
         except NotInTimeError:
             raise self._core.ConnectTimeout(f"{host} was not found in time") from None
         except OSError as error:
@@ -133,15 +133,15 @@ class BoundBackend(httpcore.NetworkBackend):
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.NetworkStream:
         """Connect within the time that is left."""
-        timeout = left(timeout, self._core.ConnectTimeout)
+        timeout = remaining_timeout(timeout, self._core.ConnectTimeout)
         return self._stream(self._inner.connect_unix_socket, path, timeout, socket_options)
 
     def sleep(self, seconds: float) -> None:
         """Sleep between connection attempts, within the time that is left."""
-        self._inner.sleep(left(seconds, self._core.ConnectTimeout))
+        self._inner.sleep(remaining_timeout(seconds, self._core.ConnectTimeout))
 
 
-class BoundStream(httpcore.NetworkStream):
+class DeadlineStream(httpcore.NetworkStream):
     """A connection whose every operation ends at the thread's moment, and that reports bytes that are left over."""
 
     def __init__(self, inner: httpcore.NetworkStream, core: Any) -> None:  # noqa: ANN401
@@ -154,7 +154,7 @@ class BoundStream(httpcore.NetworkStream):
         """Read within the time that is left."""
         outside = sys.exc_info()[1]
         try:
-            return self._inner.read(max_bytes, left(timeout, self._core.ReadTimeout))
+            return self._inner.read(max_bytes, remaining_timeout(timeout, self._core.ReadTimeout))
         except (self._core.NetworkError, self._core.TimeoutException) as error:
             if (raised := handler_error(error, outside=outside)) is None:
                 raise
@@ -166,7 +166,7 @@ class BoundStream(httpcore.NetworkStream):
         try:
             # In parts: the inner stream takes the whole time again whenever the network has taken a part of the buffer.
             for start in range(0, len(buffer), _PART):
-                self._inner.write(buffer[start : start + _PART], left(timeout, self._core.WriteTimeout))
+                self._inner.write(buffer[start : start + _PART], remaining_timeout(timeout, self._core.WriteTimeout))
         except (self._core.NetworkError, self._core.TimeoutException) as error:
             if (raised := handler_error(error, outside=outside)) is None:
                 raise
@@ -190,9 +190,9 @@ class BoundStream(httpcore.NetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
         """Shake hands within the time that is left."""
-        timeout = left(timeout, self._core.ConnectTimeout)
+        timeout = remaining_timeout(timeout, self._core.ConnectTimeout)
         inner = as_raised(self._core, self._inner.start_tls, ssl_context, server_hostname, timeout)
-        return BoundStream(inner, self._core)
+        return DeadlineStream(inner, self._core)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
         """Return what httpcore asks of a connection; bytes that are left over count as readable."""
@@ -218,7 +218,7 @@ def as_raised(core: Any, operation: Callable[..., T], *arguments: Any) -> T:  # 
     raise raised
 
 
-def abandon_inherited() -> None:
+def close_inherited_sockets() -> None:
     """Close the copies that a child of a fork has of its parent's connections, which go on without noticing."""
     for stream in list(_streams):
         sock = stream.get_extra_info("socket")

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import httpx
 
-from enprompta._http.content import Answer, aread_parts, decompressed, raw_limit, read_parts
-from enprompta._http.senders.deadline import left
+from enprompta._core.steps import Answer
+from enprompta._http.content import aread_parts, decompressed, raw_limit, read_parts
+from enprompta._http.senders.deadline import remaining_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE = 5.0
 """Seconds for which an idle connection is kept: servers close them too, and one used at that moment is an error."""
-MOST = 500
+MAX_CONNECTIONS = 500
 """Connections at once. Each request under way needs one, and an execution can take a while. Who comes when all are in
 use waits for the next one that is free, however long the others take: a deadline bounds that wait too."""
 MAX_WRAPPERS = 5
 """Transports that may wrap each other in a caller's client and still be tuned."""
-LIMITS = httpx.Limits(max_connections=MOST, max_keepalive_connections=MOST, keepalive_expiry=KEEP_ALIVE)
+LIMITS = httpx.Limits(
+    max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE
+)
 
 
 def errors_of(library: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401 (httpx or httpx2)
@@ -93,7 +96,7 @@ class TransportSender:
 
     def __init__(self, route: Route) -> None:
         self._transport = httpx.HTTPTransport(verify=route.tls, limits=LIMITS, proxy=_proxy(route))
-        tune(self._transport, pooled=True)
+        patch_client_transport(self._transport, pooled=True)
         self._is_socks = route.proxy is not None and route.proxy.is_socks
         self.is_closed = False
 
@@ -165,7 +168,7 @@ class AsyncTransportSender:
 
     def __init__(self, route: Route) -> None:
         self._transport = httpx.AsyncHTTPTransport(verify=route.tls, limits=LIMITS, proxy=_proxy(route))
-        tune(self._transport, pooled=True)
+        patch_client_transport(self._transport, pooled=True)
         self._is_socks = route.proxy is not None and route.proxy.is_socks
 
     async def send(self, request: httpx.Request) -> Answer:
@@ -232,7 +235,7 @@ def finish(steps: Generator[None, None, Answer], too_late: type[Exception]) -> A
     try:
         while True:
             next(steps)
-            left(None, too_late)
+            remaining_timeout(None, too_late)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
 
@@ -300,17 +303,17 @@ def own_async_sender(kind: object, route: Route) -> AsyncSender:
     return AsyncTransportSender(route)
 
 
-def given_sender(client: Any) -> Sender:  # noqa: ANN401
+def sender_for_client(client: Any) -> Sender:  # noqa: ANN401
     """Send through a client of the caller's, which keeps its own pool."""
     for transport in transports_of(client):
-        tune(transport, pooled=False)
+        patch_client_transport(transport, pooled=False)
     return ClientSender(client)
 
 
 def given_async_sender(client: Any) -> AsyncClientSender:  # noqa: ANN401 (httpx2 is optional)
     """Send through a client of the caller's, which keeps its own pool."""
     for transport in transports_of(client):
-        tune(transport, pooled=False)
+        patch_client_transport(transport, pooled=False)
     return AsyncClientSender(client)
 
 
@@ -321,7 +324,7 @@ def transports_of(client: Any) -> Iterator[Any]:  # noqa: ANN401
             yield transport
 
 
-def tune(transport: Any, *, pooled: bool, depth: int = 0) -> None:  # noqa: ANN401
+def patch_client_transport(transport: Any, *, pooled: bool, depth: int = 0) -> None:  # noqa: ANN401
     """Make a transport of httpx's keep to deadlines, tidy up, and, if it is to be `pooled`, use our pools.
 
     httpx has no public way to any of this, so it reaches for the attribute; in a transport that has none, as one of
@@ -332,7 +335,7 @@ def tune(transport: Any, *, pooled: bool, depth: int = 0) -> None:  # noqa: ANN4
     if not hasattr(pool, "_network_backend"):
         for inner in getattr(transport, "__dict__", {}).values() if depth < MAX_WRAPPERS else ():
             if hasattr(inner, "handle_request") or hasattr(inner, "handle_async_request"):
-                tune(inner, pooled=pooled, depth=depth + 1)
+                patch_client_transport(inner, pooled=pooled, depth=depth + 1)
         return
     # Loaded with the first client, as httpx loads httpcore: importing it takes longer than the rest of this package.
     if hasattr(pool, "handle_async_request"):
@@ -346,8 +349,8 @@ def tune(transport: Any, *, pooled: bool, depth: int = 0) -> None:  # noqa: ANN4
     if pooled:
         from enprompta._http.senders.connection_pool import pool_for  # noqa: PLC0415
 
-        transport._pool = pool_for(pool, MOST)  # noqa: SLF001
+        transport._pool = pool_for(pool, MAX_CONNECTIONS)  # noqa: SLF001
     else:
-        from enprompta._http.unread import note_answers  # noqa: PLC0415
+        from enprompta._http.senders.unread import note_answers  # noqa: PLC0415
 
         note_answers(pool)

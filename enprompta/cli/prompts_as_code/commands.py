@@ -12,7 +12,7 @@ import typer
 from enprompta.cli.console import line, out
 from enprompta.cli.error_handling import FAILED, WRONG_USAGE, connected, show_error
 from enprompta.cli.prompts_as_code.files import SUFFIX, read_directory
-from enprompta.cli.prompts_as_code.plan import Entry, State, compare
+from enprompta.cli.prompts_as_code.plan import PlannedChange, State, compare
 
 if TYPE_CHECKING:
     from enprompta import Enprompta
@@ -87,7 +87,7 @@ def push(
                 raise typer.Exit(FAILED)
         done: Counter[str] = Counter()
 
-        def report(action: str, entry: Entry, error: EnpromptaError | None) -> None:
+        def report(action: str, entry: PlannedChange, error: EnpromptaError | None) -> None:
             done[_DONE[action] if error is None else "failed"] += 1
             name = _name(entry)
             if error is None:
@@ -145,7 +145,7 @@ def add_to(app: typer.Typer) -> None:
 
 def _compare(
     client: Enprompta, directory: Path, *, new: bool = False, resolved: bool = False
-) -> tuple[list[Entry], Lock]:
+) -> tuple[list[PlannedChange], Lock]:
     from enprompta.cli.prompts_as_code import service  # noqa: PLC0415 (as above)
     from enprompta.cli.prompts_as_code.lock import Lock  # noqa: PLC0415
 
@@ -157,7 +157,7 @@ def _compare(
     return compare(files, remote, lock.prompts), lock
 
 
-def _settle(directory: Path, entries: list[Entry], lock: Lock) -> None:
+def _settle(directory: Path, entries: list[PlannedChange], lock: Lock) -> None:
     """Note where file and service agree, and that no push is under way any more."""
     from enprompta.cli.prompts_as_code.pull import agree  # noqa: PLC0415 (as above)
 
@@ -168,7 +168,7 @@ def _settle(directory: Path, entries: list[Entry], lock: Lock) -> None:
     lock.write(directory)
 
 
-def _show_plan(todo: list[tuple[str, Entry]], entries: list[Entry], *, prune: bool) -> None:
+def _show_plan(todo: list[tuple[str, PlannedChange]], entries: list[PlannedChange], *, prune: bool) -> None:
     for action, entry in todo:
         fields = f"  {', '.join(entry.changes)}" if entry.changes else ""
         out.print(line((f"{_SIGNS[action]} {action:<8}", _STYLES[action]), _name(entry), (fields, "dim")))
@@ -194,7 +194,7 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: PlannedChange) -> str:
     if entry.file:
         return entry.file.name
     return f"{entry.title} ({entry.id})"

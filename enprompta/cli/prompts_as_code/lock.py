@@ -27,7 +27,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Agreed:
+class SyncedVersion:
     """Where a file and the service met."""
 
     file: str
@@ -42,7 +42,7 @@ class Agreed:
 class Lock:
     """The lock of a directory."""
 
-    prompts: dict[str, Agreed] = field(default_factory=dict[str, Agreed])
+    prompts: dict[str, SyncedVersion] = field(default_factory=dict[str, SyncedVersion])
     """By the prompt's id."""
     push: str | None = None
     """Names the push that is under way, or was broken off: its requests are sent again under the same keys."""
@@ -113,8 +113,8 @@ class Lock:
         return f'{{\n "format": {_FORMAT},\n{push} "prompts": {{\n' + ",\n".join(lines) + "\n }\n}\n"
 
 
-def _agreed(known: Mapping[str, object]) -> Agreed:
-    return Agreed(_text(known["file"]), _text(known["local"]), _text(known["remote"]))
+def _agreed(known: Mapping[str, object]) -> SyncedVersion:
+    return SyncedVersion(_text(known["file"]), _text(known["local"]), _text(known["remote"]))
 
 
 def _text(value: object) -> str:
@@ -124,5 +124,5 @@ def _text(value: object) -> str:
     return value
 
 
-def _line(agreed: Agreed) -> str:
+def _line(agreed: SyncedVersion) -> str:
     return json.dumps({"file": agreed.file, "local": agreed.local, "remote": agreed.remote}, ensure_ascii=False)

@@ -12,8 +12,8 @@ from enprompta.cli.prompts_as_code.files import (
     new_names,
     write_text,
 )
-from enprompta.cli.prompts_as_code.lock import Agreed
-from enprompta.cli.prompts_as_code.plan import Entry, State
+from enprompta.cli.prompts_as_code.lock import SyncedVersion
+from enprompta.cli.prompts_as_code.plan import PlannedChange, State
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ConflictError(EnpromptaError):
 
 def pull(
     directory: Path,
-    entries: Sequence[Entry],
+    entries: Sequence[PlannedChange],
     lock: Lock,
     *,
     force: bool,
@@ -100,7 +100,7 @@ def _readable(document: Document, name: str) -> str:
     return text
 
 
-def _names_of_lost(fresh: Sequence[Entry], taken: Sequence[str], directory: Path) -> dict[str, str]:
+def _names_of_lost(fresh: Sequence[PlannedChange], taken: Sequence[str], directory: Path) -> dict[str, str]:
     """Return the names that the lock has for files that are gone, by id; it may come from anywhere."""
     used = {name.casefold() for name in taken}
     names: dict[str, str] = {}
@@ -113,7 +113,7 @@ def _names_of_lost(fresh: Sequence[Entry], taken: Sequence[str], directory: Path
 
 def _pull_one(
     directory: Path,
-    entry: Entry,
+    entry: PlannedChange,
     names: dict[str, str],
     lock: Lock,
     *,
@@ -146,4 +146,4 @@ def _pull_one(
 
 def agree(lock: Lock, name: str, local: Document, remote: Document) -> None:
     """Note that a file and the service say the same."""
-    lock.prompts[str(remote.id)] = Agreed(name, local.digest(), remote.digest())
+    lock.prompts[str(remote.id)] = SyncedVersion(name, local.digest(), remote.digest())

@@ -27,7 +27,7 @@ NOT_KEPT = frozenset({401, 402, 429})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoredResponse:
     """A finished answer: what a key stands for."""
 
     status: int
@@ -53,10 +53,10 @@ class Idempotency:
         key: str,
         fingerprint: bytes,
         now: float,
-        answer: Callable[[], Awaitable[Answer]],
+        answer: Callable[[], Awaitable[StoredResponse]],
         *,
         keep: float = KEEP_SECONDS,
-    ) -> Answer:
+    ) -> StoredResponse:
         """Answer a request the first time and give that answer from then on.
 
         A second request that arrives while the first is being answered waits for it. The same key with another
@@ -92,16 +92,16 @@ class Idempotency:
         """Forget the answers of the token endpoint, because the tokens in them have ended."""
         self._database.run("DELETE FROM idempotency WHERE account_id LIKE ?", f"{CLIENT_PREFIX}%")
 
-    def _recall(self, account_id: str, key: str, fingerprint: bytes, since: float) -> Answer | None:
+    def _recall(self, account_id: str, key: str, fingerprint: bytes, since: float) -> StoredResponse | None:
         sql = "SELECT * FROM idempotency WHERE account_id = ? AND key = ? AND created_at > ?"
         row = self._database.one(sql, account_id, key, since)
         if row is None:
             return None
         if row["fingerprint"] != fingerprint:
             raise ApiError(CONFLICT, f"Idempotency-Key {key!r} was used with another request; use a fresh key for each")
-        return Answer(row["status"], row["body"], json.loads(row["headers"]), replayed=True)
+        return StoredResponse(row["status"], row["body"], json.loads(row["headers"]), replayed=True)
 
-    def _remember(self, account_id: str, key: str, fingerprint: bytes, now: float, answer: Answer) -> None:
+    def _remember(self, account_id: str, key: str, fingerprint: bytes, now: float, answer: StoredResponse) -> None:
         with self._database.transaction():
             self._database.run("DELETE FROM idempotency WHERE created_at <= ?", now - KEEP_SECONDS)
             self._database.run(

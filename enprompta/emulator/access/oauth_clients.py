@@ -16,7 +16,7 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from enprompta.emulator.access.accounts import Account, Accounts
+    from enprompta.emulator.access.accounts import Account, AccountStore
     from enprompta.emulator.database import Database
 
 _KEEP_SECONDS = 86_400  # an ended token is remembered for a day, to be told from one that never was
@@ -68,7 +68,7 @@ class Clients:
         rfc_errors: Whether the token endpoint answers errors as RFC 6749 has them, or in the API's own form.
     """
 
-    def __init__(self, database: Database, accounts: Accounts, *, lifetime: int, rfc_errors: bool) -> None:
+    def __init__(self, database: Database, accounts: AccountStore, *, lifetime: int, rfc_errors: bool) -> None:
         if lifetime < 1:
             raise ConfigurationError(f"token_lifetime must be at least 1 second, not {lifetime}")
         self.rfc_errors = rfc_errors

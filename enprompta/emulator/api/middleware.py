@@ -23,7 +23,7 @@ from enprompta.emulator.access.idempotency import (
     CLIENT_PREFIX,
     KEEP_SECONDS,
     METHODS,
-    Answer,
+    StoredResponse,
     client_id_of,
     fingerprint_of,
 )
@@ -32,7 +32,7 @@ from enprompta.emulator.access.visitors import split_target
 from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import INTERNAL, STOPPING, STORAGE, TOO_LARGE, ApiError, response
-from enprompta.emulator.serving.faults import answer, cut, nowhere
+from enprompta.emulator.serving.faults import answer, discard, drop_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ PAGE_HEADERS = {
 """Headers of everything under `/workbench`: no other page can frame it, script it or read its files."""
 
 
-class Gateway:
+class Middleware:
     """The ASGI application that uvicorn serves.
 
     Args:
@@ -104,11 +104,11 @@ class Gateway:
             body = await _read(receive)
             self._admit(scope, context, outgoing)
             context.body = _whole(body)
-            fault = services.faults.strike(scope, context)
+            fault = services.faults.match(scope, context)
             if fault is None:
                 await self._answer(scope, context, outgoing)
             else:
-                await self._suffer(fault, scope, receive, context, outgoing)
+                await self._inject_fault(fault, scope, receive, context, outgoing)
         except ClientDisconnect:  # there is nobody to answer
             return
         except asyncio.CancelledError:  # the server stops and has waited long enough
@@ -146,7 +146,7 @@ class Gateway:
         require_api_access(account)
         scopes.require(account.scopes, scope["method"], path)
 
-    async def _suffer(
+    async def _inject_fault(
         self, fault: Fault, scope: Scope, receive: Receive, context: RequestContext, outgoing: _Outgoing
     ) -> None:
         """Let a fault that was asked for take its course."""
@@ -158,9 +158,9 @@ class Gateway:
         else:
             try:
                 if fault.drop == "after":
-                    await self._answer(scope, context, _Outgoing(nowhere, context))
+                    await self._answer(scope, context, _Outgoing(discard, context))
             finally:
-                await cut(scope, receive)
+                await drop_connection(scope, receive)
 
     async def _answer(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         key, method = context.headers.get("idempotency-key"), scope["method"]
@@ -169,10 +169,10 @@ class Gateway:
             await self._app(scope, _nothing_more, outgoing)
             return
 
-        async def first() -> Answer:
+        async def first() -> StoredResponse:
             recorder = _Recorder()
             await self._app(scope, _nothing_more, recorder)
-            return Answer(recorder.status, bytes(recorder.body), recorder.headers)
+            return StoredResponse(recorder.status, bytes(recorder.body), recorder.headers)
 
         fingerprint = fingerprint_of(method, scope["path"], context.query_string, context.body)
         answer = await self._services.idempotency.once(owner, key, fingerprint, context.now, first, keep=keep)

@@ -32,7 +32,7 @@ MODELS: Mapping[str, Sequence[str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class CompletionRequest:
     """A prompt to run."""
 
     prompt: str
@@ -43,7 +43,7 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CompletionResult:
     """How a prompt ran."""
 
     provider: str
@@ -65,7 +65,7 @@ class Outcome:
 class Provider(Protocol):
     """Runs prompts."""
 
-    async def complete(self, completion: Completion) -> Outcome:
+    async def complete(self, completion: CompletionRequest) -> CompletionResult:
         """Run a prompt; a failure is an outcome, never an exception."""
         ...
 
@@ -77,10 +77,10 @@ class Provider(Protocol):
 class Echo:
     """Answers with the prompt."""
 
-    async def complete(self, completion: Completion) -> Outcome:
+    async def complete(self, completion: CompletionRequest) -> CompletionResult:
         """Give the prompt back as asked for, whatever the provider and model it was asked of."""
         tokens = 2 * count_tokens(completion.prompt)
-        return Outcome(
+        return CompletionResult(
             provider=completion.provider or _ECHO,
             model=completion.model or "echo-1",
             latency=_ECHO_LATENCY + tokens,
@@ -123,7 +123,7 @@ class Providers:
             "The emulator is strict: its argument `models` adds one, and strict_models=False accepts any"
         )
 
-    async def complete(self, completion: Completion) -> Outcome:
+    async def complete(self, completion: CompletionRequest) -> CompletionResult:
         """Run a prompt where it is to be run."""
         provider: Provider = self._echo
         if self._model is not None and completion.provider != _ECHO:

@@ -17,14 +17,14 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import httpx
 
-from enprompta._common.redaction import Mask
+from enprompta._common.redaction import Redactor
 from enprompta.emulator.execution.completions import UpstreamError, as_text, first_model, parse, read_completion
-from enprompta.emulator.execution.providers import Outcome, count_tokens
+from enprompta.emulator.execution.providers import CompletionResult, count_tokens
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from enprompta.emulator.execution.completions import Reply
-    from enprompta.emulator.execution.providers import Completion
+    from enprompta.emulator.execution.providers import CompletionRequest
 
 MASKED_LOGIN = "***"
 _SHOWN = 300  # characters of an upstream's complaint that an execution's `error` quotes
@@ -58,12 +58,12 @@ class Upstream:
             self._headers["Authorization"] = f"Bearer {key}"
         name, _, password = (login or "").partition(":")  # some servers take a key as the name
         sent = self._headers.get("Authorization", "").partition(" ")[2]
-        self._mask = Mask(secret for secret in (key, name, password, sent) if secret)
+        self._mask = Redactor(secret for secret in (key, name, password, sent) if secret)
         self._timeout = timeout
         self._client: httpx.AsyncClient | None = None
         self._default_model: str | None = None
 
-    async def complete(self, completion: Completion) -> Outcome:
+    async def complete(self, completion: CompletionRequest) -> CompletionResult:
         """Ask the server, which runs beside the emulator's other work."""
         started = time.monotonic()
         provider, model = completion.provider or "upstream", completion.model or self._default_model
@@ -71,11 +71,11 @@ class Upstream:
             # A limit for the whole call: httpx's is for each read, and a server that drips would never reach it.
             model, reply = await asyncio.wait_for(self._ask(completion, model, started), self._timeout)
         except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, OSError, UpstreamError) as error:
-            return Outcome(provider, model or "unknown", _since(started), error=self._complaint(error))
+            return CompletionResult(provider, model or "unknown", _since(started), error=self._complaint(error))
         tokens = reply.tokens
         if tokens is None:  # not every server counts, or counts right
             tokens = count_tokens(completion.prompt) + count_tokens(reply.output)
-        return Outcome(provider, model, _since(started), reply.output, tokens)
+        return CompletionResult(provider, model, _since(started), reply.output, tokens)
 
     async def aclose(self) -> None:
         """Close the connections to the server."""
@@ -83,7 +83,7 @@ class Upstream:
             await self._client.aclose()
             self._client = None
 
-    async def _ask(self, completion: Completion, model: str | None, started: float) -> tuple[str, Reply]:
+    async def _ask(self, completion: CompletionRequest, model: str | None, started: float) -> tuple[str, Reply]:
         if model is None:
             model = self._default_model = first_model(await self._call("GET", "/models", started))
         options = {_OPTION_NAMES[name]: value for name, value in completion.options.items() if name in _OPTION_NAMES}

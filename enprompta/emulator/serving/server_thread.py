@@ -27,7 +27,7 @@ _GRACE_SECONDS = 2  # for requests still running when the emulator stops, such a
 _KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none is closed under a request
 
 
-class Running:
+class ServerThread:
     """An emulator that serves: its thread, its server and its parts.
 
     Args:

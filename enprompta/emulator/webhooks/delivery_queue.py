@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from enprompta._version import __version__
 from enprompta.emulator.stores import deliveries
-from enprompta.emulator.webhooks.untrusted_post import RemoteReceiverError, post
+from enprompta.emulator.webhooks.untrusted_post import RemoteReceiverError, post_untrusted
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks.signature import SIGNATURE_HEADER, sign
 
@@ -36,7 +36,7 @@ _SUCCESS = range(200, 300)
 _NEVER = object()
 
 
-class Deliverer:
+class DeliveryQueue:
     """Sends what is to be sent, again and again until it is accepted or given up.
 
     Args:
@@ -141,7 +141,9 @@ class Deliverer:
                 deliveries.give_up(self._database, delivery_id)
             else:
                 started = time.monotonic()
-                sending = post(row["url"], _headers(row), row["body"], timeout=self._timeout, remote=self._remote)
+                sending = post_untrusted(
+                    row["url"], _headers(row), row["body"], timeout=self._timeout, remote=self._remote
+                )
                 async with sending as answered:
                     self._record(row, answered, round((time.monotonic() - started) * 1000))
         except RemoteReceiverError as refused:

@@ -33,7 +33,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @asynccontextmanager
-async def post(
+async def post_untrusted(
     url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, remote: bool
 ) -> AsyncGenerator[int | None]:
     """Send a request on a connection of its own, and give the status of the answer; None when there is none.

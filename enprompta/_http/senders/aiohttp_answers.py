@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from enprompta._http.unread import announces_body
+from enprompta._http.senders.unread import announces_body
 
 if TYPE_CHECKING:
     import socket
