@@ -32,7 +32,7 @@ def server_wait(status_code: int, headers: Mapping[str, str], now: float) -> flo
     """Tell how many seconds the server asks to wait before the next try; None when it does not ask.
 
     `Retry-After` comes first (seconds, with decimals too, or an HTTP date: RFC 9110, 10.2.3), then, for a 429 alone,
-    `X-RateLimit-Reset`, unless requests remain or it is more than 25 hours away. Moments are compared with the
+    `X-RateLimit-Reset`, unless it is more than 25 hours away. Moments are compared with the
     server's own clock, from its `Date`, if the answer has one.
 
     Args:
@@ -45,8 +45,7 @@ def server_wait(status_code: int, headers: Mapping[str, str], now: float) -> flo
     if _NUMBER.fullmatch(text):
         return float(text)
     moment = _http_date(text)
-    refused = status_code == 429 and headers.get("x-ratelimit-remaining", "0").strip() == "0"  # noqa: PLR2004
-    if moment is None and refused:
+    if moment is None and status_code == 429:  # noqa: PLR2004 (the status this rule is for)
         moment = _moment(headers.get("x-ratelimit-reset", ""))
         if moment is not None and moment - server_now > LONGEST_WAIT:
             return None  # in milliseconds, say

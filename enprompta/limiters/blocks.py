@@ -145,5 +145,5 @@ class Pause:
         """
         if not self.strikes:
             return Room(free)
-        wait = max(self.until, granted + PAUSE) - now
+        wait = (self.until if granted < self.until else granted + PAUSE) - now
         return Room(1) if wait <= 0 else Room(0, wait, wait, now - self.struck, wait)

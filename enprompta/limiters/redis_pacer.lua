@@ -65,7 +65,7 @@ local function makes_sense()
   if a.remaining > a.limit or a.others > a.limit or a.seen > a.limit or (a.length > 0 and a.length < 1) then
     return false
   end
-  if a.low > a.high or a.floor > a.high + FUTURE then
+  if a.low > a.high or a.floor > a.high + FUTURE or (a.low == -FAR and a.floor > -FAR) then
     return false
   end
   if a.reset == 0 then
@@ -288,7 +288,7 @@ local function pause_room(free)
   if a.strikes == 0 then
     return free, 0, 0, 0, 0
   end
-  local wait = math.max(a.paused, a.granted + PAUSE) - now
+  local wait = (a.granted < a.paused and a.paused or a.granted + PAUSE) - now
   if wait <= 0 then
     return 1, 0, 0, 0, 0
   end

@@ -280,7 +280,11 @@ class TestPause:
         (bad,) = desk.ask()
         desk.bare(bad, 429, retry_after=0.5)
         assert desk.ask(2) == []
-        desk.now += PAUSE  # one request per pause, all the same
+        desk.now += 0.5
+        assert len(desk.grant()) == 1
+        desk.now += PAUSE - 0.1
+        assert desk.grant() == []  # the next one waits for its answer, or for the pause
+        desk.now += 0.1
         assert len(desk.grant()) == 1
 
     def test_each_further_429_doubles_it(self) -> None:

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from email.utils import formatdate
 from math import ceil, inf, isinf
 from operator import attrgetter
 from random import Random
@@ -59,6 +60,16 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def process(server: RedisServer, name: str) -> RedisAccount:
     """Make an account as another process would have it."""
     return RedisAccount(lambda: _SharedAccount(_client(server.url), name))
+
+
+def used_up(seconds: int) -> dict[str, str]:
+    """Make the headers of a 429 whose window ends in so many seconds."""
+    return {
+        "Date": formatdate(usegmt=True),
+        "X-RateLimit-Limit": "10000",
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(int(time.time()) + seconds),
+    }
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -453,11 +464,11 @@ class TestProcesses:
         first = account.acquire(max_wait=65.0)
         with pytest.raises(DeadlineReached):
             account.acquire(max_wait=65.0, deadline=time.monotonic() + 0.1)
-        account.observe(first, 429, {"Retry-After": "3600"})
+        account.observe(first, 429, used_up(3600))
         other = process(server, "max_wait")
         with pytest.raises(BudgetExhausted) as caught:
-            other.acquire(max_wait=65.0)
-        assert 3590 < caught.value.wait <= 3600
+            other.acquire(max_wait=20.0)
+        assert 3590 < caught.value.wait <= 3605
 
     def test_a_failed_request_lets_the_next_one_try(self, server: RedisServer) -> None:
         """In another process too."""
@@ -528,6 +539,126 @@ class TestProcesses:
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         """
         subprocess.run([sys.executable, "-c", textwrap.dedent(program), server.url], check=True, timeout=20)
+
+
+@needs_server
+class TestBlocks:
+    """A fleet that is told bad news, by the clock of the script."""
+
+    LIE = ("observe", "a:1", 0, 429, 10_000, 0, EPOCH + DAY, EPOCH, "")
+    GOOD = (200, 50, 40, EPOCH + 120, EPOCH + 60, "")
+
+    @pytest.fixture
+    def shared(self, server: RedisServer) -> Iterator[_SharedAccount]:
+        """An account that was told that the day is used up, at 0.5."""
+        client: Any = _client(server.url)
+        client.flushall()
+        shared = _SharedAccount(client, "blocks")
+        shared.introduce("a:", [])
+        assert shared.run([("acquire", "a:", 1, 1)], "0")[0][0] == 1
+        shared.run([self.LIE], "0.5")
+        yield shared
+        client.close()
+
+    def test_one_probe_for_the_fleet(self, shared: _SharedAccount) -> None:
+        """Two processes ask, one of them sends it; its good answer frees both."""
+        assert shared.run([("acquire", "a:", 2, 5)], "30.4")[0][0] == 0
+        assert shared.run([("acquire", "a:", 3, 5)], "30.6")[0][0] == 1
+        assert shared.run([("acquire", "b:", 1, 5)], "30.7")[0][0] == 0
+        shared.run([("observe", "a:3", 30.6, *self.GOOD)], "31")
+        assert shared.run([("acquire", "b:", 2, 5)], "31.1")[0][0] == 5
+
+    def test_a_process_that_dies_with_the_probe_delays_the_next_one_by_a_minute(self, shared: _SharedAccount) -> None:
+        """Nobody answers for it."""
+        assert shared.run([("acquire", "a:", 2, 1)], "31")[0][0] == 1
+        assert shared.run([("acquire", "b:", 1, 1)], "90.9")[0][0] == 0
+        assert shared.run([("acquire", "b:", 2, 1)], "91")[0][0] == 1
+
+    def test_a_block_outlives_a_restart_of_the_programs_and_can_be_lifted(self, shared: _SharedAccount) -> None:
+        """A new process finds it, and the reset of any process ends it."""
+        assert shared.run([("acquire", "new:", 1, 1)], "10")[0][0] == 0
+        assert shared._client.ttl(shared._keys[0]) > DAY - 100  # type: ignore[attr-defined]
+        shared.run([("reset",)], "11")
+        assert shared.run([("acquire", "new:", 2, 5)], "12")[0][0] == 1
+
+    @pytest.mark.parametrize(
+        "garbage",
+        [
+            {"blocked": "1e99"},
+            {"blocked": "nan"},
+            {"blocked": "soon"},
+            {"blocked": ""},
+            {"limit": "-5", "remaining": "-7"},
+            {"limit": "5", "remaining": "6"},
+            {"limit": "5", "others": "1e9"},
+            {"sampled": "0.5"},
+            {"length": "1e-9"},
+            {"reset": "99999999999"},
+            {"reset": "5", "ends": "1e14"},
+            {"ends": "-3"},
+            {"low": "9", "high": "3"},
+            {"floor": "999999999999"},
+            {"off": "7"},
+            {"paused": "1e15"},
+        ],
+    )
+    def test_what_makes_no_sense_is_ignored(self, shared: _SharedAccount, garbage: dict[str, str]) -> None:
+        """The account starts again, as if nothing were known; others' fields do no harm."""
+        client: Any = shared._client
+        client.delete(*shared._keys)
+        client.hset(shared._keys[0], mapping={"stranger": "\xff", **garbage})
+        assert shared.run([("acquire", "a:", 9, 5)], "1000")[0][0] == 1
+        shared.run([("observe", "a:9", 1000, 200, 50, 49, EPOCH + 30, EPOCH, "")], "1000.1")
+        assert shared.run([("acquire", "a:", 10, 5)], "1000.2")[0][0] == 5
+
+    def test_keys_of_another_type_and_charges_of_another_time_are_dropped(self, shared: _SharedAccount) -> None:
+        """Text, lists and scores far ahead do not stop a fleet; every key expires."""
+        client: Any = shared._client
+        client.delete(*shared._keys)
+        client.set(shared._keys[0], "text")
+        client.rpush(shared._keys[1], "list")
+        client.zadd(shared._keys[2], {f"x{number}": 1e14 for number in range(100)})
+        client.sadd(shared._keys[3], "set")
+        assert shared.run([("acquire", "a:", 9, 5)], "1000")[0][0] == 1
+        shared.run([("observe", "a:9", 1000, 200, 50, 49, EPOCH + 30, EPOCH, "")], "1000.1")
+        assert shared.run([("acquire", "a:", 10, 5)], "1000.2")[0][0] == 5
+        assert all(client.ttl(key) > 0 for key in shared._keys if client.exists(key))
+
+    def test_a_clock_of_redis_that_was_set_back_does_not_delay_probes(self, shared: _SharedAccount) -> None:
+        """Times that lie ahead count from now."""
+        shared.run([("acquire", "a:", 2, 1)], "40")
+        assert shared.run([("acquire", "a:", 3, 1)], "-100")[0][0] == 0
+        assert shared.run([("acquire", "a:", 4, 1)], "-39")[0][0] == 1
+
+    def test_a_reset_reaches_redis(self, server: RedisServer) -> None:
+        """Another process goes at once, and the limiter resets all accounts of its Redis."""
+        limiter = RedisLimiter(server.url)
+        account, other = limiter.account("reset"), process(server, digest("reset"))
+        for reset in (account.reset, limiter.reset_rate_limit):
+            account.observe(account.acquire(max_wait=65.0), 429, used_up(3600))
+            account.flush(5.0)
+            with pytest.raises(BudgetExhausted):
+                other.acquire(max_wait=1.0)
+            reset()
+            account.flush(5.0)
+            assert account.rate_limit is None
+            ticket = other.acquire(max_wait=1.0)
+            assert ticket.waited < 1.0
+            other.cancel(ticket)
+            other.flush(5.0)
+        RedisLimiter("redis://localhost:1/0").reset_rate_limit()
+
+    def test_a_reset_while_redis_is_unavailable_is_sent_when_it_is_back(self, server: RedisServer) -> None:
+        """This process forgets at once, Redis when it is found again."""
+        account, other = process(server, "reset later"), process(server, "reset later")
+        account.observe(account.acquire(max_wait=65.0), 429, used_up(3600))
+        account.flush(5.0)
+        with account._lock:
+            account._outbox.clear()
+            account._forgets = True
+        account._introduce().close()
+        assert not account._forgets
+        assert other.acquire(max_wait=1.0).waited < 1.0
 
 
 def run_all(works: list[Callable[[], object]]) -> None:
