@@ -135,15 +135,12 @@ class Pause:
             self.strikes = 0
             self.struck = self.until = -inf
 
-    def room(self, free: int, granted: float, now: float) -> Room:
-        """Return what is free, one at a time after a pause.
+    def room(self, granted: float, now: float) -> Room:
+        """Return how many may go after a 429: none until the pause is over, then one at a time.
 
         Args:
-            free: How many may go as far as the budget is concerned.
             granted: When the last request was let go.
             now: The present.
         """
-        if not self.strikes:
-            return Room(free)
         wait = (self.until if granted < self.until else granted + PAUSE) - now
         return Room(1) if wait <= 0 else Room(0, wait, wait, now - self.struck, wait)

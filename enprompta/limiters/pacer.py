@@ -114,8 +114,9 @@ class Pacer:
         free, wait = self._ordinary_room(now)
         block = self._block
         if free:
-            block.clear()
-            return self._pause.room(free, self._granted, now)
+            if block.held < inf:
+                block.clear()
+            return self._pause.room(self._granted, now) if self._pause.strikes else Room(free)
         if not block.is_on:
             if not self._is_claim(wait, now):
                 return Room(0, wait, wait, 0.0, wait)
@@ -302,7 +303,9 @@ class Pacer:
         self._block.end_probe(ticket.sent)
         if limited and fresh:
             self._block.confirm()
-        if self._is_hollow(reading, fresh=fresh) or not reading.is_consistent(now - ticket.sent):
+        if (not reading.remaining and self._is_hollow(reading, fresh=fresh)) or not reading.is_consistent(
+            now - ticket.sent
+        ):
             self._observe_bare(ticket, reading, now, fresh=fresh)
         else:
             self._observe_budget(ticket, reading, now, fresh=fresh)
@@ -311,7 +314,7 @@ class Pacer:
 
     def _is_hollow(self, reading: Reading, *, fresh: bool) -> bool:
         """Return True if an answer claims that nothing is left of a window, but requests are served in it."""
-        if reading.remaining or not reading.limit or reading.is_refusal or reading.status >= SERVER_ERROR:
+        if not reading.limit or reading.is_refusal or reading.status >= SERVER_ERROR:
             return False
         if fresh and reading.reset == self._reset:
             self._hollow = reading.reset
@@ -340,7 +343,7 @@ class Pacer:
         earlier = self._reset is not None and reading.reset < self._reset
         if (clock_was_set and reading.reset != self._reset) or (other_limit and earlier):
             self._leave_window()
-        elif self._refutes(reading, now):
+        elif earlier and self._refutes(reading, now):
             self._refute_window()
         if self._place(ticket, reading, now):
             self._count(ticket, reading, counts=ours and not limited)
