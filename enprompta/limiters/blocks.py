@@ -117,7 +117,7 @@ class Pause:
 
         Args:
             sent: When the request was let go.
-            retry_after: Seconds that the answer asks to wait; a shorter time than the pause is believed.
+            retry_after: Seconds that the answer asks to wait; a shorter time than the first pause is believed.
             window: Length of a window in seconds; None while unknown.
             now: The present.
         """
@@ -126,7 +126,9 @@ class Pause:
         if not self.strikes:
             self.struck = now
         self.strikes += 1
-        longest = min(LONGEST_PAUSE, window or inf, inf if retry_after is None else retry_after)
+        longest = min(LONGEST_PAUSE, window or inf)
+        if retry_after is not None and self.strikes == 1:
+            longest = min(longest, retry_after)
         self.until = now + min(PAUSE * 2.0 ** min(self.strikes - 1, 10), longest)
 
     def end(self, sent: float) -> None:

@@ -51,7 +51,6 @@ class Pacer:
 
     def __init__(self) -> None:
         self.line: Line = Line()
-        """The requests that wait."""
         self.chance_at: float = inf
         """When `grant` is worth another call, as its last call knew it; meaningful while requests wait."""
         self.told: tuple[int, int, int] | None
@@ -299,13 +298,11 @@ class Pacer:
             now: When it came, or a later time.
         """
         fresh = self._block.is_fresh(ticket.sent)
-        limited = reading.is_refusal
         self._block.end_probe(ticket.sent)
-        if limited and fresh:
+        if fresh and reading.is_refusal:
             self._block.confirm()
-        if (not reading.remaining and self._is_hollow(reading, fresh=fresh)) or not reading.is_consistent(
-            now - ticket.sent
-        ):
+        hollow = reading.is_last and self._is_hollow(reading, fresh=fresh)
+        if hollow or not reading.is_consistent(now - ticket.sent):
             self._observe_bare(ticket, reading, now, fresh=fresh)
         else:
             self._observe_budget(ticket, reading, now, fresh=fresh)
@@ -313,9 +310,7 @@ class Pacer:
             self.room(now)  # so that a block begins when it becomes known, whether requests wait or not
 
     def _is_hollow(self, reading: Reading, *, fresh: bool) -> bool:
-        """Return True if an answer claims that nothing is left of a window, but requests are served in it."""
-        if not reading.limit or reading.is_refusal or reading.status >= SERVER_ERROR:
-            return False
+        """Return True if nothing is left of a window, as an answer claims, in which requests are served all the same."""
         if fresh and reading.reset == self._reset:
             self._hollow = reading.reset
         return reading.reset == self._hollow
@@ -330,7 +325,7 @@ class Pacer:
         self._pause.end(ticket.sent)
         clock_was_set = self._clock.synchronise(reading.date, ticket.sent, now)
         if fresh:
-            self._unblock(keep=limited)
+            self._replace_news(reading)
         other_limit = self._limit not in (0, reading.limit)
         if limited and other_limit:
             self._observe_other_limit(ticket, reading, now)
@@ -345,20 +340,27 @@ class Pacer:
             self._leave_window()
         elif earlier and self._refutes(reading, now):
             self._refute_window()
+        sampled = self._sampled
         if self._place(ticket, reading, now):
             self._count(ticket, reading, counts=ours and not limited)
+        elif limited and sampled and ticket.sent >= self._rolled:
+            # It was sent in the present window, and refused because of another one.
+            self._pause.strike(ticket.sent, None, self._length, now)
         if doubtful:
             self._lift_doubtfully()
 
-    def _unblock(self, *, keep: bool) -> None:
-        """Drop what blocks the line: a newer answer is known.
-
-        Args:
-            keep: True to stay in the block, whose end the answer reports again.
-        """
+    def _replace_news(self, reading: Reading) -> None:
+        """Drop the bad news that began a block: a request that was sent since has been answered."""
         self._blocked = -inf
-        if not keep:
-            self._block.lift()
+        if not reading.is_refusal:
+            self._unblock()
+        elif reading.reset != self._reset:
+            self._leave_window()
+
+    def _unblock(self) -> None:
+        """Lift the block: a request was served that was sent since it began."""
+        self._blocked = -inf
+        self._block.lift()
         self._refute_window()
 
     def _lift_doubtfully(self) -> None:
@@ -369,7 +371,7 @@ class Pacer:
 
     def _refutes(self, reading: Reading, now: float) -> bool:
         """Return True if a window that an answer shows to be open cannot be followed by the present one yet (B3)."""
-        if self._reset is None or not reading.remaining or self._reset - reading.reset <= LONGEST_OWN_WAIT:
+        if self._reset is None or self._reset - reading.reset <= LONGEST_OWN_WAIT:
             return False
         return reading.reset > now + self._clock.high(now)
 
@@ -430,7 +432,7 @@ class Pacer:
         self._pause.end(ticket.sent)
         if reading.status < CLIENT_ERROR:
             if fresh:
-                self._unblock(keep=False)
+                self._unblock()
             elif self._blocked > now:
                 self._lift_doubtfully()
         if not self._off:

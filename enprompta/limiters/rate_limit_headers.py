@@ -58,6 +58,11 @@ class Reading(NamedTuple):
         """True for a 429."""
         return self.status == _TOO_MANY_REQUESTS
 
+    @property
+    def is_last(self) -> bool:
+        """True if the request was served, or failed for another reason than the budget, and no other one remains."""
+        return not self.remaining and self.limit > 0 and self.status < SERVER_ERROR and not self.is_refusal
+
     def is_consistent(self, flight: float) -> bool:
         """Return True if it reports a budget whose window ends neither long before its answer nor days after it.
 

@@ -327,7 +327,10 @@ local function strike(sent, retry_after)
     a.struck = now
   end
   a.strikes = a.strikes + 1
-  local longest = math.min(LONGEST_PAUSE, a.length ~= 0 and a.length or FAR, retry_after or FAR)
+  local longest = math.min(LONGEST_PAUSE, a.length ~= 0 and a.length or FAR)
+  if retry_after and a.strikes == 1 then
+    longest = math.min(longest, retry_after)
+  end
   a.paused = now + math.min(PAUSE * 2 ^ math.min(a.strikes - 1, 10), longest)
 end
 
@@ -384,11 +387,9 @@ local function refute_window()
   a.counted, a.seen = a.limit, 0
 end
 
-local function unblock(keep)
+local function unblock()
   a.blocked = -FAR
-  if not keep then
-    lift()
-  end
+  lift()
   refute_window()
 end
 
@@ -406,7 +407,7 @@ local function observe_bare(member, sent, status, retry_after, fresh)
   end_pause(sent)
   if status < 400 then
     if fresh then
-      unblock(false)
+      unblock()
     elseif a.blocked > now then
       lift_doubtfully()
     end
@@ -471,8 +472,8 @@ local function is_hollow(status, limit, remaining, reset, fresh)
   return reset == a.hollow
 end
 
-local function refutes(remaining, reset)
-  if a.reset == 0 or remaining == 0 or a.reset - reset <= LONGEST_OWN_WAIT then
+local function refutes(reset)
+  if a.reset == 0 or a.reset - reset <= LONGEST_OWN_WAIT then
     return false
   end
   return reset > now + high(now)
@@ -487,8 +488,13 @@ local function observe_budget(member, sent, status, limit, remaining, reset, dat
   local limited = status == 429
   end_pause(sent)
   local clock_was_set = synchronise(date, sent)
-  if fresh then
-    unblock(limited)
+  if fresh and not limited then
+    unblock()
+  elseif fresh then
+    a.blocked = -FAR
+    if reset ~= a.reset then
+      leave_window()
+    end
   end
   local other_limit = a.limit ~= 0 and a.limit ~= limit
   if limited and other_limit then
@@ -506,11 +512,14 @@ local function observe_budget(member, sent, status, limit, remaining, reset, dat
   local earlier = a.reset ~= 0 and reset < a.reset
   if (clock_was_set and reset ~= a.reset) or (other_limit and earlier) then
     leave_window()
-  elseif refutes(remaining, reset) then
+  elseif earlier and refutes(reset) then
     refute_window()
   end
+  local sampled = a.sampled == 1
   if place(sent, reset) then
     count(sent, status, limit, remaining, reset, ours and not limited)
+  elseif limited and sampled and sent >= a.rolled then
+    strike(sent, nil)
   end
   if doubtful then
     lift_doubtfully()

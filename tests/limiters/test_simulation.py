@@ -193,6 +193,13 @@ class TestTroubles:
         assert outcome.longest_gap < 35
         assert outcome.longest_wait < 65
 
+    @pytest.mark.parametrize("every", [1.2, 0.7])
+    def test_a_window_that_never_was_costs_nothing(self, seed: int, every: float) -> None:
+        """The answers of the real window refute it, also when more calls come than the budget has."""
+        outcome = Steady(troubles.much_for_a_day, seed, every).run().outcome
+        assert outcome.served == int(HALF_HOUR / every)
+        assert outcome.answered_429 <= 60
+
     @pytest.mark.parametrize("lie", [troubles.one_429_without_headers, troubles.one_429_for_an_hour])
     def test_a_429_without_a_budget_costs_seconds(self, seed: int, lie: Callable[[Simulation], None]) -> None:
         """Only the call that got it may fail."""

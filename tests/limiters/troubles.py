@@ -19,7 +19,9 @@ TROUBLE_AT = 125.0
 HALF_HOUR = 1800.0
 
 
-def lies_once(simulation: Simulation, status: int, limit: int, reset_in: float, retry_after: float | None) -> None:
+def lies_once(  # noqa: PLR0917 (an answer has so many parts)
+    simulation: Simulation, status: int, limit: int, reset_in: float, retry_after: float | None, remaining: int = 0
+) -> None:
     """Have one answer report a budget that is used up; without a limit it reports none."""
     told = False
 
@@ -31,7 +33,7 @@ def lies_once(simulation: Simulation, status: int, limit: int, reset_in: float, 
         date = floor(simulation.server.clock(at))
         if not limit:
             return Reading(status, retry_after=retry_after)
-        return Reading(status, limit, 0, date + int(reset_in), float(date), retry_after)
+        return Reading(status, limit, remaining, date + int(reset_in), float(date), retry_after)
 
     simulation.intercept = intercept
 
@@ -39,6 +41,11 @@ def lies_once(simulation: Simulation, status: int, limit: int, reset_in: float, 
 def zero_for_a_day(simulation: Simulation) -> None:
     """One 200 says that nothing remains until tomorrow."""
     lies_once(simulation, 200, 60, DAY, None)
+
+
+def much_for_a_day(simulation: Simulation) -> None:
+    """One 200 says that the window ends tomorrow, with much of it left."""
+    lies_once(simulation, 200, 60, DAY, None, remaining=40)
 
 
 def day_is_used_up_once(simulation: Simulation) -> None:
@@ -95,6 +102,7 @@ def day_is_used_up(simulation: Simulation) -> None:
 
 TROUBLES: tuple[Callable[[Simulation], None], ...] = (
     zero_for_a_day,
+    much_for_a_day,
     day_is_used_up_once,
     one_429_without_headers,
     one_429_for_an_hour,
