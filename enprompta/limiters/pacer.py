@@ -52,9 +52,8 @@ class Pacer:
     def __init__(self) -> None:
         self.line: Line = Line()
         self.chance_at: float = inf
-        """When `grant` is worth another call, as its last call knew it; meaningful while requests wait."""
-        self.told: tuple[int, int, int] | None
-        """Limit, remaining and reset as the server last reported them; None before the first report."""
+        """When `grant` is worth another call, while requests wait, as its last call knew it."""
+        self.told: tuple[int, int, int] | None  # limit, remaining and reset as last reported; None before
         self.sharers: int = 1
         """How many programs, this one included, spend the budget without hearing of each other, each its equal share of
         a window; 1 when there is none that is known of."""
@@ -310,7 +309,7 @@ class Pacer:
             self.room(now)  # so that a block begins when it becomes known, whether requests wait or not
 
     def _is_hollow(self, reading: Reading, *, fresh: bool) -> bool:
-        """Return True if nothing is left of a window, as an answer claims, in which requests are served all the same."""
+        """Return True if nothing is left of a window, as an answer claims, but requests are served in it."""
         if fresh and reading.reset == self._reset:
             self._hollow = reading.reset
         return reading.reset == self._hollow
