@@ -156,3 +156,12 @@ def test_without_a_limiter_a_reset_forgets_the_last_report(api: Any) -> None:
     api.answers(twice)
     api.run(get, client)
     assert client.rate_limit is None
+
+
+@pytest.mark.parametrize("limiter", [LocalLimiter(), None])
+def test_a_429_with_a_budget_is_waited_for_in_the_line(api: Any, limiter: LocalLimiter | None) -> None:
+    """The limiter waits for the window, not the call; without a limiter the call sleeps."""
+    client = api.scripted(limiter=limiter)
+    api.answers(told(0, seconds=1, status=429), told(58, seconds=60))
+    api.run(get, client)
+    assert len(api.waits) == (limiter is None)

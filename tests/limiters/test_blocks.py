@@ -336,6 +336,17 @@ class TestPause:
                 desk.now = max(desk.now, desk.pacer.chance_at)
         assert {ticket.state for ticket in tickets} == {"done", "refused"}
 
+    def test_a_429_of_no_known_window_pauses_too(self, desk: Desk) -> None:
+        """The present window has budget, and a request is refused for the sake of one that is over."""
+        (lie,) = desk.ask()
+        desk.observe(lie, 40, reset=DAY)
+        desk.now = 2 * MINUTE - 10.2  # too late for the true window to refute it
+        (ticket,) = desk.ask()
+        desk.now += 0.1
+        desk.observe(ticket, 0, reset=2 * MINUTE - 10, status=429)
+        assert desk.ask(1) == []
+        assert desk.pacer.room(desk.now).wait == pytest.approx(PAUSE)
+
     def test_answers_that_are_not_paced_end_it_too(self) -> None:
         """Where the server reports no budget at all."""
         desk = Desk()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import pickle
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from enprompta.errors import ConfigurationError
 from enprompta.limiters import RedisLimiter
@@ -79,6 +82,18 @@ def wait_for(condition: Callable[[], object]) -> None:
             return
         time.sleep(0.001)
     raise AssertionError("it never came so far")
+
+
+LONG = bool(os.environ.get("ENPROMPTA_LONG_TESTS"))
+ENDS = st.sampled_from(["answer"] * 8 + ["fail", "cancel"])
+ANSWERS = st.tuples(
+    st.sampled_from([200, 200, 200, 404, 429, 429, 503]),
+    st.sampled_from([50, 50, 50, 50, 20, 10_000, 0]),
+    st.sampled_from([0, 1, 10, 40, 49]),
+    st.sampled_from([60, 60, 60, 60, 120, 0, -60, 300, 86_400]),
+    st.sampled_from([None, None, None, 0.0, 1.0, 30.0, 3600.0]),
+)
+"""Status, limit, remaining, the reset after the begin of the minute, and `Retry-After`."""
 
 
 class Twin(Pacer):
@@ -163,10 +178,14 @@ class Twin(Pacer):
 
     def cancel(self, ticket: Ticket) -> None:
         """Take a request back from both."""
+        self.cancel_at(ticket, ticket.sent)
+
+    def cancel_at(self, ticket: Ticket, now: float) -> None:
+        """Take a request back from both, at some time."""
         granted = ticket.state == "granted"
         super().cancel(ticket)
         if granted:
-            self._run(ticket.sent, "cancel", ticket.mark, format(ticket.sent, ".17g"))
+            self._run(now, "cancel", ticket.mark, format(ticket.sent, ".17g"))
             self._compare()
 
 
@@ -288,6 +307,34 @@ class TestScript:
         twin._client.close()
         assert simulation.outcome.served > 60
         assert twin.steps > 200
+
+    @given(st.lists(st.tuples(st.floats(0, 40), st.integers(0, 5), ANSWERS, ENDS), max_size=40))
+    @settings(max_examples=2000 if LONG else 30)
+    def test_the_script_is_the_policy_whatever_is_answered(
+        self, server: RedisServer, steps: list[tuple[float, int, tuple[int, int, int, float, float | None], str]]
+    ) -> None:
+        """Random answers at random moments: the same requests go, and the same is remembered."""
+        twin = Twin(server, "twin")
+        now = 1000.0
+        flying: list[Ticket] = []
+        for passed, callers, (status, limit, remaining, reset_in, retry_after), end in steps:
+            now += passed
+            for _ in range(callers):
+                twin.reserve(None, 65.0, now)
+            flying += [ticket for ticket in twin.grant(now) if ticket.state == "granted"]
+            if not flying:
+                continue
+            ticket = flying.pop(len(flying) // 2)
+            if end == "fail":
+                twin.fail(ticket, now)
+            elif end == "cancel":
+                twin.cancel_at(ticket, now)
+            else:
+                date = float(int(EPOCH + now))
+                reset = int((EPOCH + now) // 60 * 60 + reset_in)
+                left = min(remaining, limit) if status != 429 else 0
+                twin.observe(ticket, Reading(status, limit, left, reset, date, retry_after), now)
+        twin._client.close()
 
     def test_what_is_kept_is_short_lived_and_holds_no_secret(self, server: RedisServer) -> None:
         """Keys carry a digest and expire."""
