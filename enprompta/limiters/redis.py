@@ -129,15 +129,15 @@ class _SharedAccount:
 class RedisAccount(LocalAccount):
     """One budget as all processes spend it that share a Redis; see `LocalAccount` for what it does for callers."""
 
-    def __init__(self, connect: Callable[[], _SharedAccount], url: str = "") -> None:
+    def __init__(self, connect: Callable[[], _SharedAccount], where: str = "") -> None:
         """Make an account; nothing is connected before the first request.
 
         Args:
             connect: Makes the connection.
-            url: Where Redis is.
+            where: A digest of where Redis is; the URL itself may hold a password.
         """
         self._connect = connect
-        self.url = url
+        self.where = where
         super().__init__()
 
     def renew(self) -> None:
@@ -396,7 +396,7 @@ class RedisLimiter:
         _flush_at_exit()
         url = self._url
         return _ACCOUNTS.get(
-            digest(url, key), lambda: RedisAccount(lambda: _SharedAccount(_client(url), digest(key)), url)
+            digest(url, key), lambda: RedisAccount(lambda: _SharedAccount(_client(url), digest(key)), digest(url))
         )
 
     def reset_rate_limit(self) -> None:
@@ -407,7 +407,7 @@ class RedisLimiter:
         `Enprompta.reset_rate_limit` does the same for one client's credential.
         """
         for account in _ACCOUNTS:
-            if account.url == self._url:
+            if account.where == digest(self._url):
                 account.reset()
 
     def __reduce__(self) -> tuple[type[RedisLimiter], tuple[str]]:
