@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import errno
+import os
+import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
 from enprompta.cli.console import FAILED, err, line
+from enprompta.cli.errors import SetupError
+from enprompta.cli.shared_options import shared
+from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
 from enprompta.errors import ConfigurationError, EnpromptaError
 
 if TYPE_CHECKING:
@@ -21,15 +27,12 @@ NOT_CONFIGURED = 3
 INTERRUPTED = 130
 
 
-class SetupError(ConfigurationError):
-    """There is no client to be had: a key is missing, or a setting cannot work."""
-
-
 class Commands(TyperGroup):
     """The commands, with a guard round them: what a command raises becomes a line and an exit status."""
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 (typer's own)
         """Begin with a command line, which may ask for help."""
+        shared.reset()
         _leave_out_types_of_flags(self, typer.Context(self, **self.context_settings))
         return super().make_context(*arguments, **settings)
 
@@ -46,8 +49,13 @@ class Commands(TyperGroup):
                 raise
             show_error(error)
             raise typer.Exit(status_of(error)) from None
+        except OSError as error:
+            raise typer.Exit(output_failed(error)) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
+        except typer.Abort as abort:  # a question was answered with Ctrl-C, or with Ctrl-D
+            interrupted = isinstance(abort.__context__, KeyboardInterrupt)
+            raise typer.Exit(INTERRUPTED if interrupted else FAILED) from None
 
 
 def _leave_out_types_of_flags(command: Any, context: typer.Context) -> None:  # noqa: ANN401 (typer's, of any version)
@@ -68,24 +76,54 @@ def status_of(error: EnpromptaError) -> int:
 
 def show_error(error: EnpromptaError | str) -> None:
     """Say on standard error what went wrong; control characters are shown, never obeyed."""
-    first, *more = str(error).split("\n")
+    first, *more = (explain(error) if isinstance(error, EnpromptaError) else error).split("\n")
     err.print(line(("error  ", "bold red"), first))
     for each in more:
         err.print(line("       ", each))
 
 
-@contextmanager
-def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the client checks them)
-    """Make a client of what the environment says, and close it.
+def flush_output() -> None:
+    """Write what standard output has buffered.
 
     Raises:
-        SetupError: The environment does not say enough, or says something that cannot work.
+        OSError: It cannot be written, or was closed when the process started.
+    """
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] (as after `>&-` in a shell)
+        raise OSError(errno.EBADF, "It is closed")
+    sys.stdout.flush()
+
+
+def output_failed(error: OSError) -> int:
+    """Report that standard output, or the file that the error names, cannot be used, and return the exit status.
+
+    What is still buffered is discarded, or the interpreter would fail to write it when it ends, and say so.
+    """
+    name = "Standard output" if error.filename is None else str(error.filename)
+    show_error(f"{name} cannot be written: {error.strerror or error}")
+    with suppress(OSError, ValueError, AttributeError):  # a stream without a descriptor
+        descriptor = sys.stdout.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+    return FAILED
+
+
+@contextmanager
+def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the client checks them)
+    """Make a client with the credentials of the profile or the environment, and close it.
+
+    Raises:
+        SetupError: There are no credentials, or a setting cannot work.
     """
     from enprompta import Enprompta  # noqa: PLC0415 (--help needs no client)
+    from enprompta.cli.credentials import choose  # noqa: PLC0415 (as above)
 
+    chosen = choose()
+    if chosen.is_missing:
+        raise SetupError(NO_CREDENTIALS)
     try:
-        client = Enprompta(**settings)
+        client = Enprompta(**chosen.settings, **settings)
     except ConfigurationError as error:
-        raise SetupError(error.message) from None
+        raise SetupError(in_shell_words(error.message)) from None
     with client:
         yield client

@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from hashlib import blake2b
 from math import inf
 from threading import Lock
-from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from enprompta._common.clock import monotonic
 from enprompta.errors import RateLimit
 from enprompta.limiters.pacer import Pacer
 from enprompta.limiters.rate_limit_headers import read

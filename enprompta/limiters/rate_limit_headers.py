@@ -32,9 +32,9 @@ _LAST_SECOND = 253402300799  # of the year 9999, after which there are no dates 
 
 _LIMIT, _REMAINING, _RESET, _DATE, _RETRY_AFTER = range(5)
 _FIELDS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "date", "retry-after")
-_SLOTS: dict[str | bytes, int] = {
-    name: slot for slot, field in enumerate(_FIELDS) for name in (field, field.encode("ascii"))
-}
+# Two tables, for `python -bb` refuses to compare bytes with text, as the keys of one would be.
+_SLOTS: Mapping[str | bytes, int] = {field: slot for slot, field in enumerate(_FIELDS)}
+_RAW_SLOTS: Mapping[str | bytes, int] = {field.encode("ascii"): slot for slot, field in enumerate(_FIELDS)}
 
 
 class Reading(NamedTuple):
@@ -82,13 +82,15 @@ def read(status: int, headers: Headers) -> Reading:
     Returns:
         The reading; its `limit` is 0 when the headers do not make sense together.
     """
-    found: list[str | bytes | None] = [None, None, None, None, None]
-    pairs: Iterable[tuple[str | bytes, str | bytes]] = headers if isinstance(headers, list) else headers.items()
+    found: list[str | None] = [None, None, None, None, None]
+    pairs: Iterable[tuple[str | bytes, str | bytes]]
+    pairs, slots = (headers, _RAW_SLOTS) if isinstance(headers, list) else (headers.items(), _SLOTS)
     for name, value in pairs:
-        slot = _SLOTS.get(name.lower())
+        slot = slots.get(name.lower())
         if slot is not None:
-            again = found[slot] is not None and (slot != _DATE or found[slot] != value)
-            found[slot] = b"" if again else value  # of two, neither is believed
+            text = value if isinstance(value, str) else value.decode("latin-1")
+            again = found[slot] is not None and (slot != _DATE or found[slot] != text)
+            found[slot] = "" if again else text  # of two, neither is believed
     limit, remaining, reset = _number(found[_LIMIT]), _number(found[_REMAINING]), _number(found[_RESET])
     date = _unix_time(found[_DATE])
     retry_after = _wait(found[_RETRY_AFTER], date)
@@ -101,14 +103,14 @@ def read(status: int, headers: Headers) -> Reading:
     return Reading(status, limit, remaining, reset, date, retry_after)
 
 
-def _number(text: str | bytes | None) -> int:
+def _number(text: str | None) -> int:
     """Read a plain decimal number; -1 stands for anything else."""
     if text is not None and text.isdigit() and text.isascii() and len(text) <= _MOST_DIGITS:
         return int(text)
     return -1
 
 
-def _wait(text: str | bytes | None, date: float | None) -> float | None:
+def _wait(text: str | None, date: float | None) -> float | None:
     """Read `Retry-After`: seconds, with decimals or not, or an HTTP date (RFC 9110, 10.2.3).
 
     A date is taken against the answer's own `Date`, so that this machine's clock does not matter.
@@ -126,7 +128,7 @@ def _wait(text: str | bytes | None, date: float | None) -> float | None:
 
 
 @lru_cache(maxsize=16)  # answers of the same second carry the same text
-def _unix_time(text: str | bytes | None) -> float | None:
+def _unix_time(text: str | None) -> float | None:
     """Turn an HTTP date into Unix seconds; None when it is not one."""
     if text is None:
         return None
@@ -134,7 +136,7 @@ def _unix_time(text: str | bytes | None) -> float | None:
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 (costs a millisecond of every import otherwise)
 
     try:
-        moment = parsedate_to_datetime(text if isinstance(text, str) else text.decode("ascii"))
+        moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
     except (ValueError, OverflowError, IndexError, TypeError):
         return None

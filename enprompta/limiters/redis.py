@@ -18,14 +18,14 @@ import atexit
 import logging
 from functools import cache
 from importlib import import_module
-from importlib.resources import files
 from math import inf
 from secrets import token_hex
 from threading import Event, Thread
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+from enprompta._common.clock import monotonic
+from enprompta._common.data import read_data
 from enprompta.errors import ConfigurationError
 from enprompta.limiters import rules, server_clock
 from enprompta.limiters.blocks import Room
@@ -72,7 +72,7 @@ def _script() -> str:
         "CHUNKS": _CHUNKS,
     }
     lines = [f"local {name} = {value!r}" for name, value in constants.items()]
-    return "\n".join([*lines, files("enprompta.limiters").joinpath("redis_pacer.lua").read_text("utf-8")])
+    return "\n".join([*lines, read_data("enprompta.limiters", "redis_pacer.lua").decode()])
 
 
 class _Pipeline(Protocol):

@@ -52,6 +52,15 @@ def test_prompts(run: Run, tmp_path: Path) -> None:
     assert "404 Not Found" in run("prompts", "get", made["id"], status=1).output
 
 
+def test_the_slug_that_is_shown_reads_the_live_prompt(run: Run) -> None:
+    """`list` and `get` show the slug, which is what `live` takes."""
+    made = objects(run("prompts", "create", "--title", "Slug shown", "--content", "Live text", "--json"))[0]
+    slug = made["slug"]
+    assert slug in run("prompts", "list", "--search", "Slug shown").output.split()
+    assert f" {slug}\n" in run("prompts", "get", made["id"]).output
+    assert "Live text" in run("prompts", "live", slug).output
+
+
 def test_lists_stop_and_say_so(run: Run, client: Enprompta) -> None:
     """A list shows as many as were asked for and says on standard error when there are more."""
     for number in range(5):
