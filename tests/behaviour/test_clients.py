@@ -110,11 +110,9 @@ def test_a_client_shows_its_address_and_no_key(api: Any) -> None:
 
 
 def test_a_client_that_could_not_be_made_can_be_shown(api: Any) -> None:
-    """What reports a crash shows `self` of the constructor that raised, and must not crash itself."""
-    with pytest.raises(ConfigurationError) as caught:
-        api.client_class(api_key="ep_hunter2", timeout=-1)
-    made = [frame.frame.f_locals.get("self") for frame in caught.traceback]
-    assert f"<{api.client_class.__name__} that could not be made>" in [repr(one) for one in made]
+    """A debugger that shows a client whose constructor raised gets a repr, not another exception."""
+    name = api.client_class.__name__
+    assert repr(object.__new__(api.client_class)) == f"<{name} that could not be made>"
 
 
 def test_the_wrong_kind_of_http_client_is_refused(api: Any) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -18,9 +18,6 @@ from enprompta.emulator import Emulator
 from enprompta.emulator.api import middleware, openapi_document
 from enprompta.emulator.serving import server_thread
 from enprompta.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZE = 20_000_000  # bytes, more than what systems keep of a connection that is not read
 
@@ -105,11 +102,12 @@ def test_health_tells_of_a_database_that_fails(connect: Any, monkeypatch: pytest
     assert answer.json()["components"]["database"]["message"] == "disk I/O error"
 
 
-def test_the_document_of_a_wheel_is_the_one_beside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_document_of_a_wheel_is_the_one_beside_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Installed, there is no docs directory: the copy that the wheel carries is shown."""
-    (tmp_path / "openapi.yaml").write_text("openapi: 3.1.0\n# the wheel's\n")
-    monkeypatch.setattr(openapi_document, "files", lambda _: tmp_path)
-    assert openapi_document._text() == "openapi: 3.1.0\n# the wheel's\n"
+    read: list[tuple[str, str]] = []
+    monkeypatch.setattr(openapi_document, "read_data", lambda *where: read.append(where) or b"openapi: 3.1.0\n")
+    assert openapi_document._text() == "openapi: 3.1.0\n"
+    assert read == [("enprompta.emulator", "openapi.yaml")]
 
 
 def test_the_rest_of_a_request_never_comes() -> None:

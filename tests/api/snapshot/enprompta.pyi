@@ -3,8 +3,9 @@ UNSET: Final = Unset()
 from enprompta.errors import APIConnectionError as APIConnectionError
 from enprompta.errors import APIError as APIError
 class APIResponse(Generic[T_co]):
-    def __init__(self, data: T_co, status_code: int, headers: Mapping[str, str], request_id: str | None, rate_limit: RateLimit | None, attempts: tuple[Attempt, ...]) -> None: ...
+    def __init__(self, data: T_co, status_code: int, headers: Mapping[str, str], request_id: str | None, rate_limit: RateLimit | None, attempts: tuple[Attempt, ...], content: bytes = b'') -> None: ...
     attempts: tuple[Attempt, ...]
+    content: bytes
     data: T_co
     headers: Mapping[str, str]
     rate_limit: RateLimit | None
@@ -16,7 +17,7 @@ from enprompta.errors import APITimeoutError as APITimeoutError
 class AsyncEnprompta:
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None: ...
-    def __init__(self, *, api_key: str | None = None, client_id: str | None = None, client_secret: str | None = None, scopes: Sequence[str] | None = None, base_url: str | None = None, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | None = None, max_wait: float | None = None, limiter: Limiter | Unset | None = UNSET, default_headers: Mapping[str, str] | None = None, hooks: Iterable[object] = (), cache_dir: str | PathLike[str] | None = None, http_client: httpx.AsyncClient | httpx2.AsyncClient | Literal['aiohttp'] | None = None) -> None: ...
+    def __init__(self, *, api_key: str | None = None, client_id: str | None = None, client_secret: str | None = None, scopes: Sequence[str] | None = None, base_url: str | None = None, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | None = None, max_wait: float | None = None, max_response_bytes: int | None = None, limiter: Limiter | Unset | None = UNSET, default_headers: Mapping[str, str] | None = None, hooks: Iterable[object] = (), cache_dir: str | PathLike[str] | None = None, http_client: httpx.AsyncClient | httpx2.AsyncClient | Literal['aiohttp'] | None = None) -> None: ...
     async def aclose(self) -> None: ...
     base_url: str
     executions: Namespace[AsyncExecutions]
@@ -42,7 +43,7 @@ class AsyncEnprompta:
     templates: Namespace[AsyncTemplates]
     usage: Namespace[AsyncUsage]
     webhooks: Namespace[AsyncWebhooks]
-    def with_options(self, *, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | Unset = UNSET, headers: Mapping[str, str] | Unset = UNSET) -> AsyncEnprompta: ...
+    def with_options(self, *, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | Unset = UNSET, max_response_bytes: int | Unset = UNSET, headers: Mapping[str, str] | Unset = UNSET) -> AsyncEnprompta: ...
     with_raw_response: AsyncRawEnprompta
     workflows: Namespace[AsyncWorkflows]
 from enprompta.pagination import AsyncPage as AsyncPage
@@ -64,7 +65,7 @@ from enprompta.errors import ConflictError as ConflictError
 class Enprompta:
     def __enter__(self) -> Self: ...
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None: ...
-    def __init__(self, *, api_key: str | None = None, client_id: str | None = None, client_secret: str | None = None, scopes: Sequence[str] | None = None, base_url: str | None = None, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | None = None, max_wait: float | None = None, limiter: Limiter | Unset | None = UNSET, default_headers: Mapping[str, str] | None = None, hooks: Iterable[object] = (), cache_dir: str | PathLike[str] | None = None, http_client: httpx.Client | httpx2.Client | None = None) -> None: ...
+    def __init__(self, *, api_key: str | None = None, client_id: str | None = None, client_secret: str | None = None, scopes: Sequence[str] | None = None, base_url: str | None = None, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | None = None, max_wait: float | None = None, max_response_bytes: int | None = None, limiter: Limiter | Unset | None = UNSET, default_headers: Mapping[str, str] | None = None, hooks: Iterable[object] = (), cache_dir: str | PathLike[str] | None = None, http_client: httpx.Client | httpx2.Client | None = None) -> None: ...
     base_url: str
     def close(self) -> None: ...
     executions: Namespace[Executions]
@@ -82,7 +83,7 @@ class Enprompta:
     templates: Namespace[Templates]
     usage: Namespace[Usage]
     webhooks: Namespace[Webhooks]
-    def with_options(self, *, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | Unset = UNSET, headers: Mapping[str, str] | Unset = UNSET) -> Enprompta: ...
+    def with_options(self, *, timeout: float | Unset | None = UNSET, deadline: float | Unset | None = UNSET, max_retries: int | Unset = UNSET, max_response_bytes: int | Unset = UNSET, headers: Mapping[str, str] | Unset = UNSET) -> Enprompta: ...
     with_raw_response: RawEnprompta
     workflows: Namespace[Workflows]
 from enprompta.errors import EnpromptaError as EnpromptaError
@@ -97,6 +98,7 @@ from enprompta.errors import RateLimitError as RateLimitError
 class RequestOptions(TypedDict):
     deadline: float | None
     headers: Mapping[str, str]
+    max_response_bytes: int
     max_retries: int
     timeout: float | None
 from enprompta.errors import TemplateError as TemplateError
