@@ -20,6 +20,7 @@ from enprompta.cli.commands import (
     emulator,
     execute_many,
     executions,
+    mcp,
     prompts,
     teams,
     templates,
@@ -58,6 +59,7 @@ app.command(rich_help_panel="This machine", epilog="Exit status: 0 all is well, 
     doctor.doctor
 )
 emulator.add_to(app)
+app.command(rich_help_panel="This machine", epilog=mcp.EPILOG)(mcp.mcp)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it so)
