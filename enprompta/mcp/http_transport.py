@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from enprompta.mcp.server import PromptServer
 
 PATH = "/mcp"
+MAX_PORT = 65535
 MIN_TOKEN = 16  # characters
 SHUTDOWN_SECONDS = 2
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
@@ -109,9 +110,11 @@ def _listener(host: str, port: int) -> socket.socket:
     Raises:
         ConfigurationError: The address cannot be used.
     """
+    if not 0 <= port <= MAX_PORT:
+        raise ConfigurationError(f"port must be 0 to {MAX_PORT}, not {port}")
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ConfigurationError(f"{host} port {port} cannot be used: {error}. Choose another port") from None
 
 
