@@ -42,8 +42,9 @@ class CatalogEntry:
     def described(self) -> types.Prompt:
         """Describe the prompt for `prompts/list`."""
         prompt = self.prompt
+        description = prompt.description or prompt.title  # some clients require one
         return types.Prompt(
-            name=self.name, title=prompt.title, description=prompt.description, arguments=arguments_of(prompt)
+            name=self.name, title=prompt.title, description=description, arguments=arguments_of(prompt)
         )
 
 

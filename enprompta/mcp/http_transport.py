@@ -65,7 +65,7 @@ async def serve_http(
     port: int = 0,
     allow_remote: bool = False,
     allowed_hosts: Sequence[str] = (),
-    on_ready: Callable[[str], None] | None = None,
+    on_ready: Callable[[str], object],
 ) -> None:
     """Serve MCP over streamable HTTP until the process gets SIGINT or SIGTERM.
 
@@ -91,8 +91,7 @@ async def serve_http(
         port = listener.getsockname()[1]
         app = create_app(server, token=token, host=host, port=port, allowed_hosts=allowed_hosts)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
-        if on_ready is not None:
-            on_ready(f"http://{_bracketed(host)}:{port}{PATH}")
+        on_ready(f"http://{_bracketed(host)}:{port}{PATH}")
         await uvicorn.Server(config).serve(sockets=[listener])
 
 

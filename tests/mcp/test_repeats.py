@@ -10,7 +10,7 @@ from mcp_types import CallToolRequestParams, Implementation
 
 from enprompta import AsyncEnprompta
 from enprompta.mcp import ServerOptions, budgets, create_server
-from enprompta.mcp.budgets import CallRegistry
+from enprompta.mcp.budgets import CallRegistry, CountBudget, ToolCall
 
 if TYPE_CHECKING:
     from enprompta import Enprompta
@@ -69,6 +69,17 @@ def test_a_request_with_the_same_id_is_charged_once(
         assert min(one.structured_content["executions_left"] for one in results) == 2 - credits_used
 
     run(scenario)
+
+
+def test_a_refusal_is_refunded_unless_it_may_have_been_carried_out() -> None:
+    """A refused call is refunded once; one whose first attempt may have succeeded is not."""
+    budget = CountBudget(2, what="executions", option="--max-executions")
+    refused, lost = ToolCall(), ToolCall(is_done=True)
+    budget.refund(refused)
+    for call in (refused, lost):
+        budget.reserve(call)
+        budget.refund(call)
+    assert budget.remaining == 1
 
 
 def test_calls_are_forgotten(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

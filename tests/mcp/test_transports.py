@@ -161,11 +161,11 @@ def test_a_real_client_over_http(
 
     with http_server(environment, "--allow", "execute", "--poll-interval", "1") as (url, token, printed):
         assert len(token) == 43
-        assert "shown once" in printed
+        assert "shown only now" in printed
         run(lambda: scenario(url, token))
 
 
-def test_requests_over_http_are_checked(environment: dict[str, str]) -> None:
+def test_requests_over_http_are_checked(environment: dict[str, str], measured_processes: None) -> None:
     """A request needs the token, a Host header of this server, and an Origin of it where a browser sends one."""
     initialize = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"},
@@ -229,7 +229,7 @@ def test_in_this_process(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("missing", ["mcp", "uvicorn", "inspect"])
-def test_a_missing_extra_is_named(environment: dict[str, str], missing: str) -> None:
+def test_a_missing_extra_is_named(environment: dict[str, str], missing: str, measured_processes: None) -> None:
     """Without the extra, the command says what to install; any other missing module is an error of its own."""
     code = f"import sys, enprompta.cli\nsys.modules[{missing!r}] = None\nsys.argv[1:] = ['mcp']\nenprompta.cli.main()\n"
     done = subprocess.run(
@@ -247,11 +247,11 @@ def test_a_taken_port_is_an_error(run: Any, service: Emulator) -> None:
 
         async def scenario() -> None:
             with pytest.raises(ConfigurationError, match=f"127.0.0.1 port {port} cannot be used"):
-                await serve_http(server, token=TOKEN, port=port)
+                await serve_http(server, token=TOKEN, port=port, on_ready=print)
             with pytest.raises(ConfigurationError, match="port must be"):
-                await serve_http(server, token=TOKEN, port=65536)
+                await serve_http(server, token=TOKEN, port=65536, on_ready=print)
             with pytest.raises(ConfigurationError, match="2001:db8::1 port"):
-                await serve_http(server, token=TOKEN, host="2001:db8::1", allow_remote=True)
+                await serve_http(server, token=TOKEN, host="2001:db8::1", allow_remote=True, on_ready=print)
 
         run(scenario)
 

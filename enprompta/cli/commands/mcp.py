@@ -87,32 +87,32 @@ def mcp(
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if transport == "http":
         anyio.run(_serve_http, options, token, http_options)
-        return
-    # The thread that reads standard input cannot be interrupted, so Ctrl-C ends the process at once.
-    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
+    else:
         anyio.run(_serve_stdio, options)
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 async def _serve_stdio(options: ServerOptions) -> None:
     from enprompta.mcp import create_server, serve_stdio  # noqa: PLC0415 (an extra)
 
-    async with _client() as client:
-        await serve_stdio(create_server(client, options))
+    # The thread that reads standard input cannot be interrupted, so Ctrl-C ends the process at once.
+    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        async with _client() as client:
+            await serve_stdio(create_server(client, options))
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 async def _serve_http(options: ServerOptions, token: str | None, http_options: dict[str, Any]) -> None:
     from enprompta.mcp import create_server, serve_http  # noqa: PLC0415 (an extra)
 
-    made = token is None
+    is_random = token is None
     token = token or secrets.token_urlsafe(32)
 
     def announce(url: str) -> None:
         err.print(line(("serving  ", "bold green"), url))
-        if made:
-            err.print(line(("token    ", "bold green"), token, f"  (shown once; {TOKEN_VARIABLE} sets your choice)"))
+        if is_random:
+            err.print(line(("token    ", "bold green"), token, f"  (shown only now; set your own: {TOKEN_VARIABLE})"))
 
     async with _client() as client:
         await serve_http(create_server(client, options), token=token, on_ready=announce, **http_options)
