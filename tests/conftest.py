@@ -25,6 +25,7 @@ STEPS = {
     "examples": "the longer examples and the quickstart page",
     "conformance": "schemathesis against the emulator",
     "cluster": "bulk runs on Dask, runs that are killed",
+    "mcp": "the MCP conformance suite and inspector (need npm tools: tests/mcp/install-tools)",
 }
 
 

@@ -10,7 +10,7 @@ from mcp.server.subscriptions import PromptsListChanged
 from mcp_types import PromptListChangedNotification
 
 from enprompta.mcp import notices
-from enprompta.mcp.notices import Audience
+from enprompta.mcp.notices import Audience, ListWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,5 +159,32 @@ def test_sessions_hear_while_they_have_a_stream(run: Any, monkeypatch: pytest.Mo
             assert [one.notices for one in sessions] == [0, 2, 1]
             audience.leave(1)
             assert audience.is_empty
+
+    run(scenario)
+
+
+class Catalog:
+    """A list that was never loaded, and has changed all the same."""
+
+    is_loaded = False
+    revision = 0
+
+    async def wait_until_stale(self, seconds: float) -> None:
+        """Change."""
+        await anyio.sleep(seconds)
+        self.revision += 1
+
+
+def test_every_revision_is_announced(run: Any) -> None:
+    """A change that another part of the server has found is announced without a request."""
+
+    async def scenario() -> None:
+        audience, session = Audience(), Session()
+        audience.join("a", session)  # type: ignore[arg-type]
+        with audience.listening("a"):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ListWatcher(Catalog(), audience, 0.001).run)  # type: ignore[arg-type]
+                await until(lambda: session.notices >= 2)
+                tasks.cancel_scope.cancel()
 
     run(scenario)

@@ -228,7 +228,7 @@ def test_in_this_process(environment: dict[str, str]) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize("missing", ["mcp", "uvicorn", "inspect"])
+@pytest.mark.parametrize("missing", ["mcp", "uvicorn", "sse_starlette"])
 def test_a_missing_extra_is_named(environment: dict[str, str], missing: str, measured_processes: None) -> None:
     """Without the extra, the command says what to install; any other missing module is an error of its own."""
     code = f"import sys, enprompta.cli\nsys.modules[{missing!r}] = None\nsys.argv[1:] = ['mcp']\nenprompta.cli.main()\n"
@@ -236,7 +236,7 @@ def test_a_missing_extra_is_named(environment: dict[str, str], missing: str, mea
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **environment}
     )
     assert done.returncode == 1
-    assert ('pip install "enprompta[mcp]"' in done.stderr) is (missing != "inspect")
+    assert ('pip install "enprompta[mcp]"' in done.stderr) is (missing != "sse_starlette")
 
 
 def test_a_taken_port_is_an_error(run: Any, service: Emulator) -> None:
