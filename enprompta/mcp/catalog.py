@@ -43,9 +43,7 @@ class CatalogEntry:
         """Describe the prompt for `prompts/list`."""
         prompt = self.prompt
         description = prompt.description or prompt.title  # some clients require one
-        return types.Prompt(
-            name=self.name, title=prompt.title, description=description, arguments=arguments_of(prompt)
-        )
+        return types.Prompt(name=self.name, title=prompt.title, description=description, arguments=arguments_of(prompt))
 
 
 class PromptCatalog:

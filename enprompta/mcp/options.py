@@ -17,7 +17,7 @@ Permission = Literal["execute", "write"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """What an MCP server offers, and its limits.
+    """Offers and limits of an MCP server.
 
     Raises:
         ConfigurationError: A permission is unknown or a number is out of range.

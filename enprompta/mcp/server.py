@@ -12,7 +12,7 @@ from mcp import MCPError
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.subscriptions import ListenHandler
 
-from enprompta import __version__
+from enprompta._version import __version__
 from enprompta.errors import EnpromptaError, TemplateError
 from enprompta.mcp.arguments import complete
 from enprompta.mcp.budgets import CallRegistry

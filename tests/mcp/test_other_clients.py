@@ -33,7 +33,7 @@ pytestmark = [
 
 @pytest.fixture
 def environment(service: Emulator, tmp_path: Path) -> dict[str, str]:
-    """What a shell would say; nothing is written into the home directory."""
+    """Settings of the command; nothing is written into the home directory."""
     return {
         **os.environ, "HOME": str(tmp_path), "ENPROMPTA_API_KEY": service.keys.enterprise,
         "ENPROMPTA_BASE_URL": service.url, "ENPROMPTA_MCP_TOKEN": "t" * 20,

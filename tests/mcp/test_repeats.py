@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Context:
-    """What a handler sees of a request."""
+    """The parts of a request that the handler reads."""
 
     def __init__(self, request_id: object, *, connection: object = None, session: str | None = None) -> None:
         self.request_id = request_id

@@ -37,7 +37,7 @@ TOKEN = "t" * 20
 
 @pytest.fixture
 def environment(service: Emulator) -> dict[str, str]:
-    """What a shell would say."""
+    """Settings of the command."""
     return {"ENPROMPTA_API_KEY": service.keys.enterprise, "ENPROMPTA_BASE_URL": service.url}
 
 
@@ -230,7 +230,7 @@ def test_in_this_process(environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("missing", ["mcp", "uvicorn", "sse_starlette"])
 def test_a_missing_extra_is_named(environment: dict[str, str], missing: str, measured_processes: None) -> None:
-    """Without the extra, the command says what to install; any other missing module is an error of its own."""
+    """Without the extra, the command says what to install; any other missing module is an error too."""
     code = f"import sys, enprompta.cli\nsys.modules[{missing!r}] = None\nsys.argv[1:] = ['mcp']\nenprompta.cli.main()\n"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **environment}
