@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("enprompta.mcp")
 
 PAGE_SIZE = 100  # prompts a request, the API's maximum, and prompts a page of `prompts/list`
-MIN_AGE = 5.0  # seconds for which a list is not fetched again, however many clients ask
+MIN_AGE = 5.0  # seconds for which the list is not fetched again, however many clients list prompts
+MISS_AGE = 30.0  # the same, for clients that name a prompt the list does not have
 _LONGEST_NAME = 80
 _EARLIEST = datetime.min.replace(tzinfo=timezone.utc)
 
@@ -110,7 +111,7 @@ class PromptCatalog:
         Raises:
             APIError: The list cannot be fetched.
         """
-        for max_age in (float("inf"), MIN_AGE):  # a new prompt may have this name
+        for max_age in (float("inf"), MISS_AGE):  # a new prompt may have this name
             await self.refresh(max_age)
             if (entry := self._entries.get(reference)) is not None:
                 return entry

@@ -195,6 +195,38 @@ def test_requests_over_http_are_checked(environment: dict[str, str], measured_pr
         assert httpx.delete(url, headers=session, trust_env=False).status_code == 404
 
 
+@pytest.mark.parametrize("protocol", ["2025-11-25", "2026-07-28"])
+def test_a_repeated_request_over_http_is_charged_once(
+    account: Enprompta, environment: dict[str, str], protocol: str
+) -> None:
+    """A request that a client or a proxy sends again with its id has the same result, with and without a session."""
+    account.prompts.create(title="Hello", content="Hello")
+    headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json, text/event-stream"}
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": protocol,
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    environment = {**environment, "ENPROMPTA_MCP_TOKEN": TOKEN}
+    with http_server(environment, "--allow", "execute,write") as (url, _, _):
+
+        def send(method: str, params: dict[str, Any], request_id: int) -> httpx.Response:
+            body = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+            return httpx.post(url, json=body, headers=headers, trust_env=False)
+
+        if protocol < "2026":
+            hello = {"protocolVersion": protocol, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+            headers["mcp-session-id"] = send("initialize", hello, 1).headers["mcp-session-id"]
+            meta = {}
+        else:
+            headers |= {"mcp-method": "tools/call", "mcp-name": "execute_prompt"}
+        headers["mcp-protocol-version"] = protocol
+        params = {"name": "execute_prompt", "arguments": {"prompt": "hello"}, "_meta": meta}
+        answers = [send("tools/call", params, request_id).text for request_id in (2, 2, 3)]
+    found = [re.findall(r"exe_\w+", answer)[0] for answer in answers]
+    assert found[0] == found[1] != found[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
