@@ -1,4 +1,4 @@
-"""What the functions of a module written by `enprompta codegen` return: a prompt with its variables, ready to be used.
+"""The result of functions that `enprompta codegen` writes: a prompt with the values of its variables.
 
 call = welcome_mail(name="Ada", tone="formal")
 call.render()                      # the text, without a request
@@ -27,26 +27,26 @@ __all__ = ["ExecuteOptions", "PromptCall"]
 
 
 class ExecuteOptions(TypedDict, total=False):
-    """Keywords of `execute`, as `client.prompts.execute` has them."""
+    """Keyword arguments of `execute`, the same as those of `client.prompts.execute`."""
 
     provider: str
-    """Who runs the model, such as `openai`; not given is the account's default."""
+    """The model's provider, such as `openai`; the account's default if not given."""
     model: str
-    """Which model; not given is the provider's default."""
+    """The model; the provider's default if not given."""
     temperature: float
     """0 to 2, higher is more varied."""
     max_tokens: int
     """The longest output, in tokens."""
     top_p: float
-    """0 to 1, the share of probability that is drawn from."""
+    """0 to 1, the nucleus-sampling threshold."""
     stop_sequences: Sequence[str]
     """Texts that end the output."""
     timeout: float | None
-    """Seconds for each of connecting, sending and receiving; None waits without end."""
+    """Seconds for each of connecting, sending and receiving; None waits indefinitely."""
     deadline: float | None
     """Seconds for the whole call; None sets no bound."""
     max_retries: int
-    """Tries after the first one."""
+    """Retries after the first attempt."""
     headers: Mapping[str, str]
     """Added to the client's."""
     idempotency_key: str
@@ -58,29 +58,29 @@ class PromptCall:
     """A prompt and the values of its variables."""
 
     prompt_id: str | None
-    """Which prompt; None for one that has not been pushed."""
+    """The prompt's id; None if it has not been pushed."""
     version: int | None
-    """The version that the text is of; the service executes its newest."""
+    """The version that `content` is from; the service executes its newest version."""
     content: str = field(repr=False)
     """The text, with its placeholders."""
     declared: Sequence[Mapping[str, object]] = field(default=(), repr=False)
     """The declarations of its variables."""
     variables: Mapping[str, object]
-    """The values given, by name; None is "not given"."""
+    """The values by name; None means not given."""
 
     def render(self) -> str:
-        """Fill the placeholders in; nothing is sent.
+        """Return the text with its placeholders filled in; nothing is sent.
 
         Raises:
-            TemplateError: A value does not fit its declaration, which a type checker had to let pass.
+            TemplateError: A value does not fit its declaration in a way that type checkers do not see.
         """
         return templating.render(self.content, self.variables, self.declared)
 
     def execute(self, client: Enprompta, **options: Unpack[ExecuteOptions]) -> Execution:
-        """Execute the prompt; it costs one token of the plan.
+        """Execute the prompt; it costs one credit of the plan.
 
         Args:
-            client: The way to the service.
+            client: The client to send the request with.
             **options: `provider`, `model`, `temperature`, `max_tokens`, `top_p`, `stop_sequences`, and `timeout`,
                 `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 

@@ -16,8 +16,8 @@ will do:
 
 They run in the thread or task that makes the call, one after the other, so they must be quick. One that raises is
 logged as `hook_failed`, not felt. They are plain functions in both clients: a coroutine function is refused.
-Records never show a secret: credentials are masked in headers, and bodies do not appear in their repr. The request
-for an OAuth2 token, whose body is a secret, is not told of.
+Records never hold a credential: keys and tokens are redacted in URLs, headers and bodies, escaped ones too, and bodies
+do not appear in their repr. Requests for an OAuth2 token, whose body is a secret, are not reported.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from inspect import iscoroutinefunction
 from typing import Any, cast
 
 from enprompta._common import log
+from enprompta._http.handler_errors import is_from_handler
 from enprompta._http.settings import check_headers
 from enprompta.errors import ConfigurationError
 
@@ -84,7 +85,7 @@ class RequestRecord:
     headers: Mapping[str, str]
     """As they will be sent but for what hooks add, credentials masked."""
     body: bytes = field(repr=False)
-    """As it will be sent; empty for none."""
+    """As it will be sent, credentials redacted; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class ResponseRecord:
     headers: Mapping[str, str]
     """The answer's, credentials masked; empty when none came."""
     body: bytes = field(repr=False)
-    """As it came; empty when no answer came."""
+    """As it came, credentials redacted; empty when no answer came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,9 @@ def _told(hook: object, event: str, record: object) -> Any:  # noqa: ANN401 (wha
     try:
         given = method(record)
         return dict(cast("Mapping[Any, Any]", given)) if isinstance(given, Mapping) else given
-    except Exception as error:  # noqa: BLE001 (a hook must not break a call)
+    except Exception as error:
+        if is_from_handler(error):  # a signal arrived while the hook ran
+            raise
         _failed(hook, event, error)  # without the error's text, which may be anything
         return None
 

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar, overload
 
 from typing_extensions import ParamSpec
 
-from enprompta._core.operation import AsyncRawResource, AsyncResource, Described, RawResource, Resource, SyncResource
+from enprompta._core.operation import (
+    AsyncRawResource,
+    AsyncResource,
+    Described,
+    RawResource,
+    Resource,
+    SyncResource,
+    method_for,
+)
 from enprompta._core.page import Paged
+from enprompta._core.tracebacks import shorten
 from enprompta.errors import APIResponseError, EnpromptaError
 
 if TYPE_CHECKING:
@@ -84,7 +93,7 @@ class _BasePage(Paged[T]):
         """
         from enprompta import tables  # noqa: PLC0415 (notebooks alone ask for it)
 
-        return tables.to_pandas(self.data)
+        return tables.to_pandas(self.data, model=self._model)
 
     def to_polars(self) -> pl.DataFrame:
         """Give the items of this page as a polars data frame; `tables.to_polars(list(page))` takes all pages.
@@ -94,7 +103,7 @@ class _BasePage(Paged[T]):
         """
         from enprompta import tables  # noqa: PLC0415
 
-        return tables.to_polars(self.data)
+        return tables.to_polars(self.data, model=self._model)
 
     def _repr_html_(self) -> str:
         from enprompta import tables  # noqa: PLC0415
@@ -130,20 +139,32 @@ class Page(_BasePage[T]):
         Raises:
             EnpromptaError: This is the last page.
         """
-        return self._fetch(self._next_call())
+        try:
+            return self._fetch(self._next_call())
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     def pages(self) -> Iterator[Page[T]]:
         """Walk this page and all following ones."""
-        page, followed = self, set[object]()
-        yield page
-        while (call := page._next_of_walk(followed)) is not None:
-            page = self._fetch(call)
+        try:
+            page, followed = self, set[object]()
             yield page
+            while (call := page._next_of_walk(followed)) is not None:
+                page = self._fetch(call)
+                yield page
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     def __iter__(self) -> Iterator[T]:
         """Walk every item of this page and all following ones."""
-        for page in self.pages():
-            yield from page.data
+        try:
+            for page in self.pages():
+                yield from page.data
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
 
 class AsyncPage(_BasePage[T]):
@@ -154,7 +175,7 @@ class AsyncPage(_BasePage[T]):
     def __init__(
         self, page: Page[T], call: Call[Page[T]], fetch: Callable[[Call[Page[T]]], Awaitable[AsyncPage[T]]]
     ) -> None:
-        super().__init__(page.data, page.pagination)
+        super().__init__(page.data, page.pagination, page._model)  # noqa: SLF001 (the same base)
         self._call = call
         self._fetch = fetch
 
@@ -164,7 +185,11 @@ class AsyncPage(_BasePage[T]):
         Raises:
             EnpromptaError: This is the last page.
         """
-        return await self._fetch(self._next_call())
+        try:
+            return await self._fetch(self._next_call())
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     async def follow(self, followed: set[object]) -> AsyncPage[T] | None:
         """Fetch the page after this one, given the cursors that a walk has followed; None at its end. Walks do this."""
@@ -214,13 +239,17 @@ class _AsyncPages(Generic[T]):
         return self
 
     async def __anext__(self) -> AsyncPage[T]:
-        if self._page is None:
-            self._page = self._start if isinstance(self._start, AsyncPage) else await self._start
-        else:
-            page = await self._page.follow(self._followed)
-            if page is None:
-                raise StopAsyncIteration
-            self._page = page
+        try:
+            if self._page is None:
+                self._page = self._start if isinstance(self._start, AsyncPage) else await self._start
+            else:
+                page = await self._page.follow(self._followed)
+                if page is None:
+                    raise StopAsyncIteration
+                self._page = page
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
         return self._page
 
 
@@ -235,10 +264,14 @@ class _AsyncItems(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        while True:
-            for item in self._items:
-                return item
-            self._items = iter((await self._pages.__anext__()).data)
+        try:
+            while True:
+                for item in self._items:
+                    return item
+                self._items = iter((await self._pages.__anext__()).data)
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
 
 class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
@@ -266,20 +299,19 @@ class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):  # noqa: N801 (read
         return annotation.replace("Page[", "AsyncPager[", 1) if owner.is_async else annotation
 
     def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
-        describe = self.describe
-        if owner.is_async and owner.is_raw:
-
-            @functools.wraps(describe)
-            async def async_raw_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-                return await self._client.run_raw(describe(self, *args, **kwargs))
-
-            return async_raw_method
+        if owner.is_raw or not owner.is_async:
+            return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")
+        describe, parameters = self.describe, self.parameters(owner)
 
         @functools.wraps(describe)
         def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            call = describe(self, *args, **kwargs)
-            if owner.is_async:
-                return AsyncPager(call, self._client.run)
-            return self._client.run_raw(call) if owner.is_raw else self._client.run(call)
+            if (wrong := parameters.misuse(args, kwargs)) is not None:
+                raise wrong
+            try:
+                args = parameters.checked(args, kwargs)
+                return AsyncPager(describe(self, *args, **kwargs), self._client.run)
+            except EnpromptaError as error:
+                shorten(error)
+                raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
         return method

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast, overload
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs, reportMissingImports]
     import polars as pl  # pyright: ignore[reportMissingImports]
+
+    from enprompta._common.frame_columns import ColumnType
 
 __all__ = ["Records", "to_html", "to_pandas", "to_polars"]
 
@@ -29,23 +31,32 @@ _CELL = 'style="text-align: left; vertical-align: top"'
 
 
 class Records(list[T]):
-    """A list of models that notebooks show as a table, such as `usage.history()` gives."""
+    """A list of models that notebooks show as a table, such as `usage.history()` returns.
+
+    Args:
+        items: The models.
+        model: The class of the models, whose columns a data frame has even when there are none; None if unknown.
+    """
+
+    def __init__(self, items: Iterable[T] = (), model: type[T] | None = None) -> None:
+        super().__init__(items)
+        self._model = model
 
     @overload
     def __getitem__(self, at: SupportsIndex, /) -> T: ...
     @overload
     def __getitem__(self, at: slice, /) -> Records[T]: ...
     def __getitem__(self, at: SupportsIndex | slice, /) -> T | Records[T]:
-        """Give one, or, of a slice, a table again."""
-        return Records(super().__getitem__(at)) if isinstance(at, slice) else super().__getitem__(at)
+        """Return one model, or, for a slice, a table again."""
+        return Records(super().__getitem__(at), self._model) if isinstance(at, slice) else super().__getitem__(at)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Give a pandas data frame; see `enprompta.tables.to_pandas`."""
-        return to_pandas(self)
+        """Return a pandas data frame; see `enprompta.tables.to_pandas`."""
+        return to_pandas(self, model=self._model)
 
     def to_polars(self) -> pl.DataFrame:
-        """Give a polars data frame; see `enprompta.tables.to_polars`."""
-        return to_polars(self)
+        """Return a polars data frame; see `enprompta.tables.to_polars`."""
+        return to_polars(self, model=self._model)
 
     def _repr_html_(self) -> str:
         return to_html(self)
@@ -75,25 +86,64 @@ def record_html(model: object) -> str:
     return _table([], [[f"<strong>{escape(name)}</strong>", _cell(value)] for name, value in fields], [])
 
 
-def to_pandas(rows: Iterable[object]) -> pd.DataFrame:
-    """Make a pandas data frame of models: a column for each field, unknown ones too; nested values stay as they are.
+def to_pandas(rows: Iterable[object], *, model: type | None = None) -> pd.DataFrame:
+    """Make a pandas data frame of models: a column for each field, unknown ones too.
+
+    Columns have pandas' nullable types (`Int64`, `Float64`, `boolean`, `string`), times are in UTC, and nested values
+    stay as they are.
+
+    Args:
+        rows: Models, all of one class for typed columns.
+        model: Their class, for the columns and types of an empty frame; None takes it from the rows.
 
     Raises:
-        ConfigurationError: pandas is not installed; the text says how to.
+        ConfigurationError: pandas is not installed; the text says how to install it.
     """
-    return _library("pandas").DataFrame.from_records([_dumped(row) for row in rows])
+    library = _library("pandas")
+    names, types, dumped = _table_of(rows, model)
+    columns: dict[str, Any] = {}
+    for name in names:
+        values = [row.get(name) for row in dumped]
+        kind = types.get(name)
+        columns[name] = library.Series(values) if kind is None else _pandas_series(library, kind, values)
+    return library.DataFrame(columns)
 
 
-def to_polars(rows: Iterable[object]) -> pl.DataFrame:
-    """Make a polars data frame of models: a column for each field, unknown ones too; nested values become structs.
+def to_polars(rows: Iterable[object], *, model: type | None = None) -> pl.DataFrame:
+    """Make a polars data frame of models: a column for each field, unknown ones too.
+
+    Types are those of the model's fields, so that frames of two pages can be concatenated. Nested models are structs;
+    fields that may hold anything, such as `variables`, are text in JSON (`.str.json_decode()` reads it); times are in
+    UTC. Unknown fields become columns of whatever type their values have.
+
+    Args:
+        rows: Models, all of one class for typed columns.
+        model: Their class, for the columns and types of an empty frame; None takes it from the rows.
 
     Raises:
-        ConfigurationError: polars is not installed; the text says how to.
+        ConfigurationError: polars is not installed; the text says how to install it.
     """
     library = _library("polars")
-    dumped = [_dumped(row) for row in rows]
-    columns = {name: [row.get(name) for row in dumped] for name in _columns(dumped)}
-    return library.DataFrame([_series(library, name, values) for name, values in columns.items()])
+    names, types, dumped = _table_of(rows, model)
+    columns = {name: [row.get(name) for row in dumped] for name in names}
+    return library.DataFrame([_series(library, name, types.get(name), values) for name, values in columns.items()])
+
+
+def _table_of(
+    rows: Iterable[object], model: type | None
+) -> tuple[list[str], Mapping[str, ColumnType], list[dict[str, Any]]]:
+    """Return the names of the columns, the types of those that have one, and the rows."""
+    items = list(rows)
+    classes = {type(row) for row in items}
+    if len(classes) == 1:
+        model = classes.pop()
+    fields = getattr(model, "model_fields", None) if len(classes) < 2 else None  # noqa: PLR2004 (classes of rows)
+    dumped = [_dumped(row) for row in items]
+    if fields is None:
+        return _columns(dumped), {}, dumped
+    from enprompta._common.frame_columns import columns_of  # noqa: PLC0415 (data frames alone need it)
+
+    return _columns([dict.fromkeys(fields), *dumped]), columns_of(cast("Any", model)), dumped
 
 
 def _library(name: str) -> Any:  # noqa: ANN401 (its types may not be there either)
@@ -103,12 +153,28 @@ def _library(name: str) -> Any:  # noqa: ANN401 (its types may not be there eith
         raise ConfigurationError(f"to_{name}() needs {name}: pip install {name}") from None
 
 
-def _series(library: Any, name: str, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
-    """Make a column; one whose values have no type in common holds them as text, which JSON's freedom may ask for."""
+def _pandas_series(library: Any, kind: ColumnType, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
+    """Make a typed column; one whose values do not fit its type holds them as they are."""
+    from enprompta._common.frame_columns import in_utc  # noqa: PLC0415 (as above)
+
+    if kind.kind == "time":
+        values = [in_utc(value) if isinstance(value, datetime) else value for value in values]
     try:
-        return library.Series(name, values, strict=True)
+        return library.Series(values, dtype=kind.pandas)
+    except (TypeError, ValueError, OverflowError):
+        return library.Series(values, dtype="object")
+
+
+def _series(library: Any, name: str, kind: ColumnType | None, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
+    """Make a column; one whose values do not fit its type, or have none in common, holds them as text."""
+    from enprompta._common.frame_columns import storable  # noqa: PLC0415 (as above)
+
+    try:
+        if kind is None:
+            return library.Series(name, values, strict=True)
+        return library.Series(name, [kind.fit(value) for value in values], dtype=kind.polars(library), strict=True)
     except (TypeError, ValueError, OverflowError, library.exceptions.PolarsError):
-        return library.Series(name, [None if value is None else _text(value) for value in values])
+        return library.Series(name, [None if value is None else storable(_text(value)) for value in values])
 
 
 def _dumped(row: object) -> dict[str, Any]:

@@ -5,28 +5,22 @@ starts with a letter, a digit or `_` and goes on with those or `-`. So `{{topic}
 `{{input.city}}` and `{{steps.draft.output}}` are variables, and `{{ }}`, `{{a b}}` and `{{.x}}` are ordinary text.
 Names are flat keys: `values["input.city"]`, not `values["input"]["city"]`.
 
-How a value becomes text:
-
-=========================  ================================================================================
-`str`                      as it is; braces in it are text and are not parsed again
-`bool`                     `true` or `false`
-`int`, `float`, `Decimal`  in digits; a float that is whole loses its `.0`, as in the API's JSON. Finite only
-`None`                     not given: the default steps in, and where there is none the variable is missing
-anything else              refused; write lists and objects as text yourself, for example with `json.dumps`
-=========================  ================================================================================
+Values become text by the table that requests use too (docs/calls.md, "What values become"): text stays as it is, and
+braces in it are not parsed again; a boolean is `true` or `false`; a whole float loses its `.0`, as in the API's JSON; a
+`Decimal` keeps its digits; dates are ISO 8601. None counts as not given: the default is used, and where there is none
+the variable is missing. Everything else is refused; write lists and objects as text, such as with `json.dumps`.
 
 Everything here is pure and takes time linear in the text.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol, cast
 
+from enprompta._common import values as conversions
 from enprompta.errors import FieldError, TemplateError
 
 if TYPE_CHECKING:
@@ -183,7 +177,7 @@ class _Declaration:
         if self.type == "boolean" and text.strip().lower() not in {"true", "false"}:
             return f"Must be true or false, not {_show(text)}"
         if self.type == "select":
-            options = [_text_of(option) for option in self.options]
+            options = [_text_or_none(option) for option in self.options]
             if options and None not in options and text not in options:
                 return f"Must be one of {_listing([_show(option or '') for option in options])}, not {_show(text)}"
         return None
@@ -244,49 +238,25 @@ def _examine(
                 findings.missing.append(name)
             findings.filled[name] = ""
             continue
-        text = _text_of(value)
-        # A default is the prompt author's word: it is written as it is and not held against the declaration.
-        wrong = (
-            f"Must be text, a finite number or a boolean, not {_kind(value)}"
-            if text is None
-            else declaration.misfit(text)
-            if given is not None
-            else None
-        )
+        try:
+            text = conversions.text(value)
+        except conversions.RefusedValueError as refused:
+            text, wrong = "", refused.reason[0].upper() + refused.reason[1:]
+        else:
+            # A default is the prompt author's choice: it is used as it is, without comparing it with the declaration.
+            wrong = None if given is None else declaration.misfit(text)
         if wrong:
             findings.invalid.append(FieldError(name, wrong))
-        findings.filled[name] = text or ""
+        findings.filled[name] = text
     return findings
 
 
-def _text_of(value: object) -> str | None:
-    """Write a value as text; None when it has no text of its own."""
-    if isinstance(value, str):
-        return str.__str__(value)  # the text of a `class Tone(str, Enum)` member, not `Tone.WARM`
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float, Decimal)):
-        return _digits(value)
-    return None
-
-
-def _digits(number: float | Decimal) -> str | None:
-    if isinstance(number, Decimal):
-        return str(number) if number.is_finite() else None
-    if isinstance(number, float):
-        if not math.isfinite(number):
-            return None
-        return "0" if not number else float.__repr__(number).removesuffix(".0")  # 0 for -0.0, too
+def _text_or_none(value: object) -> str | None:
+    """Write one of a declaration's options as text; None when it has no text."""
     try:
-        return int.__repr__(number)  # not `str`, which an `IntEnum` overrides
-    except ValueError:  # beyond `sys.get_int_max_str_digits()`, which guards against exactly such numbers
+        return conversions.text(value)
+    except conversions.RefusedValueError:
         return None
-
-
-def _kind(value: object) -> str:
-    if isinstance(value, (float, Decimal)):
-        return str(value)
-    return "a number that long" if isinstance(value, int) else f"a {type(value).__name__}"
 
 
 def _near(name: str, candidates: Collection[str]) -> str | None:

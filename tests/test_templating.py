@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -91,23 +92,23 @@ def test_values_become_text(value: object, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "kind"),
     [
-        ([1], "a list"),
-        ({}, "a dict"),
-        (b"x", "a bytes"),
-        (float("nan"), "nan"),
-        (float("-inf"), "-inf"),
-        (Decimal("Infinity"), "Infinity"),
+        ([1], "Must be text, a number or a boolean, not a list: pass json.dumps(value)"),
+        ({}, "Must be text, a number or a boolean, not a dict: pass json.dumps(value)"),
+        (b"x", "Is binary (bytes): decode it first, such as bytes(value).decode()"),
+        (float("nan"), "Is NaN, a missing value: leave it out"),
+        (float("-inf"), "Is -inf, which JSON cannot hold: leave it out, or pass text"),
+        (Decimal("Infinity"), "Is Infinity, which is no number: leave it out"),
     ],
 )
 def test_values_without_a_text_are_refused(value: object, kind: str) -> None:
     """A value that has no obvious text is refused by name instead of being guessed at."""
-    with pytest.raises(TemplateError, match=rf"Invalid values: 'a': Must be text, .*, not {kind}$"):
+    with pytest.raises(TemplateError, match=re.escape(f"Invalid values: 'a': {kind}")):
         render("{{a}}", {"a": value})
 
 
 def test_a_number_too_long_to_write_is_refused() -> None:
     """An integer beyond the interpreter's limit of digits is a TemplateError, not a ValueError from within."""
-    with pytest.raises(TemplateError, match="not a number that long") as caught:
+    with pytest.raises(TemplateError, match="Is a number with too many digits: pass text") as caught:
         render("{{a}}", {"a": 10**5000})
     assert type(caught.value) is TemplateError
 

@@ -16,17 +16,17 @@ import httpx
 from enprompta._common import log
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
-from enprompta._core.operation import Raw, Until
+from enprompta._core.operation import Raw
 from enprompta._core.response import APIResponse
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
-from enprompta._http.exchange import Exchange, Plan, Sleep, Wait
+from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.masking import mask_for
 from enprompta._http.ratelimit import parse_rate_limit
 from enprompta._http.retry import RetryPolicy
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.senders.httpx_senders import library_of
-from enprompta._http.settings import Overrides, Settings, is_header_text, settings_from
+from enprompta._http.settings import SETTINGS, Overrides, Settings, is_header_text, settings_from
 from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
 from enprompta.limiters import LocalLimiter
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from enprompta._core.call import RequestOptions
     from enprompta._core.operation import Flow
-    from enprompta._http.exchange import Reply, Steps
+    from enprompta._core.steps import HttpReply, Steps
     from enprompta.cache.background_runners import Background
     from enprompta.cache.live_cache import LiveCache
     from enprompta.limiters.interface import Account, Limiter
@@ -51,6 +51,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 _USER_AGENT = f"enprompta-python/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
 _IDEMPOTENCY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
 _ANONYMOUS = ApiKeyAuth(Secret(""))
 _SHOWN_BODY = 65_536  # bytes of an unreadable answer that its error keeps
 
@@ -89,7 +90,7 @@ class BaseClient:
     _library: ModuleType
     _cache_dir: object
     _live: dict[str, LiveCache]
-    _plan: Plan
+    _plan: ExchangeConfig
     _headers: httpx.Headers
 
     def _configure(
@@ -111,8 +112,7 @@ class BaseClient:
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # its one cache, once it is asked for; views have the same dict
-        # None is a value of timeout and deadline; for the others it means "not given".
-        keeps_none = {"timeout", "deadline"}
+        keeps_none = {setting.name for setting in SETTINGS if setting.keeps_none}
         chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
         settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
         if limiter is None:
@@ -149,9 +149,9 @@ class BaseClient:
         made: httpx.Headers = library.Headers(merged)
         return made
 
-    def _plan_for(self, settings: Settings) -> Plan:
+    def _plan_for(self, settings: Settings) -> ExchangeConfig:
         policy = RetryPolicy(settings.max_retries, settings.max_wait)
-        return Plan(policy, self._account, self._auth, settings.deadline, self._hooks, self._auth.secrets)
+        return ExchangeConfig(policy, self._account, self._auth, settings.deadline, self._hooks, self._auth.secrets)
 
     @property
     def live_cache(self) -> LiveCache:
@@ -192,7 +192,7 @@ class BaseClient:
         query = encode_query(call.params) if call.params else ""
         return f"{root}?{query}" if query else root
 
-    def _send(self, call: Call[Any]) -> Steps[Reply]:
+    def _send(self, call: Call[Any]) -> Steps[HttpReply]:
         settings, headers, plan = self._settings, self._headers, self._plan
         key: object = None
         if call.options:
@@ -201,10 +201,15 @@ class BaseClient:
             if options:
                 settings = settings.override(options)
                 headers, plan = self._make_headers(settings), self._plan_for(settings)
+        if call.path in _UNCOUNTED:
+            plan = plan._replace(account=Unpaced())
         request = self._request(call.method, self._url(call), headers, call.json, settings)
         if call.method in _IDEMPOTENCY_METHODS:
             request.headers["Idempotency-Key"] = _idempotency_key(key)
-        return Exchange(request, f"{call.method} {call.path}", plan).steps()
+        name = f"{call.method} {call.path}"
+        if "ep_" in name:  # a key that was passed as an id shows in no message and no log
+            name = mask_for(request, self._auth.secrets()).text(name)
+        return Exchange(request, name, plan).steps()
 
     def _request(
         self, method: str, url: str, headers: httpx.Headers, json: object, settings: Settings
@@ -226,7 +231,7 @@ class BaseClient:
             parsed,
             headers=headers,
             stream=library.ByteStream(content),
-            extensions={"timeout": settings.timeouts},
+            extensions={"timeout": settings.timeouts, "max_response_bytes": settings.max_response_bytes},
         )
         request.read()
         if content or method in _IDEMPOTENCY_METHODS:  # RFC 9110, 8.6: a length of 0 is told where a body is usual
@@ -235,7 +240,7 @@ class BaseClient:
             request.stream = WholeBody(content)
         return request
 
-    def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[Reply]:
+    def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[HttpReply]:
         """Ask the token endpoint: by the same policy, but with no token, no budget and no hooks to see the secret."""
         settings = self._settings
         request = self._request("POST", settings.base_url + path, self._make_headers(settings), json, settings)
@@ -256,22 +261,23 @@ class BaseClient:
             request_id=reply.request_id,
             rate_limit=parse_rate_limit(response.headers),
             attempts=reply.attempts,
+            content=response.content,
         )
 
-    def _read(self, call: Call[T], reply: Reply) -> T:
+    def _read(self, call: Call[T], reply: HttpReply) -> T:
         """Read a 2xx answer; when it is not what was promised, say so with the request id."""
         from enprompta._core.decode import UndecodableError, decode  # noqa: PLC0415 (pydantic comes with it)
 
         response = reply.response
         try:
-            return decode(call, response.content)
+            return decode(call, response.content, response.refusal)
         except UndecodableError as error:
             problem = str(error)
         mask = mask_for(response.request, self._auth.secrets())
         headers = mask.headers(response.headers)
         request_id = headers.get("x-request-id")
         raise APIResponseError(
-            f"{call.method} {call.path} gave {response.status_code} with {mask.text(problem)}"
+            mask.text(f"{call.method} {call.path} gave {response.status_code} with {problem}")
             + (f" (request id: {request_id})" if request_id else ""),
             status_code=response.status_code,
             request_id=request_id,
@@ -290,10 +296,8 @@ class BaseClient:
                         outcome = yield from self._perform(wish)
                     elif isinstance(wish, Raw):
                         outcome = yield from self._perform_raw(wish.call)
-                    elif isinstance(wish, Until):
-                        outcome = yield Wait(wish.gate, wish.ends)
                     else:
-                        outcome = yield Sleep(wish.seconds)
+                        outcome = yield wish
                 except EnpromptaError as error:
                     wish = flow.throw(error)
                 else:
@@ -328,11 +332,7 @@ class BaseClient:
         settings = self._settings
         return {
             **self._auth.arguments(),
-            "base_url": settings.base_url,
-            "timeout": settings.timeout,
-            "deadline": settings.deadline,
-            "max_retries": settings.max_retries,
-            "max_wait": settings.max_wait,
+            **{setting.name: getattr(settings, setting.name) for setting in SETTINGS},
             "limiter": self._limiter,
             "default_headers": dict(settings.headers),
             "hooks": self._hooks,
@@ -347,8 +347,19 @@ class BaseClient:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The request budget as the API last told it; None before the first answer (reference: "Rate Limits")."""
+        """The request budget as the API last reported it; None before the first answer (reference: "Rate Limits")."""
         return self._account.rate_limit
+
+    def reset_rate_limit(self) -> None:
+        """Forget what was learned about the rate limit, and lift any block at once.
+
+        Every client with the same credential and address shares what was learned, so it is forgotten for all of them:
+        in this process, or in every process that uses the same `RedisLimiter`. The next request goes alone and learns
+        the budget again. Requests that wait keep their place.
+
+        It returns at once on both clients and is not awaited: Redis is told in the background.
+        """
+        self._account.reset()
 
     def __repr__(self) -> str:
         if not hasattr(self, "_settings"):  # seen by what shows the variables of a constructor that failed

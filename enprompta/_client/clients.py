@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from enprompta._client.base_client import BaseClient, Namespace, health_call, library_for, overrides
+from enprompta._core.boundary import public, public_async
+from enprompta._core.tracebacks import shorten
 from enprompta._core.unset import UNSET, Unset
-from enprompta._http.drivers import AsyncTransport, SyncTransport
+from enprompta._http.drivers import AsyncDriver, SyncDriver
+from enprompta.errors import EnpromptaError
 from enprompta.pagination import AsyncPage, Page
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ class Enprompta(BaseClient):
         max_retries: Tries after the first one. None reads `ENPROMPTA_MAX_RETRIES`, else 3.
         max_wait: The longest wait in seconds for the request budget, or that the server may ask for before another
             try; when more is needed, the error comes at once. None reads `ENPROMPTA_MAX_WAIT`, else 65.
+        max_response_bytes: Bytes that the body of an answer may have, decompressed; a longer one is an
+            `APIResponseError`. None reads `ENPROMPTA_MAX_RESPONSE_BYTES`, else 100 MB (100,000,000).
         limiter: Who lets requests go. Not given is a `LocalLimiter`, which all clients of this process with the same
             credentials and address share; a `RedisLimiter` is shared by a fleet. None sends at once.
         default_headers: Sent with every request.
@@ -82,6 +87,7 @@ class Enprompta(BaseClient):
     usage: Namespace[Usage] = Namespace("usage", "Usage")
     """What was used, and what it costs."""
 
+    @public
     def __init__(
         self,
         *,
@@ -94,6 +100,7 @@ class Enprompta(BaseClient):
         deadline: float | Unset | None = UNSET,
         max_retries: int | None = None,
         max_wait: float | None = None,
+        max_response_bytes: int | None = None,
         limiter: Limiter | Unset | None = UNSET,
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
@@ -109,8 +116,9 @@ class Enprompta(BaseClient):
             default_headers,
             cache_dir,
             base_url=base_url, timeout=timeout, deadline=deadline, max_retries=max_retries, max_wait=max_wait,
+            max_response_bytes=max_response_bytes,
         )  # fmt: skip
-        self._transport = SyncTransport(http_client, self._auth)
+        self._transport = SyncDriver(http_client, self._auth, self.base_url)
 
     def run(self, call: Call[T], /) -> T:
         """Send a call and give what it returns; the typed way to an endpoint that has no method yet.
@@ -119,22 +127,35 @@ class Enprompta(BaseClient):
             APIError: The call failed; `attempts` tells every try.
             ConfigurationError: The call cannot be sent.
         """
-        return self._bound(call, self._transport.run(self._perform(call)))
+        try:
+            return self._bound(call, self._transport.run(self._perform(call)))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     def run_raw(self, call: Call[T], /) -> APIResponse[T]:
         """Send a call and give what it returns with status, headers and attempts."""
-        response = self._transport.run(self._perform_raw(call))
+        try:
+            response = self._transport.run(self._perform_raw(call))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
         self._bound(call, response.data)
         return response
 
     def run_flow(self, flow: Flow[T], /) -> T:
         """Run several calls that belong together; see `enprompta._core.operation.flow`."""
-        return self._transport.run(self._perform_flow(flow))
+        try:
+            return self._transport.run(self._perform_flow(flow))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (whatever the call returns)
         """Tell a page how to fetch the next one; give anything else back as it is."""
         return cast("Page[Any]", result).bind(call, self.run) if isinstance(result, Page) else result
 
+    @public
     def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> Health:
         """Ask how the service is; needs no permission and costs nothing.
 
@@ -147,12 +168,14 @@ class Enprompta(BaseClient):
         """
         return self.run(health_call(detailed, options))
 
+    @public
     def with_options(
         self,
         *,
         timeout: float | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
         max_retries: int | Unset = UNSET,
+        max_response_bytes: int | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
     ) -> Enprompta:
         """Give a view on this client with other settings: it shares connections and budget, and costs next to nothing.
@@ -161,9 +184,15 @@ class Enprompta(BaseClient):
             timeout: Seconds, as for the client; None waits without end.
             deadline: Seconds for a whole call; None sets no bound.
             max_retries: Tries after the first one.
+            max_response_bytes: Bytes that the body of an answer may have, decompressed.
             headers: Added to the client's, replacing those of the same name.
         """
-        return self._view(overrides(timeout=timeout, deadline=deadline, max_retries=max_retries, headers=headers))
+        return self._view(
+            overrides(
+                timeout=timeout, deadline=deadline, max_retries=max_retries,
+                max_response_bytes=max_response_bytes, headers=headers,
+            )
+        )  # fmt: skip
 
     @property
     def with_raw_response(self) -> RawEnprompta:
@@ -215,6 +244,8 @@ class AsyncEnprompta(BaseClient):
         max_retries: Tries after the first one. None reads `ENPROMPTA_MAX_RETRIES`, else 3.
         max_wait: The longest wait in seconds for the request budget, or that the server may ask for before another
             try; when more is needed, the error comes at once. None reads `ENPROMPTA_MAX_WAIT`, else 65.
+        max_response_bytes: Bytes that the body of an answer may have, decompressed; a longer one is an
+            `APIResponseError`. None reads `ENPROMPTA_MAX_RESPONSE_BYTES`, else 100 MB (100,000,000).
         limiter: Who lets requests go. Not given is a `LocalLimiter`, which all clients of this process with the same
             credentials and address share; a `RedisLimiter` is shared by a fleet. None sends at once.
         default_headers: Sent with every request.
@@ -243,6 +274,7 @@ class AsyncEnprompta(BaseClient):
     usage: Namespace[AsyncUsage] = Namespace("usage", "AsyncUsage")
     """What was used, and what it costs."""
 
+    @public
     def __init__(
         self,
         *,
@@ -255,6 +287,7 @@ class AsyncEnprompta(BaseClient):
         deadline: float | Unset | None = UNSET,
         max_retries: int | None = None,
         max_wait: float | None = None,
+        max_response_bytes: int | None = None,
         limiter: Limiter | Unset | None = UNSET,
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
@@ -270,8 +303,9 @@ class AsyncEnprompta(BaseClient):
             default_headers,
             cache_dir,
             base_url=base_url, timeout=timeout, deadline=deadline, max_retries=max_retries, max_wait=max_wait,
+            max_response_bytes=max_response_bytes,
         )  # fmt: skip
-        self._transport = AsyncTransport(http_client, self._auth)
+        self._transport = AsyncDriver(http_client, self._auth, self.base_url)
 
     @overload
     async def run(self, call: Call[Page[T]], /) -> AsyncPage[T]: ...
@@ -284,8 +318,12 @@ class AsyncEnprompta(BaseClient):
             APIError: The call failed; `attempts` tells every try.
             ConfigurationError: The call cannot be sent.
         """
-        result = await self._transport.run(self._perform(call))
-        return self._bound(call, result)
+        try:
+            result = await self._transport.run(self._perform(call))
+            return self._bound(call, result)
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     @overload
     async def run_raw(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
@@ -293,17 +331,26 @@ class AsyncEnprompta(BaseClient):
     async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
     async def run_raw(self, call: Call[Any], /) -> APIResponse[Any]:
         """Send a call and give what it returns with status, headers and attempts."""
-        response = await self._transport.run(self._perform_raw(call))
-        return replace(response, data=self._bound(call, response.data))
+        try:
+            response = await self._transport.run(self._perform_raw(call))
+            return replace(response, data=self._bound(call, response.data))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     async def run_flow(self, flow: Flow[T], /) -> T:
         """Run several calls that belong together; see `enprompta._core.operation.flow`."""
-        return await self._transport.run(self._perform_flow(flow))
+        try:
+            return await self._transport.run(self._perform_flow(flow))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (whatever the call returns)
         """Make a page one that fetches the next with `await`; give anything else back as it is."""
         return AsyncPage(cast("Page[Any]", result), call, self.run) if isinstance(result, Page) else result
 
+    @public_async
     async def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> Health:
         """Ask how the service is; needs no permission and costs nothing.
 
@@ -316,12 +363,14 @@ class AsyncEnprompta(BaseClient):
         """
         return await self.run(health_call(detailed, options))
 
+    @public
     def with_options(
         self,
         *,
         timeout: float | Unset | None = UNSET,
         deadline: float | Unset | None = UNSET,
         max_retries: int | Unset = UNSET,
+        max_response_bytes: int | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
     ) -> AsyncEnprompta:
         """Give a view on this client with other settings: it shares connections and budget, and costs next to nothing.
@@ -330,9 +379,15 @@ class AsyncEnprompta(BaseClient):
             timeout: Seconds, as for the client; None waits without end.
             deadline: Seconds for a whole call; None sets no bound.
             max_retries: Tries after the first one.
+            max_response_bytes: Bytes that the body of an answer may have, decompressed.
             headers: Added to the client's, replacing those of the same name.
         """
-        return self._view(overrides(timeout=timeout, deadline=deadline, max_retries=max_retries, headers=headers))
+        return self._view(
+            overrides(
+                timeout=timeout, deadline=deadline, max_retries=max_retries,
+                max_response_bytes=max_response_bytes, headers=headers,
+            )
+        )  # fmt: skip
 
     @property
     def with_raw_response(self) -> AsyncRawEnprompta:
@@ -383,18 +438,22 @@ class RawEnprompta:
     def __repr__(self) -> str:
         return f"<raw responses of {self._client!r}>"
 
+    @public
     def run(self, call: Call[T], /) -> APIResponse[T]:
         """Send a call and give what it returns with status, headers and attempts."""
         return self._client.run_raw(call)
 
+    @public
     def run_raw(self, call: Call[T], /) -> APIResponse[T]:
         """Do as `run` does: there is nothing rawer."""
         return self._client.run_raw(call)
 
+    @public
     def run_flow(self, flow: Flow[T], /) -> T:
         """Run several calls that belong together; see `enprompta._core.operation.flow`."""
         return self._client.run_flow(flow)
 
+    @public
     def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> APIResponse[Health]:
         """Ask how the service is; needs no permission and costs nothing.
 
@@ -429,6 +488,7 @@ class AsyncRawEnprompta:
     async def run(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
     @overload
     async def run(self, call: Call[T], /) -> APIResponse[T]: ...
+    @public_async
     async def run(self, call: Call[Any], /) -> APIResponse[Any]:
         """Send a call and give what it returns with status, headers and attempts."""
         return await self._client.run_raw(call)
@@ -437,14 +497,17 @@ class AsyncRawEnprompta:
     async def run_raw(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
     @overload
     async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    @public_async
     async def run_raw(self, call: Call[Any], /) -> APIResponse[Any]:
         """Do as `run` does: there is nothing rawer."""
         return await self._client.run_raw(call)
 
+    @public_async
     async def run_flow(self, flow: Flow[T], /) -> T:
         """Run several calls that belong together; see `enprompta._core.operation.flow`."""
         return await self._client.run_flow(flow)
 
+    @public_async
     async def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> APIResponse[Health]:
         """Ask how the service is; needs no permission and costs nothing.
 

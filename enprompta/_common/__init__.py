@@ -1,1 +1,1 @@
-"""Parts that every package may use."""
+"""Helpers that several parts of the package share; they know nothing of the API."""

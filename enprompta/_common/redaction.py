@@ -1,14 +1,20 @@
-"""Takes credentials out of what somebody else wrote: a server, a proxy or an echo may send back what it was sent.
+"""Redact credentials in text that others wrote: a server, a proxy or an echo may send back what it was sent.
 
-Used where an error is made, and for the records that hooks get; an answer that is as promised costs nothing. The
-emulator uses it too, for what the server of a model sends back.
+The rule: what a person or a log can read is searched in decoded form. A secret is found as it is, with any of its
+characters escaped (JSON, URL, HTML, Python), broken over lines, in base64 and in hexadecimal; a body that is JSON is
+searched once more after decoding. Credentials of this API are found by their shape too, whoever they belong to.
+
+Used where an error is made and for the records of hooks; a call that succeeds without hooks pays nothing. The emulator
+uses it too, for what a model's server sends back.
 """
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -17,56 +23,94 @@ if TYPE_CHECKING:
 
     from enprompta.errors import Attempt
 
-SHORTEST = 6  # characters; something shorter is no secret, and taking it out would make texts unreadable
+SHORTEST = 6  # characters; redacting shorter texts would hide nothing and make messages unreadable
 MASKED = "<secret>"
 
-_PLAIN = re.compile(r"[\w.~-]+", re.ASCII)  # what neither JSON nor a URL nor HTML writes in another way
+# Keys, webhook secrets and bearer tokens, by their shape.
+_SHAPED = re.compile(r"(?:ep_(?:live|test)_|whsec_)[\w-]{6,}", re.ASCII)
+_BEARER = re.compile(r"(?<=earer )[\w.~+/-]{16,}=*", re.ASCII)
+_ESCAPES = re.compile(r"[\\%&]|\n|\r")
+_PLAIN = re.compile(r"[\w.~-]+", re.ASCII)  # what neither JSON nor a URL nor HTML has to escape
 
 
-class Mask:
+class Redactor:
     """What must not be shown, and how to hide it.
 
     Args:
         secrets: The credentials themselves.
     """
 
-    __slots__ = ("_hidden",)
+    __slots__ = ("_hidden", "_patterns")
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # Each with a part of it that every way of writing leaves alone: what does not hold that needs no closer look.
-        self._hidden = [
-            (max(_PLAIN.findall(secret), key=len, default=""), secret)
-            # The longest first, for one may be a part of another.
-            for secret in sorted({*secrets}, key=len, reverse=True)
-            if len(secret) >= SHORTEST
-        ]
+        # The longest first, for one may be a part of another.
+        self._hidden = sorted({one for one in secrets if len(one) >= SHORTEST}, key=len, reverse=True)
+        self._patterns: list[tuple[str, tuple[str, ...], re.Pattern[str]]] | None = None
+
+    def _searched(self) -> list[tuple[str, tuple[str, ...], re.Pattern[str]]]:
+        """Compile what is searched for: per secret a part that is rarely escaped, its encodings, any escaped form."""
+        if self._patterns is None:
+            self._patterns = [
+                (
+                    max(_PLAIN.findall(secret), key=len, default=""),
+                    _encodings(secret),
+                    re.compile(_any_form(secret)),
+                )
+                for secret in self._hidden
+            ]
+        return self._patterns
 
     def text(self, text: str) -> str:
-        """Hide the secrets in a text."""
-        for part, secret in self._hidden:
-            if part in text:
-                text = re.sub(_any_form(secret), MASKED, text)
-        return text
+        """Redact the secrets in a text."""
+        escaped = _ESCAPES.search(text) is not None
+        for part, encodings, pattern in self._searched():
+            if escaped or part in text:
+                text = pattern.sub(MASKED, text)
+            for encoding in encodings:
+                if encoding in text:
+                    text = text.replace(encoding, MASKED)
+        if "ep_" in text or "whsec_" in text:
+            text = _SHAPED.sub(MASKED, text)
+        return _BEARER.sub(MASKED, text) if "earer " in text else text
+
+    def value(self, value: Any) -> Any:  # noqa: ANN401 (decoded JSON)
+        """Redact the secrets in decoded JSON, its keys included; what holds none is returned as it is."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            entries = cast("dict[str, Any]", value).items()
+            return {self.text(name): self.value(one) for name, one in entries}
+        if isinstance(value, list):
+            return [self.value(one) for one in cast("list[Any]", value)]
+        return value
 
     def body(self, body: bytes) -> bytes:
-        """Hide the secrets in a body, before it is parsed: so nothing that is read out of it holds them."""
-        if any(part.encode("ascii") in body for part, _ in self._hidden):
-            return self.text(body.decode("latin-1")).encode("latin-1")  # which maps each byte to one letter and back
-        return body
+        """Redact the secrets in a body; one that holds none is returned as it is."""
+        text = body.decode("latin-1")  # which maps each byte to one character and back
+        masked = self.text(text)
+        found = body if masked == text else masked.encode("latin-1")
+        if b"\\u00" not in found and b"\0" not in found:
+            return found
+        # JSON that escapes plain letters, or in UTF-16: its texts are known once it is decoded.
+        try:
+            said: Any = json.loads(found)
+            clean = self.value(said)
+        except (ValueError, RecursionError):
+            return found
+        return found if clean == said else json.dumps(clean).encode()
 
     def headers(self, headers: httpx.Headers) -> httpx.Headers:
-        """Hide the secrets in headers; those that hold none are given back as they are."""
-        parts = [part.encode("ascii") for part, _ in self._hidden]
-        if not any(part in text for pair in headers.raw for text in pair for part in parts):
-            return headers
-        return httpx.Headers([(self.text(name), self.text(value)) for name, value in headers.multi_items()])
+        """Redact the secrets in headers; those that hold none are returned as they are."""
+        pairs = headers.multi_items()
+        masked = [(self.text(name), self.text(value)) for name, value in pairs]
+        return headers if masked == pairs else httpx.Headers(masked)
 
     def attempts(self, attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
-        """Hide the secrets in the ids that a server gave to requests."""
+        """Redact the secrets in the ids that a server gave to requests."""
         return tuple(replace(one, request_id=one.request_id and self.text(one.request_id)) for one in attempts)
 
     def hides(self, error: BaseException) -> bool:
-        """Tell whether an exception, or one it came of, speaks of a secret."""
+        """True if an exception, or one of its causes, quotes a secret."""
         seen: BaseException | None = error
         while seen is not None:
             text = str(seen)
@@ -77,11 +121,34 @@ class Mask:
 
 
 def _any_form(secret: str) -> str:
-    """A regular expression for a secret as it is, in JSON, a URL, HTML or a repr, or in one of these within another."""
-    return "".join(re.escape(letter) if _PLAIN.match(letter) else _any_form_of(letter) for letter in secret)
+    """Write a regular expression for a secret in any form; what it may begin with comes first, to skip fast."""
+    start = rf"(?=[\\%&{re.escape(secret[0])}])"
+    broken = r"(?:=?(?:[\r\n]|\\{1,8}[rn]){1,4}[ \t]{0,8})?"
+    return start + broken.join(_any_form_of(letter) for letter in secret)
 
 
 def _any_form_of(letter: str) -> str:
+    """Write a regular expression for a character as it is, or escaped any number of times."""
     code = f"{ord(letter):02x}"
-    itself = r"\\+" if letter == "\\" else rf"\\*\x{code}"
-    return rf"(?:{itself}|(?i:%(?:25)*{code})|\\+u00{code}|&#?\w+;)"
+    itself = r"\\{1,16}" if letter == "\\" else rf"\\{{0,8}}\x{code}" if not letter.isalnum() else letter
+    either = "".join(f"[{one}{one.upper()}]" if one.isalpha() else one for one in code)
+    forms = (
+        rf"%(?:25){{0,8}}{either}|\\{{1,8}}u00{either}|\\{{1,8}}u\{{0{{0,4}}{either}\}}|\\{{1,8}}x{either}"
+        rf"|\\{{1,8}}{ord(letter):03o}|&(?:amp;){{0,4}}#0{{0,5}}{ord(letter)};|&(?:amp;){{0,4}}#[xX]0{{0,4}}{either};"
+    )
+    if not letter.isalnum():
+        forms += r"|&(?:amp;){0,4}[a-zA-Z]{2,8};"
+    # The longest form first: "&" begins "&amp;".
+    return rf"(?:{itself}|{forms})" if letter.isalnum() else rf"(?:{forms}|{itself})"
+
+
+def _encodings(secret: str) -> tuple[str, ...]:
+    """List the secret in hexadecimal, and in base64 at each alignment, without the characters its neighbours change."""
+    raw = secret.encode(errors="replace")
+    found = {raw.hex(), raw.hex().upper()}
+    for shift in range(3):
+        written = base64.b64encode(b"\0" * shift + raw).decode("ascii").rstrip("=")
+        # The first characters mix with what precedes the secret, the last one with what follows.
+        core = written[(0, 2, 3)[shift] : -1]
+        found |= {core, core.replace("+", "-").replace("/", "_")}
+    return tuple(sorted((one for one in found if len(one) >= 2 * SHORTEST), key=len, reverse=True))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote
+from uuid import UUID
 
 from typing_extensions import TypedDict
 
 from enprompta.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 T = TypeVar("T")
 
@@ -25,6 +25,8 @@ class RequestOptions(TypedDict, total=False):
     """Seconds for the whole call: token, budget, tries, waits, and the answer to its last byte; None sets no bound."""
     max_retries: int
     """Tries after the first one; 0 sends once."""
+    max_response_bytes: int
+    """Bytes that the body of the answer may have, decompressed; a longer one is an `APIResponseError`."""
     headers: Mapping[str, str]
     """Headers to add, or to replace the client's of the same name."""
 
@@ -68,17 +70,65 @@ def path(template: str, *ids: str) -> str:
     Raises:
         ConfigurationError: An id is empty or is not text; `DELETE /prompts/` would not be `DELETE /prompts/{id}`.
     """
-    return template.format(*[_segment(one, template) for one in ids])
+    return template.format(*[_segment(one, f"an id in {template}") for one in ids])
 
 
-def _segment(value: object, template: str) -> str:
-    if not isinstance(value, str):
-        raise ConfigurationError(f"an id in {template} must be text, not {type(value).__name__}: pass the object's .id")
-    if not value:
-        raise ConfigurationError(f"an id in {template} is empty: pass the id of an object, such as one's .id")
+def _segment(value: object, name: str) -> str:
+    text = _text_of_id(name, value)
     try:
-        quoted = quote(value, safe="")
+        quoted = quote(text, safe="")
     except UnicodeEncodeError:
-        raise ConfigurationError(f"an id in {template} is not valid text: it holds a lone surrogate") from None
+        raise ConfigurationError(f"{name} is not valid text: it holds a lone surrogate") from None
     # RFC 3986, 5.2.4: "." and ".." would climb the path; quoted they are letters like any other.
     return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted
+
+
+def check_id(name: str, value: Any) -> str:  # noqa: ANN401 (any argument)
+    """Check the id of an object, wherever it goes: into a path, a query or a body.
+
+    Args:
+        name: The parameter, for messages.
+        value: The id; text, or a UUID.
+
+    Raises:
+        ConfigurationError: It is no text, such as the object itself; or it is empty, or has white space around it.
+    """
+    text = _text_of_id(name, value)
+    if text[0].isspace() or text[-1].isspace():
+        problem = "is blank" if text.isspace() else "has white space around it"
+        raise ConfigurationError(f"{name} {problem}: pass the id alone, such as prompt.id")
+    return text
+
+
+def _text_of_id(name: str, value: Any) -> str:  # noqa: ANN401
+    kind = cast("type[Any]", type(value))
+    if kind is not str:
+        if issubclass(kind, UUID):
+            return str(value)
+        if not issubclass(kind, str):
+            raise ConfigurationError(f"{name} must be text, not {_of_kind(value)}: {_id_cure(name, value)}")
+        value = str.__str__(value)
+    if not value:
+        raise ConfigurationError(f"{name} is empty: pass the id of an object, such as prompt.id")
+    return cast("str", value)
+
+
+def _of_kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _id_cure(name: str, value: Any) -> str:  # noqa: ANN401
+    """Say how to get from an object to its id: `pass prompt.id`, or `pass execution.prompt_id` for another's id."""
+    if value is None:
+        return "leave it out, or pass an id"
+    kind = cast("type[Any]", type(value))
+    variable = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
+    if isinstance(value, Mapping):
+        return 'pass its id, such as prompt["id"]'
+    if isinstance(value, (bytes, bytearray)):
+        return "decode it first, such as value.decode()"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return "pass one id"
+    fields = getattr(kind, "model_fields", ())
+    attribute = next((one for one in (name.rpartition(".")[2], "id") if one in fields or hasattr(value, one)), None)
+    return f"pass {variable}.{attribute}" if attribute else "pass the id as text, such as prompt.id"

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from typing_extensions import NotRequired, TypedDict
 
+from enprompta._common.json_reading import first_problem, read_json, validated
 from enprompta._core.page import Paged
 from enprompta.errors import ConfigurationError
-from enprompta.models.base import Many, Model
+from enprompta.models.base import FailFast, Many, Model
 from enprompta.models.pagination import Pagination
 from enprompta.tables import Records
 
@@ -38,8 +40,16 @@ class UndecodableError(ValueError):
     """The body is not what the call promised; the text says how."""
 
 
-def decode(call: Call[T], body: bytes) -> T:
+def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
     """Read an answer's body into what the call returns.
+
+    pydantic's parser comes first; `read_json` reads what that refuses. A number that a field cannot hold, as `NaN` for
+    a cost, is then read as null: it would make sums and budgets useless, and must not lose the rest of a page.
+
+    Args:
+        call: What was promised.
+        body: The bytes, decompressed.
+        refusal: Why they are not all there; empty when they are.
 
     Raises:
         UndecodableError: It is empty, not JSON, or of another shape.
@@ -47,19 +57,43 @@ def decode(call: Call[T], body: bytes) -> T:
     """
     if call.returns is NoneType:
         return cast("T", None)
-    try:
-        value = _read(call.returns, body, enveloped=call.enveloped)
-    except ValidationError as error:
-        problem = error
-    else:
-        if call.enveloped or not _swallowed_envelope(value):
-            return value
-        problem = None
+    if refusal:
+        raise UndecodableError(refusal)
     # The reference shows the envelope in some places and not in others, so the other form is accepted too.
+    problems: list[dict[str, Any]] = []
+    for enveloped in (call.enveloped, not call.enveloped):
+        reader = _reader(call.returns, enveloped)
+        try:
+            value = reader.read(body)
+        except ValidationError as error:
+            problems.append(first_problem(error))
+            if problems[0]["type"] == "json_invalid":
+                break
+        else:
+            if reader.enveloped or not _swallowed_envelope(value):
+                return cast("T", value)
+    if any(one["type"] == "json_invalid" or "odd" in one for one in problems):
+        return cast("T", _read_odd(call, body, problems[0]))
+    raise UndecodableError(_explain(body, problems[0]))
+
+
+def _read_odd(call: Call[Any], body: bytes, problem: dict[str, Any]) -> Any:  # noqa: ANN401 (what the call returns)
+    """Read what pydantic's parser refuses; numbers that a field cannot hold become null."""
     try:
-        return _read(call.returns, body, enveloped=not call.enveloped)
-    except ValidationError as error:
-        raise UndecodableError(_explain(body, problem or error)) from None
+        parsed = read_json(body)
+    except ValueError:
+        raise UndecodableError(_explain(body, problem)) from None
+    problems: list[dict[str, Any]] = []
+    for enveloped in (call.enveloped, not call.enveloped):
+        reader = _reader(call.returns, enveloped)
+        try:
+            value = reader.read_parsed(parsed)
+        except ValidationError as error:
+            problems.append(first_problem(error))
+        else:
+            if reader.enveloped or not _swallowed_envelope(value):
+                return value
+    raise UndecodableError(_explain(body, problems[0]))
 
 
 def _swallowed_envelope(value: object) -> bool:
@@ -68,39 +102,78 @@ def _swallowed_envelope(value: object) -> bool:
     return extra is not None and "success" in extra and "data" in extra
 
 
-def _read(returns: type[T], body: bytes, *, enveloped: bool) -> T:
-    validate, page_type, is_sequence = _reader(returns, enveloped)
-    value = validate(body)
-    data, pagination = (value["data"], value.get("pagination")) if enveloped else (value, None)
-    if page_type is not None:
-        return page_type(data, pagination or Pagination())
-    # What is promised as a sequence is a list that notebooks show as a table; what is promised as a list is a list.
-    return cast("T", Records(cast("list[Any]", data))) if is_sequence else data
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How a body is read into one type."""
+
+    read_json: Callable[[bytes], Any]
+    read_python: Callable[[object], Any]
+    enveloped: bool
+    item: Any
+    """The type of a page's or a sequence's items; else None."""
+    page: Any
+    """The page class, if it is a page; else None."""
+    is_sequence: bool
+
+    def read(self, body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
+        """Read JSON.
+
+        Raises:
+            ValidationError: It is not JSON, or of another shape.
+        """
+        return self._unwrapped(self.read_json(body))
+
+    def read_parsed(self, parsed: object) -> Any:  # noqa: ANN401 (what the call returns)
+        """Read parsed JSON.
+
+        Raises:
+            ValidationError: It is of another shape.
+        """
+        return self._unwrapped(validated(self.read_python, parsed, ValidationError))
+
+    def _unwrapped(self, value: Any) -> Any:  # noqa: ANN401 (what the call returns)
+        data, pagination = (value["data"], value.get("pagination")) if self.enveloped else (value, None)
+        if self.page is not None:
+            return self.page(data, pagination or Pagination(), self.item)
+        # What is promised as a sequence is a list that notebooks show as a table; what is promised as a list is a list.
+        return Records(cast("list[Any]", data), self.item) if self.is_sequence else data
 
 
 @functools.lru_cache(maxsize=512)
-def _reader(returns: Any, enveloped: bool) -> tuple[Callable[[bytes], Any], Any, bool]:  # noqa: ANN401, FBT001 (a cache key)
-    """Compile the validator of one return type; tell its page class if it is a page, and whether it is a sequence."""
+def _reader(returns: Any, enveloped: bool) -> _Reader:  # noqa: ANN401, FBT001 (a cache key)
+    """Compile the validator of one return type."""
     # Built at run time, out of a type checker's sight.
     many, envelope, origin = cast("Any", Many), cast("Any", Envelope), get_origin(returns)
-    page_type: Any = None
+    page: Any = None
     if isinstance(origin, type) and issubclass(origin, Paged):
-        page_type = cast("Any", origin)
-    shape = many[get_args(returns)[0]] if page_type else returns
+        page = cast("Any", origin)
+    shape = many[get_args(returns)[0]] if page else _fail_fast(returns)
     try:
-        return TypeAdapter(envelope[shape] if enveloped else shape).validate_json, page_type, origin is Sequence
+        adapter: TypeAdapter[Any] = TypeAdapter(envelope[shape] if enveloped else shape)
+        item = get_args(returns)[0] if page or origin is Sequence else None
+        return _Reader(adapter.validate_json, adapter.validate_python, enveloped, item, page, origin is Sequence)
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 
 
-def _explain(body: bytes, error: ValidationError) -> str:
+def _fail_fast(returns: Any) -> Any:  # noqa: ANN401 (a type)
+    """End the validation of lists at the first element that is wrong: each problem takes kilobytes."""
+    origin, inside = get_origin(returns), get_args(returns)
+    if origin in {list, set, frozenset, tuple, Sequence} and inside:
+        kind: Any = list if origin is Sequence else origin
+        return Annotated[kind[tuple(_fail_fast(one) for one in inside)], FailFast()]
+    if origin is dict:
+        return dict[inside[0], _fail_fast(inside[1])]  # type: ignore[misc,valid-type] # built at run time
+    return returns
+
+
+def _explain(body: bytes, problem: dict[str, Any]) -> str:
     """Say what is wrong with a body without quoting it: it may hold what must not be shown."""
     start = body.lstrip()[:1]
     if not start:
         return "an empty body"
     if start == b"<":
         return "HTML or XML instead of JSON (is base_url the address of the API?)"
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    if first["type"] == "json_invalid":
+    if problem["type"] == "json_invalid":
         return "a body that is not whole JSON"
-    return f"JSON of another shape at {'.'.join(map(str, first['loc'])) or 'its top'}: {first['msg']}"
+    return f"JSON of another shape at {'.'.join(map(str, problem['loc'])) or 'its top'}: {problem['msg']}"

@@ -19,19 +19,22 @@ import inspect
 import re
 from collections.abc import Callable, Coroutine, Generator
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NamedTuple, TypeVar, cast, overload
 
 from typing_extensions import ParamSpec, Protocol
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from enprompta._core.arguments import Parameters
+from enprompta._core.tracebacks import shorten
+from enprompta.errors import EnpromptaError
 
+if TYPE_CHECKING:
     from enprompta._core.call import Call
     from enprompta._core.response import APIResponse
+    from enprompta._core.steps import Sleep, WaitForFuture
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Flow = Generator["Call[Any] | Raw | Pause | Until", Any, T]
+Flow = Generator["Call[Any] | Raw | Sleep | WaitForFuture", Any, T]
 
 
 class SyncRunner(Protocol):
@@ -133,6 +136,11 @@ class Described(Generic[P, T]):
     def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
         raise NotImplementedError
 
+    def parameters(self, owner: type[Resource]) -> Parameters:
+        """Read what the method takes from the description's signature."""
+        namespace = re.sub(r"^(Async)?(Raw)?", "", owner.__name__).replace("Calls", "s").lower()
+        return Parameters(self.describe, f"{namespace}.{self._name}")
+
     def _result(self, annotation: str, owner: type[Resource]) -> str:
         return f"APIResponse[{annotation}]" if owner.is_raw else annotation
 
@@ -164,29 +172,48 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):  # noqa: N801 (read as 
         return self._bind(obj, owner)
 
     def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
-        describe = self.describe
-        if owner.is_async:
-            run_name = "run_raw" if owner.is_raw else "run"
+        return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")
 
-            @functools.wraps(describe)
-            async def async_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-                return await getattr(self._client, run_name)(describe(self, *args, **kwargs))
 
-            return async_method
-
-        run_name = "run_raw" if owner.is_raw else "run"
+def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type[Resource], run_name: str) -> Any:  # noqa: ANN401
+    """Make a method that checks its arguments, describes, and has the client run what was described."""
+    if owner.is_async:
 
         @functools.wraps(describe)
-        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        async def async_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+            if (wrong := parameters.misuse(args, kwargs)) is not None:
+                raise wrong
+            try:
+                args = parameters.checked(args, kwargs)
+                return await getattr(self._client, run_name)(describe(self, *args, **kwargs))
+            except EnpromptaError as error:
+                shorten(error)
+                raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+
+        return async_method
+
+    @functools.wraps(describe)
+    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if (wrong := parameters.misuse(args, kwargs)) is not None:
+            raise wrong
+        try:
+            args = parameters.checked(args, kwargs)
             return getattr(self._client, run_name)(describe(self, *args, **kwargs))
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (as above)
 
-        return method
+    return method
 
 
-class Pause(NamedTuple):
-    """A flow's wish to wait for some seconds."""
-
-    seconds: float
+def describe_call(calls: type[Resource], name: str, /, *args: Any, **kwargs: Any) -> Call[Any]:  # noqa: ANN401
+    """Describe a call without a client, its arguments checked as the method of this name checks them."""
+    described: Described[Any, Any] = vars(calls)[name]
+    parameters = described.parameters(calls)
+    if (wrong := parameters.misuse(args, kwargs)) is not None:
+        raise wrong
+    checked = parameters.checked(args, kwargs)
+    return cast("Call[Any]", described.describe(None, *checked, **kwargs))
 
 
 class Raw(NamedTuple):
@@ -195,19 +222,11 @@ class Raw(NamedTuple):
     call: Call[Any]
 
 
-class Until(NamedTuple):
-    """A flow's wish to wait for what is done elsewhere; an `APITimeoutError` is thrown in when that is late."""
-
-    gate: Future[Any]
-    ends: float | None = None
-    """When to give up, in monotonic seconds; None for never."""
-
-
 class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
     """Make a method of several calls, written once as a generator that either client drives.
 
-    The generator yields a `Call`, and is sent its result (or gets its error thrown in); yields a `Pause`, and is sent
-    None once the time has passed; and returns the method's result. (`Raw` and `Until` are for flows that need more.)
+    The generator yields a `Call`, and is sent its result (or gets its error thrown in); yields a step
+    such as `Sleep`, and is sent None once it is done; and returns the method's result. `Raw` asks for an `APIResponse`.
 
         @flow
         def wait(self, execution_id: str, /) -> Flow[Execution]:
@@ -215,7 +234,7 @@ class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a dec
                 execution: Execution = yield Call("GET", path("/executions/{}", execution_id), Execution)
                 if execution.status != "running":
                     return execution
-                yield Pause(1.0)
+                yield Sleep(1.0)
     """
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Flow[T]]) -> None:
@@ -237,17 +256,4 @@ class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a dec
         return annotation
 
     def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
-        describe = self.describe
-        if owner.is_async:
-
-            @functools.wraps(describe)
-            async def async_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-                return await self._client.run_flow(describe(self, *args, **kwargs))
-
-            return async_method
-
-        @functools.wraps(describe)
-        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            return self._client.run_flow(describe(self, *args, **kwargs))
-
-        return method
+        return method_for(self.describe, self.parameters(owner), owner, "run_flow")

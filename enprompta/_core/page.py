@@ -18,6 +18,7 @@ class Paged(Generic[T]):
     pagination: Pagination
     """Where this page stands in the whole listing."""
 
-    def __init__(self, data: list[T], pagination: Pagination) -> None:
+    def __init__(self, data: list[T], pagination: Pagination, model: type[T] | None = None) -> None:
         self.data = data
         self.pagination = pagination
+        self._model = model  # the class of the items, which an empty page cannot tell

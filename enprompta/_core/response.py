@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -28,3 +28,5 @@ class APIResponse(Generic[T_co]):
     """The request budget told with this answer; None when it was not."""
     attempts: tuple[Attempt, ...]
     """Every try of the call, the last one being this answer."""
+    content: bytes = field(default=b"", repr=False)
+    """The body, decompressed and otherwise as it came; `data` has U+FFFD where half a surrogate pair was escaped."""

@@ -6,13 +6,15 @@ Both have a `header`, the value of `Authorization` if there is one ready, and `o
 from __future__ import annotations
 
 import copy
-import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
-from enprompta._http.exchange import Wait
+from enprompta._common.clock import monotonic
+from enprompta._common.credential_text import problem_of
+from enprompta._common.json_reading import read_json
+from enprompta._core.steps import WaitForFuture
 from enprompta._http.masking import mask_for
 from enprompta._http.settings import is_header_text
 from enprompta.errors import (
@@ -28,11 +30,9 @@ from enprompta.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import httpx
+    from enprompta._core.steps import Answer, HttpReply, Steps
 
-    from enprompta._http.exchange import Reply, Steps
-
-    Sender = Callable[[str, object, "float | None"], Steps[Reply]]
+    Sender = Callable[[str, object, "float | None"], Steps[HttpReply]]
 
 RENEW_BEFORE = 60.0  # seconds before a token's end at which the next one is fetched; a tenth of its life if shorter
 RENEW_AGAIN = 5.0  # seconds after a failed early renewal until the next try; the old token serves meanwhile
@@ -113,7 +113,7 @@ class ClientCredentials:
         self._token: _Token | None = None
         self._pending: Future[str | EnpromptaError | None] | None = None
         self._send: Sender | None = None
-        self._clock = time.monotonic
+        self._clock = monotonic
 
     def connect(self, send: Sender) -> None:
         """Tell how a request to the token endpoint is made: `send(path, json, ends)`."""
@@ -143,7 +143,7 @@ class ClientCredentials:
                 if leads:
                     pending = self._pending = Future()
             if pending is not None and not leads:
-                yield Wait(pending, ends)
+                yield WaitForFuture(pending, ends)
                 outcome = pending.result()
                 if isinstance(outcome, EnpromptaError):
                     raise copy.copy(outcome)  # each caller's own: a traceback grows with every raise
@@ -224,7 +224,7 @@ class ClientCredentials:
             attempts=error.attempts,
         )
 
-    def _read(self, reply: Reply, asked_at: float) -> _Token:
+    def _read(self, reply: HttpReply, asked_at: float) -> _Token:
         response = reply.response
         token = _token(response, asked_at)
         if token is None:
@@ -255,14 +255,15 @@ class ClientCredentials:
         return {"client_id": self.client_id, "client_secret": self._secret.reveal(), "scopes": self._scopes}
 
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown; what is sent as `Authorization` is known from the request."""
-        return (self._secret.reveal(),)
+        """What must not be shown: the client secret and the present token, also in the answer to another request."""
+        token = self._token
+        return (self._secret.reveal(), *([token.header.removeprefix("Bearer ")] if token else []))
 
     def __repr__(self) -> str:
         return f"<OAuth2 client {self.client_id!r}>"
 
 
-def _token(response: httpx.Response, asked_at: float) -> _Token | None:
+def _token(response: Answer, asked_at: float) -> _Token | None:
     """Read the token out of an answer; None when it holds none that can be sent."""
     fields = _token_fields(response)
     access = fields.get("access_token")
@@ -272,11 +273,11 @@ def _token(response: httpx.Response, asked_at: float) -> _Token | None:
     return _Token(f"Bearer {access}", asked_at + life - min(RENEW_BEFORE, life / 10), asked_at + life)
 
 
-def _token_fields(response: httpx.Response) -> Mapping[str, Any]:
+def _token_fields(response: Answer) -> Mapping[str, Any]:
     """Read a token answer, in the API's envelope or bare as RFC 6749 has it."""
     try:
-        body: Any = response.json()
-    except (ValueError, RecursionError):
+        body: Any = read_json(response.content)
+    except ValueError:
         return {}
     if isinstance(body, dict) and isinstance(body.get("data"), dict):  # pyright: ignore[reportUnknownMemberType]
         body = body["data"]  # pyright: ignore[reportUnknownVariableType]
@@ -340,13 +341,8 @@ def _checked(value: object, name: str) -> Secret:
     """Refuse what could not stand in a header, without showing it."""
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
-    if not value:
-        raise ConfigurationError(f"{name} is empty")
-    if not is_header_text(value) or " " in value:
-        raise ConfigurationError(
-            f"{name} holds a blank, a line break or a letter that is not ASCII, which none has: copy it again "
-            "(a file or variable it was read from may end with a line break)"
-        )
+    if problem := problem_of(value, ascii_only=True):
+        raise ConfigurationError(f"{name} {problem}")
     return Secret(value)
 
 

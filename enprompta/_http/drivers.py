@@ -9,19 +9,24 @@ import warnings
 from concurrent.futures import wait
 from contextlib import suppress
 from inspect import currentframe
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakSet, ref
 
+from enprompta._common import clock
+from enprompta._common.clock import monotonic
+from enprompta._common.event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
+from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
 from enprompta._http.error_mapping import transport_error
-from enprompta._http.exchange import Admit, Send, Sleep, Step, Steps
+from enprompta._http.handler_errors import handler_error
 from enprompta._http.masking import mask_for
-from enprompta._http.senders.deadline import reads_end_at
+from enprompta._http.route import route_to
+from enprompta._http.senders.deadline import thread_deadline
 from enprompta._http.senders.httpx_senders import (
     HTTPX_ERRORS,
+    TransportSender,
     given_async_sender,
-    given_sender,
     own_async_sender,
-    own_sender,
+    sender_for_client,
 )
 from enprompta.errors import APITimeoutError, EnpromptaError
 
@@ -31,20 +36,22 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from enprompta._core.steps import Answer
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
-    from enprompta._http.senders.httpx_senders import AsyncSender
+    from enprompta._http.route import Route
+    from enprompta._http.senders.httpx_senders import AsyncSender, Sender
 
 T = TypeVar("T")
 
-_transports: WeakSet[SyncTransport | AsyncTransport] = WeakSet()
+_transports: WeakSet[SyncDriver | AsyncDriver] = WeakSet()
 
 
 def _after_fork() -> None:
     """Give each client of a child process connections of its own: two processes cannot share one."""
     if _transports:
-        from enprompta._http.senders.deadline_streams import abandon_inherited  # noqa: PLC0415 (loaded by the first client)
+        from enprompta._http.senders.deadline_streams import close_inherited_sockets  # noqa: PLC0415 (loaded by the first client)
 
-        abandon_inherited()
+        close_inherited_sockets()
     for transport in list(_transports):
         transport.after_fork()
 
@@ -53,15 +60,16 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class SyncTransport:
+class SyncDriver:
     """Drives steps by blocking the thread."""
 
-    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials) -> None:
+    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
         self._owned = http_client is None
         self._auth = auth
         self._used = False
         self._made_at = _caller()
-        self._sender = own_sender() if http_client is None else given_sender(http_client)
+        self._route = route_to(base_url) if http_client is None else None
+        self._sender: Sender = sender_for_client(http_client) if self._route is None else TransportSender(self._route)
         _transports.add(self)
 
     def run(self, steps: Steps[T]) -> T:
@@ -81,18 +89,18 @@ class SyncTransport:
             steps.close()
 
     def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each step has its own outcome)
-        if isinstance(step, Admit):
+        if isinstance(step, WaitForBudget):
             return step.account.acquire(step.ticket, max_wait=step.max_wait, deadline=step.ends)
-        if isinstance(step, Send):
+        if isinstance(step, SendRequest):
             self._used = True
+            outside = sys.exc_info()[1]
             try:
-                if step.ends is None:
-                    return self._sender.send(step.request)
-                _bound_pool_wait(step.request, step.ends)
-                with reads_end_at(step.ends):
+                if step.ends is not None:
+                    _bound_pool_wait(step.request, step.ends)
+                with thread_deadline(step.ends):
                     return self._sender.send(step.request)
             except self._sender.errors as error:
-                failure = _failure(step, error, self._auth)
+                failure = _failure(step, error, self._auth, self._route, outside)
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
@@ -113,11 +121,11 @@ class SyncTransport:
     def after_fork(self) -> None:
         """Start with fresh connections in a child process."""
         self._auth.after_fork()
-        if self._owned and not self._sender.is_closed:
+        if self._route is not None and not self._sender.is_closed:
             # Not closed: a thread of the parent may have held a lock in it, and will never give it back here.
             self._parents = self._sender
             self._used = False
-            self._sender = own_sender()
+            self._sender = TransportSender(self._route)
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False) and self._used and not self._sender.is_closed:
@@ -129,7 +137,7 @@ class SyncTransport:
 _guards: dict[AsyncSender, AsyncGenerator[None, None]] = {}
 
 
-class _Local(NamedTuple):
+class _LoopConnections(NamedTuple):
     """The connections of one event loop."""
 
     loop: Any
@@ -138,19 +146,20 @@ class _Local(NamedTuple):
     """Closes them; the loop has it do so when it ends."""
 
 
-class AsyncTransport:
+class AsyncDriver:
     """Drives steps on asyncio or trio."""
 
-    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials) -> None:
+    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
         own = http_client is None or isinstance(http_client, str)
         self._kind = http_client
+        self._route = route_to(base_url, http_client) if own else None
         self._given = None if own else given_async_sender(http_client)
         self._errors = HTTPX_ERRORS if self._given is None else self._given.errors
         self._auth = auth
         # Connections belong to the event loop that opened them, so each loop has its own: a client made outside of any
         # loop, or used by one `asyncio.run` after another, just works. A loop that ends closes its connections.
-        self._locals: dict[Any, _Local] = {}
-        self._current: _Local | None = None
+        self._locals: dict[Any, _LoopConnections] = {}
+        self._current: _LoopConnections | None = None
         self._closed = False
         self._made_at = _caller()
         _transports.add(self)
@@ -168,16 +177,16 @@ class AsyncTransport:
         self._current = local = self._locals.get(loop) or self._open(loop)
         return local.sender
 
-    def _open(self, loop: Any) -> _Local:  # noqa: ANN401 (a loop of either kind)
+    def _open(self, loop: Any) -> _LoopConnections:  # noqa: ANN401 (a loop of either kind)
         for other in list(self._locals):
-            if _is_asyncio(other) and other.is_closed():
+            if is_asyncio(other) and other.is_closed():
                 self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
-        sender = own_async_sender(self._kind)
+        sender = own_async_sender(self._kind, cast("Route", self._route))
         guard = _until_loop_ends(sender, ref(self), loop)
         with suppress(StopIteration):
             guard.__anext__().send(None)  # goes as far as its yield; from here on the loop knows of it
         _guards[sender] = guard
-        local = self._locals[loop] = _Local(loop, sender, guard)
+        local = self._locals[loop] = _LoopConnections(loop, sender, guard)
         return local
 
     def forget(self, loop: Any) -> None:  # noqa: ANN401 (a loop of either kind)
@@ -205,32 +214,34 @@ class AsyncTransport:
             steps.close()
 
     async def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each step has its own outcome)
-        if isinstance(step, Admit):
+        if isinstance(step, WaitForBudget):
             return await step.account.acquire_async(step.ticket, max_wait=step.max_wait, deadline=step.ends)
-        if isinstance(step, Send):
+        if isinstance(step, SendRequest):
+            outside = sys.exc_info()[1]
             try:
-                if step.ends is None:
+                if step.ends is None and not clock.is_replaced():
                     return await self._sender.send(step.request)
-                return await self._send_until(step, step.ends)
+                return await self._send_until(step)
             except EnpromptaError:  # ours: of a deadline, which is an OSError too, or of a setting, a ValueError
                 raise
             except self._errors as error:
-                failure = _failure(step, error, self._auth)
+                failure = _failure(step, error, self._auth, self._route, outside)
             raise failure  # out here, so that its context is not what it may have left out of its causes
         if isinstance(step, Sleep):
             return await sleep(step.seconds)
-        import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
-
-        with anyio.move_on_after(_left(step.ends)):
+        with move_on_after(_left(step.ends)):
             return await opened(step.gate)
         raise gate_timeout()
 
-    async def _send_until(self, step: Send, ends: float) -> httpx.Response:
-        import anyio  # noqa: PLC0415
-
-        with anyio.move_on_after(max(0.0, ends - time.monotonic())):
+    async def _send_until(self, step: SendRequest) -> Answer:
+        """Send a request within its deadline and, where the loop's own timers are stopped, within its timeouts."""
+        left = _left(step.ends)
+        bounds = (left, _timeouts_together(step.request) if clock.is_replaced() else None)
+        bound = min((one for one in bounds if one is not None), default=None)
+        with move_on_after(bound):
             return await self._sender.send(step.request)
-        raise APITimeoutError(f"{step.call}: the deadline passed")
+        reason = "the deadline passed" if bound == left else "the server went silent for longer than timeout allows"
+        raise APITimeoutError(f"{step.call}: {reason}")
 
     async def aclose(self) -> None:
         """Close the connections, unless they are of a client the caller made."""
@@ -262,7 +273,7 @@ class AsyncTransport:
             _warn_unclosed(self, "AsyncEnprompta", "async with", "aclose", self._made_at)
 
 
-async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncTransport], loop: object) -> AsyncGenerator[None, None]:
+async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncDriver], loop: object) -> AsyncGenerator[None, None]:
     """Close connections when their event loop ends, while that can still be awaited.
 
     Before they end, `asyncio.run` (by `shutdown_asyncgens`) and `trio.run` close each async generator that has begun
@@ -278,7 +289,7 @@ async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncTransport], loop
         await sender.aclose()
 
 
-def _end(local: _Local) -> None:
+def _end(local: _LoopConnections) -> None:
     """Have connections closed by the loop they belong to, from outside of it."""
 
     async def close() -> None:
@@ -290,7 +301,7 @@ def _end(local: _Local) -> None:
             sys.modules["trio"].lowlevel.spawn_system_task(close)
 
     try:
-        if _is_asyncio(local.loop):
+        if is_asyncio(local.loop):
             local.loop.call_soon_threadsafe(lambda: local.loop.create_task(close()))
         else:
             local.loop.run_sync_soon(start)
@@ -318,51 +329,42 @@ def _warn_unclosed(transport: object, client: str, block: str, close: str, made_
 def _bound_pool_wait(request: httpx.Request, ends: float) -> None:
     """Wait for a free connection no longer than the deadline: it is no operation of a socket, which are bound."""
     timeouts = request.extensions["timeout"]
-    left, longest = max(0.0, ends - time.monotonic()), timeouts["pool"]
+    left, longest = max(0.0, ends - monotonic()), timeouts["pool"]
     pool = left if longest is None else min(left, longest)
     request.extensions = {**request.extensions, "timeout": {**timeouts, "pool": pool}}
 
 
-def current_loop() -> Any:  # noqa: ANN401 (an asyncio loop, or trio's token, which stands for its run)
-    """What tells the running event loop from others."""
-    import asyncio  # noqa: PLC0415 (who runs on it has loaded it)
-
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        # A coroutine that runs outside asyncio runs on trio, which is then imported already.
-        return sys.modules["trio"].lowlevel.current_trio_token()
-
-
-def _is_asyncio(loop: Any) -> bool:  # noqa: ANN401 (an asyncio loop, or trio's token)
-    return hasattr(loop, "call_soon_threadsafe")
-
-
-async def sleep(seconds: float) -> None:
-    """Sleep on the event loop that runs: asyncio's or trio's."""
-    import anyio  # noqa: PLC0415
-
-    await anyio.sleep(seconds)
+def _timeouts_together(request: httpx.Request) -> float | None:
+    """Seconds that connecting, sending and the first part of the answer may take; None for no bound."""
+    timeouts = request.extensions["timeout"]
+    parts = [timeouts[name] for name in ("connect", "write", "read")]
+    return None if None in parts else sum(parts)
 
 
 async def opened(gate: Future[Any]) -> None:
     """Wait until a gate is done, on asyncio or trio; cancelling the wait leaves the gate alone."""
     import anyio  # noqa: PLC0415
 
-    loop, event = current_loop(), anyio.Event()
-    wake = loop.call_soon_threadsafe if _is_asyncio(loop) else loop.run_sync_soon
-
-    def tell(_: Future[Any]) -> None:
-        with suppress(RuntimeError):  # the event loop has ended, and who waited with it
-            wake(event.set)
-
-    gate.add_done_callback(tell)
+    event = anyio.Event()
+    wake = waker(current_loop(), event.set)
+    gate.add_done_callback(lambda _: wake())
     await event.wait()
 
 
-def _failure(step: Send, error: Exception, auth: ApiKeyAuth | ClientCredentials) -> EnpromptaError:
+def _failure(
+    step: SendRequest,
+    error: Exception,
+    auth: ApiKeyAuth | ClientCredentials,
+    route: Route | None,
+    outside: BaseException | None,
+) -> BaseException:
+    """Make the error of a failed attempt; an exception that a signal handler of the caller raised stays what it is."""
+    if (raised := handler_error(error, outside=outside)) is not None:
+        return raised
     host = step.request.url.netloc.decode("ascii")  # with the port, which is what is wrong more often than not
-    return transport_error(step.call, host, error, mask_for(step.request, auth.secrets()))
+    proxy = None if route is None else route.proxy
+    mask = mask_for(step.request, (*auth.secrets(), *(() if proxy is None else proxy.secrets())))
+    return transport_error(step.call, host, error, mask, proxy)
 
 
 def gate_timeout() -> APITimeoutError:
@@ -371,4 +373,4 @@ def gate_timeout() -> APITimeoutError:
 
 
 def _left(ends: float | None) -> float | None:
-    return None if ends is None else max(0.0, ends - time.monotonic())
+    return None if ends is None else max(0.0, ends - monotonic())

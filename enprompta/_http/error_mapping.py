@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta._common.redaction import Mask
+from enprompta._common.json_reading import read_json
+from enprompta._common.redaction import Redactor
+from enprompta._http.masking import without_credentials
 from enprompta._http.ratelimit import parse_rate_limit, server_wait
 from enprompta.errors import (
     APIConnectionError,
@@ -20,17 +22,21 @@ from enprompta.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    import httpx
+    from enprompta._core.steps import Answer
+    from enprompta._http.proxies import Proxy
 
 MAX_MESSAGE = 2_000  # characters of the server's message that go into ours; `body` holds all of it
 SHOWN_DETAILS = 5
+TRIED = "tried "
+"""How the text of a failure begins that names each address and what became of it."""
 
-_NOTHING = Mask(())
+_NOTHING = Redactor(())
+_WANTS_CREDENTIALS = "put the proxy's user name and password into"
 
 
-def status_error(call: str, response: httpx.Response, now: float, mask: Mask = _NOTHING) -> APIStatusError:
+def status_error(call: str, response: Answer, now: float, mask: Redactor = _NOTHING) -> APIStatusError:
     """Make the error of an answer that is not 2xx.
 
     Args:
@@ -40,10 +46,10 @@ def status_error(call: str, response: httpx.Response, now: float, mask: Mask = _
         mask: Hides the credentials that an answer may echo.
     """
     status, headers = response.status_code, mask.headers(response.headers)
-    info = read_error_body(mask.body(response.content))
+    info = read_error_body(mask.body(response.content)) if response.content else ErrorInfo()
     request_id = headers.get("x-request-id") or info.request_id
     return status_error_class(status)(
-        _describe(call, status, info, headers, request_id),
+        mask.text(_describe(call, response, info, headers, request_id)),
         status_code=status,
         info=info,
         request_id=request_id,
@@ -58,8 +64,8 @@ def read_error_body(body: bytes) -> ErrorInfo:
     if not body.strip():
         return ErrorInfo()
     try:
-        data: object = json.loads(body)
-    except (ValueError, RecursionError):
+        data = read_json(body)
+    except ValueError:
         return ErrorInfo(body=body.decode("utf-8", "replace"))
     if not isinstance(data, dict):
         return ErrorInfo(body=data)
@@ -119,8 +125,9 @@ def _joined(value: object) -> str:
     return "; ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
 
 
-def _describe(call: str, status: int, info: ErrorInfo, headers: Mapping[str, str], request_id: str | None) -> str:
+def _describe(call: str, response: Answer, info: ErrorInfo, headers: Mapping[str, str], request_id: str | None) -> str:
     """Say what happened, to which call, which field, what to do, and the request id."""
+    status = response.status_code
     try:
         reason = f" {HTTPStatus(status).phrase}"
     except ValueError:
@@ -128,7 +135,11 @@ def _describe(call: str, status: int, info: ErrorInfo, headers: Mapping[str, str
     text = f"{call} gave {status}{reason}"
     if info.message:
         text += f": {info.message[:MAX_MESSAGE]}"
-    if 300 <= status < 400:  # noqa: PLR2004 (3xx is the definition)
+    if response.refusal:
+        text += f" with {response.refusal}, which was not read"
+    if status == HTTPStatus.NOT_MODIFIED:
+        text += f": {_unmodified(response)}"
+    elif 300 <= status < 400:  # noqa: PLR2004 (3xx is the definition)
         text += f": redirects are not followed (to {headers.get('location', 'nowhere')[:200]}); check base_url"
     if info.code and info.code != info.message:
         text += f" [{info.code[:MAX_MESSAGE]}]"
@@ -141,44 +152,103 @@ def _describe(call: str, status: int, info: ErrorInfo, headers: Mapping[str, str
     return text
 
 
-def transport_error(call: str, host: str, error: Exception, mask: Mask = _NOTHING) -> EnpromptaError:
+def _unmodified(response: Answer) -> str:
+    """Explain a 304, which means that the caller has the object already."""
+    if {"if-none-match", "if-modified-since"} & response.request.headers.keys():
+        return "the object is the one that the request's If-None-Match or If-Modified-Since names"
+    return "the request has no condition, so a cache before the API must have answered wrongly; check base_url"
+
+
+def transport_error(
+    call: str, host: str, error: Exception, mask: Redactor = _NOTHING, proxy: Proxy | None = None
+) -> EnpromptaError:
     """Make the error for what the HTTP library raised instead of an answer, with that as its cause.
 
     Args:
         call: What was called, such as `GET /prompts`.
         host: Where it was sent.
-        error: What was raised. It is left out of the causes when it quotes a broken answer that echoes a credential.
+        error: What was raised. It is left out of the causes when it quotes a broken answer that echoes a credential,
+            and the requests that it and its causes carry lose their credentials.
         mask: Hides the credentials.
+        proxy: The proxy that the client connects through; None for none, or for one of the caller's.
     """
-    made = _from_transport(call, host, error, mask.text(_words_of(error)))
-    made.__cause__ = None if mask.hides(error) else error
+    made = _from_transport(mask.text(call), host, error, mask.text(_words_of(error)), proxy)
+    if any(kind.__name__ == "DecodingError" for kind in type(error).__mro__):
+        error.with_traceback(None)  # its frames hold the body, and crash reporters show variables
+    made.__cause__ = None if mask.hides(error) else without_credentials(error, mask)
     return made
 
 
 def _words_of(error: BaseException) -> str:
-    """What an exception says; what it came of, where it says nothing, as those of trio do."""
+    """What an exception says, or its first reason that says something, and why each address was refused."""
+    reasons = list(_reasons(error))
+    text = next((text for reason in reasons if (text := str(reason))), type(error).__name__)
+    refusals = [str(one) for reason in reasons for one in getattr(reason, "exceptions", ()) if str(one)]
+    shown = "; ".join(refusals[:SHOWN_DETAILS])
+    return f"{text} ({shown})" if shown and shown not in text else text
+
+
+def _reasons(error: BaseException) -> Iterator[BaseException]:
     seen: BaseException | None = error
     while seen is not None:
-        if text := str(seen):
-            return text
+        yield seen
         seen = seen.__cause__ or seen.__context__
-    return type(error).__name__
 
 
-def _from_transport(call: str, host: str, error: Exception, what: str) -> EnpromptaError:
+def lacks_sockets(error: BaseException) -> bool:
+    """True if this Python has no sockets, as in a browser; no other attempt can succeed."""
+    return any(isinstance(reason, NotImplementedError) for reason in _reasons(error))
+
+
+def needs_proxy_credentials(error: BaseException) -> bool:
+    """True if a proxy refused the call for want of a user name and password; no other attempt can succeed."""
+    return _WANTS_CREDENTIALS in str(error)
+
+
+def _from_transport(call: str, host: str, error: Exception, what: str, proxy: Proxy | None) -> EnpromptaError:
     if isinstance(error, RuntimeError) and "closed" in what:
         return ConfigurationError(f"{call}: this client is closed; make a new one")
+    if lacks_sockets(error):
+        made = APIConnectionError(f"{call}: this Python cannot open network connections (NotImplementedError: {what})")
+        made.unsent = True
+        return made
     kinds = {kind.__name__ for kind in type(error).__mro__}  # by name, for httpx2 has the same ones
     made = (APITimeoutError if "TimeoutException" in kinds else APIConnectionError)(
-        f"{call}: {_failure(host, kinds, what)}"
+        f"{call}: {_failure_at_proxy(host, kinds, what, error, proxy) or _failure(host, kinds, what)}"
     )
-    made.unsent = not kinds.isdisjoint({"ConnectError", "ConnectTimeout", "PoolTimeout"})
+    made.unsent = not kinds.isdisjoint({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
     return made
+
+
+def _failure_at_proxy(host: str, kinds: set[str], what: str, error: Exception, proxy: Proxy | None) -> str | None:
+    """Say what went wrong on the way through a proxy; None when it was not the proxy."""
+    named = "the proxy" if proxy is None else f"the proxy {proxy}"
+    if "ProxyError" in kinds:
+        text = f"{named} refused to connect to {host}: {what}"
+        variable = "the proxy's address" if proxy is None else proxy.variable
+        hint = f"; {_WANTS_CREDENTIALS} {variable} (http://user:password@host:port)"
+        return text + (hint if what.startswith("407") else "")
+    if proxy is None:
+        return None
+    if "ConnectTimeout" in kinds:
+        return f"{host} did not accept a connection through {named} in time"
+    if "ConnectError" in kinds and _is_about_tls(error):
+        return f"cannot connect to {host} through {named}: {what}"
+    return f"cannot connect to {named} on the way to {host}: {what}" if "ConnectError" in kinds else None
+
+
+def _is_about_tls(error: BaseException | None) -> bool:
+    """True if a TLS handshake failed, which comes after the connection to the proxy."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _failure(host: str, kinds: set[str], what: str) -> str:
     if "ConnectTimeout" in kinds:
-        return f"{host} did not accept a connection in time"
+        return f"{host} did not accept a connection in time" + (f": {what}" if what.startswith(TRIED) else "")
     if "PoolTimeout" in kinds:
         return "no connection of the pool became free in time; nothing was sent"
     if "TimeoutException" in kinds:

@@ -1,28 +1,21 @@
-"""One call from its request to its answer: every decision, no I/O.
+"""One call from its request to its response: every decision, no I/O.
 
-`Exchange.steps()` is a generator. It yields what should be done next, is sent the outcome (or gets the failure thrown
-in), and returns the `Reply`:
-
-    Admit(account, …)   is sent a ticket once the request budget has room; `BudgetExhausted` or `DeadlineReached` is
-                        thrown in when it will not have in time
-    Send(request, …)    is sent the `httpx.Response`, its body read; an `APIConnectionError` is thrown in when none came
-    Sleep(seconds)      is sent None once the time has passed
-    Wait(gate)          is sent None once the gate, a `concurrent.futures.Future`, is done
-
-The two transports drive it, one blocking and one async; so pacing, retries and deadlines are written once.
+`Exchange.steps()` is a generator of the steps in `enprompta._core.steps`. It is sent the outcome of each (or gets the
+failure thrown in), and returns the `HttpReply`.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
-import time
-from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from enprompta._common import log
+from enprompta._common.clock import monotonic, real_time
+from enprompta._core.steps import HttpReply, SendRequest, Sleep, WaitForBudget
 from enprompta._http.error_mapping import status_error
+from enprompta._http.handler_errors import is_from_handler
 from enprompta._http.masking import mask_for
 from enprompta._http.retry import Retrier
 from enprompta.errors import (
@@ -36,14 +29,15 @@ from enprompta.errors import (
     ErrorInfo,
     RateLimitError,
 )
+from enprompta.limiters.rate_limit_headers import read
 from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from concurrent.futures import Future
+    from collections.abc import Callable, Sequence
 
     import httpx
 
+    from enprompta._core.steps import Answer, Steps
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
     from enprompta._http.retry import RetryPolicy
     from enprompta.hooks import RequestRecord
@@ -51,72 +45,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Steps are tuples: some are made for every call, in 0.4 µs, where a frozen dataclass takes 0.9, and longer to import.
 _call_ids = itertools.count(1)
 
 
-class Admit(NamedTuple):
-    """Wait until a request may go."""
-
-    account: Account
-    ticket: Any
-    """That of the last try when it was expected 429, which keeps its place in the line; else None."""
-    max_wait: float
-    ends: float | None
-    """When to give up, in monotonic seconds; None for never."""
-
-
-class Send(NamedTuple):
-    """Send this request and read the whole answer."""
-
-    request: httpx.Request
-    call: str
-    """What is called, such as `GET /prompts`, for messages."""
-    ends: float | None = None
-    """When to give up, in monotonic seconds; None for never."""
-
-
-class Sleep(NamedTuple):
-    """Wait for some seconds."""
-
-    seconds: float
-
-
-class Wait(NamedTuple):
-    """Wait until somebody else has done something."""
-
-    gate: Future[Any]
-    ends: float | None = None
-    """When to give up, in monotonic seconds; None for never."""
-
-
-Step: TypeAlias = "Admit | Send | Sleep | Wait"
-Steps: TypeAlias = Generator[Step, Any, T]
-
-
-class Reply(NamedTuple):
-    """A 2xx answer and the tries it took."""
-
-    response: httpx.Response
-    failed: Sequence[Attempt]
-    """The tries before this one."""
-    duration: float
-    """Seconds this try took."""
-
-    @property
-    def request_id(self) -> str | None:
-        """The server's id of the request; None when it gave none."""
-        return self.response.headers.get("x-request-id")
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """Every try, this one last."""
-        status = self.response.status_code
-        this = Attempt(len(self.failed) + 1, self.duration, status, request_id=self.request_id)
-        return (*self.failed, this)
-
-
-class Plan(NamedTuple):
+class ExchangeConfig(NamedTuple):
     """How the calls of one client view are made."""
 
     retry: RetryPolicy
@@ -127,8 +59,8 @@ class Plan(NamedTuple):
     hooks: Sequence[object] = ()
     secrets: Callable[[], Sequence[str]] = tuple[str, ...]
     """Tells what must not be shown, should an answer echo it."""
-    clock: Callable[[], float] = time.monotonic
-    wall_clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = monotonic
+    wall_clock: Callable[[], float] = real_time
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -138,8 +70,8 @@ class Exchange:
     request: httpx.Request
     call: str
     """What is called, such as `GET /prompts`, for messages."""
-    plan: Plan
-    ends: float | None = None
+    plan: ExchangeConfig
+    deadline_at: float | None = None
     """When to give up, in monotonic seconds; None takes the plan's deadline."""
     began: float = 0.0
     failed: list[Attempt] = field(default_factory=list[Attempt])
@@ -153,8 +85,10 @@ class Exchange:
     retrier: Retrier | None = None
     call_id: int = 0
     renewed: bool = False
+    told_budget: bool = False
+    """True if the last answer was a 429 that reported a consistent budget."""
 
-    def steps(self) -> Steps[Reply]:
+    def steps(self) -> Steps[HttpReply]:
         """Send the request, again where the policy says so, until an answer is 2xx or an error is final.
 
         Raises:
@@ -165,8 +99,8 @@ class Exchange:
         """
         plan = self.plan
         self.began = plan.clock()
-        if self.ends is None and plan.deadline is not None:
-            self.ends = self.began + plan.deadline
+        if self.deadline_at is None and plan.deadline is not None:
+            self.deadline_at = self.began + plan.deadline
         if plan.hooks:
             self.call_id = next(_call_ids)
         while True:
@@ -179,12 +113,12 @@ class Exchange:
             duration = plan.clock() - started
             if not isinstance(outcome, APIError):
                 log.event(logging.DEBUG, "response", call=self.call, status=outcome.status_code, seconds=duration)
-                return Reply(outcome, self.failed, duration)
+                return HttpReply(outcome, self.failed, duration)
             attempt = self._attempt(duration, outcome)
             if self._renews(outcome):
                 self.failed.append(attempt)
             else:
-                yield from self._pause(attempt, outcome, record)
+                yield from self._back_off_or_raise(attempt, outcome, record)
 
     def _authorize(self) -> Steps[None]:
         """Put the access token into the request, waiting for it where there is none yet."""
@@ -194,19 +128,19 @@ class Exchange:
             return
         started = clock()
         try:
-            headers["Authorization"] = yield from auth.obtain(self.ends)
+            headers["Authorization"] = yield from auth.obtain(self.deadline_at)
         except APITimeoutError as late:
             self.authorized += clock() - started
-            if self.ends is None or clock() < self.ends:
+            if self.deadline_at is None or clock() < self.deadline_at:
                 raise
-            raise self._too_late("has passed", late.attempts) from late
+            raise self._deadline_error("has passed", late.attempts) from late
         self.authorized += clock() - started
 
-    def _try(self, record: RequestRecord | None, started: float) -> Steps[httpx.Response | APIError]:
+    def _try(self, record: RequestRecord | None, started: float) -> Steps[Answer | APIError]:
         """Send the request once, and tell the account and the hooks how it ended."""
         plan = self.plan
         try:
-            response: httpx.Response = yield Send(self.request, self.call, self.ends)
+            response: Answer = yield SendRequest(self.request, self.call, self.deadline_at)
         except BaseException as failure:
             # What surely was not sent is given back to the budget. What is cancelled or broken off stays charged:
             # the server may have counted it.
@@ -215,11 +149,13 @@ class Exchange:
             self.ticket = None
             if record:
                 self._report(record, plan.clock() - started, failure)
-            if isinstance(failure, APIConnectionError):
+            if isinstance(failure, APIConnectionError) and not is_from_handler(failure):
                 return failure
             raise
         plan.account.observe(self.ticket, response.status_code, response.headers.raw)
-        if response.status_code != 429:  # noqa: PLR2004 (who was told to come back keeps the place in the line)
+        if response.status_code == 429:  # noqa: PLR2004 (the status that is about the budget)
+            self.told_budget = read(429, response.headers.raw).limit > 0
+        else:  # a call that was answered 429 keeps its place in the line
             self.ticket = None
         if record:
             self._report(record, plan.clock() - started, response)
@@ -231,13 +167,13 @@ class Exchange:
         """Wait for the budget to have room."""
         plan = self.plan
         try:
-            self.ticket = yield Admit(plan.account, self.ticket, plan.retry.max_wait, self.ends)
+            self.ticket = yield WaitForBudget(plan.account, self.ticket, plan.retry.max_wait, self.deadline_at)
         except BudgetExhausted as refused:
             self.waited += refused.waited
-            raise self._no_budget(refused) from None
+            raise self._budget_error(refused) from None
         except DeadlineReached as late:
             self.waited += late.waited
-            raise self._too_late("has passed") from None
+            raise self._deadline_error("has passed") from None
         if waited := self.ticket.waited:
             self.waited += waited
             log.event(logging.DEBUG, "waited", call=self.call, seconds=waited)
@@ -246,9 +182,9 @@ class Exchange:
 
                 method, path = self.call.split(" ", 1)
                 notify(plan.hooks, "on_wait", WaitRecord(self.call_id, method, path, waited))
-        if self.ends is not None and plan.clock() >= self.ends:
+        if self.deadline_at is not None and plan.clock() >= self.deadline_at:
             plan.account.cancel(self.ticket)
-            raise self._too_late("has passed")
+            raise self._deadline_error("has passed")
 
     def _attempt(self, duration: float, error: APIError) -> Attempt:
         number = len(self.failed) + 1
@@ -265,12 +201,12 @@ class Exchange:
         auth.reject(self.request.headers["Authorization"])
         return True
 
-    def _pause(self, attempt: Attempt, error: APIError, record: RequestRecord | None) -> Steps[None]:
+    def _back_off_or_raise(self, attempt: Attempt, error: APIError, record: RequestRecord | None) -> Steps[None]:
         """Wait before the next try, or raise the error when there is none."""
         plan = self.plan
-        if self.ends is not None and plan.clock() >= self.ends:
+        if self.deadline_at is not None and plan.clock() >= self.deadline_at:
             self.failed.append(attempt)  # without asking tenacity, which may have to be loaded first
-            raise self._too_late("has passed") from error
+            raise self._deadline_error("has passed") from error
         self.retrier = self.retrier or Retrier(plan.retry)
         try:
             wait = self.retrier.failed(error)
@@ -278,11 +214,12 @@ class Exchange:
             self.failed.append(attempt)
             # Without the frames in between: the reader wants the call, not the machinery of retrying.
             raise self._final(error).with_traceback(None) from error.__cause__
-        # Who was told to come back waits in the line, where the ticket keeps the place; sleeping first would lose it.
-        in_line = isinstance(error, RateLimitError) and plan.account.holds()
-        if self.ends is not None and plan.clock() + (0 if in_line else wait) >= self.ends:
+        # A 429 with a consistent budget is waited for in the line, where the ticket keeps its place. Any other 429
+        # holds this call alone, for as long as it asks.
+        in_line = isinstance(error, RateLimitError) and self.told_budget and plan.account.holds()
+        if self.deadline_at is not None and plan.clock() + (0 if in_line else wait) >= self.deadline_at:
             self.failed.append(attempt)
-            raise self._too_late(f"leaves no time to wait {wait:.1f} s") from error
+            raise self._deadline_error(f"leaves no time to wait {wait:.1f} s") from error
         self.failed.append(replace(attempt, wait=wait))
         log.event(
             logging.INFO, "retry", call=self.call, attempt=attempt.number, wait=wait,
@@ -309,7 +246,7 @@ class Exchange:
             )
         return error
 
-    def _too_late(self, why: str, tries_for_token: Sequence[Attempt] = ()) -> APITimeoutError:
+    def _deadline_error(self, why: str, tries_for_token: Sequence[Attempt] = ()) -> APITimeoutError:
         """Say that the deadline passed, and where the time went."""
         deadline = self.plan.deadline
         # A token is asked for within the deadline of another call, whose error tells it.
@@ -323,7 +260,7 @@ class Exchange:
             attempts=(*self.failed, *(replace(one, number=one.number + len(self.failed)) for one in tries_for_token)),
         )
 
-    def _no_budget(self, refused: BudgetExhausted) -> RateLimitError:
+    def _budget_error(self, refused: BudgetExhausted) -> RateLimitError:
         limit = refused.rate_limit
         of = f" of {limit.limit} requests" if limit else ""
         sent = f" again after {len(self.failed)} attempts" if self.failed else ""
@@ -344,8 +281,10 @@ class Exchange:
         method, path = self.call.split(" ", 1)
         request = self.request
         number = len(self.failed) + 1
-        headers = RecordHeaders(request.headers.multi_items())
-        record = RequestRecord(self.call_id, number, method, path, str(request.url), headers, request.content)
+        mask = mask_for(request, self.plan.secrets())
+        headers = RecordHeaders(mask.headers(request.headers).multi_items())
+        url, content = mask.text(str(request.url)), mask.body(request.content)
+        record = RequestRecord(self.call_id, number, method, path, url, headers, content)
         try:
             request.headers.update(announce(self.plan.hooks, record))
         except BaseException:  # such as KeyboardInterrupt
@@ -353,7 +292,7 @@ class Exchange:
             raise
         return record
 
-    def _report(self, record: RequestRecord, duration: float, outcome: httpx.Response | BaseException) -> None:
+    def _report(self, record: RequestRecord, duration: float, outcome: Answer | BaseException) -> None:
         """Tell hooks how a try ended."""
         from enprompta.hooks import RecordHeaders, ResponseRecord, notify  # noqa: PLC0415 (as above)
 
@@ -363,7 +302,9 @@ class Exchange:
             text = str(outcome) if isinstance(outcome, EnpromptaError) else kind
             done = ResponseRecord(record, duration, None, text, kind, None, RecordHeaders(()), b"")
         else:
-            headers = RecordHeaders(mask_for(self.request, self.plan.secrets()).headers(outcome.headers).multi_items())
+            mask = mask_for(self.request, self.plan.secrets())
+            headers = RecordHeaders(mask.headers(outcome.headers).multi_items())
             status, request_id = outcome.status_code, headers.get("x-request-id")
-            done = ResponseRecord(record, duration, status, None, None, request_id, headers, outcome.content)
+            content = mask.body(outcome.content)
+            done = ResponseRecord(record, duration, status, None, None, request_id, headers, content)
         notify(self.plan.hooks, "on_response", done)

@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
-from enprompta._common.redaction import Mask
+from enprompta._common.redaction import MASKED, Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import httpx
 
+CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
-def mask_for(request: httpx.Request, secrets: Iterable[str]) -> Mask:
+
+def mask_for(request: httpx.Request, secrets: Iterable[str]) -> Redactor:
     """Make the mask of one request: the client's secrets, and the key or token that was sent."""
     sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    return Mask((*secrets, sent))
+    return _mask(frozenset((*secrets, sent)))
+
+
+@lru_cache(maxsize=16)
+def _mask(secrets: frozenset[str]) -> Redactor:
+    """Keep masks: hooks need one for every request, and compiling one takes longer than using it."""
+    return Redactor(secrets)
+
+
+def without_credentials(error: Exception, mask: Redactor) -> Exception:
+    """Replace the requests that an exception and its causes carry by copies without body and credentials.
+
+    HTTP libraries put the request on what they raise. Error reporters and debuggers show it.
+    """
+    seen: set[int] = set()
+    rest: list[BaseException | None] = [error]
+    while rest:
+        one = rest.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        rest += one.__cause__, one.__context__
+        for holder in (one, getattr(one, "response", None)):
+            if (request := _request_of(holder)) is not None:
+                holder.request = _shown(request, mask)  # type: ignore[union-attr] # it has one
+    return error
+
+
+def _request_of(holder: Any) -> Any:  # noqa: ANN401 (an exception, or a response)
+    with suppress(AttributeError, RuntimeError):  # httpx raises RuntimeError where none has been set
+        request = holder.request
+        return request if hasattr(request.headers, "multi_items") else None
+    return None
+
+
+def _shown(request: Any, mask: Redactor) -> Any:  # noqa: ANN401 (of httpx or httpx2)
+    headers = [
+        (name, MASKED if name.lower() in CREDENTIAL_HEADERS else mask.text(value))
+        for name, value in request.headers.multi_items()
+    ]
+    return type(request)(request.method, mask.text(str(request.url)), headers=headers)

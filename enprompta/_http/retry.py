@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from enprompta._http.error_mapping import lacks_sockets, needs_proxy_credentials
 from enprompta.errors import APIConnectionError, APIStatusError
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ class RetryPolicy:
         """Tell whether a failure is worth another try."""
         if isinstance(error, APIStatusError):
             return error.status_code in RETRIED_STATUSES and (error.retry_after or 0.0) <= self.max_wait
-        return isinstance(error, APIConnectionError)
+        if not isinstance(error, APIConnectionError):
+            return False
+        return not (lacks_sockets(error) or needs_proxy_credentials(error))
 
     def wait(self, error: BaseException, attempt: int) -> float:
         """Give the seconds to wait after the attempt of that number, the first being 1.

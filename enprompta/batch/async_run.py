@@ -13,9 +13,11 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-from enprompta._http.drivers import current_loop
+from enprompta._common.event_loop import current_loop, sleep
+from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
+from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,10 +256,8 @@ class AsyncBatchRun(Run[RowT]):
 
     async def _tick_forever(self) -> None:
         """Do what is to be done now and then."""
-        import anyio  # noqa: PLC0415
-
         while True:
-            await anyio.sleep(_LOOK_EVERY)
+            await sleep(_LOOK_EVERY)
             try:
                 self._tick()
             except Exception as error:  # noqa: BLE001 (from the caller's callback, or the checkpoint)
@@ -273,6 +273,9 @@ class _Results(AsyncIterator["BatchResult[RowT]"]):
     async def __anext__(self) -> BatchResult[RowT]:
         try:
             return await self._run.next()
+        except EnpromptaError as error:
+            shorten(error)
+            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
         except Exception:
             raise
         except BaseException:  # whoever waited was cancelled

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from enprompta._common.clock import monotonic
+from enprompta._core.operation import describe_call
+from enprompta._core.tracebacks import shorten
 from enprompta.batch import options as opts
 from enprompta.batch.budget import SpendTracker
 from enprompta.batch.call_tracker import CallTracker
@@ -15,6 +17,7 @@ from enprompta.batch.errors import CheckpointError, RowError
 from enprompta.batch.progress import Meter, Reporter
 from enprompta.batch.results import BatchResult, Progress
 from enprompta.batch.row_calls import CallTemplate
+from enprompta.batch.row_files import Rows
 from enprompta.batch.scheduler import Answer, RowScheduler, SchedulingRules
 from enprompta.errors import ConfigurationError, EnpromptaError
 from enprompta.resources.prompts import PromptCalls
@@ -22,14 +25,14 @@ from enprompta.resources.prompts import PromptCalls
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from enprompta._http.exchange import Reply, Steps
+    from enprompta._core.steps import HttpReply, Steps
     from enprompta.batch.call_tracker import TrackedCall
     from enprompta.batch.checkpoint import Store
     from enprompta.batch.row_calls import RowTask, Variables
     from enprompta.batch.scheduler import Ending
 
 RowT = TypeVar("RowT")
-clock: Callable[[], float] = time.monotonic
+clock: Callable[[], float] = monotonic
 
 _REORDER = 8  # results that may wait for an earlier one, for each row under way
 
@@ -52,10 +55,14 @@ class Run(Generic[RowT]):
         opts.check_rows(rows, is_async=not self._threads)
         self._options = options
         self._rows = rows
-        describe: Any = PromptCalls.__dict__["execute"].describe
-        call = describe(None, prompt_id, **opts.model_options(options))
+        call = describe_call(PromptCalls, "execute", prompt_id, **opts.model_options(options))
         self._fixed = options.get("run_id") is not None
-        self._spec: CallTemplate[RowT] = CallTemplate(call, variables, options.get("run_id") or secrets.token_hex(16))
+        self._spec: CallTemplate[RowT] = CallTemplate(
+            call,
+            variables,
+            options.get("run_id") or secrets.token_hex(16),
+            skip_nulls=isinstance(rows, Rows),
+        )
         self._first: int = options.get("first_index", 0)
         self._spec.check(rows, self._first)
         self._gate = CallTracker(sliced=self._threads)
@@ -179,12 +186,14 @@ class Run(Generic[RowT]):
 
     def _call(self, job: RowTask[RowT]) -> Steps[Answer]:
         client, call = self._client, self._spec.call(job)
-        sent: Steps[Reply] = client._send(call)  # noqa: SLF001 (as `run_raw` does, without reading headers)
+        sent: Steps[HttpReply] = client._send(call)  # noqa: SLF001 (as `run_raw` does, without reading headers)
         reply = yield from sent
         return Answer(client._read(call, reply), reply.attempts)  # noqa: SLF001
 
     def _finish(self, job: RowTask[RowT], outcome: Any) -> None:  # noqa: ANN401 (an answer, or what came instead)
         """Hand a row's end to the engine; what cannot be kept ends the run."""
+        if isinstance(outcome, EnpromptaError):
+            shorten(outcome)
         try:
             self._engine.finish(job, outcome, clock())
         except EnpromptaError as error:

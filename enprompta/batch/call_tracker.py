@@ -8,18 +8,18 @@ check the tracker in between; tasks are cancelled.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from enprompta._http.exchange import Admit, Send, Sleep
+from enprompta._common.clock import monotonic
+from enprompta._core.steps import SendRequest, Sleep, WaitForBudget
 from enprompta.limiters.sleepers import DeadlineReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from enprompta._http.exchange import Step, Steps
+    from enprompta._core.steps import Step, Steps
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class CallTracker:
         clock: Monotonic seconds.
     """
 
-    def __init__(self, *, sliced: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, sliced: bool, clock: Callable[[], float] = monotonic) -> None:
         self._sliced = sliced
         self._clock = clock
         self._flights: set[TrackedCall] = set()
@@ -95,7 +95,7 @@ class CallTracker:
             steps.close()
 
     def _passed(self, step: Step, flight: TrackedCall) -> Steps[Any]:
-        if isinstance(step, Send):
+        if isinstance(step, SendRequest):
             self._check()
             flight.sending = True
             try:
@@ -103,7 +103,7 @@ class CallTracker:
             finally:
                 flight.sending = False
         self._check()
-        if isinstance(step, Admit):
+        if isinstance(step, WaitForBudget):
             flight.waiting_since = self._clock()
             try:
                 ticket = yield from self._admitted(step) if self._sliced else _same(step)
@@ -115,7 +115,7 @@ class CallTracker:
             return (yield from self._slept(step))
         return (yield step)
 
-    def _admitted(self, step: Admit) -> Steps[Any]:
+    def _admitted(self, step: WaitForBudget) -> Steps[Any]:
         began = now = self._clock()
         while True:
             ends = now + SLICE if step.ends is None else min(now + SLICE, step.ends)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from enprompta import errors
+from enprompta._common.private_files import create_private
 from enprompta._core.body import encode_json
 from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
 from enprompta.batch.row_calls import differences
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 _APPLICATION_ID = 0x456E5072  # "EnPr": tells a checkpoint from another program's file, which must not be written to
 _FORMAT = "1"
+_FACTS = ("format", "run_id", "path", "options")
+# What reading JSON of any other shape raises: pydantic's errors are values errors too.
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _BATCH = 100  # rows in one commit at most
 _SECONDS = 0.05  # from a row's end to its commit at most, while anybody looks
 _BUSY_SECONDS = 0.25
@@ -41,6 +45,18 @@ _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS rows (idx INTEGER PRIMARY KEY, digest BLOB NOT NULL, ok INTEGER NOT NULL,
     attempt INTEGER NOT NULL, credits INTEGER NOT NULL, cost REAL, execution TEXT, error TEXT)""",
 )
+_TABLES = "SELECT (SELECT count(*) FROM rows), (SELECT count(*) FROM run)"
+# What a row may hold, whatever has written it; JSON is looked at when the row is needed.
+_DAMAGED = """SELECT idx, CASE
+    WHEN typeof(idx) != 'integer' OR idx < 0 THEN 'its place'
+    WHEN typeof(digest) != 'blob' OR length(digest) != 32 THEN 'its digest'
+    WHEN typeof(ok) != 'integer' OR ok NOT IN (0, 1) THEN 'its state'
+    WHEN typeof(attempt) != 'integer' OR attempt < 0 THEN 'its number of attempts'
+    WHEN typeof(credits) != 'integer' OR credits < 0 THEN 'its number of credits'
+    WHEN typeof(cost) NOT IN ('real', 'integer', 'null') THEN 'its cost'
+    WHEN typeof(execution) NOT IN ('text', 'null') OR (ok AND execution IS NULL) THEN 'its execution'
+    WHEN typeof(error) NOT IN ('text', 'null') OR ok == (error IS NOT NULL) THEN 'its error'
+    END AS problem FROM rows WHERE problem IS NOT NULL ORDER BY idx LIMIT 1"""
 _WRITE = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _SUMS = (
     "SELECT max(idx), total(credits), total(cost), coalesce(max(CASE WHEN ok THEN cost END), 0.0), total(ok) FROM rows"
@@ -97,21 +113,22 @@ class Checkpoint:
     """A run's file. Used by one thread at a time.
 
     Args:
-        path: Where it is, made when it is not there.
+        path: The file. One that does not exist is created, readable by its owner alone.
         spec: The run; it takes on the id of the run that the file is of.
         fixed: Whether the run's id was given by the caller, and so must be the file's.
 
     Raises:
-        CheckpointError: The file is of another run, is in use, or cannot be used at all.
+        CheckpointError: The file is of another run, is in use, is damaged, or cannot be used at all.
     """
 
     def __init__(self, path: str | os.PathLike[str], spec: CallTemplate[Any], *, fixed: bool) -> None:
         self._path = os.fspath(path)
         self._pending: list[tuple[object, ...]] = []
         self._flushed_at = 0.0
+        create_private(self._path)
         try:
             self._db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:  # ValueError: a name that no file can have
             raise self._unusable(error) from error
         try:
             self._prepare(spec, fixed=fixed)
@@ -134,9 +151,11 @@ class Checkpoint:
         db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         for statement in _SCHEMA:
             db.execute(statement)
-        known: dict[str, str] = dict(db.execute("SELECT name, value FROM run").fetchall())
-        if known:
+        rows, facts = db.execute(_TABLES).fetchone()
+        if rows or facts:
+            known = self._checked(dict(db.execute("SELECT name, value FROM run").fetchall()))
             self._check(known, spec, fixed=fixed)
+            self._check_rows()
             spec.run_id = known["run_id"]
         else:
             now = {"format": _FORMAT, "run_id": spec.run_id, "path": spec.path, "options": spec.options}
@@ -145,33 +164,51 @@ class Checkpoint:
         last, charged, usd, dearest, executed = db.execute(_SUMS).fetchone()
         self.spent: PriorSpend = PriorSpend(-1 if last is None else last, int(charged), usd, dearest, int(executed))
 
-    def _check(self, known: Mapping[str, str], spec: CallTemplate[Any], *, fixed: bool) -> None:
-        """Refuse the file of another run, telling what differs."""
-        if known["format"] != _FORMAT:
+    def _checked(self, known: Mapping[str, object]) -> dict[str, str]:
+        """Return what the file says of its run, once it is known to be complete."""
+        if known.get("format", _FORMAT) != _FORMAT:
             raise CheckpointError(
-                f"{self._path} was written by another version of enprompta, in format {known['format']}"
+                f"{self._path} was written by another version of enprompta, in format {known['format']}. Use that "
+                "version, or delete the file to start over"
             )
+        facts = {name: value for name, value in known.items() if isinstance(value, str)}
+        if missing := [name for name in _FACTS if name not in facts]:
+            raise self._damaged(f"the {missing[0]} of its run is missing")
+        return facts
+
+    def _check_rows(self) -> None:
+        """Refuse a file in which a row holds what no run writes."""
+        found = self._db.execute(_DAMAGED).fetchone()
+        if found is not None:
+            raise self._damaged(f"{found[1]} cannot be read", row=found[0])
+
+    def _check(self, known: Mapping[str, str], spec: CallTemplate[Any], *, fixed: bool) -> None:
+        """Refuse the file of another run, and say what differs."""
         if known["path"] != spec.path:
-            before, now = (
+            earlier, now = (
                 path.removeprefix("/prompts/").removesuffix("/execute") for path in (known["path"], spec.path)
             )
-            self._refuse(f"of another prompt: it was begun with {before}, this run is of {now}")
+            self._refuse(f"of another prompt: it was begun with {earlier}, this run is of {now}")
         if known["options"] != spec.options:
-            how = differences(json.loads(known["options"]), json.loads(spec.options))
+            try:
+                before = dict(json.loads(known["options"]))
+            except _UNREADABLE:
+                raise self._damaged("the options of its run cannot be read") from None
+            how = differences(before, json.loads(spec.options))
             self._refuse(f"of a run with other options: {how.removeprefix('its ')}")
         if fixed and known["run_id"] != spec.run_id:
             self._refuse(f"of run {known['run_id']!r}, this one is {spec.run_id!r}")
 
     def _refuse(self, why: str) -> None:
         raise CheckpointError(
-            f"{self._path} is {why}. Give each run a file of its own, or delete this one to start anew"
+            f"{self._path} is {why}. Give each run a file of its own, or delete this one to start over"
         )
 
     def find(self, job: RowTask[Any]) -> SavedRow | None:
-        """Tell what came of a row before; None when it has not ended.
+        """Return the saved result of a row; None when it has not ended.
 
         Raises:
-            CheckpointError: Another row was at its place.
+            CheckpointError: The row is damaged, or another row was at its place.
         """
         if job.index > self.spent.last:
             return None
@@ -179,16 +216,21 @@ class Checkpoint:
         try:
             row = self._db.execute(sql, (job.index,)).fetchone()
         except sqlite3.Error as error:
-            raise self._unusable(error) from error
+            raise self._damaged(str(error), row=job.index) from error
         if row is None:
             return None
         digest, attempt, charged, execution_json, error_json = row
-        execution = None if execution_json is None else Execution.model_validate_json(execution_json)
+        try:
+            execution = None if execution_json is None else Execution.model_validate_json(execution_json)
+            saved = SavedRow(attempt, charged, execution, _error_from(error_json, execution))
+        except _UNREADABLE as error:
+            what = "error" if error_json is not None and execution_json is None else "execution"
+            raise self._damaged(f"its {what} is not what a run writes", row=job.index) from error
         if digest != job.digest:
             before = {} if execution is None else execution.variables
             how = f": {differences(before, json.loads(encode_json(job.variables)))}" if before else ""
             self._refuse(f"of other rows: row {job.index} differs from the one it was begun with{how}")
-        return SavedRow(attempt, charged, execution, _error_from(error_json, execution))
+        return saved
 
     def check_number(self, rows: int) -> None:
         """Refuse input that has fewer rows than the run has had already.
@@ -232,10 +274,11 @@ class Checkpoint:
             self._db.executemany(_WRITE, self._pending)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
+            cure = "Make room" if "full" in str(error) else "Make the file writable, or restore it from a copy,"
             raise CheckpointError(
                 f"{self._path} cannot be written: {error}. {len(self._pending)} rows have ended that are not in it; "
                 "they will be sent again under the same idempotency keys, which the API answers without another "
-                "charge. Make room and run again to go on"
+                f"charge. {cure} and run again to go on"
             ) from error
         finally:
             if self._db.in_transaction:  # also after Ctrl-C; a full disk may have rolled it back already
@@ -253,13 +296,23 @@ class Checkpoint:
             with suppress(sqlite3.Error):  # the log stays beside the file then, and is read with it
                 self._db.close()
 
-    def _unusable(self, error: sqlite3.Error) -> CheckpointError:
-        if "locked" in str(error):
+    def _unusable(self, error: Exception) -> CheckpointError:
+        text = str(error)
+        if "locked" in text:
             return CheckpointError(f"{self._path} is in use by another run")
+        if "malformed" in text or "no such column" in text or "decode" in text:
+            return self._damaged(text)
         return CheckpointError(
-            f"{self._path} cannot be used as a checkpoint: {error}. Give a file in a directory that exists, can be "
+            f"{self._path} cannot be used as a checkpoint: {text}. Give a file in a directory that exists, can be "
             "written to and has room"
         )
+
+    def _damaged(self, what: str, *, row: int | None = None) -> CheckpointError:
+        where, cure = "", "delete it to start over: all rows are then executed, and charged, again"
+        if row is not None:
+            where = f" at row {row}"
+            cure = f"delete the row (idx = {row} in table rows) to execute it again under the same key"
+        return CheckpointError(f"{self._path} is damaged{where}: {what}. Restore the file from a copy, or {cure}")
 
 
 Store: TypeAlias = "Checkpoint | NoCheckpoint"
@@ -279,15 +332,22 @@ def _error_from(text: str | None, execution: Execution | None) -> EnpromptaError
     if text is None:
         return None
     known: dict[str, Any] = json.loads(text)
-    message, name = str(known["message"]), known["type"]
+    message, name = _text(known["message"]), _text(known["type"])
     if name == ExecutionFailedError.__name__ and execution is not None:
         return ExecutionFailedError(message, execution=execution)
     if name == RowError.__name__:
         return RowError(message)
     kind = getattr(errors, name, None) if name in errors.__all__ else None
     if isinstance(kind, type) and issubclass(kind, APIStatusError):
-        info = ErrorInfo(message=message, code=known["code"])
-        return kind(message, status_code=known["status_code"], info=info, request_id=known["request_id"])
+        code, request_id = (known[key] and _text(known[key]) for key in ("code", "request_id"))
+        info = ErrorInfo(message=message, code=code)
+        return kind(message, status_code=int(known["status_code"]), info=info, request_id=request_id)
     if isinstance(kind, type) and issubclass(kind, (errors.APIConnectionError, errors.ConfigurationError)):
         return kind(message)
     return EnpromptaError(message)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from typing_extensions import TypedDict
 
+from enprompta._core.arguments import misuse
 from enprompta._core.unset import UNSET
 from enprompta.errors import ConfigurationError
 
@@ -97,8 +98,9 @@ def check(options: Mapping[str, Any]) -> None:
         ConfigurationError: The text names the option and what is allowed.
         TypeError: There is no such option.
     """
-    if unknown := options.keys() - BatchOptions.__annotations__.keys():
-        raise TypeError(f"execute_many() got an unexpected keyword argument {min(unknown)!r}")
+    known = dict.fromkeys(("variables", *BatchOptions.__annotations__), False)
+    if wrong := misuse("prompts.execute_many", (None, None), options, ("prompt_id", "rows"), known):
+        raise wrong
     concurrency = options.get("concurrency", 16)
     if not isinstance(concurrency, int) or not 1 <= concurrency <= _MOST:
         raise ConfigurationError(f"concurrency must be a whole number from 1 to {_MOST}, not {concurrency!r}")

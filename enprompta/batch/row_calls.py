@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
+from enprompta._common import values as conversions
 from enprompta._core.body import encode_json
 from enprompta._core.call import Call, WriteOptions
 from enprompta.batch.errors import RowError
@@ -43,13 +44,17 @@ class CallTemplate(Generic[RowT]):
         variables: A function that gives a row's variables, the column for each variable, or the columns to take; None
             when a row is the mapping of its variables.
         run_id: What tells this run from others.
+        skip_nulls: True if None in a row means that the variable has no value there, as a null in a file does.
     """
 
-    def __init__(self, call: Call[Execution], variables: Variables[RowT], run_id: str) -> None:
+    def __init__(
+        self, call: Call[Execution], variables: Variables[RowT], run_id: str, *, skip_nulls: bool = False
+    ) -> None:
         self._call = call
         self._body: Mapping[str, object] = cast("Mapping[str, object]", call.json)
         self._variables = variables
         self._columns = _columns(variables)
+        self._skip_nulls = skip_nulls
         self.run_id = run_id
         # Options that cannot be written are no row's fault, so that is found out here.
         self._base = sha256(self.path.encode() + b"\0" + encode_json(self._body))
@@ -70,9 +75,11 @@ class CallTemplate(Generic[RowT]):
         Raises:
             RowError: It has no variables that could be.
         """
-        variables = self.variables(index, row)
         try:
+            variables = conversions.variables(self.variables(index, row))
             written = _written(variables)
+        except conversions.RefusedValueError as refused:
+            raise RowError(f"row {index} cannot be sent: {refused.at('variables')}") from None
         except ConfigurationError as error:
             raise RowError(f"row {index} cannot be sent: {error.message}") from error
         digest = self._base.copy()
@@ -98,7 +105,7 @@ class CallTemplate(Generic[RowT]):
             RowError: It lacks a column, or is no mapping at all.
         """
         if self._columns is not None:
-            return {name: _cell(index, row, column) for name, column in self._columns.items()}
+            return self._present({name: _cell(index, row, column) for name, column in self._columns.items()})
         found: object = row
         if callable(self._variables):
             try:
@@ -115,7 +122,12 @@ class CallTemplate(Generic[RowT]):
             raise RowError(f"row {index} has a variable whose name is no text: {strange!r}")
         if None in named:  # `csv.DictReader` puts there what has no column
             raise RowError(f"row {index} has more fields than there are columns")
-        return dict(sorted(named.items()))
+        return self._present(dict(sorted(named.items())))
+
+    def _present(self, variables: dict[str, Any]) -> dict[str, Any]:
+        if self._skip_nulls and None in variables.values():
+            return {name: value for name, value in variables.items() if value is not None}
+        return variables
 
     def check(self, rows: object, first: int) -> None:
         """Look at all rows before the first one is sent, where it costs no more than a look.

@@ -1,47 +1,49 @@
-"""Rows out of files: CSV, JSON Lines and Parquet, checked against a prompt before anything is sent."""
+"""Rows from files: CSV, JSON Lines and Parquet, validated against a prompt before anything is sent."""
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 from contextlib import contextmanager
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal
 
 from enprompta import templating
 from enprompta.batch.errors import RowError
+from enprompta.batch.row_formats import READERS, UNITS
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator
 
-    from enprompta.models.prompts import Prompt
+    from enprompta.batch.row_formats import Numbered, Row
+    from enprompta.models.prompts import Prompt, PromptVariable
 
 Format = Literal["csv", "jsonl", "parquet"]
-Row: TypeAlias = "dict[str, Any]"
-Numbered: TypeAlias = "Iterator[tuple[int, Row]]"
 
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _LISTED = 10
+_HINTS = {"csv": " below the line with the names of the columns", "jsonl": "", "parquet": ""}
 
 
 class Rows:
     """The rows of a file: has a length, can be iterated any number of times, and holds one row at a time in memory.
 
     Args:
-        read: Gives them, each with its place in the file.
-        variables: The columns that the prompt asks for; all without a prompt.
+        read: Yields them, each with its place in the file.
+        variables: The columns that the prompt needs; all columns without a prompt.
         count: How many rows there are.
+        skipped: How many rows had nothing but empty cells.
     """
 
     variables: tuple[str, ...]
-    """What to give to `execute_many` as `variables`: the columns that the prompt asks for, not the others."""
+    """The columns that the prompt needs, to pass to `execute_many` as `variables`."""
+    skipped: int
+    """Rows of the file whose cells are all empty; they are left out, and not counted in the length."""
 
-    def __init__(self, read: Callable[[], Numbered], variables: tuple[str, ...], count: int) -> None:
+    def __init__(self, read: Callable[[], Numbered], variables: tuple[str, ...], count: int, skipped: int = 0) -> None:
         self._read = read
         self._count = count
         self.variables = variables
+        self.skipped = skipped
 
     def __iter__(self) -> Iterator[Row]:
         return (row for _, row in self._read())
@@ -56,118 +58,102 @@ def read_rows(
     format: Format | None = None,
     prompt: Prompt | None = None,
 ) -> Rows:
-    """Look through a file of rows and give them, once all of them are known to be good.
+    """Validate a file of rows, and return the rows.
+
+    Text is UTF-8; a byte order mark is skipped. Rows of CSV and Parquet whose cells are all empty are skipped and
+    counted in `Rows.skipped`.
 
     Args:
-        path: The file. CSV has the columns' names in its first line; JSON Lines an object a line;
-            Parquet needs pyarrow.
-        format: What it is; None goes by its name.
-        prompt: Whose variables the rows have to give: each row is held against their declarations.
+        path: The file; a regular one, for rows are read twice. CSV has the columns' names in its first line and fields
+            of any length; JSON Lines has an object a line; Parquet needs pyarrow.
+        format: The file's format; None takes it from the file's name.
+        prompt: The prompt that the rows are for: each row is validated against its variables, and a required variable
+            needs more than white space.
 
     Raises:
-        RowError: A row cannot be read, or does not give what the prompt needs; the text names the row's line and the
-            column.
-        ConfigurationError: The file is not there, or its format is not known or needs a package that is not there.
+        RowError: A row cannot be read or does not fit the prompt; the text names the row's line and the column. Or
+            there is no row.
+        ConfigurationError: The file cannot be opened, or its format is unknown or needs a package that is missing.
     """
     kind = format or SUFFIXES.get(os.path.splitext(path)[1].lower())  # noqa: PTH122 (a path of any kind)
-    if kind not in _READERS:
+    if kind not in READERS:
         raise ConfigurationError(f"{os.fspath(path)} is of no known format: say format='csv', 'jsonl' or 'parquet'")
-    reader = _READERS[kind]
+    name = os.fspath(path)
+
+    def read_all() -> Numbered:
+        with _named(path):
+            yield from READERS[kind](name)
 
     def read() -> Numbered:
-        with _named(path):
-            yield from reader(os.fspath(path))
+        # An object in JSON is written on purpose, even an empty one; rows of tables may be left over.
+        return (each for each in read_all() if kind == "jsonl" or not _is_empty(each[1]))
 
-    count, columns = 0, dict[str, None]()
-    needed = None if prompt is None else _needed(prompt)
-    for place, row in read():
-        count += 1
+    count, total, columns = 0, 0, dict[str, None]()
+    needs = None if prompt is None else _Needs(prompt)
+    for place, row in read_all():
+        total += 1
         columns.update(dict.fromkeys(row))
-        if prompt is not None and needed is not None:
-            _check(f"{os.fspath(path)}, {_UNITS[kind]} {place}", row, prompt, needed)
-    return Rows(read, tuple(name for name in columns if needed is None or name in needed), count)
+        if kind != "jsonl" and _is_empty(row):
+            continue
+        count += 1
+        if needs is not None:
+            needs.check(f"{name}, {UNITS[kind]} {place}", row)
+    if not count:
+        raise RowError(
+            f"{name} has no rows" + (f": all cells of its {total:,} rows are empty" if total else _HINTS[kind])
+        )
+    wanted = tuple(column for column in columns if needs is None or column in needs.names)
+    return Rows(read, wanted, count, total - count)
 
 
-def _needed(prompt: Prompt) -> list[str]:
-    names = [*(variable.name for variable in prompt.variables), *templating.variables(prompt.content)]
-    return list(dict.fromkeys(names))
+def _is_empty(row: Row) -> bool:
+    return all(map(_is_blank, row.values()))
 
 
-def _check(where: str, row: Row, prompt: Prompt, needed: list[str]) -> None:
-    """Hold a row against the declarations of a prompt's variables."""
-    given = {name: row[name] for name in needed if name in row}
-    problems = templating.validate(prompt.variables, given, prompt.content)
-    if not problems:
-        return
-    first = problems[0]
-    if first.field not in row:
-        has = ", ".join(list(row)[:_LISTED]) or "none"
-        raise RowError(f"{where}: there is no column {first.field!r}, which the prompt needs; there are: {has}")
-    raise RowError(f"{where}, column {first.field!r}: {first.message}")
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _csv(path: str) -> Numbered:
-    with open(path, encoding="utf-8-sig", newline="") as file:  # noqa: PTH123
-        reader = csv.reader(file, strict=True)
-        try:
-            names = next(reader, list[str]())
-            if len(set(names)) != len(names):
-                twice = next(name for name in names if names.count(name) > 1)
-                raise RowError(f"{path}, line 1: there are two columns {twice!r}")
-            start = reader.line_num + 1
-            for fields in reader:
-                if fields:
-                    yield start, _fields(f"{path}, line {start}", names, fields)
-                start = reader.line_num + 1
-        except csv.Error as error:
-            raise RowError(f"{path}, line {reader.line_num}: {error}") from error
+class _Needs:
+    """What the variables of a prompt need of a row."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self._prompt = prompt
+        used = templating.variables(prompt.content)
+        declared = {variable.name: variable for variable in prompt.variables}
+        self.names = list(dict.fromkeys([*declared, *used]))
+        """The names of the variables, each once."""
+        self._required = [name for name in self.names if _is_required(declared.get(name), name in used)]
+
+    def check(self, where: str, row: Row) -> None:
+        """Validate a row.
+
+        Raises:
+            RowError: It does not have what the prompt needs.
+        """
+        given = {name: row[name] for name in self.names if name in row}
+        problems = templating.validate(self._prompt.variables, given, self._prompt.content)
+        if problems:
+            first = problems[0]
+            if first.field not in row:
+                has = ", ".join(list(row)[:_LISTED]) or "none"
+                raise RowError(f"{where}: there is no column {first.field!r}, which the prompt needs; there are: {has}")
+            raise RowError(f"{where}, column {first.field!r}: {first.message}")
+        for name in self._required:
+            if name in row and _is_blank(row[name]):
+                raise RowError(f"{where}, column {name!r}: the cell is empty, and the prompt requires a value")
 
 
-def _fields(where: str, names: list[str], fields: list[str]) -> Row:
-    if len(fields) < len(names):
-        raise RowError(f"{where}: the row ends before column {names[len(fields)]!r}")
-    if len(fields) > len(names):
-        raise RowError(f"{where}: the row has {len(fields)} fields, and there are {len(names)} columns")
-    return dict(zip(names, fields, strict=True))
-
-
-def _jsonl(path: str) -> Numbered:
-    with open(path, encoding="utf-8-sig") as file:  # noqa: PTH123
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row: object = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise RowError(f"{path}, line {number} is not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise RowError(f"{path}, line {number} is not an object of columns and values")
-            yield number, cast("Row", row)
-
-
-def _parquet(path: str) -> Numbered:
-    try:
-        parquet: Any = import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise ConfigurationError("Parquet needs pyarrow: pip install pyarrow") from error
-    number = 0
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches():
-            for row in cast("list[Mapping[str, Any]]", batch.to_pylist()):
-                number += 1
-                yield number, dict(row)
-
-
-_READERS: dict[str, Callable[[str], Numbered]] = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
-_UNITS = {"csv": "line", "jsonl": "line", "parquet": "row"}
+def _is_required(declared: PromptVariable | None, is_used: bool) -> bool:  # noqa: FBT001 (one of two facts)
+    if declared is None or declared.required is None:
+        return is_used and (declared is None or declared.default is None)
+    return declared.required
 
 
 @contextmanager
 def _named(path: object) -> Generator[None]:
-    """Tell which file it was that could not be read."""
+    """Name the file that cannot be opened or read."""
     try:
         yield
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise RowError(f"{path} is not text in UTF-8: {error}") from error

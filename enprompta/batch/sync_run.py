@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
 
@@ -74,6 +75,7 @@ class BatchRun(Run[RowT]):
             finally:  # Ctrl-C may have come before its first line
                 self.close()
         if (error := self._failure()) is not None:
+            shorten(error)
             raise error
 
     def __enter__(self) -> Self:

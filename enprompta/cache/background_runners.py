@@ -17,7 +17,7 @@ from threading import Condition, Thread, current_thread
 from typing import TYPE_CHECKING, Any, Protocol
 
 from enprompta._common import log
-from enprompta._http.drivers import current_loop
+from enprompta._common.event_loop import current_loop
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:

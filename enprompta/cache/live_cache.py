@@ -10,7 +10,6 @@ import copy
 import logging
 import os
 import random
-import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -19,7 +18,9 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 from enprompta._common import log
-from enprompta._core.operation import Raw, Until
+from enprompta._common.clock import monotonic
+from enprompta._core.operation import Raw
+from enprompta._core.steps import WaitForFuture
 from enprompta._http.settings import is_header_text
 from enprompta.cache import freshness
 from enprompta.cache.fallback import as_prompt, call
@@ -71,7 +72,7 @@ class LiveCache:
         disk: Disk | None = None,
         *,
         most: int = MOST_PROMPTS,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self.background = background
@@ -187,7 +188,7 @@ class LiveCache:
         if ends <= found.now:  # it has been waited for long enough
             return None
         try:
-            yield Until(flight.gate, min(ends, own))
+            yield WaitForFuture(flight.gate, min(ends, own))
         except APITimeoutError:
             if found.is_patient and own < ends:
                 raise APITimeoutError(
@@ -290,7 +291,7 @@ class LiveCache:
         value = call(cast("Callable[..., Any]", fallback), key.slug) if callable(fallback) else fallback
         if isawaitable(value):
             gate = self.background.adopt(value)
-            yield Until(gate)
+            yield WaitForFuture(gate)
             return gate.result()
         return value
 
@@ -300,7 +301,7 @@ class LiveCache:
         first = self._memory.start_reading(entry, gate)
         if first is gate:
             self.background.offload(gate, partial(disk.load, key))
-        yield Until(first)
+        yield WaitForFuture(first)
         if (snapshot := first.result()) is not None:
             self._memory.take(entry, snapshot)
 
@@ -316,7 +317,7 @@ class LiveCache:
             return
         gate: Future[None] = Future()
         self.background.offload(gate, job)
-        yield Until(gate)
+        yield WaitForFuture(gate)
 
     def _counted(self, name: str, prompt: LivePrompt) -> LivePrompt:
         self._memory.count(name)

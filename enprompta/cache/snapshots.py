@@ -12,13 +12,13 @@ import hmac
 import json
 import logging
 import os
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
 from enprompta._common import log
+from enprompta._common.clock import real_time
 from enprompta.models.prompts import LivePrompt
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Disk:
         clock: Tells the time in Unix seconds.
     """
 
-    def __init__(self, folder: Path, account: str, secret: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, account: str, secret: str, *, clock: Callable[[], float] = real_time) -> None:
         self.folder = folder
         self._account = account
         self._secret = hashlib.sha256(b"enprompta snapshots\0" + secret.encode()).digest()

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 
+from enprompta.cli.streams import guarded, use_utf8
+
 _MISSING = 'The command line needs more packages: pip install "enprompta[cli]"\n'
 
 
 def main() -> int:
     """Run the command that the process was started with, and give the exit status."""
-    try:
-        from enprompta.cli.app import run  # noqa: PLC0415 (typer and rich are an extra)
-    except ModuleNotFoundError as missing:
-        if missing.name not in {"rich", "typer", "yaml"}:
-            raise
-        sys.stderr.write(_MISSING)
-        return 1
-    return run()
+    use_utf8()
+    with guarded():
+        try:
+            from enprompta.cli.app import run  # noqa: PLC0415 (typer and rich are an extra)
+        except ModuleNotFoundError as missing:
+            if missing.name not in {"rich", "typer", "yaml"}:
+                raise
+            sys.stderr.write(_MISSING)
+            return 1
+        return run()

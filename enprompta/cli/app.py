@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import suppress
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from enprompta._version import __version__
+from enprompta.cli import shared_options
 from enprompta.cli.commands import (
     codegen,
     doctor,
     emulator,
     execute_many,
     executions,
+    login,
     mcp,
     prompts,
     teams,
@@ -58,6 +59,8 @@ for _name, _modules in _RESOURCES.items():
 app.command(rich_help_panel="This machine", epilog="Exit status: 0 all is well, 1 something is not, 3 no key.")(
     doctor.doctor
 )
+login.add_to(app)
+shared_options.add_to(app)
 emulator.add_to(app)
 app.command(rich_help_panel="This machine", epilog=mcp.EPILOG)(mcp.mcp)
 
@@ -71,19 +74,18 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it so)
 @app.callback()
 def options(
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 (its callback acts on it)
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    profile: shared_options.Profile = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,  # noqa: ARG001 (the guard reads it)
 ) -> None:
     """Tools for developing with the Enprompta API."""
+    shared_options.shared.profile = profile
 
 
 def run() -> NoReturn:
     """Run the command that the process was started with, and end it with its exit status."""
-    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
-    for stream in streams:
-        with suppress(AttributeError):  # somebody's own stream
-            stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is no reason to fail
     logging.getLogger("enprompta").addHandler(logging.NullHandler())  # the commands say themselves what happened
-    sys.exit(app(prog_name="enprompta"))
+    app(prog_name="enprompta")
+    sys.exit()

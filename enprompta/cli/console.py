@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from typing import Literal
+from typing import Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,7 +16,20 @@ FAILED = 1
 # With NO_COLOR, rich would still write the codes of bold and dim text.
 _COLOURS: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
 
-out: Console = Console(color_system=_COLOURS, highlight=False, soft_wrap=True)
+
+class _Output(Console):
+    """A console that reports a closed pipe, as it reports a full disk; rich would end the process without a word."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise it.
+
+        Raises:
+            BrokenPipeError: Always.
+        """
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+out: Console = _Output(color_system=_COLOURS, highlight=False, soft_wrap=True)
 err: Console = Console(color_system=_COLOURS, highlight=False, soft_wrap=True, stderr=True)
 
 

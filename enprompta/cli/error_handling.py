@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
 from enprompta.cli.console import FAILED, err, line
+from enprompta.cli.errors import SetupError
+from enprompta.cli.shared_options import shared
+from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
 from enprompta.errors import ConfigurationError, EnpromptaError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from enprompta import Enprompta
+
+ClientT = TypeVar("ClientT")
 
 WRONG_USAGE = 2
 NOT_CONFIGURED = 3
 INTERRUPTED = 130
-
-
-class SetupError(ConfigurationError):
-    """There is no client to be had: a key is missing, or a setting cannot work."""
 
 
 class Commands(TyperGroup):
@@ -30,6 +31,7 @@ class Commands(TyperGroup):
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 (typer's own)
         """Begin with a command line, which may ask for help."""
+        shared.reset()
         _leave_out_types_of_flags(self, typer.Context(self, **self.context_settings))
         return super().make_context(*arguments, **settings)
 
@@ -46,8 +48,13 @@ class Commands(TyperGroup):
                 raise
             show_error(error)
             raise typer.Exit(status_of(error)) from None
+        except BrokenPipeError as error:  # which click would end with status 1, but without a message
+            raise OSError(error.strerror) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
+        except typer.Abort as abort:  # a question was answered with Ctrl-C, or with Ctrl-D
+            interrupted = isinstance(abort.__context__, KeyboardInterrupt)
+            raise typer.Exit(INTERRUPTED if interrupted else FAILED) from None
 
 
 def _leave_out_types_of_flags(command: Any, context: typer.Context) -> None:  # noqa: ANN401 (typer's, of any version)
@@ -68,7 +75,7 @@ def status_of(error: EnpromptaError) -> int:
 
 def show_error(error: EnpromptaError | str) -> None:
     """Say on standard error what went wrong; control characters are shown, never obeyed."""
-    first, *more = str(error).split("\n")
+    first, *more = (explain(error) if isinstance(error, EnpromptaError) else error).split("\n")
     err.print(line(("error  ", "bold red"), first))
     for each in more:
         err.print(line("       ", each))
@@ -76,16 +83,29 @@ def show_error(error: EnpromptaError | str) -> None:
 
 @contextmanager
 def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the client checks them)
-    """Make a client of what the environment says, and close it.
+    """Make a client with the credentials of the profile or the environment, and close it.
 
     Raises:
-        SetupError: The environment does not say enough, or says something that cannot work.
+        SetupError: There are no credentials, or a setting cannot work.
     """
     from enprompta import Enprompta  # noqa: PLC0415 (--help needs no client)
 
-    try:
-        client = Enprompta(**settings)
-    except ConfigurationError as error:
-        raise SetupError(error.message) from None
-    with client:
+    with make_client(Enprompta, **settings) as client:
         yield client
+
+
+def make_client(kind: Callable[..., ClientT], **settings: Any) -> ClientT:  # noqa: ANN401 (the client checks them)
+    """Make a client with the credentials of the profile or the environment.
+
+    Raises:
+        SetupError: There are no credentials, or a setting cannot work.
+    """
+    from enprompta.cli.credentials import choose  # noqa: PLC0415 (--help needs no credentials)
+
+    chosen = choose()
+    if chosen.is_missing:
+        raise SetupError(NO_CREDENTIALS)
+    try:
+        return kind(**chosen.settings, **settings)
+    except ConfigurationError as error:
+        raise SetupError(in_shell_words(error.message)) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from enprompta._common.text_files import NotTextError, decode, read_bounded
 from enprompta._core.unset import UNSET, Unset
 from enprompta.cli.console import FAILED, out
 from enprompta.cli.error_handling import WRONG_USAGE, show_error
@@ -63,7 +64,7 @@ def read_object(file: str) -> dict[str, Any]:
     """
     try:
         values: object = json.loads(read_text(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{file} is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise typer.BadParameter(f"{file} must hold a JSON object")
@@ -71,15 +72,21 @@ def read_object(file: str) -> dict[str, Any]:
 
 
 def read_text(file: str) -> str:
-    """Read a file, or standard input for `-`, with its line ends as they are.
+    """Read a file, or standard input for `-`, with its line ends as they are and without a byte order mark.
 
     Raises:
-        typer.BadParameter: It cannot be read.
+        typer.BadParameter: It cannot be read, is not UTF-8, or is larger than a prompt can be.
     """
+    name = "standard input" if file == "-" else file
     try:
-        return (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error}") from None
+        if file == "-":
+            return decode(read_bounded(sys.stdin.buffer))
+        with Path(file).open("rb") as stream:  # a pipe too, as `<(command)` is one
+            return decode(read_bounded(stream))
+    except NotTextError as error:
+        raise typer.BadParameter(f"{name} {error}") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{name} cannot be read: {error.strerror or error}") from None
 
 
 def confirm(question: str, *, yes: bool) -> None:

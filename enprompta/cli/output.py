@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from enprompta.cli.console import err, line, out, plain
+from enprompta.cli.shared_options import shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,10 +43,14 @@ def show_rows(
     if as_json:
         for row in shown:
             write_json(row)
+    elif shared.quiet:
+        first = next(iter(columns.values()))
+        for row in shown:
+            _write_id(row, first)
     else:
         cells = [[cell(name, getattr(row, name, None)) for name in columns.values()] for row in shown]
         print_table(list(columns), cells)
-    if limit is not None and next(iterator, None) is not None:
+    if not shared.quiet and limit is not None and next(iterator, None) is not None:
         err.print(f"There are more: --limit N shows N instead of {limit}, --all shows all.")
 
 
@@ -97,6 +102,9 @@ def show_object(thing: BaseModel, *, as_json: bool, text: str | None = None, hid
     if as_json:
         write_json(thing, hidden)
         return
+    if shared.quiet:
+        _write_id(thing, "id")
+        return
     fields = {name: one for name, one in thing if name not in {text, *hidden} and one is not None and one != []}
     width = max(map(len, fields), default=0)
     for name, one in fields.items():
@@ -104,6 +112,11 @@ def show_object(thing: BaseModel, *, as_json: bool, text: str | None = None, hid
     if text is not None and (body := getattr(thing, text)) is not None:
         out.print()
         write_text(body)
+
+
+def _write_id(thing: BaseModel, other: str) -> None:
+    """Print an object's id, or another field where it has none."""
+    write_text(_written("id", getattr(thing, "id", None) or getattr(thing, other, None)))
 
 
 def write_text(text: str) -> None:

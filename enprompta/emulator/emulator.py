@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from typing import TYPE_CHECKING, Literal, get_args
 
-from enprompta.emulator.access.accounts import Accounts, Keys
+from enprompta.emulator.access.accounts import AccountStore, Keys
 from enprompta.emulator.access.idempotency import Idempotency
 from enprompta.emulator.access.oauth_clients import Clients, OAuthClients
 from enprompta.emulator.access.rate_limiter import RateLimiter
-from enprompta.emulator.database import Database
+from enprompta.emulator.access.visitors import Visitors
+from enprompta.emulator.database import Database, unusable
 from enprompta.emulator.errors import ErrorDialect
 from enprompta.emulator.execution.local_model import LocalModel
-from enprompta.emulator.execution.providers import Providers, Upstream
+from enprompta.emulator.execution.providers import MODELS, Providers
+from enprompta.emulator.execution.upstream import Upstream, shown_url, split_login
 from enprompta.emulator.execution.workflow_runner import WorkflowRunner
 from enprompta.emulator.services import Services
 from enprompta.emulator.serving.faults import Faults
-from enprompta.emulator.serving.server_thread import Running, listen
+from enprompta.emulator.serving.server_thread import ServerThread, listen
 from enprompta.emulator.stores import prompts, templates, usage
-from enprompta.emulator.webhooks.delivery_queue import BACKOFF, TIMEOUT, Deliverer
+from enprompta.emulator.webhooks.delivery_queue import BACKOFF, TIMEOUT, DeliveryQueue
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ class Emulator:
         db: An SQLite file to keep the data in, or `:memory:` to start empty and forget.
         host: The address to listen at. Anything but a loopback address lets other machines in: the keys are no secret.
         port: The port to listen at; 0 for a free one.
+        allowed_hosts: More names that clients reach it by, such as a container's. Requests for a host that is neither
+            one of these, nor `host`, nor loopback are refused, and so are those of web pages of another origin.
         window: Seconds of a minute's window; windows start at multiples of it.
         day: Seconds of a day's window.
         clock: Gives the time in Unix seconds; all that has a time, and every window, follows it.
@@ -58,9 +63,15 @@ class Emulator:
         upstream_key: The upstream's bearer token; None for what `ENPROMPTA_EMULATOR_UPSTREAM_KEY` says, if anything.
         upstream_timeout: Seconds an upstream may take before the execution fails.
         local_model: True runs prompts on a small model in this process, which the extra `local-model` installs.
+        strict_models: True refuses providers and models that are not known with a 400, where prompts are echoed; by
+            default any name is accepted. An upstream and the local model judge names themselves.
+        models: Models by provider, `*` for anything, that a strict emulator knows beside those of openai, anthropic and
+            google: `{"ollama": ["llama3*"]}`.
         webhook_backoff: Seconds to wait after each attempt to deliver an event that failed; one more attempt is made
             than there are waits. Real seconds, whatever the clock tells.
         webhook_timeout: Seconds that a receiver may take to answer.
+        allow_remote_webhooks: True sends events to receivers on other machines too. By default a delivery to a host
+            that has any address beyond loopback fails at once, so that events cannot be used to scan a network.
         token_lifetime: Seconds until an access token ends, by the clock.
         oauth_errors: `rfc6749` for errors of the token endpoint as that RFC has them, `envelope` for the API's own.
 
@@ -73,7 +84,7 @@ class Emulator:
     clients: OAuthClients = OAuthClients()
     """The OAuth2 clients of its paid accounts, with all scopes: `emulator.clients.pro.client_id`."""
     upstream: str | None
-    """Where prompts run; None when they are echoed."""
+    """Where prompts run, a login in the URL masked; None when they are echoed."""
     faults: Faults
     """What is to go wrong: `emulator.faults.add("/prompts/*", status=503, times=2)`."""
 
@@ -83,6 +94,7 @@ class Emulator:
         db: str | PathLike[str] = ":memory:",
         host: str = "127.0.0.1",
         port: int = 0,
+        allowed_hosts: Sequence[str] = (),
         window: float = 60.0,
         day: float = _DAY,
         clock: Callable[[], float] = time.time,
@@ -94,8 +106,11 @@ class Emulator:
         upstream_key: str | None = None,
         upstream_timeout: float = 120.0,
         local_model: bool = False,
+        strict_models: bool = False,
+        models: Mapping[str, Sequence[str]] | None = None,
         webhook_backoff: Sequence[float] = BACKOFF,
         webhook_timeout: float = TIMEOUT,
+        allow_remote_webhooks: bool = False,
         token_lifetime: int = 3600,
         oauth_errors: Literal["rfc6749", "envelope"] = "rfc6749",
     ) -> None:
@@ -106,6 +121,7 @@ class Emulator:
         self._db = db
         self._host = host
         self._port = port
+        self._visitors = Visitors(host, allowed_hosts)
         self._window = window
         self._day = day
         self._clock = clock
@@ -113,18 +129,23 @@ class Emulator:
         self._credits = credits
         self._rate_limits = rate_limits
         self._error_dialect: ErrorDialect = error_dialect
-        self.upstream = upstream or os.environ.get(_UPSTREAM_VARIABLE)
+        self._upstream = upstream or os.environ.get(_UPSTREAM_VARIABLE)
+        if self._upstream:
+            split_login(self._upstream)
+        self.upstream = shown_url(self._upstream) if self._upstream else None
         self._upstream_key = upstream_key or os.environ.get(_UPSTREAM_KEY_VARIABLE)
         self._upstream_timeout = upstream_timeout
         self.local_model = local_model
+        self._known_models = {**MODELS, **(models or {})} if strict_models else None
         if local_model and self.upstream:
             raise ConfigurationError("Prompts run either on the local model or on an upstream: choose one")
         self._webhook_backoff = webhook_backoff
         self._webhook_timeout = webhook_timeout
+        self._allow_remote_webhooks = allow_remote_webhooks
         self._token_lifetime = token_lifetime
         self._rfc_errors = oauth_errors == "rfc6749"
         self.faults = Faults()
-        self._running: Running | None = None
+        self._running: ServerThread | None = None
 
     def start(self) -> Self:
         """Start to serve; returns the emulator itself, when requests are answered."""
@@ -134,7 +155,10 @@ class Emulator:
         try:
             database = Database(self._db)
             try:
-                self._running = Running(listener, self._services(database))
+                self._running = ServerThread(listener, self._services(database))
+            except sqlite3.Error as error:  # damage that shows when its first rows are read
+                database.close()
+                raise unusable(self._db, error) from error
             except BaseException:
                 database.close()
                 raise
@@ -199,13 +223,14 @@ class Emulator:
         """End all access tokens now; the next request with one is a 401."""
         services = self._started().services
         services.clients.expire(services.clock())
+        services.idempotency.forget_tokens()
 
     @property
     def token_requests(self) -> int:
         """Requests the token endpoint has had since the start, refused ones too."""
         return self._started().services.clients.requests
 
-    def _started(self) -> Running:
+    def _started(self) -> ServerThread:
         if self._running is None:
             raise ConfigurationError("The emulator is not running: use it in a `with` block or call start() first")
         return self._running
@@ -216,9 +241,9 @@ class Emulator:
         model: Provider | None = None
         if self.local_model:
             model = LocalModel()
-        elif self.upstream:
-            model = Upstream(self.upstream, key=self._upstream_key, timeout=self._upstream_timeout)
-        accounts = Accounts(database, limits=self._limits, credits=self._credits)
+        elif self._upstream:
+            model = Upstream(self._upstream, key=self._upstream_key, timeout=self._upstream_timeout)
+        accounts = AccountStore(database, limits=self._limits, credits=self._credits)
         usage.seed(database, now)
         return Services(
             clock=self._clock,
@@ -229,8 +254,15 @@ class Emulator:
             clients=Clients(database, accounts, lifetime=self._token_lifetime, rfc_errors=self._rfc_errors),
             limiter=RateLimiter(database, window=self._window, day=self._day, enabled=self._rate_limits),
             idempotency=Idempotency(database),
-            providers=Providers(model),
-            deliverer=Deliverer(database, self._clock, backoff=self._webhook_backoff, timeout=self._webhook_timeout),
+            providers=Providers(model, self._known_models),
+            deliverer=DeliveryQueue(
+                database,
+                self._clock,
+                backoff=self._webhook_backoff,
+                timeout=self._webhook_timeout,
+                remote=self._allow_remote_webhooks,
+            ),
             runner=WorkflowRunner(),
             faults=self.faults,
+            visitors=self._visitors,
         )

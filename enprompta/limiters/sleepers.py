@@ -7,9 +7,14 @@ that nothing is missed between looking and sleeping.
 from __future__ import annotations
 
 import sys
+import threading
+from contextlib import suppress
 from math import inf
-from threading import Event, get_ident
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
+
+from enprompta._common import clock
+from enprompta._common.event_loop import alarm
 
 if TYPE_CHECKING:
     from enprompta.errors import RateLimit
@@ -46,21 +51,27 @@ class DeadlineReached(Exception):  # noqa: N818 (a message from limiter to trans
 
 
 class ThreadSleeper:
-    """Sleeps in a thread."""
+    """Sleeps in a thread, or in a greenlet of gevent.
 
-    __slots__ = ("_event",)
+    A lock that is released to wake. An `Event` would not do: under gevent its `set` lets other greenlets run, while the
+    account's lock is held, and the next one that wants that lock blocks all of them. `threading.Lock` is looked up when
+    a sleeper is made, so that it is gevent's also where gevent patched the module late.
+    """
+
+    __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._event = Event()
+        self._lock = threading.Lock()
+        self._lock.acquire()
 
     def sleep(self, seconds: float) -> None:
         """Sleep until woken, or for so many seconds."""
-        self._event.wait(None if seconds == inf else max(seconds, 0.0))
-        self._event.clear()
+        self._lock.acquire(timeout=-1 if seconds == inf else min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
     def wake(self) -> bool:
         """Wake the thread; it can always wake."""
-        self._event.set()
+        with suppress(RuntimeError):  # it has been woken already
+            self._lock.release()
         return True
 
 
@@ -100,12 +111,17 @@ class _AsyncioSleeper:
         self._thread = get_ident()
 
     async def sleep(self, seconds: float) -> None:
-        alarm = None if seconds == inf else self._loop.call_later(max(seconds, 0.0), self._event.set)
+        if seconds < inf and clock.is_replaced():
+            with alarm(seconds, self._event.set):
+                await self._event.wait()
+            self._event.clear()
+            return
+        timer = None if seconds == inf else self._loop.call_later(max(seconds, 0.0), self._event.set)
         try:
             await self._event.wait()
         finally:
-            if alarm is not None:
-                alarm.cancel()
+            if timer is not None:
+                timer.cancel()
         self._event.clear()
 
     def wake(self) -> bool:
@@ -131,8 +147,12 @@ class _TrioSleeper:
         self._token = trio.lowlevel.current_trio_token()
 
     async def sleep(self, seconds: float) -> None:
-        with self._trio.move_on_after(max(seconds, 0.0)):  # trio takes inf
-            await self._event.wait()
+        if seconds < inf and clock.is_replaced():
+            with alarm(seconds, self._set):
+                await self._event.wait()
+        else:
+            with self._trio.move_on_after(max(seconds, 0.0)):  # trio takes inf
+                await self._event.wait()
         self._event = self._trio.Event()
 
     def wake(self) -> bool:

@@ -112,7 +112,7 @@ class ReadTools:
             newest=prompt.version,
             labels=[
                 results.LabelledVersion(
-                    label=label, version=version, is_newest=version is not None and version == prompt.version
+                    label=label, version=version, is_newest=version is not None and str(version) == str(prompt.version)
                 )
                 for label, version in versions
             ],
@@ -141,7 +141,7 @@ class ReadTools:
         del given, call
         return results.UsageResult.of(await self._client.usage.get())
 
-    async def _labelled(self, slug: str, label: str) -> int | None:
+    async def _labelled(self, slug: str, label: str) -> int | str | None:
         """Fetch the version under a label from the service, past the cache; None when the label is not set."""
         try:
             response = await self._client.with_raw_response.prompts.get_live(slug, label=label)

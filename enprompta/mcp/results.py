@@ -105,7 +105,7 @@ class LabelledVersion(BaseModel):
     """The version that a label points at."""
 
     label: str
-    version: int | None = Field(description="null when no version has this label.")
+    version: int | str | None = Field(description="null when no version has this label.")
     is_newest: bool
 
 

@@ -16,14 +16,25 @@ Unlike the API's resources, events are written in snake_case, and `model_dump()`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, cast
 
-from pydantic import AliasGenerator, ConfigDict, Discriminator, Tag, TypeAdapter
+from pydantic import (
+    AliasGenerator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    GetCoreSchemaHandler,
+    ModelWrapValidatorHandler,
+    Tag,
+    TypeAdapter,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import core_schema
+from typing_extensions import Self  # noqa: TC002 (pydantic resolves the annotations of a validator)
 
-from enprompta.models.base import Model
+from enprompta.models.base import DateTime, Model
 
 __all__ = [
     "PromptExecuted",
@@ -41,35 +52,81 @@ __all__ = [
 ]
 
 
-class _SnakeCase(Model):
-    """Reads both spellings as every model does, and writes snake_case."""
+T = TypeVar("T")
+
+
+class AsSent:
+    """Reads a value that does not fit its type as the service sent it: `568.5` where a whole number is expected."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Try the real type first."""
+        return core_schema.union_schema([handler(source), core_schema.any_schema()], mode="left_to_right")
+
+
+Sent = Annotated[T, AsSent()]
+
+
+def _encodable(value: object) -> object:
+    """Escape lone surrogates, which no store, log or model can hold."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+Name = Annotated[str, BeforeValidator(_encodable)]
+
+
+class _Lenient(Model):
+    """Reads both spellings as every model does, and writes snake_case.
+
+    A signed event is accepted whatever its data holds, because refusing it would make the service send it again: values
+    that do not fit are kept as sent, and required fields that are missing are None.
+    """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         alias_generator=AliasGenerator(validation_alias=to_camel), loc_by_alias=False
     )
+    _ENVELOPE: ClassVar[frozenset[str]] = frozenset({"id", "event", "created_at"})
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_what_is_there(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 (any JSON)
+        if not isinstance(value, Mapping):
+            return handler(value)
+        fields = {_encodable(name): one for name, one in cast("Mapping[object, object]", value).items()}
+        missing = {
+            name
+            for name, field in cls.model_fields.items()
+            if field.is_required() and name not in fields and to_camel(name) not in fields
+        } - cls._ENVELOPE
+        model = handler({**fields, **dict.fromkeys(missing)})
+        model.model_fields_set.difference_update(missing)
+        return model
 
 
-class WebhookEventBase(_SnakeCase):
-    """What every event has; the subclasses add `event` and `data`."""
+class WebhookEventBase(_Lenient):
+    """What every event has; the subclasses add `event` and `data`.
 
-    id: str
+    An event is any signed JSON object with `id`, `event` and `created_at`. Every other field that does not fit its type
+    holds the value as the service sent it, and one that is missing is None.
+    """
+
+    id: Name
     """The event's id, the same each time the service sends it: deduplicate by it."""
-    created_at: datetime
+    created_at: DateTime
     """When it happened; stays the same when the event is sent again."""
-    api_version: str | None = None
+    api_version: Sent[str | None] = None
     """The API version that the payload is written in; None when the service does not say."""
 
 
-class PromptExecutedData(_SnakeCase):
+class PromptExecutedData(_Lenient):
     """Data of `prompt.executed`."""
 
-    execution_id: str
-    prompt_id: str
-    status: str | None = None
+    execution_id: Sent[str]
+    prompt_id: Sent[str]
+    status: Sent[str | None] = None
     """`completed` or `failed`."""
-    tokens_used: int | None = None
+    tokens_used: Sent[int | None] = None
     """The model's own tokens, not the plan's."""
-    cost: float | None = None
+    cost: Sent[float | None] = None
     """In USD."""
 
 
@@ -77,26 +134,26 @@ class PromptExecuted(WebhookEventBase):
     """A prompt execution has ended."""
 
     event: Literal["prompt.executed"]
-    data: PromptExecutedData
+    data: Sent[PromptExecutedData]
 
 
-class WorkflowData(_SnakeCase):
+class WorkflowData(_Lenient):
     """Data of `workflow.completed`."""
 
-    execution_id: str
-    workflow_id: str
-    status: str | None = None
+    execution_id: Sent[str]
+    workflow_id: Sent[str]
+    status: Sent[str | None] = None
     """`completed` or `failed`."""
-    tokens_used: int | None = None
+    tokens_used: Sent[int | None] = None
     """The models' own tokens of all steps, not the plan's."""
-    cost: float | None = None
+    cost: Sent[float | None] = None
     """In USD, of all steps."""
 
 
 class WorkflowFailedData(WorkflowData):
     """Data of `workflow.failed`."""
 
-    error: str | dict[str, Any] | list[Any] | None = None
+    error: Sent[str | dict[str, Any] | list[Any] | None] = None
     """Why it failed, as the service words it; None when it does not say."""
 
 
@@ -104,23 +161,23 @@ class WorkflowCompleted(WebhookEventBase):
     """A workflow execution has ended well."""
 
     event: Literal["workflow.completed"]
-    data: WorkflowData
+    data: Sent[WorkflowData]
 
 
 class WorkflowFailed(WebhookEventBase):
     """A workflow execution has failed."""
 
     event: Literal["workflow.failed"]
-    data: WorkflowFailedData
+    data: Sent[WorkflowFailedData]
 
 
-class TeamMemberData(_SnakeCase):
+class TeamMemberData(_Lenient):
     """Data of `team.member_added` and `team.member_removed`."""
 
-    team_id: str
-    user_id: str
-    email: str | None = None
-    role: str | None = None
+    team_id: Sent[str]
+    user_id: Sent[str]
+    email: Sent[str | None] = None
+    role: Sent[str | None] = None
     """`OWNER`, `ADMIN`, `MEMBER` or `VIEWER`."""
 
 
@@ -128,20 +185,20 @@ class TeamMemberAdded(WebhookEventBase):
     """Somebody has joined a team."""
 
     event: Literal["team.member_added"]
-    data: TeamMemberData
+    data: Sent[TeamMemberData]
 
 
 class TeamMemberRemoved(WebhookEventBase):
     """Somebody has left a team, or was removed from it."""
 
     event: Literal["team.member_removed"]
-    data: TeamMemberData
+    data: Sent[TeamMemberData]
 
 
 class UnknownEvent(WebhookEventBase):
     """An event that this version of the package has no class for; nothing of it is lost."""
 
-    event: str
+    event: Name
     data: Any = None
     """The event's data as parsed JSON, usually a `dict`."""
 

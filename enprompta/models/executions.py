@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date as date_
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
-from enprompta.models.base import Mapped, Model, Open
+from enprompta.models.base import Date, DateTime, Mapped, Model, Open
 
 ExecutionStatus = Literal["completed", "failed"]
 GroupBy = Literal["day", "prompt", "model"]
@@ -32,7 +30,7 @@ class Execution(Model):
     model: str | None = None
     variables: Mapped[Any] = Field(default_factory=dict)
     """The values the prompt was rendered with."""
-    created_at: datetime | None = None
+    created_at: DateTime | None = None
     error: Any = None
     """Why it failed; None when it did not."""
 
@@ -42,7 +40,7 @@ class ExecutionStats(Model):
 
     key: str | None = None
     """The day, the prompt's id, or the model's name."""
-    date: date_ | None = None
+    date: Date | None = None
     """The day; None unless grouped by day."""
     executions: int | None = None
     tokens: int | None = None

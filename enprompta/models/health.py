@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from enprompta.models.base import Mapped, Model, Open
+from enprompta.models.base import DateTime, Mapped, Model, Open
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 
@@ -26,6 +25,6 @@ class Health(Model):
 
     status: Open[HealthStatus] | None = None
     version: str | None = None
-    timestamp: datetime | None = None
+    timestamp: DateTime | None = None
     components: Mapped[ComponentHealth] = Field(default_factory=dict)
     uptime_seconds: float | None = Field(default=None, alias="uptime_seconds")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field, PrivateAttr, field_validator
 from typing_extensions import NotRequired, Required, Self, TypedDict
 
 from enprompta.errors import TemplateError
-from enprompta.models.base import Many, Mapped, Model, Open
+from enprompta.models.base import DateTime, Many, Mapped, Model, Open
 
 if TYPE_CHECKING:
     from enprompta.errors import EnpromptaError
@@ -52,6 +51,8 @@ class Prompt(Model):
 
     id: str
     title: str
+    slug: str | None = None
+    """The name to give to `get_live`, such as `launch-announcement`; None where the API does not report one."""
     content: str
     """The text, with its placeholders."""
     description: str | None = None
@@ -65,8 +66,8 @@ class Prompt(Model):
     """Executions so far."""
     team_id: str | None = None
     """The team it belongs to; None for a personal prompt."""
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    created_at: DateTime | None = None
+    updated_at: DateTime | None = None
 
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str:
         """Fill the placeholders in, held against the declared variables; nothing is sent.
@@ -87,7 +88,8 @@ class LiveVersion(Model):
     """The version that a label points at."""
 
     id: str | None = None
-    number: int | None = None
+    number: int | str | None = Field(default=None, union_mode="left_to_right")
+    """Counts up with every new content; a text where the service names versions so, as in `v3`."""
     environment: str | None = None
 
 
@@ -129,7 +131,7 @@ class LivePrompt(Model):
     version: LiveVersion | None = None
     content: str | None = None
     """The text, with its placeholders."""
-    messages: list[LiveMessage] | None = None
+    messages: list[LiveMessage] | None = Field(default=None, fail_fast=True)
     """The messages of a conversation; None for a single text."""
     variables: Mapped[Any] = Field(default_factory=dict)
     """Defaults of the variables by name, or their declarations."""

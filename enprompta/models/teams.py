@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
-from enprompta.models.base import Model, Open
+from enprompta.models.base import DateTime, Model, Open
 
 TeamRole = Literal["OWNER", "ADMIN", "MEMBER", "VIEWER"]
 
@@ -18,8 +17,8 @@ class Team(Model):
     description: str | None = None
     owner_id: str | None = None
     member_count: int | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    created_at: DateTime | None = None
+    updated_at: DateTime | None = None
 
 
 class TeamMember(Model):
@@ -31,4 +30,4 @@ class TeamMember(Model):
     email: str | None = None
     name: str | None = None
     role: Open[TeamRole] | None = None
-    joined_at: datetime | None = None
+    joined_at: DateTime | None = None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from enprompta.models.base import Many, Model
+from enprompta.models.base import DateTime, Many, Model
 from enprompta.models.prompts import PromptVariable
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class Template(Model):
     variables: Many[PromptVariable] = Field(default_factory=list[PromptVariable])
     usage_count: int | None = None
     """How often it was forked or used."""
-    created_at: datetime | None = None
+    created_at: DateTime | None = None
 
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str:
         """Fill the placeholders in, held against the declared variables; nothing is sent.

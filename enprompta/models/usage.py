@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date as date_
-from datetime import datetime
-
-from enprompta.models.base import Model
+from enprompta.models.base import Date, DateTime, Model
 
 
 class TokenUsage(Model):
@@ -32,8 +29,8 @@ class Usage(Model):
 
     plan: str | None = None
     """`free`, `pro`, `team` or `enterprise`."""
-    period_start: datetime | None = None
-    period_end: datetime | None = None
+    period_start: DateTime | None = None
+    period_end: DateTime | None = None
     tokens: TokenUsage | None = None
     requests_per_minute: RequestWindow | None = None
     requests_per_day: RequestWindow | None = None
@@ -47,7 +44,7 @@ class UsageRecord(Model):
 
     key: str | None = None
     """The day, the prompt's id, or the model's name."""
-    date: date_ | None = None
+    date: Date | None = None
     """The day; None unless grouped by day."""
     requests: int | None = None
     executions: int | None = None
@@ -61,8 +58,8 @@ class Billing(Model):
 
     plan: str | None = None
     status: str | None = None
-    current_period_start: datetime | None = None
-    current_period_end: datetime | None = None
+    current_period_start: DateTime | None = None
+    current_period_end: DateTime | None = None
     cancel_at_period_end: bool | None = None
     amount: float | None = None
     """The price of a period, in `currency`."""
@@ -78,6 +75,6 @@ class Invoice(Model):
     amount: float | None = None
     """In `currency`."""
     currency: str | None = None
-    period_start: datetime | None = None
-    period_end: datetime | None = None
-    created_at: datetime | None = None
+    period_start: DateTime | None = None
+    period_end: DateTime | None = None
+    created_at: DateTime | None = None

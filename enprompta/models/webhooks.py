@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from enprompta.models.base import Many, Model, Open
+from enprompta.models.base import DateTime, Many, Model, Open
 
 EventType = Literal[
     "prompt.executed", "workflow.completed", "workflow.failed", "team.member_added", "team.member_removed"
@@ -25,10 +24,10 @@ class Webhook(Model):
     events: Many[Open[EventType]] = Field(default_factory=list)
     is_active: bool | None = None
     failure_count: int | None = None
-    last_success: datetime | None = None
-    last_failure: datetime | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    last_success: DateTime | None = None
+    last_failure: DateTime | None = None
+    created_at: DateTime | None = None
+    updated_at: DateTime | None = None
 
 
 class CreatedWebhook(Webhook):
@@ -58,5 +57,5 @@ class WebhookDelivery(Model):
     """What the receiver last answered; None when it did not."""
     latency_ms: float | None = None
     """Milliseconds the last POST took."""
-    created_at: datetime | None = None
-    delivered_at: datetime | None = None
+    created_at: DateTime | None = None
+    delivered_at: DateTime | None = None

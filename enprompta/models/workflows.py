@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 from typing_extensions import NotRequired, Required, TypedDict
 
-from enprompta.models.base import Many, Mapped, Model, Open
+from enprompta.models.base import DateTime, Many, Mapped, Model, Open
 
 WorkflowStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 
@@ -53,8 +52,8 @@ class Workflow(Model):
     steps: Many[WorkflowStep] = Field(default_factory=list[WorkflowStep])
     team_id: str | None = None
     """The team it belongs to; None for a personal workflow."""
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
+    created_at: DateTime | None = None
+    updated_at: DateTime | None = None
 
 
 class WorkflowStepResult(Model):
@@ -88,9 +87,9 @@ class WorkflowExecution(Model):
     """USD, of all steps."""
     error: Any = None
     """Why the run failed; None when it did not."""
-    created_at: datetime | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
+    created_at: DateTime | None = None
+    started_at: DateTime | None = None
+    completed_at: DateTime | None = None
 
     @property
     def is_finished(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta._core.call import Call, path
+from enprompta._core.call import Call, check_id, path
 from enprompta._core.operation import Resource, flow, operation
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import ConfigurationError
@@ -104,6 +104,7 @@ class LivePromptCalls(Resource):
         if isinstance(prompts, str):
             raise ConfigurationError("preload takes a list of slugs: preload([slug])")
         pairs = [_pair(one, label) for one in prompts]
+        pairs = [(check_id(f"prompts[{at}].slug", slug), own) for at, (slug, own) in enumerate(pairs)]
         return self.live_cache.preload(
             [_request(self._client, _key(slug, own, project), ttl, options) for slug, own in pairs]
         )

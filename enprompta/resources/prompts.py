@@ -6,6 +6,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from enprompta._core.body import body
+from enprompta._core.boundary import public_with
 from enprompta._core.call import Call, path
 from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
 from enprompta._core.unset import UNSET, Unset
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from enprompta.models.prompts import PromptVariable, PromptVariableParam, Visibility
 
 RowT = TypeVar("RowT")
+
+
+def _batch_options() -> Iterable[str]:
+    from enprompta.batch.options import BatchOptions  # noqa: PLC0415 (loaded by programs that use it)
+
+    return BatchOptions.__annotations__
 
 
 class PromptCalls(Resource):
@@ -209,6 +216,7 @@ class Prompts(PromptCalls, LivePromptCalls, SyncResource):
 
     __slots__ = ()
 
+    @public_with(_batch_options)
     def execute_many(
         self,
         prompt_id: str,
@@ -247,6 +255,7 @@ class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
 
     __slots__ = ()
 
+    @public_with(_batch_options)
     def execute_many(
         self,
         prompt_id: str,

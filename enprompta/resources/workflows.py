@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta._common.clock import monotonic
+from enprompta._core import arguments
 from enprompta._core.body import body
-from enprompta._core.call import Call, path
+from enprompta._core.call import Call, check_id, path
 from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
-    Pause,
     RawResource,
     Resource,
     SyncResource,
     flow,
     operation,
 )
+from enprompta._core.steps import Sleep
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import APITimeoutError, ConfigurationError, WorkflowFailedError
-from enprompta.models.workflows import Workflow, WorkflowExecution
+from enprompta.models.workflows import Workflow, WorkflowExecution, WorkflowStep
 from enprompta.pagination import Page, listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions, WriteOptions
     from enprompta._core.operation import Flow
-    from enprompta.models.workflows import WorkflowStatus, WorkflowStep, WorkflowStepParam
+    from enprompta.models.workflows import WorkflowStatus, WorkflowStepParam
 
     Steps = Sequence[WorkflowStep | WorkflowStepParam]
     Progress = Callable[[WorkflowExecution], None]
@@ -109,7 +111,9 @@ class WorkflowCalls(Resource):
             BadRequestError: A field is invalid; `details` names it.
             APIError: What any call may raise.
         """
-        fields = body(name=name, steps=_steps(steps), description=description, teamId=team_id)
+        fields = body(
+            name=name, steps=steps if steps is UNSET else _steps(steps), description=description, teamId=team_id
+        )
         return Call("PUT", path("/workflows/{}", workflow_id), Workflow, json=fields, options=options)
 
     @operation
@@ -328,18 +332,59 @@ def _get_execution(workflow_id: str, execution_id: str, options: Any) -> Call[Wo
     return Call("GET", address, WorkflowExecution, options=options)
 
 
-def _steps(steps: object) -> object:
-    """Write dicts of steps in wire names; models write themselves."""
-    if not isinstance(steps, (list, tuple)):
-        return steps
-    return [_step(step) for step in cast("Sequence[object]", steps)]
+def _steps(given: object) -> list[dict[str, object]]:
+    """Check steps and write them in wire names.
+
+    Raises:
+        ConfigurationError: A value of a step cannot be sent; the text names it, such as `steps[2].options.temperature`.
+    """
+    example = '{"id": "draft", "prompt_id": "…"}'
+    return [_step(f"steps[{at}]", step) for at, step in enumerate(arguments.items("steps", given, example))]
 
 
-def _step(step: object) -> object:
-    if not isinstance(step, dict):
-        return step
-    names = {"prompt_id": "promptId", "depends_on": "dependsOn"}
-    return {names.get(name, name): value for name, value in cast("dict[str, object]", step).items()}
+def _step(place: str, step: Any) -> dict[str, object]:  # noqa: ANN401 (any item of a list)
+    if isinstance(step, WorkflowStep):
+        step = step.model_dump(by_alias=True, exclude_unset=True)
+    if not isinstance(step, Mapping):
+        raise ConfigurationError(f"{place} must be a WorkflowStep or a dict of its fields, not {type(step).__name__}")
+    written: dict[str, object] = {}
+    for name, value in cast("Mapping[str, object]", step).items():
+        field = f"{place}.{name}"
+        if value is not None and name in _STEP_FIELDS:
+            check, name = _STEP_FIELDS[name]  # noqa: PLW2901 (the wire name of the same field)
+            value = check(field, value)  # noqa: PLW2901 (the plain form of the same value)
+        written[name] = value
+    return written
+
+
+def _options(place: str, options: Any) -> object:  # noqa: ANN401 (any value)
+    """Check a step's model options; those that this version does not know are sent as they are."""
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(f"{place} must be a mapping of names to values, not {type(options).__name__}")
+    return {
+        name: _OPTIONS[name](f"{place}.{name}", value) if name in _OPTIONS and value is not None else value
+        for name, value in cast("Mapping[str, object]", options).items()
+    }
+
+
+_OPTIONS: dict[str, arguments.Check] = {
+    "temperature": arguments.number,
+    "topP": arguments.number,
+    "maxTokens": arguments.whole_number,
+    "stopSequences": arguments.texts,
+}
+# Each field's check and its wire name, under both names.
+_STEP_FIELDS: dict[str, tuple[arguments.Check, str]] = {
+    "id": (check_id, "id"),
+    "prompt_id": (check_id, "promptId"),
+    "promptId": (check_id, "promptId"),
+    "provider": (arguments.text, "provider"),
+    "model": (arguments.text, "model"),
+    "variables": (arguments.values, "variables"),
+    "options": (_options, "options"),
+    "depends_on": (arguments.texts, "dependsOn"),
+    "dependsOn": (arguments.texts, "dependsOn"),
+}
 
 
 def _end_of_wait(wait_timeout: float | None) -> float | None:
@@ -347,7 +392,7 @@ def _end_of_wait(wait_timeout: float | None) -> float | None:
         return None
     if not wait_timeout >= 0:
         raise ConfigurationError(f"wait_timeout must be 0 seconds or more, or None, not {wait_timeout!r}")
-    return time.monotonic() + wait_timeout
+    return monotonic() + wait_timeout
 
 
 def _wait(
@@ -373,12 +418,12 @@ def _wait(
             if raise_on_failure and run.status != "completed":
                 raise WorkflowFailedError(_failure(run), execution=run)
             return run
-        if ends is not None and time.monotonic() + pause > ends:
+        if ends is not None and monotonic() + pause > ends:
             raise APITimeoutError(
                 f"workflow run {run.id} is still {run.status} and wait_timeout has passed; the run goes on: "
                 f"wait({workflow_id!r}, {run.id!r}) waits for it again"
             )
-        yield Pause(pause)
+        yield Sleep(pause)
         pause = min(pause * POLL_GROWTH, LONGEST_POLL)
 
 

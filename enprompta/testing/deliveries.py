@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from enprompta._common.clock import wall_clock
 from enprompta.webhooks.ecma_json import ecma_json
 from enprompta.webhooks.signature import SIGNATURE_HEADER, sign
 
@@ -199,7 +200,7 @@ def _payload(event: str | Mapping[str, Any] | WebhookEvent) -> dict[str, Any]:
     return {
         "id": f"evt_{uuid4().hex[:20]}",
         "event": name,
-        "created_at": _iso(datetime.now(timezone.utc)),
+        "created_at": _iso(datetime.fromtimestamp(wall_clock(), timezone.utc)),
         "api_version": "2024-01-01",
         "data": EXAMPLES.get(name, {}),
         **given,

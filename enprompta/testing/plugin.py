@@ -11,6 +11,8 @@ is asked for. No fixture touches the network: the emulator listens on the loopba
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,8 +28,11 @@ _MARKER = "enprompta"
 _SETTINGS: dict[str, Any] = {
     "rate_limits": False,  # a test shall not wait for the next minute
     "webhook_backoff": (0.05,) * 5,
+    "strict_models": True,  # a misspelled model shall fail the test, not the first run in production
 }
 _CREDENTIALS = ("CLIENT_ID", "CLIENT_SECRET", "SCOPES", "EMULATOR_UPSTREAM", "EMULATOR_UPSTREAM_KEY")
+_FIXTURES = ("enprompta_emulator", "enprompta_client", "async_enprompta_client", "webhook_delivery")
+_FAKE_FILE_SYSTEMS = ("fs", "fs_class", "fs_module", "fs_session")  # the fixtures of pyfakefs
 _LOOPBACK = "127.0.0.1,localhost"
 
 
@@ -37,6 +42,23 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         f"{_MARKER}(**settings): what enprompta_emulator gives to `Emulator`, such as credits={{'team': 5}}",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Load what a test with a fake file system is going to use, before the file system is replaced."""
+    names: set[str] = set(getattr(item, "fixturenames", ()))
+    if names.isdisjoint(_FAKE_FILE_SYSTEMS):
+        return
+    if not names.isdisjoint(_FIXTURES):
+        from enprompta.testing import preloading  # noqa: PLC0415 (not loaded until it is used)
+
+        with suppress(ImportError):  # an extra is missing, which the fixture reports
+            preloading.preload_emulator()
+    elif "enprompta._client" in sys.modules:
+        from enprompta.testing import preloading  # noqa: PLC0415 (not loaded until it is used)
+
+        preloading.preload_client()
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from anyio import move_on_after, to_thread
+from anyio import to_thread
 
+from enprompta._common.event_loop import move_on_after
 from enprompta.webhooks._delivery import NOT_A_POST, TOO_LARGE, Reply, failed, handled, late, not_mine
 
 if TYPE_CHECKING:
-    from enprompta.webhooks._delivery import Desk, Job
+    from enprompta.webhooks._delivery import DeliveryHandler, PendingEvent
     from enprompta.webhooks.signature import Headers
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -26,7 +27,7 @@ _LARGE = 65_536  # bytes from which on verifying and parsing take long enough to
 class Application:
     """An ASGI application. An object, because servers take a bound method for an application of ASGI 2."""
 
-    desk: Desk
+    desk: DeliveryHandler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
@@ -41,19 +42,21 @@ class Application:
                 await _reply(reply, send)
 
 
-async def take(desk: Desk, body: bytes, headers: Headers) -> Reply:
+async def take(desk: DeliveryHandler, body: bytes, headers: Headers) -> Reply:
     """Take one delivery in, without blocking the event loop."""
-    admitted = await to_thread.run_sync(desk.admit, body, headers) if len(body) > _LARGE else desk.admit(body, headers)
+    admitted = (
+        await to_thread.run_sync(desk.verify, body, headers) if len(body) > _LARGE else desk.verify(body, headers)
+    )
     if isinstance(admitted, Reply):
         return admitted
     with move_on_after(desk.timeout):
         if admitted.is_async:
             return await _settle(desk, admitted)
-        return await to_thread.run_sync(desk.settle, admitted, abandon_on_cancel=True)
+        return await to_thread.run_sync(desk.handle, admitted, abandon_on_cancel=True)
     return late(admitted.event)
 
 
-async def _settle(desk: Desk, job: Job) -> Reply:
+async def _settle(desk: DeliveryHandler, job: PendingEvent) -> Reply:
     """Handle an event on the event loop, from claim to answer."""
     try:
         async with desk.deduplicator.aclaim(job.event.id) as claim:
@@ -66,7 +69,9 @@ async def _settle(desk: Desk, job: Job) -> Reply:
     return handled(job.event)
 
 
-async def _answer(desk: Desk, method: str, headers: list[tuple[bytes, bytes]], receive: Receive) -> Reply | None:
+async def _answer(
+    desk: DeliveryHandler, method: str, headers: list[tuple[bytes, bytes]], receive: Receive
+) -> Reply | None:
     if method != "POST":
         return NOT_A_POST
     length = dict(headers).get(b"content-length", b"")

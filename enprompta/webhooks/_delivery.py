@@ -58,7 +58,7 @@ LATE = refused(500, "HANDLER_TIMEOUT", "The event is not handled yet: send it ag
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PendingEvent:
     """An event that is to be handled, and by what."""
 
     event: WebhookEvent
@@ -74,7 +74,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class DeliveryHandler:
     """Takes deliveries in; holds what `WebhookReceiver` was given."""
 
     secrets: tuple[bytes, ...] = field(repr=False)
@@ -82,14 +82,17 @@ class Desk:
     timeout: float | None
     max_body: int
     tolerance: float | None
+    max_reserialized: int
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
 
-    def admit(self, body: bytes, headers: Headers) -> Job | Reply:
+    def verify(self, body: bytes, headers: Headers) -> PendingEvent | Reply:
         """Verify, then parse, then find who handles the event; a `Reply` when there is nothing to handle."""
         if len(body) > self.max_body:
             return TOO_LARGE
         try:
-            event = construct_event(body, headers, self.secrets, tolerance=self.tolerance)
+            event = construct_event(
+                body, headers, self.secrets, tolerance=self.tolerance, max_reserialized=self.max_reserialized
+            )
         except WebhookSignatureError as error:
             _LOG.warning("webhook.refused status=401 reason=%s", error)
             return NOT_SIGNED
@@ -100,9 +103,9 @@ class Desk:
         if handler is None:
             _LOG.debug("webhook.ignored event=%s event_id=%s", event.event, event.id)
             return accepted("ignored")
-        return Job(event, handler)
+        return PendingEvent(event, handler)
 
-    def settle(self, job: Job) -> Reply:
+    def handle(self, job: PendingEvent) -> Reply:
         """Handle an event on this thread, from claim to answer; an async handler gets an event loop for itself."""
         try:
             with self.deduplicator.claim(job.event.id) as claim:

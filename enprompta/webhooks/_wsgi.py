@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
-from enprompta.webhooks._delivery import NOT_A_POST, TOO_LARGE, Desk, Reply, refused
+from enprompta.webhooks._delivery import NOT_A_POST, TOO_LARGE, DeliveryHandler, Reply, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ class Input(Protocol):
 
 
 def serve(
-    desk: Desk,
+    desk: DeliveryHandler,
     take: Callable[[bytes, Headers], Reply],
     environ: dict[str, Any],
     start_response: StartResponse,
@@ -46,7 +46,7 @@ def serve(
     return [reply.body]
 
 
-def _read(desk: Desk, environ: dict[str, Any]) -> bytes | Reply:
+def _read(desk: DeliveryHandler, environ: dict[str, Any]) -> bytes | Reply:
     """Read the body, and no more of it than is accepted."""
     if environ["REQUEST_METHOD"] != "POST":
         return NOT_A_POST

@@ -14,15 +14,17 @@ from json.encoder import encode_basestring as _quote
 from typing import TYPE_CHECKING, NoReturn, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["ecma_json", "rewrite"]
 
 _EXACT = 2**53  # up to here every integer is a double of its own
 _LAST_INDEX = 2**32 - 2  # the largest array index (ECMA-262, 6.1.7)
 _PLAIN_DIGITS = 21  # longest integer part written without an exponent (ECMA-262, Number::toString)
+_ZERO_IN_EXPONENT = -9  # smallest power of ten whose exponent Python pads to two digits
 _PLAIN_ZEROS = -6  # smallest power of ten written without an exponent
 
+_CONSTANTS = {None: "null", True: "true", False: "false"}
 _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,9})\Z")
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 
@@ -39,7 +41,9 @@ def ecma_json(value: object) -> str:
         TypeError: Something in the value has no JSON form.
         RecursionError: The value is nested deeper than the interpreter allows, or holds itself.
     """
-    text = _write(value)
+    pieces: list[str] = []
+    _write(value, pieces.append)
+    text = "".join(pieces)
     # Surrogates are rare and only ever inside strings: one look at the whole is the cheapest.
     try:
         text.encode()
@@ -68,43 +72,48 @@ def _refuse(constant: str) -> NoReturn:
 _decode: Callable[[str], object] = json.JSONDecoder(parse_int=float, parse_constant=_refuse).decode
 
 
-def _write(value: object) -> str:
+def _write(value: object, put: Callable[[str], object]) -> None:
+    """Append the pieces of a value's text, rather than return it: each level of nesting would copy it once more."""
     if isinstance(value, str):
-        return _quote(value)
-    if isinstance(value, float):
-        return _number(value)
-    if isinstance(value, dict):
-        return _object(cast("dict[object, object]", value))
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join([_write(item) for item in cast('Sequence[object]', value)])}]"
-    return _rarer(value)
+        put(_quote(value))
+    elif isinstance(value, float):
+        put(_number(value))
+    elif isinstance(value, (list, tuple)):
+        opening = "["
+        for item in cast("Sequence[object]", value):
+            put(opening)
+            _write(item, put)
+            opening = ","
+        put("]" if value else "[]")
+    elif isinstance(value, dict):
+        _write_object(cast("dict[object, object]", value), put)
+    elif value is None or isinstance(value, int):  # before a question to `Mapping`, which takes longer
+        put(_CONSTANTS[value] if value is None or isinstance(value, bool) else _integer(value))
+    elif isinstance(value, Mapping):
+        _write_object(cast("Mapping[object, object]", value), put)
+    else:
+        raise TypeError(f"A {type(value).__name__} has no JSON form")
 
 
-def _rarer(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return _integer(value)
-    if isinstance(value, Mapping):
-        return _object(cast("Mapping[object, object]", value))
-    raise TypeError(f"A {type(value).__name__} has no JSON form")
+def _write_object(value: Mapping[object, object], put: Callable[[str], object]) -> None:
+    opening = "{"
+    for key in _ordered(value):
+        put(f"{opening}{_quote(key)}:")
+        _write(value[key], put)
+        opening = ","
+    put("}" if value else "{}")
 
 
-def _object(value: Mapping[object, object]) -> str:
-    members: dict[str, str] = {}
-    indexed = False
-    for key, member in value.items():
+def _ordered(value: Mapping[object, object]) -> Iterable[str]:
+    """Order keys as JavaScript does: array indices by number, then the rest as inserted (OrdinaryOwnPropertyKeys)."""
+    indices: list[str] = []
+    for key in value:
         if not isinstance(key, str):
             raise TypeError(f"A key of a JSON object is text, not {type(key).__name__}")
-        members[key] = f"{_quote(key)}:{_write(member)}"
-        indexed = indexed or key[:1].isdigit()
-    if indexed:
-        # Array indices come first, in number order; other keys as they were inserted (OrdinaryOwnPropertyKeys).
-        indices = sorted((key for key in members if _is_index(key)), key=int)
-        members = {key: members[key] for key in indices} | members
-    return f"{{{','.join(members.values())}}}"
+        if key[:1].isdigit() and _is_index(key):
+            indices.append(key)
+    keys = cast("Iterable[str]", value)
+    return dict.fromkeys(sorted(indices, key=int)) | dict.fromkeys(keys) if indices else keys
 
 
 def _is_index(key: str) -> bool:
@@ -136,12 +145,13 @@ def _number(value: float) -> str:
     mantissa, exponential, exponent = text.partition("e")
     if not exponential:
         return "null" if text in {"inf", "-inf", "nan"} else text
+    power = int(exponent)
+    if power >= _PLAIN_DIGITS or power < _ZERO_IN_EXPONENT:
+        return text
     sign = "-" if mantissa[0] == "-" else ""
     digits = mantissa.lstrip("-").replace(".", "")
-    power = int(exponent)
-    if 0 <= power < _PLAIN_DIGITS:
+    if power >= 0:
         return sign + digits.ljust(power + 1, "0")  # Python uses exponents from 1e16 on, beyond its 17 digits
-    if _PLAIN_ZEROS <= power < 0:
+    if power >= _PLAIN_ZEROS:
         return f"{sign}0.{'0' * (-power - 1)}{digits}"
-    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{sign}{digits[0]}{fraction}e{power:+d}"
+    return f"{mantissa}e{power}"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
-import time
-from collections.abc import Mapping
 from datetime import timezone
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from enprompta._common.clock import wall_clock
+from enprompta._common.json_reading import read_json
 from enprompta.errors import ConfigurationError, WebhookPayloadError, WebhookSignatureError
 from enprompta.models.events import WebhookEvent, event_adapter
-from enprompta.webhooks.signature import SIGNATURE_HEADER, authenticate
+from enprompta.webhooks.signature import DEFAULT_MAX_RESERIALIZED, SIGNATURE_HEADER, authenticate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,8 @@ def construct_event(
     secret: Secret,
     *,
     tolerance: float | None = None,
-    clock: Callable[[], float] = time.time,
+    max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
+    clock: Callable[[], float] = wall_clock,
 ) -> WebhookEvent:
     """Verify a delivery and read its event.
 
@@ -46,18 +46,21 @@ def construct_event(
         tolerance: Seconds that `created_at` may lie in the past or future. None, the default, accepts any age: the
             service sends an event again, unchanged, until it is accepted, so an old event is more likely a late one
             than a replay. To handle each event once, use a `Deduplicator`.
-        clock: What tells the time for `tolerance`, in Unix seconds.
+        max_reserialized: As in `verify_signature`.
+        clock: Returns the time that `tolerance` compares with, in Unix seconds. The default follows `time.time`, frozen
+            or not.
 
     Returns:
         One of the event classes; `UnknownEvent` for an event that this version does not know.
 
     Raises:
         WebhookSignatureError: The delivery is not signed with the secret, or is older than `tolerance`: answer 401.
-        WebhookPayloadError: It is signed and not an event: answer 400.
-        ConfigurationError: A secret is empty, or the tolerance is not a positive number.
+        WebhookPayloadError: It is signed and not an event, that is, not a JSON object with `id`, `event` and
+            `created_at`: answer 400. An event with data that does not fit its class is still one: `WebhookEventBase`.
+        ConfigurationError: A secret is empty, the tolerance is not positive, or `max_reserialized` is negative.
     """
     check_tolerance(tolerance)
-    match = authenticate(payload, signature, secret)
+    match = authenticate(payload, signature, secret, max_reserialized)
     if match is None:
         raise WebhookSignatureError(
             f"The webhook delivery is not signed with this secret: check the secret, that {SIGNATURE_HEADER} arrives, "
@@ -80,19 +83,12 @@ def check_tolerance(tolerance: float | None) -> None:
         raise ConfigurationError(f"tolerance must be a positive number of seconds or None, not {tolerance}")
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-_decode: Callable[[str], object] = json.JSONDecoder(parse_constant=_refuse).decode
-
-
 def _read(body: bytes) -> WebhookEvent:
     try:
-        value = _decode(body.decode())
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        value = read_json(body)
+    except ValueError as error:
         raise WebhookPayloadError("The webhook delivery is signed, but its body is not JSON") from error
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise WebhookPayloadError("The webhook delivery is signed, but its body is not a JSON object")
     try:
         return event_adapter().validate_python(value)

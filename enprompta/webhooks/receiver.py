@@ -31,10 +31,10 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from enprompta.errors import ConfigurationError
-from enprompta.webhooks._delivery import Desk, Handler, Reply, late
+from enprompta.webhooks._delivery import DeliveryHandler, Handler, Reply, late
 from enprompta.webhooks.dedupe import Deduplicator
 from enprompta.webhooks.events import check_tolerance
-from enprompta.webhooks.signature import secret_keys
+from enprompta.webhooks.signature import DEFAULT_MAX_RESERIALIZED, check_max_reserialized, secret_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,6 +81,7 @@ class WebhookReceiver:
         lease: Seconds after which the claim of a process that died is void; longer than any handler takes.
         max_body: Bytes a delivery may have.
         tolerance: As in `construct_event`.
+        max_reserialized: As in `verify_signature`.
 
     Raises:
         ConfigurationError: A secret is empty, or one of the numbers makes no sense.
@@ -95,6 +96,7 @@ class WebhookReceiver:
         lease: float = 300.0,
         max_body: int = _MEGABYTE,
         tolerance: float | None = None,
+        max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
     ) -> None:
         if timeout is not None and not 0 < timeout < math.inf:
             raise ConfigurationError(f"timeout must be a positive number of seconds or None, not {timeout}")
@@ -103,7 +105,9 @@ class WebhookReceiver:
         if max_body <= 0:
             raise ConfigurationError(f"max_body must be a positive number of bytes, not {max_body}")
         check_tolerance(tolerance)
-        self._desk = Desk(secret_keys(secret), Deduplicator(store, lease=lease), timeout, max_body, tolerance)
+        check_max_reserialized(max_reserialized)
+        deduplicator = Deduplicator(store, lease=lease)
+        self._desk = DeliveryHandler(secret_keys(secret), deduplicator, timeout, max_body, tolerance, max_reserialized)
 
     @overload
     def on(self, event: Literal["prompt.executed"], /) -> Register[PromptExecuted]: ...
@@ -170,14 +174,14 @@ class WebhookReceiver:
             body: The raw body, as it arrived.
             headers: The request's headers, in any case.
         """
-        job = self._desk.admit(body, headers)
+        job = self._desk.verify(body, headers)
         if isinstance(job, Reply):
             return job
         replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
         # A thread can be left behind when time is up, which nothing else can; and in a fresh one, unlike in the
         # caller's, an event loop for async handlers can be started. The caller's context variables go with it.
         context = contextvars.copy_context()
-        settle = functools.partial(self._desk.settle, job)
+        settle = functools.partial(self._desk.handle, job)
         name = f"webhook {job.event.id}"
         threading.Thread(target=lambda: replies.put(context.run(settle)), name=name, daemon=True).start()
         try:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from hmac import compare_digest, digest
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from enprompta._common.credential_text import problem_of
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks.ecma_json import ecma_json, rewrite
 
@@ -30,6 +31,9 @@ __all__ = ["SIGNATURE_HEADER", "matching_secret", "sign", "verify_signature"]
 SIGNATURE_HEADER = "X-Enprompta-Signature"
 """The header that carries the signature."""
 
+DEFAULT_MAX_RESERIALIZED = 65_536
+"""Bytes up to which a body is re-serialized. Anyone can post one, so its cost is bounded: about 15 ms of CPU."""
+
 _HEADER = SIGNATURE_HEADER.lower()
 _HEADER_LENGTH = len(_HEADER)
 _PREFIX = b"sha256="
@@ -45,7 +49,13 @@ class Headers(Protocol):
         ...
 
 
-def verify_signature(payload: Payload, signature: Signature, secret: Secret) -> bool:
+def verify_signature(
+    payload: Payload,
+    signature: Signature,
+    secret: Secret,
+    *,
+    max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
+) -> bool:
     """Tell whether a delivery is signed with the secret.
 
     Args:
@@ -53,24 +63,34 @@ def verify_signature(payload: Payload, signature: Signature, secret: Secret) -> 
         signature: The value of the `X-Enprompta-Signature` header, or all headers as a mapping, in which it is found
             whatever its case. None, several signatures or anything malformed is just not a signature.
         secret: The webhook's secret, or several while it is being rotated.
+        max_reserialized: Largest raw body, in bytes, that is re-serialized and checked again when its own bytes do not
+            match, as after a proxy has reformatted it. 0 checks the bytes alone. Unchanged bodies of any size verify.
 
     Returns:
         True when one of the secrets has signed it. The time taken does not depend on how much of a wrong signature
         is right, nor on its length.
 
     Raises:
-        ConfigurationError: A secret is empty, or there is none: with that, anyone could sign.
+        ConfigurationError: A secret is empty, or there is none: with that, anyone could sign. Or `max_reserialized` is
+            negative.
     """
-    return authenticate(payload, signature, secret) is not None
+    return authenticate(payload, signature, secret, max_reserialized) is not None
 
 
-def matching_secret(payload: Payload, signature: Signature, secret: Secret) -> int | None:
+def matching_secret(
+    payload: Payload,
+    signature: Signature,
+    secret: Secret,
+    *,
+    max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
+) -> int | None:
     """Tell which secret a delivery is signed with, to learn when an old one is no longer in use.
 
     Args:
         payload: As in `verify_signature`.
         signature: As in `verify_signature`.
         secret: As in `verify_signature`.
+        max_reserialized: As in `verify_signature`.
 
     Returns:
         The first fitting secret's index, 0 for a single secret; None when none fits.
@@ -78,7 +98,7 @@ def matching_secret(payload: Payload, signature: Signature, secret: Secret) -> i
     Raises:
         ConfigurationError: As in `verify_signature`.
     """
-    match = authenticate(payload, signature, secret)
+    match = authenticate(payload, signature, secret, max_reserialized)
     return None if match is None else match[0]
 
 
@@ -100,7 +120,9 @@ def sign(payload: Payload, secret: str | bytes) -> str:
     return _signature(_key(secret), ecma_json(payload).encode() if body is None else body).decode()
 
 
-def authenticate(payload: Payload, signature: Signature, secret: Secret) -> tuple[int, bytes] | None:
+def authenticate(
+    payload: Payload, signature: Signature, secret: Secret, max_reserialized: int = DEFAULT_MAX_RESERIALIZED
+) -> tuple[int, bytes] | None:
     """Find the secret that signed a delivery, and the very text that it signed.
 
     Returns:
@@ -108,6 +130,7 @@ def authenticate(payload: Payload, signature: Signature, secret: Secret) -> tupl
         body that came may only mean the same. None when the delivery is not signed.
     """
     keys = secret_keys(secret)
+    check_max_reserialized(max_reserialized)
     claimed = _claimed(signature)
     if len(claimed) != _LENGTH:
         return None  # before anything is read, let alone hashed: a signature of 10 MB costs nothing
@@ -115,14 +138,20 @@ def authenticate(payload: Payload, signature: Signature, secret: Secret) -> tupl
     if body is None:
         return _find(keys, claimed, _written(payload)) if _WELL_FORMED.fullmatch(claimed) else None
     match = _find(keys, claimed, body)
-    # Writing a body again costs several times what hashing it does: not for what is no signature whatever was signed.
-    if match is None and _WELL_FORMED.fullmatch(claimed):
+    # Re-serializing costs a hundred times what hashing does: only for a well-formed signature and a bounded body.
+    if match is None and len(body) <= max_reserialized and _WELL_FORMED.fullmatch(claimed):
         match = _find(keys, claimed, _rewritten(body))
         # A writer that means the same never differs in a single byte. A forger may: in a digit, say, that still rounds
         # to the same double.
         if match is not None and _one_byte_apart(body, match[1]):
             return None
     return match
+
+
+def check_max_reserialized(limit: int) -> None:
+    """Refuse a negative limit."""
+    if limit < 0:
+        raise ConfigurationError(f"max_reserialized must be a number of bytes, or 0 for none, not {limit}")
 
 
 def secret_keys(secret: object) -> tuple[bytes, ...]:
@@ -147,6 +176,9 @@ def _key(secret: object) -> bytes:
         raise ConfigurationError("A webhook secret holds half a character: check how it is decoded") from None
     if not key:
         raise ConfigurationError("A webhook secret is empty, with which anyone could sign: check where it is read from")
+    is_text = isinstance(secret, str) or key.isascii()  # other bytes may be of any kind
+    if is_text and (problem := problem_of(key.decode(), ascii_only=False)):
+        raise ConfigurationError(f"A webhook secret {problem}")
     return key
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-import time
 from collections import OrderedDict
 from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from enprompta._common.clock import monotonic, real_time
+from enprompta._common.private_files import create_private
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class MemoryStore:
     """
 
     def __init__(
-        self, *, ttl: float = _REMEMBERED, max_events: int = 100_000, clock: Callable[[], float] = time.monotonic
+        self, *, ttl: float = _REMEMBERED, max_events: int = 100_000, clock: Callable[[], float] = monotonic
     ) -> None:
         self._ttl = _positive("ttl", ttl)
         self._max_events = int(_positive("max_events", max_events))
@@ -114,7 +115,8 @@ class MemoryStore:
 class SQLiteStore:
     """Keeps claims in a SQLite file: survives restarts, and serves all processes of one machine.
 
-    The file is created when it is first needed. A store may be used from several threads, and after a fork.
+    The file is created when it is first needed, readable by its owner alone. A store may be used from several threads,
+    and after a fork.
 
     Args:
         path: The file, on a local disk: SQLite's locks do not hold on network file systems.
@@ -131,7 +133,7 @@ class SQLiteStore:
         *,
         ttl: float = _REMEMBERED,
         timeout: float = 30.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = real_time,
     ) -> None:
         self._path = os.fspath(path)
         self._ttl = _positive("ttl", ttl)
@@ -198,6 +200,7 @@ class SQLiteStore:
             self._connection = None
 
     def _open(self) -> sqlite3.Connection:
+        create_private(self._path)
         connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         # Several processes may try this at once, and one is enough: the mode is a property of the file. It is for
         # speed alone; the claims hold in any mode.

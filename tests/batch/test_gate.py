@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from enprompta._http.exchange import Admit, Send, Sleep
+from enprompta._core.steps import SendRequest, Sleep, WaitForBudget
 from enprompta.batch.call_tracker import SLICE, CallCancelled, CallTracker, TrackedCall
 from enprompta.limiters.sleepers import DeadlineReached
 
@@ -32,12 +32,12 @@ class Clock:
         return self.now
 
 
-SEND: Any = Send(None, "GET /x")  # type: ignore[arg-type]
+SEND: Any = SendRequest(None, "GET /x")  # type: ignore[arg-type]
 
 
 def call(ends: float | None = None) -> Generator[Any, Any, str]:
     """Wait for the budget, send, sleep, send again."""
-    ticket = yield Admit(None, None, 65.0, ends)  # type: ignore[arg-type]
+    ticket = yield WaitForBudget(None, None, 65.0, ends)  # type: ignore[arg-type]
     first = yield SEND
     yield Sleep(1.0)
     second = yield SEND

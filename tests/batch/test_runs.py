@@ -291,14 +291,15 @@ def test_a_run_is_iterated_once(runner: Runner) -> None:
         ({"total": -1}, "total must be a whole number"),
         ({"variables": "n"}, "variables must be a function"),
         ({"variables": 7}, "variables must be a function"),
-        ({"temperature": float("nan")}, "JSON"),
+        ({"temperature": float("nan")}, "temperature is NaN"),
+        ({"temperature": 2.5}, "temperature must be a number from 0 to 2, not 2.5"),
     ],
 )
 def test_what_cannot_work_is_refused(runner: Runner, options: dict[str, Any], text: str) -> None:
     """A wrong option is refused when the run is made, before anything is sent."""
     with pytest.raises(ConfigurationError, match=text):
         runner.many(numbered(1), **options)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'concurency'"):
+    with pytest.raises(TypeError, match=r"prompts.execute_many\(\) got 'concurency'; did you mean 'concurrency'\?"):
         runner.many(numbered(1), concurency=3)
 
 
@@ -336,7 +337,11 @@ def test_rows_that_come_asynchronously(runner: Runner) -> None:
         ({"m": "1"}, {"variables": lambda row: row["m"]}, "row 1 gives its variables as str"),
         ([1], {}, "row 1 gives its variables as list"),
         ({1: "1"}, {}, "row 1 has a variable whose name is no text: 1"),
-        ({"n": object()}, {}, "row 1 cannot be sent: the request cannot be written as JSON"),
+        (
+            {"n": object()},
+            {},
+            "row 1 cannot be sent: variables.n must be text, a number or a boolean, not an object: pass its text",
+        ),
     ],
 )
 def test_a_row_that_cannot_be_sent(runner: Runner, row: Any, options: dict[str, Any], text: str) -> None:

@@ -254,7 +254,7 @@ def test_any_id_is_refused_or_asked_for(api: Any, prompt_id: str) -> None:
         api.run(lambda c: c.prompts.delete(prompt_id))
     except ConfigurationError:
         assert api.sent == 0
-        assert not prompt_id or any("\ud800" <= one <= "\udfff" for one in prompt_id)
+        assert prompt_id.strip() != prompt_id or not prompt_id or any("\ud800" <= one <= "\udfff" for one in prompt_id)
         return
     (request,) = api.requests
     *before, segment = request.url.raw_path.decode("ascii").split("/")

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from enprompta import AsyncEnprompta, Enprompta
 from enprompta._core.call import Call
 from enprompta._core.decode import decode
+from enprompta._core.steps import Answer
 from enprompta.models import Prompt
 from tests.benchmarks.canned import Canned, pin, prompt
 from tests.benchmarks.measure import Figure, in_turns, processor_seconds, ratio
@@ -95,9 +96,10 @@ class _Nothing:
     is_closed = False
 
     def __init__(self, server: Canned) -> None:
-        self._answer = httpx.get(f"{server.base_url}/prompts/p")
+        answer = httpx.get(f"{server.base_url}/prompts/p")
+        self._answer = Answer(answer.status_code, answer.headers, answer.content, answer.request)
 
-    def send(self, request: object) -> httpx.Response:
+    def send(self, request: object) -> Answer:
         """Give the answer."""
         del request
         return self._answer

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta import Call
-from enprompta._core.operation import Raw, Until
+from enprompta._core.operation import Raw
+from enprompta._core.steps import WaitForFuture
 from enprompta._http.settings import Settings
 from enprompta.cache.background_runners import Threads
 from enprompta.cache.entries import Request
@@ -140,7 +141,7 @@ class Service:
 
     def perform(self, wish: Any) -> Any:
         """Do one thing."""
-        if isinstance(wish, Until):
+        if isinstance(wish, WaitForFuture):
             if not self.is_hanging:
                 self.run_background()
             if not wish.gate.done():

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from enprompta._core.operation import Raw, Until
+from enprompta._core.operation import Raw
+from enprompta._core.steps import WaitForFuture
 from enprompta.cache.live_cache import _after_fork
 from enprompta.cache.memory import FETCH_LEASE_SECONDS
 from enprompta.errors import APIError, APITimeoutError, ConfigurationError, NotFoundError
@@ -20,7 +21,9 @@ class TestSingleFlight:
         leader, wish = service.begin()
         assert isinstance(wish, Raw)
         others = [service.begin() for _ in range(100)]
-        assert all(isinstance(until, Until) and until.ends == service.now + FETCH_LEASE_SECONDS for _, until in others)
+        assert all(
+            isinstance(until, WaitForFuture) and until.ends == service.now + FETCH_LEASE_SECONDS for _, until in others
+        )
         assert service.drive_on(leader, wish).content == "v1"
         assert all(service.drive_on(flow, until).content == "v1" for flow, until in others)
         assert service.sent == 1

@@ -14,6 +14,9 @@ from enprompta.emulator import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from enprompta.emulator.faults import Faults
 
     Run: TypeAlias = Callable[..., Result]
 
@@ -25,11 +28,24 @@ def service() -> Iterator[Emulator]:
         yield emulator
 
 
+@pytest.fixture(autouse=True)
+def no_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave aside the profiles of whoever runs the tests."""
+    monkeypatch.setenv("ENPROMPTA_CONFIG_DIR", str(tmp_path / "no-profiles"))
+
+
 @pytest.fixture(scope="module")
 def client(service: Emulator) -> Iterator[Enprompta]:
     """A client of it."""
     with Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client:
         yield client
+
+
+@pytest.fixture
+def faults(service: Emulator) -> Iterator[Faults]:
+    """What the service is to answer instead of the truth; cleared with the test."""
+    yield service.faults
+    service.faults.clear()
 
 
 @pytest.fixture

@@ -20,20 +20,12 @@ from enprompta.cli.results_file import ResultsFile
 from tests.cli.conftest import objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from enprompta import Enprompta
     from enprompta.emulator import Emulator
     from enprompta.emulator.serving.faults import Faults
     from tests.cli.conftest import Run
-
-
-@pytest.fixture
-def faults(service: Emulator) -> Iterator[Faults]:
-    """What the service is to answer instead of the truth; cleared with the test."""
-    yield service.faults
-    service.faults.clear()
 
 
 @pytest.fixture
@@ -211,9 +203,9 @@ def test_a_run_is_interrupted(run: Run, client: Enprompta, tmp_path: Path, monke
     rows.write_text("".join(json.dumps({"name": f"N{number}"}) + "\n" for number in range(2_000)))
     write, before = ResultsFile.write, signal.getsignal(signal.SIGINT)
 
-    def press(self: ResultsFile, text: str) -> None:
-        write(self, text)
-        if json.loads(text)["index"] == 2:
+    def press(self: ResultsFile, record: dict[str, Any]) -> None:
+        write(self, record)
+        if record["index"] == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(ResultsFile, "write", press)

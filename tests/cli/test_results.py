@@ -157,9 +157,9 @@ def test_a_line_that_was_not_written_whole_is_not_shown(tmp_path: Path) -> None:
 
     def fill() -> None:
         with ResultsFile(path) as file:
-            file.write("first")
-            file._stream = Full(file._stream)  # type: ignore[assignment]
-            file.write("second")
+            file.write({"first": 1})
+            file._writer._stream = Full(file._stream)  # type: ignore[attr-defined]
+            file.write({"second": 2})
 
     with pytest.raises(EnpromptaError, match="is as it was"):
         fill()
@@ -185,7 +185,7 @@ def test_what_a_run_that_is_broken_off_leaves(tmp_path: Path, error: BaseExcepti
     def break_off() -> None:
         with ResultsFile(path) as file:
             for number in range(lines):
-                file.write(str(number))
+                file.write(number)  # type: ignore[arg-type]
             raise error
 
     with pytest.raises(type(error)):
@@ -200,8 +200,8 @@ def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     with ResultsFile(pipe) as file:
-        file.write("a")
-    assert os.read(reader, 100) == b"a\n"
+        file.write({"a": 1})
+    assert os.read(reader, 100) == b'{"a": 1}\n'
     os.close(reader)
     assert pipe.is_fifo()
     with pytest.raises(ConfigurationError, match="cannot be written: No such file or directory"):

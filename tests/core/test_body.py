@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
+import inspect
 import json
 import math
+import re
+import sys
 from collections import OrderedDict, UserDict, deque
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -15,6 +18,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, SecretBytes, SecretStr, field_serializer
 
 from enprompta import UNSET, ConfigurationError
 from enprompta._core.body import body, encode_json, encode_query
@@ -82,14 +86,18 @@ def test_query_names_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("\ud800", "lone surrogate"),
-        (object(), "type object has no JSON form"),
-        (b"bytes", "type bytes has no JSON form"),
-        ([object()], "type object has no JSON form"),
-        (10**5000, "cannot be written"),
-        (datetime.min.replace(tzinfo=CEST), "cannot be written"),
+        ("\ud800", "'q' holds a lone surrogate"),
+        (object(), "q is of type object, which has no form here"),
+        (b"bytes", r"q is binary \(bytes\)"),
+        ([object()], "q has an item of type object"),
+        ([["a"]], "q has an item of type list"),
+        ([None], "q is None: leave it out"),
+        ({"a": 1}, "q is of type dict"),
+        (PromptVariable(name="x"), "q is of type PromptVariable"),
+        (10**5000, "q is a number with too many digits"),
+        (datetime.min.replace(tzinfo=CEST), "q is a time whose UTC form"),
     ],
-    ids=["surrogate", "object", "bytes", "nested object", "endless integer", "time before time"],
+    ids=range(10),
 )
 def test_a_query_value_without_text_is_refused(value: object, reason: str) -> None:
     """What cannot stand in a URL is the caller's mistake, said before anything is sent."""
@@ -120,7 +128,10 @@ def test_a_query_value_without_text_is_refused(value: object, reason: str) -> No
         ({"a": datetime(2024, 1, 17, 10, 15)}, {"a": "2024-01-17T10:15:00Z"}),  # noqa: DTZ001 (naive is the case)
         ({"a": datetime(2024, 1, 17, 12, 15, 0, 5, tzinfo=CEST)}, {"a": "2024-01-17T10:15:00.000005Z"}),
         ({"a": UUID(int=1)}, {"a": "00000000-0000-0000-0000-000000000001"}),
-        ({"a": Decimal("1.25")}, {"a": 1.25}),
+        ({"a": Decimal("19.90")}, {"a": "19.90"}),
+        ({"a": {"z", "b", "q"}}, {"a": ["b", "q", "z"]}),
+        ({Tone.WARM: 1}, {"warm": 1}),
+        ([iter("ab"), {"u": UNSET}], [["a", "b"], {}]),
         ([1, "x"], [1, "x"]),
         ("text", "text"),
         ({}, {}),
@@ -153,34 +164,81 @@ def endless() -> dict[str, Any]:
     return ring
 
 
+class Signup(BaseModel):
+    """A caller's model that holds a secret, at several depths."""
+
+    password: SecretStr | None = None
+    more: Any = None
+
+
+class Revealing(BaseModel):
+    """A model whose author decided to send the secret."""
+
+    password: SecretStr
+
+    @field_serializer("password", when_used="json")
+    def reveal(self, value: SecretStr) -> str:
+        """Write the secret itself."""
+        return value.get_secret_value()
+
+
 @pytest.mark.parametrize(
-    "value",
+    ("value", "says"),
     [
-        {"a": object()},
-        {"a": b"bytes"},
-        {"a": math.nan},
-        {"a": [math.inf]},
-        {"a": Decimal("NaN")},
-        {"a": "\ud800"},
-        {"\udfff": 1},
-        {("a", "b"): 1},
-        {Colour.RED: 1},
-        {"a": [UNSET]},
-        UNSET,
-        {"a": PromptVariable(name="x", default=object())},
-        {"a": PromptVariable(name="x", default=math.nan), "b": UNSET, "c": math.nan},
-        {"a": datetime.max.replace(tzinfo=timezone(-timedelta(hours=2)))},
-        endless(),
-        {"unset": UNSET, **endless()},
-        {"a": 10**5000},
-        type,
+        ({"a": object()}, "a is of type object, which has no form here"),
+        ({"a": b"bytes"}, "a is binary (bytes): decode it first"),
+        ({"a": math.nan}, "a is NaN, a missing value: leave it out"),
+        ({"a": [1, math.inf]}, "a[1] is inf, which JSON cannot hold"),
+        ({"a": Decimal("NaN")}, "a is NaN, which is no number"),
+        ({"a": ["b", "\ud800"]}, "a[1] holds a lone surrogate"),
+        ({"a": {"\udfff": 1}}, "a has a key that holds a lone surrogate"),
+        ({"x": [1, {"y z": 10**5000}]}, "x[1]['y z'] is a number with too many digits"),
+        ({("a", "b"): 1}, "the value has a key that is not text: ('a', 'b')"),
+        ({"a": {1: 2}}, "a has a key that is not text: 1"),
+        ({Colour.RED: 1}, "the value has a key that is not text"),
+        ({"a": [UNSET]}, "a[0] is UNSET"),
+        (UNSET, "the value is UNSET"),
+        ({"a": PromptVariable(name="x", default=object())}, "a is a PromptVariable that cannot be written: "),
+        ({"a": PromptVariable(name="x", default=math.nan)}, "a.default is NaN"),
+        ({"a": datetime.max.replace(tzinfo=timezone(-timedelta(hours=2)))}, "a is a time whose UTC form lies outside"),
+        (endless(), "ring.ring.ring.ring.ring.ring.ring.ring… is nested more than 200 levels deep"),
+        ({"steps": [{}, {"options": {"a": SecretStr("x")}}]}, "steps[1].options.a is a SecretStr, which would be sent"),
+        (Signup(password=SecretStr("x")), "password is a SecretStr"),
+        ({"u": Signup(more={"k": [1, (SecretStr("x"),)]})}, "u.more.k[1][0] is a SecretStr"),
+        ({"u": Signup(more=Signup(password=SecretStr("")))}, "u.more.password is a SecretStr"),
+        ({"u": Signup(more=SecretBytes(b"x"))}, "u.more is a SecretBytes"),
+        (type, "the value is of type type"),
     ],
-    ids=lambda value: type(value).__name__,
+    ids=range(23),
 )
-def test_what_has_no_json_form_is_refused(value: object) -> None:
-    """Nothing but a `ConfigurationError` comes of a value that JSON does not have."""
-    with pytest.raises(ConfigurationError, match=r"lone surrogate|cannot be written as JSON"):
+def test_what_has_no_json_form_is_refused(value: object, says: str) -> None:
+    """The error names the place of a value that JSON does not have, and nothing of a secret leaves."""
+    with pytest.raises(ConfigurationError, match="^" + re.escape(says)):
         encode_json(value)
+
+
+def test_what_python_cannot_recurse_into_is_refused() -> None:
+    """A body that ends the interpreter's stack, for the caller is deep in it already, is a `ConfigurationError`."""
+    nested: list[Any] = []
+    for _ in range(190):
+        nested = [nested]
+
+    def at(depth: int) -> bytes:
+        return at(depth - 1) if depth else encode_json(nested)
+
+    assert at(1) == b"[" * 191 + b"]" * 191
+    with pytest.raises(ConfigurationError, match="nested too deeply"):
+        at(sys.getrecursionlimit() - 100 - len(inspect.stack()))
+
+
+def test_a_secret_that_a_model_reveals_is_sent() -> None:
+    """A serializer of the model's author decides, as it does in pydantic."""
+    assert json.loads(encode_json(Revealing(password=SecretStr("hunter2")))) == {"password": "hunter2"}
+
+
+def test_a_generator_beside_unset_entries_is_read_once() -> None:
+    """One pass writes the body, whatever is in it: nothing that can be read once only is lost."""
+    assert json.loads(encode_json({"a": iter([1, 2]), "b": UNSET})) == {"a": [1, 2]}
 
 
 def test_a_body_holds_what_was_given() -> None:

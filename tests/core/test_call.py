@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
 from urllib.parse import unquote
+from uuid import UUID
 
 import httpx
 import pytest
@@ -10,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enprompta import Call, ConfigurationError
-from enprompta._core.call import path
+from enprompta._core.call import check_id, path
+from enprompta.models import Prompt, WorkflowExecution
 
 
 @pytest.mark.parametrize(
@@ -52,11 +56,63 @@ def test_an_empty_id_is_refused() -> None:
         path("/prompts/{}", "")
 
 
-@pytest.mark.parametrize("value", [None, 1, 1.5, True, b"pmt_1", ["pmt_1"], {"id": "pmt_1"}, object()])
-def test_an_id_that_is_not_text_is_refused(value: object) -> None:
+class Step:
+    """Has the id of another object beside its own."""
+
+    id = "s"
+    prompt_id = "p"
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, "not None: leave it out, or pass an id"),
+        (1, "not int: pass the id as text, such as prompt.id"),
+        (True, "not bool: pass the id as text"),
+        (b"pmt_1", "not bytes: decode it first"),
+        (["pmt_1"], "not list: pass one id"),
+        ({"id": "pmt_1"}, 'not dict: pass its id, such as prompt["id"]'),
+        (object(), "not object: pass the id as text, such as prompt.id"),
+        (Prompt(id="p", title="t", content="c"), "not Prompt: pass prompt.id"),
+        (WorkflowExecution(id="w", workflow_id="v"), "not WorkflowExecution: pass workflow_execution.id"),
+        (Step(), "not Step: pass step.prompt_id"),
+    ],
+)
+def test_an_id_that_is_not_text_is_refused(value: Any, says: str) -> None:
     """An object handed in where its id is meant is named by its type, with what to pass instead."""
-    with pytest.raises(ConfigurationError, match=rf"must be text, not {type(value).__name__}: pass the object's \.id"):
-        path("/prompts/{}", value)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=re.escape(f"prompt_id must be text, {says}")):
+        check_id("prompt_id", value)
+    with pytest.raises(ConfigurationError, match=r"an id in /prompts/\{\} must be text, not"):
+        path("/prompts/{}", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [("", "is empty"), (" ", "is blank"), ("\n", "is blank"), ("pmt_1\n", "has white space around it"),
+     (" pmt_1", "has white space around it")],
+)  # fmt: skip
+def test_an_id_with_white_space_around_it_is_refused(value: str, says: str) -> None:
+    """What a file or a form adds to an id never becomes a part of it."""
+    with pytest.raises(ConfigurationError, match=f"prompt_id {says}: pass the id"):
+        check_id("prompt_id", value)
+
+
+class Name(str):
+    """A text that shows itself as another."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "other"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("a", "a"), (UUID(int=1), "00000000-0000-0000-0000-000000000001"), (Name("a"), "a")]
+)
+def test_an_id_may_be_text_or_a_uuid(value: Any, text: str) -> None:
+    """A UUID is its text; a text of a derived class is what it holds."""
+    assert check_id("prompt_id", value) == text
+    assert path("/prompts/{}", value) == f"/prompts/{text}"
 
 
 def test_a_lone_surrogate_is_refused() -> None:

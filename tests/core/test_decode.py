@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import tracemalloc
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from types import NoneType
@@ -223,3 +224,38 @@ def test_any_body_is_read_or_refused_in_one_way(body: bytes) -> None:
             read(returns, body)
         except UndecodableError as error:
             assert str(error)  # noqa: PT017 (either outcome is right)
+
+
+@pytest.mark.parametrize(
+    ("returns", "body"),
+    [
+        (Page[Execution], b'{"data":[%s]}'),
+        (Sequence[Execution], b"[%s]"),
+        (list[list[int]], b"[[1],[%s]]"),
+        (dict[str, list[Execution]], b'{"a":[%s]}'),
+        (Prompt, b'{"id":"p","title":"t","content":"c","variables":[%s]}'),
+        (LivePrompt, b'{"id":"p","messages":[%s]}'),
+        (set[int], b"[%s]"),
+        (tuple[int, ...], b"[%s]"),
+    ],
+)
+def test_one_problem_is_enough_to_refuse_a_list(returns: Any, body: bytes) -> None:
+    """A hundred thousand wrong elements are refused with the memory of one, where each problem took a kilobyte."""
+    wrong = body % b",".join([b'"x"'] * 100_000)
+    read_small = body % b'"x"'
+    with pytest.raises(UndecodableError) as small:
+        read(returns, read_small)
+    tracemalloc.start()
+    with pytest.raises(UndecodableError) as caught:
+        read(returns, wrong)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * len(wrong)
+    assert str(caught.value) == str(small.value)
+
+
+def test_a_refused_body_is_refused_by_its_own_words() -> None:
+    """A body that was not read to its end is not parsed; a call that returns nothing does not need it."""
+    with pytest.raises(UndecodableError, match=r"^too long$"):
+        decode(Call("GET", "/x", Prompt), b'{"id":"p","title":"t","content":"c"}', "too long")
+    assert decode(Call("DELETE", "/x", NoneType), b"", "too long") is None

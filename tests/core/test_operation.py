@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import traceback
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,13 @@ from enprompta._core.operation import (
     AsyncResource,
     Described,
     Flow,
-    Pause,
     RawResource,
     Resource,
     SyncResource,
     flow,
     operation,
 )
+from enprompta._core.steps import Sleep
 from enprompta.models import Prompt
 from enprompta.pagination import AsyncPager, Page, listing
 from enprompta.resources.executions import AsyncExecutions, AsyncRawExecutions, Executions, RawExecutions
@@ -69,7 +70,7 @@ class GadgetCalls(Resource):
     def settle(self, gadget_id: str, /) -> Flow[Gadget]:
         """Wait for a gadget."""
         gadget: Gadget = yield Call("GET", path("/gadgets/{}", gadget_id), Gadget)
-        yield Pause(0.1)
+        yield Sleep(0.1)
         return gadget
 
 
@@ -198,7 +199,7 @@ def test_every_method_is_truthful(base: Any, owner: Any) -> None:
             assert method.__qualname__ == f"{owner.__name__}.{name}"
             assert method.__module__ == owner.__module__
             assert method.__doc__.strip()
-            assert not hasattr(method, "__wrapped__")
+            assert getattr(method, "__wrapped__", method).__qualname__ == method.__qualname__  # never the description
             returns = inspect.signature(method).return_annotation
             assert returns == method.__annotations__["return"]
             assert not returns.startswith("Call[")
@@ -267,13 +268,29 @@ def test_a_kind_of_descriptor_says_how_methods_are_made() -> None:
         Half.ping._bind(None, Half)
 
 
-def test_wrong_arguments_are_type_errors_of_the_method() -> None:
-    """Python's own message names the method's parameters."""
-    gadgets = Gadgets(Recorder())  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="gadget_id"):
-        gadgets.get()  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
-        gadgets.get("g", depth=1)  # type: ignore[call-arg]
+@pytest.mark.parametrize(
+    ("do", "says"),
+    [
+        (lambda it: it.get(), "gadgets.get() is missing 'gadget_id'"),
+        (lambda it: it.get("a", "b"), "gadgets.get() takes 1 positional arguments (gadget_id), 2 were given: "),
+        (lambda it: it.get(gadget_id="a"), "gadgets.get() takes gadget_id without its name: gadgets.get(gadget_id, …)"),
+        (lambda it: it.get("g", depp=1), "gadgets.get() got 'depp'; did you mean 'deep'?"),
+        (lambda it: it.get("g", timeout=1), "gadgets.get() got an unexpected keyword argument 'timeout'; it takes "),
+        (lambda it: it.list(limt=1), "gadgets.list() got 'limt'; did you mean 'limit'?"),
+        (lambda it: it.list(5), "gadgets.list() takes keywords only, 1 were given: pass the others by name, limit=…"),
+        (lambda it: it.settle("g", xyz=1), "gadgets.settle() got an unexpected keyword argument 'xyz'; it takes "),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [Gadgets, AsyncGadgets, RawGadgets, AsyncRawGadgets])
+def test_wrong_arguments_are_type_errors_of_the_public_method(kind: Any, do: Any, says: str) -> None:
+    """The error names the method by its public name and suggests the right keyword, in one frame of the package."""
+    gadgets = kind(AsyncRecorder() if kind.is_async else Recorder())
+    with pytest.raises(TypeError) as caught:
+        finish(do(gadgets))
+    assert str(caught.value).startswith(says)
+    assert type(caught.value) is TypeError
+    ours = [one for one in traceback.extract_tb(caught.tb) if "/enprompta/" in one.filename]
+    assert len(ours) == 1
 
 
 def test_a_response_is_a_value() -> None:

@@ -150,9 +150,9 @@ class _Listener(ThreadingHTTPServer):
 
 
 class FakeUpstream:
-    """A server on this machine that records what it is asked and answers as it is told."""
+    """A server on this machine that records requests; `answer` returns a status, a body and, maybe, headers."""
 
-    def __init__(self, answer: Callable[[dict[str, Any]], tuple[int, bytes]]) -> None:
+    def __init__(self, answer: Callable[[dict[str, Any]], Any]) -> None:
         self.requests: list[dict[str, Any]] = []
         upstream = self
 
@@ -163,10 +163,12 @@ class FakeUpstream:
                 body = json.loads(content) if content else None
                 request = {"path": self.path, "headers": headers, "body": body}
                 upstream.requests.append(request)
-                status, body = answer(request)
+                status, body, *more = answer(request)
                 with suppress(OSError):  # who asked may have gone
                     self.send_response(status)
                     self.send_header("Content-Length", str(len(body)))
+                    for name, value in more[0].items() if more else ():
+                        self.send_header(name, value)
                     self.end_headers()
                     self.wfile.write(body)
 
@@ -192,7 +194,7 @@ def upstream() -> Iterator[Callable[..., FakeUpstream]]:
     """Make model servers, closed when the test ends."""
     servers: list[FakeUpstream] = []
 
-    def make(answer: Callable[[dict[str, Any]], tuple[int, bytes]]) -> FakeUpstream:
+    def make(answer: Callable[[dict[str, Any]], Any]) -> FakeUpstream:
         servers.append(FakeUpstream(answer))
         return servers[-1]
 

@@ -13,7 +13,7 @@ from enprompta.emulator.database import Database
 from enprompta.emulator.execution.workflow_runner import WorkflowRunner
 from enprompta.emulator.stores import deliveries as store
 from enprompta.emulator.stores import runs
-from enprompta.emulator.webhooks.delivery_queue import Deliverer
+from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue
 from tests.emulator.flows import asked, begin, data, deliveries, ended, make, run, statuses, step, subscribe
 from tests.emulator.receivers import Receiver, until
 
@@ -120,7 +120,7 @@ def test_a_delivery_that_cannot_be_recorded_is_made_again(
 def test_nothing_is_begun_before_the_start_or_after_the_stop() -> None:
     """What comes then is in the database already, and the next start finds it there."""
     database = Database(":memory:")
-    deliverer = Deliverer(database, time.time, backoff=(), timeout=1)
+    deliverer = DeliveryQueue(database, time.time, backoff=(), timeout=1)
     deliverer.send("dlv_1", "http://127.0.0.1:1/")
     assert not deliverer.is_under_way("dlv_1")
     runner = WorkflowRunner()

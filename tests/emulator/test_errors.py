@@ -21,8 +21,8 @@ def raw(emulator: Emulator, target: str) -> httpx.Response:
     """GET a target exactly as written: httpx would tidy it up."""
     parts = urlsplit(emulator.url)
     with socket.create_connection((parts.hostname, parts.port), timeout=5) as connection:
-        head = f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ep_test_pro\r\nConnection: close\r\n\r\n"
-        connection.sendall(head.encode("latin-1"))
+        lines = (f"GET {target} HTTP/1.1", "Host: localhost", "Authorization: Bearer ep_test_pro", "Connection: close")
+        connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
         answer = b""
         while chunk := connection.recv(65_536):
             answer += chunk
@@ -135,6 +135,22 @@ def test_body_that_is_too_large(client: httpx.Client) -> None:
     client.event_hooks = hooks
     assert response.status_code == 413
     assert response.json()["error"]["code"] == "PAYLOAD_TOO_LARGE"
+    assert response.headers["Connection"] == "close"
+
+
+def test_a_huge_body_comes_after_the_credential_and_counts(clock: Clock, connect: Any) -> None:
+    """A body that is too large is a 401 without a key, a 403 without access; with both it uses up a request."""
+    content = b"x" * (5 * 1024 * 1024)
+    with Emulator(clock=clock, limits={"pro": (2, 9)}) as emulator:
+        statuses = {}
+        for key in ("ep_nobody", emulator.keys.free, *[emulator.keys.pro] * 3):
+            client = connect(emulator, key)
+            client.event_hooks = {}
+            response = client.post("/prompts", content=content, headers={"Content-Type": "application/json"})
+            statuses.setdefault(key, []).append((response.status_code, response.headers["X-RateLimit-Remaining"]))
+        assert [status for status, _ in statuses["ep_nobody"]] == [401]
+        assert [status for status, _ in statuses[emulator.keys.free]] == [403]
+        assert statuses[emulator.keys.pro] == [(413, "1"), (413, "0"), (429, "0")]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +220,7 @@ def test_a_request_that_breaks_off_asks_for_nothing(
     """A client that died in the middle of its body is not taken at its half word, though that would do as a request."""
     parts = urlsplit(emulator.url)
     head = (
-        "POST /api/v1/teams HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ep_test_enterprise\r\n"
+        "POST /api/v1/teams HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ep_test_enterprise\r\n"
         'Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"name": "half"}'
     )
     with socket.create_connection((parts.hostname, parts.port), timeout=5) as connection:

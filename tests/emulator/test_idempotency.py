@@ -180,3 +180,36 @@ def test_a_key_is_used_up_by_operations_only(client: httpx.Client) -> None:
     assert client.post("/prompts", json=BODY, headers=KEY).status_code == 201
     assert client.put("/prompts", json={}, headers=KEY).status_code == 405
     assert client.post("/nothing", json={}, headers=KEY).status_code == 404
+
+
+def ask_token(client: httpx.Client, emulator: Emulator, key: str, **more: str) -> httpx.Response:
+    """Ask for a token with an idempotency key."""
+    own = emulator.clients.pro
+    body = {"grant_type": "client_credentials", "client_id": own.client_id, "client_secret": own.client_secret, **more}
+    return client.post("/oauth/token", json=body, headers={"Idempotency-Key": key})
+
+
+def test_a_token_is_kept_for_as_long_as_it_is_of_use(clock: Clock, connect: Any) -> None:
+    """A token request that is sent again gets the same token, until that has ended; a refusal is not kept."""
+    with Emulator(clock=clock, token_lifetime=60) as emulator:
+        client = connect(emulator, None)
+        first = ask_token(client, emulator, "k")
+        assert ask_token(client, emulator, "k").json() == first.json()
+        assert ask_token(client, emulator, "k", scope="prompts:read").status_code == 409
+        clock.now += 60
+        second = ask_token(client, emulator, "k")
+        assert second.json()["access_token"] != first.json()["access_token"]
+        emulator.expire_tokens()
+        assert ask_token(client, emulator, "k").json()["access_token"] != second.json()["access_token"]
+        for _ in range(2):
+            refused = ask_token(client, emulator, "wrong", client_secret="no")
+            assert (refused.status_code, "Idempotent-Replayed" in refused.headers) == (401, False)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000, b'{"client_id": 7}', b'{"client_id": "\\ud800"}'])
+def test_a_key_needs_an_owner(client: httpx.Client, body: bytes) -> None:
+    """A token request that names no client is refused each time, with nothing kept."""
+    headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
+    for _ in range(2):
+        refused = client.post("/oauth/token", content=body, headers=headers)
+        assert (refused.status_code, "Idempotent-Replayed" in refused.headers) == (400, False)

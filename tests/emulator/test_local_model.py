@@ -130,6 +130,8 @@ class FakeLlama:
         self.asked.append({"prompt": prompt, **options})
         if "too long" in prompt:
             raise ValueError("Requested tokens exceed context window")
+        if "slow" in prompt:
+            time.sleep(0.2)
         if "for ever" in prompt:
             self.answering = True
             while not options["stopping_criteria"](None, None):
@@ -185,6 +187,20 @@ def test_what_the_model_is_asked(fake: Path) -> None:
 
 
 @pytest.mark.usefixtures("fake")
+def test_latency_leaves_out_the_queue() -> None:
+    """Of prompts that come together the model runs one at a time; the latency of each is its own, not the wait."""
+    with Emulator(local_model=True) as emulator, ThreadPoolExecutor(3) as threads:
+        headers = {"Authorization": f"Bearer {emulator.keys.team}"}
+        with httpx.Client(base_url=emulator.url, headers=headers, trust_env=False) as client:
+            began = time.monotonic()
+            executions = list(threads.map(lambda _: execute(client, "slow"), range(3)))
+            took = (time.monotonic() - began) * 1000
+    latencies = [it["latency"] for it in executions]
+    assert min(latencies) >= 200
+    assert sum(latencies) <= took
+
+
+@pytest.mark.usefixtures("fake")
 def test_an_answer_is_broken_off_with_the_emulator() -> None:
     """It need not come to its end, and is no answer; who asked is told why."""
     with Emulator(local_model=True) as emulator, ThreadPoolExecutor(1) as threads:
@@ -197,6 +213,8 @@ def test_an_answer_is_broken_off_with_the_emulator() -> None:
                 time.sleep(0.001)
             asyncio.run(model.aclose())
             assert answer.result().json()["data"]["error"] == "The local model was stopped with the emulator"
+            late = client.post(f"/prompts/{made['id']}/execute", json={}).json()["data"]
+            assert "The local model failed: cannot schedule" in late["error"]
 
 
 def test_upstream_and_model_are_one_or_the_other() -> None:

@@ -30,6 +30,7 @@ def test_create_answers_the_whole_prompt(client: httpx.Client) -> None:
     name = {"name": "name", "type": "text", "required": True, "default": None, "description": None, "options": []}
     assert prompt == {
         "title": "Greeting",
+        "slug": "greeting",
         "content": "Hello {{ name }}",
         "description": None,
         "category": None,
@@ -42,6 +43,18 @@ def test_create_answers_the_whole_prompt(client: httpx.Client) -> None:
         "createdAt": "2024-01-17T12:00:00Z",
         "updatedAt": "2024-01-17T12:00:00Z",
     }
+
+
+def test_each_prompt_shows_the_slug_that_reads_it(client: httpx.Client) -> None:
+    """The slug of every answer about a prompt is unique in its account, survives a new title, and reads the prompt."""
+    made = [client.post("/prompts", json={"title": title, "content": "c"}).json()["data"] for title in ("A b", "A-B!")]
+    assert [prompt["slug"] for prompt in made] == ["a-b", "a-b-2"]
+    renamed = client.put(f"/prompts/{made[0]['id']}", json={"title": "Else"}).json()["data"]
+    assert renamed["slug"] == "a-b"
+    root = str(client.base_url).removesuffix("/v1/")
+    for prompt in client.get("/prompts").json()["data"]:
+        live = client.get(f"{root}/sdk/prompts/{prompt['slug']}").json()
+        assert (live["id"], live["slug"]) == (prompt["id"], prompt["slug"])
 
 
 def test_create_keeps_what_is_given(client: httpx.Client) -> None:

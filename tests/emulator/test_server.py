@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,97 @@ def test_database_that_cannot_be_used(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=re.escape(str(path))):
             Emulator(db=path).start()
     assert [it.read_bytes() for it in (other, text)] == before
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(bytes(range(256)) * 64)
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: 4096 * 3 + 100])
+
+
+def _overwritten(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+
+
+def _with_a_page_of_zeros(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        [page] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'webhooks'").fetchone()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = bytes(4096)
+    path.write_bytes(content)
+
+
+def _without_a_column(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("ALTER TABLE templates DROP COLUMN category")
+
+
+def _without_a_type(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("DROP TABLE accounts; CREATE TABLE accounts AS SELECT 1 AS id, 2 AS tier")
+
+
+def _newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("PRAGMA user_version = 99")
+
+
+def _full(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "DELETE FROM accounts;"
+            "CREATE TRIGGER full BEFORE INSERT ON accounts BEGIN SELECT RAISE(ABORT, 'no room'); END;"
+        )
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_garbage, "damaged: file is not a database"),
+        (_truncated, "damaged"),
+        (_overwritten, "damaged"),
+        (_with_a_page_of_zeros, "damaged: Page"),
+        (_without_a_column, "damaged: its table templates lacks category"),
+        (_without_a_type, "damaged: its table accounts lacks email, key, name, user_id"),
+        (_newer, "newer enprompta .format 99"),
+        (_full, "damaged: no room"),
+    ],
+)
+def test_a_damaged_database_is_one_line(
+    tmp_path: Path, damage: Callable[[Path], None], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that is broken, or of another format, is a clear error in Python, and one line and status 1 in a shell."""
+    path = tmp_path / "e.db"
+    with Emulator(db=path):
+        pass
+    damage(path)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        Emulator(db=path).start()
+    assert str(path) in str(caught.value)
+    assert __main__.main(["--db", str(path), "--port", "0"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert re.search(message, printed.err)
+
+
+def test_a_database_that_breaks_while_it_is_used(
+    tmp_path: Path, connect: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that another program overwrites makes requests fail with the reason, and logs no traceback."""
+    path = tmp_path / "e.db"
+    with Emulator(db=path) as emulator:
+        client = connect(emulator)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript("DROP TABLE prompt_labels; DROP TABLE prompts")
+        failed = client.get("/prompts")
+    assert failed.status_code == 500
+    assert "database failed: no such table" in failed.json()["error"]["message"]
+    assert [record.exc_info for record in caplog.records] == [None]
 
 
 def test_many_writers_on_a_file(tmp_path: Path, connect: Any) -> None:

@@ -53,8 +53,8 @@ def test_a_server_that_does_not_start(what: str, how: Any, monkeypatch: pytest.M
         assert httpx.get(f"{emulator.url}/health", trust_env=False).status_code == 200
 
 
-HALF = b"POST /api/v1/prompts HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"
-LARGE = b"GET /api/v1/large HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ep_test_team\r\n\r\n"
+HALF = b"POST /api/v1/prompts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf"
+LARGE = b"GET /api/v1/large HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ep_test_team\r\n\r\n"
 
 
 @pytest.mark.parametrize("request_", [HALF, LARGE], ids=["half a request", "an answer that nobody reads"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -111,6 +112,24 @@ def test_pages_cost_no_request(emulator: Emulator) -> None:
     answer = httpx.get(f"{root(emulator)}/workbench")
     assert answer.status_code == 200
     assert "x-ratelimit-limit" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["", "/openapi.json", "/assets/workbench.js", "/assets/none.js", "/none"])
+def test_pages_cannot_be_framed_or_scripted(emulator: Emulator, path: str) -> None:
+    """Everything under the page refuses frames, foreign and inline scripts, and guesses about its type."""
+    headers = httpx.get(f"{root(emulator)}/workbench{path}").headers
+    policy = dict(part.strip().partition(" ")[::2] for part in headers["Content-Security-Policy"].split(";"))
+    assert (policy["default-src"], policy["script-src"], policy["connect-src"]) == ("'none'", "'self'", "'self'")
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_the_page_has_nothing_inline(emulator: Emulator) -> None:
+    """The page's scripts and styles are files of this emulator: its policy refuses all others."""
+    page = httpx.get(f"{root(emulator)}/workbench").text
+    assert re.findall(r"<script(?! src=\"/workbench/assets/[\w.-]+\"></script>)|<style| on\w+=| style=", page) == []
 
 
 def test_unknown_asset_is_a_404(emulator: Emulator) -> None:

@@ -24,18 +24,8 @@ BACKENDS = ("asyncio-aiohttp", "sync-httpx2", "asyncio-httpx2", "trio-httpx2")
 TIMES = (1, 2, ATTEMPTS) if os.environ.get("ENPROMPTA_LONG_TESTS") else (1,)
 
 
-# What a library does otherwise. aiohttp sees bytes that are left over at once, h11 leaves them for the next answer to
-# stumble over; a client of the caller's has a cookie jar.
+# What a library does otherwise: it takes a 101 for an answer, or has a cookie jar.
 OTHERWISE: dict[tuple[str, str], dict[str, Any]] = {
-    **{
-        ("aiohttp", name): {
-            "error": APIConnectionError,
-            "retried": True,
-            "delete": True,
-            "text": "gave a broken answer",
-        }
-        for name in ("length too short", "204 with a body", "204 with a body and its length")
-    },
     ("aiohttp", "101, which nobody asked for"): {
         "error": APIStatusError,
         "retried": False,

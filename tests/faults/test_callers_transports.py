@@ -92,7 +92,7 @@ def test_connections_that_the_transport_tries_again(flavour: str, server: FaultS
         http = make(flavour, retries=1)
         pool = http._transport._pool
         async with Caller(flavour, base_url=server.base_url, http_client=http, max_retries=0) as caller:
-            backend, failures = pool._network_backend._inner, [httpcore.ConnectError("refused")]
+            backend, failures = pool._network_backend, [httpcore.ConnectError("refused")]
             connect = backend.connect_tcp
 
             def refuse_once(*args: Any, **kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import socket
+import zlib
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -113,8 +114,32 @@ CASES = {
     "a length that is none": Case(sends(answer(200, PROMPT, [("Content-Length", "-1")])), text="gave a broken answer"),
     "gzip that is none": Case(sends(answer(200, PROMPT, _zipped)), text="gave a broken answer"),
     "gzip with a wrong sum": Case(sends(answer(200, GZIPPED[:-8] + bytes(8), _zipped)), text="gave a broken answer"),
-    "half of the gzip": Case(
-        sends(answer(200, GZIPPED[:40], _zipped)), APIResponseError, retried=False, delete=False, text="not whole|empty"
+    "half of the gzip": Case(sends(answer(200, GZIPPED[:40], _zipped)), text="gave a broken answer.*incomplete"),
+    "half of the second gzip member": Case(
+        sends(answer(200, gzip.compress(b"{") + GZIPPED[:-9], _zipped)), text="gave a broken answer.*incomplete"
+    ),
+    "gzip of an error with a wrong sum": Case(
+        sends(answer(404, gzip.compress(ERROR)[:-8] + bytes(8), _zipped)), text="gave a broken answer.*damaged"
+    ),
+    "gzip within gzip": Case(
+        sends(answer(200, gzip.compress(GZIPPED), [("Content-Encoding", "gzip, gzip")])),
+        APIResponseError,
+        retried=False,
+        delete=False,
+        text=r"encoded 2 times \(gzip, gzip\)",
+    ),
+    "an encoding that was not asked for": Case(
+        sends(answer(200, b"\x0b\x02\x80", [("Content-Encoding", "br")])),
+        APIResponseError,
+        retried=False,
+        delete=False,
+        text="in the encoding 'br': the client reads gzip and deflate",
+    ),
+    "an error in an encoding that was not asked for": Case(
+        sends(answer(404, b"\x0b\x02\x80", [("Content-Encoding", "br")])),
+        NotFoundError,
+        retried=False,
+        text="gave 404 Not Found with a body in the encoding 'br'.*which was not read",
     ),
     "no HTTP at all": Case(sends(b"\x00\xffSSH-2.0-OpenSSH\r\n\r\n"), text="gave a broken answer"),
     "headers without an end": Case(sends(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 40_000), text="gave a broken answer"),
@@ -130,6 +155,15 @@ CASES = {
     ),
     "chunked": Case(sends(answer(200, b"%x\r\n%b\r\n0\r\n\r\n" % (len(PROMPT), PROMPT), _chunked)), None),
     "gzip": Case(sends(answer(200, GZIPPED, _zipped)), None),
+    "x-gzip": Case(sends(answer(200, GZIPPED, [("Content-Encoding", "X-GZIP")])), None),
+    "gzip in members": Case(
+        sends(answer(200, b"".join(map(gzip.compress, (PROMPT[:9], b"", PROMPT[9:]))), _zipped)), None
+    ),
+    "gzip, then padding": Case(sends(answer(200, GZIPPED + bytes(512), _zipped)), None),
+    "deflate": Case(sends(answer(200, zlib.compress(PROMPT), [("Content-Encoding", "deflate")])), None),
+    "deflate without a header": Case(
+        sends(answer(200, zlib.compress(PROMPT)[2:-4], [("Content-Encoding", "identity, deflate")])), None
+    ),
     "204 with a body": Case(
         sends(answer(204, b"{}")), APIResponseError, retried=False, spoils=True, delete=False, text="an empty body"
     ),
@@ -183,13 +217,16 @@ CASES = {
     ),
 }
 
-for _status in range(300, 309):
+for _status in {*range(300, 309)} - {304}:
     CASES[f"{_status}"] = Case(
         sends(answer(_status, headers=[("Location", "https://elsewhere.invalid/"), ("Content-Length", "0")])),
         APIStatusError,
         retried=False,
         text=rf"gave {_status}.*redirects are not followed",
     )
+CASES["304"] = Case(
+    sends(answer(304)), APIStatusError, retried=False, text="gave 304 Not Modified: the request has no condition"
+)
 CASES["302 with a cookie that cannot be sent back"] = Case(
     sends(answer(302, headers=[("Location", "/login"), ("Set-Cookie", "a=\xb0; Path=/"), ("Content-Length", "0")])),
     APIStatusError,
@@ -389,7 +426,7 @@ def _broken_off(peer: Peer) -> None:
 @pytest.mark.parametrize("fault", [_stranger, _plain, _mute, _broken_off], ids=lambda fault: fault.__name__)
 def test_tls_that_fails(flavour: str, fault: Fault, times: int, waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
     """A certificate that nobody vouches for, a plain answer, and silence: tried again, never trusted."""
-    import enprompta._http.senders.httpx_senders as home
+    import enprompta._http.route as home
 
     context = httpx.create_ssl_context()
     context.load_verify_locations(certificate("trusted"))

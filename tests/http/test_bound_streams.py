@@ -9,7 +9,7 @@ from weakref import WeakSet
 import httpcore
 
 from enprompta._http.senders import deadline_streams
-from enprompta._http.senders.deadline_streams import BoundStream
+from enprompta._http.senders.deadline_streams import DeadlineStream
 
 if TYPE_CHECKING:
     import pytest
@@ -30,7 +30,7 @@ class OnSocket(httpcore.MockStream):
 def test_a_connection_without_a_socket_is_closed() -> None:
     """One of a caller's own kind has none to wake up: it is just closed."""
     inner = httpcore.MockStream([])
-    BoundStream(inner, httpcore).close()
+    DeadlineStream(inner, httpcore).close()
     assert inner._closed
 
 
@@ -41,9 +41,9 @@ def test_a_child_leaves_its_parents_connections_alone(monkeypatch: pytest.Monkey
     closed.close()
     copied = parents.dup()
     inner = [OnSocket(copied), OnSocket(closed), httpcore.MockStream([])]
-    streams = [BoundStream(each, httpcore) for each in inner]
+    streams = [DeadlineStream(each, httpcore) for each in inner]
     monkeypatch.setattr(deadline_streams, "_streams", WeakSet(streams))
-    deadline_streams.abandon_inherited()
+    deadline_streams.close_inherited_sockets()
     assert copied.fileno() == -1
     parents.sendall(b"still here")
     assert server.recv(100) == b"still here"

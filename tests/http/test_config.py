@@ -19,6 +19,7 @@ def test_defaults_are_those_documented() -> None:
     settings = settings_from({})
     assert settings.base_url == "https://enprompta.com/api/v1"
     assert (settings.timeout, settings.max_retries, settings.max_wait) == (30.0, 3, 65.0)
+    assert settings.max_response_bytes == 100_000_000
     assert settings.headers == {}
 
 
@@ -29,10 +30,12 @@ def test_the_environment_fills_in() -> None:
         "ENPROMPTA_TIMEOUT": "2.5",
         "ENPROMPTA_MAX_RETRIES": "0\n",
         "ENPROMPTA_MAX_WAIT": "7",
+        "ENPROMPTA_MAX_RESPONSE_BYTES": "1000",
     }
     settings = settings_from(environ)
     assert settings.base_url == "https://api.test/v1"
     assert (settings.timeout, settings.max_retries, settings.max_wait) == (2.5, 0, 7.0)
+    assert settings.max_response_bytes == 1_000
 
 
 def test_arguments_go_before_the_environment() -> None:
@@ -58,7 +61,7 @@ def test_a_variable_that_is_no_number_is_named(name: str) -> None:
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e400"])
 def test_a_variable_is_checked_like_an_argument(name: str, value: str) -> None:
     """What `float()` reads may still be no duration."""
-    with pytest.raises(ConfigurationError, match=f"{name.lower()} must be a number of seconds"):
+    with pytest.raises(ConfigurationError, match=f"ENPROMPTA_{name} must be a number of seconds"):
         settings_from({f"ENPROMPTA_{name}": value})
 
 
@@ -98,6 +101,10 @@ def test_a_senseless_number_of_retries_is_refused(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="max_retries must be a whole number of 0 or more"):
         Settings(max_retries=value)
     assert Settings(max_retries=0).max_retries == 0
+    with pytest.raises(ConfigurationError, match="max_response_bytes must be a whole number of 1 or more"):
+        Settings(max_response_bytes=value)
+    with pytest.raises(ConfigurationError, match="not 0"):
+        Settings(max_response_bytes=0)
 
 
 @pytest.mark.parametrize(
@@ -131,8 +138,8 @@ def test_a_timeout_bounds_each_phase(timeout: float | None, expected: dict[str, 
 )
 def test_https_and_this_machine_are_accepted(url: str) -> None:
     """HTTPS goes anywhere, http only to loopback addresses; a slash at the end is cut."""
-    assert check_base_url(url) == url
-    assert check_base_url(url + "/") == url
+    assert check_base_url("base_url", url) == url
+    assert check_base_url("base_url", url + "/") == url
 
 
 @pytest.mark.parametrize(
@@ -152,7 +159,7 @@ def test_https_and_this_machine_are_accepted(url: str) -> None:
 def test_clear_text_over_a_network_is_refused_with_the_reason(url: str) -> None:
     """The message says what would happen and what to use."""
     with pytest.raises(ConfigurationError, match=r"would send your credentials in clear text: use https://"):
-        check_base_url(url)
+        check_base_url("base_url", url)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +176,11 @@ def test_clear_text_over_a_network_is_refused_with_the_reason(url: str) -> None:
         "https:///v1",
         "https://api.test/v1?x=1",
         "https://api.test/v1#top",
+        "https://api.test/v1?",
+        "https://api.test/v1#",
+        "https://api.test/v1/?",
+        "https://api.test/?#",
+        "https://@api.test",
         "https://user@api.test",
         "https://:pw@api.test",
         "https://api.test:99999",
@@ -186,13 +198,13 @@ def test_clear_text_over_a_network_is_refused_with_the_reason(url: str) -> None:
 def test_what_is_no_address_is_refused(url: Any) -> None:
     """Each message begins with the setting's name and shows what one looks like, or what to do."""
     with pytest.raises(ConfigurationError, match=r"^base_url .*(such as https://enprompta.com/api/v1|pass api_key)"):
-        check_base_url(url)
+        check_base_url("base_url", url)
 
 
 def test_a_password_in_the_address_is_not_shown() -> None:
     """Errors end up in logs."""
     with pytest.raises(ConfigurationError) as caught:
-        check_base_url(f"https://me:{SECRET}@api.test")
+        check_base_url("base_url", f"https://me:{SECRET}@api.test")
     assert SECRET not in str(caught.value)
 
 

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from enprompta import APITimeoutError
+from enprompta._core.steps import WaitForBudget
 from enprompta._http.auth import ApiKeyAuth, Secret
-from enprompta._http.exchange import Admit, Exchange, Plan
+from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.retry import RetryPolicy
 from enprompta.limiters.interface import Unpaced
 
@@ -32,10 +33,10 @@ def test_a_deadline_that_passes_while_the_budget_is_waited_for() -> None:
     now = [100.0]
     account = Account()
     retry = RetryPolicy(max_retries=2, max_wait=65.0)
-    plan = Plan(retry, account, ApiKeyAuth(Secret("ep_hunter2")), deadline=5.0, clock=lambda: now[0])
+    plan = ExchangeConfig(retry, account, ApiKeyAuth(Secret("ep_hunter2")), deadline=5.0, clock=lambda: now[0])
     request = httpx.Request("GET", "https://api.test/api/v1/prompts/p")
     steps = Exchange(request, "GET /prompts/p", plan).steps()
-    assert isinstance(next(steps), Admit)
+    assert isinstance(next(steps), WaitForBudget)
     now[0] += 6.0
     ticket = SimpleNamespace(waited=0.0)
     with pytest.raises(APITimeoutError, match=r"the deadline of 5 s has passed: .* 0 attempts"):

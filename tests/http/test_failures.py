@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from enprompta._core.steps import Answer
 from enprompta._http.error_mapping import read_error_body, status_error, transport_error
 from enprompta.errors import (
     APIConnectionError,
@@ -44,8 +45,9 @@ CLASSES = {
 def failed(status: int = 400, body: Any = None, **headers: str) -> APIStatusError:
     """Make the error of an answer; bytes are sent as they are, None is an empty body."""
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    response = httpx.Response(status, content=content, headers={k.replace("_", "-"): v for k, v in headers.items()})
-    return status_error("GET /prompts", response, 0.0)
+    named = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    answer = Answer(status, named, content, httpx.Request("GET", "https://api.test/prompts"))
+    return status_error("GET /prompts", answer, 0.0)
 
 
 @pytest.mark.parametrize("status", [*range(300, 600), 600, 799, 999])
@@ -233,7 +235,7 @@ def test_the_message_is_bounded() -> None:
         (httpx.DecodingError("gzip"), APIConnectionError, "api.test gave a broken answer: gzip"),
         (httpx.ReadError("reset"), APIConnectionError, "the connection to api.test failed: reset"),
         (httpx.WriteError(""), APIConnectionError, "the connection to api.test failed: WriteError"),
-        (httpx.ProxyError("407"), APIConnectionError, "the connection to api.test failed: 407"),
+        (httpx.ProxyError("407"), APIConnectionError, "the proxy refused to connect to api.test: 407"),
         (httpx.TooManyRedirects("loop"), APIConnectionError, "the connection to api.test failed: loop"),
         (ssl.SSLError("bad record"), APIConnectionError, "bad record"),
         (OSError(24, "Too many open files"), APIConnectionError, "Too many open files"),

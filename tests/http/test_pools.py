@@ -136,4 +136,4 @@ def test_a_sweep_that_another_thread_overtakes() -> None:
     oldest, *others = [Connection(take_the_others), Connection(), Connection()]
     stack: Any = Pool(opens(), 3)._stack
     stack._idle.extend([oldest, others[0]])
-    assert stack.put_back(others[1]) == [oldest]
+    assert stack.put_back(others[1], is_sound=True) == [oldest]

@@ -9,17 +9,19 @@ from weakref import WeakSet
 import anyio
 import httpcore
 import httpx
-import pytest
 
 from enprompta._http import drivers
-from enprompta._http.senders.async_streams import TidyBackend
+from enprompta._http.senders.async_streams import HandshakeBackend
 from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSender, given_async_sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pytest
+
+    from enprompta._core.steps import Answer
+
 URL = "http://127.0.0.1/"
-SPOILT = [("Content-Length", "5")]
 
 
 class Stream:
@@ -45,11 +47,11 @@ def answered(status: int, headers: list[tuple[str, str]], stream: Stream | None)
     return httpx.Response(status, headers=headers, extensions={} if stream is None else {"network_stream": stream})
 
 
-def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list[httpx.Response]:
+def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list[Answer]:
     """Send through both kinds of client, which get this answer, and are closed meanwhile if that is asked for."""
     request = httpx.Request("GET", URL)
 
-    def blocking() -> httpx.Response:
+    def blocking() -> Answer:
         def handle(_: httpx.Request) -> httpx.Response:
             if closing:
                 client.close()
@@ -58,7 +60,7 @@ def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list
         client = httpx.Client(transport=httpx.MockTransport(handle))
         return ClientSender(client).send(request)
 
-    async def awaited() -> httpx.Response:
+    async def awaited() -> Answer:
         async def handle(_: httpx.Request) -> httpx.Response:
             if closing:
                 await client.aclose()
@@ -84,21 +86,15 @@ def test_a_connection_that_opened_while_its_client_was_closed_is_closed() -> Non
     assert [stream.closed for stream in streams] == [True, True, False, False]
 
 
-@pytest.mark.parametrize("stream", [None, Stream()])
-def test_a_spoilt_answer_that_came_over_no_socket(stream: Stream | None) -> None:
-    """A caller's own transport may answer from anywhere: there is no connection to end, and the answer is given."""
-    assert [response.status_code for response in sent(lambda: answered(204, SPOILT, stream))] == [204, 204]
-
-
 def test_a_client_that_is_given_twice_is_prepared_once() -> None:
     """Two of ours on one client of the caller's do not wrap its connections twice."""
     http: Any = httpx.AsyncClient()
     for _ in range(2):
         given_async_sender(http)
     backend = http._transport._pool._network_backend
-    assert type(backend) is TidyBackend
+    assert type(backend) is HandshakeBackend
     assert isinstance(backend._inner, httpcore.AsyncNetworkBackend)
-    assert type(backend._inner) is not TidyBackend
+    assert type(backend._inner) is not HandshakeBackend
 
 
 def test_a_fork_without_clients_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ class TestInTheMidst:
     def test_threads_that_wait_for_an_answer(self, tls: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
         """They are woken with an error of ours, whatever their timeout, over TLS too; none hangs."""
         context = ssl.create_default_context(cafile=str(certificate("trusted")))
-        monkeypatch.setattr("enprompta._http.senders.httpx_senders.tls_context", lambda: context)
+        monkeypatch.setattr("enprompta._http.route.tls_context", lambda: context)
         outcomes: list[object] = []
         with FaultServer(tls=tls) as server:
             server.play(then=_read_and_stall)

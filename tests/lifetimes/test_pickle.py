@@ -73,6 +73,7 @@ class TestClients:
         """Every argument arrives, and what the environment says where it arrives changes nothing."""
         client = kind(
             **credentials, base_url="https://api.test/v9", timeout=None, deadline=7.5, max_retries=0, max_wait=3.0,
+            max_response_bytes=5_000,
             default_headers={"X-Team": "blue"}, hooks=[Counting()],
         )  # fmt: skip
         pickled = pickle.dumps(client)

@@ -130,7 +130,7 @@ def test_lines_are_written_as_lines() -> None:
         ("---\ntitle: T\ntitel: T\n---\n", r"no field 'titel': there are id, title,"),
         ("---\ntitle: T\ntitle: U\n---\n", r"line 3: 'title' is given twice"),
         ("---\ntitle: [\n---\n", r"line 3: "),
-        ("---\ntitle: !!python/name:os\n---\n", r"line 2: could not determine a constructor"),
+        ("---\ntitle: !!python/name:os\n---\n", r"line 2: tags such as"),
         ("---\ntitle: \x01\n---\n", "control characters|special characters"),
         ("---\ntags: [a]\n---\n", "title is missing"),
         ("---\ntitle: 404\n---\n", "title must be text; put it in quotes"),

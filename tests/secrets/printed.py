@@ -38,7 +38,20 @@ CREDENTIALS: list[Any] = [
 def forms(secret: str) -> set[str]:
     """Give the ways in which a secret could be written."""
     escaped = json.dumps(secret)[1:-1]
-    return {secret, escaped, escaped.replace("/", "\\/"), quote(secret, safe=""), quote(secret), repr(secret)[1:-1]}
+    every = "".join(f"\\u{ord(letter):04x}" for letter in secret)
+    first = f"\\u{ord(secret[0]):04X}{secret[1:]}"
+    percent = "".join(f"%{ord(letter):02X}" for letter in secret)
+    return {
+        secret,
+        every,
+        first,
+        percent,
+        escaped,
+        escaped.replace("/", "\\/"),
+        quote(secret, safe=""),
+        quote(secret),
+        repr(secret)[1:-1],
+    }
 
 
 def assert_clean(output: str) -> None:
@@ -80,6 +93,8 @@ class Printed(list[str]):
             seen: BaseException | None = it
             while seen is not None:  # further than a traceback goes, for tools that do
                 self += [repr(seen), str(seen)]
+                request: Any = getattr(seen, "_request", None)
+                self += [f"{request.url} {request.headers.multi_items()}"] if request is not None else []
                 seen = seen.__cause__ or seen.__context__
         if isinstance(it, EnpromptaError) and depth < 3:
             for value in vars(it).values():
@@ -102,6 +117,7 @@ class Prying:
         self.printed.all_of(record)
         for part in (record, getattr(record, "request", record)):
             self.printed.all_of(getattr(part, "headers", {}))
+            self.printed.append(getattr(part, "body", b"").decode("latin-1"))
 
     on_response = on_retry = on_wait = on_request
 

@@ -21,6 +21,22 @@ async def use(client: AsyncEnprompta) -> None:
     await asyncio.gather(*(client.teams.list() for _ in range(3)))
 
 
+def test_an_unknown_model_fails_the_test(enprompta_client: Enprompta) -> None:
+    """A misspelled provider or model is an error that says what is known and how to accept it."""
+    prompt = enprompta_client.prompts.create(title="t", content="c")
+    assert enprompta_client.prompts.execute(prompt.id, provider="anthropic", model="claude-3-opus").output == "c"
+    for names in ({"provider": "opena1"}, {"model": "gtp-4"}):
+        with pytest.raises(enprompta.BadRequestError, match=r"Unknown (provider|model) .*strict_models=False"):
+            enprompta_client.prompts.execute(prompt.id, **names)
+
+
+@pytest.mark.enprompta(strict_models=False)
+def test_a_marker_accepts_any_model(enprompta_client: Enprompta) -> None:
+    """The marker turns that off, for a test or for a module."""
+    prompt = enprompta_client.prompts.create(title="t", content="c")
+    assert enprompta_client.prompts.execute(prompt.id, provider="opena1", model="gtp-4").output == "c"
+
+
 def test_an_async_client_whose_loop_has_ended(async_enprompta_client: AsyncEnprompta) -> None:
     """After `asyncio.run` there is nothing left to close, and the fixture ends without a word."""
     asyncio.run(use(async_enprompta_client))

@@ -335,9 +335,19 @@ def test_a_body_of_just_the_cap_is_read(deliver: Deliver) -> None:
     large = {**json.loads(padded), "event": "large"}
     assert deliver(receiver, json.dumps(large).encode()[: 1_048_576 + 10])[0] in {200, 400, 413}
     assert len(padded) == 1_048_576
-    assert deliver(receiver, padded)[0] == 400  # read, verified, and found not to be an event
-    assert deliver(WebhookReceiver(SECRET, max_body=len(body)), body)[0] == 400
+    assert deliver(receiver, padded)[0] == 200
+    assert deliver(WebhookReceiver(SECRET, max_body=len(body)), body)[0] == 200
     assert deliver(WebhookReceiver(SECRET, max_body=len(body) - 1), body)[0] == 413
+
+
+def test_re_serializing_can_be_turned_off(deliver: Deliver) -> None:
+    """A receiver accepts a reformatted body up to `max_reserialized`."""
+    signed = json.dumps(EVENT, separators=(",", ":")).encode()
+    headers = {"X-Enprompta-Signature": sign(signed, SECRET)}
+    assert deliver(WebhookReceiver(SECRET), json.dumps(EVENT).encode(), **headers)[0] == 200
+    assert deliver(WebhookReceiver(SECRET, max_reserialized=0), json.dumps(EVENT).encode(), **headers)[0] == 401
+    with pytest.raises(ConfigurationError, match="max_reserialized"):
+        WebhookReceiver(SECRET, max_reserialized=-1)
 
 
 def test_an_old_event_is_refused_only_with_a_tolerance(deliver: Deliver) -> None:

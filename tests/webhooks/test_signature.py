@@ -39,7 +39,7 @@ GOOD = "sha256=" + hmac.new(SECRET.encode(), BODY, hashlib.sha256).hexdigest()
 def test_every_form_of_the_payload_verifies(payload: Any) -> None:
     """Raw, re-spaced and parsed, in any type that holds it, one delivery has one signature."""
     assert verify_signature(payload, GOOD, SECRET)
-    assert not verify_signature(payload, GOOD, "another secret")
+    assert not verify_signature(payload, GOOD, "another_secret")
 
 
 def test_signing_is_the_inverse_of_verifying() -> None:
@@ -235,11 +235,65 @@ def test_refusing_a_body_takes_linear_time(piece: str) -> None:
         best = float("inf")
         for _ in range(3):
             start = time.process_time()
-            assert not verify_signature(body, GOOD, SECRET)
+            assert not verify_signature(body, GOOD, SECRET, max_reserialized=size * 2)
             best = min(best, time.process_time() - start)
         return best
 
     assert seconds(160_000) < 8 * max(seconds(20_000), 0.001) * 4  # quadratic would be 64
+
+
+LIMIT = 65_536
+WORST = {
+    "short numbers": ("[", "1,", "1]"),
+    "long numbers": ("[", "1.7976931348623157e308,", "1]"),
+    "small exponents": ("[", "2e-9,", "1]"),
+    "integers beyond 2**53": ("[", "9007199254740993,", "1]"),
+    "one number": ("", "9", ""),
+    "halfway digits": ("[0.", "0" * 300 + "1" * 400, "]"),
+    "objects": ("[", '{"1":0},', "1]"),
+    "index keys": ("{", '"%d":0,', '"":0}'),
+    "repeated keys": ("{", '"1":0,', '"":0}'),
+    "escapes": ('["', "\\u0001", '"]'),
+    "lone surrogates": ('["', "\\ud800", '"]'),
+    "lone surrogates in UTF-8": ('["', "\udfff", '"]'),
+    "shallow nests": ("[", "[" * 90 + "]" * 90 + ",", "1]"),
+    "deep nests": ("[", '{"":' * 150 + "0" + "}" * 150 + ",", "1]"),
+    "a long text deep down": ('{"":' * 400 + '"\U0001f600', "a", '"' + "}" * 400),
+}
+
+
+@pytest.mark.parametrize("kind", WORST)
+def test_a_wrong_signature_costs_at_most_thirty_milliseconds(kind: str) -> None:
+    """No body costs more than 30 ms of CPU to refuse, whatever it is made of, at the default limit and beyond it."""
+    start, piece, end = WORST[kind]
+    size = len(piece.encode("utf-8", "surrogatepass"))
+    number = (LIMIT - len((start + end).encode())) // (size + 4 * ("%" in piece))
+    pieces = "".join(piece % (99_999 - at) for at in range(number)) if "%" in piece else piece * number
+    body = (start + pieces + end).encode("utf-8", "surrogatepass")
+    assert LIMIT * 0.8 < len(body) <= LIMIT
+    for each in (body, body * 16):
+        best = float("inf")
+        for _ in range(5):
+            began = time.process_time()
+            assert not verify_signature(each, GOOD, SECRET)
+            best = min(best, time.process_time() - began)
+        assert best < (0.030 if sys.gettrace() is None else 0.3)  # a coverage tracer costs more than the code
+
+
+def test_re_serializing_is_bounded() -> None:
+    """A reformatted body verifies up to the limit; an unchanged one of any size; the limit can be set, and be 0."""
+    signed = json.dumps({"text": "a" * 70_000}, separators=(",", ":")).encode()
+    signature = sign(signed, SECRET)
+    reformatted = signed.replace(b":", b": ")
+    assert verify_signature(signed, signature, SECRET, max_reserialized=0)
+    assert not verify_signature(reformatted, signature, SECRET)
+    assert not verify_signature(reformatted, signature, SECRET, max_reserialized=len(reformatted) - 1)
+    assert verify_signature(reformatted, signature, SECRET, max_reserialized=len(reformatted))
+    assert matching_secret(reformatted, signature, SECRET, max_reserialized=len(reformatted)) == 0
+    assert verify_signature(b" " * (LIMIT - len(BODY)) + BODY, GOOD, SECRET)
+    assert not verify_signature(b" " * (LIMIT - len(BODY) + 1) + BODY, GOOD, SECRET)
+    with pytest.raises(ConfigurationError, match="max_reserialized must be a number of bytes"):
+        verify_signature(BODY, GOOD, SECRET, max_reserialized=-1)
 
 
 def test_comparing_is_left_to_the_constant_time_function(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,28 +1,34 @@
-"""A TLS handshake that is cancelled closes its connection.
+"""Connections of async clients: tidy after a cancelled handshake, and not used again with bytes left over.
 
-httpcore closes it when a handshake fails, not when the task that waits for it is cancelled; the connection then stays
-open until the garbage collector comes by. That is the end of every deadline that passes during a handshake.
+httpcore closes a connection when its TLS handshake fails, not when the task that waits for it is cancelled; it then
+stays open until the garbage collector finds it. That is how every deadline that passes during a handshake ends.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpcore
 
+from enprompta._http.handler_errors import handler_error
+from enprompta._http.senders.unread import Unread
+
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
+
+T = TypeVar("T")
 
 
 def close_cancelled_handshakes(pool: Any) -> None:  # noqa: ANN401 (httpcore's, or that of httpcore2)
     """Make the connections of a pool close when they are cancelled in a handshake."""
     backend = pool._network_backend  # noqa: SLF001
-    if not isinstance(backend, TidyBackend):
-        pool._network_backend = TidyBackend(backend)  # noqa: SLF001
+    if not isinstance(backend, HandshakeBackend):
+        pool._network_backend = HandshakeBackend(backend)  # noqa: SLF001
 
 
-class TidyBackend(httpcore.AsyncNetworkBackend):
+class HandshakeBackend(httpcore.AsyncNetworkBackend):
     """Opens connections that do not outlive a cancelled handshake."""
 
     def __init__(self, inner: httpcore.AsyncNetworkBackend) -> None:
@@ -37,32 +43,35 @@ class TidyBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect."""
-        return TidyStream(await self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
+        return HandshakeStream(
+            await as_raised(self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
+        )
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.AsyncNetworkStream:
         """Connect."""
-        return TidyStream(await self._inner.connect_unix_socket(path, timeout, socket_options))
+        return HandshakeStream(await as_raised(self._inner.connect_unix_socket(path, timeout, socket_options)))
 
     async def sleep(self, seconds: float) -> None:
         """Sleep between connection attempts."""
         await self._inner.sleep(seconds)
 
 
-class TidyStream(httpcore.AsyncNetworkStream):
-    """A connection before its handshake; one that needs none passes everything on."""
+class HandshakeStream(httpcore.AsyncNetworkStream):
+    """A connection that reports bytes that are left over as readable."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         self._inner = inner
+        self.unread = Unread()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read."""
-        return await self._inner.read(max_bytes, timeout)
+        return await as_raised(self._inner.read(max_bytes, timeout))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write."""
-        await self._inner.write(buffer, timeout)
+        await as_raised(self._inner.write(buffer, timeout))
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -71,9 +80,9 @@ class TidyStream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        """Shake hands, or close; what comes of it needs no more care, and is not wrapped."""
+        """Shake hands, or close."""
         try:
-            return await self._inner.start_tls(ssl_context, server_hostname, timeout)
+            return HandshakeStream(await as_raised(self._inner.start_tls(ssl_context, server_hostname, timeout)))
         except BaseException:
             import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
 
@@ -82,5 +91,27 @@ class TidyStream(httpcore.AsyncNetworkStream):
             raise
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
-        """Tell what httpcore asks of a connection."""
+        """Return what httpcore asks of a connection; bytes that are left over count as readable."""
+        if info == "is_readable" and self.unread.found(self._inner):
+            return True
         return self._inner.get_extra_info(info)
+
+
+async def as_raised(operation: Awaitable[T]) -> T:
+    """Do a network operation, and raise what a signal handler raised in it, not the error that the library made of it.
+
+    Args:
+        operation: What to do.
+    """
+    outside = sys.exc_info()[1]
+    try:
+        return await operation
+    except Exception as error:
+        if (raised := handler_error(error, outside=outside) or _no_sockets(error)) is None or raised is error:
+            raise
+    raise raised
+
+
+def _no_sockets(error: Exception) -> BaseException | None:
+    """Find the NotImplementedError of an event loop without sockets; anyio raises it in a group, which is no error."""
+    return next((one for one in getattr(error, "exceptions", ()) if isinstance(one, NotImplementedError)), None)

@@ -10,7 +10,6 @@ Loaded with the first client, as httpx itself loads httpcore: importing it takes
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from contextlib import suppress
 from threading import Semaphore
@@ -19,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import anyio
 import httpcore
 
+from enprompta._common.clock import monotonic
+from enprompta._http.content import aread_parts, raw_limit, read_parts
 from enprompta._http.senders.buffered_body import WholeBody
-from enprompta._http.senders.deadline import left
-from enprompta._http.senders.httpx_senders import is_spoilt
+from enprompta._http.senders.deadline import remaining_timeout
+from enprompta._http.senders.unread import note_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,11 @@ class _Stack(Generic[ConnectionT]):
         self._sweep_at = 0.0
 
     def take(self, origin: httpcore.Origin) -> tuple[ConnectionT, list[ConnectionT]]:
-        """Give a connection to use, and those to close: they were idle for too long, or the server has closed them."""
+        """Return a connection to use, and those to close.
+
+        A connection is closed when it was idle for too long, the server has closed it, or bytes arrived on it that
+        belong to no answer: the next request would take them for its own.
+        """
         expired: list[ConnectionT] = []
         while True:
             try:
@@ -59,13 +64,18 @@ class _Stack(Generic[ConnectionT]):
         self._busy.add(connection)
         return connection, expired
 
-    def put_back(self, connection: ConnectionT) -> list[ConnectionT]:
-        """Take a connection back; give those to close: this one, when it cannot be used again, and old ones."""
+    def put_back(self, connection: ConnectionT, *, is_sound: bool) -> list[ConnectionT]:
+        """Take a connection back; give those to close: this one, when it cannot be used again, and old ones.
+
+        Args:
+            connection: The connection.
+            is_sound: False if an exception broke off its use; a signal handler's may have kept a lock in it held.
+        """
         self._busy.discard(connection)
-        if not connection.is_available():
+        if not (is_sound and connection.is_available()):
             return [connection]
         self._idle.append(connection)
-        now = time.monotonic()
+        now = monotonic()
         old: list[ConnectionT] = []
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_EVERY
@@ -115,7 +125,7 @@ class Pool:
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send a request and read its answer to the end."""
-        if not self._slots.acquire(timeout=left(None, httpcore.PoolTimeout)):
+        if not self._slots.acquire(timeout=remaining_timeout(None, httpcore.PoolTimeout)):
             raise httpcore.PoolTimeout
         try:
             return self._exchange(request)
@@ -123,19 +133,20 @@ class Pool:
             self._slots.release()
 
     def _exchange(self, request: httpcore.Request) -> httpcore.Response:
+        is_sound = False
         connection, expired = self._stack.take(request.url.origin)
         try:
             _close(expired)
             self._stack.check_open()
             response = connection.handle_request(request)
-            content = response.read()
-            response.close()
-            if is_spoilt(response.status, response.headers):
-                connection.close()
+            note_answer(response)
+            content = read_parts(response.iter_stream(), raw_limit(request, response.status))
+            response.close()  # and the connection with it, where the body was longer
+            is_sound = True
         except httpcore.ConnectionNotAvailable:  # closed since `check_open`; httpcore's own pool would open another
             raise RuntimeError(_CLOSED) from None
         finally:
-            _close(self._stack.put_back(connection))
+            _close(self._stack.put_back(connection, is_sound=is_sound))
         response.stream = WholeBody(content)
         return response
 
@@ -168,19 +179,20 @@ class AsyncPool:
             self._slots.release()
 
     async def _exchange(self, request: httpcore.Request) -> httpcore.Response:
+        is_sound = False
         connection, expired = self._stack.take(request.url.origin)
         try:
             await _aclose(expired)
             self._stack.check_open()
             response = await connection.handle_async_request(request)
-            content = await response.aread()
+            note_answer(response)
+            content = await aread_parts(response.aiter_stream(), raw_limit(request, response.status))
             await response.aclose()
-            if is_spoilt(response.status, response.headers):
-                await connection.aclose()
+            is_sound = True
         except httpcore.ConnectionNotAvailable:
             raise RuntimeError(_CLOSED) from None
         finally:
-            await _aclose(self._stack.put_back(connection))
+            await _aclose(self._stack.put_back(connection, is_sound=is_sound))
         response.stream = WholeBody(content)
         return response
 

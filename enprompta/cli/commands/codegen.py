@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from enprompta._common.text_files import open_regular
 from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.error_handling import show_error
 
@@ -19,16 +20,26 @@ def codegen(directory: Directory, *, output: Output, check: Check = False) -> No
     """Write a Python module with a typed function for each prompt in DIR; needs no key and no network."""
     from enprompta.cli.prompts_as_code.files import read_directory, write_text  # noqa: PLC0415 (--help needs nothing)
     from enprompta.cli.prompts_as_code.generate import module  # noqa: PLC0415
+    from enprompta.cli.prompts_as_code.lock import Lock  # noqa: PLC0415
 
     files = read_directory(directory)
+    Lock.read(directory).refuse_conflicts(files)
     text = module(files)
-    is_current = output.exists() and output.read_bytes() == text.encode()
+    is_current = _holds(output, text.encode())
     if check and not is_current:
         show_error(f"{output} is out of date: run `enprompta codegen {directory} -o {output}`")
         raise typer.Exit(FAILED)
     if not is_current:
         write_text(output, text)
     out.print(line(f"{output} {'is up to date' if is_current else 'written'}: {len(files):,} functions."))
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        with open_regular(path) as stream:
+            return stream.read(len(data) + 1) == data
+    except OSError:  # writing says what is wrong
+        return False
 
 
 def add_to(app: typer.Typer) -> None:

@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from enprompta._http.certificates import VARIABLES
+from enprompta._http.proxies import proxy_for
+from enprompta._http.settings import SETTINGS
 from enprompta._version import __version__
 from enprompta.cli.console import FAILED, line, out
-from enprompta.cli.error_handling import NOT_CONFIGURED, SetupError, connected
+from enprompta.cli.credentials import choose
+from enprompta.cli.error_handling import NOT_CONFIGURED, connected
+from enprompta.cli.errors import SetupError
 from enprompta.cli.options import Json  # noqa: TC001 (typer reads it)
 from enprompta.cli.output import write_json
+from enprompta.cli.profiles import config_file
+from enprompta.cli.shared_options import shared
+from enprompta.cli.words import explain
 from enprompta.errors import AuthenticationError, EnpromptaError, NotFoundError, PermissionDeniedError
 
 if TYPE_CHECKING:
@@ -26,7 +34,6 @@ if TYPE_CHECKING:
 _SKEW = 5.0  # seconds that clocks may differ without anybody noticing
 _LONG = 16  # characters of a key of which the last four tell nothing
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-_SETTINGS = ("ENPROMPTA_TIMEOUT", "ENPROMPTA_DEADLINE", "ENPROMPTA_MAX_RETRIES", "ENPROMPTA_MAX_WAIT", "ENPROMPTA_LOG")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ def doctor(*, as_json: Json = False) -> None:
     findings = [_versions(), *_environment()]
     status = 0
     try:
+        findings[1:1] = _profile()
         with connected(max_retries=0) as client:
             findings += _service(client)
     except SetupError as error:
@@ -69,30 +77,55 @@ def _versions() -> Finding:
     return Finding("version", "ok", f"enprompta {__version__}, Python {platform.python_version()}")
 
 
+def _profile() -> list[Finding]:
+    """Name the profile that is used, when the environment holds no credentials or `--profile` is given."""
+    chosen = choose()
+    if chosen.profile is None:
+        return []
+    profile = chosen.profile
+    place = "the keyring" if profile.storage == "keyring" else str(config_file())
+    what = (
+        f"API key {masked(chosen.settings['api_key'])}"
+        if profile.client_id is None
+        else f"OAuth2 client {profile.client_id}"
+    )
+    return [Finding("credentials", "ok", f"{what}, of profile {profile.name}, kept in {place}")]
+
+
 def _environment() -> list[Finding]:
     environ = os.environ
     found: list[Finding] = []
-    if key := environ.get("ENPROMPTA_API_KEY", "").strip():
+    if shared.profile is not None:
+        pass  # the profile replaces what the environment says
+    elif key := environ.get("ENPROMPTA_API_KEY", "").strip():
         found.append(Finding("credentials", "ok", f"API key {masked(key)}, from ENPROMPTA_API_KEY"))
     elif client_id := environ.get("ENPROMPTA_CLIENT_ID", "").strip():
         secret = "set" if environ.get("ENPROMPTA_CLIENT_SECRET") else "not set"
         text = f"OAuth2 client {client_id}, from ENPROMPTA_CLIENT_ID; ENPROMPTA_CLIENT_SECRET is {secret}"
         found.append(Finding("credentials", "ok", text))
-    found += [Finding("setting", "ok", f"{name}={environ[name]}") for name in _SETTINGS if environ.get(name)]
+    names = [setting.variable for setting in SETTINGS if setting.name != "base_url"]  # which has a line of its own
+    found += [
+        Finding("setting", "ok", f"{name}={environ[name]}") for name in (*names, "ENPROMPTA_LOG") if environ.get(name)
+    ]
+    found += [Finding("certificates", "ok", f"{name}={environ[name]}") for name in VARIABLES if environ.get(name)]
     return found
 
 
 def _service(client: Enprompta) -> list[Finding]:
     url = client.base_url
+    profile = choose().profile
     origin = "ENPROMPTA_BASE_URL" if os.environ.get("ENPROMPTA_BASE_URL") else "the default"
+    origin = origin if profile is None else f"profile {profile.name}"
     findings = [Finding("address", "ok", f"{url}, from {origin}")]
+    if (proxy := proxy_for(url)) is not None:
+        findings.append(Finding("proxy", "ok", str(proxy)))
     try:
         answer, took, at = _health(client)
     except NotFoundError as error:  # something answers, but the API is not there
         hint = "the base URL must end in /api/v1 (see ENPROMPTA_BASE_URL)"
-        return [*findings, Finding("reachable", "fail", f"{error}; {hint}")]
+        return [*findings, Finding("reachable", "fail", f"{explain(error)}; {hint}")]
     except EnpromptaError as error:
-        return [*findings, Finding("reachable", "fail", str(error))]
+        return [*findings, Finding("reachable", "fail", explain(error))]
     health = answer.data
     version = f", version {health.version}" if health.version else ""
     told = f"{health.status or 'answers'} in {took * 1000:.0f} ms{version}"
@@ -127,11 +160,11 @@ def _account(client: Enprompta) -> list[Finding]:
     try:
         used = client.usage.get()
     except AuthenticationError as error:
-        return [Finding("account", "fail", f"the service refuses the credentials: {error}")]
+        return [Finding("account", "fail", f"the service refuses the credentials: {explain(error)}")]
     except PermissionDeniedError as error:
         return [_without_usage(client, error)]
     except EnpromptaError as error:
-        return [Finding("account", "fail", str(error))]
+        return [Finding("account", "fail", explain(error))]
     findings = [Finding("account", "ok", f"plan {used.plan or 'unknown'}")]
     if (tokens := used.tokens) is not None:
         of = "no limit" if tokens.limit is None else f"{tokens.limit:,}"
@@ -152,5 +185,5 @@ def _without_usage(client: Enprompta, refusal: PermissionDeniedError) -> Finding
     except PermissionDeniedError:
         return Finding("account", "fail", f"neither usage nor prompts can be read with these credentials: {refusal}")
     except EnpromptaError as error:
-        return Finding("account", "fail", str(error))
+        return Finding("account", "fail", explain(error))
     return Finding("account", "warn", f"usage cannot be read with these credentials: {refusal}")

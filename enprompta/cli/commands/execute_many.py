@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import signal
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from enprompta.cli.options import given
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping, Sequence
 
     from typing_extensions import Self
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from enprompta.cli.results_file import ResultsFile
 
 Input = Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help="Rows: .csv, .jsonl or .parquet.")]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Results, one JSON object a line.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Results: .jsonl, .csv or .parquet.")]
 Checkpoint = Annotated[
     Path | None, typer.Option(metavar="FILE", help="What has been done, to go on from; OUTPUT.checkpoint if not given.")
 ]
@@ -79,19 +78,11 @@ def execute_many(
 ) -> None:
     """Run a prompt once for each row of a file; every row is checked before the first is sent."""
     from enprompta.batch import Budget  # noqa: PLC0415 (--help needs nothing of it)
-    from enprompta.batch.row_files import SUFFIXES, read_rows  # noqa: PLC0415
+    from enprompta.batch.row_files import read_rows  # noqa: PLC0415
     from enprompta.cli.results_file import ResultsFile  # noqa: PLC0415
 
     kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
-    _check_apart(input_, output, kept)
-    if input_.suffix.lower() not in SUFFIXES:
-        raise typer.BadParameter(f"{input_}: rename the file to .csv, .jsonl or .parquet", param_hint="--input")
-    if output.exists() and not kept.exists() and not force:
-        raise typer.BadParameter(
-            f"{output} is there already, and no checkpoint to go on from; --force overwrites it: every row is "
-            "executed, and charged, again",
-            param_hint="--output",
-        )
+    _check_files(input_, output, kept, force=force)
     told = {
         "provider": provider, "model": model, "temperature": temperature, "max_tokens": max_tokens, "top_p": top_p,
         "stop_sequences": stop,
@@ -103,14 +94,16 @@ def execute_many(
     with connected() as client:
         asked = client.prompts.get(prompt)
         rows = read_rows(input_, prompt=asked)
+        if rows.skipped:
+            err.print(line(f"Skipped {rows.skipped:,} rows of {input_} whose cells are all empty."))
         if kept.exists():
             err.print(line(f"Going on from {kept}: what it holds as executed is not executed again."))
         run = client.prompts.execute_many(
-            prompt, rows, variables=rows.variables, concurrency=concurrency, ordered=True, checkpoint=kept,
-            progress=err.is_terminal, on_progress=interrupt.look, **options,
+            prompt, rows, variables=lambda row: _variables(row, rows.variables), concurrency=concurrency, ordered=True,
+            checkpoint=kept, progress=err.is_terminal, on_progress=interrupt.look, **options,
         )  # fmt: skip
         try:
-            with _in_the_words_of_a_shell(kept), ResultsFile(output) as results, interrupt:
+            with _in_the_words_of_a_shell(kept), ResultsFile(output, rows.variables) as results, interrupt:
                 failed = _write(run, results)
         except InterruptedRunError:
             _say_how_to_go_on(run, output)
@@ -164,6 +157,28 @@ class Interrupt:
         signal.signal(signal.SIGINT, self._before)
 
 
+def _check_files(input_: Path, output: Path, checkpoint: Path, *, force: bool) -> None:
+    """Refuse files that cannot work, before a row is charged.
+
+    Raises:
+        typer.BadParameter: Two are the same, or results would be overwritten.
+        ConfigurationError: One is of an unknown format.
+    """
+    from enprompta.batch.row_files import SUFFIXES  # noqa: PLC0415 (as above)
+    from enprompta.cli.result_formats import writer_for  # noqa: PLC0415
+
+    _check_apart(input_, output, checkpoint)
+    if input_.suffix.lower() not in SUFFIXES:
+        raise typer.BadParameter(f"{input_}: rename the file to .csv, .jsonl or .parquet", param_hint="--input")
+    writer_for(output)
+    if output.exists() and not checkpoint.exists() and not force and (output.is_file() or output.is_dir()):
+        raise typer.BadParameter(
+            f"{output} is there already, and no checkpoint to go on from; --force overwrites it: every row is "
+            "executed, and charged, again",
+            param_hint="--output",
+        )
+
+
 def _check_apart(input_: Path, output: Path, checkpoint: Path) -> None:
     """Refuse one file for two purposes: writing the results would take away the rows, which are read as they are sent.
 
@@ -194,8 +209,13 @@ def _write(run: BatchRun[dict[str, Any]], results: ResultsFile) -> int:
         given_out = iter(run)  # held on to, so that it is the block that ends the run and tells of what goes wrong then
         for result in given_out:
             failed += not result.ok
-            results.write(json.dumps(_record(result), ensure_ascii=False))
+            results.write(_record(result))
     return failed
+
+
+def _variables(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Take the prompt's variables out of a row; an object in JSON need not have those that are not required."""
+    return {name: row[name] for name in names if name in row}
 
 
 def _record(result: BatchResult[dict[str, Any]]) -> dict[str, object]:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from enprompta.cli.console import FAILED, err, line
-from enprompta.cli.error_handling import SetupError, show_error
-from enprompta.errors import ConfigurationError
+from enprompta.cli.error_handling import make_client, show_error
 
 if TYPE_CHECKING:
     from enprompta import AsyncEnprompta
@@ -119,14 +118,6 @@ async def _serve_http(options: ServerOptions, token: str | None, http_options: d
 
 
 def _client() -> AsyncEnprompta:
-    """Make a client from the environment.
-
-    Raises:
-        SetupError: A setting is missing or cannot work.
-    """
     from enprompta import AsyncEnprompta  # noqa: PLC0415 (--help needs no client)
 
-    try:
-        return AsyncEnprompta()
-    except ConfigurationError as error:
-        raise SetupError(error.message) from None
+    return make_client(AsyncEnprompta)

@@ -12,6 +12,7 @@ from enprompta.cli.console import FAILED, err, line, out
 from enprompta.cli.error_handling import connected, show_error
 from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, Team, Values, ValuesFile, Yes, given
 from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write_text
+from enprompta.cli.shared_options import shared
 
 group: typer.Typer = typer.Typer(help="List, read, write and execute prompts.", no_args_is_help=True)
 
@@ -40,7 +41,7 @@ class Clearable(str, Enum):
     team = "team_id"
 
 
-_COLUMNS = {"id": "id", "title": "title", "tags": "tags", "version": "version", "updated": "updated_at"}
+_COLUMNS = {"id": "id", "title": "title", "slug": "slug", "tags": "tags", "version": "version", "updated": "updated_at"}
 
 
 @group.command("list", epilog=EPILOG)
@@ -169,12 +170,14 @@ def execute(
         )
     if as_json:
         write_json(done)
+    elif shared.quiet:
+        write_text(done.id)
     elif done.output is not None:
         write_text(done.output)
     if done.status == "failed":
         show_error(f"Execution {done.id} failed: {done.error}")
         raise typer.Exit(FAILED)
-    if not as_json:
+    if not (as_json or shared.quiet):
         cost = "" if done.cost is None else f", ${done.cost:.4f}"
         err.print(line((f"{done.id}  {done.provider}/{done.model}, {done.tokens} tokens{cost}", "dim")))
 

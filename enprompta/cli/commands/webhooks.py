@@ -112,10 +112,14 @@ def verify(
         err.print("Type or paste the body, then Ctrl-D:")
     body = sys.stdin.buffer.read()
     try:
-        event = construct_event(body, signature, secret)
+        event = construct_event(body, signature, secret, max_reserialized=len(body))  # of any size: it is your own
     except WebhookError:
         raise fail(why_refused(body, [signature], secret)) from None
-    which = f" with secret {(matching_secret(body, signature, secret) or 0) + 1}" if len(secret) > 1 else ""
+    which = (
+        f" with secret {(matching_secret(body, signature, secret, max_reserialized=len(body)) or 0) + 1}"
+        if len(secret) > 1
+        else ""
+    )
     out.print(line((f"verified{which}  ", "bold green"), event.event, "  ", event.id))
 
 

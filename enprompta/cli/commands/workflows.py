@@ -11,6 +11,7 @@ from enprompta.cli.console import FAILED, err, line, out
 from enprompta.cli.error_handling import connected, show_error
 from enprompta.cli.options import EPILOG, All, Json, Limit, Search, Team, Values, ValuesFile, Yes, given
 from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write_text
+from enprompta.cli.shared_options import shared
 
 if TYPE_CHECKING:
     from enprompta.models import WorkflowExecution
@@ -49,7 +50,7 @@ def get(workflow: WorkflowId, *, as_json: Json = False) -> None:
     with connected() as client:
         found = client.workflows.get(workflow)
     show_object(found, as_json=as_json, hidden=() if as_json else ("steps",))
-    if not as_json:
+    if not (as_json or shared.quiet):
         out.print()
         steps = {"step": "id", "prompt": "prompt_id", "model": "model", "variables": "variables", "after": "depends_on"}
         show_rows(found.steps, steps, as_json=False)
@@ -148,6 +149,9 @@ def _say_progress(run: WorkflowExecution) -> None:
 def _show_run(run: WorkflowExecution, *, as_json: bool) -> None:
     if as_json:
         write_json(run)
+        return
+    if shared.quiet:
+        write_text(run.id)
         return
     show_object(run, as_json=False, hidden=("steps", "output"))
     if run.steps:

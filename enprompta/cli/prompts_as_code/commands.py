@@ -12,7 +12,7 @@ import typer
 from enprompta.cli.console import line, out
 from enprompta.cli.error_handling import FAILED, WRONG_USAGE, connected, show_error
 from enprompta.cli.prompts_as_code.files import SUFFIX, read_directory
-from enprompta.cli.prompts_as_code.plan import Entry, State, compare
+from enprompta.cli.prompts_as_code.plan import PlannedChange, State, compare
 
 if TYPE_CHECKING:
     from enprompta import Enprompta
@@ -72,7 +72,7 @@ def push(
     from enprompta.cli.prompts_as_code.push import Push, actions  # noqa: PLC0415 (as above)
 
     with connected() as client:
-        entries, lock = _compare(client, directory)
+        entries, lock = _compare(client, directory, resolved=True)
         todo = actions(entries, force=force, prune=prune)
         _show_plan(todo, entries, prune=prune)
         if dry_run or not todo:
@@ -81,13 +81,13 @@ def push(
             return
         if not yes and _ask():
             # Somebody may have changed a prompt while the plan was being read.
-            entries, lock = _compare(client, directory)
+            entries, lock = _compare(client, directory, resolved=True)
             if actions(entries, force=force, prune=prune) != todo:
                 show_error("Prompts have changed while you were asked, and nothing was sent. Run it again")
                 raise typer.Exit(FAILED)
         done: Counter[str] = Counter()
 
-        def report(action: str, entry: Entry, error: EnpromptaError | None) -> None:
+        def report(action: str, entry: PlannedChange, error: EnpromptaError | None) -> None:
             done[_DONE[action] if error is None else "failed"] += 1
             name = _name(entry)
             if error is None:
@@ -121,7 +121,7 @@ def diff(directory: Directory) -> None:
 def check(directory: Directory) -> None:
     """Tell whether DIR and the service hold the same prompts, for CI: exit status 1 when they do not."""
     with connected() as client:
-        entries, _ = _compare(client, directory)
+        entries, _ = _compare(client, directory, resolved=True)
     drifted = [entry for entry in entries if entry.state is not State.SAME]
     for entry in drifted:
         sign, style, what = _STATES[entry.state]
@@ -143,17 +143,21 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=panel, epilog="Exit status: 0 the same, 1 not so, 2 wrong usage, 3 no key.")(check)
 
 
-def _compare(client: Enprompta, directory: Path, *, new: bool = False) -> tuple[list[Entry], Lock]:
+def _compare(
+    client: Enprompta, directory: Path, *, new: bool = False, resolved: bool = False
+) -> tuple[list[PlannedChange], Lock]:
     from enprompta.cli.prompts_as_code import service  # noqa: PLC0415 (as above)
     from enprompta.cli.prompts_as_code.lock import Lock  # noqa: PLC0415
 
     files = [] if new and not directory.exists() else read_directory(directory)
     lock = Lock.read(directory)
+    if resolved:
+        lock.refuse_conflicts(files)
     remote = service.fetch(client, [file.document.id for file in files if file.document.id])
     return compare(files, remote, lock.prompts), lock
 
 
-def _settle(directory: Path, entries: list[Entry], lock: Lock) -> None:
+def _settle(directory: Path, entries: list[PlannedChange], lock: Lock) -> None:
     """Note where file and service agree, and that no push is under way any more."""
     from enprompta.cli.prompts_as_code.pull import agree  # noqa: PLC0415 (as above)
 
@@ -164,7 +168,7 @@ def _settle(directory: Path, entries: list[Entry], lock: Lock) -> None:
     lock.write(directory)
 
 
-def _show_plan(todo: list[tuple[str, Entry]], entries: list[Entry], *, prune: bool) -> None:
+def _show_plan(todo: list[tuple[str, PlannedChange]], entries: list[PlannedChange], *, prune: bool) -> None:
     for action, entry in todo:
         fields = f"  {', '.join(entry.changes)}" if entry.changes else ""
         out.print(line((f"{_SIGNS[action]} {action:<8}", _STYLES[action]), _name(entry), (fields, "dim")))
@@ -190,7 +194,7 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: PlannedChange) -> str:
     if entry.file:
         return entry.file.name
     return f"{entry.title} ({entry.id})"

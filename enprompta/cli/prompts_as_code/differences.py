@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from enprompta.cli.prompts_as_code.document import Document
-    from enprompta.cli.prompts_as_code.plan import Entry
+    from enprompta.cli.prompts_as_code.plan import PlannedChange
 
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
-def unified(entry: Entry) -> Iterator[tuple[str, str]]:
+def unified(entry: PlannedChange) -> Iterator[tuple[str, str]]:
     """Give the lines of a unified diff from the service to the file, each with its style."""
     name = entry.file.name if entry.file else entry.lost or f"{entry.title} ({entry.id})"
     before, after = _lines(entry.remote), _lines(entry.wanted if entry.file else None)

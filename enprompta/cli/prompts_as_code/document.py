@@ -38,11 +38,19 @@ OPTIONAL = ("variables", "visibility")
 """Fields that are left as they are at the service when the file does not name them."""
 _KEYS = ("id", "title", "description", "category", "tags", "variables", "visibility", "teamId", "version")
 _EMPTY: Mapping[str, object] = {"description": None, "category": None, "tags": [], "teamId": None}
+_OF_VARIABLE: tuple[tuple[str, type, str], ...] = (
+    ("type", str, "text"),
+    ("required", bool, "true or false"),
+    ("description", str, "text; put it in quotes"),
+    ("options", list, "a list"),
+)
 _DASHES = "---"
 _BLOCK = re.compile(
     r"\ufeff?---[ \t]*\r?\n(?P<yaml>(?:(?!---[ \t]*(?:\r?\n|\Z))[^\n]*\n)*)---[ \t]*(?:\r?\n|\Z)(?P<content>(?s:.*))\Z"
 )
 _WHOLE = 2.0**53
+# Lines that git and others leave around both sides of a conflict. The ======= between is an underline in Markdown.
+_CONFLICT = re.compile(r"(?:^|\r)(?:<{7}(?!<)|>{7}(?!>))", re.MULTILINE)
 
 
 class DocumentError(EnpromptaError, ValueError):
@@ -71,6 +79,11 @@ class Document:
         """Give what stands for the fields; the id and the version are not in it."""
         text = json.dumps(canonical(self.fields), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def conflict_line(self) -> int | None:
+        """The first line of the file that is a conflict marker, from 1; None when there is none."""
+        return _conflict_line(self.source or "")
 
     def differs_from(self, other: Document) -> list[str]:
         """Name the fields in which this document, as far as it speaks of them, differs from another."""
@@ -122,6 +135,10 @@ def parse(text: str, name: str) -> Document:
         DocumentError: It is not a prompt.
     """
     found = _BLOCK.match(text)
+    # Markers in the text below may be meant; here they are most likely why the file cannot be read.
+    marked = _conflict_line(text if found is None else text[: found.end("yaml")])
+    if marked is not None:
+        raise DocumentError(conflict_in(name, marked))
     if found is None:
         raise DocumentError(f"{name} must begin with front matter: a line ---, `title: …`, and another line ---")
     try:
@@ -138,6 +155,11 @@ def parse(text: str, name: str) -> Document:
     fields["content"] = content.removesuffix("\n")
     prompt_id, version = fields.pop("id", None), fields.pop("version", None)
     return Document(fields, cast("str | None", prompt_id), cast("int | None", version), text)
+
+
+def conflict_in(name: str, line: int) -> str:
+    """Say that a file holds conflict markers, and what to do."""
+    return f"{name}, line {line} is a conflict marker: finish the merge, or indent the line if it is text"
 
 
 def with_identity(document: Document, prompt_id: str, version: int | None) -> str:
@@ -169,6 +191,11 @@ def canonical(value: Any) -> Any:  # noqa: ANN401 (any JSON)
     if isinstance(value, list):
         return [canonical(one) for one in cast("list[Any]", value)]
     return value
+
+
+def _conflict_line(text: str) -> int | None:
+    found = _CONFLICT.search(text)
+    return None if found is None else text.count("\n", 0, found.end()) + 1
 
 
 def _set_line(head: str, key: str, value: str, *, first: bool, newline: str) -> str:
@@ -203,10 +230,10 @@ def _text(value: object) -> str:
 
 def _problem(values: Mapping[str, object]) -> str | None:
     """Say what is wrong with the values of front matter; None when nothing is."""
-    return next(_problems(values), None)
+    return next(filter(None, _problems(values)), None)
 
 
-def _problems(values: Mapping[str, Any]) -> Iterator[str]:
+def _problems(values: Mapping[str, Any]) -> Iterator[str | None]:
     if values.get("title") is None:
         yield "title is missing"
     for name in ("id", "title", "description", "category", "visibility", "teamId"):
@@ -220,9 +247,16 @@ def _problems(values: Mapping[str, Any]) -> Iterator[str]:
     variables: Any = values.get("variables") or []
     if not isinstance(variables, list):
         yield "variables must be a list, each with a name"
-    elif not all(map(_has_a_name, cast("list[Any]", variables))):
-        yield "each of the variables must have a name, such as `- name: topic`"
+    else:
+        yield from map(_problem_of_variable, cast("list[Any]", variables))
 
 
-def _has_a_name(variable: object) -> bool:
-    return isinstance(variable, dict) and isinstance(cast("dict[str, Any]", variable).get("name"), str)
+def _problem_of_variable(variable: object) -> str | None:
+    """Say what is wrong with a declaration; None when nothing is."""
+    if not isinstance(variable, dict) or not isinstance(cast("dict[str, Any]", variable).get("name"), str):
+        return "each of the variables must have a name, such as `- name: topic`"
+    declared = cast("dict[str, Any]", variable)
+    for key, kind, must in _OF_VARIABLE:
+        if not isinstance(declared.get(key), (kind, type(None))):
+            return f"variable {declared['name']!r}: {key} must be {must}"
+    return None

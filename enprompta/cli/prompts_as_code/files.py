@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -9,9 +10,10 @@ import secrets
 import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from enprompta._common.text_files import NotTextError, decode, read_regular
 from enprompta.cli.prompts_as_code.document import Document, DocumentError, parse
 from enprompta.errors import EnpromptaError
 
@@ -53,7 +55,7 @@ def read_directory(directory: Path) -> list[PromptFile]:
     for path in _prompt_paths(directory):
         name = path.relative_to(directory).as_posix()
         try:
-            files.append(PromptFile(path, name, parse(_read_text(path, name), name)))
+            files.append(PromptFile(path, name, parse(_read_text(path, name, directory), name)))
         except DocumentError as error:
             problems.append(error.message)
     by_id: dict[str, str] = {}
@@ -104,6 +106,22 @@ def slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_STEM].rstrip("-")
 
 
+def may_be_restored(name: str, directory: Path) -> bool:
+    """True if a file's name, which may come from anywhere, is free and names a prompt file below the directory.
+
+    False for a name that leads out of it (`..`, an absolute path, a symbolic link), that `read_directory` would not
+    find, that Windows reads as a device, or that no file can have.
+    """
+    path = PurePosixPath(name)
+    stems = [part.partition(".")[0].casefold() for part in path.parts]
+    if not name.endswith(SUFFIX) or "\\" in name or "\0" in name or path.is_absolute() or path.as_posix() != name:
+        return False
+    if not all(stem and not _RESERVED.fullmatch(stem) for stem in stems):  # no stem: `..`, or a hidden file
+        return False
+    target = directory / name
+    return target.resolve().is_relative_to(directory.resolve()) and not os.path.lexists(target)
+
+
 def keep_line_ends(directory: Path) -> None:
     """Tell git to leave the files as they are, unless the directory tells git something already."""
     path = directory / _ATTRIBUTES
@@ -112,22 +130,29 @@ def keep_line_ends(directory: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all: what was there stays until the new text is on the disk.
+    """Write a file as a whole or not at all; the old text stays until the new one is on the disk.
 
     Raises:
         FilesError: It cannot be written; the file is as it was.
     """
-    # Beside the file, for a rename is atomic within one file system only. Not ending in .md, should it be left behind.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    # Beside the file, for a rename is atomic within one file system only. The rename replaces a symbolic link, and
+    # never writes to the file it leads to.
+    temporary = path.with_name(f".enprompta-{secrets.token_hex(8)}.tmp")
     try:
+        data = text.encode()
+        _check_replaceable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as stream:
-            stream.write(text.encode())
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         with suppress(FileNotFoundError):
             temporary.chmod(path.stat().st_mode & 0o777)
         temporary.replace(path)
+    except UnicodeEncodeError:
+        raise FilesError(
+            f"{path} cannot be written and is as it was: its text holds half of a surrogate pair, which UTF-8 cannot"
+        ) from None
     except OSError as error:
         raise FilesError(f"{path} cannot be written and is as it was: {error.strerror or error}") from None
     finally:
@@ -135,18 +160,42 @@ def write_text(path: Path, text: str) -> None:
             temporary.unlink()
 
 
+def _check_replaceable(path: Path) -> None:
+    if path.exists() and not path.is_file():  # the rename would replace a device too
+        raise OSError(errno.EINVAL, "Not a regular file")
+
+
 def _prompt_paths(directory: Path) -> list[Path]:
+    """Find the prompt files, in the order of their names; links to directories are not followed.
+
+    Raises:
+        FilesError: A directory cannot be read. To pass it over would make its prompts look deleted.
+    """
     found: list[Path] = []
-    for parent, directories, names in os.walk(directory):
-        directories[:] = [name for name in directories if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if name.endswith(SUFFIX) and not name.startswith(".")]
+    unread = [directory]
+    while unread:
+        parent = unread.pop()
+        try:
+            with os.scandir(parent) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        unread.append(Path(entry.path))
+                    elif entry.name.endswith(SUFFIX):
+                        found.append(Path(entry.path))
+        except OSError as error:
+            raise FilesError(f"{parent} cannot be read: {error.strerror or error}") from None
     return sorted(found, key=lambda path: path.relative_to(directory).as_posix())
 
 
-def _read_text(path: Path, name: str) -> str:
+def _read_text(path: Path, name: str, directory: Path) -> str:
     try:
-        return path.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"{name} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from None
+        name.encode()
+        return decode(read_regular(path, inside=directory))
+    except UnicodeEncodeError:
+        raise DocumentError(f"{name} has a name that is not UTF-8: rename it") from None
+    except NotTextError as error:
+        raise DocumentError(f"{name} {error}") from None
     except OSError as error:
         raise DocumentError(f"{name} cannot be read: {error.strerror or error}") from None

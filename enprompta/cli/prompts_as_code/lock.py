@@ -11,18 +11,23 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta.cli.prompts_as_code.files import write_text
+from enprompta._common.text_files import NotTextError, decode, read_regular
+from enprompta.cli.prompts_as_code.document import conflict_in
+from enprompta.cli.prompts_as_code.files import FilesError, write_text
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from enprompta.cli.prompts_as_code.files import PromptFile
 
 NAME = ".enprompta.lock"
 _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Agreed:
+class SyncedVersion:
     """Where a file and the service met."""
 
     file: str
@@ -37,7 +42,7 @@ class Agreed:
 class Lock:
     """The lock of a directory."""
 
-    prompts: dict[str, Agreed] = field(default_factory=dict[str, Agreed])
+    prompts: dict[str, SyncedVersion] = field(default_factory=dict[str, SyncedVersion])
     """By the prompt's id."""
     push: str | None = None
     """Names the push that is under way, or was broken off: its requests are sent again under the same keys."""
@@ -52,22 +57,41 @@ class Lock:
         """
         path = directory / NAME
         try:
-            text = path.read_text(encoding="utf-8")
+            text = decode(read_regular(path, inside=directory))
         except FileNotFoundError:
             return cls()
-        except (OSError, UnicodeDecodeError) as error:
-            raise EnpromptaError(f"{path} cannot be read: {error}") from None
+        except NotTextError as error:
+            raise EnpromptaError(f"{path} {error}") from None
+        except OSError as error:
+            raise EnpromptaError(f"{path} cannot be read: {error.strerror or error}") from None
         try:
             known = cast("dict[str, Any]", json.loads(text))
             if known["format"] != _FORMAT:
                 raise EnpromptaError(f"{path} was written by another version of enprompta, in format {known['format']}")
-            prompts = {name: Agreed(one["file"], one["local"], one["remote"]) for name, one in known["prompts"].items()}
-            return cls(prompts, known.get("push"), text)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            prompts = {_text(name): _agreed(one) for name, one in known["prompts"].items()}
+            push = known.get("push")
+            return cls(prompts, None if push is None else _text(push), text)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise EnpromptaError(
                 f"{path} is not readable (a merge that was not finished?): restore it from version control, or delete "
                 "it and pull again"
             ) from None
+
+    def refuse_conflicts(self, files: Iterable[PromptFile]) -> None:
+        """Refuse files with conflict markers, unless the service's own text has them.
+
+        Raises:
+            FilesError: A file holds markers and has changed since the last pull or push.
+        """
+        problems: list[str] = []
+        for file in files:
+            document = file.document
+            known = self.prompts.get(document.id or "")
+            marked = document.conflict_line
+            if marked is not None and (known is None or known.local != document.digest()):
+                problems.append(conflict_in(file.name, marked))
+        if problems:
+            raise FilesError("\n".join(problems))
 
     def write(self, directory: Path) -> None:
         """Write it, unless it is there already just so."""
@@ -89,5 +113,16 @@ class Lock:
         return f'{{\n "format": {_FORMAT},\n{push} "prompts": {{\n' + ",\n".join(lines) + "\n }\n}\n"
 
 
-def _line(agreed: Agreed) -> str:
+def _agreed(known: Mapping[str, object]) -> SyncedVersion:
+    return SyncedVersion(_text(known["file"]), _text(known["local"]), _text(known["remote"]))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    value.encode()  # half of a surrogate pair could not be written back
+    return value
+
+
+def _line(agreed: SyncedVersion) -> str:
     return json.dumps({"file": agreed.file, "local": agreed.local, "remote": agreed.remote}, ensure_ascii=False)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from enprompta.cli.prompts_as_code.document import Document
     from enprompta.cli.prompts_as_code.files import PromptFile
-    from enprompta.cli.prompts_as_code.lock import Agreed
+    from enprompta.cli.prompts_as_code.lock import SyncedVersion
 
 
 class State(Enum):
@@ -42,7 +42,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PlannedChange:
     """One prompt, here, there or both."""
 
     state: State
@@ -73,7 +73,9 @@ class Entry:
         return self.file.document.completed_by(self.remote)
 
 
-def compare(files: Iterable[PromptFile], remote: Mapping[str, Document], agreed: Mapping[str, Agreed]) -> list[Entry]:
+def compare(
+    files: Iterable[PromptFile], remote: Mapping[str, Document], agreed: Mapping[str, SyncedVersion]
+) -> list[PlannedChange]:
     """Compare, giving files in the order of their names, then what only the service has, in the service's order.
 
     Args:
@@ -87,17 +89,17 @@ def compare(files: Iterable[PromptFile], remote: Mapping[str, Document], agreed:
         if prompt_id not in here:
             known = agreed.get(prompt_id)
             state = State.DELETED_HERE if known else State.NEW_THERE
-            entries.append(Entry(state, None, document, lost=known and known.file))
+            entries.append(PlannedChange(state, None, document, lost=known and known.file))
     return entries
 
 
-def _entry(file: PromptFile, remote: Mapping[str, Document], agreed: Mapping[str, Agreed]) -> Entry:
+def _entry(file: PromptFile, remote: Mapping[str, Document], agreed: Mapping[str, SyncedVersion]) -> PlannedChange:
     document = file.document
     if document.id is None:
-        return Entry(State.NEW_HERE, file, None)
+        return PlannedChange(State.NEW_HERE, file, None)
     theirs = remote.get(document.id)
     if theirs is None:
-        return Entry(State.GONE, file, None)
+        return PlannedChange(State.GONE, file, None)
     known = agreed.get(document.id)
     changes = tuple(document.differs_from(theirs))
     changed_here = known is not None and known.local != document.digest()
@@ -105,7 +107,7 @@ def _entry(file: PromptFile, remote: Mapping[str, Document], agreed: Mapping[str
     if not changes:
         # A file that leaves, say, its variables to the service is brought up to date when those have changed there.
         is_behind = moved and not changed_here and document.digest() != theirs.digest()
-        return Entry(State.MOVED if is_behind else State.SAME, file, theirs)
+        return PlannedChange(State.MOVED if is_behind else State.SAME, file, theirs)
     if known is None or (moved and changed_here):
-        return Entry(State.CONFLICT, file, theirs, changes)
-    return Entry(State.MOVED if moved else State.CHANGED_HERE, file, theirs, changes)
+        return PlannedChange(State.CONFLICT, file, theirs, changes)
+    return PlannedChange(State.MOVED if moved else State.CHANGED_HERE, file, theirs, changes)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from enprompta.cli.prompts_as_code.document import render, with_identity
-from enprompta.cli.prompts_as_code.files import FilesError, keep_line_ends, new_names, write_text
-from enprompta.cli.prompts_as_code.lock import Agreed
-from enprompta.cli.prompts_as_code.plan import Entry, State
+from enprompta.cli.prompts_as_code.document import DocumentError, parse, render, with_identity
+from enprompta.cli.prompts_as_code.files import (
+    FilesError,
+    keep_line_ends,
+    may_be_restored,
+    new_names,
+    write_text,
+)
+from enprompta.cli.prompts_as_code.lock import SyncedVersion
+from enprompta.cli.prompts_as_code.plan import PlannedChange, State
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
@@ -27,7 +33,7 @@ class ConflictError(EnpromptaError):
 
 def pull(
     directory: Path,
-    entries: Sequence[Entry],
+    entries: Sequence[PlannedChange],
     lock: Lock,
     *,
     force: bool,
@@ -46,7 +52,7 @@ def pull(
 
     Raises:
         ConflictError: Files were changed here and at the service, and `force` is not given.
-        FilesError: A file cannot be written; those before it are.
+        FilesError: A file cannot be written; those before it are. Or prompts cannot be kept in files; all others are.
     """
     conflicts = [entry for entry in entries if entry.state is State.CONFLICT]
     if conflicts and not force:
@@ -57,9 +63,10 @@ def pull(
         )
     fresh = [entry for entry in entries if entry.file is None]
     taken = [entry.file.name for entry in entries if entry.file]
-    names = {str(entry.id): entry.lost for entry in fresh if entry.lost and _is_free(entry.lost, directory)}
+    names = _names_of_lost(fresh, taken, directory)
     unnamed = [(str(entry.id), entry.title) for entry in fresh if entry.id not in names]
     names |= new_names(unnamed, [*taken, *names.values()])
+    problems: list[str] = []
     alive = {str(entry.id) for entry in entries}
     lock.prompts = {prompt_id: agreed for prompt_id, agreed in lock.prompts.items() if prompt_id in alive}
     try:
@@ -67,16 +74,46 @@ def pull(
             directory.mkdir(parents=True, exist_ok=True)
             keep_line_ends(directory)
         for entry in entries:
-            _pull_one(directory, entry, names, lock, force=force, prune=prune, report=report)
+            try:
+                _pull_one(directory, entry, names, lock, force=force, prune=prune, report=report)
+            except DocumentError as error:
+                problems.append(f"{entry.title} ({entry.id}) cannot be kept in a file: {error.message}")
     except OSError as error:
         raise FilesError(f"{directory} cannot be written to: {error.strerror or error}") from None
     finally:
         lock.write(directory)
+    if problems:
+        raise FilesError("\n".join(problems))
+
+
+def _readable(document: Document, name: str) -> str:
+    """Write the file of a prompt, and make sure that it can be read back.
+
+    Raises:
+        DocumentError: It holds what no file can, such as half of a surrogate pair.
+    """
+    text = render(document)
+    try:
+        parse(text.encode().decode(), name)
+    except UnicodeEncodeError:
+        raise DocumentError("its text holds half of a surrogate pair, which UTF-8 cannot hold") from None
+    return text
+
+
+def _names_of_lost(fresh: Sequence[PlannedChange], taken: Sequence[str], directory: Path) -> dict[str, str]:
+    """Return the names that the lock has for files that are gone, by id; it may come from anywhere."""
+    used = {name.casefold() for name in taken}
+    names: dict[str, str] = {}
+    for entry in fresh:
+        if entry.lost and entry.lost.casefold() not in used and may_be_restored(entry.lost, directory):
+            used.add(entry.lost.casefold())
+            names[str(entry.id)] = entry.lost
+    return names
 
 
 def _pull_one(
     directory: Path,
-    entry: Entry,
+    entry: PlannedChange,
     names: dict[str, str],
     lock: Lock,
     *,
@@ -88,7 +125,7 @@ def _pull_one(
     name = file.name if file else names[str(entry.id)]
     overwritten = force and entry.state in {State.CONFLICT, State.CHANGED_HERE}
     if remote is not None and (entry.state in _WRITTEN or overwritten):
-        write_text(directory / name, render(remote))
+        write_text(directory / name, _readable(remote, name))
         agree(lock, name, remote, remote)
         report("overwritten" if overwritten else _WRITTEN[entry.state], name, remote.title)
     elif file is not None and remote is not None and entry.state is State.SAME:
@@ -109,11 +146,4 @@ def _pull_one(
 
 def agree(lock: Lock, name: str, local: Document, remote: Document) -> None:
     """Note that a file and the service say the same."""
-    lock.prompts[str(remote.id)] = Agreed(name, local.digest(), remote.digest())
-
-
-def _is_free(name: str, directory: Path) -> bool:
-    # The lock may be anybody's: a name in it is taken only when it stays in the directory and overwrites nothing.
-    path = directory / name
-    inside = path.resolve().is_relative_to(directory.resolve()) and name.endswith(".prompt.md")
-    return inside and not path.exists()
+    lock.prompts[str(remote.id)] = SyncedVersion(name, local.digest(), remote.digest())

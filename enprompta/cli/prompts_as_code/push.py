@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from enprompta.cli.prompts_as_code import service
 from enprompta.cli.prompts_as_code.document import render, with_identity
 from enprompta.cli.prompts_as_code.files import write_text
-from enprompta.cli.prompts_as_code.plan import Entry, State
+from enprompta.cli.prompts_as_code.plan import PlannedChange, State
 from enprompta.cli.prompts_as_code.pull import agree
 from enprompta.errors import APIStatusError, AuthenticationError, EnpromptaError, InternalServerError, RateLimitError
 
@@ -38,7 +38,7 @@ class MovedError(EnpromptaError):
     """The service has changed since the pull; nothing was sent."""
 
 
-def actions(entries: Sequence[Entry], *, force: bool, prune: bool) -> list[tuple[str, Entry]]:
+def actions(entries: Sequence[PlannedChange], *, force: bool, prune: bool) -> list[tuple[str, PlannedChange]]:
     """Tell what a push has to do, in order.
 
     Raises:
@@ -62,10 +62,10 @@ class Push:
     directory: Path
     lock: Lock
     """What file and service agreed on; it is brought up to date and written."""
-    report: Callable[[str, Entry, EnpromptaError | None], object]
+    report: Callable[[str, PlannedChange, EnpromptaError | None], object]
     """Told of each prompt what was done, or why it was not."""
 
-    def run(self, todo: Sequence[tuple[str, Entry]]) -> bool:
+    def run(self, todo: Sequence[tuple[str, PlannedChange]]) -> bool:
         """Do it, one prompt after the other; what was done stays done, and running again goes on with the rest.
 
         Returns:
@@ -93,7 +93,7 @@ class Push:
             self.lock.write(self.directory)
         return not failed
 
-    def _do(self, action: str, entry: Entry, name: str) -> None:
+    def _do(self, action: str, entry: PlannedChange, name: str) -> None:
         if action == DELETE:
             service.delete(self.client, str(entry.id))
             del self.lock.prompts[str(entry.id)]

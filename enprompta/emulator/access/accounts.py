@@ -61,7 +61,7 @@ class Keys:
     enterprise: str = "ep_test_enterprise"
 
 
-class Accounts:
+class AccountStore:
     """Knows who a credential belongs to and keeps count of credits.
 
     Args:

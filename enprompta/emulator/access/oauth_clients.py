@@ -16,7 +16,7 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from enprompta.emulator.access.accounts import Account, Accounts
+    from enprompta.emulator.access.accounts import Account, AccountStore
     from enprompta.emulator.database import Database
 
 _KEEP_SECONDS = 86_400  # an ended token is remembered for a day, to be told from one that never was
@@ -68,7 +68,7 @@ class Clients:
         rfc_errors: Whether the token endpoint answers errors as RFC 6749 has them, or in the API's own form.
     """
 
-    def __init__(self, database: Database, accounts: Accounts, *, lifetime: int, rfc_errors: bool) -> None:
+    def __init__(self, database: Database, accounts: AccountStore, *, lifetime: int, rfc_errors: bool) -> None:
         if lifetime < 1:
             raise ConfigurationError(f"token_lifetime must be at least 1 second, not {lifetime}")
         self.rfc_errors = rfc_errors
@@ -76,7 +76,8 @@ class Clients:
         """Token requests that came, refused ones too."""
         self._database = database
         self._accounts = accounts
-        self._lifetime = lifetime
+        self.lifetime = lifetime
+        """Seconds until a token ends."""
         given = OAuthClients()
         for tier in ("pro", "team", "enterprise"):
             self._keep(getattr(given, tier), tier, SCOPES)
@@ -112,11 +113,11 @@ class Clients:
         if refused := [name for name in wanted if name not in allowed]:
             raise OAuthError("invalid_scope", f"The client may not have the scope {', '.join(refused)}")
         scopes = tuple(name for name in allowed if name in wanted or not wanted)
-        token = Token(f"ep_at_{secrets.token_urlsafe(32)}", scopes, self._lifetime)
+        token = Token(f"ep_at_{secrets.token_urlsafe(32)}", scopes, self.lifetime)
         with self._database.transaction():
             self._database.run("DELETE FROM oauth_tokens WHERE ends_at < ?", now - _KEEP_SECONDS)
             sql = "INSERT INTO oauth_tokens (token, account_id, scopes, ends_at) VALUES (?, ?, ?, ?)"
-            self._database.run(sql, token.text, row["account_id"], json.dumps(scopes), now + self._lifetime)
+            self._database.run(sql, token.text, row["account_id"], json.dumps(scopes), now + self.lifetime)
         return token
 
     def find(self, authorization: str | None, now: float) -> Account | None:

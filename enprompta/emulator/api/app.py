@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from enprompta.emulator.api.middleware import Gateway, failure_of
+from enprompta.emulator.api.middleware import Middleware, failure_of
 from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
 from enprompta.emulator.api.routes import (
     executions,
@@ -55,7 +55,7 @@ _ROUTERS = (
 _METHOD_NOT_ALLOWED = 405
 
 
-def create_app(services: Services) -> Gateway:
+def create_app(services: Services) -> Middleware:
     """Make the ASGI application of one emulator."""
 
     @asynccontextmanager
@@ -78,7 +78,7 @@ def create_app(services: Services) -> Gateway:
     )
     for router in _ROUTERS:
         app.include_router(router)
-    return Gateway(app, services, _has_route)
+    return Middleware(app, services, _has_route)
 
 
 async def _fail(request: Request, error: Exception) -> Response:

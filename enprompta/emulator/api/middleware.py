@@ -1,8 +1,8 @@
 """What happens to every request before its handler runs, and to every response on its way out.
 
-In this order: a request id, the credential, the tier, the request windows, injected faults, the idempotency key. Plain
-ASGI around the whole of FastAPI, so that answers of the framework itself (an unknown path, a wrong method) go the same
-way.
+In this order: a request id, the host and the origin, the credential, the request windows, the tier, the size of the
+body, injected faults, the idempotency key. Plain ASGI around the whole of FastAPI, so that answers of the framework
+itself (an unknown path, a wrong method) go the same way.
 """
 
 from __future__ import annotations
@@ -19,12 +19,20 @@ from starlette.responses import Response
 
 from enprompta.emulator.access import scopes
 from enprompta.emulator.access.accounts import require_api_access
-from enprompta.emulator.access.idempotency import METHODS, Answer, fingerprint_of
+from enprompta.emulator.access.idempotency import (
+    CLIENT_PREFIX,
+    KEEP_SECONDS,
+    METHODS,
+    StoredResponse,
+    client_id_of,
+    fingerprint_of,
+)
 from enprompta.emulator.access.rate_limiter import RateLimitError
+from enprompta.emulator.access.visitors import split_target
 from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import INTERNAL, STOPPING, STORAGE, TOO_LARGE, ApiError, response
-from enprompta.emulator.serving.faults import answer, cut, nowhere
+from enprompta.emulator.serving.faults import answer, discard, drop_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,13 +44,29 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
-OPEN_PATHS = frozenset({"/api/v1/health", "/api/v1/oauth/token"})
+TOKEN_PATH = "/api/v1/oauth/token"  # noqa: S105 (a path)
+OPEN_PATHS = frozenset({"/api/v1/health", TOKEN_PATH})
 """Paths of the API that ask for no key."""
 
 _LARGEST_BODY = 4 * 1024 * 1024
 
+PAGE_HEADERS = {
+    # Scripts and styles come from this server's own files. Swagger UI sets styles on elements and shows data: images.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; "
+        "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Headers of everything under `/workbench`: no other page can frame it, script it or read its files."""
 
-class Gateway:
+
+class Middleware:
     """The ASGI application that uvicorn serves.
 
     Args:
@@ -71,16 +95,20 @@ class Gateway:
             headers={name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
         )
         scope[SCOPE_KEY] = context
-        scope["path"] = canonical_path(scope["raw_path"])
+        scope["path"] = canonical_path(split_target(scope["raw_path"])[1])
         outgoing = _Outgoing(send, context)
+        if _is_page(scope["path"]):
+            outgoing.add(PAGE_HEADERS)
         try:
-            context.body = await _read(receive)
+            services.visitors.check(scope, context.headers)
+            body = await _read(receive)
             self._admit(scope, context, outgoing)
-            fault = services.faults.strike(scope, context)
+            context.body = _whole(body)
+            fault = services.faults.match(scope, context)
             if fault is None:
                 await self._answer(scope, context, outgoing)
             else:
-                await self._suffer(fault, scope, receive, context, outgoing)
+                await self._inject_fault(fault, scope, receive, context, outgoing)
         except ClientDisconnect:  # there is nobody to answer
             return
         except asyncio.CancelledError:  # the server stops and has waited long enough
@@ -99,7 +127,7 @@ class Gateway:
     def _admit(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         """Find out who it is and whether they may ask; an `ApiError` when they may not."""
         services, path = self._services, scope["path"]
-        if f"{path}/".startswith("/workbench/"):  # pages for people: free, and no part of the API
+        if _is_page(path):  # pages for people: free, and no part of the API
             return
         authorization = context.headers.get("authorization")
         account = services.accounts.find(authorization) or services.clients.find(authorization, context.now)
@@ -118,7 +146,7 @@ class Gateway:
         require_api_access(account)
         scopes.require(account.scopes, scope["method"], path)
 
-    async def _suffer(
+    async def _inject_fault(
         self, fault: Fault, scope: Scope, receive: Receive, context: RequestContext, outgoing: _Outgoing
     ) -> None:
         """Let a fault that was asked for take its course."""
@@ -130,27 +158,37 @@ class Gateway:
         else:
             try:
                 if fault.drop == "after":
-                    await self._answer(scope, context, _Outgoing(nowhere, context))
+                    await self._answer(scope, context, _Outgoing(discard, context))
             finally:
-                await cut(scope, receive)
+                await drop_connection(scope, receive)
 
     async def _answer(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         key, method = context.headers.get("idempotency-key"), scope["method"]
-        anonymous = context.account is self._services.accounts.anonymous
-        if key is None or method not in METHODS or anonymous or not self._has_route(scope):
+        owner, keep = self._owner_of_keys(scope["path"], context)
+        if key is None or method not in METHODS or owner is None or not self._has_route(scope):
             await self._app(scope, _nothing_more, outgoing)
             return
 
-        async def first() -> Answer:
+        async def first() -> StoredResponse:
             recorder = _Recorder()
             await self._app(scope, _nothing_more, recorder)
-            return Answer(recorder.status, bytes(recorder.body), recorder.headers)
+            return StoredResponse(recorder.status, bytes(recorder.body), recorder.headers)
 
         fingerprint = fingerprint_of(method, scope["path"], context.query_string, context.body)
-        answer = await self._services.idempotency.once(context.account.id, key, fingerprint, context.now, first)
+        answer = await self._services.idempotency.once(owner, key, fingerprint, context.now, first, keep=keep)
         if answer.replayed:
             outgoing.add({"Idempotent-Replayed": "true"})
         await Response(answer.body, answer.status, answer.headers)(scope, _nothing_more, outgoing)
+
+    def _owner_of_keys(self, path: str, context: RequestContext) -> tuple[str | None, float]:
+        """Return who a request's idempotency key belongs to, None for no one, and how many seconds it counts."""
+        services = self._services
+        if path == TOKEN_PATH:  # a token is given to a client, and is of no use after its end
+            client_id = client_id_of(context.body)
+            owner = None if client_id is None else CLIENT_PREFIX + client_id
+            return owner, min(KEEP_SECONDS, services.clients.lifetime)
+        anonymous = context.account is services.accounts.anonymous
+        return None if anonymous else context.account.id, KEEP_SECONDS
 
 
 class _Outgoing:
@@ -201,8 +239,15 @@ def canonical_path(raw_path: bytes) -> str:
     return "/".join(quote(unquote(segment), safe="") for segment in raw_path.decode("latin-1").split("/"))
 
 
-async def _read(receive: Receive) -> bytes:
+def _is_page(path: str) -> bool:
+    return f"{path}/".startswith("/workbench/")
+
+
+async def _read(receive: Receive) -> bytes | None:
     """Read the body to its end, also of a request that will be refused: the connection can then be used again.
+
+    Returns:
+        The body; None where it is too large, of which no more than the limit is read.
 
     Raises:
         ClientDisconnect: The body broke off. What came of it asks for nothing, even where it would do as a request.
@@ -214,10 +259,17 @@ async def _read(receive: Receive) -> bytes:
             raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > _LARGEST_BODY:
-            message = f"The body is larger than {_LARGEST_BODY} bytes"
-            raise ApiError(TOO_LARGE, message, headers={"Connection": "close"})
+            return None
         if not message.get("more_body", False):
             return bytes(body)
+
+
+def _whole(body: bytes | None) -> bytes:
+    """Return a body that was read to its end; a 413 for one that was not."""
+    if body is None:
+        message = f"The body is larger than {_LARGEST_BODY} bytes"
+        raise ApiError(TOO_LARGE, message, headers={"Connection": "close"})
+    return body
 
 
 async def _nothing_more() -> Message:
@@ -229,12 +281,12 @@ def failure_of(error: Exception) -> ApiError:
     """Tell what an exception is answered with."""
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, sqlite3.OperationalError):  # a full disk, a file that was taken away: not a fault of ours
+    if isinstance(error, sqlite3.DatabaseError):  # a full disk, a file that was taken away or overwritten
         return ApiError(STORAGE, f"The emulator's database failed: {error}")
     return ApiError(INTERNAL, "Internal server error")
 
 
 def _log(error: Exception, scope: Scope, context: RequestContext) -> None:
-    trace = None if isinstance(error, sqlite3.OperationalError) else error
+    trace = None if isinstance(error, sqlite3.DatabaseError) else error
     call = f"{scope['method']} {scope['path']}"
     logger.error("request failed: %s, %s: %s", call, context.request_id, error, exc_info=trace)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from enprompta._common.data import read_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ def _leave_empty(parameters: Iterable[dict[str, Any]]) -> None:
 
 def _text() -> str:
     """Find the document: the wheel carries it beside this module, a checkout has it in docs."""
-    packaged = files("enprompta.emulator").joinpath("openapi.yaml")
-    if packaged.is_file():
-        return packaged.read_text(encoding="utf-8")
-    return (Path(__file__).parents[3] / "docs" / "openapi.yaml").read_text(encoding="utf-8")
+    try:
+        return read_data("enprompta.emulator", "openapi.yaml").decode()
+    except OSError:
+        return read_data("enprompta.emulator", "../../docs/openapi.yaml").decode()

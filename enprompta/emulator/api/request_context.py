@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.access.accounts import Account
     from enprompta.emulator.services import Services
 
-Wire = dict[str, object]
+JSONObject = dict[str, object]
 """An object as it goes over the wire."""
 
 SCOPE_KEY = "enprompta"
@@ -80,7 +80,7 @@ def ok(data: object, *, status: int = 200) -> Response:
     return JSONResponse({"success": True, "data": data}, status_code=status)
 
 
-def page(items: list[Wire], pagination: Wire) -> Response:
+def page(items: list[JSONObject], pagination: JSONObject) -> Response:
     """Answer with one page of a list."""
     return JSONResponse({"success": True, "data": items, "pagination": pagination})
 

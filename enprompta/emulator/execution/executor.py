@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from enprompta import templating
 from enprompta.emulator.errors import invalid
-from enprompta.emulator.execution.providers import Completion
+from enprompta.emulator.execution.providers import CompletionRequest
 from enprompta.emulator.stores import executions, prompts
 from enprompta.emulator.webhooks import event_publisher
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.services import Services
 
 
@@ -51,13 +51,15 @@ async def execute(
         also: What else to note of the execution, in the transaction that records it.
 
     Raises:
-        ApiError: 400 for a variable that is missing, unknown or unfit; 402 when no credit is left, with nothing run.
+        ApiError: 400 for a variable that is missing, unknown or unfit, or for an unknown provider or model; 402 when no
+            credit is left, with nothing run.
     """
     rendered = _render(prompt, variables)
+    services.providers.check(provider, model)
     services.accounts.charge(account, now)
     completed = False
     try:
-        outcome = await services.providers.complete(Completion(rendered, provider, model, options))
+        outcome = await services.providers.complete(CompletionRequest(rendered, provider, model, options))
         with services.database.transaction():
             row = executions.record(
                 services.database, account, outcome, prompt_id=prompt["id"], variables=variables, now=now
@@ -79,7 +81,7 @@ def _render(prompt: sqlite3.Row, variables: Mapping[str, object]) -> str:
     return templating.render(prompt["content"], variables, declared)
 
 
-def _event_of(row: sqlite3.Row) -> Wire:
+def _event_of(row: sqlite3.Row) -> JSONObject:
     return {
         "execution_id": row["id"],
         "prompt_id": row["prompt_id"],

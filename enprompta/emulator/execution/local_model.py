@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta.emulator.execution.providers import Outcome
+from enprompta.emulator.execution.providers import CompletionResult
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from enprompta.emulator.execution.providers import Completion
+    from enprompta.emulator.execution.providers import CompletionRequest
 
 MODEL = "smollm2-135m-instruct"
 PROVIDER = "local"
@@ -49,20 +49,29 @@ class LocalModel:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="enprompta-local-model")
         self._stopping = False
 
-    async def complete(self, completion: Completion) -> Outcome:
+    async def complete(self, completion: CompletionRequest) -> CompletionResult:
         """Run a prompt, in a thread of its own so that the emulator goes on answering."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._outcome, completion)
+        except RuntimeError as error:  # the emulator stops, and its queue is gone
+            return CompletionResult(PROVIDER, MODEL, 0, error=f"The local model failed: {error}")
+
+    def _outcome(self, completion: CompletionRequest) -> CompletionResult:
+        """Run a prompt in the model's thread; its latency begins here, without the time it waited for others."""
         started = time.monotonic()
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, completion)
-        except (ValueError, RuntimeError) as error:  # a prompt longer than the context, or the emulator stops
-            return Outcome(PROVIDER, MODEL, _since(started), error=f"The local model failed: {error}")
+            answer = self._answer(completion)
+        except (ValueError, RuntimeError) as error:  # a prompt longer than the context
+            return CompletionResult(PROVIDER, MODEL, _since(started), error=f"The local model failed: {error}")
         if self._stopping:
-            return Outcome(PROVIDER, MODEL, _since(started), error="The local model was stopped with the emulator")
-        return Outcome(
+            return CompletionResult(
+                PROVIDER, MODEL, _since(started), error="The local model was stopped with the emulator"
+            )
+        return CompletionResult(
             PROVIDER, MODEL, _since(started), answer["choices"][0]["text"].strip(), answer["usage"]["total_tokens"]
         )
 
-    def _answer(self, completion: Completion) -> Any:  # noqa: ANN401 (llama.cpp's own form)
+    def _answer(self, completion: CompletionRequest) -> Any:  # noqa: ANN401 (llama.cpp's own form)
         options = completion.options
         self._llama.reset()  # else what is left of the last prompt in its memory would colour this answer
         return self._llama.create_completion(

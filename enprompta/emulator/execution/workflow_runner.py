@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.execution.workflow_graph import Step
     from enprompta.emulator.services import Services
 
@@ -179,9 +179,9 @@ class _Run:
             if runs.finish(database, self._id, status=status, output=output, error=self._failure, now=now):
                 event_publisher.fire(self._services, self._account, f"workflow.{status}", self._event(status))
 
-    def _event(self, status: str) -> Wire:
+    def _event(self, status: str) -> JSONObject:
         steps = runs.steps_of(self._services.database, self._id)
-        data: Wire = {
+        data: JSONObject = {
             "execution_id": self._id,
             "workflow_id": self._workflow_id,
             "status": status,

@@ -137,7 +137,7 @@ class Faults:
         with self._lock:
             self._faults.clear()
 
-    def strike(self, scope: Scope, context: RequestContext) -> Fault | None:
+    def match(self, scope: Scope, context: RequestContext) -> Fault | None:
         """Find the fault that strikes a request, and note the hit."""
         if not self._faults:  # as always, but for a few tests
             return None
@@ -158,7 +158,7 @@ class Connection(H11Protocol):
         self.app_state: dict[str, Any] = {**self.app_state, _CONNECTION: self}  # each request's scope has a copy of it
 
 
-async def cut(scope: Scope, receive: Receive) -> None:
+async def drop_connection(scope: Scope, receive: Receive) -> None:
     """Close a request's connection as a crash would: no answer, no word."""
     connection: Connection = scope["state"][_CONNECTION]
     connection.transport.abort()
@@ -167,7 +167,7 @@ async def cut(scope: Scope, receive: Receive) -> None:
         gone = (await receive())["type"] == "http.disconnect"
 
 
-async def nowhere(_: Message) -> None:
+async def discard(_: Message) -> None:
     """Lose a part of an answer."""
 
 

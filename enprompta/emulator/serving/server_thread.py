@@ -7,12 +7,13 @@ import errno
 import os
 import socket
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from enprompta._common.clock import monotonic
+from enprompta._common.event_loop import sleep
 from enprompta.emulator.api.app import create_app
 from enprompta.emulator.serving.faults import Connection
 from enprompta.errors import ConfigurationError
@@ -26,7 +27,7 @@ _GRACE_SECONDS = 2  # for requests still running when the emulator stops, such a
 _KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none is closed under a request
 
 
-class Running:
+class ServerThread:
     """An emulator that serves: its thread, its server and its parts.
 
     Args:
@@ -100,11 +101,11 @@ class _Server(uvicorn.Server):
         for listener in sockets or ():
             listener.close()
         state = self.server_state
-        deadline = time.monotonic() + _GRACE_SECONDS
-        while (state.connections or state.tasks) and time.monotonic() < deadline:
+        deadline = monotonic() + _GRACE_SECONDS
+        while (state.connections or state.tasks) and monotonic() < deadline:
             for connection in list(state.connections):  # each round, for one may have been accepted meanwhile
                 connection.shutdown()  # an idle one closes, a busy one will when it has answered
-            await asyncio.sleep(0.002)
+            await sleep(0.002)
         for task in state.tasks:
             task.cancel()
         await asyncio.gather(*state.tasks, return_exceptions=True)

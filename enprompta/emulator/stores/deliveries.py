@@ -16,13 +16,13 @@ from enprompta.emulator.stores.paging import Listing
 if TYPE_CHECKING:
     import sqlite3
 
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
 
 PENDING, RETRYING, DELIVERED, FAILED = "PENDING", "RETRYING", "DELIVERED", "FAILED"
 
 
-def wire(row: sqlite3.Row) -> Wire:
+def wire(row: sqlite3.Row) -> JSONObject:
     """Write a delivery as it goes over the wire."""
     return {
         "id": row["id"],

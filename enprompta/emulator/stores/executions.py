@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
-    from enprompta.emulator.execution.providers import Outcome
+    from enprompta.emulator.execution.providers import CompletionResult
 
 _GROUPS = {"day": "date(created_at, 'unixepoch')", "prompt": "prompt_id", "model": "model"}
 GROUPINGS = tuple(_GROUPS)
 
 
-def wire(row: sqlite3.Row) -> Wire:
+def wire(row: sqlite3.Row) -> JSONObject:
     """Write an execution as it goes over the wire."""
     return {
         "id": row["id"],
@@ -44,7 +44,7 @@ def wire(row: sqlite3.Row) -> Wire:
 def record(
     database: Database,
     account: Account,
-    outcome: Outcome,
+    outcome: CompletionResult,
     *,
     prompt_id: str,
     variables: Mapping[str, object],
@@ -82,7 +82,9 @@ def listing(
     return Listing("executions", "executions", ["account_id = ?", *given], [account.id, *given.values()])
 
 
-def stats(database: Database, account: Account, *, group_by: str, start: int | None, end: int | None) -> list[Wire]:
+def stats(
+    database: Database, account: Account, *, group_by: str, start: int | None, end: int | None
+) -> list[JSONObject]:
     """Add up an account's executions by day, prompt or model; days in order, the others by their number."""
     where = listing(account, prompt_id=None, provider=None, start=start, end=end)
     order = "key" if group_by == "day" else "executions DESC, key"

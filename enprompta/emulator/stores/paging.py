@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.api.request_models import Query
     from enprompta.emulator.database import Database
 
@@ -52,7 +52,7 @@ class Listing:
     where: Sequence[str]
     args: Sequence[object]
 
-    def page(self, database: Database, request: PageRequest) -> tuple[list[sqlite3.Row], Wire]:
+    def page(self, database: Database, request: PageRequest) -> tuple[list[sqlite3.Row], JSONObject]:
         """Fetch one page, and the `pagination` that goes with it."""
         backwards, key = self._decode(request.cursor)
         where, args = list(self.where), list(self.args)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
 
 VISIBILITIES = ("PRIVATE", "TEAM", "PUBLIC")
@@ -40,11 +40,12 @@ _COLUMNS = {
 }
 
 
-def wire(row: sqlite3.Row) -> Wire:
+def wire(row: sqlite3.Row) -> JSONObject:
     """Write a prompt as it goes over the wire."""
     return {
         "id": row["id"],
         "title": row["title"],
+        "slug": row["slug"],
         "content": row["content"],
         "description": row["description"],
         "category": row["category"],
@@ -169,7 +170,7 @@ def listing(
     return Listing("prompts", "prompts", where, args)
 
 
-def live(database: Database, account: Account, slug: str, label: str) -> Wire:
+def live(database: Database, account: Account, slug: str, label: str) -> JSONObject:
     """Give the version of a prompt that a label points at, as a running program wants it.
 
     Args:
@@ -211,23 +212,23 @@ def set_label(database: Database, prompt_id: str, label: str, version: int) -> N
         database.run(sql, prompt_id, label, version)
 
 
-def _defaults(variables: list[dict[str, object]]) -> Wire:
+def _defaults(variables: list[dict[str, object]]) -> JSONObject:
     """Tell what a variable is when no value is given; of one that must be given nothing is told."""
-    known: Wire = {}
+    known: JSONObject = {}
     for it in variables:
         if it["default"] is not None or not it["required"]:
             known[str(it["name"])] = "" if it["default"] is None else it["default"]
     return known
 
 
-def derive(content: str) -> list[Wire]:
+def derive(content: str) -> list[JSONObject]:
     """Declare the variables of a content that came without declarations: all are texts and all are required."""
     return [variable(name) for name in templating.variables(content)]
 
 
-def variable(name: str, **given: object) -> Wire:
+def variable(name: str, **given: object) -> JSONObject:
     """Write a declaration with all its fields."""
-    default: Wire = {"type": "text", "required": True, "default": None, "description": None, "options": []}
+    default: JSONObject = {"type": "text", "required": True, "default": None, "description": None, "options": []}
     return {"name": name, **default, **given}
 
 

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 ENDED = frozenset({COMPLETED, FAILED, CANCELLED})
 
 
-def wire(database: Database, row: sqlite3.Row) -> Wire:
+def wire(database: Database, row: sqlite3.Row) -> JSONObject:
     """Write a run as it goes over the wire."""
     steps = steps_of(database, row["id"])
     return {
@@ -46,7 +46,7 @@ def wire(database: Database, row: sqlite3.Row) -> Wire:
     }
 
 
-def _step_wire(row: sqlite3.Row) -> Wire:
+def _step_wire(row: sqlite3.Row) -> JSONObject:
     return {
         "stepId": row["step_id"],
         "executionId": row["execution_id"],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
 
 OWNER, ADMIN, MEMBER, VIEWER = ROLES = ("OWNER", "ADMIN", "MEMBER", "VIEWER")
@@ -36,7 +36,7 @@ MINE = "team_id IN (SELECT team_id FROM team_members WHERE user_id = ?)"
 """A filter for what belongs to a team that a user is in; takes the user's id."""
 
 
-def wire(row: sqlite3.Row) -> Wire:
+def wire(row: sqlite3.Row) -> JSONObject:
     """Write a team as it goes over the wire."""
     return {
         "id": row["id"],
@@ -49,7 +49,7 @@ def wire(row: sqlite3.Row) -> Wire:
     }
 
 
-def member_wire(row: sqlite3.Row) -> Wire:
+def member_wire(row: sqlite3.Row) -> JSONObject:
     """Write a member as they go over the wire."""
     return {
         "id": row["id"],
@@ -174,7 +174,7 @@ def accounts_in(database: Database, team_id: str) -> list[str]:
     return [row["id"] for row in database.all(sql, team_id)]
 
 
-def event(member: sqlite3.Row) -> Wire:
+def event(member: sqlite3.Row) -> JSONObject:
     """Tell of a member as the events do."""
     return {name: member[name] for name in ("team_id", "user_id", "email", "role")}
 

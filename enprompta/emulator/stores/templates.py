@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import sqlite3
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
 
 
-def wire(row: sqlite3.Row) -> Wire:
+def wire(row: sqlite3.Row) -> JSONObject:
     """Write a template as it goes over the wire."""
     return {
         "id": row["id"],

@@ -18,9 +18,9 @@ from enprompta.emulator.stores.paging import Listing
 if TYPE_CHECKING:
     import sqlite3
 
-    from enprompta.emulator.access.accounts import Account, Accounts
+    from enprompta.emulator.access.accounts import Account, AccountStore
     from enprompta.emulator.access.rate_limiter import RateLimiter, Window
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
 
 PRICES = {"free": 0, "pro": 20, "team": 50, "enterprise": 500}
@@ -46,7 +46,7 @@ def month(now: float) -> tuple[int, int]:
     return int(start.timestamp()), int(end.timestamp())
 
 
-def usage(database: Database, accounts: Accounts, limiter: RateLimiter, account: Account, now: float) -> Wire:
+def usage(database: Database, accounts: AccountStore, limiter: RateLimiter, account: Account, now: float) -> JSONObject:
     """Tell what an account has used this month, and what is left of its request windows."""
     start, end = month(now)
     used, allowed = accounts.credits_used(account, now), account.tier.credits
@@ -71,7 +71,9 @@ def usage(database: Database, accounts: Accounts, limiter: RateLimiter, account:
     }
 
 
-def history(database: Database, account: Account, *, group_by: str, start: int | None, end: int | None) -> list[Wire]:
+def history(
+    database: Database, account: Account, *, group_by: str, start: int | None, end: int | None
+) -> list[JSONObject]:
     """Add usage up by day, prompt or model; days in order, the others by their number.
 
     The requests of a day are all that were sent, those of a prompt or a model the ones that executed it.
@@ -80,7 +82,7 @@ def history(database: Database, account: Account, *, group_by: str, start: int |
     requests = {row["key"]: row["executions"] for row in rows}
     if group_by == "day":
         requests = _requests(database, account, start, end)
-    none: Wire = {"date": None, "executions": 0, "tokens": 0, "cost": 0}
+    none: JSONObject = {"date": None, "executions": 0, "tokens": 0, "cost": 0}
     known = {row["key"]: row for row in rows} | {
         day: {**none, "key": day, "date": day} for day in requests.keys() - {row["key"] for row in rows}
     }
@@ -89,7 +91,7 @@ def history(database: Database, account: Account, *, group_by: str, start: int |
     return [{name: {**known[key], "requests": requests.get(key, 0)}[name] for name in fields} for key in keys]
 
 
-def billing(account: Account, now: float) -> Wire:
+def billing(account: Account, now: float) -> JSONObject:
     """Tell what an account has subscribed to."""
     start, end = month(now)
     return {
@@ -119,7 +121,7 @@ def invoices(database: Database, account: Account, now: float) -> Listing:
     return Listing("invoices", "invoices", ["account_id = ?", "period_end <= ?"], [account.id, now])
 
 
-def invoice_wire(row: sqlite3.Row) -> Wire:
+def invoice_wire(row: sqlite3.Row) -> JSONObject:
     """Write an invoice as it goes over the wire."""
     return {
         "id": row["id"],
@@ -133,7 +135,7 @@ def invoice_wire(row: sqlite3.Row) -> Wire:
     }
 
 
-def _window(window: Window) -> Wire:
+def _window(window: Window) -> JSONObject:
     return {"limit": window.limit, "remaining": window.remaining, "reset": math.ceil(window.end)}
 
 

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
 
 EVENTS = ("prompt.executed", "workflow.completed", "workflow.failed", "team.member_added", "team.member_removed")
 _COLUMNS = {"name": "name", "description": "description", "url": "url", "events": "events", "isActive": "is_active"}
 
 
-def wire(row: sqlite3.Row) -> Wire:
+def wire(row: sqlite3.Row) -> JSONObject:
     """Write a webhook as it goes over the wire, without its secret."""
     return {
         "id": row["id"],

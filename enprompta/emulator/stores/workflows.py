@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
 
 _VISIBLE = f"CASE WHEN team_id IS NULL THEN account_id = ? ELSE {teams.MINE} END"
 _COLUMNS = {"name": "name", "description": "description", "steps": "steps", "teamId": "team_id"}
 
 
-def wire(row: sqlite3.Row) -> Wire:
+def wire(row: sqlite3.Row) -> JSONObject:
     """Write a workflow as it goes over the wire."""
     return {
         "id": row["id"],
@@ -112,6 +112,6 @@ def listing(account: Account, *, search: str | None, team_id: str | None) -> Lis
     return Listing("workflows", "workflows", where, args)
 
 
-def steps_of(row: sqlite3.Row) -> list[Wire]:
+def steps_of(row: sqlite3.Row) -> list[JSONObject]:
     """Read a workflow's steps."""
-    return cast("list[Wire]", json.loads(row["steps"]))
+    return cast("list[JSONObject]", json.loads(row["steps"]))

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from enprompta._version import __version__
 from enprompta.emulator.stores import deliveries
-from enprompta.emulator.webhooks.untrusted_post import post
+from enprompta.emulator.webhooks.untrusted_post import RemoteReceiverError, post_untrusted
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks.signature import SIGNATURE_HEADER, sign
 
@@ -36,7 +36,7 @@ _SUCCESS = range(200, 300)
 _NEVER = object()
 
 
-class Deliverer:
+class DeliveryQueue:
     """Sends what is to be sent, again and again until it is accepted or given up.
 
     Args:
@@ -44,10 +44,17 @@ class Deliverer:
         clock: Tells when an attempt ended; waiting goes by real time, whatever this tells.
         backoff: Seconds to wait after each attempt that failed; when all are used up the delivery has failed.
         timeout: Seconds an attempt may take, from the name lookup to the end of the answer's head.
+        remote: False to send to receivers on this machine only; a delivery to another has failed at once.
     """
 
     def __init__(
-        self, database: Database, clock: Callable[[], float], *, backoff: Sequence[float], timeout: float
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        *,
+        backoff: Sequence[float],
+        timeout: float,
+        remote: bool = False,
     ) -> None:
         if not timeout > 0:
             raise ConfigurationError("webhook_timeout must be longer than 0 seconds")
@@ -57,6 +64,7 @@ class Deliverer:
         self._clock = clock
         self._backoff = tuple(backoff)
         self._timeout = timeout
+        self._remote = remote
         self._loop: asyncio.AbstractEventLoop | None = None
         self._hosts: OrderedDict[str, _Host] = OrderedDict()  # those with something to send; the first has its turn
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,8 +141,19 @@ class Deliverer:
                 deliveries.give_up(self._database, delivery_id)
             else:
                 started = time.monotonic()
-                async with post(row["url"], _headers(row), row["body"], timeout=self._timeout) as answered:
+                sending = post_untrusted(
+                    row["url"], _headers(row), row["body"], timeout=self._timeout, remote=self._remote
+                )
+                async with sending as answered:
                     self._record(row, answered, round((time.monotonic() - started) * 1000))
+        except RemoteReceiverError as refused:
+            self._next.pop(delivery_id, None)
+            deliveries.give_up(self._database, delivery_id)
+            logger.warning(
+                "webhook delivery %s was not sent: %s is not this machine; start the emulator with "
+                "--allow-remote-webhooks (in Python, allow_remote_webhooks=True) to send it",
+                *(delivery_id, refused),
+            )
         except Exception:
             self._next.pop(delivery_id, None)
             logger.exception("webhook delivery %s failed; it is taken up when the emulator starts again", delivery_id)

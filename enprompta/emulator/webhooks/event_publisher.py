@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     import sqlite3
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.services import Services
 
 API_VERSION = "2024-01-01"
 TEST_EVENT = "webhook.test"
 
 
-def fire(services: Services, account: Account, event: str, data: Wire) -> None:
+def fire(services: Services, account: Account, event: str, data: JSONObject) -> None:
     """Tell an account's webhooks that something happened.
 
     Call it in the transaction that makes it happen: then it is told if, and only if, it did. Nothing is sent before
@@ -56,7 +56,7 @@ def fire_test(services: Services, webhook: sqlite3.Row) -> sqlite3.Row:
     return row
 
 
-def _body(event_id: str, event: str, now: float, data: Wire) -> bytes:
+def _body(event_id: str, event: str, now: float, data: JSONObject) -> bytes:
     """Write the payload as JavaScript would: what is sent is what a receiver that has only parsed it can verify."""
     payload = {"id": event_id, "event": event, "created_at": iso(now), "api_version": API_VERSION, "data": data}
     return ecma_json(payload).encode()

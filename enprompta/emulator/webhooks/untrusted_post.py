@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import re
 import socket
 import threading
@@ -32,7 +33,9 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @asynccontextmanager
-async def post(url: str, headers: Mapping[str, str], body: bytes, *, timeout: float) -> AsyncGenerator[int | None]:
+async def post_untrusted(
+    url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, remote: bool
+) -> AsyncGenerator[int | None]:
     """Send a request on a connection of its own, and give the status of the answer; None when there is none.
 
     Inside of the context the status is known; on leaving it the receiver is let finish what it has to say.
@@ -42,8 +45,12 @@ async def post(url: str, headers: Mapping[str, str], body: bytes, *, timeout: fl
         headers: What to send beside what every request has.
         body: What to send.
         timeout: Seconds until the head of the answer must have come, from the name lookup on.
+        remote: False to connect to loopback addresses only.
+
+    Raises:
+        RemoteReceiverError: The host has an address that is not loopback, and `remote` is False. Nothing was sent.
     """
-    exchange = _Exchange()
+    exchange = _Exchange(remote=remote)
     try:
         status = None
         with contextlib.suppress(asyncio.TimeoutError, OSError, EOFError, ValueError):  # ValueError: it is not HTTP
@@ -54,6 +61,10 @@ async def post(url: str, headers: Mapping[str, str], body: bytes, *, timeout: fl
                 await asyncio.wait_for(exchange.rest(), _POLITENESS)
     finally:
         exchange.close()
+
+
+class RemoteReceiverError(Exception):
+    """The host of a receiver is not this machine."""
 
 
 def can_be_sent_to(url: str) -> bool:
@@ -70,14 +81,15 @@ def can_be_sent_to(url: str) -> bool:
 class _Exchange:
     """A request and its answer, of which a fixed number of bytes is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, remote: bool) -> None:
+        self._remote = remote
         self._reader = asyncio.StreamReader()
         self._writer: asyncio.StreamWriter | None = None
         self._left = _MOST_READ
 
     async def ask(self, target: httpx.URL, headers: Mapping[str, str], body: bytes) -> int:
         """Send the request and read the answer's head; ValueError when it is none."""
-        self._reader, self._writer = await _connect(target)
+        self._reader, self._writer = await _connect(target, remote=self._remote)
         self._writer.write(_head(target, headers, len(body)) + body)
         while True:
             line = _STATUS_LINE.fullmatch(await self._line())
@@ -109,17 +121,27 @@ class _Exchange:
         return line
 
 
-async def _connect(target: httpx.URL) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(target: httpx.URL, *, remote: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     host, port = target.raw_host.decode("ascii"), target.port or _PORTS[target.scheme]
+    addresses = await _addresses(host)
+    # The addresses that are checked are those connected to: a second lookup could have another answer.
+    if not remote and not all(map(_is_loopback, addresses)):
+        raise RemoteReceiverError(host)
     context = await asyncio.to_thread(_tls) if target.scheme == "https" else None
     name = host if context else None
     refused: OSError | None = None
-    for address in await _addresses(host):
+    for address in addresses:
         try:
             return await asyncio.open_connection(address, port, limit=_MOST_READ, ssl=context, server_hostname=name)
         except OSError as error:
             refused = error
     raise refused or OSError(f"{host} has no address")
+
+
+def _is_loopback(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 async def _addresses(host: str) -> list[str]:

@@ -3,8 +3,8 @@ class Billing(Model):
     amount: float | None
     cancel_at_period_end: bool | None
     currency: str | None
-    current_period_end: datetime | None
-    current_period_start: datetime | None
+    current_period_end: DateTime | None
+    current_period_start: DateTime | None
     plan: str | None
     status: str | None
 class ComponentHealth(Model):
@@ -17,7 +17,7 @@ DeliveryStatus = Literal['PENDING', 'DELIVERED', 'FAILED', 'RETRYING']
 EventType = Literal['prompt.executed', 'workflow.completed', 'workflow.failed', 'team.member_added', 'team.member_removed']
 class Execution(Model):
     cost: float | None
-    created_at: datetime | None
+    created_at: DateTime | None
     error: Any
     id: str
     latency: float | None
@@ -30,7 +30,7 @@ class Execution(Model):
     variables: Mapped[Any]
 class ExecutionStats(Model):
     cost: float | None
-    date: date_ | None
+    date: Date | None
     executions: int | None
     key: str | None
     tokens: int | None
@@ -39,18 +39,18 @@ GroupBy = Literal['day', 'prompt', 'model']
 class Health(Model):
     components: Mapped[ComponentHealth]
     status: Open[HealthStatus] | None
-    timestamp: datetime | None
+    timestamp: DateTime | None
     uptime_seconds: float | None
     version: str | None
 HealthStatus = Literal['healthy', 'degraded', 'unhealthy']
 class Invoice(Model):
     amount: float | None
-    created_at: datetime | None
+    created_at: DateTime | None
     currency: str | None
     id: str
     number: str | None
-    period_end: datetime | None
-    period_start: datetime | None
+    period_end: DateTime | None
+    period_start: DateTime | None
     status: str | None
 class LiveMessage(Model):
     content: str
@@ -68,10 +68,10 @@ class LivePrompt(Model):
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str | list[LiveMessage]: ...
     def render_messages(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[LiveMessage]: ...
     def render_text(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str: ...
-    def served(self, serving: Serving) -> Self: ...
     slug: str | None
     variables: Mapped[Any]
     version: LiveVersion | None
+    def with_cache_info(self, serving: CacheInfo) -> Self: ...
 class LiveVersion(Model):
     environment: str | None
     id: str | None
@@ -87,14 +87,14 @@ class Pagination(Model):
 class Prompt(Model):
     category: str | None
     content: str
-    created_at: datetime | None
+    created_at: DateTime | None
     description: str | None
     id: str
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str: ...
     tags: Many[str]
     team_id: str | None
     title: str
-    updated_at: datetime | None
+    updated_at: DateTime | None
     usage_count: int | None
     variables: Many[PromptVariable]
     version: int | None
@@ -118,17 +118,17 @@ class RequestWindow(Model):
     remaining: int | None
     reset: float | None
 class Team(Model):
-    created_at: datetime | None
+    created_at: DateTime | None
     description: str | None
     id: str
     member_count: int | None
     name: str
     owner_id: str | None
-    updated_at: datetime | None
+    updated_at: DateTime | None
 class TeamMember(Model):
     email: str | None
     id: str | None
-    joined_at: datetime | None
+    joined_at: DateTime | None
     name: str | None
     role: Open[TeamRole] | None
     user_id: str
@@ -136,7 +136,7 @@ TeamRole = Literal['OWNER', 'ADMIN', 'MEMBER', 'VIEWER']
 class Template(Model):
     category: str | None
     content: str
-    created_at: datetime | None
+    created_at: DateTime | None
     description: str | None
     id: str
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str: ...
@@ -153,15 +153,15 @@ class TokenUsage(Model):
 class Usage(Model):
     cost: float | None
     executions: int | None
-    period_end: datetime | None
-    period_start: datetime | None
+    period_end: DateTime | None
+    period_start: DateTime | None
     plan: str | None
     requests_per_day: RequestWindow | None
     requests_per_minute: RequestWindow | None
     tokens: TokenUsage | None
 class UsageRecord(Model):
     cost: float | None
-    date: date_ | None
+    date: Date | None
     executions: int | None
     key: str | None
     requests: int | None
@@ -169,21 +169,21 @@ class UsageRecord(Model):
 VariableType = Literal['text', 'number', 'boolean', 'select']
 Visibility = Literal['PRIVATE', 'TEAM', 'PUBLIC']
 class Webhook(Model):
-    created_at: datetime | None
+    created_at: DateTime | None
     description: str | None
     events: Many[Open[EventType]]
     failure_count: int | None
     id: str
     is_active: bool | None
-    last_failure: datetime | None
-    last_success: datetime | None
+    last_failure: DateTime | None
+    last_success: DateTime | None
     name: str | None
-    updated_at: datetime | None
+    updated_at: DateTime | None
     url: str | None
 class WebhookDelivery(Model):
     attempts: int | None
-    created_at: datetime | None
-    delivered_at: datetime | None
+    created_at: DateTime | None
+    delivered_at: DateTime | None
     event_id: str | None
     event_type: Open[EventType] | None
     id: str
@@ -194,24 +194,24 @@ class WebhookDelivery(Model):
 class WebhookSecret(Model):
     secret: str
 class Workflow(Model):
-    created_at: datetime | None
+    created_at: DateTime | None
     description: str | None
     id: str
     name: str
     steps: Many[WorkflowStep]
     team_id: str | None
-    updated_at: datetime | None
+    updated_at: DateTime | None
 class WorkflowExecution(Model):
-    completed_at: datetime | None
+    completed_at: DateTime | None
     cost: float | None
-    created_at: datetime | None
+    created_at: DateTime | None
     error: Any
     failed_step: WorkflowStepResult | None
     id: str
     input: Mapped[Any]
     is_finished: bool
     output: Any
-    started_at: datetime | None
+    started_at: DateTime | None
     status: Open[WorkflowStatus] | None
     steps: Many[WorkflowStepResult]
     tokens: int | None

@@ -18,16 +18,16 @@ class Deduplicator:
     def finish(self, claim: Claim) -> bool: ...
     def give_back(self, claim: Claim) -> bool: ...
 class MemoryStore:
-    def __init__(self, *, ttl: float = _REMEMBERED, max_events: int = 100000, clock: Callable[[], float] = time.monotonic) -> None: ...
+    def __init__(self, *, ttl: float = _REMEMBERED, max_events: int = 100000, clock: Callable[[], float] = monotonic) -> None: ...
     def claim(self, key: str, token: str, lease: float) -> ClaimState: ...
     def complete(self, key: str, token: str) -> bool: ...
     def release(self, key: str, token: str) -> bool: ...
 class PromptExecuted:
-    api_version: str | None
+    api_version: Sent[str | None]
     created_at: datetime
-    data: PromptExecutedData
+    data: Sent[PromptExecutedData]
     event: Literal['prompt.executed']
-    id: str
+    id: Name
     model_config: ConfigDict
 class RedisStore:
     def __init__(self, client: RedisClient | str, *, ttl: float = _REMEMBERED, prefix: str = 'enprompta:webhooks:') -> None: ...
@@ -40,7 +40,7 @@ class Reply:
     headers: tuple[tuple[str, str], ...]
     status: int
 class SQLiteStore:
-    def __init__(self, path: str | os.PathLike[str], *, ttl: float = _REMEMBERED, timeout: float = 30.0, clock: Callable[[], float] = time.time) -> None: ...
+    def __init__(self, path: str | os.PathLike[str], *, ttl: float = _REMEMBERED, timeout: float = 30.0, clock: Callable[[], float] = real_time) -> None: ...
     def claim(self, key: str, token: str, lease: float) -> ClaimState: ...
     def close(self) -> None: ...
     def complete(self, key: str, token: str) -> bool: ...
@@ -50,29 +50,29 @@ class Store(Protocol):
     def complete(self, key: str, token: str) -> bool: ...
     def release(self, key: str, token: str) -> bool: ...
 class TeamMemberAdded:
-    api_version: str | None
+    api_version: Sent[str | None]
     created_at: datetime
-    data: TeamMemberData
+    data: Sent[TeamMemberData]
     event: Literal['team.member_added']
-    id: str
+    id: Name
     model_config: ConfigDict
 class TeamMemberRemoved:
-    api_version: str | None
+    api_version: Sent[str | None]
     created_at: datetime
-    data: TeamMemberData
+    data: Sent[TeamMemberData]
     event: Literal['team.member_removed']
-    id: str
+    id: Name
     model_config: ConfigDict
 class UnknownEvent:
-    api_version: str | None
+    api_version: Sent[str | None]
     created_at: datetime
     data: Any
-    event: str
-    id: str
+    event: Name
+    id: Name
     model_config: ConfigDict
 WebhookEvent: TypeAlias = Annotated[Annotated[PromptExecuted, Tag('prompt.executed')] | Annotated[WorkflowCompleted, Tag('workflow.completed')] | Annotated[WorkflowFailed, Tag('workflow.failed')] | Annotated[TeamMemberAdded, Tag('team.member_added')] | Annotated[TeamMemberRemoved, Tag('team.member_removed')] | Annotated[UnknownEvent, Tag(_UNKNOWN)], Discriminator(_tag)]
 class WebhookReceiver:
-    def __init__(self, secret: Secret, *, store: Store | None = None, timeout: float | None = 10.0, lease: float = 300.0, max_body: int = _MEGABYTE, tolerance: float | None = None) -> None: ...
+    def __init__(self, secret: Secret, *, store: Store | None = None, timeout: float | None = 10.0, lease: float = 300.0, max_body: int = _MEGABYTE, tolerance: float | None = None, max_reserialized: int = DEFAULT_MAX_RESERIALIZED) -> None: ...
     async def ahandle(self, body: bytes, headers: Headers) -> Reply: ...
     asgi: Application
     def handle(self, body: bytes, headers: Headers) -> Reply: ...
@@ -93,20 +93,20 @@ class WebhookReceiver:
     def on(self, event: str, /) -> Callable[[Handler], Handler]: ...
     def wsgi(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]: ...
 class WorkflowCompleted:
-    api_version: str | None
+    api_version: Sent[str | None]
     created_at: datetime
-    data: WorkflowData
+    data: Sent[WorkflowData]
     event: Literal['workflow.completed']
-    id: str
+    id: Name
     model_config: ConfigDict
 class WorkflowFailed:
-    api_version: str | None
+    api_version: Sent[str | None]
     created_at: datetime
-    data: WorkflowFailedData
+    data: Sent[WorkflowFailedData]
     event: Literal['workflow.failed']
-    id: str
+    id: Name
     model_config: ConfigDict
-def construct_event(payload: Payload, signature: Signature, secret: Secret, *, tolerance: float | None = None, clock: Callable[[], float] = time.time) -> WebhookEvent: ...
-def matching_secret(payload: Payload, signature: Signature, secret: Secret) -> int | None: ...
+def construct_event(payload: Payload, signature: Signature, secret: Secret, *, tolerance: float | None = None, max_reserialized: int = DEFAULT_MAX_RESERIALIZED, clock: Callable[[], float] = time.time) -> WebhookEvent: ...
+def matching_secret(payload: Payload, signature: Signature, secret: Secret, *, max_reserialized: int = DEFAULT_MAX_RESERIALIZED) -> int | None: ...
 def sign(payload: Payload, secret: str | bytes) -> str: ...
-def verify_signature(payload: Payload, signature: Signature, secret: Secret) -> bool: ...
+def verify_signature(payload: Payload, signature: Signature, secret: Secret, *, max_reserialized: int = DEFAULT_MAX_RESERIALIZED) -> bool: ...

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from enprompta._version import __version__
-from enprompta.emulator.api.request_context import Context, Wire  # noqa: TC001 (FastAPI reads the annotations when it runs)
+from enprompta.emulator.api.request_context import Context, JSONObject  # noqa: TC001 (FastAPI reads the annotations when it runs)
 from enprompta.emulator.api.request_models import iso
 
 router: APIRouter = APIRouter(prefix="/api/v1")
@@ -27,7 +27,7 @@ async def health(context: Context) -> Response:
         context.services.database.one("SELECT 1")
     except sqlite3.Error as error:
         message = str(error)
-    database: Wire = {
+    database: JSONObject = {
         "status": "healthy" if message is None else "unhealthy",
         "latency_ms": round((time.perf_counter() - started) * 1000),
         "message": message,

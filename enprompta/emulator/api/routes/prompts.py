@@ -16,7 +16,7 @@ from enprompta.emulator.stores import executions, prompts, teams
 from enprompta.emulator.stores.paging import PageRequest
 
 if TYPE_CHECKING:
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 live_router: APIRouter = APIRouter(prefix="/api/sdk")
@@ -120,13 +120,13 @@ async def get_live_prompt(context: Context, slug: PathId) -> Response:
     return response
 
 
-def read_options(fields: Fields, prefix: str = "") -> Wire:
+def read_options(fields: Fields, prefix: str = "") -> JSONObject:
     """Read the options of an execution; those not given are left out.
 
     Their names in the details are bare, as the reference's own example has `temperature`, unless a prefix is given.
     """
     nested = Fields(fields.mapping("options"), fields.details, prefix)
-    options: Wire = {
+    options: JSONObject = {
         "temperature": nested.number("temperature", 0, 2),
         "maxTokens": nested.integer("maxTokens", 1, _MOST_TOKENS),
         "topP": nested.number("topP", 0, 1),
@@ -157,11 +157,11 @@ def _may_write_in(context: Context, team_id: str | None) -> None:
         teams.require(context.services.database, context.account, team_id, teams.WRITERS)
 
 
-def _read_variables(fields: Fields) -> list[Wire] | None:
+def _read_variables(fields: Fields) -> list[JSONObject] | None:
     items = fields.items("variables", most=_MOST_VARIABLES)
     if items is None:
         return None
-    declared: dict[str, Wire] = {}
+    declared: dict[str, JSONObject] = {}
     for index, item in enumerate(items):
         where = f"variables[{index}]"
         if not isinstance(item, dict):
@@ -171,7 +171,7 @@ def _read_variables(fields: Fields) -> list[Wire] | None:
         name = nested.text("name", required=True, longest=_LONGEST_NAME)
         default = _scalar(nested, "default")
         required = nested.boolean("required")
-        given: Wire = {
+        given: JSONObject = {
             "type": nested.text("type", nullable=False, longest=_LONGEST_NAME) or "text",
             "required": default is None if required is None else required,
             "default": default,

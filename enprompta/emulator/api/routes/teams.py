@@ -15,7 +15,7 @@ from enprompta.emulator.stores.paging import PageRequest
 from enprompta.emulator.webhooks import event_publisher
 
 if TYPE_CHECKING:
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.api.request_models import Fields
 
 router: APIRouter = APIRouter(prefix="/api/v1")
@@ -137,7 +137,7 @@ def _remove(context: Context, team_id: str, user_id: str) -> Response:
     return no_content()
 
 
-def _tell(context: Context, account_ids: list[str], event: str, data: Wire) -> None:
+def _tell(context: Context, account_ids: list[str], event: str, data: JSONObject) -> None:
     """Tell the webhooks of every account in a team, for whoever manages it wants to know who left."""
     services = context.services
     for account_id in account_ids:

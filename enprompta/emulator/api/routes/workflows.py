@@ -16,7 +16,7 @@ from enprompta.emulator.stores import prompts, runs, teams, workflows
 from enprompta.emulator.stores.paging import PageRequest
 
 if TYPE_CHECKING:
-    from enprompta.emulator.api.request_context import Wire
+    from enprompta.emulator.api.request_context import JSONObject
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
@@ -140,14 +140,14 @@ def _read_workflow(context: RequestContext, *, new: bool) -> dict[str, Any]:
     return {name: value for name, value in values.items() if new or fields.given(name)}
 
 
-def _read_steps(context: RequestContext, fields: Fields, *, required: bool) -> list[Wire] | None:
+def _read_steps(context: RequestContext, fields: Fields, *, required: bool) -> list[JSONObject] | None:
     items = fields.items("steps", most=_MOST_STEPS, required=required)
     if items is None:
         return None
     if not items:
         fields.fail("steps", "Must have at least one step")
     known = len(fields.details)
-    steps: list[Wire] = []
+    steps: list[JSONObject] = []
     for index, item in enumerate(items):
         where = f"steps[{index}]"
         if isinstance(item, dict):
@@ -162,7 +162,7 @@ def _read_steps(context: RequestContext, fields: Fields, *, required: bool) -> l
     return steps
 
 
-def _read_step(fields: Fields, where: str) -> Wire:
+def _read_step(fields: Fields, where: str) -> JSONObject:
     return {
         "id": fields.text("id", required=True, longest=_LONGEST_NAME),
         "promptId": fields.text("promptId", required=True, longest=_LONGEST_NAME),
@@ -200,7 +200,7 @@ def _may_write_in(context: RequestContext, team_id: str | None) -> None:
         teams.require(context.services.database, context.account, team_id, teams.WRITERS)
 
 
-def _check_input(fields: Fields, given: dict[str, object], steps: list[Wire]) -> None:
+def _check_input(fields: Fields, given: dict[str, object], steps: list[JSONObject]) -> None:
     """Hold the input against what the steps refer to; more than that may be given."""
     for name, step in workflow_graph.inputs(steps).items():
         value = given.get(name)

@@ -1,0 +1,40 @@
+"""Mistakes in the text of a key or secret: those that files, shells and copying bring in."""
+
+from __future__ import annotations
+
+import re
+
+_QUOTES = frozenset("\"'`\u201c\u201d\u2018\u2019\u201e\u201a\u00ab\u00bb")
+_USUAL = re.compile(r"(?!(?i:enprompta_))[\w.~+/-]+=*", re.ASCII)  # by far the most, at once
+_ASSIGNMENT = re.compile(r"(export\s|set\s|setenv\s|env\s|\$env:|ENPROMPTA_\w*\s*[=:])", re.IGNORECASE)
+_HEADER = re.compile(r"(authorization\s*:|bearer\s)", re.IGNORECASE)
+
+
+def problem_of(text: str, *, ascii_only: bool) -> str | None:
+    """Say what is wrong with a credential, and how to mend it, without showing it; None when nothing is.
+
+    Args:
+        text: The key or secret.
+        ascii_only: True for what is sent in a header, which holds ASCII alone.
+    """
+    if _USUAL.fullmatch(text):
+        return None
+    stripped = text.strip()
+    if not text:
+        return "is empty: check where it is read from"
+    if not _QUOTES.isdisjoint({stripped[:1], stripped[-1:]}):
+        problem = "is written in quotes, which are not a part of it: take them away where it is read from"
+    elif _ASSIGNMENT.match(stripped):
+        problem = "holds a whole assignment: keep only what stands behind the equals sign"
+    elif _HEADER.match(stripped):
+        problem = 'begins as a header does: leave out "Authorization:" and "Bearer"'
+    elif " " in text or not text.isprintable():
+        problem = (
+            "holds a blank, a line break or another invisible character: copy it again "
+            "(a file or variable it was read from may end with a line break)"
+        )
+    elif ascii_only and not text.isascii():
+        problem = "holds a character outside of ASCII, which no key has: copy it again"
+    else:
+        problem = None
+    return problem

@@ -1,0 +1,288 @@
+"""Check the arguments of a method before a request is described: names, ids, texts, numbers, lists and variables.
+
+The signature of a description says what each parameter takes, so the checks are derived from it, once for each method.
+Values leave here in plain form (numpy's integers as `int`, a `Decimal` for a number as `float`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, cast
+
+from enprompta._common.values import LISTS, NotScalar, RefusedValueError, scalar, variables
+from enprompta._core.call import WriteOptions, check_id
+from enprompta._core.unset import UNSET
+from enprompta.errors import ConfigurationError
+
+RANGES: dict[str, tuple[float, float | None]] = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "max_tokens": (1, None),
+    "limit": (1, 100),
+}
+"""Inclusive bounds of numbers that the API reference states; None for no upper bound."""
+OPTIONS = tuple(WriteOptions.__annotations__)
+WIRE_NAMES = {"maxTokens": "max_tokens", "topP": "top_p"}
+
+Check = Callable[[str, Any], Any]
+_LONGEST_LIST = 30  # names that a message lists
+_LONGEST_TEXT = 40  # characters of a value that a message shows
+_LARGEST = 10**15
+
+
+def misuse(
+    method: str, args: tuple[Any, ...], given: Iterable[str], positional: tuple[str, ...], keywords: Mapping[str, bool]
+) -> TypeError | None:
+    """Say what is wrong with the form of a call; None when nothing is.
+
+    Args:
+        method: The public name, such as `prompts.execute`.
+        args: The positional arguments.
+        given: Names of the keyword arguments.
+        positional: Names of the positional parameters, all of them required.
+        keywords: The keyword parameters; True for a required one.
+    """
+    for name in given:
+        if name in keywords:
+            continue
+        if name in positional:
+            return TypeError(f"{method}() takes {name} without its name: {method}({', '.join(positional)}, …)")
+        near = nearest(name, keywords)
+        if near:
+            return TypeError(f"{method}() got {name!r}; did you mean {near!r}?")
+        return TypeError(f"{method}() got an unexpected keyword argument {name!r}; it takes {_listed(keywords)}")
+    if len(args) > len(positional):
+        first = f"{len(positional)} positional arguments ({', '.join(positional)})" if positional else "keywords only"
+        example = next(iter(keywords), "")
+        return TypeError(f"{method}() takes {first}, {len(args)} were given: pass the others by name, {example}=…")
+    missing = [
+        *positional[len(args) :],
+        *(name for name, required in keywords.items() if required and name not in given),
+    ]
+    return TypeError(f"{method}() is missing {', '.join(map(repr, missing))}") if missing else None
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Find the name that was probably meant; None when none is close."""
+    from difflib import get_close_matches  # noqa: PLC0415 (slow to import, and needed when something is wrong)
+
+    folded = {known.replace("_", "").lower(): known for known in names}
+    found = get_close_matches(name.replace("_", "").lower(), folded, n=1)
+    return folded[found[0]] if found else None
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(list(names)[:_LONGEST_LIST])
+
+
+class Parameters:
+    """What one method takes.
+
+    Args:
+        describe: The description; its first parameter is the resource.
+        method: The public name, such as `prompts.execute`.
+    """
+
+    def __init__(self, describe: Callable[..., Any], method: str) -> None:
+        self._method = method
+        self._positional: list[tuple[str, Check | None]] = []
+        self._checks: dict[str, Check | None] = {}
+        self._keywords: dict[str, bool] = {}
+        _, *parameters = inspect.signature(describe).parameters.values()
+        options = next((str(one.annotation) for one in parameters if one.kind is one.VAR_KEYWORD), "")
+        for one in parameters:
+            check = _check_for(one.name, str(one.annotation), reads="WriteOptions" not in options)
+            if one.kind is one.POSITIONAL_ONLY:
+                self._positional.append((one.name, check))
+            elif one.kind is one.KEYWORD_ONLY:
+                self._checks[one.name] = check
+                self._keywords[one.name] = one.default is one.empty
+        if options:
+            self._keywords.update(dict.fromkeys(OPTIONS, False))
+        self._required = frozenset(name for name, required in self._keywords.items() if required)
+
+    def misuse(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TypeError | None:
+        """Say what is wrong with the form of a call; None when nothing is."""
+        given = kwargs.keys()
+        if len(args) == len(self._positional) and given <= self._keywords.keys() and self._required <= given:
+            return None
+        return misuse(self._method, args, given, tuple(name for name, _ in self._positional), self._keywords)
+
+    def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """Check the values: return the positional ones in plain form, and put the others into `kwargs`.
+
+        Raises:
+            ConfigurationError: A value cannot be sent; the text names the parameter and the cure.
+        """
+        try:
+            for name, value in kwargs.items():
+                if (check := self._checks.get(name)) is not None and value is not UNSET:
+                    kwargs[name] = check(name, value)
+            return tuple(
+                check(name, one) if check else one for (name, check), one in zip(self._positional, args, strict=True)
+            )
+        except RefusedValueError as refused:
+            problem = refused.at()
+        raise ConfigurationError(problem)
+
+
+def _check_for(name: str, annotation: str, *, reads: bool) -> Check | None:
+    """Choose the check of a parameter by its name and its annotation; None for one that the method checks itself."""
+    kind = annotation.partition(" | ")[0]
+    check: Check | None = None
+    if name.endswith("_id") or name == "slug":
+        check = check_id
+    elif re.fullmatch(r"str|Visibility|GroupBy|WorkflowStatus|TeamRole", kind):
+        check = text
+    elif kind.startswith(("Sequence[str", "Sequence[EventType")):
+        check = texts
+    elif kind.startswith("Sequence[PromptVariable"):
+        check = declarations
+    elif kind.startswith("Mapping[str, Any"):
+        check = values
+    elif "Unset" in annotation:
+        check = {"float": number, "int": whole_number, "bool": boolean, "datetime": moment}.get(kind)
+    if check is None:
+        return None
+    if "None" in annotation.split(" | ") or (reads and check is not check_id):
+        return _or_none(check)  # in a query, None is left out
+    return _not_none(check)
+
+
+def _or_none(check: Check) -> Check:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _not_none(check: Check) -> Check:
+    def checked(name: str, value: Any) -> Any:  # noqa: ANN401
+        if value is None:
+            raise ConfigurationError(f"{name} is None: leave it out, or pass a value")
+        return check(name, value)
+
+    return checked
+
+
+def text(name: str, value: object) -> str:
+    """Check a text.
+
+    Raises:
+        ConfigurationError: It is none, nor of a type that becomes one.
+    """
+    if type(value) is str:
+        return value
+    plain = _plain(name, value)
+    if isinstance(plain, str):
+        return plain
+    cure = "pass str(value)" if isinstance(plain, (int, float)) else "pass text"
+    raise ConfigurationError(f"{name} must be text, not {_kind(value)}: {cure}")
+
+
+def moment(name: str, value: object) -> object:
+    """Check a time: a datetime, a date, or text."""
+    plain = _plain(name, value)
+    if isinstance(plain, str):
+        return plain
+    raise ConfigurationError(f"{name} must be a datetime, a date or text, not {_kind(value)}")
+
+
+def number(name: str, value: object) -> float:
+    """Check a number and its bounds; `name` may be a path that ends with the parameter's name."""
+    plain = float(value) if isinstance(value, Decimal) and value.is_finite() else _plain(name, value)
+    key = name.rpartition(".")[2]
+    least, most = RANGES.get(WIRE_NAMES.get(key, key), (None, None))
+    is_number = isinstance(plain, (int, float)) and not isinstance(plain, bool)
+    if not is_number or not _within(cast("float", plain), least, most):
+        raise ConfigurationError(f"{name} must be {_wanted('a number', least, most)}, not {_shown(value)}")
+    return cast("float", plain)
+
+
+def whole_number(name: str, value: object) -> int:
+    """Check an integer and its bounds."""
+    plain = _plain(name, value)
+    key = name.rpartition(".")[2]
+    least, most = RANGES.get(WIRE_NAMES.get(key, key), (None, None))
+    if not isinstance(plain, int) or isinstance(plain, bool) or not _within(plain, least, most):
+        raise ConfigurationError(f"{name} must be {_wanted('a whole number', least, most)}, not {_shown(value)}")
+    return plain
+
+
+def _within(value: float, least: float | None, most: float | None) -> bool:
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def _wanted(kind: str, least: float | None, most: float | None) -> str:
+    if least is None:
+        return kind
+    return f"{kind} of {least:g} or more" if most is None else f"{kind} from {least:g} to {most:g}"
+
+
+def boolean(name: str, value: object) -> bool:
+    """Check a boolean."""
+    plain = _plain(name, value)
+    if isinstance(plain, bool):
+        return plain
+    raise ConfigurationError(f"{name} must be True or False, not {_shown(value)}")
+
+
+def items(name: str, value: object, example: str) -> list[Any]:
+    """List the items of a sequence.
+
+    Raises:
+        ConfigurationError: It is one text, a mapping, or nothing that has items.
+    """
+    plain = _plain(name, value)
+    if isinstance(plain, NotScalar) and isinstance(value, LISTS) and not isinstance(value, Mapping):
+        found = list(cast("Iterable[Any]", value))
+        return sorted(found, key=str) if isinstance(value, (set, frozenset)) else found
+    raise ConfigurationError(f"{name} must be a list, not {_kind(value)}: {name}=[{example}]")
+
+
+def texts(name: str, value: object) -> list[str]:
+    """Check a list of texts."""
+    return [text(f"{name}[{at}]", one) for at, one in enumerate(items(name, value, '"…"'))]
+
+
+def declarations(name: str, value: object) -> list[Any]:
+    """Check declarations of a prompt's variables: models, or mappings of the same fields."""
+    found = items(name, value, '{"name": "topic"}')
+    for at, one in enumerate(found):
+        kind = cast("type[Any]", type(one))
+        if not issubclass(kind, Mapping) and not hasattr(kind, "model_dump"):
+            raise ConfigurationError(
+                f"{name}[{at}] must be a PromptVariable or a dict of its fields, not {_kind(one)}: "
+                f'{name}=[{{"name": "topic"}}]'
+            )
+    return found
+
+
+def values(name: str, value: object) -> dict[str, Any]:
+    """Turn values of variables into what is sent for them."""
+    try:
+        return variables(value)
+    except RefusedValueError as refused:
+        problem = refused.at(name)
+    raise ConfigurationError(problem)
+
+
+def _plain(name: str, value: object) -> object:
+    try:
+        return scalar(value)
+    except RefusedValueError as refused:
+        problem = refused.at(name)
+    raise ConfigurationError(problem)
+
+
+def _shown(value: object) -> str:
+    """Show a value in a message: short, and by its type alone where it may be long or hold what must not be shown."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…")
+    if isinstance(value, (int, float, Decimal)) and abs(value) < _LARGEST:
+        return str(value)
+    return "that large a number" if isinstance(value, int) else _kind(value)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__

@@ -1,0 +1,50 @@
+"""Short tracebacks: an error that leaves a public method shows the caller's line and one line of the package."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+# Packages whose frames say nothing about a call that failed; the error's text does.
+_HIDDEN = frozenset({
+    "enprompta", "httpx", "httpx2", "httpcore", "httpcore2", "anyio", "aiohttp", "h11", "asyncio", "trio", "sniffio",
+    "contextlib", "concurrent", "tenacity", "socket", "ssl",
+})  # fmt: skip
+
+
+def shorten(error: BaseException) -> None:
+    """Take the frames of the package and of its HTTP libraries out of an error's traceback, and those of its causes.
+
+    Frames of the caller's code stay: of a callback, or of a transport of theirs. `ENPROMPTA_LOG=debug` keeps all.
+    """
+    if os.environ.get("ENPROMPTA_LOG", "").strip().lower() == "debug":
+        return
+    waiting: list[BaseException | None] = [error]
+    seen = set[int]()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        traceback = one.__traceback__
+        if traceback is not None:
+            if not _is_hidden(traceback) and one is not error:
+                continue  # caught by the caller's code, which was handling it when it made the call: leave it alone
+            one.__traceback__ = _without_hidden(traceback)
+        waiting += [one.__cause__, one.__context__]
+
+
+def _without_hidden(traceback: TracebackType | None) -> TracebackType | None:
+    kept: list[TracebackType] = []
+    while traceback is not None:
+        if not _is_hidden(traceback):
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    rest: TracebackType | None = None
+    for one in reversed(kept):
+        rest = TracebackType(rest, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return rest
+
+
+def _is_hidden(traceback: TracebackType) -> bool:
+    return traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _HIDDEN

@@ -1,0 +1,103 @@
+"""The certificates that https connections trust: those of certifi, or those that the environment names.
+
+SSL_CERT_FILE     a file of certificates in PEM form
+SSL_CERT_DIR      one or more folders as `openssl rehash` prepares them; read when SSL_CERT_FILE is not set
+SSLKEYLOGFILE     a file to which Python writes the keys of connections, for debugging
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from functools import lru_cache
+from pathlib import Path
+
+import httpx
+
+from enprompta.errors import ConfigurationError
+
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")  # the name under which OpenSSL looks for a certificate
+VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+
+
+def tls_context() -> ssl.SSLContext:
+    """Load the trusted certificates, once for each setting of the environment: it takes some 15 ms.
+
+    Raises:
+        ConfigurationError: A variable names certificates that cannot be used.
+    """
+    return _load(*(os.environ.get(name, "") for name in VARIABLES))
+
+
+@lru_cache(maxsize=1)
+def plain_context() -> ssl.SSLContext:
+    """Return a context that trusts no certificate, for addresses with http://, which need none."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@lru_cache(maxsize=4)
+def _load(cert_file: str, cert_dir: str, key_log: str) -> ssl.SSLContext:
+    try:
+        if cert_file:
+            context = ssl.create_default_context(cafile=cert_file)
+        elif cert_dir:
+            context = ssl.create_default_context(capath=cert_dir)
+        else:
+            return httpx.create_ssl_context(trust_env=False)
+    except OSError as error:  # an SSLError is one
+        _check_key_log(key_log)
+        variable, value = ("SSL_CERT_FILE", cert_file) if cert_file else ("SSL_CERT_DIR", cert_dir)
+        reason = _problem_of_file(cert_file, error) if cert_file else _text(error)
+        raise _unusable(variable, value, reason) from None
+    if cert_file and not context.cert_store_stats()["x509"]:
+        raise _unusable("SSL_CERT_FILE", cert_file, "holds no certificate")
+    if not cert_file:
+        _check_folders(cert_dir)
+    return context
+
+
+def _problem_of_file(path: str, error: OSError) -> str:
+    file = Path(path)
+    if file.is_dir():
+        return "is a folder: name a file, or set SSL_CERT_DIR to a folder that `openssl rehash` has prepared"
+    try:
+        start = file.read_bytes()[:1]
+    except OSError as unreadable:
+        return _text(unreadable)
+    if not start:
+        return "is empty"
+    if start == b"\x30":  # the tag of a sequence, with which each certificate in DER begins
+        return "is in DER form: convert it to PEM with `openssl x509 -inform der`"
+    return f"holds no certificate in PEM form ({_text(error)})"
+
+
+def _check_folders(paths: str) -> None:
+    """Refuse folders in which OpenSSL would find nothing: it reads them only when a server shows its certificate."""
+    folders = [Path(one) for one in paths.split(os.pathsep)]
+    if not any(folder.is_dir() for folder in folders):
+        raise _unusable("SSL_CERT_DIR", paths, "names no folder")
+    names = (file.name for folder in folders if folder.is_dir() for file in folder.iterdir())
+    if not any(_HASHED.fullmatch(name) for name in names):
+        raise _unusable("SSL_CERT_DIR", paths, "holds no certificate under the name of its hash: run `openssl rehash`")
+
+
+def _check_key_log(path: str) -> None:
+    """Refuse a file for keys that cannot be written, for which `ssl` raises the same errors as for certificates."""
+    if path:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).keylog_filename = path
+        except OSError as error:
+            raise ConfigurationError(
+                f"SSLKEYLOGFILE={path} cannot be written ({_text(error)}): name another file, or unset it"
+            ) from None
+
+
+def _text(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _unusable(variable: str, value: str, problem: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{variable}={value} {problem}. Name certificates that exist, or unset {variable} to trust the usual ones"
+    )

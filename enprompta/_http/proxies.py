@@ -1,0 +1,207 @@
+"""The proxy that the environment names for an address: read once, in one way, for every HTTP library.
+
+    HTTPS_PROXY, https_proxy     the proxy for https addresses; the lower-case name wins
+    ALL_PROXY, all_proxy         the proxy when the former is not set
+    NO_PROXY, no_proxy           addresses that are reached directly; see `is_exempt`
+
+A base URL with http:// is on this machine alone, and never goes through a proxy: the proxy would see the API key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from base64 import b64encode
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
+
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_SCHEMES = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+"""The kinds of proxies, and their usual ports."""
+_SYSTEM = "the proxy settings of this system"
+_EXAMPLE = "http://proxy.example:3128"
+_URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<rest>.*)", re.ASCII | re.DOTALL)
+_PORT = re.compile(r"(?P<host>.*?):(?P<port>\d+)", re.ASCII | re.DOTALL)
+
+_BRACKETS = re.compile(r"\[(?P<address>[^\]]*)\](?P<length>/\d+)?(?::(?P<port>\d+))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that can be used."""
+
+    scheme: str
+    """`http`, `https`, `socks5` or `socks5h`."""
+    host: str
+    port: int
+    username: str | None = field(default=None, repr=False)
+    password: str = field(default="", repr=False)
+    variable: str = ""
+    """Where it comes from, for messages: the name of an environment variable."""
+
+    @property
+    def url(self) -> str:
+        """The address without user name and password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def is_socks(self) -> bool:
+        """True if it speaks SOCKS, False if it speaks HTTP."""
+        return self.scheme.startswith("socks")
+
+    @property
+    def auth(self) -> tuple[str, str] | None:
+        """User name and password; None for a proxy that needs none."""
+        return None if self.username is None else (self.username, self.password)
+
+    @property
+    def basic(self) -> str:
+        """User name and password as HTTP's Basic authentication writes them."""
+        return b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what no message may show: the password, and the form in which it is sent."""
+        return (self.password, self.basic) if self.password else ()
+
+    def __str__(self) -> str:
+        return f"{self.url} ({self.variable})"
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """Find the proxy for an address; None if it is reached directly.
+
+    Args:
+        url: The base URL of a client.
+
+    Raises:
+        ConfigurationError: The proxy cannot be used; the text names the variable, and never shows credentials.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 443
+    found = {name: value for name, value in getproxies().items() if value.strip()}
+    value = found.get("https") or found.get("all")
+    if parts.scheme != "https" or value is None:
+        return None
+    scheme = "https" if found.get("https") else "all"
+    if getproxies_environment():
+        if is_exempt(host, port, found.get("no", "")):
+            return None
+    elif proxy_bypass(host):  # macOS and Windows have such a list too
+        return None
+    return _parsed(value.strip(), _variable(os.environ, f"{scheme}_proxy", value))
+
+
+def _variable(environ: Mapping[str, str], name: str, value: str) -> str:
+    """Find the variable that holds a value: its name may be written in any case."""
+    return next((key for key, held in environ.items() if key.lower() == name and held == value), _SYSTEM)
+
+
+def _parsed(text: str, variable: str) -> Proxy:
+    match = _URL.fullmatch(text)
+    scheme, rest = (match["scheme"].lower(), match["rest"]) if match else ("http", text)
+    if scheme not in _SCHEMES:
+        raise unusable(
+            variable, f"names a proxy of the unknown kind {scheme}://: use http://, https://, socks5:// or socks5h://"
+        )
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in rest and "@" not in authority:
+        raise unusable(
+            variable,
+            "holds a user name or password with one of the characters / ? #: write them as %2F, %3F and %23",
+        )
+    userinfo, at, address = authority.rpartition("@")
+    host, port = _host_and_port(address, scheme, variable)
+    username, _, password = userinfo.partition(":")
+    if host in _SCHEMES:  # "http:/proxy" and "http//proxy"
+        raise unusable(variable, f"lacks a part of its scheme: write it as {_EXAMPLE}")
+    return Proxy(scheme, host, port, unquote(username) if at else None, unquote(password), variable)
+
+
+def _host_and_port(address: str, scheme: str, variable: str) -> tuple[str, int]:
+    match = _PORT.fullmatch(address)
+    host, port = (match["host"], int(match["port"])) if match else (address.removesuffix(":"), _SCHEMES[scheme])
+    if not 0 < port < 65_536:  # noqa: PLR2004 (the range of ports)
+        raise unusable(variable, f"names a port that does not exist: write it as {_EXAMPLE}")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if _address(host) is None:
+            raise unusable(variable, f"holds brackets round what is not an IPv6 address: write it as {_EXAMPLE}")
+    elif not re.fullmatch(r"[A-Za-z0-9._-]+", host):
+        problem = "names no host" if not host else "does not name a host and a port number"
+        raise unusable(variable, f"{problem}: write it as {_EXAMPLE}")
+    return host, port
+
+
+def unusable(variable: str, problem: str) -> ConfigurationError:
+    """Make the error for a proxy that cannot be used."""
+    return ConfigurationError(f"{variable} {problem} (to connect without it, add the host of base_url to NO_PROXY)")
+
+
+def is_exempt(host: str, port: int, no_proxy: str) -> bool:
+    """True if `NO_PROXY` says that an address is reached directly.
+
+    Entries are separated by commas or blanks. Each is a domain, which covers its subdomains (`example.com`,
+    `.example.com` and `*.example.com` mean the same), an IP address, a network (`10.0.0.0/8`, `fe80::/10`), or `*` for
+    every address. Each may name a scheme in front and a port behind (`example.com:8443`, `[::1]:8443`). Entries that
+    are none of these match nothing.
+
+    Args:
+        host: A host name or IP address, without brackets.
+        port: Its port.
+        no_proxy: The value of the variable.
+    """
+    host = host.lower().rstrip(".")
+    return any(_matches(entry, host, port) for entry in re.split(r"[\s,]+", no_proxy.lower()) if entry)
+
+
+def _matches(entry: str, host: str, port: int) -> bool:
+    scheme, found, rest = entry.rpartition("://")
+    if found and scheme not in {"https", "all"}:
+        return False
+    entry = rest.rstrip("/")
+    name, asked_port = _without_port(entry)
+    if asked_port not in {None, port}:
+        return False
+    address = _address(host)
+    network = _network(name)
+    if network is not None or address is not None:
+        is_inside = network is not None and address is not None and address in network
+        return is_inside or ("*" in name and fnmatchcase(host, name))
+    name = name.removeprefix("*.").strip(".")
+    if "*" in name:
+        return fnmatchcase(host, name)
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _without_port(entry: str) -> tuple[str, int | None]:
+    """Split an entry into what it names and its port; a bare IPv6 address has none, however it ends."""
+    if match := _BRACKETS.fullmatch(entry):
+        return match["address"] + (match["length"] or ""), int(match["port"]) if match["port"] else None
+    match = _PORT.fullmatch(entry)
+    return (match["host"], int(match["port"])) if match and ":" not in match["host"] else (entry, None)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    address, slash, length = text.partition("/")
+    try:
+        return ipaddress.ip_network(f"{address.partition('%')[0]}{slash}{length}", strict=False)
+    except ValueError:
+        return None

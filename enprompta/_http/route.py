@@ -1,0 +1,64 @@
+"""The way from a client to its base URL: the certificates to trust, and the proxy to use."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
+
+from enprompta._http.certificates import plain_context, tls_context
+from enprompta._http.proxies import proxy_for, unusable
+
+if TYPE_CHECKING:
+    import ssl
+
+    from enprompta._http.proxies import Proxy
+
+_TLS_WITHIN_TLS = sys.version_info >= (3, 11)  # what asyncio can do, which carries the connections of aiohttp
+_LONGEST_SOCKS_FIELD = 255  # bytes of a user name or password (RFC 1929, 2)
+
+
+class Route(NamedTuple):
+    """How connections to one base URL are opened."""
+
+    tls: ssl.SSLContext
+    proxy: Proxy | None
+
+
+def route_to(base_url: str, http_client: object = None) -> Route:
+    """Read the route from the environment.
+
+    Args:
+        base_url: The checked base URL of a client.
+        http_client: The name of the HTTP library; None for httpx.
+
+    Raises:
+        ConfigurationError: The environment names a proxy or certificates that cannot be used.
+    """
+    if base_url.startswith("http://"):  # on this machine alone: no proxy, and no certificates
+        return Route(plain_context(), None)
+    proxy = proxy_for(base_url)
+    if proxy is not None:
+        _check_library(proxy, http_client)
+    return Route(tls_context(), proxy)
+
+
+def _check_library(proxy: Proxy, http_client: object) -> None:
+    """Refuse a proxy that the HTTP library cannot speak to."""
+    if http_client == "aiohttp":
+        if proxy.is_socks:
+            problem = f"names a SOCKS proxy ({proxy.url}), which aiohttp does not support"
+            raise unusable(proxy.variable, f'{problem}: leave out http_client="aiohttp", or use an HTTP proxy')
+        if proxy.scheme == "https" and not _TLS_WITHIN_TLS:
+            problem = f"names a proxy with https:// ({proxy.url}), which aiohttp supports from Python 3.11 on"
+            raise unusable(proxy.variable, f'{problem}: leave out http_client="aiohttp", or use http://')
+    if not proxy.is_socks:
+        return
+    if find_spec("socksio") is None:
+        raise unusable(
+            proxy.variable,
+            f"names a SOCKS proxy ({proxy.url}), which needs the package socksio: "
+            'pip install "enprompta[socks]", or use an HTTP proxy',
+        )
+    if any(len(text.encode()) > _LONGEST_SOCKS_FIELD for text in proxy.auth or ()):
+        raise unusable(proxy.variable, "holds a user name or password of more than 255 bytes, which SOCKS cannot send")

@@ -1,0 +1,221 @@
+"""Profiles: named credentials that `enprompta login` keeps, in the platform's keyring or in a file of mode 0600.
+
+The file `profiles.json` lists the profiles; where the keyring holds a secret, the file does not. Only the command line
+reads it: a program gets its credentials from arguments or the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import stat
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import typer
+
+from enprompta.cli.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_PROFILE = "default"
+Storage = Literal["keyring", "file"]
+
+_SERVICE = "enprompta"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_BYTES = 1_048_576
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Windows has neither
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Credentials for one address."""
+
+    name: str
+    base_url: str
+    storage: Storage
+    client_id: str | None = None
+    """The id of OAuth2 client credentials; None for an API key."""
+    secret: str | None = field(default=None, repr=False)
+    """The API key or client secret; None while only the keyring holds it."""
+
+    def settings(self) -> dict[str, str]:
+        """Return the client arguments of this profile. Its secret is only ever sent to its own address.
+
+        Raises:
+            SetupError: The keyring does not return the secret.
+        """
+        secret = self.secret or _from_keyring(self.name)
+        kind = {"api_key": secret} if self.client_id is None else {"client_id": self.client_id, "client_secret": secret}
+        return {**kind, "base_url": self.base_url}
+
+
+def config_file() -> Path:
+    """Return where the profiles are listed: `ENPROMPTA_CONFIG_DIR`, or the platform's folder for configuration."""
+    return Path(os.environ.get("ENPROMPTA_CONFIG_DIR") or typer.get_app_dir("enprompta")) / "profiles.json"
+
+
+def check_name(name: str) -> str:
+    """Refuse a name that would not be easy to type or store.
+
+    Raises:
+        SetupError: It has other characters than letters, digits, `.`, `_` and `-`, or more than 64.
+    """
+    if not _NAME.fullmatch(name):
+        raise SetupError(f"{name!r} is not a profile name: use up to 64 letters, digits, dots, _ and -")
+    return name
+
+
+def read_profiles() -> dict[str, Profile]:
+    """Read all profiles, by name.
+
+    Raises:
+        SetupError: The file is damaged, is not a regular file, or other users may read it.
+    """
+    path = config_file()
+    try:
+        text = _read(path)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror or error}") from None
+    try:
+        entries = cast("dict[str, dict[str, Any]]", json.loads(text)["profiles"])
+        return {name: _profile(name, entry) for name, entry in entries.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise SetupError(f"{path} is damaged: delete it and run `enprompta login` again") from None
+
+
+def find_profile(name: str) -> Profile:
+    """Return a profile by name.
+
+    Raises:
+        SetupError: It does not exist, or the file cannot be read.
+    """
+    profiles = read_profiles()
+    if name not in profiles:
+        known = ", ".join(sorted(profiles)) or "none"
+        raise SetupError(
+            f"There is no profile {name!r} (profiles: {known}): create it with `enprompta login --profile {name}`"
+        )
+    return profiles[name]
+
+
+def save_profile(profile: Profile, wanted: Storage | None) -> Profile:
+    """Store a profile, replacing one of the same name, and return it as stored.
+
+    Args:
+        profile: The profile with its secret.
+        wanted: Where the secret goes; None for the keyring where one works, else the file.
+
+    Raises:
+        SetupError: The keyring was asked for and does not work, or the file cannot be read or written.
+    """
+    profiles = read_profiles()
+    kept = wanted != "file" and _into_keyring(profile.name, cast("str", profile.secret))
+    if wanted == "keyring" and not kept:
+        raise SetupError(
+            'No keyring works here: install one with `pip install "enprompta[keyring]"`, or use --storage file'
+        )
+    stored = replace(profile, storage="keyring", secret=None) if kept else replace(profile, storage="file")
+    _write({**profiles, profile.name: stored})
+    if not kept and profile.name in profiles and profiles[profile.name].storage == "keyring":
+        _forget(profile.name)
+    return stored
+
+
+def delete_profile(name: str) -> None:
+    """Delete a profile and its secret.
+
+    Raises:
+        SetupError: It does not exist, or the file cannot be read or written.
+    """
+    profile = find_profile(name)
+    if profile.storage == "keyring":
+        _forget(name)
+    _write({other: one for other, one in read_profiles().items() if other != name})
+
+
+def _profile(name: str, entry: Mapping[str, Any]) -> Profile:
+    profile = Profile(name=name, **entry)
+    has_secret = {"keyring": False, "file": True}[profile.storage]
+    texts = all(isinstance(value, str) for value in entry.values())
+    if not _NAME.fullmatch(name) or not texts or (profile.secret is not None) is not has_secret:
+        raise ValueError(name)
+    return profile
+
+
+def _read(path: Path) -> str:
+    """Read the file without following a link, waiting for a pipe, or trusting what others may have read."""
+    handle = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT)
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+            raise SetupError(f"{path} is not a file of profiles: delete it and run `enprompta login` again")
+        if os.name == "posix" and status.st_mode & 0o077:
+            raise SetupError(f"{path} can be read by other users: run `chmod 600 {path}`")
+        return file.read().decode("utf-8", "replace")
+
+
+def _write(profiles: Mapping[str, Profile]) -> None:
+    """Replace the file in one step, so that neither a crash nor a link put in its place spoils or exposes it."""
+    path = config_file()
+    entries = {
+        name: {key: value for key, value in asdict(one).items() if key != "name" and value is not None}
+        for name, one in profiles.items()
+    }
+    temporary = path.with_name(f".profiles-{secrets.token_hex(8)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(json.dumps({"profiles": entries}, indent=2) + "\n")
+            file.flush()
+            os.fsync(handle)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise SetupError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _keyring() -> Any:  # noqa: ANN401 (keyring is an extra, and need not be installed)
+    return import_module("keyring")
+
+
+# A backend may raise what it likes: keyring's own errors, D-Bus's, the operating system's.
+
+
+def _into_keyring(name: str, secret: str) -> bool:
+    """Store a secret in the platform's keyring; False when none works."""
+    try:
+        keyring = _keyring()
+        keyring.set_password(_SERVICE, name, secret)
+        return keyring.get_password(_SERVICE, name) == secret  # the null backend stores nothing
+    except Exception:  # noqa: BLE001 (see above)
+        return False
+
+
+def _from_keyring(name: str) -> str:
+    try:
+        secret: object = _keyring().get_password(_SERVICE, name)
+    except Exception as error:  # noqa: BLE001 (see above)
+        problem = f"the keyring cannot be read ({type(error).__name__})"
+    else:
+        if isinstance(secret, str) and secret:
+            return secret
+        problem = "the keyring does not hold its secret"
+    raise SetupError(f"Profile {name!r}: {problem}; run `enprompta login --profile {name}` again")
+
+
+def _forget(name: str) -> None:
+    with suppress(Exception):  # the entry is gone already, or the keyring with it
+        _keyring().delete_password(_SERVICE, name)

@@ -1,0 +1,165 @@
+"""The formats that `execute-many` writes results in: JSON Lines, CSV and Parquet, chosen by the file's ending."""
+
+from __future__ import annotations
+
+import csv
+import json
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from typing import TextIO
+
+_FIELDS = ("output", "executionId", "model", "tokens", "cost", "error")
+_NUMBERS = frozenset({"tokens", "cost"})
+_BATCH = 1_000  # rows of a Parquet file that are written at once
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+class Writer(Protocol):
+    """Writes records to a stream."""
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write one record, now or by the time of `end`."""
+        ...
+
+    def end(self) -> None:
+        """Write what is left; the stream stays open."""
+        ...
+
+
+class JSONLinesWriter:
+    """A JSON object a line."""
+
+    def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
+        del variables
+        self._stream = stream
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write a record; see `Writer`."""
+        self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def end(self) -> None:
+        """Do nothing; see `Writer`."""
+
+
+class CSVWriter:
+    """A row a record, with a column for each variable.
+
+    Spreadsheets run cells that start with `=`, `+`, `-` or `@` as formulas, and models write what they like. Texts that
+    do, and are not numbers, get an apostrophe in front. JSON Lines and Parquet have them as they are.
+    """
+
+    def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
+        self._columns = _columns(variables)
+        self._writer = csv.writer(stream)
+        self._writer.writerow([_shielded(name) for name in self._columns])
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write a record; see `Writer`."""
+        values = _flat(record)
+        self._writer.writerow([_cell(values.get(name)) for name in self._columns])
+
+    def end(self) -> None:
+        """Do nothing; see `Writer`."""
+
+
+class ParquetWriter:
+    """The columns of `CSVWriter`, with types: variables are texts, `tokens` an integer, `cost` a float."""
+
+    def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
+        arrow: Any = _pyarrow("pyarrow")
+        types = {"index": arrow.int64(), "ok": arrow.bool_(), "tokens": arrow.int64(), "cost": arrow.float64()}
+        self._schema: Any = arrow.schema([(name, types.get(name, arrow.string())) for name in _columns(variables)])
+        self._arrow = arrow
+        self._writer: Any = _pyarrow("pyarrow.parquet").ParquetWriter(stream.buffer, self._schema)
+        self._rows: list[dict[str, Any]] = []
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write a record; see `Writer`."""
+        values = _flat(record)
+        self._rows.append({name: _storable(values.get(name)) for name in self._schema.names})
+        if len(self._rows) >= _BATCH:
+            self._flush()
+
+    def end(self) -> None:
+        """Write the last rows and the file's own index; see `Writer`."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
+        self._rows.clear()
+
+
+FORMATS: dict[str, Callable[[TextIO, Sequence[str]], Writer]] = {
+    ".jsonl": JSONLinesWriter,
+    ".ndjson": JSONLinesWriter,
+    ".csv": CSVWriter,
+    ".parquet": ParquetWriter,
+}
+
+
+def writer_for(path: Path) -> Callable[[TextIO, Sequence[str]], Writer]:
+    """Choose the writer of a file by its ending; JSON Lines where there is none, as of a pipe.
+
+    Raises:
+        ConfigurationError: The ending is unknown, or its format needs a package that is missing.
+    """
+    ending = path.suffix.lower()
+    if ending and ending not in FORMATS:
+        raise ConfigurationError(f"{path} ends in {path.suffix}: results are written as .jsonl, .csv or .parquet")
+    if ending == ".parquet":
+        _pyarrow("pyarrow.parquet")
+    return FORMATS.get(ending, JSONLinesWriter)
+
+
+def _pyarrow(name: str) -> Any:  # noqa: ANN401 (untyped)
+    try:
+        return import_module(name)
+    except ImportError:
+        raise ConfigurationError("Parquet needs pyarrow: pip install pyarrow") from None
+
+
+def _columns(variables: Sequence[str]) -> list[str]:
+    return ["index", "ok", *(f"variables.{name}" for name in variables), *_FIELDS]
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a record's variables columns of their own, as texts."""
+    named = {f"variables.{name}": _text(value) for name, value in record["variables"].items()}
+    rest = {name: value if name in _NUMBERS else _text(value) for name, value in record.items() if name in _FIELDS}
+    return {"index": record["index"], "ok": record["ok"], **named, **rest}
+
+
+def _text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _shielded(value) if isinstance(value, str) else value
+
+
+def _shielded(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not text[0].isspace()
+
+
+def _storable(value: object) -> object:
+    """Make a value one that its column can hold: no half of a surrogate pair, no integer beyond 64 bits."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    return None if type(value) is int and value.bit_length() > 63 else value  # noqa: PLR2004 (bits beside the sign)

@@ -1,0 +1,75 @@
+"""Options that every command takes: `--profile`, and `--quiet` wherever there is `--json`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="Use the credentials of this profile.", show_default=False),
+]
+_WITHOUT_IDS = frozenset({"doctor", "overview", "billing"})
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print ids only, one a line.")]
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the shared options of the command that runs are."""
+
+    profile: str | None = None
+    quiet: bool = False
+
+    def reset(self) -> None:
+        """Begin another command line."""
+        self.profile, self.quiet = None, False
+
+
+shared = Shared()
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the shared options to every command of an application and of its groups."""
+    for command in app.registered_commands:
+        _extend(command)
+    for group in app.registered_groups:
+        instance: Any = group.typer_instance
+        add_to(instance)
+        if instance.registered_callback is not None:
+            _extend(instance.registered_callback)
+
+
+def _extend(registered: Any) -> None:  # noqa: ANN401 (typer's record of a command or of a group's callback)
+    registered.callback = _with_options(registered.callback)
+
+
+def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a command in one with more options; typer reads them from its signature."""
+    hints = get_type_hints(function, include_extras=True)
+    signature = inspect.signature(function)
+    added: dict[str, tuple[Any, Any]] = {"profile": (Profile, None)}
+    if "as_json" in hints and function.__name__ not in _WITHOUT_IDS:
+        added["quiet"] = (Quiet, False)
+    kept = [one.replace(annotation=hints[name]) for name, one in signature.parameters.items()]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    more = [inspect.Parameter(name, kind, default=default, annotation=hint) for name, (hint, default) in added.items()]
+
+    @functools.wraps(function)
+    def command(*arguments: Any, profile: str | None = None, quiet: bool = False, **options: Any) -> Any:  # noqa: ANN401 (whatever a command takes)
+        if quiet and options.get("as_json"):
+            raise typer.BadParameter("Give --json or --quiet, not both")
+        shared.profile = profile or shared.profile
+        shared.quiet = quiet
+        return function(*arguments, **options)
+
+    replaced: Any = command
+    replaced.__signature__ = signature.replace(parameters=[*kept, *more])
+    replaced.__annotations__ = {**hints, **{name: hint for name, (hint, _) in added.items()}}
+    return command

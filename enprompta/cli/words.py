@@ -1,0 +1,106 @@
+"""Errors of the client in a shell user's words: options and environment variables, not arguments of Python calls."""
+
+from __future__ import annotations
+
+import re
+
+from enprompta.errors import APIError, ConfigurationError, EnpromptaError
+
+NO_CREDENTIALS = (
+    "No credentials: run `enprompta login`, or set ENPROMPTA_API_KEY, or ENPROMPTA_CLIENT_ID and "
+    "ENPROMPTA_CLIENT_SECRET (keys are made in the dashboard under Settings, API Keys); `enprompta doctor` shows "
+    "what is configured"
+)
+
+_VARIABLES = ("api_key", "base_url", "client_id", "client_secret", "scopes", "timeout", "deadline", "max_retries",
+              "max_wait")  # fmt: skip
+_OPTIONS = {
+    "category": "--category",
+    "checkpoint": "--checkpoint",
+    "concurrency": "--concurrency",
+    "content": "--content",
+    "depends_on": "dependsOn",
+    "description": "--description",
+    "email": "--email",
+    "end_date": "--until",
+    "events": "--event",
+    "group_by": "--by",
+    "input": "--var",
+    "is_active": "--enable/--disable",
+    "label": "--label",
+    "limit": "--limit",
+    "max_tokens": "--max-tokens",
+    "model": "--model",
+    "name": "--name",
+    "prompt_id": "--prompt",
+    "promptId": "--prompt",
+    "provider": "--provider",
+    "role": "--role",
+    "search": "--search",
+    "start_date": "--since",
+    "status": "--status",
+    "stop_sequences": "--stop",
+    "tags": "--tag",
+    "team_id": "--team",
+    "temperature": "--temperature",
+    "title": "--title",
+    "top_p": "--top-p",
+    "url": "--url",
+    "variables": "--var",
+    "visibility": "--visibility",
+}
+_SHELL_NAMES = {**{name: f"ENPROMPTA_{name.upper()}" for name in _VARIABLES}, **_OPTIONS}
+_PLAIN_WORDS = frozenset(name for name in _SHELL_NAMES if "_" not in name)  # they may just be words of a sentence
+
+# `name=...` of any kind, a name with an underscore anywhere, or a plain name that begins a message.
+_ARGUMENT = re.compile(
+    r"(?<![\w.\"'/-])(?P<assigned>[a-z]\w*)=(?P<value>\.\.\.|…|\"[^\"]*\"|'[^']*'|\[[^\]]*\]|\w*)?"
+    r"|(?<![\w.\"'/-])(?P<bare>[a-z]+(?:_[a-z]+)+)(?![\w=])"
+    r"|^(?P<first>[a-z]+)(?= (?:must|is|are|holds|has|cannot|takes)\b)"
+)
+_WHOLE = (
+    (re.compile(r"^.*is empty: pass the id of an object.*"), "An id is empty: pass the id that a list shows"),
+    (re.compile(r": pass the id alone, such as prompt\.id"), ": pass the id that a list shows"),
+    (re.compile(r"^no credentials: .*", re.DOTALL), NO_CREDENTIALS),
+    (re.compile(r"^pass either api_key, or .*"), "Give an API key, or OAuth2 client credentials, not both"),
+    (re.compile(r"\(or (ENPROMPTA_\w+)\)"), ""),
+    (re.compile(r": pass api_key instead"), ": set ENPROMPTA_API_KEY, or run `enprompta login`"),
+    (re.compile(r"\(is base_url the address of the API\?\)"), "(is ENPROMPTA_BASE_URL the address of the API?)"),
+    (re.compile(r"[:;,]? (?:or )?(?:pass|use|raise|give) [a-z_]+=\S+(?: to (?:the )?(?:call|client))?"), ""),
+)
+
+
+_SETTINGS = (
+    (re.compile(r"(?<![\w.\"'/-])(?:api_key|base_url|client_id|client_secret|max_retries|max_wait)(?!\w)"), None),
+    (re.compile(r"\btimeout(?= allows)"), "ENPROMPTA_TIMEOUT"),
+)
+
+
+def explain(error: EnpromptaError) -> str:
+    """Return an error's text in a shell user's words; in what the service wrote, only names of settings change."""
+    text = str(error)
+    if isinstance(error, ConfigurationError) and not type(error).__module__.startswith("enprompta.cli"):
+        return in_shell_words(text)
+    if isinstance(error, APIError):
+        for pattern, name in _SETTINGS:
+            text = pattern.sub(name or (lambda found: f"ENPROMPTA_{found[0].upper()}"), text)
+    return text
+
+
+def in_shell_words(message: str) -> str:
+    """Rewrite a configuration error's text: arguments become the options and variables that set them."""
+    for pattern, text in _WHOLE:
+        message = pattern.sub(text, message)
+    return re.sub(r" +([ ,;:])", r"\1", _ARGUMENT.sub(_shell_name, message)).strip()
+
+
+def _shell_name(found: re.Match[str]) -> str:
+    name = found["assigned"] or found["bare"] or found["first"]
+    shell = _SHELL_NAMES.get(name)
+    if found["assigned"] is None:
+        return shell or found[0]
+    if shell is None:
+        return found[0]
+    joint = "=" if shell.startswith("ENPROMPTA") else " "
+    value = found["value"] or ""
+    return f"{shell}{joint}{value}" if value.strip(".…") else shell

@@ -1,0 +1,144 @@
+"""Reads what an OpenAI-compatible server answers; pure, and made for answers that are wrong in any way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+_MAX_TOKENS = 2**31 - 1  # more than any model reads and writes; the sums of a month still fit in SQLite's integers
+_SHOWN = 300
+
+
+class UpstreamError(Exception):
+    """The upstream answered, and not with a completion; the text says with what, as "it …"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A completion."""
+
+    output: str
+    tokens: int | None
+    """Tokens in and out; None when the server does not count them, or counts what cannot be."""
+
+
+def parse(content: bytes) -> object:
+    """Parse JSON.
+
+    Raises:
+        UpstreamError: It is not JSON, or nested too deeply.
+    """
+    try:
+        value: object = json.loads(content)
+    except RecursionError as error:
+        raise UpstreamError("its answer is nested too deeply") from error
+    except ValueError as error:
+        raise UpstreamError("its answer is not JSON") from error
+    return value
+
+
+def first_model(answer: object) -> str:
+    """Return the first model of a list of models.
+
+    Raises:
+        UpstreamError: There is none.
+    """
+    models = _items(_mapping(answer).get("data"))
+    model = _mapping(models[0]).get("id") if models else None
+    if not isinstance(model, str) or not model:
+        raise UpstreamError("it lists no model; name one with `model`")
+    return as_text(model)
+
+
+def read_completion(answer: object) -> Reply:
+    """Read the text of the first choice, and the tokens.
+
+    Raises:
+        UpstreamError: There is no text: an error, a refusal, a call of a tool, a filter, or no completion at all.
+    """
+    fields = _mapping(answer)
+    choices = _items(fields.get("choices"))
+    if not choices:
+        if fields.get("error"):
+            raise UpstreamError(f"it reported an error: {_message_of(fields['error'])}")
+        raise UpstreamError("it answered with something other than a chat completion")
+    choice = _mapping(choices[0])
+    message = _mapping(choice.get("message"))
+    if not message:
+        raise UpstreamError("it answered with something other than a chat completion")
+    return Reply(_text_of(message, choice.get("finish_reason")), _tokens_of(_mapping(fields.get("usage"))))
+
+
+def as_text(text: str) -> str:
+    """Join halves of surrogate pairs, and replace those without another half, which no UTF-8 can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _text_of(message: dict[str, Any], finish_reason: object) -> str:
+    refusal = message.get("refusal")
+    if isinstance(refusal, str) and refusal:
+        raise UpstreamError(f"the model refused: {_shown(refusal)}")
+    if finish_reason == "content_filter":
+        raise UpstreamError("a content filter withheld the model's answer")
+    text = _joined(message.get("content"))
+    if text:
+        return as_text(text)
+    if calls := _called(message):
+        raise UpstreamError(f"the model called {calls} instead of answering, and prompts have no tools")
+    if finish_reason == "length":
+        raise UpstreamError("the model reached its limit of tokens before it wrote any text")
+    if text is None:
+        raise UpstreamError("it answered with something other than a chat completion: its message has no text")
+    return text
+
+
+def _joined(content: object) -> str | None:
+    """Return a content as one text: as it is, or its text parts; None where there is no text at all."""
+    if isinstance(content, str):
+        return content
+    parts = [part if isinstance(part, str) else _mapping(part).get("text") for part in _items(content)]
+    texts = [part for part in parts if isinstance(part, str)]
+    return "".join(texts) if texts else None
+
+
+def _called(message: dict[str, Any]) -> str:
+    """Name the tools that a message calls; nothing when it calls none."""
+    functions = [_mapping(call).get("function") for call in _items(message.get("tool_calls"))]
+    functions += [message["function_call"]] if message.get("function_call") else []
+    names = [_mapping(function).get("name") for function in functions]
+    return ", ".join(f"the tool {_shown(str(name))!r}" if name else "a tool" for name in names)
+
+
+def _tokens_of(usage: dict[str, Any]) -> int | None:
+    total = _count(usage.get("total_tokens"))
+    if total is not None:
+        return total
+    both = [_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))]
+    known = [count for count in both if count is not None]
+    return _count(sum(known)) if len(known) == len(both) else None
+
+
+def _count(value: object) -> int | None:
+    """Return a number of tokens; None for what cannot be one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MAX_TOKENS:
+        return None
+    return int(value) if value == int(value) else None
+
+
+def _message_of(error: object) -> str:
+    """Return what an error object says."""
+    told = _mapping(error).get("message") or error
+    return _shown(told if isinstance(told, str) else json.dumps(told))
+
+
+def _shown(text: str) -> str:
+    return as_text(text)[:_SHOWN]
+
+
+def _items(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,183 @@
+"""Runs prompts on a server that has OpenAI's `/v1/chat/completions`: Ollama, vLLM, llama.cpp and others.
+
+The server is foreign: it may answer anything. Each answer becomes an outcome, completed or failed with a reason that a
+person understands, and what it says is read by `completions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from base64 import b64encode
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import httpx
+
+from enprompta._common.redaction import Redactor
+from enprompta.emulator.execution.completions import UpstreamError, as_text, first_model, parse, read_completion
+from enprompta.emulator.execution.providers import CompletionResult, count_tokens
+from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from enprompta.emulator.execution.completions import Reply
+    from enprompta.emulator.execution.providers import CompletionRequest
+
+MASKED_LOGIN = "***"
+_SHOWN = 300  # characters of an upstream's complaint that an execution's `error` quotes
+_MAX_ANSWER = 16 * 1024 * 1024  # bytes, decompressed
+_MAX_ATTEMPTS = 5
+_BUSY = frozenset({429, 503})
+_SECONDS = re.compile(r"[0-9]{1,9}")
+_OPTION_NAMES = {"temperature": "temperature", "maxTokens": "max_tokens", "topP": "top_p", "stopSequences": "stop"}
+
+
+class Upstream:
+    """An OpenAI-compatible server.
+
+    Args:
+        url: The server, with or without its `/v1`. A login in it is sent as basic authentication, and shown nowhere.
+        key: Its bearer token; None when it asks for none.
+        timeout: Seconds a prompt may take, with the waits that the server asks for.
+
+    Raises:
+        ConfigurationError: The URL or the key cannot be used.
+    """
+
+    def __init__(self, url: str, *, key: str | None = None, timeout: float = 120.0) -> None:
+        self._base, login = split_login(url)
+        self._headers = {"Accept": "application/json"}
+        if login is not None:
+            self._headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
+        elif key:
+            if not key.isascii() or not key.isprintable():
+                raise ConfigurationError("The upstream's key must be printable ASCII on one line")
+            self._headers["Authorization"] = f"Bearer {key}"
+        name, _, password = (login or "").partition(":")  # some servers take a key as the name
+        sent = self._headers.get("Authorization", "").partition(" ")[2]
+        self._mask = Redactor(secret for secret in (key, name, password, sent) if secret)
+        self._timeout = timeout
+        self._client: httpx.AsyncClient | None = None
+        self._default_model: str | None = None
+
+    async def complete(self, completion: CompletionRequest) -> CompletionResult:
+        """Ask the server, which runs beside the emulator's other work."""
+        started = time.monotonic()
+        provider, model = completion.provider or "upstream", completion.model or self._default_model
+        try:
+            # A limit for the whole call: httpx's is for each read, and a server that drips would never reach it.
+            model, reply = await asyncio.wait_for(self._ask(completion, model, started), self._timeout)
+        except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, OSError, UpstreamError) as error:
+            return CompletionResult(provider, model or "unknown", _since(started), error=self._complaint(error))
+        tokens = reply.tokens
+        if tokens is None:  # not every server counts, or counts right
+            tokens = count_tokens(completion.prompt) + count_tokens(reply.output)
+        return CompletionResult(provider, model, _since(started), reply.output, tokens)
+
+    async def aclose(self) -> None:
+        """Close the connections to the server."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _ask(self, completion: CompletionRequest, model: str | None, started: float) -> tuple[str, Reply]:
+        if model is None:
+            model = self._default_model = first_model(await self._call("GET", "/models", started))
+        options = {_OPTION_NAMES[name]: value for name, value in completion.options.items() if name in _OPTION_NAMES}
+        message = {"role": "user", "content": completion.prompt}
+        body = {"model": model, "messages": [message], **options}
+        return model, read_completion(await self._call("POST", "/chat/completions", started, body))
+
+    async def _call(self, method: str, path: str, started: float, body: dict[str, object] | None = None) -> object:
+        """Send a request, again where the server is busy and says when to return, and return its parsed answer."""
+        response, content = await self._send(method, path, body)
+        attempt = 1
+        while not response.is_success:
+            complaint = f"it answered {response.status_code}: {self._shown(content)}"
+            wait = _retry_after(response.headers.get("retry-after", "")) if response.status_code in _BUSY else None
+            if wait is None or attempt == _MAX_ATTEMPTS:
+                raise UpstreamError(complaint)
+            if wait >= self._timeout - (time.monotonic() - started):
+                raise UpstreamError(f"{complaint} (it asks to wait {wait:g} s, longer than the execution may take)")
+            await asyncio.sleep(wait)
+            response, content = await self._send(method, path, body)
+            attempt += 1
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type == "text/event-stream" or content.startswith(b"data:"):
+            raise UpstreamError("it streamed its answer, though it was not asked to")
+        try:
+            return parse(content)
+        except UpstreamError as error:
+            raise UpstreamError(f"{error}: {self._shown(content)}") from error
+
+    async def _send(self, method: str, path: str, body: dict[str, object] | None) -> tuple[httpx.Response, bytes]:
+        if self._client is None:  # made on the loop that it is used on, and for http without loading certificates
+            verify = self._base.startswith("https:")
+            self._client = httpx.AsyncClient(
+                headers=self._headers, timeout=self._timeout, verify=verify, trust_env=False
+            )
+        content = bytearray()
+        async with self._client.stream(method, self._base + path, json=body) as response:
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > _MAX_ANSWER:
+                    raise UpstreamError(f"its answer is larger than {_MAX_ANSWER} bytes")
+        return response, bytes(content)
+
+    def _shown(self, content: bytes) -> str:
+        """Return the beginning of an answer, without the key: some servers quote the one that they refuse."""
+        return self._mask.text(content[: 4 * _SHOWN].decode("utf-8", "replace"))[:_SHOWN]
+
+    def _complaint(self, error: Exception) -> str:
+        if isinstance(error, (asyncio.TimeoutError, httpx.TimeoutException)):
+            return f"The upstream {self._base} did not answer within {self._timeout:g} seconds"
+        reason = as_text(self._mask.text(str(error) or type(error).__name__))
+        return f"The upstream {self._base} failed: {reason}"
+
+
+def split_login(url: str) -> tuple[str, str | None]:
+    """Split an upstream's URL into its base without a login, ending in `/v1`, and the login; None for none.
+
+    Raises:
+        ConfigurationError: It is no http or https URL; the text shows no login.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 0) >= 0
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):  # a port that is no number, brackets that do not close
+        usable = False
+        parts = None
+    if parts is None or not usable:
+        shown = re.sub(r"(?s)^(\w+://)?.*@", rf"\1{MASKED_LOGIN}@", url)
+        raise ConfigurationError(f"The upstream must be an http:// or https:// URL, not {shown!r}")
+    userinfo, at, host = parts.netloc.rpartition("@")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/v1")
+    base = urlunsplit((parts.scheme, host, f"{path}/v1", "", ""))
+    name, _, password = userinfo.partition(":")
+    return base, f"{unquote(name)}:{unquote(password)}" if at else None
+
+
+def shown_url(url: str) -> str:
+    """Return an upstream's URL as it may be printed: its login is masked."""
+    parts = urlsplit(url)
+    _, at, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{MASKED_LOGIN}@{host}" if at else host, query="", fragment=""))
+
+
+def _retry_after(text: str) -> float | None:
+    """Read `Retry-After`, as seconds or a date, as seconds to wait from now; None where it is neither."""
+    if _SECONDS.fullmatch(text.strip()):
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp() - time.time())
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

@@ -1,0 +1,48 @@
+"""Loads, before a test, what it would load while a fake file system is in place.
+
+pyfakefs forgets each module that a test imported, so that the next test gets another copy of it. Classes of two copies
+do not fit together. A client and the emulator import most of their modules when they are first used, so they are used
+once before the file system is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pkgutil
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+
+@lru_cache(maxsize=1)
+def preload_client() -> None:
+    """Load every module that calls of either client import."""
+    import enprompta  # noqa: PLC0415 (loaded for the tests that need it)
+
+    for part in ("_core", "models", "resources", "cache", "batch", "webhooks"):
+        package: Any = import_module(f"enprompta.{part}")
+        for module in pkgutil.iter_modules(package.__path__):
+            import_module(f"enprompta.{part}.{module.name}")
+    settings: Any = {"api_key": "ep_preload", "limiter": None, "base_url": "http://127.0.0.1:9", "max_retries": 0}
+    enprompta.Enprompta(**settings).close()
+    asyncio.run(enprompta.AsyncEnprompta(**settings).aclose())
+
+
+@lru_cache(maxsize=1)
+def preload_emulator() -> None:
+    """Load every module that the emulator and calls to it import."""
+    from enprompta import AsyncEnprompta, Enprompta  # noqa: PLC0415 (as above)
+    from enprompta.emulator import Emulator  # noqa: PLC0415 (an extra, and heavy)
+
+    preload_client()
+    with Emulator() as emulator:
+        settings: Any = {"api_key": emulator.keys.team, "base_url": emulator.url, "limiter": None}
+        with Enprompta(**settings) as client:
+            client.prompts.execute(client.prompts.create(title="Preloaded", content="{{x}}").id, variables={"x": "1"})
+            client.usage.get()
+
+        async def call() -> None:
+            async with AsyncEnprompta(**settings) as client:
+                await client.prompts.list()
+
+        asyncio.run(call())

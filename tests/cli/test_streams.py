@@ -1,0 +1,227 @@
+"""What a process writes: UTF-8 everywhere, one line where it cannot write, 130 on Ctrl-C."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from enprompta.cli import streams
+from enprompta.cli.console import line, out
+from enprompta.cli.output import write_json, write_text
+
+if TYPE_CHECKING:
+    from enprompta import Enprompta
+
+COMMAND = [sys.executable, "-c", "import sys; from enprompta.cli import main; sys.exit(main())"]
+TEXT = "Grüße 茶 \U0001f600 \x1b]0;x\x07 \x1b]52;c;eA==\x1b\\ \u202e \x9b31m \r end"
+LOCALES = [
+    {"PYTHONIOENCODING": "cp1252"},
+    {"PYTHONIOENCODING": "ascii:strict"},
+    {"PYTHONIOENCODING": "utf-16"},
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+]
+
+
+def process(environment: dict[str, str], *arguments: str, **how: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run a command in a process of its own."""
+    variables = {**os.environ, **environment}
+    return subprocess.run([*COMMAND, *arguments], env=variables, capture_output=not how, check=False, timeout=60, **how)
+
+
+@pytest.mark.parametrize("locale", LOCALES, ids=lambda one: " ".join(f"{name}={value}" for name, value in one.items()))
+def test_output_is_utf_8(client: Enprompta, environment: dict[str, str], locale: dict[str, str]) -> None:
+    """Whatever encoding the locale asks for, JSON and tables are UTF-8, and nothing is replaced."""
+    prompt = client.prompts.create(title=TEXT, content=TEXT)
+    given = {**environment, **locale}
+    shown = process(given, "prompts", "get", prompt.id, "--json")
+    assert json.loads(shown.stdout.decode())["title"] == TEXT
+    table = process(given, "prompts", "list", "--all").stdout.decode()
+    assert "Grüße 茶 \U0001f600" in table
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", table)
+
+
+def test_texts_and_errors_are_utf_8(client: Enprompta, environment: dict[str, str]) -> None:
+    """So are texts, errors and help."""
+    prompt = client.prompts.create(title=TEXT, content=TEXT)
+    given = {**environment, "PYTHONIOENCODING": "ascii"}
+    assert process(given, "prompts", "get", prompt.id).stdout.decode().endswith(f"\n\n{TEXT}\n")
+    failed = process({**given, "LC_ALL": "C.UTF-8"}, "prompts", "list", "--profile", "Grüße 茶")
+    assert (failed.returncode, failed.stdout) == (3, b"")
+    assert "no profile 'Grüße 茶'" in failed.stderr.decode()
+    assert "─" in process(given, "prompts", "--help").stdout.decode()
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "ascii"])
+def test_lone_surrogates_are_printed(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    """Half a character neither crashes a command nor spoils its JSON: it is escaped as JSON escapes it."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, errors="strict"))
+    streams.use_utf8()
+    write_json({"half": "a\ud800b", "whole": "\U0001f600"})
+    write_text("text \udfff")
+    out.print(line("cell \udfff"))
+    sys.stdout.flush()
+    data, *rest = written.getvalue().decode().splitlines()
+    assert json.loads(data) == {"half": "a\ud800b", "whole": "\U0001f600"}
+    assert rest == ["text \\udfff", "cell \\udfff"]
+
+
+def test_a_terminal_obeys_nothing(client: Enprompta, environment: dict[str, str]) -> None:
+    """On a terminal, control characters of a prompt's text are shown, in tables, fields and texts alike."""
+    prompt = client.prompts.create(title=TEXT, content=TEXT)
+    for arguments in (["list", "--all"], ["get", prompt.id]):
+        ours, theirs = pty.openpty()
+        given = {**os.environ, **environment, "NO_COLOR": "1", "TERM": "xterm"}
+        with subprocess.Popen([*COMMAND, "prompts", *arguments], env=given, stdout=theirs, stderr=theirs) as running:
+            os.close(theirs)
+            seen = b""
+            while chunk := _read(ours):
+                seen += chunk
+        assert running.returncode == 0
+        os.close(ours)
+        text = seen.decode().replace("\r\n", "\n")
+        assert "Grüße" in text
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # Linux: the other side is closed
+        return b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+@pytest.mark.parametrize("arguments", [["--version"], ["prompts", "list", "--json"]])
+def test_a_full_disk_is_one_line(client: Enprompta, environment: dict[str, str], arguments: list[str]) -> None:
+    """When standard output cannot be written, that is one line, and the exit status 1."""
+    client.prompts.create(title="full", content="full")
+    with Path("/dev/full").open("wb") as full:
+        done = process(environment, *arguments, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (1, b"error  Standard output cannot be written: No space left on device\n")
+
+
+def test_a_closed_output(environment: dict[str, str]) -> None:
+    """A command without a standard output, or whose reader has left, prints one line and exits with 1."""
+    shell = f"exec {sys.executable} -c 'import sys; from enprompta.cli import main; sys.exit(main())' prompts list"
+    for closing, said in (("", b"error  Standard output cannot be written: It is closed\n"), ("2>&-", b"")):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{shell} >&- {closing}"],
+            env={**os.environ, **environment},
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (1, said)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = process(environment, "--help", stdout=theirs, stderr=subprocess.PIPE)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, b"")  # help that nothing reads
+
+
+@pytest.mark.parametrize("arguments", [["prompts", "list"], ["doctor"]])
+def test_ctrl_c_while_waiting(environment: dict[str, str], arguments: list[str]) -> None:
+    """Ctrl-C while the service is silent ends a command with 130, and without a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/api/v1"
+        given = {**os.environ, **environment, "ENPROMPTA_BASE_URL": url}
+        with subprocess.Popen([*COMMAND, *arguments], env=given, stdout=-1, stderr=-1) as running:
+            connection, _ = silent.accept()
+            with connection:
+                connection.recv(1)
+                running.send_signal(signal.SIGINT)
+                _, errors = running.communicate(timeout=30)
+    assert (running.returncode, errors) == (130, b"")
+
+
+def test_ctrl_c_while_importing(tmp_path: Path) -> None:
+    """Ctrl-C while the commands are still being imported ends with 130 too."""
+    (tmp_path / "typer.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)\n")
+    given = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen([*COMMAND, "--help"], env=given, stdout=-1, stderr=-1) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == b"importing\n"
+        time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=30)
+    assert (running.returncode, errors) == (130, b"")
+
+
+@pytest.mark.parametrize(("key", "status"), [(b"\x03", 130), (b"\x04", 1), (b"n\n", 1)])
+def test_an_answer_that_is_a_key(environment: dict[str, str], key: bytes, status: int) -> None:
+    """Ctrl-C at a question ends with 130; Ctrl-D is a no."""
+    ours, theirs = pty.openpty()
+    given = {**os.environ, **environment, "TERM": "dumb"}
+    command = [*COMMAND, "prompts", "delete", "pmt_1"]
+    with subprocess.Popen(
+        command,
+        env=given,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=_take_terminal,  # noqa: PLW1509 (it takes no lock)
+    ) as running:
+        os.close(theirs)
+        seen = b""
+        while b"[y/N]" not in seen:
+            seen += _read(ours)
+        time.sleep(0.1)  # until it reads
+        os.write(ours, key)
+        while chunk := _read(ours):
+            seen += chunk
+    os.close(ours)
+    assert running.returncode == status
+    assert b"Traceback" not in seen
+
+
+def _take_terminal() -> None:
+    """Make the terminal that is standard input the controlling one, which sends Ctrl-C as a signal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, ""),
+        (BrokenPipeError(32, "Broken pipe"), 1, "error  Standard output cannot be written: Broken pipe\n"),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "error  Standard output cannot be written: No space left on device\n",
+        ),
+        (PermissionError(13, "Permission denied", "a.txt"), 1, "error  a.txt: Permission denied\n"),
+        (OSError("odd"), 1, "error  Standard output cannot be written: odd\n"),
+    ],
+)
+def test_what_ends_a_command(error: BaseException, status: int, said: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C is 130; what cannot be written is 1."""
+    with pytest.raises(SystemExit) as ended, streams.guarded():
+        raise error
+    assert ended.value.code == status
+    sys.stdout.flush()
+    assert capfd.readouterr().err == said
+
+
+def test_no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without either stream a command just ends with 1."""
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    streams.use_utf8()
+    with pytest.raises(SystemExit) as ended, streams.guarded():
+        pytest.fail("not reached")
+    assert ended.value.code == 1

@@ -1,0 +1,105 @@
+"""Every write that the document lets carry an idempotency key happens once, however often it is sent."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from enprompta import APIStatusError, Enprompta
+from enprompta._client import base_client as client_side
+from enprompta.emulator import Emulator
+from enprompta.emulator.access import idempotency
+from tests.conformance.document import DOCUMENT, OPERATIONS, of, problems_of_response, resolve
+from tests.conformance.seeds import sow
+from tests.conformance.table import TABLE
+
+RULE = DOCUMENT["x-idempotency"]
+KEYED = {
+    name
+    for name, operation in OPERATIONS.items()
+    if RULE["header"] in {resolve(parameter)["name"] for parameter in operation.raw.get("parameters", [])}
+}
+
+
+def test_the_rule_stands_once() -> None:
+    """The document's rule is what its operations, the emulator and the client go by."""
+    assert {name for name, operation in OPERATIONS.items() if operation.method in RULE["methods"]} == KEYED
+    assert set(RULE["methods"]) == idempotency.METHODS == client_side._IDEMPOTENCY_METHODS
+    assert RULE["keptSeconds"] == idempotency.KEEP_SECONDS
+    assert RULE["notKept"] == [*sorted(idempotency.NOT_KEPT), "5XX"]
+
+
+def requests(emulator: Emulator) -> list[httpx.Request]:
+    """Every request of the table, with all arguments where there are any, and the token's, in order."""
+    made: list[httpx.Request] = []
+
+    def record(request: httpx.Request) -> httpx.Response:
+        made.append(request)
+        return httpx.Response(418)
+
+    own = emulator.clients.enterprise
+    with httpx.Client(transport=httpx.MockTransport(record)) as http:
+        settings: dict[str, Any] = {"http_client": http, "limiter": None, "max_retries": 0, "base_url": emulator.url}
+        with suppress(APIStatusError):
+            Enprompta(client_id=own.client_id, client_secret=own.client_secret, **settings).usage.get()
+        client = Enprompta(api_key=emulator.keys.enterprise, **settings)
+        for row in TABLE:
+            with suppress(APIStatusError):
+                (row.full or row.minimal)(client)
+    return made
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, list[httpx.Response]]:
+    """The answers to each keyed write: sent twice, with another body, by another account, and with another key."""
+    seen: dict[str, list[httpx.Response]] = {}
+    with Emulator(rate_limits=False, webhook_backoff=()) as emulator, httpx.Client(trust_env=False) as http:
+        sow(emulator)
+        other = emulator.clients.team
+        for number, request in enumerate(requests(emulator)):
+            operation = of(request)
+            headers = {"Authorization": request.headers.get("Authorization", ""), "Content-Type": "application/json"}
+            key = {RULE["header"]: f"write {number}"}
+
+            def send(content: bytes, *more: dict[str, str], request: httpx.Request = request) -> httpx.Response:
+                sent = {name: value for each in (headers, *more) for name, value in each.items()}  # noqa: B023 (now)
+                return http.request(request.method, request.url, content=content, headers=sent)
+
+            if operation.id not in KEYED:
+                assert send(request.content).is_success, operation.id
+                continue
+            body = json.loads(request.content or b"{}")
+            changed = json.dumps({**body, "beyond": 1}).encode()
+            stranger = {"Authorization": f"Bearer {emulator.keys.team}"}
+            foreign = request.content
+            if operation.id == "oauth.token":
+                stranger = {}
+                foreign = json.dumps(
+                    {**body, "client_id": other.client_id, "client_secret": other.client_secret}
+                ).encode()
+            seen[operation.id] = [
+                send(request.content, key),
+                send(request.content, key),
+                send(changed, key),
+                send(foreign, key, stranger),
+            ]
+    return seen
+
+
+@pytest.mark.parametrize("name", sorted(KEYED))
+def test_a_keyed_write_happens_once(answers: dict[str, list[httpx.Response]], name: str) -> None:
+    """Sent again it gets the first answer; with another body it is a 409; another account's key is another key."""
+    first, again, changed, foreign = answers[name]
+    assert first.is_success, first.text
+    assert (again.status_code, again.content) == (first.status_code, first.content)
+    replayed = [it.headers.get("Idempotent-Replayed") for it in (first, again, changed, foreign)]
+    assert replayed == [None, "true", None, None]
+    assert changed.status_code == 409
+    assert foreign.status_code != 409 or "Idempotency-Key" not in foreign.text
+    assert foreign.content != first.content or foreign.status_code == 204
+    for answer in (first, again, changed):
+        assert problems_of_response(answer) == []

@@ -1,0 +1,209 @@
+"""JSON that a service's own language writes is read, and what comes of it can be printed, pickled and dumped."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import pickle
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from enprompta import Call, Page
+from enprompta._common.json_reading import MAX_DEPTH, MAX_DIGITS, read_json, validated
+from enprompta._core.decode import UndecodableError, decode
+from enprompta.models import Execution, LivePrompt
+
+
+def nested(levels: int, inside: str = "", brackets: str = "[]") -> str:
+    """Nest lists, or objects with `{}`, so many levels deep."""
+    opening = '{"a":' if brackets == "{}" else "["
+    return opening * levels + (inside or ("1" if brackets == "{}" else "")) + brackets[1] * levels
+
+
+LONG = "9" * (MAX_DIGITS + 1)
+
+# The members of an execution beside its id and output, and what has to come of them.
+ODD: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "half a pair": (rb'"model":"a \ud83c"', {"model": "a \ufffd"}),
+    "the second half": (rb'"model":"\udf89\ud83c\ud83c\udf89"', {"model": "\ufffd\ufffd\U0001f389"}),
+    "half a pair in names": (rb'"a\ud83c":1,"a\ud83d":"\ud83c"', {"a\ufffd": 1, "a\ufffd\ufffd": "\ufffd"}),
+    "half a pair in a list": (rb'"x":["\ud83c",{"y":"\ud83c"}]', {"x": ["\ufffd", {"y": "\ufffd"}]}),
+    "half a pair in variables": (rb'"variables":{"n":"\ud83c"}', {"variables": {"n": "\ufffd"}}),
+    "half a pair as bytes": (b'"model":"\xed\xa0\xbc \xed\xa0\xbc\xed\xbe\x89"', {"model": "\ufffd \U0001f389"}),
+    "no UTF-8": (b'"model":"caf\xe9 \xff"', {"model": "caf\ufffd \ufffd"}),
+    "no UTF-8 and half a pair": (b'"model":"\xe9\\ud83c"', {"model": "\ufffd\ufffd"}),
+    "control characters": (b'"model":"a\n\x00b"', {"model": "a\n\x00b"}),
+    "a name twice": (rb'"model":"first","model":"\ud83c"', {"model": "\ufffd"}),
+    "NaN for a float": (b'"cost":NaN,"latency":2', {"cost": None, "latency": 2.0}),
+    "infinity for a float": (b'"cost":-Infinity', {"cost": None}),
+    "infinity for an integer": (b'"tokens":Infinity', {"tokens": None}),
+    "NaN for a date": (b'"createdAt":NaN', {"created_at": None}),
+    "too large for a float": (b'"cost":1e400,"latency":' + b"9" * 400, {"cost": None, "latency": None}),
+    "too large for a date": (b'"createdAt":1e300', {"created_at": None}),
+    "too long for numbers": (f'"tokens":{LONG},"cost":-{LONG}'.encode(), {"tokens": None, "cost": None}),
+    "too long for a date": (f'"createdAt":{LONG}'.encode(), {"created_at": None}),
+    "too long for an id": (f'"promptId":{LONG}'.encode(), {"prompt_id": LONG}),
+    "an integer of JavaScript's": (b'"tokens":1e21', {"tokens": 10**21}),
+    "a fraction for an integer": (b'"tokens":1.5,"cost":1.5', {"tokens": None, "cost": 1.5}),
+    "a long integer": (f'"x":{10**1000}'.encode(), {"x": 10**1000}),
+    "an integer too long to print": (f'"x":{LONG}'.encode(), {"x": LONG}),
+    "infinity in an unknown field": (rb'"x":[Infinity],"y":"\ud83c"', {"x": [math.inf]}),
+    "nested lists": (f'"x":{nested(400)}'.encode(), {}),
+    "nested objects": (f'"x":{nested(700, brackets="{}")}'.encode(), {}),
+    "nested for ever": (f'"x":{nested(50_000)}'.encode(), {}),
+    "nested in variables": (f'"variables":{{"x":{nested(400)}}}'.encode(), {}),
+    "nested twice": (f'"x":{nested(400)},"y":{nested(300)},"z":"[[[","w":1'.encode(), {"z": "[[[", "w": 1}),
+    "nested text": (f'"x":{nested(300, chr(34) + chr(92) + chr(34) + "]" + chr(34))}'.encode(), {}),
+    "everything": (
+        rb'"x":NaN,"tokens":Infinity,"z":"\udc00","w":' + f"{LONG},".encode() + b'"y":' + nested(400).encode(),
+        {"tokens": None, "z": "\ufffd", "w": LONG},
+    ),
+}  # fmt: skip
+
+
+def row(members: bytes) -> bytes:
+    """Write an execution."""
+    return b'{"id":"e","output":"paid",' + members + b"}"
+
+
+def read(returns: Any, body: bytes) -> Any:
+    """Read a body into a type."""
+    return decode(Call("GET", "/x", returns), body)
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("form", [b"%s", b'{"success":true,"data":%s}', b"\xef\xbb\xbf %s"])
+def test_an_odd_object_is_read(name: str, form: bytes) -> None:
+    """The rest of the object arrives, and the odd value in a form that prints, pickles, copies and can be dumped."""
+    members, expected = ODD[name]
+    execution: Execution = read(Execution, form % row(members))
+    assert (execution.id, execution.output) == ("e", "paid")
+    assert {field: getattr(execution, field) for field in expected} == expected
+    repr(execution).encode()
+    assert pickle.loads(pickle.dumps(execution)).output == copy.deepcopy(execution).output == "paid"
+    assert Execution.model_validate_json(execution.model_dump_json()).output == "paid"
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_one_odd_row_does_not_lose_a_page(name: str) -> None:
+    """Rows beside an odd one are as they were, and their own numbers are kept."""
+    fine = b'{"id":"f","output":"fine","tokens":7,"cost":0.5,"latency":9,"createdAt":"2024-01-17T10:15:00Z"}'
+    page = read(
+        Page[Execution], b'{"data":[%s,%s,%s],"pagination":{"total_count":NaN}}' % (fine, row(ODD[name][0]), fine)
+    )
+    assert [one.output for one in page.data] == ["fine", "paid", "fine"]
+    assert page.data[0] == page.data[2] == read(Execution, fine)
+    assert page.pagination.total_count is None
+
+
+def test_many_odd_rows_take_a_round_for_each_column() -> None:
+    """A page whose every row has odd numbers in several fields is read in a few validations, not thousands."""
+    rounds: list[object] = []
+    page = TypeAdapter(list[Execution])
+
+    def validate(value: object) -> list[Execution]:
+        rounds.append(value)
+        return page.validate_python(value)
+
+    rows = [{"id": "e", "cost": math.nan, "tokens": math.inf, "createdAt": 1e300, "latency": 1.0} for _ in range(500)]
+    read_rows = validated(validate, rows, ValidationError)
+    assert {(one.cost, one.tokens, one.created_at, one.latency) for one in read_rows} == {(None, None, None, 1.0)}
+    assert len(rounds) <= 6
+
+
+def test_a_value_with_too_many_odd_fields_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rounds end: a value with odd numbers in more fields than are replaced is refused as of another shape."""
+    body = b'{"data":%s}' % row(b'"cost":NaN,"tokens":NaN,"latency":NaN')
+    monkeypatch.setattr("enprompta._common.json_reading._MAX_COLUMNS", 2)
+    with pytest.raises(UndecodableError, match="latency"):
+        read(Execution, body)
+    monkeypatch.setattr("enprompta._common.json_reading._MAX_COLUMNS", 3)
+    assert read(Execution, body).output == "paid"
+
+
+def test_a_wrong_shape_stays_an_error() -> None:
+    """Only numbers are read as null: text in the place of a number, or a number in that of a list, is refused."""
+    for body in (row(b'"cost":NaN,"tokens":"many"'), b'{"data":NaN}', b"[NaN]", row(b'"output":true,"cost":NaN')):
+        with pytest.raises(UndecodableError, match="another shape"):
+            read(Execution, body)
+    with pytest.raises(UndecodableError, match="another shape"):
+        read(Page[Execution], b'{"data":NaN}')
+    with pytest.raises(UndecodableError, match=r"another shape at data\.id"):
+        read(Execution, rb'{"data":{"x":"\ud83c"}}')
+
+
+@pytest.mark.parametrize("body", [b'{"id":"e","x":NaN', b'{"id":"e",}', rb'{"id":"\ud83c', b"[" * 500, b"{'id':'e'}"])
+def test_what_is_not_whole_stays_an_error(body: bytes) -> None:
+    """A body that was cut, or was never JSON, is refused."""
+    with pytest.raises(UndecodableError, match="not whole JSON"):
+        read(Execution, body)
+
+
+def test_an_envelope_with_an_odd_value_is_not_an_object() -> None:
+    """A model without required fields does not take the envelope for itself on the slow path either."""
+    from enprompta.models import Health
+
+    call = Call("GET", "/health", Health, enveloped=False)
+    assert decode(call, rb'{"success":true,"data":{"status":"ok \ud83c"}}').status == "ok \ufffd"
+
+
+@pytest.mark.parametrize(("number", "expected"), [('"v3"', "v3"), ("3", 3), ('"3"', 3), ("null", None)])
+def test_the_number_of_a_live_version_may_be_text(number: str, expected: object) -> None:
+    """The service counts versions, or names them."""
+    live = read(LivePrompt, b'{"data":{"id":"l","version":{"number":%s}}}' % number.encode())
+    assert live.version.number == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-32-be", "utf-8-sig"])
+def test_other_encodings_are_read(encoding: str) -> None:
+    """UTF-16 and UTF-32 are found by their zeros or mark."""
+    assert read(Execution, '{"data":{"id":"é"}}'.encode(encoding)).id == "é"
+
+
+def test_a_program_may_allow_fewer_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python's own limit is lower, the digits come as text, for such a number could not be printed."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(640)
+    try:
+        assert read_json(b"[%s]" % (b"9" * 700)) == ["9" * 700]
+    finally:
+        sys.set_int_max_str_digits(before)
+
+
+def test_a_call_from_deep_inside_a_recursion_is_refused() -> None:
+    """Where the stack has no room for the nesting, the body is refused; `RecursionError` does not leave."""
+    body = nested(MAX_DEPTH).encode()
+
+    def dive(depth: int) -> bool:
+        try:
+            read_json(body)
+        except ValueError as error:
+            return "nested too deeply" in str(error)
+        return depth < 5_000 and dive(depth + 1)
+
+    try:
+        assert dive(0)
+    except RecursionError:  # a version of Python that counts the levels of C apart
+        assert sys.version_info >= (3, 12)
+
+
+surrogates = st.text(st.characters() | st.characters(categories=["Cs"]))
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | surrogates,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(surrogates, inner, max_size=3),
+    max_leaves=20,
+)
+
+
+@given(values)
+def test_whatever_python_writes_is_read(value: object) -> None:
+    """What `json.dumps` writes, NaN and lone surrogates too, does not lose the object round it, and can be encoded."""
+    execution: Execution = read(Execution, json.dumps({"id": "e", "output": "paid", "x": value}).encode())
+    assert execution.output == "paid"
+    json.dumps(execution.x, ensure_ascii=False).encode()  # type: ignore[attr-defined]

@@ -1,0 +1,148 @@
+"""Certificates that the environment names: used where they can be, refused with the variable and the cure where not."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from enprompta import AsyncEnprompta, ConfigurationError, Enprompta
+from enprompta._http import certificates
+from tests.faults.flavours import Caller, run
+from tests.faults.server import FaultServer, certificate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+API = "https://api.test/v1"
+CLIENTS: Any = pytest.mark.parametrize(
+    "make",
+    [Enprompta, AsyncEnprompta, lambda **options: AsyncEnprompta(http_client="aiohttp", **options)],
+    ids=["sync", "async", "aiohttp"],
+)
+
+
+def hashed(folder: Path) -> Path:
+    """Make a folder as `openssl rehash` does."""
+    folder.mkdir()
+    pem = certificate("trusted").read_text()
+    (folder / "trusted.pem").write_text(pem)
+    (folder / f"{subject_hash()}.0").write_text(pem)
+    return folder
+
+
+def subject_hash() -> str:
+    """Return the name under which OpenSSL looks for the trusted certificate."""
+    import subprocess
+
+    command = ["openssl", "x509", "-hash", "-noout", "-in", str(certificate("trusted"))]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("library", [None, "aiohttp"])
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_of_the_environment(
+    flavour: str, library: str | None, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A company's own authority is trusted, by every kind of client."""
+    if library and flavour != "asyncio":
+        pytest.skip("aiohttp runs on asyncio alone")
+    value = certificate("trusted") if variable == "SSL_CERT_FILE" else hashed(tmp_path / "certificates")
+    monkeypatch.setenv(variable, f"{value}{os.pathsep}{tmp_path}" if variable == "SSL_CERT_DIR" else str(value))
+
+    async def scenario() -> None:
+        options = {"http_client": library} if library else {}
+        async with Caller(flavour, base_url=server.base_url, **options) as caller:
+            assert (await caller.call("GET")).status_code == 200
+
+    with FaultServer(tls="trusted") as server:
+        run(flavour, scenario)
+
+
+def _bad(kind: str, tmp_path: Path) -> tuple[str, Path]:
+    """Make what cannot be used; return the variable and its value."""
+    path = tmp_path / kind
+    pem = certificate("trusted").read_text()
+    pem = pem[pem.index("-----BEGIN CERTIFICATE") :]
+    contents = {
+        "empty": b"",
+        "garbage": b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n",
+        "text": "żółw".encode(),
+        "der": ssl.PEM_cert_to_DER_cert(pem[: pem.index("-----END CERTIFICATE-----") + 26]),
+        "key": b"-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n",
+    }
+    if kind in contents:
+        path.write_bytes(contents[kind])
+    elif kind in {"folder", "bare folder"}:
+        path.mkdir()
+        (path / "trusted.pem").write_text(pem)
+    elif kind == "file":
+        path.write_text(pem)
+    elif kind == "loop":
+        path.symlink_to(path)
+    return ("SSL_CERT_DIR" if kind in {"bare folder", "file", "no folder"} else "SSL_CERT_FILE"), path
+
+
+@CLIENTS
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("missing", "no such file"),
+        ("folder", "is a folder: .*SSL_CERT_DIR"),
+        ("empty", "is empty"),
+        ("garbage", "holds no certificate in PEM form"),
+        ("text", "holds no certificate in PEM form"),
+        ("key", "holds no certificate in PEM form"),
+        ("der", "is in DER form: .*openssl x509"),
+        ("loop", "too many levels of symbolic links"),
+        ("no folder", "names no folder"),
+        ("file", "names no folder"),
+        ("bare folder", "openssl rehash"),
+    ],
+)
+def test_what_cannot_work(make: Any, kind: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The constructor refuses certificates that cannot be used; clients of plain-http addresses need none."""
+    variable, path = _bad(kind, tmp_path)
+    monkeypatch.setenv(variable, str(path))
+    with pytest.raises(ConfigurationError, match=problem) as caught:
+        make(api_key="ep_x", base_url=API)
+    assert str(caught.value).startswith(f"{variable}={path} ")
+    assert f"unset {variable}" in str(caught.value)
+    assert make(api_key="ep_x", base_url="http://127.0.0.1:9")
+
+
+def test_a_file_that_holds_no_certificate_but_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file from which OpenSSL loads something else, such as revocations, is refused too."""
+    path = tmp_path / "revoked.pem"
+    path.write_text("")
+    monkeypatch.setattr(certificates.ssl, "create_default_context", lambda **_: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with pytest.raises(ConfigurationError, match="holds no certificate"):
+        Enprompta(api_key="ep_x", base_url=API)
+
+
+@pytest.mark.parametrize("others", [{}, {"SSL_CERT_FILE": str(certificate("trusted"))}], ids=["alone", "beside"])
+def test_a_key_log_that_cannot_be_written(
+    others: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`SSLKEYLOGFILE`, which Python itself reads, is named when it is at fault."""
+    for name, value in {**others, "SSLKEYLOGFILE": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=r"^SSLKEYLOGFILE=.* cannot be written \(is a directory\)"):
+        Enprompta(api_key="ep_x", base_url=API)
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    assert Enprompta(api_key="ep_x", base_url=API)
+
+
+def test_the_environment_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is set, or repaired, after a first client counts for the next one."""
+    first = certificates.tls_context()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing"))
+    with pytest.raises(ConfigurationError):
+        certificates.tls_context()
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate("trusted")))
+    assert certificates.tls_context() is certificates.tls_context() is not first
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert certificates.tls_context() is first

@@ -1,0 +1,363 @@
+"""One reading of proxies for every HTTP library: what cannot work is refused before anything is sent."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from enprompta import APIConnectionError, AsyncEnprompta, ConfigurationError, Enprompta
+from enprompta._http import proxies
+from enprompta._http.proxies import is_exempt, proxy_for
+from tests.environment.proxy import Proxy
+from tests.faults.flavours import Caller, run
+from tests.faults.server import FaultServer, certificate, serving_tls
+
+FLAVOURS = ("sync", "asyncio", "trio", "asyncio-aiohttp")
+PASSWORD = "hunter2/with@signs"
+QUOTED = "hunter2%2Fwith%40signs"
+API = "https://api.test/v1"
+
+
+@pytest.fixture(params=FLAVOURS)
+def flavour(request: pytest.FixtureRequest) -> str:
+    """Each kind of client in turn, and each HTTP library of ours."""
+    return request.param
+
+
+@pytest.fixture
+def secure(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Serve over TLS, with a certificate that the environment trusts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate("trusted")))
+    with FaultServer(tls="trusted") as server:
+        yield server
+
+
+def call(flavour: str, base_url: str, times: int = 1, **options: Any) -> list[Any]:
+    """Make calls, and return their responses or errors."""
+    loop, _, library = flavour.partition("-")
+    options |= {"http_client": library} if library else {}
+    outcomes: list[Any] = []
+
+    async def scenario() -> None:
+        async with Caller(loop, base_url=base_url, **{"max_retries": 0, **options}) as caller:
+            outcomes.extend([await caller.outcome("GET") for _ in range(times)])
+
+    run(loop, scenario)
+    return outcomes
+
+
+class TestUse:
+    @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+    @pytest.mark.parametrize("form", ["http://127.0.0.1:{}", "127.0.0.1:{}", " http://127.0.0.1:{}/ "])
+    def test_a_tunnel(
+        self, flavour: str, variable: str, form: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Calls go through one tunnel, whose proxy sees where they go and nothing of them."""
+        with Proxy() as proxy:
+            monkeypatch.setenv(variable, form.format(proxy.port))
+            outcomes = call(flavour, secure.base_url, times=2)
+        assert [one.status_code for one in outcomes] == [200, 200]
+        assert [head.split(b"\r\n")[0] for head in proxy.asked] == [
+            f"CONNECT 127.0.0.1:{secure.port} HTTP/1.1".encode()
+        ]
+        assert b"ep_test" not in proxy.asked[0]
+
+    def test_credentials(self, flavour: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """User name and password are unquoted, and sent to the proxy alone."""
+        with Proxy() as proxy:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://ann%C3%A9:{QUOTED}@127.0.0.1:{proxy.port}")
+            assert call(flavour, secure.base_url)[0].status_code == 200
+        sent = b64encode(f"anné:{PASSWORD}".encode())
+        assert b"Basic " + sent in proxy.asked[0]
+        assert "proxy-authorization" not in secure.received[0].headers
+
+    def test_a_proxy_with_tls(self, flavour: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The certificates of the environment are those for a proxy with https:// too."""
+        with Proxy(tls=serving_tls("trusted")) as proxy:
+            monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{proxy.port}")
+            assert call(flavour, secure.base_url)[0].status_code == 200
+        assert proxy.asked
+
+    @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+    @pytest.mark.parametrize("credentials", [None, f"ann:{PASSWORD}".encode()])
+    @pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
+    def test_socks(
+        self,
+        flavour: str,
+        scheme: str,
+        credentials: bytes | None,
+        secure: FaultServer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A SOCKS proxy is spoken to in SOCKS, with its credentials."""
+        with Proxy(credentials=credentials) as proxy:
+            userinfo = f"ann:{QUOTED}@" if credentials else ""
+            monkeypatch.setenv("ALL_PROXY", f"{scheme}://{userinfo}127.0.0.1:{proxy.port}")
+            assert call(flavour, secure.base_url)[0].status_code == 200
+        assert proxy.asked == [f"127.0.0.1:{secure.port}".encode()]
+
+    @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"])
+    def test_never_for_plain_http(
+        self, flavour: str, variable: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A plain-http address is on this machine, and no proxy gets to see the key that is sent to it."""
+        with Proxy() as proxy:
+            monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
+            assert call(flavour, server.base_url)[0].status_code == 200
+            monkeypatch.setenv(variable, "nonsense://")  # which is then not even read
+            assert call(flavour, server.base_url.replace("127.0.0.1", "localhost"))[0].status_code == 200
+        assert not proxy.asked
+
+    @pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.0/8", "other.test, 127.0.0.1:{},", "*", "[::1] 127.0.0.1"])
+    def test_exempt_hosts(self, flavour: str, entry: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A host that `NO_PROXY` exempts is reached directly, and whether its proxy could be used does not matter."""
+        monkeypatch.setenv("HTTPS_PROXY", "nonsense://")
+        monkeypatch.setenv("NO_PROXY", entry.format(secure.port))
+        assert call(flavour, secure.base_url)[0].status_code == 200
+
+
+class TestRefusals:
+    """The error says that it was the proxy, which one, and nothing of its credentials."""
+
+    @staticmethod
+    def refused(flavour: str, url: str, base_url: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> str:
+        """Return the text of the error, after a look at all that is shown and logged of it."""
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        logged: list[str] = []
+        handler = logging.Handler(logging.DEBUG)
+        handler.emit = lambda record: logged.append(record.getMessage())  # type: ignore[method-assign]
+        root = logging.getLogger()
+        level = root.level
+        root.addHandler(handler)
+        root.setLevel(logging.DEBUG)
+        try:
+            (error,) = call(flavour, base_url, **options)
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(level)
+        assert isinstance(error, APIConnectionError)
+        assert error.unsent
+        told = [str(error), repr(error), repr(error.__cause__), str(error.attempts)]
+        told += [line for line in logged if "receive_response_headers" not in line]  # what the proxy itself said
+        hidden = (PASSWORD, QUOTED, b64encode(f"ann:{PASSWORD}".encode()).decode())
+        assert not [text for text in told for secret in hidden if secret in text]
+        return str(error)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b"HTTP/1.1 407 hunter2/with@signs\r\n\r\n"],
+        ids=["plain", "echoing"],
+    )
+    def test_of_the_credentials(
+        self, flavour: str, answer: bytes, monkeypatch: pytest.MonkeyPatch, secure: FaultServer
+    ) -> None:
+        """A 407 names the variable to put the credentials into, and is not tried again."""
+        with Proxy(answer) as proxy:
+            url = f"http://ann:{QUOTED}@127.0.0.1:{proxy.port}"
+            text = self.refused(flavour, url, secure.base_url, monkeypatch, max_retries=3)
+            assert f"the proxy http://127.0.0.1:{proxy.port} (HTTPS_PROXY) refused to connect to" in text
+            assert "407" in text
+            assert "put the proxy's user name and password into HTTPS_PROXY" in text
+            assert len(proxy.asked) == 1
+        assert not secure.received
+
+    def test_of_the_connection(self, flavour: str, monkeypatch: pytest.MonkeyPatch, secure: FaultServer) -> None:
+        """A proxy that cannot reach the service says so by its status."""
+        with Proxy(b"HTTP/1.1 502 Bad Gateway\r\n\r\n") as proxy:
+            url = f"http://ann:{QUOTED}@127.0.0.1:{proxy.port}"
+            text = self.refused(flavour, url, secure.base_url, monkeypatch)
+        assert f"the proxy http://127.0.0.1:{proxy.port} (HTTPS_PROXY) refused to connect to 127.0.0.1:" in text
+        assert text.partition("\n")[0].endswith("502 Bad Gateway") or "502 Bad Gateway" in text
+
+    def test_to_be_connected_to(self, flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A proxy that does not listen is the one that the error names."""
+        with Proxy() as proxy:
+            port = proxy.port
+        text = self.refused(flavour, f"http://ann:{QUOTED}@127.0.0.1:{port}", API, monkeypatch)
+        assert f"the proxy http://127.0.0.1:{port} (HTTPS_PROXY)" in text
+        assert "api.test" in text
+
+    @pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
+    def test_by_socks(self, flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A SOCKS proxy that refuses the connection or the credentials."""
+        with Proxy(b"") as proxy:
+            text = self.refused(flavour, f"socks5://127.0.0.1:{proxy.port}", API, monkeypatch)
+            assert f"the proxy socks5://127.0.0.1:{proxy.port} (HTTPS_PROXY) refused to connect to api.test" in text
+        with Proxy(credentials=b"bob:other") as proxy:
+            url = f"socks5://ann:{QUOTED}@127.0.0.1:{proxy.port}"
+            assert "(HTTPS_PROXY) refused" in self.refused(flavour, url, API, monkeypatch)
+
+    def test_of_a_stranger_behind_it(self, flavour: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A certificate of the service that is not trusted is not the fault of the proxy."""
+        monkeypatch.delenv("SSL_CERT_FILE")
+        with Proxy() as proxy:
+            text = self.refused(flavour, f"http://127.0.0.1:{proxy.port}", secure.base_url, monkeypatch)
+        assert f"cannot connect to 127.0.0.1:{secure.port} through the proxy http://127.0.0.1:{proxy.port}" in text
+
+
+@pytest.mark.parametrize("kind", [Enprompta, AsyncEnprompta])
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("value", "problem"),
+        [
+            ("ftp://proxy.test:21", "unknown kind ftp://.*socks5h://"),
+            ("socks4://proxy.test", "unknown kind socks4://"),
+            ("http://", "names no host"),
+            ("http://:3128", "names no host"),
+            ("http:/proxy.test", "lacks a part of its scheme"),
+            ("http://proxy.test:0", "a port that does not exist"),
+            ("http://proxy.test:65536", "a port that does not exist"),
+            ("http://proxy.test:web", "a host and a port number"),
+            ("http://proxy test", "a host and a port number"),
+            ("'http://proxy.test:3128'", "a host and a port number"),
+            ("http://[::1:3128", "a host and a port number"),
+            ("http://[proxy.test]:3128", "not an IPv6 address"),
+            ("http://ann:hunter#2@proxy.test:3128", "write them as %2F, %3F and %23"),
+            ("http://ann:hunter/2@proxy.test:3128", "write them as %2F, %3F and %23"),
+            ("http://ann:hunter2", "a host and a port number|a port that does not exist"),
+            (f"socks5://ann:hunter2{'x' * 256}@proxy.test", "more than 255 bytes"),
+        ],
+    )
+    @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "all_proxy"])
+    def test_what_cannot_work(
+        self, kind: Any, value: str, problem: str, variable: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A proxy that cannot be used is refused by the constructor, which names the variable and the cure."""
+        monkeypatch.setenv(variable, value)
+        monkeypatch.setenv("NO_PROXY", "fe80::/10, [::1], ::1/128, localhost:80,, 10.*")
+        with pytest.raises(ConfigurationError, match=problem) as caught:
+            kind(api_key="ep_x", base_url=API)
+        text = str(caught.value)
+        assert text.startswith(variable)
+        assert "NO_PROXY" in text
+        assert "hunter" not in text
+        assert caught.value.__cause__ is None
+
+    def test_socks_without_its_library(self, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A SOCKS proxy without the package for it names the extra to install."""
+        monkeypatch.setattr("enprompta._http.route.find_spec", lambda _: None)
+        monkeypatch.setenv("ALL_PROXY", "socks5://ann:hunter2@proxy.test:1080")
+        with pytest.raises(ConfigurationError, match=r"^ALL_PROXY names a SOCKS proxy.*enprompta\[socks\]") as caught:
+            kind(api_key="ep_x", base_url=API)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_what_aiohttp_cannot_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With aiohttp, a SOCKS proxy is refused, and one with https:// on a Python that lacks TLS within TLS."""
+    monkeypatch.setenv("ALL_PROXY", "socks5://proxy.test")
+    with pytest.raises(ConfigurationError, match=r'^ALL_PROXY .*leave out http_client="aiohttp"'):
+        AsyncEnprompta(api_key="ep_x", base_url=API, http_client="aiohttp")
+    monkeypatch.setenv("ALL_PROXY", "https://proxy.test")
+    monkeypatch.setattr("enprompta._http.route._TLS_WITHIN_TLS", False)
+    with pytest.raises(ConfigurationError, match=r"from Python 3\.11 on"):
+        AsyncEnprompta(api_key="ep_x", base_url=API, http_client="aiohttp")
+    assert AsyncEnprompta(api_key="ep_x", base_url=API)
+
+
+class TestReading:
+    @pytest.mark.parametrize(
+        ("no_proxy", "exempt"),
+        [
+            ("", False),
+            ("*", True),
+            ("other.test,*", True),
+            ("api.test", True),
+            ("API.Test", True),
+            ("api.test.", True),
+            ("test", True),
+            (".test", True),
+            ("*.test", True),
+            (".api.test", True),
+            ("pi.test", False),
+            ("v1.api.test", False),
+            ("api.test:443", True),
+            ("api.test:8443", False),
+            ("https://api.test", True),
+            ("http://api.test", False),
+            ("all://api.test/", True),
+            ("a, ,,\tapi.test ,", True),
+            ("other.test api.test", True),
+            ("api.*", True),
+            (".", False),
+            ("127.0.0.1,::1,[::1],fe80::/10,10.0.0.0/8,300.1.1.1/99,[zz]:x,:443", False),
+        ],
+    )
+    def test_names(self, no_proxy: str, exempt: object) -> None:
+        """`NO_PROXY` in each form that programs write, of which those that mean nothing exempt nothing."""
+        assert is_exempt("api.test", 443, no_proxy) is exempt
+
+    @pytest.mark.parametrize(
+        ("host", "no_proxy", "exempt"),
+        [
+            ("10.1.2.3", "10.1.2.3", True),
+            ("10.1.2.3", "10.1.2.3:443", True),
+            ("10.1.2.3", "10.1.2.3:80", False),
+            ("10.1.2.3", "10.0.0.0/8", True),
+            ("10.1.2.3", "10.9.9.9/8", True),
+            ("10.1.2.3", "10.0.0.0/16", False),
+            ("10.1.2.3", "10.*", True),
+            ("10.1.2.3", "2.3", False),
+            ("10.1.2.3", "fe80::/10", False),
+            ("::1", "::1", True),
+            ("::1", "[::1]", True),
+            ("::1", "[::1]:443", True),
+            ("::1", "[::1]:80", False),
+            ("::1", "::1/128", True),
+            ("::1", "[::1]/128", True),
+            ("0:0::1", "::1", True),
+            ("fe80::1%eth0", "fe80::/10", True),
+            ("fec0::1", "fe80::/10", False),
+            ("::ffff:10.1.2.3", "10.0.0.0/8", True),
+            ("::1", "*", True),
+            ("::1", "localhost", False),
+        ],
+    )
+    def test_addresses(self, host: str, no_proxy: str, exempt: object) -> None:
+        """IPv4 and IPv6 addresses, with and without brackets and ports, and networks of them."""
+        assert is_exempt(host, 443, no_proxy) is exempt
+
+    def test_which_variable_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The proxy for https before the one for all, lower case before upper, and blank ones not at all."""
+        monkeypatch.setenv("ALL_PROXY", "all.test")
+        assert str(proxy_for(API)) == "http://all.test:80 (ALL_PROXY)"
+        monkeypatch.setenv("HTTPS_PROXY", " ")
+        assert str(proxy_for(API)) == "http://all.test:80 (ALL_PROXY)"
+        monkeypatch.setenv("HTTPS_PROXY", "https://upper.test")
+        assert str(proxy_for(API)) == "https://upper.test:443 (HTTPS_PROXY)"
+        monkeypatch.setenv("https_proxy", "http://ann:hunter2@[::1]:3128")
+        found = proxy_for(API)
+        assert str(found) == "http://[::1]:3128 (https_proxy)"
+        assert "hunter2" not in repr(found)
+        monkeypatch.setenv("no_proxy", "api.test")
+        assert proxy_for(API) is None
+
+    def test_settings_of_the_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On macOS and Windows, the system's own settings count where no variable is set."""
+        monkeypatch.setattr(proxies, "getproxies", lambda: {"https": "http://system.test:3128"})
+        monkeypatch.setattr(proxies, "proxy_bypass", lambda host: host == "exempt.test")
+        assert str(proxy_for(API)) == "http://system.test:3128 (the proxy settings of this system)"
+        assert proxy_for("https://exempt.test/v1") is None
+
+
+def test_a_view_and_a_copy_keep_the_route(secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view goes the way of its client; the environment is read when a client is made."""
+    with Proxy() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        with Enprompta(api_key="ep_x", base_url=secure.base_url, limiter=None) as client:
+            monkeypatch.setenv("HTTPS_PROXY", "nonsense://")
+            client.with_options(timeout=3).prompts.get("p1")
+        assert proxy.asked
+
+
+def test_a_tls_context_is_not_shared_with_plain_addresses() -> None:
+    """A client of a plain-http address loads no certificates, which take longer than all else that it does."""
+    from enprompta._http.route import route_to
+
+    route = route_to("http://127.0.0.1:8000")
+    assert route.proxy is None
+    assert isinstance(route.tls, ssl.SSLContext)
+    assert route.tls.cert_store_stats()["x509"] == 0

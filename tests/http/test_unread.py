@@ -1,0 +1,89 @@
+"""What keeps a connection from being used again, and the ways to look for it that few systems need."""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+import pytest
+
+from enprompta._http.senders import deadline_streams
+from enprompta._http.senders.deadline import thread_deadline
+from enprompta._http.senders.deadline_streams import DeadlineBackend
+from enprompta._http.senders.unread import Unread, note_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Tls(ssl.SSLObject):
+    """A TLS connection whose memory holds something."""
+
+    def __init__(self) -> None: ...
+
+    def __new__(cls) -> Any:
+        """Make one without a context."""
+        return object.__new__(cls)
+
+    def read(self, *_: Any) -> bytes:  # type: ignore[override]
+        """Read."""
+        raise ssl.SSLError("bad record")
+
+
+def test_records_that_cannot_be_read_are_left_over() -> None:
+    """A broken record after an answer, and one with a byte in it."""
+    broken = Tls()
+    stream = SimpleNamespace(get_extra_info=lambda _: broken)
+    assert Unread().found(stream)
+    broken.read = lambda *_: b"x"  # type: ignore[method-assign]
+    assert Unread().found(stream)
+
+
+def test_an_answer_over_a_callers_own_backend_is_not_looked_at() -> None:
+    """Its stream keeps no account of what was read."""
+    note_answer(SimpleNamespace(extensions={}))
+
+
+@pytest.fixture
+def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends of a connection."""
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_a_system_without_poll(sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asks by `select`."""
+    answers = pytest.importorskip("enprompta._http.senders.aiohttp_answers")
+    monkeypatch.delattr(select, "poll", raising=False)
+    assert not answers.is_readable(sockets[0])
+    sockets[1].send(b"x")
+    assert answers.is_readable(sockets[0])
+
+
+class NoThread:
+    """A thread that cannot be started."""
+
+    def __init__(self, **_: object) -> None: ...
+
+    def start(self) -> None:
+        """Fail."""
+        raise RuntimeError("can't start new thread")
+
+
+def test_a_host_is_looked_up_where_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the caller's thread then."""
+    monkeypatch.setattr(deadline_streams, "Thread", NoThread)
+    with thread_deadline(float("inf")):
+        assert DeadlineBackend(httpcore.SyncBackend(), httpcore)._looked_up("localhost", 80)
+
+
+def test_a_callers_own_backend_connects_as_it_does() -> None:
+    """It may not use sockets at all."""
+    backend = DeadlineBackend(httpcore.MockBackend([b"x"]), httpcore)
+    assert backend.connect_tcp("nowhere.test", 80).read(1) == b"x"
