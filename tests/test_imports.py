@@ -27,7 +27,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("_client",),
     ("__init__",),
     ("codegen", "emulator"),
-    ("testing",),
+    ("mcp", "testing"),
     ("cli",),
 )
 ROW = {part: number for number, row in enumerate(ORDER) for part in row}
@@ -78,6 +78,7 @@ EXTRAS: dict[str, set[str]] = {
     "batch": {"dask", "rich"},
     "cli": {"rich", "typer", "yaml"},
     "emulator": {"fastapi", "llama_cpp", "starlette", "uvicorn", "yaml"},
+    "mcp": {"mcp", "mcp_types", "starlette", "uvicorn"},
     "otel": {"opentelemetry"},
     "pagination": {"pandas", "polars"},
     "tables": {"pandas", "polars"},

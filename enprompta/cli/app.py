@@ -21,6 +21,7 @@ from enprompta.cli.commands import (
     execute_many,
     executions,
     login,
+    mcp,
     prompts,
     teams,
     templates,
@@ -61,6 +62,7 @@ app.command(rich_help_panel="This machine", epilog="Exit status: 0 all is well, 
 login.add_to(app)
 shared_options.add_to(app)
 emulator.add_to(app)
+app.command(rich_help_panel="This machine", epilog=mcp.EPILOG)(mcp.mcp)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it so)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -15,9 +15,11 @@ from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
 from enprompta.errors import ConfigurationError, EnpromptaError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from enprompta import Enprompta
+
+ClientT = TypeVar("ClientT")
 
 WRONG_USAGE = 2
 NOT_CONFIGURED = 3
@@ -87,14 +89,23 @@ def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the cli
         SetupError: There are no credentials, or a setting cannot work.
     """
     from enprompta import Enprompta  # noqa: PLC0415 (--help needs no client)
-    from enprompta.cli.credentials import choose  # noqa: PLC0415 (as above)
+
+    with make_client(Enprompta, **settings) as client:
+        yield client
+
+
+def make_client(kind: Callable[..., ClientT], **settings: Any) -> ClientT:  # noqa: ANN401 (the client checks them)
+    """Make a client with the credentials of the profile or the environment.
+
+    Raises:
+        SetupError: There are no credentials, or a setting cannot work.
+    """
+    from enprompta.cli.credentials import choose  # noqa: PLC0415 (--help needs no credentials)
 
     chosen = choose()
     if chosen.is_missing:
         raise SetupError(NO_CREDENTIALS)
     try:
-        client = Enprompta(**chosen.settings, **settings)
+        return kind(**chosen.settings, **settings)
     except ConfigurationError as error:
         raise SetupError(in_shell_words(error.message)) from None
-    with client:
-        yield client
