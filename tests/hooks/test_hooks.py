@@ -103,7 +103,7 @@ class TestOrder:
             (requests[0], 2.0, 503),
             (requests[1], waits[1], None),
         ]
-        assert "gave 503" in retries[0].error
+        assert "returned 503" in retries[0].error
         assert waits[0] == 2.0
         assert len({record.call_id for record in requests}) == 2
         assert len({record.call_id for record in requests[:3]}) == 1
@@ -412,8 +412,8 @@ class TestHeaders:
             ({"X-Good": "1", "X-Bad": "a\r\nX-Evil: b"}, "the value of header X-Bad"),
             ({"X-Good": "1", "X-Bad": "ż"}, "the value of header X-Bad"),
             ({"X-Good": "1", "X-Bad": 5}, "the value of header X-Bad"),
-            ({"X Bad": "1", "X-Good": "1"}, "'X Bad' is not a header name"),
-            ({5: "1", "X-Good": "1"}, "5 is not a header name"),
+            ({"X Bad": "1", "X-Good": "1"}, "'X Bad' is not a valid header name"),
+            ({5: "1", "X-Good": "1"}, "5 is not a valid header name"),
             ({"authorization": "Bearer hunter2", "X-Good": "1"}, "header authorization cannot be set"),
             ({"Idempotency-Key": "k", "X-Good": "1"}, "header Idempotency-Key cannot be set"),
             (["X-Good"], "headers must be a mapping of names to values, not list"),

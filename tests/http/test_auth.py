@@ -76,7 +76,7 @@ def test_a_key_is_always_ready() -> None:
 
 def test_credentials_need_a_client() -> None:
     """Without one there is nobody to ask for a token, and the message says so."""
-    with pytest.raises(ConfigurationError, match="belong to no client"):
+    with pytest.raises(ConfigurationError, match="not connected to a client"):
         next(ClientCredentials("me", Secret(SECRET), []).obtain(None))
 
 

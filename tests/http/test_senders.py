@@ -12,7 +12,8 @@ import httpx
 
 from enprompta._http import drivers
 from enprompta._http.senders.async_streams import HandshakeBackend
-from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSender, given_async_sender
+from enprompta._http.senders.choose import async_sender_for_client
+from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ def test_a_client_that_is_given_twice_is_prepared_once() -> None:
     """Two of ours on one client of the caller's do not wrap its connections twice."""
     http: Any = httpx.AsyncClient()
     for _ in range(2):
-        given_async_sender(http)
+        async_sender_for_client(http)
     backend = http._transport._pool._network_backend
     assert type(backend) is HandshakeBackend
     assert isinstance(backend._inner, httpcore.AsyncNetworkBackend)

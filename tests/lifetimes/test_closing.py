@@ -61,7 +61,7 @@ class TestTwice:
                     for client in (caller.client, view):
                         error: Any = await caller.outcome("GET", client)
                         assert isinstance(error, ConfigurationError)
-                        assert "this client is closed; make a new one" in str(error)
+                        assert "this client is closed; create a new one" in str(error)
 
         run(flavour, scenario)
         assert len(server.received) == 1
@@ -98,10 +98,10 @@ class TestInTheMidst:
 
     def test_a_thread_that_is_connecting(self, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
         """Its call comes to its end, and its connection is closed with it."""
-        from httpcore import SyncBackend
+        from enprompta._http.senders.deadline_streams import DeadlineBackend
 
         connecting, go_on = threading.Event(), threading.Event()
-        connect_tcp = SyncBackend.connect_tcp
+        connect_tcp = DeadlineBackend.connect_tcp
 
         def slowly(self: Any, *args: Any, **kwargs: Any) -> Any:
             stream = connect_tcp(self, *args, **kwargs)
@@ -109,7 +109,7 @@ class TestInTheMidst:
             assert go_on.wait(10)
             return stream
 
-        monkeypatch.setattr(SyncBackend, "connect_tcp", slowly)
+        monkeypatch.setattr(DeadlineBackend, "connect_tcp", slowly)
         outcomes: list[object] = []
         client = Enprompta(api_key=KEY, base_url=server.base_url, limiter=None)
         thread = threading.Thread(target=lambda: outcomes.append(client.prompts.get("p1").id))
@@ -163,7 +163,7 @@ class TestForgotten:
         assert warning.category is ResourceWarning
         assert (warning.filename, warning.lineno) == (__file__, line)
         text = str(warning.message)
-        assert f"client made at {__file__}:{line} was not closed" in text
+        assert f"client created at {__file__}:{line} was not closed" in text
         assert ("`close()`" if flavour == "sync" else "`aclose()`") in text
         assert KEY not in text
         server.wait_for_connections(0)

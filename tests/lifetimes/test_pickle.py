@@ -145,7 +145,7 @@ class TestClients:
         http: Any = httpx.Client() if kind is Enprompta else httpx.AsyncClient()
         client = kind(api_key=KEY, http_client=http)
         for it in (client, client.with_options(timeout=3)):
-            with pytest.raises(ConfigurationError, match=r"http_client of yours cannot be pickled.*make the client"):
+            with pytest.raises(ConfigurationError, match=r"with an http_client cannot be pickled.*create the client"):
                 pickle.dumps(it)
         if kind is Enprompta:
             http.close()
