@@ -60,7 +60,7 @@ def test_a_variable_that_is_no_number_is_named(name: str) -> None:
 @pytest.mark.parametrize("name", ["TIMEOUT", "MAX_WAIT"])
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e400"])
 def test_a_variable_is_checked_like_an_argument(name: str, value: str) -> None:
-    """What `float()` reads may still be no duration."""
+    """Values that `float()` accepts may still be invalid durations."""
     with pytest.raises(ConfigurationError, match=f"ENPROMPTA_{name} must be a number of seconds"):
         settings_from({f"ENPROMPTA_{name}": value})
 

@@ -107,7 +107,7 @@ def test_many_members_are_broken() -> None:
     ],
 )
 def test_other_encodings_are_refused(coding: str, words: str) -> None:
-    """What was not asked for, or is encoded more than once, is named and not read."""
+    """An unsupported or repeated encoding is named in the error, and the body is not read."""
     answer = read(gzip.compress(gzip.compress(TEXT)), coding)
     assert answer.content == b""
     assert re.search(words, answer.refusal)

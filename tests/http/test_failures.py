@@ -192,7 +192,7 @@ def test_the_headers_request_id_goes_first() -> None:
 
 
 def test_budget_and_wait_come_along() -> None:
-    """A 429 tells the budget and the seconds to wait."""
+    """The error of a 429 has the rate limit and the seconds to wait."""
     told = {"X_RateLimit_Limit": "60", "X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "42"}
     error = failed(429, None, **told)
     assert error.rate_limit is not None
@@ -244,7 +244,7 @@ def test_the_message_is_bounded() -> None:
     ],
 )
 def test_every_transport_failure_is_ours(raised: Exception, expected: type[Exception], says: str) -> None:
-    """Each kind of failure is told in words, with the call and the host."""
+    """The message of each failure names the call and the host."""
     error = transport_error("GET /prompts", "api.test", raised)
     assert type(error) is expected
     assert str(error).startswith("GET /prompts: ")

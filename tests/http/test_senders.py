@@ -1,4 +1,4 @@
-"""What sends through a caller's client, where the answer comes as the client is closed, or over no socket at all."""
+"""Senders on the caller's client: responses that arrive while the client closes, and transports without sockets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Stream:
         self.closed = True
 
     def get_extra_info(self, info: str) -> None:
-        """Tell that there is no socket."""
+        """Report that there is no socket."""
         assert info == "socket"
 
 
@@ -74,7 +74,7 @@ def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list
 
 
 def test_a_connection_that_opened_while_its_client_was_closed_is_closed() -> None:
-    """Nobody else would: the client has closed those that it had by then. The answer is given."""
+    """A connection opened while the client was closing is closed afterwards, and the response is returned."""
     streams: list[Stream] = []
 
     def answer() -> httpx.Response:
@@ -88,7 +88,7 @@ def test_a_connection_that_opened_while_its_client_was_closed_is_closed() -> Non
 
 
 def test_a_client_that_is_given_twice_is_prepared_once() -> None:
-    """Two of ours on one client of the caller's do not wrap its connections twice."""
+    """Two clients on the same `http_client` wrap its connections only once."""
     http: Any = httpx.AsyncClient()
     for _ in range(2):
         async_sender_for_client(http)

@@ -1,4 +1,4 @@
-"""What keeps a connection from being used again, and the ways to look for it that few systems need."""
+"""Detection of unread bytes, including the paths that few systems use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`http_client="aiohttp"`: what is special about it; all else is held to beside the other clients."""
+"""Behavior specific to `http_client="aiohttp"`; other tests run for all clients."""
 
 from __future__ import annotations
 

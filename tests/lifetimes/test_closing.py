@@ -1,4 +1,4 @@
-"""Closing: twice, in the midst of calls, never at all; who forgets it is told once, at the line to mend."""
+"""Closing a client: twice, during calls, or never, which warns once with the line that created it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TestTwice:
 class TestInTheMidst:
     @pytest.mark.parametrize("tls", [None, "trusted"])
     def test_threads_that_wait_for_an_answer(self, tls: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-        """They are woken with an error of ours, whatever their timeout, over TLS too; none hangs."""
+        """Waiting threads get an error of this package, whatever their timeout, also over TLS; none hangs."""
         context = ssl.create_default_context(cafile=str(certificate("trusted")))
         monkeypatch.setattr("enprompta._http.route.tls_context", lambda: context)
         outcomes: list[object] = []
@@ -81,7 +81,7 @@ class TestInTheMidst:
             def call() -> None:
                 try:
                     client.prompts.get("p1")
-                except Exception as error:  # noqa: BLE001 (the test tells which it may be)
+                except Exception as error:  # noqa: BLE001 (checked below)
                     outcomes.append(error)
 
             threads = [threading.Thread(target=call, daemon=True) for _ in range(5)]
@@ -131,7 +131,7 @@ class TestInTheMidst:
 
 
 def _warnings_of(flavour: str, scenario: Callable[[], Any]) -> list[warnings.WarningMessage]:
-    """Run a scenario, collect garbage, and give the warnings that came of it."""
+    """Run a scenario, collect garbage, and return the resulting warnings."""
 
     async def collected() -> None:
         await scenario()
@@ -251,7 +251,7 @@ class TestForgotten:
         assert len(told) == 1
 
     def test_the_callers_http_client_is_the_callers_to_close(self, flavour: str, server: FaultServer) -> None:
-        """With an `http_client` of one's own there is nothing of ours to close."""
+        """A client with the caller's `http_client` has nothing to close."""
 
         async def scenario() -> None:
             http: Any = httpx.Client() if flavour == "sync" else httpx.AsyncClient()
@@ -300,7 +300,7 @@ print(tracemalloc.get_traced_memory()[0] - before)
 
 class TestMany:
     def test_clients_that_are_closed_leave_nothing(self, server: FaultServer, program: Callable[..., str]) -> None:
-        """Five hundred of each kind, each with a key of its own, some of them used, leave next to nothing behind."""
+        """Five hundred clients of each kind, each with its key and some of them used, leave almost nothing behind."""
         assert int(program(MANY, server.base_url, "500")) < 50_000
         server.wait_for_connections(0)
 
