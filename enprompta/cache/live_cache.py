@@ -19,9 +19,9 @@ from weakref import WeakSet
 
 from enprompta._common import log
 from enprompta._common.clock import monotonic
+from enprompta._common.headers import is_header_text
 from enprompta._core.operation import Raw
 from enprompta._core.steps import WaitForFuture
-from enprompta._http.settings import is_header_text
 from enprompta.cache import freshness
 from enprompta.cache.fallback import as_prompt, call
 from enprompta.cache.freshness import EMPTY, CacheDecision, CachedPrompt

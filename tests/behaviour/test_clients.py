@@ -112,7 +112,7 @@ def test_a_client_shows_its_address_and_no_key(api: Any) -> None:
 def test_a_client_that_could_not_be_made_can_be_shown(api: Any) -> None:
     """A debugger that shows a client whose constructor raised gets a repr, not another exception."""
     name = api.client_class.__name__
-    assert repr(object.__new__(api.client_class)) == f"<{name} that could not be made>"
+    assert repr(object.__new__(api.client_class)) == f"<{name} that could not be created>"
 
 
 def test_the_wrong_kind_of_http_client_is_refused(api: Any) -> None:
