@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from enprompta._client.clients import AsyncEnprompta
+    from enprompta._core.call import Call
+    from enprompta._core.runner import AsyncStepRunner
     from enprompta.batch.results import BatchResult
     from enprompta.batch.row_calls import RowTask, Variables
     from enprompta.batch.scheduler import Ending
+    from enprompta.models.executions import Execution
 
 _LOOK_EVERY = 0.05  # seconds between two looks at what is to be done now and then
 _TURN = 64  # rows taken in succession before other tasks get a turn
@@ -57,7 +59,7 @@ class _Signal:
         self._set = False
 
 
-class AsyncBatchRun(Run[RowT]):
+class AsyncBatchRun(Run[RowT, "AsyncStepRunner"]):
     """A run of the async client: iterate it with `async for`, once; see `BatchRun` for how it ends and what it raises.
 
     Rows come from an iterable or an async iterable. Leaving the `async with` block ends the run and waits for the rows
@@ -69,13 +71,13 @@ class AsyncBatchRun(Run[RowT]):
 
     def __init__(
         self,
-        client: AsyncEnprompta,
-        prompt_id: str,
+        client: AsyncStepRunner,
+        call: Call[Execution],
         rows: Iterable[RowT] | AsyncIterable[RowT],
         variables: Variables[RowT] = None,
         **options: Any,  # noqa: ANN401 (`execute_many` has the types)
     ) -> None:
-        super().__init__(client, prompt_id, rows, variables, options)
+        super().__init__(client, call, rows, variables, options)
         self._slot_free = _Signal()  # for who takes rows: there may be room for one
         self._result_ready = _Signal()  # for who takes results: there may be one
         self._idle: list[Any] = []  # what wakes workers that have nothing to do
@@ -240,7 +242,7 @@ class AsyncBatchRun(Run[RowT]):
     async def _execute(self, job: RowTask[RowT], flight: TrackedCall) -> None:
         outcome: object = CallCancelled()
         try:
-            outcome = await self._transport.run(self._steps(job, flight))
+            outcome = await self._client.drive(self._steps(job, flight))
         except (Exception, CallCancelled) as error:  # noqa: BLE001 (the engine decides what it means)
             outcome = error
         finally:  # also when it is cancelled

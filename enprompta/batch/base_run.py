@@ -7,7 +7,6 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from enprompta._common.clock import monotonic
-from enprompta._core.operation import describe_call
 from enprompta._core.tracebacks import shorten
 from enprompta.batch import options as opts
 from enprompta.batch.budget import SpendTracker
@@ -18,26 +17,29 @@ from enprompta.batch.progress import Meter, Reporter
 from enprompta.batch.results import BatchResult, Progress
 from enprompta.batch.row_calls import CallTemplate
 from enprompta.batch.row_files import Rows
-from enprompta.batch.scheduler import Answer, RowScheduler, SchedulingRules
+from enprompta.batch.scheduler import RowScheduler, SchedulingRules
 from enprompta.errors import ConfigurationError, EnpromptaError
-from enprompta.resources.prompts import PromptCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from enprompta._core.steps import HttpReply, Steps
+    from enprompta._core.call import Call
+    from enprompta._core.runner import Answered, StepRunner
+    from enprompta._core.steps import Steps
     from enprompta.batch.call_tracker import TrackedCall
     from enprompta.batch.checkpoint import Store
     from enprompta.batch.row_calls import RowTask, Variables
     from enprompta.batch.scheduler import Ending
+    from enprompta.models.executions import Execution
 
 RowT = TypeVar("RowT")
+ClientT = TypeVar("ClientT", bound="StepRunner")
 clock: Callable[[], float] = monotonic
 
 _REORDER = 8  # results that may wait for an earlier one, for each row under way
 
 
-class Run(Generic[RowT]):
+class Run(Generic[RowT, ClientT]):
     """The parts of a run that need no I/O of their own; `BatchRun` and `AsyncBatchRun` drive them."""
 
     _threads: bool
@@ -45,17 +47,15 @@ class Run(Generic[RowT]):
 
     def __init__(
         self,
-        client: Any,  # noqa: ANN401 (either client)
-        prompt_id: str,
+        client: ClientT,
+        call: Call[Execution],
         rows: object,
         variables: Variables[RowT],
         options: Mapping[str, Any],
     ) -> None:
-        opts.check(options)
         opts.check_rows(rows, is_async=not self._threads)
         self._options = options
         self._rows = rows
-        call = describe_call(PromptCalls, "execute", prompt_id, **opts.model_options(options))
         self._fixed = options.get("run_id") is not None
         self._spec: CallTemplate[RowT] = CallTemplate(
             call,
@@ -66,8 +66,7 @@ class Run(Generic[RowT]):
         self._first: int = options.get("first_index", 0)
         self._spec.check(rows, self._first)
         self._gate = CallTracker(sliced=self._threads)
-        self._client: Any = client.with_options(**opts.client_options(options))
-        self._transport: Any = self._client._transport  # noqa: SLF001 (the run is another way to run calls)
+        self._client = client.with_options(**opts.client_options(options))
         self._concurrency: int = options.get("concurrency", 16)
         self._begun = False
         self._store: Store = NoCheckpoint()
@@ -180,15 +179,9 @@ class Run(Generic[RowT]):
             job = BatchResult(index, row, {}, None, error)
         self._engine.take(job)
 
-    def _steps(self, job: RowTask[RowT], flight: TrackedCall) -> Steps[Answer]:
+    def _steps(self, job: RowTask[RowT], flight: TrackedCall) -> Steps[Answered[Execution]]:
         """Give the steps of a row's call, which the client's transport carries out as it does those of any call."""
-        return self._gate.watch(self._call(job), flight)
-
-    def _call(self, job: RowTask[RowT]) -> Steps[Answer]:
-        client, call = self._client, self._spec.call(job)
-        sent: Steps[HttpReply] = client._send(call)  # noqa: SLF001 (as `run_raw` does, without reading headers)
-        reply = yield from sent
-        return Answer(client._read(call, reply), reply.attempts)  # noqa: SLF001
+        return self._gate.watch(self._client.steps(self._spec.call(job)), flight)
 
     def _finish(self, job: RowTask[RowT], outcome: Any) -> None:  # noqa: ANN401 (an answer, or what came instead)
         """Hand a row's end to the engine; what cannot be kept ends the run."""

@@ -12,20 +12,60 @@ from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from typing_extensions import Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
-    from enprompta._client.clients import Enprompta
+    from enprompta.batch.row_calls import Variables
+    from enprompta.batch.sync_run import BatchRun
+    from enprompta.limiters.interface import Limiter
 
+RowT = TypeVar("RowT")
 _KEPT = 4
 """Clients to keep open: runs that are worked on in turns."""
 
 
+class BulkPrompts(Protocol):
+    """`client.prompts`, as far as a worker uses it."""
+
+    def execute_many(
+        self,
+        prompt_id: str,
+        /,
+        rows: Iterable[RowT],
+        *,
+        variables: Variables[RowT] = None,
+        **options: Any,  # noqa: ANN401 (a protocol can't name a method's typed options)
+    ) -> BatchRun[RowT]:
+        """Describe a run over rows."""
+        ...
+
+
+@runtime_checkable
+class WorkerClient(Protocol):
+    """The blocking client, as far as a worker uses it."""
+
+    @property
+    def prompts(self) -> BulkPrompts:
+        """The methods on prompts."""
+        ...
+
+    @property
+    def limiter(self) -> Limiter | None:
+        """The limiter that paces requests."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 @dataclass(slots=True)
 class _Lent:
-    client: Enprompta
+    client: WorkerClient
     users: int = 0
 
 
@@ -38,7 +78,7 @@ class ClientPool:
         self._watched = False
 
     @contextmanager
-    def borrow(self, name: str, make: Callable[[], Enprompta]) -> Generator[Enprompta]:
+    def borrow(self, name: str, make: Callable[[], WorkerClient]) -> Generator[WorkerClient]:
         """Lend a client, to any number of threads at once.
 
         Args:

@@ -27,10 +27,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from enprompta._core.unset import UNSET
 from enprompta.batch import options as opts
-from enprompta.batch.client_pool import client_pool
-from enprompta.batch.sync_run import BatchRun
+from enprompta.batch.client_pool import WorkerClient, client_pool
 from enprompta.errors import ConfigurationError, EnpromptaError
 from enprompta.limiters import LocalLimiter
 
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from dask.bag.core import Bag
     from typing_extensions import Unpack
 
-    from enprompta._client.clients import Enprompta
     from enprompta.batch.options import RunOptions
     from enprompta.batch.results import BatchResult
     from enprompta.batch.row_calls import Variables
@@ -64,7 +61,7 @@ _ONE_MACHINE = {
 
 
 def execute_many(
-    client: Enprompta,
+    client: WorkerClient,
     prompt_id: str,
     /,
     rows: Iterable[RowT] | Bag,
@@ -109,7 +106,7 @@ def execute_many(
     _check_client(client)
     bag, listed = _split_input(rows, bags)
     # Made for its checks alone, and for a run id where none is given.
-    run: BatchRun[RowT] = BatchRun(client, prompt_id, listed, variables, **options)
+    run = client.prompts.execute_many(prompt_id, listed, variables=variables, **options)
     work = _PartitionTask(client, prompt_id, variables, {**options, "run_id": run.run_id}, secrets.token_hex(8))
     if bag is None:
         parts = bags.from_sequence(_cut(listed, partition_size, work.name), partition_size=1)
@@ -148,13 +145,10 @@ def _check_client(client: object) -> None:
     Raises:
         ConfigurationError: The text says which kind can.
     """
-    from enprompta._client.clients import Enprompta  # noqa: PLC0415 (which knows this package too)
-
-    if not isinstance(client, Enprompta):
+    if not isinstance(client, WorkerClient):
         kind = type(client).__name__
         raise ConfigurationError(f"workers execute rows in threads: give an Enprompta with these settings, not {kind}")
-    limiter: object = vars(client)["_limiter"]
-    if limiter is UNSET or isinstance(limiter, LocalLimiter):
+    if isinstance(client.limiter, LocalLimiter):
         raise ConfigurationError(
             "each worker would spend the whole request budget by itself: make the client with "
             "limiter=RedisLimiter(url), which they share, or with limiter=None where requests are not counted"
@@ -226,7 +220,7 @@ def _number(held: Iterable[_Partition[RowT]], ends: Iterable[int]) -> list[_Part
 class _PartitionTask(Generic[RowT]):
     """What is done with a partition; it travels to the workers, with the settings of the client."""
 
-    client: Enprompta
+    client: WorkerClient
     prompt_id: str
     variables: Variables[RowT]
     options: Mapping[str, Any]
@@ -241,8 +235,9 @@ class _PartitionTask(Generic[RowT]):
                 results += self._execute(client, part)
         return results
 
-    def _execute(self, client: Enprompta, part: _Partition[RowT]) -> list[BatchResult[RowT]]:
-        run = BatchRun(client, self.prompt_id, part.rows, self.variables, **self.options, first_index=part.first)
+    def _execute(self, client: WorkerClient, part: _Partition[RowT]) -> list[BatchResult[RowT]]:
+        options = {**self.options, "first_index": part.first}
+        run = client.prompts.execute_many(self.prompt_id, part.rows, variables=self.variables, **options)
         try:
             return sorted(run, key=operator.attrgetter("index"))
         except EnpromptaError as error:

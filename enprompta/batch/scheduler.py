@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from enprompta.batch.call_tracker import CallCancelled
 from enprompta.batch.errors import ExecutionFailedError
@@ -36,11 +36,11 @@ from enprompta.errors import (
 )
 
 if TYPE_CHECKING:
+    from enprompta._core.runner import Answered
     from enprompta.batch.budget import SpendTracker
     from enprompta.batch.checkpoint import Store
     from enprompta.batch.progress import Meter
     from enprompta.batch.row_calls import RowTask
-    from enprompta.errors import Attempt
     from enprompta.models.executions import Execution
 
 RowT = TypeVar("RowT")
@@ -51,13 +51,6 @@ Ending = Literal["completed", "budget", "error", "closed"]
 FATAL_ERRORS = (AuthenticationError, InsufficientTokensError, PermissionDeniedError, NotFoundError, RateLimitError)
 # The service is away, or unwell. One such row may be bad luck, many in a row are not.
 OUTAGE_ERRORS = (APIConnectionError, InternalServerError)
-
-
-class Answer(NamedTuple):
-    """What the API answered to a row's call."""
-
-    execution: Execution
-    attempts: tuple[Attempt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +181,7 @@ class RowScheduler(Generic[RowT]):
         self.in_flight += 1
         return self._queue.popleft()
 
-    def finish(self, job: RowTask[RowT], outcome: Answer | BaseException, now: float) -> None:
+    def finish(self, job: RowTask[RowT], outcome: Answered[Execution] | BaseException, now: float) -> None:
         """Tell how a row ended.
 
         Raises:
@@ -220,7 +213,7 @@ class RowScheduler(Generic[RowT]):
         """Count nothing as under way any more: whoever worked on it has ended."""
         self.in_flight = 0
 
-    def _conclude(self, job: RowTask[RowT], outcome: Answer | BaseException, now: float) -> None:
+    def _conclude(self, job: RowTask[RowT], outcome: Answered[Execution] | BaseException, now: float) -> None:
         if isinstance(outcome, CallCancelled):
             return
         if isinstance(outcome, BaseException):

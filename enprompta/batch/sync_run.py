@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from enprompta._client.clients import Enprompta
+    from enprompta._core.call import Call
+    from enprompta._core.runner import SyncStepRunner
     from enprompta.batch.results import BatchResult
     from enprompta.batch.row_calls import RowTask, Variables
+    from enprompta.models.executions import Execution
 
 _LOOK_EVERY = 0.05  # seconds between two looks at what is to be done now and then, while waiting for results
 
 
-class BatchRun(Run[RowT]):
+class BatchRun(Run[RowT, "SyncStepRunner"]):
     """A run of the blocking client: iterate it for results, once.
 
     Rows are taken, `variables` and `on_progress` called, and results given, all in the thread that iterates; only the
@@ -48,13 +50,13 @@ class BatchRun(Run[RowT]):
 
     def __init__(
         self,
-        client: Enprompta,
-        prompt_id: str,
+        client: SyncStepRunner,
+        call: Call[Execution],
         rows: Iterable[RowT],
         variables: Variables[RowT] = None,
         **options: Any,  # noqa: ANN401 (`execute_many` has the types)
     ) -> None:
-        super().__init__(client, prompt_id, rows, variables, options)
+        super().__init__(client, call, rows, variables, options)
         self._input: Iterator[RowT] = iter(())
         self._jobs: SimpleQueue[RowTask[RowT] | None] = SimpleQueue()
         self._outcomes: SimpleQueue[tuple[RowTask[RowT], Any]] = SimpleQueue()
@@ -164,7 +166,7 @@ class BatchRun(Run[RowT]):
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             try:
-                outcome = self._transport.run(self._steps(job, TrackedCall()))
+                outcome = self._client.drive(self._steps(job, TrackedCall()))
             except BaseException as error:  # noqa: BLE001 (the engine decides what it means)
                 outcome = error
             self._outcomes.put((job, outcome))

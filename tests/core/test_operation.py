@@ -16,13 +16,13 @@ from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
     Described,
-    Flow,
     RawResource,
     Resource,
     SyncResource,
     flow,
     operation,
 )
+from enprompta._core.runner import Flow
 from enprompta._core.steps import Sleep
 from enprompta.models import Prompt
 from enprompta.pagination import AsyncPager, Page, listing
