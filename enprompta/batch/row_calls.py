@@ -116,7 +116,7 @@ class CallTemplate(Generic[RowT]):
         if not isinstance(found, Mapping):
             hint = "variables= must return one" if callable(self._variables) else "name the columns with variables="
             kind = type(found).__name__
-            raise RowError(f"the variables of row {index} are of type {kind}, not a mapping of names to values: {hint}")
+            raise RowError(f"row {index} has variables of type {kind}, not a mapping of names to values: {hint}")
         named = cast("Mapping[Any, Any]", found)
         if strange := next((name for name in named if not isinstance(name, str)), None):
             raise RowError(f"row {index} has a variable whose name is not text: {strange!r}")

@@ -153,7 +153,7 @@ def test_failed_rows_are_collected(client: Enprompta, prompt: str) -> None:
     results = distributed.execute_many(client, prompt, rows, partition_size=5).compute()
     assert [result.index for result in results if not result.ok] == [7]
     assert isinstance(results[7].error, RowError)
-    assert "the variables of row 7 are of type int" in str(results[7].error)
+    assert "row 7 has variables of type int" in str(results[7].error)
 
 
 def test_failed_rows_are_raised(client: Enprompta, prompt: str) -> None:

@@ -338,8 +338,8 @@ def test_rows_that_come_asynchronously(runner: Runner) -> None:
             {"variables": lambda row: {"n": row["n"]}},
             "row 1: the function variables= failed: KeyError: 'n'",
         ),
-        ({"m": "1"}, {"variables": lambda row: row["m"]}, "the variables of row 1 are of type str"),
-        ([1], {}, "the variables of row 1 are of type list"),
+        ({"m": "1"}, {"variables": lambda row: row["m"]}, "row 1 has variables of type str"),
+        ([1], {}, "row 1 has variables of type list"),
         ({1: "1"}, {}, "row 1 has a variable whose name is not text: 1"),
         (
             {"n": object()},
