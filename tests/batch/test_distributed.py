@@ -159,7 +159,7 @@ def test_failed_rows_are_collected(client: Enprompta, prompt: str) -> None:
 def test_failed_rows_are_raised(client: Enprompta, prompt: str) -> None:
     """With `errors="raise"` the computation ends at the first row that fails."""
     rows = [*ROWS[:7], 7, *ROWS[8:]]
-    with pytest.raises(RowError, match=r"row 7 gives.* this was in rows 5 to 9"):
+    with pytest.raises(RowError, match=r"row 7 has variables.* this was in the partition of rows 5 to 9"):
         distributed.execute_many(client, prompt, rows, partition_size=5, errors="raise").compute()
 
 
@@ -335,7 +335,7 @@ def test_a_child_has_clients_of_its_own() -> None:
         return Enprompta(api_key=f"ep_{next(numbers)}", limiter=None)
 
     with lending.borrow("a", make) as parents:
-        lending._renew()
+        lending._after_fork()
         with lending.borrow("a", make) as own:
             assert own is not parents
         lending.close()
