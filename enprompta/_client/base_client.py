@@ -17,8 +17,8 @@ from enprompta._common import log
 from enprompta._common.headers import is_header_text
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
-from enprompta._core.operation import Raw
 from enprompta._core.response import APIResponse
+from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
 from enprompta._http.exchange import Exchange, ExchangeConfig
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from enprompta._core.call import RequestOptions
-    from enprompta._core.operation import Flow
+    from enprompta._core.runner import Flow
     from enprompta._core.steps import HttpReply, Steps
     from enprompta.cache.background_runners import Background
     from enprompta.cache.live_cache import LiveCache
@@ -248,6 +248,11 @@ class BaseClient:
         plan = self._plan._replace(account=Unpaced(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
+    def steps(self, call: Call[T], /) -> Steps[Answered[T]]:
+        """Describe a call as the steps it takes, without sending anything; `drive` performs them."""
+        reply = yield from self._send(call)
+        return Answered(self._read(call, reply), reply.attempts)
+
     def _perform(self, call: Call[T]) -> Steps[T]:
         reply = yield from self._send(call)
         return self._read(call, reply)
@@ -345,6 +350,11 @@ class BaseClient:
     def base_url(self) -> str:
         """Base URL of the API, without a trailing slash."""
         return self._settings.base_url
+
+    @property
+    def limiter(self) -> Limiter | None:
+        """The limiter that paces this client's requests; None if they are sent without waiting."""
+        return LocalLimiter() if isinstance(self._limiter, Unset) else self._limiter
 
     @property
     def rate_limit(self) -> RateLimit | None:

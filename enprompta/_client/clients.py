@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from enprompta._core.call import Call, RequestOptions
-    from enprompta._core.operation import Flow
     from enprompta._core.response import APIResponse
+    from enprompta._core.runner import Flow
+    from enprompta._core.steps import Steps
     from enprompta.cache.background_runners import Tasks, Threads
     from enprompta.limiters.interface import Limiter
     from enprompta.models.health import Health
@@ -150,6 +151,10 @@ class Enprompta(BaseClient):
         except EnpromptaError as error:
             shorten(error)
             raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+
+    def drive(self, steps: Steps[T], /) -> T:
+        """Perform the steps of a call, such as those that `steps(call)` describes, and return its result."""
+        return self._transport.run(steps)
 
     def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (the result of the call)
         """Let a page fetch the next one; return other results unchanged."""
@@ -326,6 +331,10 @@ class AsyncEnprompta(BaseClient):
         except EnpromptaError as error:
             shorten(error)
             raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+
+    async def drive(self, steps: Steps[T], /) -> T:
+        """Perform the steps of a call, such as those that `steps(call)` describes, and return its result."""
+        return await self._transport.run(steps)
 
     def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (the result of the call)
         """Convert a page to one that fetches the next with `await`; return other results unchanged."""

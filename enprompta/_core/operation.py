@@ -17,40 +17,24 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable, Coroutine, Generator
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, TypeVar, cast, overload
 
-from typing_extensions import ParamSpec, Protocol
+from typing_extensions import ParamSpec
 
 from enprompta._core.arguments import Parameters
 from enprompta._core.tracebacks import shorten
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from enprompta._core.call import Call
     from enprompta._core.response import APIResponse
-    from enprompta._core.steps import Sleep, WaitForFuture
+    from enprompta._core.runner import AsyncRunner, Flow, SyncRunner
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Flow = Generator["Call[Any] | Raw | Sleep | WaitForFuture", Any, T]
-
-
-class SyncRunner(Protocol):
-    """The client interface that blocking resources use."""
-
-    def run(self, call: Call[T], /) -> T: ...
-    def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
-    def run_flow(self, flow: Flow[T], /) -> T: ...
-
-
-class AsyncRunner(Protocol):
-    """The client interface that async resources use."""
-
-    async def run(self, call: Call[T], /) -> T: ...
-    async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
-    async def run_flow(self, flow: Flow[T], /) -> T: ...
 
 
 class Resource:
@@ -214,12 +198,6 @@ def describe_call(calls: type[Resource], name: str, /, *args: Any, **kwargs: Any
         raise wrong
     checked = parameters.checked(args, kwargs)
     return cast("Call[Any]", described.describe(None, *checked, **kwargs))
-
-
-class Raw(NamedTuple):
-    """Yielded by a flow to get the `APIResponse` of a call instead of its result."""
-
-    call: Call[Any]
 
 
 class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a decorator)

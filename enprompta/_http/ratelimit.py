@@ -32,8 +32,8 @@ def server_wait(status_code: int, headers: Mapping[str, str], now: float) -> flo
     """Return the seconds that the server asks to wait before a retry; None if it does not ask.
 
     `Retry-After` comes first (seconds, also with decimals, or an HTTP date: RFC 9110, 10.2.3), then, for 429 only,
-    `X-RateLimit-Reset`, unless it is more than 25 hours away. Times are compared with the server's clock if the response
-    has a `Date` header.
+    `X-RateLimit-Reset`, unless it is more than 25 hours away. Times are compared with the server's clock if the
+    response has a `Date` header.
 
     Args:
         status_code: Status of the response.

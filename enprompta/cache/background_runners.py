@@ -23,7 +23,7 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from enprompta._core.operation import Flow
+    from enprompta._core.runner import Flow
 
 MOST_THREADS = 4
 IDLE_SECONDS = 5.0  # after which a thread that has nothing to do ends

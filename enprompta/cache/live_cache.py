@@ -20,7 +20,7 @@ from weakref import WeakSet
 from enprompta._common import log
 from enprompta._common.clock import monotonic
 from enprompta._common.headers import is_header_text
-from enprompta._core.operation import Raw
+from enprompta._core.runner import Raw
 from enprompta._core.steps import WaitForFuture
 from enprompta.cache import freshness
 from enprompta.cache.fallback import as_prompt, call
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from enprompta._core.call import RequestOptions
-    from enprompta._core.operation import Flow
+    from enprompta._core.runner import Flow
     from enprompta.cache.background_runners import Background
     from enprompta.cache.entries import CacheEntry, PendingFetch, Request
     from enprompta.cache.keys import CacheMetrics, PromptKey

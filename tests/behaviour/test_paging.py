@@ -41,14 +41,14 @@ def test_the_next_call_is_the_same_with_the_cursor(pagination: dict[str, Any]) -
 @pytest.mark.parametrize("cursor", [None, ""])
 def test_more_without_a_cursor_is_an_error(cursor: str | None) -> None:
     """A listing cut short must not look like a whole one."""
-    with pytest.raises(APIResponseError, match="/prompts has more pages but gives no cursor"):
+    with pytest.raises(APIResponseError, match="/prompts but no cursor for them"):
         next_call(LIST, told(has_more=True, next_cursor=cursor))
 
 
 def test_a_cursor_that_comes_back_is_an_error() -> None:
     """Going on would never end."""
     call = Call("GET", "/prompts", Page[Prompt], params={"cursor": "c"})
-    with pytest.raises(APIResponseError, match="with the cursor it was asked with"):
+    with pytest.raises(APIResponseError, match="with the same cursor as in the request"):
         next_call(call, told(has_more=True, next_cursor="c"))
 
 
@@ -106,7 +106,7 @@ def test_pages_are_fetched_one_by_one(api: Any) -> None:
     third = api.run(lambda _: second.next_page())
     assert numbers(third.data) == [3]
     assert not third.has_next_page()
-    with pytest.raises(EnpromptaError, match="this is the last page: ask has_next_page"):
+    with pytest.raises(EnpromptaError, match="this is the last page: check has_next_page"):
         api.run(lambda _: third.next_page())
     assert api.sent == 3
 
@@ -146,7 +146,7 @@ def test_a_repeated_cursor_ends_the_walk_with_an_error(api: Any) -> None:
     """The same cursor again is an error, never a loop; what came before it was given."""
     api.answers(page([1], has_more=True, next_cursor="a"), page([2], has_more=True, next_cursor="a"))
     seen: list[Any] = []
-    with pytest.raises(APIResponseError, match="the cursor it was asked with; going on would never end"):
+    with pytest.raises(APIResponseError, match="the same cursor as in the request, so the listing would never end"):
         api.items(lambda c: c.prompts.list(), then=seen.append)
     assert numbers(seen) == [1, 2]
     assert api.sent == 2

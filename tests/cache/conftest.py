@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta import Call
-from enprompta._core.operation import Raw
+from enprompta._core.runner import Raw
 from enprompta._core.steps import WaitForFuture
 from enprompta._http.settings import Settings
 from enprompta.cache.background_runners import Threads

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from enprompta._core.operation import Raw
+from enprompta._core.runner import Raw
 from enprompta._core.steps import WaitForFuture
 from enprompta.cache.live_cache import _after_fork
 from enprompta.cache.memory import FETCH_LEASE_SECONDS

@@ -77,12 +77,14 @@ def test_the_documented_table_is_true(source: str, becomes: str) -> None:
         with pytest.raises(conversions.RefusedValueError):
             conversions.variable(value)
         with pytest.raises(RowError, match=r"row 0 cannot be sent: variables\.x "):
-            spec.job(0, {"x": value})
+            spec.task(0, {"x": value})
         with pytest.raises(TemplateError):
             prompt.render(x=value)
         return
     assert json.dumps(conversions.variable(value)) == becomes
-    assert json.loads(encode_json(spec.call(spec.job(0, {"x": value})).json))["variables"] == {"x": json.loads(becomes)}
+    assert json.loads(encode_json(spec.call(spec.task(0, {"x": value})).json))["variables"] == {
+        "x": json.loads(becomes)
+    }
     assert prompt.render(x=value) == becomes.strip('"')
 
 
@@ -173,7 +175,7 @@ def test_nulls_of_a_file_are_left_out() -> None:
     call: Any = describe_call(PromptCalls, "execute", "p")
     for variables in (None, ["a", "b"]):
         spec: CallTemplate[Any] = CallTemplate(call, variables, "run", skip_nulls=True)
-        assert spec.job(0, {"a": None, "b": "x"}).variables == {"b": "x"}
+        assert spec.task(0, {"a": None, "b": "x"}).variables == {"b": "x"}
         with pytest.raises(RowError, match=r"variables\.a must be text, a number or a boolean, not None: leave it out"):
-            CallTemplate(call, variables, "run").job(0, {"a": None, "b": "x"})
+            CallTemplate(call, variables, "run").task(0, {"a": None, "b": "x"})
     assert call.returns is Execution

@@ -197,7 +197,7 @@ def _in_the_words_of_a_shell(checkpoint: Path) -> Generator[None]:
     try:
         yield
     except EnpromptaError as error:
-        call = f"run the same again with checkpoint={str(checkpoint)!r} to go on there"
+        call = f"run again with checkpoint={str(checkpoint)!r} to resume"
         error.message = error.message.replace(call, "run the same command again to go on there")
         error.args = (error.message, *error.args[1:])
         raise
