@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from enprompta.emulator.access.accounts import AccountStore, Keys
 from enprompta.emulator.access.idempotency import Idempotency
 from enprompta.emulator.access.oauth_clients import Clients, OAuthClients
 from enprompta.emulator.access.rate_limiter import RateLimiter
 from enprompta.emulator.access.visitors import Visitors
+from enprompta.emulator.api.app import create_app
 from enprompta.emulator.database import Database, unusable
 from enprompta.emulator.errors import ErrorDialect
+from enprompta.emulator.execution.executor import Executor
 from enprompta.emulator.execution.local_model import LocalModel
 from enprompta.emulator.execution.providers import MODELS, Providers
 from enprompta.emulator.execution.upstream import Upstream, shown_url, split_login
@@ -23,6 +25,7 @@ from enprompta.emulator.serving.faults import Faults
 from enprompta.emulator.serving.server_thread import ServerThread, listen
 from enprompta.emulator.stores import prompts, templates, usage
 from enprompta.emulator.webhooks.delivery_queue import BACKOFF, TIMEOUT, DeliveryQueue
+from enprompta.emulator.webhooks.event_publisher import EventPublisher
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -38,6 +41,11 @@ if TYPE_CHECKING:
 _UPSTREAM_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM"
 _UPSTREAM_KEY_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM_KEY"
 _DAY = 86_400.0
+
+
+class _Running(NamedTuple):
+    server: ServerThread
+    services: Services
 
 
 class Emulator:
@@ -145,7 +153,7 @@ class Emulator:
         self._token_lifetime = token_lifetime
         self._rfc_errors = oauth_errors == "rfc6749"
         self.faults = Faults()
-        self._running: ServerThread | None = None
+        self._running: _Running | None = None
 
     def start(self) -> Self:
         """Start to serve; returns the emulator itself, when requests are answered."""
@@ -155,7 +163,8 @@ class Emulator:
         try:
             database = Database(self._db)
             try:
-                self._running = ServerThread(listener, self._services(database))
+                services = self._services(database)
+                self._running = _Running(ServerThread(listener, create_app(services)), services)
             except sqlite3.Error as error:  # damage that shows when its first rows are read
                 database.close()
                 raise unusable(self._db, error) from error
@@ -171,7 +180,8 @@ class Emulator:
         """Stop to serve; returns when nothing of it is left running. Not started, there is nothing to do."""
         running, self._running = self._running, None
         if running is not None:
-            running.stop()
+            running.server.stop()
+            running.services.database.close()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -190,7 +200,7 @@ class Emulator:
     @property
     def url(self) -> str:
         """The base URL to give to a client."""
-        return f"http://{self._started().address}/api/v1"
+        return f"http://{self._started().server.address}/api/v1"
 
     def set_label(self, prompt_id: str, label: str, version: int) -> None:
         """Point a label of a prompt at one of its versions; the API has no call for it.
@@ -230,7 +240,7 @@ class Emulator:
         """Requests the token endpoint has had since the start, refused ones too."""
         return self._started().services.clients.requests
 
-    def _started(self) -> ServerThread:
+    def _started(self) -> _Running:
         if self._running is None:
             raise ConfigurationError("The emulator is not running: use it in a `with` block or call start() first")
         return self._running
@@ -245,6 +255,16 @@ class Emulator:
             model = Upstream(self._upstream, key=self._upstream_key, timeout=self._upstream_timeout)
         accounts = AccountStore(database, limits=self._limits, credits=self._credits)
         usage.seed(database, now)
+        providers = Providers(model, self._known_models)
+        delivery_queue = DeliveryQueue(
+            database,
+            self._clock,
+            backoff=self._webhook_backoff,
+            timeout=self._webhook_timeout,
+            remote=self._allow_remote_webhooks,
+        )
+        events = EventPublisher(database, self._clock, delivery_queue)
+        executor = Executor(database, accounts, providers, events)
         return Services(
             clock=self._clock,
             started_at=now,
@@ -254,15 +274,11 @@ class Emulator:
             clients=Clients(database, accounts, lifetime=self._token_lifetime, rfc_errors=self._rfc_errors),
             limiter=RateLimiter(database, window=self._window, day=self._day, enabled=self._rate_limits),
             idempotency=Idempotency(database),
-            providers=Providers(model, self._known_models),
-            deliverer=DeliveryQueue(
-                database,
-                self._clock,
-                backoff=self._webhook_backoff,
-                timeout=self._webhook_timeout,
-                remote=self._allow_remote_webhooks,
-            ),
-            runner=WorkflowRunner(),
+            providers=providers,
+            delivery_queue=delivery_queue,
+            events=events,
+            executor=executor,
+            runner=WorkflowRunner(database, self._clock, accounts=accounts, executor=executor, events=events),
             faults=self.faults,
             visitors=self._visitors,
         )

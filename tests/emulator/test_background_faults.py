@@ -9,11 +9,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from enprompta.emulator import Emulator
+from enprompta.emulator.access.accounts import AccountStore
 from enprompta.emulator.database import Database
+from enprompta.emulator.execution.executor import Executor
+from enprompta.emulator.execution.providers import Providers
 from enprompta.emulator.execution.workflow_runner import WorkflowRunner
 from enprompta.emulator.stores import deliveries as store
 from enprompta.emulator.stores import runs
 from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue
+from enprompta.emulator.webhooks.event_publisher import EventPublisher
 from tests.emulator.flows import asked, begin, data, deliveries, ended, make, run, statuses, step, subscribe
 from tests.emulator.receivers import Receiver, until
 
@@ -120,10 +124,13 @@ def test_a_delivery_that_cannot_be_recorded_is_made_again(
 def test_nothing_is_begun_before_the_start_or_after_the_stop() -> None:
     """What comes then is in the database already, and the next start finds it there."""
     database = Database(":memory:")
-    deliverer = DeliveryQueue(database, time.time, backoff=(), timeout=1)
-    deliverer.send("dlv_1", "http://127.0.0.1:1/")
-    assert not deliverer.is_under_way("dlv_1")
-    runner = WorkflowRunner()
+    queue = DeliveryQueue(database, time.time, backoff=(), timeout=1)
+    queue.send("dlv_1", "http://127.0.0.1:1/")
+    assert not queue.is_under_way("dlv_1")
+    accounts = AccountStore(database)
+    events = EventPublisher(database, time.time, queue)
+    executor = Executor(database, accounts, Providers(None), events)
+    runner = WorkflowRunner(database, time.time, accounts=accounts, executor=executor, events=events)
     row = database.one("SELECT 'wfe_1' AS id")
     assert row is not None
     runner.run(row)

@@ -66,7 +66,7 @@ def test_what_never_ends_does_not_keep_it(request_: bytes, monkeypatch: pytest.M
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sender.connect(("127.0.0.1", int(emulator.url.rpartition(":")[2].removesuffix("/api/v1"))))
         sender.sendall(request_)
-        state = emulator._started()._server.server_state
+        state = emulator._started().server._server.server_state
         while not (state.tasks or state.total_requests):  # under way, or answered already
             time.sleep(0.001)
         began = time.monotonic()

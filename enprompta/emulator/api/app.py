@@ -60,13 +60,13 @@ def create_app(services: Services) -> Middleware:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        services.deliverer.start()
-        services.runner.start(services)
+        services.delivery_queue.start()
+        services.runner.start()
         try:
             yield
         finally:
             await services.runner.stop()
-            await services.deliverer.stop()
+            await services.delivery_queue.stop()
             await services.providers.aclose()
 
     app = FastAPI(

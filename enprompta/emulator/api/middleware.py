@@ -32,7 +32,7 @@ from enprompta.emulator.access.visitors import split_target
 from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import INTERNAL, STOPPING, STORAGE, TOO_LARGE, ApiError, response
-from enprompta.emulator.serving.faults import answer, discard, drop_connection
+from enprompta.emulator.serving.faults import Hit, discard, drop_connection, response_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
+_BASE = "/api/v1"
 TOKEN_PATH = "/api/v1/oauth/token"  # noqa: S105 (a path)
 OPEN_PATHS = frozenset({"/api/v1/health", TOKEN_PATH})
 """Paths of the API that ask for no key."""
@@ -104,7 +105,8 @@ class Middleware:
             body = await _read(receive)
             self._admit(scope, context, outgoing)
             context.body = _whole(body)
-            fault = services.faults.match(scope, context)
+            hit = Hit(scope["method"], scope["path"].removeprefix(_BASE), context.headers, context.body)
+            fault = services.faults.match(hit)
             if fault is None:
                 await self._answer(scope, context, outgoing)
             else:
@@ -152,7 +154,9 @@ class Middleware:
         """Let a fault that was asked for take its course."""
         await asyncio.sleep(fault.latency)
         if fault.status is not None:
-            await answer(fault, fault.status, context)(scope, _nothing_more, outgoing)
+            dialect = self._services.error_dialect
+            injected = response_of(fault, fault.status, dialect=dialect, request_id=context.request_id)
+            await injected(scope, _nothing_more, outgoing)
         elif fault.drop is None:
             await self._answer(scope, context, outgoing)
         else:

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.access.accounts import Account
     from enprompta.emulator.services import Services
-
-JSONObject = dict[str, object]
-"""An object as it goes over the wire."""
+    from enprompta.emulator.wire import JSONObject
 
 SCOPE_KEY = "enprompta"
 

@@ -173,11 +173,6 @@ class Query(Fields):
         return seconds
 
 
-def iso(seconds: float) -> str:
-    """Write Unix seconds as the API writes times: 2024-01-17T10:15:00Z."""
-    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _seconds(text: str, *, end: bool) -> int | None:
     try:
         if _DATE.fullmatch(text):

@@ -9,17 +9,18 @@ The echo answers with the prompt itself, and everything about its answer can be 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from enprompta.emulator.errors import invalid
+from enprompta.emulator.execution.completion import CompletionResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from enprompta.emulator.execution.completion import CompletionRequest
+
 _CHARACTERS_PER_TOKEN = 4
-_COST_PER_TOKEN = 0.00005
 _ECHO_LATENCY = 10
 _ECHO = "echo"
 
@@ -29,37 +30,6 @@ MODELS: Mapping[str, Sequence[str]] = {
     "google": ("gemini-*",),
 }
 """The models that a strict emulator knows, by provider; `*` stands for anything, because new ones come often."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionRequest:
-    """A prompt to run."""
-
-    prompt: str
-    provider: str | None
-    model: str | None
-    options: Mapping[str, object]
-    """By their names on Enprompta's wire."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionResult:
-    """How a prompt ran."""
-
-    provider: str
-    model: str
-    latency: int
-    """Milliseconds."""
-    output: str | None = None
-    """The answer; None when it failed."""
-    tokens: int = 0
-    error: str | None = None
-    """Why it failed; None when it completed."""
-
-    @property
-    def cost(self) -> float:
-        """The price, in the currency of the plan."""
-        return round(self.tokens * _COST_PER_TOKEN, 6)
 
 
 class Provider(Protocol):

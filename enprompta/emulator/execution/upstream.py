@@ -18,13 +18,14 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import httpx
 
 from enprompta._common.redaction import Redactor
-from enprompta.emulator.execution.completions import UpstreamError, as_text, first_model, parse, read_completion
-from enprompta.emulator.execution.providers import CompletionResult, count_tokens
+from enprompta.emulator.execution.chat_completions import UpstreamError, as_text, first_model, parse, read_completion
+from enprompta.emulator.execution.completion import CompletionResult
+from enprompta.emulator.execution.providers import count_tokens
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from enprompta.emulator.execution.completions import Reply
-    from enprompta.emulator.execution.providers import CompletionRequest
+    from enprompta.emulator.execution.chat_completions import Reply
+    from enprompta.emulator.execution.completion import CompletionRequest
 
 MASKED_LOGIN = "***"
 _SHOWN = 300  # characters of an upstream's complaint that an execution's `error` quotes

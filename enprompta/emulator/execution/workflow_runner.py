@@ -12,21 +12,24 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from enprompta.emulator.errors import ApiError
-from enprompta.emulator.execution import executor, workflow_graph
+from enprompta.emulator.execution import workflow_graph
 from enprompta.emulator.stores import prompts, runs
-from enprompta.emulator.webhooks import event_publisher
 from enprompta.errors import TemplateError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from enprompta.emulator.api.request_context import JSONObject
+    from enprompta.emulator.access.accounts import AccountStore
+    from enprompta.emulator.database import Database
+    from enprompta.emulator.execution.executor import Executor
     from enprompta.emulator.execution.workflow_graph import Step
-    from enprompta.emulator.services import Services
+    from enprompta.emulator.webhooks.event_publisher import EventPublisher
+    from enprompta.emulator.wire import JSONObject
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
@@ -34,42 +37,70 @@ _AT_ONCE = 16
 """Steps of one run that run side by side at most."""
 
 
-class WorkflowRunner:
-    """Knows the runs of one emulator that are going on."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of the emulator that a run uses."""
 
-    def __init__(self) -> None:
-        self._services: Services | None = None
+    database: Database
+    clock: Callable[[], float]
+    accounts: AccountStore
+    executor: Executor
+    events: EventPublisher
+
+
+class WorkflowRunner:
+    """Runs the workflows of one emulator.
+
+    Args:
+        database: Where runs and their steps are stored.
+        clock: Returns Unix seconds.
+        accounts: Finds the account that pays for a run, and refunds interrupted steps.
+        executor: Executes the steps.
+        events: Publishes the end of a run.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        *,
+        accounts: AccountStore,
+        executor: Executor,
+        events: EventPublisher,
+    ) -> None:
+        self._parts = _Parts(database, clock, accounts, executor, events)
+        self._is_running = False
         self._runs: dict[str, _Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(self, services: Services) -> None:
-        """Take up what an earlier run of the emulator has left; called on the loop that will run it."""
-        self._services = services
-        database, accounts = services.database, services.accounts
+    def start(self) -> None:
+        """Resume the runs that the last stop interrupted; call it on the server's event loop."""
+        self._is_running = True
+        database, accounts = self._parts.database, self._parts.accounts
         with database.transaction():
-            for step in runs.broken_off(database):  # its credit was taken, and nothing came of it
+            for step in runs.interrupted_steps(database):  # charged, but without a result
                 runs.reset_step(database, step["run_id"], step["step_id"])
-                accounts.refund(accounts.by_id(step["account_id"]), services.clock())
+                accounts.refund(accounts.by_id(step["account_id"]), self._parts.clock())
         for row in runs.unfinished(database):
             self.run(row)
 
     async def stop(self) -> None:
         """Break off what is running; the next start takes it up again."""
-        self._services = None
+        self._is_running = False
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def run(self, row: sqlite3.Row) -> None:
         """Begin, or go on with, a run; nothing of it happens before the caller next awaits."""
-        if self._services is None:
+        if not self._is_running:
             return
         run_id: str = row["id"]
 
         def ended(_: asyncio.Task[None]) -> None:
             del self._tasks[run_id], self._runs[run_id]
 
-        run = self._runs[run_id] = _Run(self._services, row)
+        run = self._runs[run_id] = _Run(self._parts, row)
         task = self._tasks[run_id] = asyncio.get_running_loop().create_task(run.go(), name=run_id)
         task.add_done_callback(ended)
 
@@ -83,13 +114,13 @@ class WorkflowRunner:
 class _Run:
     """One run, from where the database says it is to its end."""
 
-    def __init__(self, services: Services, row: sqlite3.Row) -> None:
-        self._services = services
+    def __init__(self, parts: _Parts, row: sqlite3.Row) -> None:
+        self._parts = parts
         self._id: str = row["id"]
         self._workflow_id: str = row["workflow_id"]
-        self._account = services.accounts.by_id(row["account_id"])
+        self._account = parts.accounts.by_id(row["account_id"])
         self._input = runs.input_of(row)
-        rows = runs.steps_of(services.database, self._id)
+        rows = runs.steps_of(parts.database, self._id)
         self._steps: list[Step] = [json.loads(it["definition"]) for it in rows]
         self._outputs: dict[str, str | None] = {}
         self._done = {step["id"]: asyncio.Event() for step in self._steps}
@@ -129,7 +160,7 @@ class _Run:
             try:
                 await self._execute(step)
             except asyncio.CancelledError:
-                runs.reset_step(self._services.database, self._id, step_id)
+                runs.reset_step(self._parts.database, self._id, step_id)
                 raise
             except (ApiError, TemplateError) as error:
                 self._fail_unexecuted(step_id, _reason(error))
@@ -139,12 +170,11 @@ class _Run:
             self._done[step_id].set()
 
     async def _execute(self, step: Step) -> None:
-        services, database, step_id = self._services, self._services.database, step["id"]
-        now = services.clock()
+        parts, database, step_id = self._parts, self._parts.database, step["id"]
+        now = parts.clock()
         runs.begin_step(database, self._id, step_id, now)
         texts: Mapping[str, str] = step["variables"]
-        execution = await executor.execute(
-            services,
+        execution = await parts.executor.execute(
             self._account,
             prompts.get_writable(database, self._account, step["promptId"]),
             variables={name: workflow_graph.fill(text, self._input, self._outputs) for name, text in texts.items()},
@@ -152,7 +182,7 @@ class _Run:
             model=step["model"],
             options=step["options"],
             now=now,
-            also=lambda row: runs.end_step(database, self._id, step_id, row),
+            on_recorded=lambda row: runs.end_step(database, self._id, step_id, row),
         )
         self._outputs[step_id] = execution["output"]
         if execution["error"] is not None:
@@ -160,7 +190,7 @@ class _Run:
 
     def _fail_unexecuted(self, step_id: str, error: str) -> None:
         self._fail(step_id, error)
-        runs.fail_step(self._services.database, self._id, step_id, error)
+        runs.fail_step(self._parts.database, self._id, step_id, error)
 
     def _fail(self, step_id: str, error: str) -> None:
         if self._failure is None:  # of several it is the first that stopped the run
@@ -170,17 +200,17 @@ class _Run:
     def _finish(self) -> None:
         if self._halted and self._failure is None:
             return  # it was cancelled, or its workflow deleted: it has ended
-        database, now = self._services.database, self._services.clock()
+        database, now = self._parts.database, self._parts.clock()
         if self._failure is None:
             status, output = runs.COMPLETED, self._outputs[workflow_graph.last(self._steps)]
         else:
             status, output = runs.FAILED, None
         with database.transaction():
             if runs.finish(database, self._id, status=status, output=output, error=self._failure, now=now):
-                event_publisher.fire(self._services, self._account, f"workflow.{status}", self._event(status))
+                self._parts.events.publish(self._account, f"workflow.{status}", self._event(status))
 
     def _event(self, status: str) -> JSONObject:
-        steps = runs.steps_of(self._services.database, self._id)
+        steps = runs.steps_of(self._parts.database, self._id)
         data: JSONObject = {
             "execution_id": self._id,
             "workflow_id": self._workflow_id,

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Receive, Scope
 
-    from enprompta.emulator.api.request_context import RequestContext
+    from enprompta.emulator.errors import ErrorDialect
 
-_BASE = "/api/v1"
 _CONNECTION = "enprompta.connection"
 _NO_BODY = frozenset({204, 304})
 _STARS = re.compile(r"(/?\*\*|\*)")
@@ -137,15 +136,12 @@ class Faults:
         with self._lock:
             self._faults.clear()
 
-    def match(self, scope: Scope, context: RequestContext) -> Fault | None:
-        """Find the fault that strikes a request, and note the hit."""
-        if not self._faults:  # as always, but for a few tests
-            return None
-        path = scope["path"].removeprefix(_BASE)
+    def match(self, hit: Hit) -> Fault | None:
+        """Return the first fault that applies to a request, and record the hit; None if no fault applies."""
         with self._lock:
             for fault in self._faults:
-                if not fault.is_over and fault.fits(scope["method"], path):
-                    fault.hits.append(Hit(scope["method"], path, context.headers, context.body))
+                if not fault.is_over and fault.fits(hit.method, hit.path):
+                    fault.hits.append(hit)
                     return fault
         return None
 
@@ -171,8 +167,8 @@ async def discard(_: Message) -> None:
     """Lose a part of an answer."""
 
 
-def answer(fault: Fault, status: int, context: RequestContext) -> Response:
-    """Write what a fault of a status answers with."""
+def response_of(fault: Fault, status: int, *, dialect: ErrorDialect, request_id: str) -> Response:
+    """Build the response of a fault that has a status."""
     headers = dict(fault.headers)
     if fault.body is not None:
         headers.setdefault("Content-Type", "application/json")
@@ -182,7 +178,7 @@ def answer(fault: Fault, status: int, context: RequestContext) -> Response:
     # The words of the API's documents are for the errors it has; this is one that somebody wished for.
     kind = Kind(status, "INJECTED_FAULT", 5900 if status >= 500 else 2900, "INJECTED_FAULT")  # noqa: PLR2004
     error = ApiError(kind, f"A fault was injected into {fault.path}", headers=headers)
-    return error_response(error, dialect=context.services.error_dialect, request_id=context.request_id)
+    return error_response(error, dialect=dialect, request_id=request_id)
 
 
 def _meaning(part: str) -> str:

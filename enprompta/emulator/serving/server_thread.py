@@ -14,12 +14,11 @@ import uvicorn
 
 from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import sleep
-from enprompta.emulator.api.app import create_app
 from enprompta.emulator.serving.faults import Connection
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from enprompta.emulator.services import Services
+    from starlette.types import ASGIApp
 
 _HIGHEST_PORT = 65_535
 _START_SECONDS = 30.0
@@ -32,16 +31,15 @@ class ServerThread:
 
     Args:
         listener: A bound socket; closed with the server.
-        services: The emulator's parts; the database is closed with the server.
+        app: The ASGI application to serve.
     """
 
-    def __init__(self, listener: socket.socket, services: Services) -> None:
-        self.services = services
+    def __init__(self, listener: socket.socket, app: ASGIApp) -> None:
         bound: tuple[str, int] = listener.getsockname()[:2]
         host, port = bound
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (the address to reach it by)
         self.address: str = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._server = _Server(create_app(services))
+        self._server = _Server(app)
         self._listener = listener
         self._thread = threading.Thread(target=self._serve, name=f"enprompta-emulator-{port}", daemon=True)
         self._thread.start()
@@ -55,7 +53,6 @@ class ServerThread:
         self._server.ask_to_stop()
         self._thread.join()
         self._listener.close()
-        self.services.database.close()
 
     def _serve(self) -> None:
         try:
@@ -68,7 +65,7 @@ class ServerThread:
 class _Server(uvicorn.Server):
     """A uvicorn that tells when it is ready and stops at once when asked to, where uvicorn looks now and then."""
 
-    def __init__(self, app: object) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         super().__init__(
             uvicorn.Config(
                 app,  # pyright: ignore[reportArgumentType] (uvicorn's own ASGI types differ from Starlette's)

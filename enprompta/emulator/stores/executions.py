@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
-    from enprompta.emulator.execution.providers import CompletionResult
+    from enprompta.emulator.execution.completion import CompletionResult
+    from enprompta.emulator.wire import JSONObject
 
 _GROUPS = {"day": "date(created_at, 'unixepoch')", "prompt": "prompt_id", "model": "model"}
 GROUPINGS = tuple(_GROUPS)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.api.request_models import Query
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 _DEFAULT_LIMIT = 20
 _HIGHEST_LIMIT = 100

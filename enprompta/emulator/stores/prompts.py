@@ -8,19 +8,19 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, cast
 
 from enprompta import templating
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import FORBIDDEN, ApiError, not_found
 from enprompta.emulator.stores import teams
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 VISIBILITIES = ("PRIVATE", "TEAM", "PUBLIC")
 DEFAULT_LABEL = "production"

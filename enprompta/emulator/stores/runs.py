@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, cast
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
 from enprompta.emulator.stores import workflows
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 ENDED = frozenset({COMPLETED, FAILED, CANCELLED})
@@ -161,7 +161,7 @@ def reset_step(database: Database, run_id: str, step_id: str) -> None:
     _set_status(database, run_id, step_id, CANCELLED if ended else PENDING)
 
 
-def broken_off(database: Database) -> list[sqlite3.Row]:
+def interrupted_steps(database: Database) -> list[sqlite3.Row]:
     """List the steps that were running when the emulator was killed, with the account that pays for each."""
     sql = (
         "SELECT run_id, step_id, account_id FROM workflow_steps "

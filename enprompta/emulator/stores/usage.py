@@ -11,17 +11,17 @@ import math
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.stores import executions
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
 
     from enprompta.emulator.access.accounts import Account, AccountStore
     from enprompta.emulator.access.rate_limiter import RateLimiter, Window
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 PRICES = {"free": 0, "pro": 20, "team": 50, "enterprise": 500}
 """A month of each plan in `CURRENCY`."""

@@ -6,17 +6,17 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 EVENTS = ("prompt.executed", "workflow.completed", "workflow.failed", "team.member_added", "team.member_removed")
 _COLUMNS = {"name": "name", "description": "description", "url": "url", "events": "events", "isActive": "is_active"}
@@ -71,8 +71,8 @@ def all_of(database: Database, account: Account) -> list[sqlite3.Row]:
     return database.all("SELECT * FROM webhooks WHERE account_id = ? ORDER BY number DESC", account.id)
 
 
-def listening(database: Database, account: Account, event: str) -> list[sqlite3.Row]:
-    """List the account's webhooks that are to be told of an event now."""
+def subscribed(database: Database, account: Account, event: str) -> list[sqlite3.Row]:
+    """List an account's active webhooks that are subscribed to an event."""
     sql = "SELECT * FROM webhooks WHERE account_id = ? AND is_active ORDER BY number"
     return [row for row in database.all(sql, account.id) if event in json.loads(row["events"])]
 

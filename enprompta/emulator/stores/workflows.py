@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import FORBIDDEN, ApiError, not_found
 from enprompta.emulator.stores import teams
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 _VISIBLE = f"CASE WHEN team_id IS NULL THEN account_id = ? ELSE {teams.MINE} END"
 _COLUMNS = {"name": "name", "description": "description", "steps": "steps", "teamId": "team_id"}

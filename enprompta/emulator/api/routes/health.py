@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from enprompta._version import __version__
-from enprompta.emulator.api.request_context import Context, JSONObject  # noqa: TC001 (FastAPI reads the annotations when it runs)
-from enprompta.emulator.api.request_models import iso
+from enprompta.emulator.api.request_context import Context  # noqa: TC001 (FastAPI reads the annotation at run time)
+from enprompta.emulator.wire import JSONObject, iso
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 

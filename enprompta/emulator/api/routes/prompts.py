@@ -11,12 +11,11 @@ from starlette.responses import JSONResponse, Response
 from enprompta import templating
 from enprompta.emulator.api.request_context import Context, PathId, no_content, ok, page
 from enprompta.emulator.api.request_models import Fields
-from enprompta.emulator.execution import executor
 from enprompta.emulator.stores import executions, prompts, teams
 from enprompta.emulator.stores.paging import PageRequest
 
 if TYPE_CHECKING:
-    from enprompta.emulator.api.request_context import JSONObject
+    from enprompta.emulator.wire import JSONObject
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 live_router: APIRouter = APIRouter(prefix="/api/sdk")
@@ -92,8 +91,7 @@ async def execute_prompt(context: Context, prompt_id: PathId) -> Response:
     variables = fields.mapping("variables")
     options = read_options(fields)
     fields.check()
-    row = await executor.execute(
-        context.services,
+    row = await context.services.executor.execute(
         context.account,
         prompt,
         variables=variables,

@@ -12,11 +12,10 @@ from enprompta.emulator.api.request_context import Context, PathId, no_content, 
 from enprompta.emulator.errors import FORBIDDEN, ApiError
 from enprompta.emulator.stores import teams
 from enprompta.emulator.stores.paging import PageRequest
-from enprompta.emulator.webhooks import event_publisher
 
 if TYPE_CHECKING:
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.api.request_models import Fields
+    from enprompta.emulator.wire import JSONObject
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
@@ -141,7 +140,7 @@ def _tell(context: Context, account_ids: list[str], event: str, data: JSONObject
     """Tell the webhooks of every account in a team, for whoever manages it wants to know who left."""
     services = context.services
     for account_id in account_ids:
-        event_publisher.fire(services, services.accounts.by_id(account_id), event, data)
+        services.events.publish(services.accounts.by_id(account_id), event, data)
 
 
 def _may_give(own: str, role: str) -> None:

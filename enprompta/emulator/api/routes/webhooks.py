@@ -11,7 +11,6 @@ from enprompta.emulator.api.request_context import Context, PathId, no_content, 
 from enprompta.emulator.errors import CONFLICT, ApiError
 from enprompta.emulator.stores import deliveries, webhooks
 from enprompta.emulator.stores.paging import PageRequest
-from enprompta.emulator.webhooks import event_publisher
 from enprompta.emulator.webhooks.untrusted_post import can_be_sent_to
 
 if TYPE_CHECKING:
@@ -84,10 +83,10 @@ async def retry_delivery(context: Context, webhook_id: PathId, delivery_id: Path
     webhook = webhooks.get(services.database, context.account, webhook_id)
     deliveries.get(services.database, webhook_id, delivery_id)
     _require_active(webhook)
-    if services.deliverer.is_under_way(delivery_id):
+    if services.delivery_queue.is_under_way(delivery_id):
         raise ApiError(CONFLICT, f"Delivery {delivery_id!r} is being sent already")
     row = deliveries.restart(services.database, webhook_id, delivery_id)
-    services.deliverer.send(delivery_id, webhook["url"])
+    services.delivery_queue.send(delivery_id, webhook["url"])
     return ok(deliveries.wire(row))
 
 
@@ -96,7 +95,7 @@ async def test_webhook(context: Context, webhook_id: PathId) -> Response:
     """Send an event that means nothing; the answer tells of its delivery before it is made."""
     webhook = webhooks.get(context.services.database, context.account, webhook_id)
     _require_active(webhook)
-    return ok(deliveries.wire(event_publisher.fire_test(context.services, webhook)))
+    return ok(deliveries.wire(context.services.events.publish_test(webhook)))
 
 
 @router.post("/webhooks/{webhook_id}/rotate-secret")

@@ -16,7 +16,7 @@ from enprompta.emulator.stores import prompts, runs, teams, workflows
 from enprompta.emulator.stores.paging import PageRequest
 
 if TYPE_CHECKING:
-    from enprompta.emulator.api.request_context import JSONObject
+    from enprompta.emulator.wire import JSONObject
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
