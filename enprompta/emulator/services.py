@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.access.accounts import AccountStore
     from enprompta.emulator.access.idempotency import Idempotency
-    from enprompta.emulator.access.oauth_clients import Clients
+    from enprompta.emulator.access.oauth_clients import OAuthClientStore
     from enprompta.emulator.access.rate_limiter import RateLimiter
-    from enprompta.emulator.access.visitors import Visitors
+    from enprompta.emulator.access.trusted_hosts import TrustedHosts
     from enprompta.emulator.database import Database
     from enprompta.emulator.errors import ErrorDialect
     from enprompta.emulator.execution.executor import Executor
@@ -33,7 +33,7 @@ class Services:
     error_dialect: ErrorDialect
     database: Database
     accounts: AccountStore
-    clients: Clients
+    clients: OAuthClientStore
     limiter: RateLimiter
     idempotency: Idempotency
     providers: Providers
@@ -42,4 +42,4 @@ class Services:
     executor: Executor
     runner: WorkflowRunner
     faults: Faults
-    visitors: Visitors
+    trusted_hosts: TrustedHosts

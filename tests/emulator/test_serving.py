@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -18,9 +18,6 @@ from enprompta.emulator import Emulator
 from enprompta.emulator.api import middleware, openapi_document
 from enprompta.emulator.serving import server_thread
 from enprompta.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZE = 20_000_000  # bytes, more than what systems keep of a connection that is not read
 
@@ -35,7 +32,7 @@ async def _ends_at_once(self: object, sockets: object) -> None:
 
 @pytest.mark.parametrize(
     ("what", "how"),
-    [("create_app", lambda _: _fails_to_start), ("_Server.serve", _ends_at_once)],
+    [("emulator.create_app", lambda _: _fails_to_start), ("serving.server_thread._Server.serve", _ends_at_once)],
     ids=["its application fails", "its server ends at once"],
 )
 def test_a_server_that_does_not_start(what: str, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,8 +41,8 @@ def test_a_server_that_does_not_start(what: str, how: Any, monkeypatch: pytest.M
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
     with monkeypatch.context() as patch:
-        patch.setattr(f"enprompta.emulator.serving.server_thread.{what}", how)
-        with pytest.raises(ConfigurationError, match="did not start; its log says why"):
+        patch.setattr(f"enprompta.emulator.{what}", how)
+        with pytest.raises(ConfigurationError, match="did not start; see its log"):
             Emulator(port=port).start()
     while set(threading.enumerate()) - threads:  # it ends by itself, when it has told
         time.sleep(0.001)
@@ -105,10 +102,10 @@ def test_health_tells_of_a_database_that_fails(connect: Any, monkeypatch: pytest
     assert answer.json()["components"]["database"]["message"] == "disk I/O error"
 
 
-def test_the_document_of_a_wheel_is_the_one_beside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Installed, there is no docs directory: the copy that the wheel carries is shown."""
-    (tmp_path / "openapi.yaml").write_text("openapi: 3.1.0\n# the wheel's\n")
-    monkeypatch.setattr(openapi_document, "files", lambda _: tmp_path)
+def test_the_document_of_a_wheel_is_the_one_beside_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package has no docs directory: the copy in the wheel is served."""
+    files = {("enprompta.emulator", "openapi.yaml"): b"openapi: 3.1.0\n# the wheel's\n"}
+    monkeypatch.setattr(openapi_document, "read_data", lambda *name: files[name])
     assert openapi_document._text() == "openapi: 3.1.0\n# the wheel's\n"
 
 
@@ -117,6 +114,6 @@ def test_the_rest_of_a_request_never_comes() -> None:
 
     async def ask() -> None:
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(middleware._nothing_more(), 0.01)
+            await asyncio.wait_for(middleware._never_receive(), 0.01)
 
     asyncio.run(ask())

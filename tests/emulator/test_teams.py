@@ -173,7 +173,7 @@ def test_who_may_manage_members(client: httpx.Client, team: dict[str, Any], join
 def test_only_owners_decide_on_owners(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
     """An ADMIN can neither make an owner nor unmake one; an OWNER can."""
     admin, path = join("ADMIN"), f"/teams/{team['id']}/members"
-    message = "Insufficient permissions: only an OWNER of the team may decide on its owners"
+    message = "Insufficient permissions: only an OWNER of the team may add or change owners"
     assert refusal(admin.post(path, json={"email": "ada@example.com", "role": "OWNER"})) == (403, message)
     assert refusal(admin.put(f"{path}/usr_team", json={"role": "OWNER"})) == (403, message)
     assert refusal(admin.put(f"{path}/usr_enterprise", json={"role": "VIEWER"})) == (403, message)

@@ -106,7 +106,7 @@ def test_every_wrong_field_is_named(client: httpx.Client) -> None:
         "url": "Must be an http:// or https:// URL",
         "events[1]": unknown,
         "events[2]": unknown,
-        "events[3]": "'prompt.executed' is named twice",
+        "events[3]": "'prompt.executed' is listed twice",
     }
     path = f"/webhooks/{data(client.post('/webhooks', json=PLAIN), 201)['id']}"
     assert details(client.put(path, json={"events": [], "isActive": "no", "name": None, "url": None})) == {

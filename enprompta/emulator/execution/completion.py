@@ -1,4 +1,4 @@
-"""A prompt to run on a model, and the result."""
+"""A completion: the request to a model, and the result."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ _COST_PER_TOKEN = 0.00005
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """A prompt to run."""
+    """A rendered prompt to run on a model."""
 
     prompt: str
     provider: str | None
     model: str | None
     options: Mapping[str, object]
-    """By their names on Enprompta's wire."""
+    """Model options by the API's names, such as `maxTokens`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompletionResult:
-    """How a prompt ran."""
+    """The result of a completion: an output or an error."""
 
     provider: str
     model: str
     latency: int
     """Milliseconds."""
     output: str | None = None
-    """The answer; None when it failed."""
+    """Text of the answer; None if the completion failed."""
     tokens: int = 0
     error: str | None = None
-    """Why it failed; None when it completed."""
+    """Reason of the failure; None if the completion succeeded."""
 
     @property
     def cost(self) -> float:
-        """The price, in the currency of the plan."""
+        """Cost in the currency of the plan."""
         return round(self.tokens * _COST_PER_TOKEN, 6)

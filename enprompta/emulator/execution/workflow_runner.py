@@ -1,9 +1,9 @@
-"""Runs workflows on the server's own event loop: each step when all it needs have completed, and not before.
+"""Runs workflows on the server's event loop: each step starts when all its dependencies have completed.
 
-A step that fails stops its run: what has not begun never does, what runs beside it is let finish, for it is paid for,
-and then the run has failed. To cancel does the same, but the run has ended at once.
+A failed step stops its run: pending steps never start, running steps finish because they are paid for, and then the run
+fails. Cancellation does the same, but ends the run at once.
 
-A run outlives the emulator. What was broken off runs again at the next start; a model may then be asked a second time,
+Runs survive a restart of the emulator. Interrupted steps run again at the next start: the model may be called twice,
 but the step costs one credit and has one execution.
 """
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
-_AT_ONCE = 16
-"""Steps of one run that run side by side at most."""
+_MAX_CONCURRENT_STEPS = 16
+"""Maximum number of concurrent steps in one run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,14 @@ class WorkflowRunner:
             self.run(row)
 
     async def stop(self) -> None:
-        """Break off what is running; the next start takes it up again."""
+        """Interrupt all runs; the next start resumes them."""
         self._is_running = False
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def run(self, row: sqlite3.Row) -> None:
-        """Begin, or go on with, a run; nothing of it happens before the caller next awaits."""
+        """Start or resume a run; nothing happens before the caller next awaits."""
         if not self._is_running:
             return
         run_id: str = row["id"]
@@ -101,18 +101,18 @@ class WorkflowRunner:
             del self._tasks[run_id], self._runs[run_id]
 
         run = self._runs[run_id] = _Run(self._parts, row)
-        task = self._tasks[run_id] = asyncio.get_running_loop().create_task(run.go(), name=run_id)
+        task = self._tasks[run_id] = asyncio.get_running_loop().create_task(run.run(), name=run_id)
         task.add_done_callback(ended)
 
-    def abandon(self, run_id: str) -> None:
-        """Begin no further step of a run."""
+    def halt(self, run_id: str) -> None:
+        """Start no further step of a run; running steps finish."""
         run = self._runs.get(run_id)
         if run is not None:
             run.halt()
 
 
 class _Run:
-    """One run, from where the database says it is to its end."""
+    """One run, started or resumed from its state in the database."""
 
     def __init__(self, parts: _Parts, row: sqlite3.Row) -> None:
         self._parts = parts
@@ -124,37 +124,37 @@ class _Run:
         self._steps: list[Step] = [json.loads(it["definition"]) for it in rows]
         self._outputs: dict[str, str | None] = {}
         self._done = {step["id"]: asyncio.Event() for step in self._steps}
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT_STEPS)
         self._failure: str | None = None
         self._halted = False
-        for it in rows:  # what an earlier start has seen end
+        for it in rows:  # steps that ended before the last restart
             if it["status"] == runs.COMPLETED:
                 self._outputs[it["step_id"]] = it["output"]
                 self._done[it["step_id"]].set()
             elif it["status"] == runs.FAILED:
                 self._fail(it["step_id"], it["error"])
 
-    async def go(self) -> None:
-        """Run what is left of it."""
+    async def run(self) -> None:
+        """Run the remaining steps."""
         try:
-            await asyncio.gather(*(self._take(step) for step in self._steps))
+            await asyncio.gather(*(self._run_when_ready(step) for step in self._steps))
             self._finish()
-        except Exception:  # the database has failed, or it would tell of the failure itself
-            logger.exception("workflow execution %s is stuck; it is taken up when the emulator starts again", self._id)
+        except Exception:  # such as a failure of the database, which cannot be recorded
+            logger.exception("workflow execution %s is stuck; it resumes when the emulator starts again", self._id)
             self.halt()
 
     def halt(self) -> None:
-        """Begin no further step."""
+        """Start no further step."""
         self._halted = True
         for done in self._done.values():
-            done.set()  # whoever waits shall see that it waits in vain
+            done.set()  # wake the steps that wait for it; they return without running
 
-    async def _take(self, step: Step) -> None:
-        """Run one step when it is its turn."""
+    async def _run_when_ready(self, step: Step) -> None:
+        """Run one step when its dependencies have completed."""
         step_id: str = step["id"]
-        for needed in workflow_graph.needs(step):
+        for needed in workflow_graph.dependencies(step):
             await self._done[needed].wait()
-        async with self._room:
+        async with self._slots:
             if self._done[step_id].is_set():
                 return
             try:
@@ -193,16 +193,16 @@ class _Run:
         runs.fail_step(self._parts.database, self._id, step_id, error)
 
     def _fail(self, step_id: str, error: str) -> None:
-        if self._failure is None:  # of several it is the first that stopped the run
+        if self._failure is None:  # the first failure stops the run
             self._failure = f"Step {step_id}: {error}"
         self.halt()
 
     def _finish(self) -> None:
         if self._halted and self._failure is None:
-            return  # it was cancelled, or its workflow deleted: it has ended
+            return  # cancelled, or its workflow was deleted: the run has already ended
         database, now = self._parts.database, self._parts.clock()
         if self._failure is None:
-            status, output = runs.COMPLETED, self._outputs[workflow_graph.last(self._steps)]
+            status, output = runs.COMPLETED, self._outputs[workflow_graph.final_step(self._steps)]
         else:
             status, output = runs.FAILED, None
         with database.transaction():
@@ -222,7 +222,7 @@ class _Run:
 
 
 def _reason(error: ApiError | TemplateError) -> str:
-    """Say why a step could not be executed: what is wrong with each variable, where that is known."""
+    """Return why a step was not executed, with the error of each variable if known."""
     if isinstance(error, ApiError) and error.details:
         return "; ".join(f"{it['field']}: {it['message']}" for it in error.details)
     return str(error)

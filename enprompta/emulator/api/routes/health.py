@@ -1,4 +1,4 @@
-"""Health: whether the emulator works, told to anyone who asks."""
+"""Health check, which needs no credential."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router: APIRouter = APIRouter(prefix="/api/v1")
 
 @router.get("/health")
 async def health(context: Context) -> Response:
-    """Tell how the emulator is; with `detailed`, its parts too."""
+    """Report the emulator's health; with `detailed`, that of its components too."""
     query = context.query()
     detailed = query.boolean("detailed")
     query.check()
