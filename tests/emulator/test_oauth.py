@@ -79,7 +79,7 @@ def test_each_paid_tier_has_a_client(emulator: Emulator, connect: Any, token: An
 
 
 def test_secret_is_not_shown(emulator: Emulator) -> None:
-    """A client's repr tells which one it is and not its secret."""
+    """A client's repr shows its id but not its secret."""
     assert repr(emulator.clients.pro) == "OAuthClient(client_id='ep_client_pro')"
 
 

@@ -1,4 +1,4 @@
-"""How the emulator begins to serve and ceases, and what it tells of itself."""
+"""Start, stop and health of the emulator's server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def _ends_at_once(self: object, sockets: object) -> None:
     ids=["its application fails", "its server ends at once"],
 )
 def test_a_server_that_does_not_start(what: str, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told, at once, and nothing of it is left: no thread, and the port is free."""
+    """A failed start is reported at once, and leaves no thread and no used port behind."""
     threads = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -110,7 +110,7 @@ def test_the_document_of_a_wheel_is_the_one_beside_the_package(monkeypatch: pyte
 
 
 def test_the_rest_of_a_request_never_comes() -> None:
-    """Who asks for more of a request that was read already is not told that its client has gone."""
+    """Receiving after the body waits forever, and does not report a disconnected client."""
 
     async def ask() -> None:
         with pytest.raises(asyncio.TimeoutError):

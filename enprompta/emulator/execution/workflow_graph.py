@@ -73,7 +73,7 @@ def problems(steps: Sequence[Step]) -> list[Detail]:
     for index, step in enumerate(steps):
         where = f"steps[{index}]"
         if step["id"] in ids[:index]:
-            found.append({"field": f"{where}.id", "message": f"{step['id']!r} is already the id of an earlier step"})
+            found.append({"field": f"{where}.id", "message": f"{step['id']!r} is the id of an earlier step too"})
         for number, needed in enumerate(step["dependsOn"]):
             if needed not in ids:
                 found.append({"field": f"{where}.dependsOn[{number}]", "message": f"There is no step {needed!r}"})
