@@ -130,6 +130,6 @@ def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:
     """Wait until a function returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while not (value := true()):
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "waited without success"
         time.sleep(0.005)
     return value

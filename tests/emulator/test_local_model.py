@@ -102,7 +102,7 @@ def test_stops_while_it_answers() -> None:
     with Emulator(local_model=True) as emulator:
         headers = {"Authorization": f"Bearer {emulator.keys.team}"}
         with httpx.Client(base_url=emulator.url, headers=headers, timeout=0.5) as client:
-            made = client.post("/prompts", json={"title": "Long", "content": "Tell a very long story."}).json()
+            made = client.post("/prompts", json={"title": "Long", "content": "Write a very long story."}).json()
             with pytest.raises(httpx.ReadTimeout):
                 client.post(f"/prompts/{made['data']['id']}/execute", json={"options": {"maxTokens": 2_000}})
         asked = time.monotonic()
@@ -206,7 +206,7 @@ def test_an_answer_is_broken_off_with_the_emulator() -> None:
     with Emulator(local_model=True) as emulator, ThreadPoolExecutor(1) as threads:
         headers = {"Authorization": f"Bearer {emulator.keys.team}"}
         with httpx.Client(base_url=emulator.url, headers=headers, trust_env=False) as client:
-            made = client.post("/prompts", json={"title": "Model", "content": "Tell for ever"}).json()["data"]
+            made = client.post("/prompts", json={"title": "Model", "content": "Write for ever"}).json()["data"]
             model: Any = emulator._started().services.providers._model
             answer = threads.submit(client.post, f"/prompts/{made['id']}/execute", json={})
             while not FakeLlama.made[0].answering:

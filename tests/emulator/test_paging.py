@@ -68,7 +68,7 @@ def test_ten_thousand_prompts_while_more_are_added(connect: Any) -> None:
     with Emulator(rate_limits=False) as emulator:
         fill(emulator, 10_000)
         client, other = connect(emulator), connect(emulator)
-        client.event_hooks = {}  # pages are held against the document in the other tests
+        client.event_hooks = {}  # pages are validated against the document in the other tests
         done = threading.Event()
         added: list[int] = []
 

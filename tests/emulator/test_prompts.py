@@ -163,7 +163,7 @@ def test_every_wrong_field_is_named(client: httpx.Client) -> None:
         "tags[1]": "Must be text",
         "tags[2]": "Must be 1 to 100 characters",
         "visibility": "Must be one of PRIVATE, TEAM, PUBLIC",
-        "variables[0].name": "Must consist of letters, digits, _ and -, in parts separated by dots",
+        "variables[0].name": "Must be letters, digits, _ or -, in parts separated by dots",
         "variables[1].name": "Required",
         "variables[2].required": "Must be true or false",
         "variables[3]": "Must be an object",

@@ -44,7 +44,7 @@ def test_a_server_that_does_not_start(what: str, how: Any, monkeypatch: pytest.M
         patch.setattr(f"enprompta.emulator.{what}", how)
         with pytest.raises(ConfigurationError, match="did not start; see its log"):
             Emulator(port=port).start()
-    while set(threading.enumerate()) - threads:  # it ends by itself, when it has told
+    while set(threading.enumerate()) - threads:  # the thread ends after it has reported the failure
         time.sleep(0.001)
     with Emulator(port=port) as emulator:
         assert httpx.get(f"{emulator.url}/health", trust_env=False).status_code == 200
@@ -54,7 +54,7 @@ HALF = b"POST /api/v1/prompts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\
 LARGE = b"GET /api/v1/large HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ep_test_team\r\n\r\n"
 
 
-@pytest.mark.parametrize("request_", [HALF, LARGE], ids=["half a request", "an answer that nobody reads"])
+@pytest.mark.parametrize("request_", [HALF, LARGE], ids=["half a request", "an answer that is never read"])
 def test_what_never_ends_does_not_keep_it(request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopping, it waits so long for requests under way and then breaks their connections off."""
     monkeypatch.setattr(server_thread, "_GRACE_SECONDS", 0.05)

@@ -181,7 +181,7 @@ def _read_variables(fields: Fields) -> list[JSONObject] | None:
             continue
         name = name.strip()  # whitespace inside the braces is ignored
         if templating.variables(f"{{{{{name}}}}}") != [name]:
-            nested.fail("name", "Must consist of letters, digits, _ and -, in parts separated by dots")
+            nested.fail("name", "Must be letters, digits, _ or -, in parts separated by dots")
         elif name in declared:
             nested.fail("name", f"{name!r} is declared twice")
         declared[name] = prompts.variable(name, **given)
