@@ -39,21 +39,6 @@ BACKWARD: set[tuple[str, str]] = {
 
 # Modules that still need each other, by whatever kind of import: this list may only shrink.
 RINGS: set[str] = {
-    "emulator.api.request_context",
-    "emulator.execution.executor",
-    "emulator.execution.workflow_runner",
-    "emulator.services",
-    "emulator.serving.faults",
-    "emulator.stores.deliveries",
-    "emulator.stores.executions",
-    "emulator.stores.paging",
-    "emulator.stores.prompts",
-    "emulator.stores.runs",
-    "emulator.stores.teams",
-    "emulator.stores.webhooks",
-    "emulator.stores.workflows",
-    "emulator.webhooks.delivery_queue",
-    "emulator.webhooks.event_publisher",
 }
 
 # What comes with the four dependencies of the core: httpx brings httpcore and anyio, pydantic brings pydantic_core.
