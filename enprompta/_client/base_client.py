@@ -51,6 +51,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 _USER_AGENT = f"enprompta-python/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
 _IDEMPOTENCY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
 _ANONYMOUS = ApiKeyAuth(Secret(""))
 _SHOWN_BODY = 65_536  # bytes of an unreadable answer that its error keeps
 
@@ -200,6 +201,8 @@ class BaseClient:
             if options:
                 settings = settings.override(options)
                 headers, plan = self._make_headers(settings), self._plan_for(settings)
+        if call.path in _UNCOUNTED:
+            plan = plan._replace(account=Unpaced())
         request = self._request(call.method, self._url(call), headers, call.json, settings)
         if call.method in _IDEMPOTENCY_METHODS:
             request.headers["Idempotency-Key"] = _idempotency_key(key)
@@ -344,8 +347,19 @@ class BaseClient:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The request budget as the API last told it; None before the first answer (reference: "Rate Limits")."""
+        """The request budget as the API last reported it; None before the first answer (reference: "Rate Limits")."""
         return self._account.rate_limit
+
+    def reset_rate_limit(self) -> None:
+        """Forget what was learned about the rate limit, and lift any block at once.
+
+        Every client with the same credential and address shares what was learned, so it is forgotten for all of them:
+        in this process, or in every process that uses the same `RedisLimiter`. The next request goes alone and learns
+        the budget again. Requests that wait keep their place.
+
+        It returns at once on both clients and is not awaited: Redis is told in the background.
+        """
+        self._account.reset()
 
     def __repr__(self) -> str:
         if not hasattr(self, "_settings"):  # seen by what shows the variables of a constructor that failed

@@ -29,6 +29,7 @@ from enprompta.errors import (
     ErrorInfo,
     RateLimitError,
 )
+from enprompta.limiters.rate_limit_headers import read
 from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Exchange:
     retrier: Retrier | None = None
     call_id: int = 0
     renewed: bool = False
+    told_budget: bool = False
+    """True if the last answer was a 429 that reported a consistent budget."""
 
     def steps(self) -> Steps[HttpReply]:
         """Send the request, again where the policy says so, until an answer is 2xx or an error is final.
@@ -150,7 +153,9 @@ class Exchange:
                 return failure
             raise
         plan.account.observe(self.ticket, response.status_code, response.headers.raw)
-        if response.status_code != 429:  # noqa: PLR2004 (who was told to come back keeps the place in the line)
+        if response.status_code == 429:  # noqa: PLR2004 (the status that is about the budget)
+            self.told_budget = read(429, response.headers.raw).limit > 0
+        else:  # a call that was answered 429 keeps its place in the line
             self.ticket = None
         if record:
             self._report(record, plan.clock() - started, response)
@@ -209,8 +214,9 @@ class Exchange:
             self.failed.append(attempt)
             # Without the frames in between: the reader wants the call, not the machinery of retrying.
             raise self._final(error).with_traceback(None) from error.__cause__
-        # Who was told to come back waits in the line, where the ticket keeps the place; sleeping first would lose it.
-        in_line = isinstance(error, RateLimitError) and plan.account.holds()
+        # A 429 with a consistent budget is waited for in the line, where the ticket keeps its place. Any other 429
+        # holds this call alone, for as long as it asks.
+        in_line = isinstance(error, RateLimitError) and self.told_budget and plan.account.holds()
         if self.deadline_at is not None and plan.clock() + (0 if in_line else wait) >= self.deadline_at:
             self.failed.append(attempt)
             raise self._deadline_error(f"leaves no time to wait {wait:.1f} s") from error

@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from enprompta.errors import RateLimit
+from enprompta.limiters.rate_limit_headers import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +31,9 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
 def server_wait(status_code: int, headers: Mapping[str, str], now: float) -> float | None:
     """Tell how many seconds the server asks to wait before the next try; None when it does not ask.
 
-    `Retry-After` speaks first (seconds, with decimals too, or an HTTP date: RFC 9110, 10.2.3), then, for a 429 alone,
-    `X-RateLimit-Reset`. Moments are compared with the server's own clock, from its `Date`, where it tells it.
+    `Retry-After` comes first (seconds, with decimals too, or an HTTP date: RFC 9110, 10.2.3), then, for a 429 alone,
+    `X-RateLimit-Reset`, unless it is more than 25 hours away. Moments are compared with the
+    server's own clock, from its `Date`, if the answer has one.
 
     Args:
         status_code: The answer's status.
@@ -45,6 +47,8 @@ def server_wait(status_code: int, headers: Mapping[str, str], now: float) -> flo
     moment = _http_date(text)
     if moment is None and status_code == 429:  # noqa: PLR2004 (the status this rule is for)
         moment = _moment(headers.get("x-ratelimit-reset", ""))
+        if moment is not None and moment - server_now > LONGEST_WAIT:
+            return None  # in milliseconds, say
     return None if moment is None else max(0.0, moment - server_now)
 
 

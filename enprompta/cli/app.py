@@ -30,7 +30,7 @@ from enprompta.cli.commands import (
     workflows,
 )
 from enprompta.cli.console import out
-from enprompta.cli.error_handling import Commands, flush_output, output_failed
+from enprompta.cli.error_handling import Commands
 from enprompta.cli.prompts_as_code import commands as prompts_as_code
 
 app: typer.Typer = typer.Typer(
@@ -85,12 +85,5 @@ def options(
 def run() -> NoReturn:
     """Run the command that the process was started with, and end it with its exit status."""
     logging.getLogger("enprompta").addHandler(logging.NullHandler())  # the commands say themselves what happened
-    try:
-        flush_output()  # a closed one is found out before anything is done
-        try:
-            app(prog_name="enprompta")
-        finally:
-            flush_output()
-    except OSError as error:
-        sys.exit(output_failed(error))
+    app(prog_name="enprompta")
     sys.exit()

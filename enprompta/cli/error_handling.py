@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -49,8 +46,8 @@ class Commands(TyperGroup):
                 raise
             show_error(error)
             raise typer.Exit(status_of(error)) from None
-        except OSError as error:
-            raise typer.Exit(output_failed(error)) from None
+        except BrokenPipeError as error:  # which click would end with status 1, but without a message
+            raise OSError(error.strerror) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except typer.Abort as abort:  # a question was answered with Ctrl-C, or with Ctrl-D
@@ -80,32 +77,6 @@ def show_error(error: EnpromptaError | str) -> None:
     err.print(line(("error  ", "bold red"), first))
     for each in more:
         err.print(line("       ", each))
-
-
-def flush_output() -> None:
-    """Write what standard output has buffered.
-
-    Raises:
-        OSError: It cannot be written, or was closed when the process started.
-    """
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] (as after `>&-` in a shell)
-        raise OSError(errno.EBADF, "It is closed")
-    sys.stdout.flush()
-
-
-def output_failed(error: OSError) -> int:
-    """Report that standard output, or the file that the error names, cannot be used, and return the exit status.
-
-    What is still buffered is discarded, or the interpreter would fail to write it when it ends, and say so.
-    """
-    name = "Standard output" if error.filename is None else str(error.filename)
-    show_error(f"{name} cannot be written: {error.strerror or error}")
-    with suppress(OSError, ValueError, AttributeError):  # a stream without a descriptor
-        descriptor = sys.stdout.fileno()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
-    return FAILED
 
 
 @contextmanager

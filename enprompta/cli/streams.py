@@ -30,8 +30,6 @@ def use_utf8() -> None:
 def guarded() -> Generator[None]:
     """Turn Ctrl-C into exit status 130, and a file or output that cannot be used into a line and exit status 1.
 
-    A reader that has seen enough, as `head` has, is no error worth a line.
-
     Raises:
         SystemExit: The command was interrupted, or its output could not be written.
     """
@@ -40,7 +38,7 @@ def guarded() -> Generator[None]:
     try:
         try:
             if stdout is None:
-                raise OSError(errno.EBADF, "Standard output is closed")
+                raise OSError(errno.EBADF, "It is closed")
             yield
         finally:
             with suppress(AttributeError):
@@ -50,8 +48,8 @@ def guarded() -> Generator[None]:
         sys.exit(_INTERRUPTED)
     except OSError as error:
         _discard_output()
-        if not isinstance(error, BrokenPipeError) and stderr is not None:
-            what = "The output cannot be written" if error.filename is None else error.filename
+        if stderr is not None:
+            what = "Standard output cannot be written" if error.filename is None else error.filename
             stderr.write(f"error  {what}: {error.strerror or error}\n")
         sys.exit(_FAILED)
 

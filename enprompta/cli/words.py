@@ -59,11 +59,8 @@ _ARGUMENT = re.compile(
     r"|^(?P<first>[a-z]+)(?= (?:must|is|are|holds|has|cannot|takes)\b)"
 )
 _WHOLE = (
-    (
-        re.compile(r"an id in (?P<path>\S+) is empty: pass the id of an object.*"),
-        "An id is empty: give the id that a list shows",
-    ),
-    (re.compile(r"an id in \S+ (?P<rest>is not valid text.*)"), r"An id \g<rest>"),
+    (re.compile(r"^.*is empty: pass the id of an object.*"), "An id is empty: pass the id that a list shows"),
+    (re.compile(r": pass the id alone, such as prompt\.id"), ": pass the id that a list shows"),
     (re.compile(r"^no credentials: .*", re.DOTALL), NO_CREDENTIALS),
     (re.compile(r"^pass either api_key, or .*"), "Give an API key, or OAuth2 client credentials, not both"),
     (re.compile(r"\(or (ENPROMPTA_\w+)\)"), ""),

@@ -23,6 +23,7 @@ from enprompta.limiters import LocalLimiter
 from enprompta.limiters.local import LocalAccount
 from tests.limiters.redis_server import BINARY, RedisServer
 from tests.limiters.simulation import Network, Server, Simulation
+from tests.limiters.troubles import TROUBLES, Steady
 from tests.limiters.wire import AsyncioClient, BlockingClient, Report, Rules, Tally
 
 if TYPE_CHECKING:
@@ -195,6 +196,17 @@ def callers(simulation: Simulation, until: float) -> None:
     more()
 
 
+def troubles() -> None:
+    """A steady program for half an hour, and one thing that goes wrong in the third minute."""
+    for trouble in TROUBLES:
+        outcome = Steady(trouble).run().outcome
+        sys.stdout.write(
+            f"{trouble.__name__:<24} served {outcome.served:>5}   429s {outcome.answered_429:>3}   "
+            f"errors {outcome.failed + outcome.refused:>5}   silent {outcome.longest_gap:6.1f} s   "
+            f"waited {outcome.longest_wait:5.1f} s\n"
+        )
+
+
 def hours() -> None:
     """Saturated for hours on a fake clock, at several limits and windows."""
     for limit, window, length in ((1, 60, 24), (60, 60, 24), (1000, 60, 6), (50, 3, 2), (7, 1, 2)):
@@ -260,7 +272,7 @@ def cost() -> None:
 
 
 CASES: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (cost, day, hours, plain, skew, others, redis, outage)
+    each.__name__: each for each in (cost, troubles, day, hours, plain, skew, others, redis, outage)
 }
 
 

@@ -6,6 +6,8 @@ import asyncio
 import signal
 import sys
 import threading
+import time
+from email.utils import formatdate
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +53,13 @@ def _no_handshake(peer: Peer) -> None:
 def _later(status: int) -> Fault:
     def fault(peer: Peer) -> None:
         peer.read()
-        peer.send(answer(status, ERROR, [("Retry-After", "30")]))
+        now = time.time()
+        budget = [
+            ("X-RateLimit-Limit", "50"),
+            ("X-RateLimit-Remaining", "0"),
+            ("X-RateLimit-Reset", str(int(now) + 30)),
+        ]
+        peer.send(answer(status, ERROR, [("Retry-After", "30"), ("Date", formatdate(now, usegmt=True)), *budget]))
 
     return fault
 

@@ -110,6 +110,13 @@ def _later(peer: Peer) -> None:
     peer.send(answer(429, ERROR, [("Retry-After", "60")]))
 
 
+def _later_for_all(peer: Peer) -> None:
+    peer.read()
+    now = time.time()
+    headers = [("Date", formatdate(now, usegmt=True)), ("X-RateLimit-Limit", "50"), ("X-RateLimit-Remaining", "0")]
+    peer.send(answer(429, ERROR, [*headers, ("X-RateLimit-Reset", str(int(now) + 60)), ("Retry-After", "60")]))
+
+
 def _window_used_up(peer: Peer) -> None:
     peer.read()
     now = time.time()
@@ -126,7 +133,7 @@ CASES: dict[str, tuple[Fault, dict[str, Any]]] = {
     "silence in place of a handshake": (_no_handshake, {}),
     "endless 503s": (_unavailable, {"max_retries": 100}),
     "429 of 60 s": (_later, {}),
-    "429 of 60 s, paced": (_later, {"limiter": LocalLimiter()}),
+    "429 of 60 s, paced": (_later_for_all, {"limiter": LocalLimiter()}),
     "a used up window": (_window_used_up, {"limiter": LocalLimiter()}),
     "slow token endpoint": (_slow_headers, {"client_id": "app", "client_secret": "hunter2-hunter2"}),
     "failing token endpoint": (

@@ -172,3 +172,9 @@ def test_no_header_raises(limit: str, reset: str, retry_after: str, date: str) -
     parse_rate_limit({**told, "x-ratelimit-limit": "1"})
     wait = server_wait(429, told, NOW)
     assert wait is None or wait >= 0.0
+
+
+def test_a_reset_in_milliseconds_asks_for_no_wait() -> None:
+    """No window ends in fifty thousand years."""
+    told = headers(reset=str(int(NOW * 1000)), remaining="0")
+    assert server_wait(429, told, NOW) is None
