@@ -32,15 +32,6 @@ ORDER: tuple[tuple[str, ...], ...] = (
 )
 ROW = {part: number for number, row in enumerate(ORDER) for part in row}
 
-# Imports that still run the other way, to be mended: this list may only shrink.
-BACKWARD: set[tuple[str, str]] = {
-    ("limiters", "_http"),
-}
-
-# Modules that still need each other, by whatever kind of import: this list may only shrink.
-RINGS: set[str] = {
-}
-
 # What comes with the four dependencies of the core: httpx brings httpcore and anyio, pydantic brings pydantic_core.
 CORE = {"anyio", "httpcore", "httpx", "pydantic", "pydantic_core", "tenacity", "typing_extensions"}
 
@@ -145,7 +136,7 @@ def test_imports_run_one_way() -> None:
     backward = {
         (part, other) for part in parts() for other in parts_imported(part, EVERY_KIND) if ROW[other] >= ROW[part]
     }
-    assert backward == BACKWARD
+    assert backward == set()
 
 
 def test_no_two_modules_need_each_other() -> None:
@@ -153,7 +144,7 @@ def test_no_two_modules_need_each_other() -> None:
     needs = {
         dotted(path): {module_named(one.name) for one in imports_of(path)} - {None, dotted(path)} for path in modules()
     }
-    assert rings(needs) == RINGS
+    assert rings(needs) == set()
 
 
 def rings(needs: dict[str, set[str | None]]) -> set[str]:

@@ -23,7 +23,6 @@ from enprompta._core.unset import UNSET, Unset
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
 from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.masking import mask_for
-from enprompta._http.ratelimit import parse_rate_limit
 from enprompta._http.retry import RetryPolicy
 from enprompta._http.senders.base import library_of
 from enprompta._http.senders.buffered_body import WholeBody
@@ -32,6 +31,7 @@ from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
 from enprompta.limiters import LocalLimiter
 from enprompta.limiters.interface import Unpaced
+from enprompta.limiters.server_wait import parse_rate_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 from enprompta._common.json_reading import read_json
 from enprompta._common.redaction import Redactor
 from enprompta._http.masking import without_credentials
-from enprompta._http.ratelimit import parse_rate_limit, server_wait
 from enprompta.errors import (
     APIConnectionError,
     APIStatusError,
@@ -20,6 +19,7 @@ from enprompta.errors import (
     FieldError,
     status_error_class,
 )
+from enprompta.limiters.server_wait import parse_rate_limit, server_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

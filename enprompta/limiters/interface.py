@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from enprompta._http.ratelimit import parse_rate_limit
+from enprompta.limiters.server_wait import parse_rate_limit
 
 if TYPE_CHECKING:
     from enprompta.errors import RateLimit

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enprompta._http.ratelimit import parse_rate_limit, server_wait
 from enprompta.errors import RateLimit
+from enprompta.limiters.server_wait import parse_rate_limit, server_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
