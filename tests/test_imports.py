@@ -36,7 +36,6 @@ ROW = {part: number for number, row in enumerate(ORDER) for part in row}
 BACKWARD: set[tuple[str, str]] = {
     ("batch", "_client"),
     ("batch", "resources"),
-    ("cache", "_http"),
     ("hooks", "_http"),
     ("limiters", "_http"),
 }

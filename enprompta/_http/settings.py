@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from enprompta._common.headers import is_header_text
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -190,11 +191,6 @@ def check_headers(headers: object) -> None:
             raise ConfigurationError(
                 f"the value of header {name} must be printable ASCII on one line, without blanks round it"
             )
-
-
-def is_header_text(value: object) -> bool:
-    """Tell whether a value can stand in a header: printable ASCII, no line break, no blanks round (RFC 9110, 5.5)."""
-    return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()
 
 
 def _check_count(name: str, value: Any, least: int = 0) -> int:  # noqa: ANN401 (whatever the caller gave)
