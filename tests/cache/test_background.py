@@ -219,12 +219,12 @@ with FaultServer() as server:
         threading.Event().wait(0.01)
     locked = client.live_cache._memory._lock
     holder = threading.Thread(target=lambda: (locked.acquire(), threading.Event().wait(0.3), locked.release()))
-    a thread that holds the lock while the process forks
+    holder.start()  # a thread that holds the lock while the process forks
     while not locked.locked():
         threading.Event().wait(0.001)
     child = os.fork()
     if child == 0:
-        in the child, no thread holds the lock or runs the refresh
+        given = client.prompts.get_live("hi", ttl=0)  # no thread of the child holds the lock or runs the refresh
         print(given.content, given.is_stale, client.prompts.get_live("hi").age < 5, flush=True)
         os._exit(0)
     os.waitpid(child, 0)
