@@ -259,7 +259,7 @@ def test_a_second_401_is_the_error(flavour: str, server: FaultServer, api: Api) 
     """A new token that is refused as well is not renewed for ever."""
 
     def forget(peer: Peer) -> None:
-        says(200, {"access_token": "no_caller knows"})(peer)
+        says(200, {"access_token": "unknown token"})(peer)
 
     api.script = [forget] * 3
 
