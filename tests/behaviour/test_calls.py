@@ -508,7 +508,7 @@ def test_a_2xx_that_is_not_what_was_promised(api: Any, answer: httpx.Response, c
     with pytest.raises(APIResponseError, match=complaint) as caught:
         api.run(lambda c: c.prompts.get("p"))
     error = caught.value
-    assert str(error).startswith(f"GET /prompts/p gave {answer.status_code} with ")
+    assert str(error).startswith(f"GET /prompts/p returned {answer.status_code} with ")
     assert str(error).endswith("(request id: req_9)")
     assert (error.status_code, error.request_id, error.body) == (answer.status_code, "req_9", answer.content)
     assert error.headers["x-request-id"] == "req_9"

@@ -114,7 +114,7 @@ def test_a_client_that_could_not_be_made_can_be_shown(api: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         api.client_class(api_key="ep_hunter2", timeout=-1)
     made = [frame.frame.f_locals.get("self") for frame in caught.traceback]
-    assert f"<{api.client_class.__name__} that could not be made>" in [repr(one) for one in made]
+    assert f"<{api.client_class.__name__} that could not be created>" in [repr(one) for one in made]
 
 
 def test_the_wrong_kind_of_http_client_is_refused(api: Any) -> None:

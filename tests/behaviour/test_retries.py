@@ -77,12 +77,12 @@ def test_what_would_not_pass_is_not_tried_again(api: Any, status: int) -> None:
 def test_three_retries_and_then_the_last_error(api: Any) -> None:
     """The default is four attempts; the error is that of the last one and lists all."""
     api.answers(no(500), httpx.ReadTimeout("x"), no(429, **{"Retry-After": "2"}), no(503, **{"X-Request-Id": "req_4"}))
-    with pytest.raises(InternalServerError, match=r"gave 503 .*gave up after 4 attempts") as caught:
+    with pytest.raises(InternalServerError, match=r"returned 503 .*gave up after 4 attempts") as caught:
         api.run(get)
     attempts = caught.value.attempts
     assert [one.number for one in attempts] == [1, 2, 3, 4]
     assert [one.status_code for one in attempts] == [500, None, 429, 503]
-    assert attempts[1].error == "GET /prompts/p: api.test went silent for longer than timeout allows"
+    assert attempts[1].error == "GET /prompts/p: api.test sent nothing for longer than timeout allows"
     assert [one.wait for one in attempts] == [*api.waits, 0.0]
     assert attempts[3].request_id == caught.value.request_id == "req_4"
     first, second, third = api.waits
@@ -169,9 +169,7 @@ def test_a_wait_longer_than_max_wait_comes_at_once_and_says_so(api: Any, status:
     api.answers(no(status, **{"Retry-After": "3600"}))
     with pytest.raises(APIStatusError) as caught:
         api.run(get)
-    assert str(caught.value).endswith(
-        "the API asks to wait 3600 s, more than max_wait (65 s), so it was not tried again"
-    )
+    assert str(caught.value).endswith("not retried, because the API asks to wait 3600 s, more than max_wait (65 s)")
     assert caught.value.retry_after == 3600.0
     assert api.sent == 1
     assert api.waits == []
@@ -183,7 +181,9 @@ def test_max_wait_may_be_raised(api: Any) -> None:
     api.run(get, api.scripted(max_wait=3600))
     assert api.waits == [3600.0]
     api.answers(no(429, **{"Retry-After": "3600"}), no(429, **{"Retry-After": "3601"}))
-    with pytest.raises(RateLimitError, match="gave up after 2 attempts; the API asks to wait 3601 s") as caught:
+    with pytest.raises(
+        RateLimitError, match="gave up after 2 attempts; not retried, because the API asks to wait 3601 s"
+    ) as caught:
         api.run(get, api.scripted(max_wait=3600))
     assert len(caught.value.attempts) == 2
 
@@ -243,7 +243,7 @@ def test_a_closed_client_says_so(api: Any) -> None:
     """A call on a closed client is the caller's mistake, not a connection error, and is not retried."""
     api.close(api.client if api.server else api.http_client)
     assert api.client.is_closed
-    with pytest.raises(ConfigurationError, match="this client is closed; make a new one"):
+    with pytest.raises(ConfigurationError, match="this client is closed; create a new one"):
         api.run(get)
     assert api.waits == []
 

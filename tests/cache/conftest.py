@@ -47,7 +47,7 @@ def down() -> APIError:
 
 def status(code: int, cls: type[APIStatusError] = APIStatusError, **fields: Any) -> APIError:
     """Build the error of a service that refuses."""
-    return cls(f"GET /api/sdk/prompts/hi gave {code}", status_code=code, **fields)
+    return cls(f"GET /api/sdk/prompts/hi returned {code}", status_code=code, **fields)
 
 
 def missing() -> APIError:

@@ -271,7 +271,7 @@ class TestRefused:
         assert service.get().content == "v1"
         service.run_background()
         for _ in range(2):
-            with pytest.raises(NotFoundError, match=r"gave 404$"):
+            with pytest.raises(NotFoundError, match=r"returned 404$"):
                 service.get()
         assert service.sent == 4
         service.answer = lambda _: live("new")

@@ -1,4 +1,4 @@
-"""Methods made of descriptions tell the truth about themselves in all four flavours."""
+"""Generated methods have correct signatures and documentation in all four flavors."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ NAMES = {
     one.__name__: one
     for one in (UserString, Decimal, datetime, date, timedelta, UUID, Fraction, Path, SecretStr, Prompt)
 }
-"""What the examples of the page use."""
+"""Names that the examples on the page use."""
 PAGE = Path(__file__).parents[2] / "docs" / "calls.md"
 
 
@@ -105,7 +105,7 @@ def test_the_table_has_examples() -> None:
     ids=range(7),
 )
 def test_values_of_derived_types_are_what_they_hold(value: object, becomes: object) -> None:
-    """What a class shows itself as is not what is sent."""
+    """The real type of a value decides, not the class it claims to be."""
     sent = conversions.variable(value)
     assert sent == becomes
     assert type(sent) is type(becomes)
@@ -137,7 +137,7 @@ def test_what_is_no_value_is_refused_with_a_cure(value: object, says: str) -> No
 
 
 def test_variables_are_a_mapping_of_text() -> None:
-    """Anything else in their place is refused; a model is told how to become one."""
+    """Other types are rejected; for a model, the message suggests the conversion."""
     for wrong, says in [([1], "not list"), (Prompt(id="p", title="", content=""), "pass value.model_dump()")]:
         with pytest.raises(conversions.RefusedValueError, match=re.escape(says)):
             conversions.variables(wrong)

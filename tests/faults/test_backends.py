@@ -29,13 +29,13 @@ OTHERWISE: dict[tuple[str, str], dict[str, Any]] = {
     ("aiohttp", "101, which was not requested"): {
         "error": APIStatusError,
         "retried": False,
-        "text": "gave 101",
+        "text": "returned 101",
         "spoils": True,
     },
     ("httpx2", "302 with a cookie that cannot be sent back"): {
         "error": APIConnectionError,
         "retried": True,
-        "text": "gave a broken answer",
+        "text": "sent an invalid response",
     },
 }
 

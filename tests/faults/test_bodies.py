@@ -310,7 +310,7 @@ def test_a_condition_that_was_sent_explains_a_304(flavour: str, server: FaultSer
     server.play(then=sends(answer(304)))
     headers = {"If-None-Match": '"1"'}
     error = outcome(flavour, server, lambda client: client.prompts.get("p1", headers=headers))
-    assert "gave 304 Not Modified: the object is the one that the request's If-None-Match" in str(error)
+    assert "returned 304 Not Modified: the object still matches the If-None-Match" in str(error)
 
 
 def test_json_of_this_test_is_what_it_says() -> None:

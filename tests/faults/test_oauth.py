@@ -308,9 +308,9 @@ REFUSALS: dict[str, tuple[Fault, int, str | None, str]] = {
         says(401, {"error": {"code": "INVALID_CLIENT", "message": "The client is unknown"}}),
         401, "INVALID_CLIENT", "The client is unknown",
     ),
-    "HTML": (says(403, b"<html>Forbidden"), 403, None, "gave 403 Forbidden"),
+    "HTML": (says(403, b"<html>Forbidden"), 403, None, "returned 403 Forbidden"),
     "a redirect": (says(302, b"", [("Location", "/login")]), 302, None, "redirects are not followed"),
-    "nothing": (says(404, b""), 404, None, "gave 404 Not Found"),
+    "nothing": (says(404, b""), 404, None, "returned 404 Not Found"),
 }  # fmt: skip
 
 
@@ -436,7 +436,7 @@ def test_a_token_answer_without_a_token(flavour: str, name: str, server: FaultSe
         async with caller_of(flavour, server) as caller:
             error = await caller.outcome("GET")
             assert type(error) is APIResponseError
-            assert str(error) == "the token endpoint gave 200 without a usable access_token"
+            assert str(error) == "the token endpoint returned 200 without a usable access_token"
             assert (error.status_code, error.request_id, error.body) == (200, "req_9", b"")
             assert len(error.attempts) == 1
             await caller.call("GET")

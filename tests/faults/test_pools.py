@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from enprompta import APITimeoutError, ConfigurationError
-from enprompta._http.senders import connection_pool, httpx_senders
+from enprompta._http.senders import connection_pool, httpx_senders, patch_client
 from tests.faults.flavours import Caller, run, together, until
 from tests.faults.server import FaultServer, Peer, fine
 
@@ -55,7 +55,7 @@ class Crowd:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let pools have two connections at the most."""
-    monkeypatch.setattr(httpx_senders, "MOST", 2)
+    monkeypatch.setattr(patch_client, "MAX_CONNECTIONS", 2)
     return 2
 
 

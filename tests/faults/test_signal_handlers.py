@@ -16,7 +16,7 @@ import pytest
 import tenacity
 
 from enprompta import APITimeoutError, Enprompta
-from enprompta._http import handler_errors
+from enprompta._common import handler_errors
 from enprompta._http.senders.deadline import is_bound
 from tests.faults.flavours import Caller, run
 from tests.faults.server import FaultServer, Peer, answer, certificate, fine

@@ -169,7 +169,7 @@ def test_a_limiter_that_cannot_reach_its_redis(printed: Printed, waits: Waits) -
     [("doctor", "info"), ("prompts get p1", "debug"), ("--debug prompts list --json", "debug")],
 )
 def test_commands_that_fail(arguments: str, level: str, tmp_path: Path) -> None:
-    """What a command writes to either stream at every level of its log, of an answer that echoes."""
+    """The output and the log of a command at every level are clean when a response echoes secrets."""
     with FaultServer() as server:
         server.play(then=with_token(echoing(403, wrong)))
         for settings in (
