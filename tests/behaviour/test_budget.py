@@ -1,4 +1,4 @@
-"""What a caller sees of a budget that is used up: an error that comes at once, or one that comes in time."""
+"""An exhausted request budget raises an error immediately or before the deadline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROMPT = {"id": "pmt_1", "title": "Greeting", "content": "Hello"}
 
 
 def told(remaining: int, *, seconds: int = 300, status: int = 200) -> httpx.Response:
-    """Answer with a prompt and a budget that begins anew after so many seconds."""
+    """Answer with a prompt and a budget that resets after the given seconds."""
     headers = {
         "Date": formatdate(usegmt=True),
         "X-RateLimit-Limit": "60",
@@ -32,7 +32,7 @@ def get(client: Any) -> Any:
 
 
 def test_a_budget_that_is_used_up_for_long_is_told_at_once(api: Any) -> None:
-    """The call is not sent; the error says of which budget, for how long, and what the limit of waiting was."""
+    """The call is not sent; the error names the budget, the time until its reset, and `max_wait`."""
     client = api.scripted(limiter=LocalLimiter(), max_wait=5.0)
     api.answers(told(0))
     api.run(get, client)
@@ -47,7 +47,7 @@ def test_a_budget_that_is_used_up_for_long_is_told_at_once(api: Any) -> None:
 
 
 def test_a_retry_that_the_budget_forbids_tells_of_the_attempts(api: Any) -> None:
-    """A call that failed and finds no budget to be tried again says how often it was sent."""
+    """A failed call without budget for a retry reports its number of attempts."""
     client = api.scripted(limiter=LocalLimiter(), max_wait=5.0)
     api.answers(told(0, status=503))
     with pytest.raises(RateLimitError, match=r"was not sent again after 1 attempts") as caught:

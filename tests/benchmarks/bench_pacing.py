@@ -1,7 +1,7 @@
 """Pacing in figures: real sockets, real processes, a real Redis, and a day on a fake clock.
 
 `python -m tests.benchmarks.bench_pacing` runs every case, in some minutes; with names as arguments it runs those.
-The server is strict, independent of the policy, and has a process of its own; the clients are bare sockets, so that
+The server is strict, independent of the policy, and runs in a separate process; the clients are bare sockets, so that
 what is measured is pacing and not an HTTP library.
 """
 
@@ -37,7 +37,7 @@ LIMIT = 50
 
 
 class ServerProcess:
-    """The strict server in a process of its own."""
+    """The strict server in a separate process."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -88,7 +88,7 @@ def threads(account: LocalAccount, port: int, report: Report) -> None:
 
 
 def one_process(case: str, rules: Rules, work: Callable[[LocalAccount, int, Report], None]) -> None:
-    """Run a case in this process, with an account of its own."""
+    """Run a case in this process, with a separate account."""
     report = Report()
     with ServerProcess(rules) as server:
         started = time.perf_counter()
@@ -227,7 +227,7 @@ def hours() -> None:
 
 
 def cost() -> None:
-    """What pacing adds to a call that need not wait."""
+    """Measure what pacing adds to a call that need not wait."""
     headers = [
         (b"Server", b"nginx"),
         (b"Date", formatdate(time.time(), usegmt=True).encode()),

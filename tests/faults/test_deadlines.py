@@ -349,7 +349,7 @@ def test_a_call_in_time_does_not_notice_its_deadline(flavour: str, server: Fault
 
 
 def test_a_client_serves_on_after_a_missed_deadline(flavour: str, server: FaultServer) -> None:
-    """What was broken off is not used again, and what comes next is answered."""
+    """An interrupted connection is not reused, and the next call is answered."""
     server.play(_slow_body, fine, _silent, fine)
 
     async def scenario() -> None:

@@ -39,29 +39,29 @@ pytestmark = pytest.mark.filterwarnings("ignore:Async generator .* was garbage c
 
 ALWAYS = 99
 TIMES = pytest.mark.parametrize("times", [1, 2, ALWAYS], ids=["once", "twice", "always"])
-ATTEMPTS = 4  # max_retries is 3 unless told otherwise
+ATTEMPTS = 4  # the default of max_retries is 3
 
 
 @dataclass(frozen=True)
 class Case:
-    """One fault, and what has to come of it."""
+    """One fault and its expected result."""
 
     fault: Fault
     error: type[EnpromptaError] | None = APIConnectionError
     """The exact class; None when the call must not notice."""
     retried: bool = True
     text: str = ""
-    """What the message must say."""
+    """A pattern that the message must match."""
     wait: float | None = None
     """The wait that the server asks for; None when it is ours to choose."""
     spoils: bool = False
-    """Whether bytes are left over, so that the next call may need another connection."""
+    """True if bytes are left over, so that the next call may need another connection."""
     delete: bool = True
-    """Whether it is a fault to DELETE too, which reads no body."""
+    """True if the fault also applies to DELETE, which reads no body."""
 
 
 def sends(data: bytes, *, then: str = "") -> Fault:
-    """Read the request, send these bytes, then close, reset, or go on."""
+    """Read the request, send the bytes, then close, reset or continue."""
 
     def fault(peer: Peer) -> None:
         peer.read()
@@ -186,7 +186,7 @@ CASES = {
     "200 and another shape": Case(
         sends(answer(200, b'{"data": []}')), APIResponseError, retried=False, delete=False, text="another shape"
     ),
-    "101, which nobody asked for": Case(
+    "101, which was not requested": Case(
         sends(answer(101, headers=[("Upgrade", "websocket")]), then="close"), text="sent an invalid response"
     ),
     "asked to wait, in seconds": Case(sends(answer(503, ERROR, [("Retry-After", "7")])), InternalServerError, wait=7.0),
@@ -269,14 +269,14 @@ for _status in sorted({*(status.value for status in HTTPStatus), 420, 499, 509, 
 
 
 def expected_attempts(case: Case, times: int) -> int:
-    """Tell how many tries a call takes."""
+    """Return the number of attempts of a call."""
     if case.error is None or not case.retried:
         return 1
     return min(times + 1, ATTEMPTS)
 
 
 async def check(caller: Caller, method: str, case: Case, times: int, waits: Waits) -> Any:
-    """Make a call against a fault, and hold what comes of it against the case."""
+    """Make a call against a fault, and compare the result with the case."""
     waits.clear()
     outcome = await caller.outcome(method)
     attempts = expected_attempts(case, times)
@@ -342,7 +342,7 @@ def test_each_fault_is_mapped_retried_and_survived(
 
 @TIMES
 def test_a_refused_connection(flavour: str, times: int, waits: Waits) -> None:
-    """A port that nobody listens at: tried again, and an error that says where nobody answered."""
+    """A refused connection is retried, and the error names the address."""
     before = descriptors()
     for method in METHODS:
         with FaultServer(listening=False) as server:
@@ -433,7 +433,7 @@ def _broken_off(peer: Peer) -> None:
 @TIMES
 @pytest.mark.parametrize("fault", [_stranger, _plain, _mute, _broken_off], ids=lambda fault: fault.__name__)
 def test_tls_that_fails(flavour: str, fault: Fault, times: int, waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate that nobody vouches for, a plain answer, and silence: tried again, never trusted."""
+    """An untrusted certificate, a plain-text answer and silence are retried, and never trusted."""
     import enprompta._http.route as home
 
     context = httpx.create_ssl_context()
@@ -468,7 +468,7 @@ def test_tls_is_not_spoken_to_a_plain_port(flavour: str, waits: Waits, server: F
 
 
 def test_a_certificate_of_a_stranger_is_refused_by_default(flavour: str, waits: Waits) -> None:
-    """Without settings of one's own, a self-signed certificate ends in an error that names it."""
+    """By default, a self-signed certificate ends in an error that names it."""
     with FaultServer(tls="trusted") as server:
 
         async def scenario() -> None:

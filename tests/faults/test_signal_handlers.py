@@ -1,4 +1,4 @@
-"""What a signal handler of the caller raises leaves a call untouched, wherever it fires, and nothing is sent again."""
+"""An exception of the caller's signal handler leaves a call unchanged at any point, and nothing is sent again."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def test_deliveries_that_are_refused(printed: Printed, tmp_path: Path) -> None:
                     construct_event(payload, signature, WEBHOOK_SECRET)
                 except WebhookError as error:
                     printed.all_of(error)
-        for it in (receiver, receiver.asgi, vars(receiver), receiver._desk, Deduplicator(store)):
+        for it in (receiver, receiver.asgi, vars(receiver), receiver._deliveries, Deduplicator(store)):
             printed.all_of(it)
     store.close()
     printed += [path.read_bytes().decode(errors="replace") for path in tmp_path.iterdir()]
