@@ -224,7 +224,7 @@ def test_nothing_shows(client: Enprompta, prompt: str) -> None:
     ("option", "says"),
     [
         ({"budget": Budget(credits=5)}, "no worker knows what the others have spent"),
-        ({"checkpoint": "run.db"}, "Give run_id"),
+        ({"checkpoint": "run.db"}, "Pass run_id"),
         ({"first_index": 5}, "numbered from 0"),
         ({"ordered": True}, "always in the order"),
         ({"progress": True}, "Dask does"),
