@@ -52,7 +52,7 @@ def names() -> list[Any]:
 SHOWN: dict[str, list[str]] = {
     "bulk_csv": ["2 rows executed, 0 taken from the checkpoint, of 5", "3 rows executed, 2 taken from the checkpoint"],
     "celery_tasks": ["Good day, Bob.", "3 tasks, 2 executions charged"],
-    "fastapi_service": ["One line about tea.", "a forged webhook: 401", "spent, as the webhook tells: {'exe_"],
+    "fastapi_service": ["One line about tea.", "a forged webhook: 401", "spent, from the webhook: {'exe_"],
     "mcp_server": [
         "release-note takes ['feature', 'audience']",
         "executed: {",
