@@ -38,7 +38,6 @@ def test_a_page_is_always_true(page: Any) -> None:
 
 def test_walking_is_unchanged() -> None:
     """The shorthands do not change iteration: `list(page)` works, and an async page needs `async for`."""
-    page.bind(cast("Any", None), cast("Any", None))
     assert list(PAGE) == [1, 2]
     assert 2 in PAGE
     assert not isinstance(PAGES[1], Iterable)
