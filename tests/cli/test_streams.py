@@ -61,7 +61,7 @@ def test_texts_and_errors_are_utf_8(client: Enprompta, environment: dict[str, st
     assert process(given, "prompts", "get", prompt.id).stdout.decode().endswith(f"\n\n{TEXT}\n")
     failed = process({**given, "LC_ALL": "C.UTF-8"}, "prompts", "list", "--profile", "Grüße 茶")
     assert (failed.returncode, failed.stdout) == (3, b"")
-    assert "no profile 'Grüße 茶'" in failed.stderr.decode()
+    assert "Profile 'Grüße 茶' does not exist" in failed.stderr.decode()
     assert "─" in process(given, "prompts", "--help").stdout.decode()
 
 
@@ -112,13 +112,13 @@ def test_a_full_disk_is_one_line(client: Enprompta, environment: dict[str, str],
     client.prompts.create(title="full", content="full")
     with Path("/dev/full").open("wb") as full:
         done = process(environment, *arguments, stdout=full, stderr=subprocess.PIPE)
-    assert (done.returncode, done.stderr) == (1, b"error  The output cannot be written: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, b"error  Standard output cannot be written: No space left on device\n")
 
 
 def test_a_closed_output(environment: dict[str, str]) -> None:
     """Without a standard output a command says so; a reader that has left is no news, and no success either."""
     shell = f"exec {sys.executable} -c 'import sys; from enprompta.cli import main; sys.exit(main())' prompts list"
-    for closing, said in (("", b"error  The output cannot be written: Standard output is closed\n"), ("2>&-", b"")):
+    for closing, said in (("", b"error  Standard output cannot be written: It is closed\n"), ("2>&-", b"")):
         done = subprocess.run(
             ["/bin/sh", "-c", f"{shell} >&- {closing}"],
             env={**os.environ, **environment},
@@ -199,9 +199,9 @@ def _take_terminal() -> None:
     [
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(32, "Broken pipe"), 1, ""),
-        (OSError(28, "No space left on device"), 1, "error  The output cannot be written: No space left on device\n"),
+        (OSError(28, "Disk full"), 1, "error  Standard output cannot be written: Disk full\n"),
         (PermissionError(13, "Permission denied", "a.txt"), 1, "error  a.txt: Permission denied\n"),
-        (OSError("odd"), 1, "error  The output cannot be written: odd\n"),
+        (OSError("odd"), 1, "error  Standard output cannot be written: odd\n"),
     ],
 )
 def test_what_ends_a_command(error: BaseException, status: int, said: str, capfd: pytest.CaptureFixture[str]) -> None:
