@@ -6,8 +6,8 @@
     for prompt in client.prompts.list():
         print(prompt.title)
 
-The clients, and with them httpx and pydantic, are loaded when they are first asked for: pytest's plugin and the command
-line are part of this package too, and are there in processes that never make a call.
+The clients, and with them httpx and pydantic, are imported on first use: the pytest plugin and the command line are
+part of this package too, and run in processes that never make a call.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from enprompta._core.response import APIResponse
     from enprompta._core.unset import UNSET, Unset
     from enprompta.pagination import AsyncPage, AsyncPager, Page
-else:  # hidden from type checkers, which would take `__getattr__` to mean that every name is there
+else:  # hidden from type checkers: with `__getattr__` they would accept any name
     _HOMES = {
         "UNSET": "enprompta._core.unset",
         "APIResponse": "enprompta._core.response",
@@ -66,7 +66,7 @@ else:  # hidden from type checkers, which would take `__getattr__` to mean that 
     _MODULES = frozenset({"models", "pagination"})
 
     def __getattr__(name: str) -> object:
-        """Load what holds a name when it is first asked for."""
+        """Import the module of a public name on first access."""
         if name in _MODULES:
             return import_module(f"{__name__}.{name}")
         if name not in _HOMES:

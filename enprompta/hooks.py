@@ -1,4 +1,4 @@
-"""What happens on the way of a call, told to objects of yours: `Enprompta(hooks=[MyHooks()])`.
+"""Observe the requests, responses, retries and waits of a client: `Enprompta(hooks=[MyHooks()])`.
 
     class Timing(Hooks):
         def on_response(self, record: ResponseRecord) -> None:
@@ -6,18 +6,17 @@
 
     client = Enprompta(hooks=[Timing()])
 
-A hook object has any of four methods, each given one frozen record; `Hooks` is a base to derive from, but any object
-will do:
+A hook has one or more of these methods, each called with one frozen record. Subclass `Hooks`, or use any object:
 
-    on_wait(WaitRecord)           after a wait for the request budget, before the try it was for
-    on_request(RequestRecord)     before each try; may return headers to send with it, such as a trace context
-    on_response(ResponseRecord)   after each try, whether an answer came or not, and also when the caller gave up
-    on_retry(RetryRecord)         before the pause that comes before another try
+    on_wait(WaitRecord)           after a wait for the rate limit, before the request is sent
+    on_request(RequestRecord)     before each attempt; may return headers to send, such as a trace context
+    on_response(ResponseRecord)   after each attempt, also when no response arrived or the caller cancelled it
+    on_retry(RetryRecord)         before the pause that precedes a retry
 
-They run in the thread or task that makes the call, one after the other, so they must be quick. One that raises is
-logged as `hook_failed`, not felt. They are plain functions in both clients: a coroutine function is refused.
-Records never hold a credential: keys and tokens are redacted in URLs, headers and bodies, escaped ones too, and bodies
-do not appear in their repr. Requests for an OAuth2 token, whose body is a secret, are not reported.
+Hooks run one after another in the thread or task that makes the call, so they must be fast. Exceptions in hooks are
+logged as `hook_failed` and ignored. Hooks are plain functions in both clients; coroutine functions are rejected.
+Records never contain credentials: keys and tokens are redacted in URLs, headers and bodies, also in escaped form, and
+the repr of a record leaves out bodies. Requests for an OAuth2 token are not reported, because their body is a secret.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from inspect import iscoroutinefunction
 from typing import Any, cast
 
 from enprompta._common import log
-from enprompta._http.handler_errors import is_from_handler
-from enprompta._http.settings import check_headers
+from enprompta._common.handler_errors import is_from_handler
+from enprompta._common.headers import check_headers
 from enprompta.errors import ConfigurationError
 
 __all__ = ["Hooks", "RecordHeaders", "RequestRecord", "ResponseRecord", "RetryRecord", "WaitRecord"]
@@ -40,10 +39,10 @@ _MASKED = frozenset({"authorization", "proxy-authorization", "cookie", "set-cook
 
 
 class RecordHeaders(Mapping[str, str]):
-    """Headers in a record: read-only, names match without regard to case, credentials are masked.
+    """Read-only headers of a record, with case-insensitive names and masked credentials.
 
     Args:
-        pairs: Names and values; of a name that comes again the values are joined, as RFC 9110, 5.2 has it.
+        pairs: Names and values. The values of a repeated name are joined with commas (RFC 9110, 5.2).
     """
 
     __slots__ = ("_values",)
@@ -75,92 +74,92 @@ class RequestRecord:
     """A request about to be sent."""
 
     call_id: int
-    """The same for all tries of one call; no two calls of a process share it."""
+    """Identifies the call: the same for all its attempts, unique within the process."""
     attempt: int
-    """1 for the first try."""
+    """1 for the first attempt."""
     method: str
     path: str
-    """Below the base URL, without the query."""
+    """Path below the base URL, without the query."""
     url: str
     headers: Mapping[str, str]
-    """As they will be sent but for what hooks add, credentials masked."""
+    """Request headers, without those that hooks add; credentials are masked."""
     body: bytes = field(repr=False)
-    """As it will be sent, credentials redacted; empty for none."""
+    """Request body with credentials redacted; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseRecord:
-    """How a try ended."""
+    """The outcome of an attempt."""
 
     request: RequestRecord
     duration: float
-    """Seconds since it was sent."""
+    """Seconds since the request was sent."""
     status_code: int | None
-    """None when no answer came."""
+    """None if no response arrived."""
     error: str | None
-    """The failure in words; None when an answer came. `cancelled` when the caller gave up."""
+    """Error message; `cancelled` if the caller cancelled the call. None if a response arrived."""
     error_type: str | None
-    """The failure's class, such as `APITimeoutError`, or `cancelled`; None when an answer came."""
+    """Name of the error class, such as `APITimeoutError`, or `cancelled`. None if a response arrived."""
     request_id: str | None
-    """The server's id of the request; None when it gave none."""
+    """Request id from the server; None if it sent none."""
     headers: Mapping[str, str]
-    """The answer's, credentials masked; empty when none came."""
+    """Response headers with credentials masked; empty if no response arrived."""
     body: bytes = field(repr=False)
-    """As it came, credentials redacted; empty when no answer came."""
+    """Response body with credentials redacted; empty if no response arrived."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryRecord:
-    """A try that failed and will be followed by another."""
+    """A failed attempt that will be retried."""
 
     request: RequestRecord
     wait: float
-    """Seconds until the next try."""
+    """Seconds until the next attempt."""
     status_code: int | None
-    """None when no answer came."""
+    """None if no response arrived."""
     error: str
-    """What went wrong, in words."""
+    """Error message."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitRecord:
-    """A request that had to wait for the request budget, and may now go."""
+    """A request that waited for the rate limit and is about to be sent."""
 
     call_id: int
     method: str
     path: str
-    """Below the base URL, without the query."""
+    """Path below the base URL, without the query."""
     waited: float
-    """Seconds."""
+    """Seconds spent waiting."""
 
 
 class Hooks:
-    """A base to derive hooks from: override what you want to be told of, and leave the rest."""
+    """Base class for hooks; override the methods you need."""
 
     def on_wait(self, record: WaitRecord, /) -> None:
-        """Be told that a request had to wait for the request budget."""
+        """Handle a request that had to wait for the rate limit."""
 
     def on_request(self, record: RequestRecord, /) -> Mapping[str, str] | None:
-        """Be told that a request is about to be sent.
+        """Handle a request that is about to be sent.
 
         Returns:
-            Headers to send with it, or None. They replace the client's of the same name, and further tries of the call
-            send them too unless they are given anew. What cannot be sent, or is the client's own affair such as
-            `Authorization`, is logged and left out.
+            Headers to add, or None. They replace client headers of the same name and stay for retries of the call,
+            unless the hook returns them again. Headers that cannot be sent or that the client sets itself, such as
+            `Authorization`, are logged and left out.
         """
 
     def on_response(self, record: ResponseRecord, /) -> None:
-        """Be told how a try ended; it comes once after each `on_request`."""
+        """Handle the outcome of an attempt; called exactly once after each `on_request`."""
 
     def on_retry(self, record: RetryRecord, /) -> None:
-        """Be told that a failed try will be followed by another, after a pause."""
+        """Handle a failed attempt that will be retried after a pause."""
 
 
 def check_hooks(hooks: object) -> tuple[object, ...]:
-    """Refuse what could never be called.
+    """Validate the hooks of a client.
 
     Raises:
-        ConfigurationError: It is not a list of objects that have at least one of the methods.
+        ConfigurationError: `hooks` is not a list of objects with at least one hook method.
     """
     if not isinstance(hooks, Iterable):
         raise ConfigurationError(f"hooks must be a list of objects, not {type(hooks).__name__}: hooks=[...]")
@@ -179,38 +178,38 @@ def check_hooks(hooks: object) -> tuple[object, ...]:
 
 
 def notify(hooks: Iterable[object], event: str, record: object) -> None:
-    """Call a method of every hook that has it."""
+    """Call a method on every hook that has it."""
     for hook in hooks:
-        _told(hook, event, record)
+        _call_hook(hook, event, record)
 
 
 def announce(hooks: Iterable[object], record: RequestRecord) -> dict[str, str]:
-    """Call `on_request` of every hook that has it; give the headers they want to be sent, those that can be."""
+    """Call `on_request` on every hook that has it; return the valid headers they add."""
     added: dict[str, str] = {}
     for hook in hooks:
-        given = _told(hook, "on_request", record)
+        given = _call_hook(hook, "on_request", record)
         if given is not None:
             added.update(_sendable(hook, given))
     return added
 
 
 def _sendable(hook: object, given: object) -> dict[str, str]:
-    """Leave out, and log, what cannot stand in a header or is the client's own affair."""
-    fine: dict[str, str] = {}
+    """Return the headers that can be sent; log the others."""
+    valid: dict[str, str] = {}
     headers = cast("dict[str, str]", given)
-    # What is no dict goes to the check whole, which says so.
+    # A value of another type is checked as a whole, which reports its type.
     entries = [{name: value} for name, value in headers.items()] if isinstance(given, dict) else [headers]
     for entry in entries:
         try:
             check_headers(entry)
         except ConfigurationError as error:
-            _failed(hook, "on_request", error, reason=error.message)  # it names the header, never the value
+            _log_failure(hook, "on_request", error, reason=error.message)  # names the header, never its value
         else:
-            fine.update(entry)
-    return fine
+            valid.update(entry)
+    return valid
 
 
-def _told(hook: object, event: str, record: object) -> Any:  # noqa: ANN401 (whatever it returns)
+def _call_hook(hook: object, event: str, record: object) -> Any:  # noqa: ANN401 (hooks may return anything)
     method = getattr(hook, event, None)
     if method is None:
         return None
@@ -220,11 +219,11 @@ def _told(hook: object, event: str, record: object) -> Any:  # noqa: ANN401 (wha
     except Exception as error:
         if is_from_handler(error):  # a signal arrived while the hook ran
             raise
-        _failed(hook, event, error)  # without the error's text, which may be anything
+        _log_failure(hook, event, error)  # without the message, which may contain secrets
         return None
 
 
-def _failed(hook: object, method: str, error: Exception, **more: str) -> None:
+def _log_failure(hook: object, method: str, error: Exception, **more: str) -> None:
     log.event(
         logging.WARNING, "hook_failed", hook=type(hook).__name__, method=method, error=type(error).__name__, **more
     )

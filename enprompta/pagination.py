@@ -1,4 +1,4 @@
-"""Listings: pages that walk themselves, blocking or async, over one pure rule for "what is the next call"."""
+"""Pagination: pages that fetch the following ones, blocking or async, with one pure rule for the next call."""
 
 from __future__ import annotations
 
@@ -38,43 +38,43 @@ T = TypeVar("T")
 
 
 def next_call(call: Call[Page[T]], pagination: Pagination) -> Call[Page[T]] | None:
-    """Tell which call fetches the page after the one that `call` gave; None after the last page.
+    """Return the call for the page after the one that `call` returned; None after the last page.
 
     Raises:
-        APIResponseError: The API says there is more but gives no way to it, or gives the same cursor again.
+        APIResponseError: The API reports more pages but no cursor, or returns the same cursor again.
     """
     cursor = pagination.next_cursor
     if pagination.has_more is False or (pagination.has_more is None and not cursor):
         return None
     if not cursor:
         raise APIResponseError(
-            f"the API says that {call.path} has more pages but gives no cursor to them; the listing is incomplete",
+            f"the API reports more pages of {call.path} but no cursor for them; the listing is incomplete",
             status_code=200,
         )
     if cursor == call.params.get("cursor"):
         raise APIResponseError(
-            f"the API answered {call.path} with the cursor it was asked with; going on would never end",
+            f"the API answered {call.path} with the same cursor as in the request, so the listing would never end",
             status_code=200,
         )
     return replace(call, params={**call.params, "cursor": cursor})
 
 
 class _BasePage(Paged[T]):
-    """What both page types share: everything that needs no I/O."""
+    """The common part of both page types, without I/O."""
 
     _call: Call[Page[T]]
 
     def has_next_page(self) -> bool:
-        """Tell whether the API has pages after this one."""
+        """Return True if the API has pages after this one."""
         return next_call(self._call, self.pagination) is not None
 
     def _next_of_walk(self, followed: set[object]) -> Call[Page[T]] | None:
-        """Tell which call goes on, having noticed a cursor that was followed before, however long the circle."""
+        """Return the call for the next page of a walk; refuse a cursor that was followed before."""
         followed.add(self._call.params.get("cursor"))
         call = next_call(self._call, self.pagination)
         if call is not None and call.params["cursor"] in followed:
             raise APIResponseError(
-                f"the API answered {call.path} with a cursor that was followed before; going on would never end",
+                f"the API answered {call.path} with a cursor that was followed before, so the listing would never end",
                 status_code=200,
             )
         return call
@@ -82,7 +82,7 @@ class _BasePage(Paged[T]):
     def _next_call(self) -> Call[Page[T]]:
         call = next_call(self._call, self.pagination)
         if call is None:
-            raise EnpromptaError("this is the last page: ask has_next_page() before next_page()")
+            raise EnpromptaError("this is the last page: check has_next_page() before calling next_page()")
         return call
 
     if not TYPE_CHECKING:  # type checkers report these uses themselves
@@ -101,17 +101,17 @@ class _BasePage(Paged[T]):
             return True  # without this, `if page:` would call `__len__`
 
     def to_pandas(self) -> pd.DataFrame:
-        """Give the items of this page as a pandas data frame; `tables.to_pandas(list(page))` takes all pages.
+        """Return the items of this page as a pandas data frame; `tables.to_pandas(list(page))` has all pages.
 
         Raises:
             ConfigurationError: pandas is not installed.
         """
-        from enprompta import tables  # noqa: PLC0415 (notebooks alone ask for it)
+        from enprompta import tables  # noqa: PLC0415 (loaded when first used)
 
         return tables.to_pandas(self.data, model=self._model)
 
     def to_polars(self) -> pl.DataFrame:
-        """Give the items of this page as a polars data frame; `tables.to_polars(list(page))` takes all pages.
+        """Return the items of this page as a polars data frame; `tables.to_polars(list(page))` has all pages.
 
         Raises:
             ConfigurationError: polars is not installed.
@@ -133,17 +133,17 @@ class _BasePage(Paged[T]):
 
 
 class Page(_BasePage[T]):
-    """One page of a listing; iterate it to walk every item of this and all following pages.
+    """One page of a listing; iterating over it yields every item of this page and all following ones.
 
     Raises (while iterating):
-        APIResponseError: A cursor comes back unchanged, or one is missing; never an endless loop, never a lost page.
-        APIError: What any call may raise, from the request that fetches the next page.
+        APIResponseError: A cursor is repeated or missing, which would mean an endless loop or lost pages.
+        APIError: The request for the next page failed.
     """
 
     _fetch: Callable[[Call[Page[T]]], Page[T]]
 
     def bind(self, call: Call[Page[T]], fetch: Callable[[Call[Page[T]]], Page[T]]) -> Page[T]:
-        """Tell the page where it came from and how to fetch others; clients do this."""
+        """Set the call that returned this page and the function that fetches others; clients do this."""
         self._call = call
         self._fetch = fetch
         return self
@@ -161,7 +161,7 @@ class Page(_BasePage[T]):
             raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     def pages(self) -> Iterator[Page[T]]:
-        """Walk this page and all following ones."""
+        """Iterate over this page and all following ones."""
         try:
             page, followed = self, set[object]()
             yield page
@@ -173,7 +173,7 @@ class Page(_BasePage[T]):
             raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     def __iter__(self) -> Iterator[T]:
-        """Walk every item of this page and all following ones."""
+        """Iterate over every item of this page and all following ones."""
         try:
             for page in self.pages():
                 yield from page.data
@@ -193,7 +193,7 @@ class AsyncPage(_BasePage[T]):
     def __init__(
         self, page: Page[T], call: Call[Page[T]], fetch: Callable[[Call[Page[T]]], Awaitable[AsyncPage[T]]]
     ) -> None:
-        super().__init__(page.data, page.pagination, page._model)  # noqa: SLF001 (the same base)
+        super().__init__(page.data, page.pagination, page._model)  # noqa: SLF001 (same base class)
         self._call = call
         self._fetch = fetch
 
@@ -210,21 +210,21 @@ class AsyncPage(_BasePage[T]):
             raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
 
     async def follow(self, followed: set[object]) -> AsyncPage[T] | None:
-        """Fetch the page after this one, given the cursors that a walk has followed; None at its end. Walks do this."""
+        """Fetch the page after this one; None after the last page. `followed` has the cursors used so far."""
         call = self._next_of_walk(followed)
         return None if call is None else await self._fetch(call)
 
     def pages(self) -> AsyncIterator[AsyncPage[T]]:
-        """Walk this page and all following ones."""
+        """Iterate over this page and all following ones."""
         return _AsyncPages(self)
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """Walk every item of this page and all following ones."""
+        """Iterate over every item of this page and all following ones."""
         return _AsyncItems(self.pages())
 
 
 class AsyncPager(Generic[T]):
-    """A listing not yet asked for: `await` it for its first page, or `async for` over every item."""
+    """A listing that was not requested yet: `await` it for its first page, or use `async for` for every item."""
 
     def __init__(self, call: Call[Page[T]], fetch: Callable[[Call[Page[T]]], Awaitable[AsyncPage[T]]]) -> None:
         self._call = call
@@ -234,19 +234,19 @@ class AsyncPager(Generic[T]):
         return self._fetch(self._call).__await__()
 
     def pages(self) -> AsyncIterator[AsyncPage[T]]:
-        """Walk all pages."""
+        """Iterate over all pages."""
         return _AsyncPages(self)
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """Walk every item of all pages."""
+        """Iterate over every item of all pages."""
         return _AsyncItems(self.pages())
 
     def __repr__(self) -> str:
-        return f"<AsyncPager of {self._call.path}: await it for a page, or `async for` over it for every item>"
+        return f"<AsyncPager of {self._call.path}: `await` it for a page, or use `async for` for every item>"
 
 
 class _AsyncPages(Generic[T]):
-    """Walks pages; no async generator, which a loop that is left early would leave behind (trio warns of those)."""
+    """Iterates over pages. An async generator would stay suspended after `break`, which trio warns about."""
 
     def __init__(self, start: AsyncPage[T] | AsyncPager[T]) -> None:
         self._start = start
@@ -272,7 +272,7 @@ class _AsyncPages(Generic[T]):
 
 
 class _AsyncItems(Generic[T]):
-    """Walks the items of pages."""
+    """Iterates over the items of pages."""
 
     def __init__(self, pages: AsyncIterator[AsyncPage[T]]) -> None:
         self._pages = pages
@@ -293,7 +293,7 @@ class _AsyncItems(Generic[T]):
 
 
 class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
-    """Make a method of a call that gives a page: `Page[T]` in the blocking client, `AsyncPager[T]` in the async one."""
+    """Turn a described call into a method that returns `Page[T]`, or `AsyncPager[T]` in the async client."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Call[Page[T]]]) -> None:
         super().__init__(describe)

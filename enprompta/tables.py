@@ -1,6 +1,6 @@
 """Models as tables: HTML for notebooks, data frames where pandas or polars is installed.
 
-Pages and lists of models have these as methods; the functions take any sequence of models.
+Pages and lists of models have these functions as methods; the functions accept any sequence of models.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ class Records(list[T]):
 
 
 def to_html(rows: Sequence[object], *, caption: str = "") -> str:
-    """Write models as an HTML table, one row each; everything in it is escaped, long texts and lists are cut short.
+    """Render models as an HTML table, one row each. Everything is escaped; long texts and lists are truncated.
 
     Args:
         rows: Models.
         caption: A line below the table.
     """
     shown = [_shown(row) for row in rows[:_SHOWN_ROWS]]
-    # What no row has a value for would be a column of nothing.
+    # Leave out columns without a value in any row.
     names = [name for name in _columns(shown) if any(row.get(name) not in (None, [], {}) for row in shown)]
     cells = [[_cell(row.get(name)) for name in names] for row in shown]
     left_out = len(rows) - len(shown)
@@ -81,13 +81,13 @@ def to_html(rows: Sequence[object], *, caption: str = "") -> str:
 
 
 def record_html(model: object) -> str:
-    """Write one model as an HTML table, one row for each field that has a value."""
+    """Render one model as an HTML table, one row for each field that has a value."""
     fields = [(name, value) for name, value in _shown(model).items() if value not in (None, [], {})]
     return _table([], [[f"<strong>{escape(name)}</strong>", _cell(value)] for name, value in fields], [])
 
 
 def to_pandas(rows: Iterable[object], *, model: type | None = None) -> pd.DataFrame:
-    """Make a pandas data frame of models: a column for each field, unknown ones too.
+    """Create a pandas data frame from models: a column for each field, unknown ones too.
 
     Columns have pandas' nullable types (`Int64`, `Float64`, `boolean`, `string`), times are in UTC, and nested values
     stay as they are.
@@ -110,7 +110,7 @@ def to_pandas(rows: Iterable[object], *, model: type | None = None) -> pd.DataFr
 
 
 def to_polars(rows: Iterable[object], *, model: type | None = None) -> pl.DataFrame:
-    """Make a polars data frame of models: a column for each field, unknown ones too.
+    """Create a polars data frame from models: a column for each field, unknown ones too.
 
     Types are those of the model's fields, so that frames of two pages can be concatenated. Nested models are structs;
     fields that may hold anything, such as `variables`, are text in JSON (`.str.json_decode()` reads it); times are in
@@ -141,12 +141,12 @@ def _table_of(
     dumped = [_dumped(row) for row in items]
     if fields is None:
         return _columns(dumped), {}, dumped
-    from enprompta._common.frame_columns import columns_of  # noqa: PLC0415 (data frames alone need it)
+    from enprompta._common.frame_columns import columns_of  # noqa: PLC0415 (only data frames need it)
 
     return _columns([dict.fromkeys(fields), *dumped]), columns_of(cast("Any", model)), dumped
 
 
-def _library(name: str) -> Any:  # noqa: ANN401 (its types may not be there either)
+def _library(name: str) -> Any:  # noqa: ANN401 (its types may not be installed either)
     try:
         return import_module(name)
     except ImportError:
@@ -154,7 +154,7 @@ def _library(name: str) -> Any:  # noqa: ANN401 (its types may not be there eith
 
 
 def _pandas_series(library: Any, kind: ColumnType, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
-    """Make a typed column; one whose values do not fit its type holds them as they are."""
+    """Create a typed column; values that do not fit the type stay as they are, in an object column."""
     from enprompta._common.frame_columns import in_utc  # noqa: PLC0415 (as above)
 
     if kind.kind == "time":
@@ -166,7 +166,7 @@ def _pandas_series(library: Any, kind: ColumnType, values: Sequence[object]) -> 
 
 
 def _series(library: Any, name: str, kind: ColumnType | None, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
-    """Make a column; one whose values do not fit its type, or have none in common, holds them as text."""
+    """Create a column; values that do not fit its type, or have no common type, are stored as text."""
     from enprompta._common.frame_columns import storable  # noqa: PLC0415 (as above)
 
     try:
@@ -182,7 +182,7 @@ def _dumped(row: object) -> dict[str, Any]:
 
 
 def _shown(row: object) -> dict[str, Any]:
-    """What of a model may be looked at: not what its `repr` keeps to itself, such as a secret."""
+    """Return the fields that may be shown: those that `repr` shows, so no secret."""
     fields = cast("dict[str, Any]", getattr(type(row), "model_fields", {}))
     hidden = {name for name, field in fields.items() if not field.repr}
     return {name: value for name, value in _dumped(row).items() if name not in hidden}

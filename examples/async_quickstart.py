@@ -1,6 +1,6 @@
-"""Execute one prompt for many values at once, with the async client.
+"""Execute one prompt for many values concurrently, with the async client.
 
-With ENPROMPTA_API_KEY set this talks to the live API; without it, to an emulator that it starts on this machine.
+With ENPROMPTA_API_KEY set, this uses the live API; otherwise it starts an emulator on this machine.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ CITIES = ["Lisbon", "Oslo", "Nairobi", "Lima", "Hanoi"]
 
 
 async def main() -> None:
-    """Create a prompt, execute it side by side, and clean up."""
+    """Create a prompt, execute it concurrently, and delete it."""
     async with AsyncExitStack() as stack:
         if os.environ.get("ENPROMPTA_API_KEY"):
             client = await stack.enter_async_context(AsyncEnprompta())

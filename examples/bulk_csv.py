@@ -1,6 +1,6 @@
-"""Execute a prompt for each row of a CSV file, stop in the midst, and go on without paying twice.
+"""Execute a prompt for each row of a CSV file, interrupt the run, and resume it without paying twice.
 
-With ENPROMPTA_API_KEY set this talks to the live API; without it, to an emulator that it starts on this machine.
+With ENPROMPTA_API_KEY set, this uses the live API; otherwise it starts an emulator on this machine.
 """
 
 import csv
@@ -22,12 +22,12 @@ Eve,a new address,2025
 
 
 def reply_to_all(client: Enprompta, folder: Path) -> None:
-    """Run the whole file, in two runs of which the first has too small a budget."""
+    """Execute the whole file in two runs, the first with too small a budget."""
     source, target, checkpoint = folder / "customers.csv", folder / "replies.csv", folder / "run.db"
     source.write_text(CUSTOMERS)
     prompt = client.prompts.create(title="Support reply", content="Answer {{customer}} about {{topic}}.")
     try:
-        rows = read_rows(source, prompt=prompt)  # each row is held against the prompt before anything is sent
+        rows = read_rows(source, prompt=prompt)  # every row is validated before anything is sent
         for budget in (Budget(credits=2), None):
             with target.open("w", newline="") as file:
                 writer = csv.writer(file)
@@ -48,7 +48,7 @@ def reply_to_all(client: Enprompta, folder: Path) -> None:
 
 
 def main() -> None:
-    """Run it in a folder that is cleaned up."""
+    """Run the example in a temporary folder."""
     with ExitStack() as stack:
         if os.environ.get("ENPROMPTA_API_KEY"):
             client = stack.enter_context(Enprompta())

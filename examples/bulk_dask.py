@@ -1,7 +1,7 @@
-"""Execute a prompt over many rows on two worker processes of Dask, which keep to one request budget.
+"""Execute a prompt over many rows on two Dask worker processes that share one request budget.
 
-This runs on an emulator of the API on this machine, which it starts and stops. The workers share their budget by the
-Redis that REDIS_URL names; where there is none, each keeps to what the service tells it.
+The example starts and stops an emulator of the API on this machine. The workers share their budget through the Redis
+at REDIS_URL; without Redis, each worker follows the rate limit headers of the service.
 """
 
 import os
@@ -17,12 +17,12 @@ CITIES = ("Lisbon", "Oslo", "Nairobi", "Lima", "Hanoi", "Quito", "Rabat", "Turin
 
 
 def line(result: BatchResult[dict[str, str]]) -> str:
-    """Tell what came of a row; this too runs on the workers."""
+    """Format the result of a row; runs on the workers."""
     return f"{result.index:3} {result.output if result.ok else result.error}"
 
 
 def main() -> None:
-    """Run rows, and run them again."""
+    """Run the rows twice."""
     rows = [{"city": city, "tone": tone} for tone in ("dry", "warm", "proud") for city in CITIES]
     limiter = RedisLimiter(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
     with (
@@ -37,16 +37,16 @@ def main() -> None:
             print(text)
         print(f"{results.npartitions} partitions, {credits_of(client)} credits")
 
-        # Computed again, as after a worker or this program was lost: the same requests, and nothing is charged.
+        # Compute again, as after the loss of a worker: the requests are the same, and nothing is charged.
         results.compute()
         print(f"again: {credits_of(client)} credits")
 
 
 def credits_of(client: Enprompta) -> int:
-    """Tell the credits used this month."""
+    """Return the credits used this month."""
     tokens = client.usage.get().tokens
     return 0 if tokens is None or tokens.used is None else tokens.used
 
 
-if __name__ == "__main__":  # the workers are processes that import this file
+if __name__ == "__main__":  # the worker processes import this file
     main()

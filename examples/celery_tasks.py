@@ -1,7 +1,7 @@
-"""Execute prompts in Celery tasks, each charged once however often its task is delivered.
+"""Execute prompts in Celery tasks, each charged once even if its task is delivered several times.
 
-`celery -A celery_tasks worker` serves the tasks, with the settings of the environment. Run as a script, it makes a
-queue of files, an emulator of the API and a worker of its own, and shows a task that is delivered twice.
+`celery -A celery_tasks worker` runs the tasks, configured by environment variables. Run as a script, this file starts
+an emulator of the API and a worker, with a queue of files, and shows a task that is delivered twice.
 """
 
 import os
@@ -19,7 +19,7 @@ FOLDER = Path(os.environ.get("QUEUE_FOLDER", "queue"))
 
 
 def queue_in(folder: object) -> dict[str, str]:
-    """Say where a queue of files lies: all of it in one folder."""
+    """Return the settings of a file queue in one folder."""
     tasks = f"{folder}/tasks"
     return {"data_folder_in": tasks, "data_folder_out": tasks, "control_folder": f"{folder}/control"}
 
@@ -29,16 +29,16 @@ app = Celery(
     broker=os.environ.get("CELERY_BROKER_URL", "filesystem://"),
     backend=os.environ.get("CELERY_RESULT_BACKEND", f"file://{FOLDER}/results"),
     broker_transport_options=queue_in(FOLDER),
-    task_acks_late=True,  # a task whose worker dies is delivered again; the key below makes that safe
+    task_acks_late=True,  # redeliver a task if its worker dies; the idempotency key below makes that safe
     broker_connection_retry_on_startup=True,
 )
-# One client a process, made when its first task asks for it, so that whoever only sends tasks needs no key. Made here,
-# at import, it would be as good: workers that fork would inherit it, and each open connections of its own.
+# One client per process, created by its first task, so that a process that only sends tasks needs no API key. A client
+# created at import works too: forked workers inherit it, and each opens separate connections.
 _clients: list[Enprompta] = []
 
 
 def client() -> Enprompta:
-    """Give this process's client, made when it is first needed."""
+    """Return the client of this process, created on first use."""
     if not _clients:
         _clients.append(Enprompta(deadline=60.0))
     return _clients[0]
@@ -48,7 +48,7 @@ def client() -> Enprompta:
 def execute(self: "Task[Any, Any]", prompt_id: str, variables: dict[str, str], key: str) -> str | None:
     """Execute a prompt.
 
-    The client tries again for a minute or so by itself; an outage that lasts longer is Celery's to wait for.
+    The client retries for about a minute; Celery retries the task after a longer outage.
     """
     try:
         execution = client().prompts.execute(prompt_id, variables=variables, idempotency_key=key)
@@ -59,7 +59,7 @@ def execute(self: "Task[Any, Any]", prompt_id: str, variables: dict[str, str], k
 
 
 def try_out(here: Enprompta, worker: "subprocess.Popen[bytes]") -> None:
-    """Send some tasks, one of them twice, and see what was charged."""
+    """Send some tasks, one of them twice, and print what was charged."""
     prompt = here.prompts.create(title="Greeting", content="Good day, {{name}}.")
     orders = [("Ada", "order-1"), ("Bob", "order-2"), ("Ada", "order-1")]
     sent = [execute.delay(prompt.id, {"name": name}, key) for name, key in orders]
@@ -69,7 +69,7 @@ def try_out(here: Enprompta, worker: "subprocess.Popen[bytes]") -> None:
 
 
 def main() -> None:
-    """Run the emulator here and a worker beside it."""
+    """Run the emulator, and a worker in a separate process."""
     from enprompta.emulator import Emulator  # noqa: PLC0415 (workers do not need it)
 
     with tempfile.TemporaryDirectory() as folder, Emulator() as emulator:
@@ -77,7 +77,7 @@ def main() -> None:
             Path(folder, name).mkdir()
         app.conf.update(result_backend=f"file://{folder}/results", broker_transport_options=queue_in(folder))
         options = ["--concurrency", "2", "--loglevel", "WARNING"]
-        alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]  # there is one worker
+        alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]  # there is only one worker
         command = [sys.executable, "-m", "celery", "-A", "celery_tasks", "worker", *options, *alone]
         settings = {
             "QUEUE_FOLDER": folder,

@@ -1,6 +1,6 @@
-"""Authenticate a service with OAuth2 client credentials, with no more scopes than it needs.
+"""Authenticate a service with OAuth2 client credentials and the minimum of scopes.
 
-This runs on an emulator of the API on this machine, which it starts and stops.
+The example starts and stops an emulator of the API on this machine.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +10,10 @@ from enprompta.emulator import Emulator
 
 
 def main() -> None:
-    """Read with a token, be refused where a scope is missing, and go on after the token has ended."""
+    """Read with a token, get an error for a missing scope, and continue after the token has expired."""
     with Emulator() as emulator:
         reader = emulator.add_client("team", scopes=["prompts:read"])
-        # In earnest these are ENPROMPTA_CLIENT_ID, ENPROMPTA_CLIENT_SECRET and ENPROMPTA_SCOPES.
+        # In production, set ENPROMPTA_CLIENT_ID, ENPROMPTA_CLIENT_SECRET and ENPROMPTA_SCOPES instead.
         with Enprompta(
             client_id=reader.client_id,
             client_secret=reader.client_secret,

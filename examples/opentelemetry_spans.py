@@ -1,7 +1,7 @@
-"""See calls as spans of OpenTelemetry, retries and model settings included.
+"""Record calls as OpenTelemetry spans, including retries and model settings.
 
-This runs on an emulator of the API on this machine. In earnest, set a provider up once with the exporter of your
-backend (`opentelemetry-exporter-otlp`), and leave `tracer_provider` out.
+This uses an emulator of the API on this machine. In production, configure a global provider with the exporter of your
+backend (`opentelemetry-exporter-otlp`), and omit `tracer_provider`.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from enprompta.otel import OpenTelemetryHooks
 
 
 class Lines(SpanExporter):
-    """Prints a span a line."""
+    """Prints one line per span."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Print some of what each span says."""
+        """Print some attributes of each span."""
         for span in spans:
             said = span.attributes or {}
             shown = {name: said[name] for name in sorted(said) if name.startswith(("gen_ai.", "enprompta.", "error"))}
@@ -27,7 +27,7 @@ class Lines(SpanExporter):
 
 
 def main() -> None:
-    """Make an execution that needs two tries, within a span of the application's own."""
+    """Execute a prompt that needs two attempts, within a span of the application."""
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(Lines()))
     tracer = provider.get_tracer("my.application")

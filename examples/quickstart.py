@@ -1,6 +1,6 @@
-"""Create a prompt, list prompts, execute one with variables.
+"""Create a prompt, list prompts, and execute one with variables.
 
-With ENPROMPTA_API_KEY set this talks to the live API; without it, to an emulator that it starts on this machine.
+With ENPROMPTA_API_KEY set, this uses the live API; otherwise it starts an emulator on this machine.
 """
 
 import os
@@ -10,7 +10,7 @@ from enprompta import Enprompta
 
 
 def main() -> None:
-    """Run the whole tour and clean up after it."""
+    """Run the tour and delete what it created."""
     with ExitStack() as stack:
         if os.environ.get("ENPROMPTA_API_KEY"):
             client = stack.enter_context(Enprompta())

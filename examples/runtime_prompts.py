@@ -1,6 +1,6 @@
-"""Fetch prompts at run time, and go on when the service goes away.
+"""Fetch prompts at run time, and continue during an outage.
 
-This runs on an emulator of the API on this machine, which it starts and stops.
+The example starts and stops an emulator of the API on this machine.
 """
 
 import tempfile
@@ -12,13 +12,13 @@ from enprompta.models import LivePrompt
 
 
 def show(when: str, live: LivePrompt) -> None:
-    """Print a prompt and how it came."""
+    """Print a prompt and where it came from."""
     how = "fallback" if live.is_fallback else "stale" if live.is_stale else "fresh"
     print(f"{when:28} {how:9} {live.render(name='Ada')}   ({type(live.error).__name__ if live.error else 'no error'})")
 
 
 def main() -> None:
-    """Run with the service, without it, and after a start without it."""
+    """Run with the service, during an outage, and after a restart during the outage."""
     with tempfile.TemporaryDirectory() as folder:
         with Emulator() as emulator:
             key, url = emulator.keys.pro, emulator.url
@@ -29,7 +29,7 @@ def main() -> None:
             client.prompts.invalidate("greeting")
             show("after a new version", client.prompts.get_live("greeting"))
 
-        # The service is gone from here on.
+        # From here on the service is unavailable.
         client.prompts.get_live("greeting", ttl=0.001)
         time.sleep(0.1)
         show("service away", client.prompts.get_live("greeting", ttl=0.001))

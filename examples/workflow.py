@@ -1,6 +1,6 @@
-"""Chain prompts into a workflow, run it, and watch its steps.
+"""Chain prompts into a workflow, run it, and follow its steps.
 
-With ENPROMPTA_API_KEY set this talks to the live API; without it, to an emulator that it starts on this machine.
+With ENPROMPTA_API_KEY set, this uses the live API; otherwise it starts an emulator on this machine.
 """
 
 import os
@@ -11,12 +11,12 @@ from enprompta.models import WorkflowExecution
 
 
 def show(run: WorkflowExecution) -> None:
-    """Print how far a run has come; called whenever something has changed."""
+    """Print the progress of a run; called after each change."""
     print(f"{run.status:10}", "  ".join(f"{step.step_id}: {step.status}" for step in run.steps))
 
 
 def main() -> None:
-    """Make three prompts and a workflow of them: two steps side by side, and one that waits for both."""
+    """Create three prompts and a workflow of them: two parallel steps, and one that waits for both."""
     with ExitStack() as stack:
         if os.environ.get("ENPROMPTA_API_KEY"):
             client = stack.enter_context(Enprompta())
@@ -50,7 +50,7 @@ def main() -> None:
                 workflow.id, input={"topic": "tea"}, wait_timeout=120, on_progress=show, raise_on_failure=True
             )
         except WorkflowFailedError as error:
-            print(error)  # names the step that failed, and why
+            print(error)  # names the failed step and the reason
         else:
             print(f"\n{run.output}\n\n{run.tokens} tokens, {run.cost} USD")
 

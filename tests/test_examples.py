@@ -53,6 +53,11 @@ SHOWN: dict[str, list[str]] = {
     "bulk_csv": ["2 rows executed, 0 taken from the checkpoint, of 5", "3 rows executed, 2 taken from the checkpoint"],
     "celery_tasks": ["Good day, Bob.", "3 tasks, 2 executions charged"],
     "fastapi_service": ["One line about tea.", "a forged webhook: 401", "spent, as the webhook tells: {'exe_"],
+    "mcp_server": [
+        "release-note takes ['feature', 'audience']",
+        "executed: {",
+        "refused: The budget of this MCP server",
+    ],
     "oauth2": ["8 threads, token requests: 1", "lacks the scope prompts:write", "token requests: 2", "wrong secret"],
     "opentelemetry_spans": ["/execute       503", "/execute       201", "'gen_ai.request.model': 'small'"],
     "quickstart": ["Write a release note about faster search for administrators."],

@@ -29,6 +29,7 @@ PUBLIC = [
     "enprompta.emulator",
     "enprompta.hooks",
     "enprompta.limiters",
+    "enprompta.mcp",
     "enprompta.otel",
     "enprompta.pagination",
     "enprompta.tables",

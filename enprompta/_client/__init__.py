@@ -1,1 +1,1 @@
-"""The two clients."""
+"""The blocking and the async client."""

@@ -1,4 +1,4 @@
-"""What both clients share: settings, credentials and the steps of a call, with no I/O."""
+"""The base class of both clients: settings, credentials and the steps of a call, without I/O."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 import httpx
 
 from enprompta._common import log
+from enprompta._common.headers import is_header_text
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
-from enprompta._core.operation import Raw
 from enprompta._core.response import APIResponse
+from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
 from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.masking import mask_for
-from enprompta._http.ratelimit import parse_rate_limit
 from enprompta._http.retry import RetryPolicy
+from enprompta._http.senders.base import library_of
 from enprompta._http.senders.buffered_body import WholeBody
-from enprompta._http.senders.httpx_senders import library_of
-from enprompta._http.settings import SETTINGS, Overrides, Settings, is_header_text, settings_from
+from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
 from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
 from enprompta.limiters import LocalLimiter
 from enprompta.limiters.interface import Unpaced
+from enprompta.limiters.server_wait import parse_rate_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from enprompta._core.call import RequestOptions
-    from enprompta._core.operation import Flow
+    from enprompta._core.runner import Flow
     from enprompta._core.steps import HttpReply, Steps
     from enprompta.cache.background_runners import Background
     from enprompta.cache.live_cache import LiveCache
@@ -51,12 +52,13 @@ T_co = TypeVar("T_co", covariant=True)
 
 _USER_AGENT = f"enprompta-python/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
 _IDEMPOTENCY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
 _ANONYMOUS = ApiKeyAuth(Secret(""))
-_SHOWN_BODY = 65_536  # bytes of an unreadable answer that its error keeps
+_SHOWN_BODY = 65_536  # bytes of an undecodable response that its error keeps
 
 
 class Namespace(Generic[T_co]):
-    """A resource of a client, such as `client.prompts`; its module is imported when it is first used."""
+    """A resource of a client, such as `client.prompts`; its module is imported on first use."""
 
     def __init__(self, resource: str, class_name: str) -> None:
         self._home = resource, class_name
@@ -72,12 +74,12 @@ class Namespace(Generic[T_co]):
         if self._class is None:
             module, class_name = self._home
             self._class = getattr(import_module(f"enprompta.resources.{module}"), class_name)
-        # Made anew each time: kept on the client, it would be a cycle that only the garbage collector ends.
+        # Created on each access: stored on the client, it would form a reference cycle.
         return cast("T_co", self._class(client))
 
 
 class BaseClient:
-    """What both clients share: everything that needs no I/O."""
+    """Base class of both clients: everything that needs no I/O."""
 
     _settings: Settings
     _auth: ApiKeyAuth | ClientCredentials
@@ -110,7 +112,7 @@ class BaseClient:
         self._hooks = _checked_hooks(hooks)
         self._is_view = False
         self._cache_dir = cache_dir
-        self._live = {}  # its one cache, once it is asked for; views have the same dict
+        self._live = {}  # holds the cache once it is created; views share the dict
         keeps_none = {setting.name for setting in SETTINGS if setting.keeps_none}
         chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
         settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
@@ -127,16 +129,16 @@ class BaseClient:
         self._headers = self._make_headers(settings)
         self._plan = self._plan_for(settings)
         parent, slash, _ = settings.base_url.rpartition("/")
-        # Paths below /api/ start at the API root, the parent of the base URL: …/api/v1 -> …/api
+        # Paths that begin with /api/ are relative to the API root, the parent of the base URL: …/api/v1 -> …/api
         self._api_root = parent if slash and not parent.endswith("/") else settings.base_url
 
     def _make_headers(self, settings: Settings) -> httpx.Headers:
-        """Merge the headers that every request has; each gets a copy, in 10 µs, where merging takes httpx 37."""
+        """Merge the headers of every request, once for each set of settings."""
         headers = {
             "Host": httpx.URL(settings.base_url).netloc.decode("ascii"),
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
-            "Content-Type": "application/json",  # required on every request, GET and DELETE too
+            "Content-Type": "application/json",  # required on every request, also GET and DELETE
             "User-Agent": _USER_AGENT,
         }
         replaced = {name.lower() for name in settings.headers}
@@ -154,9 +156,9 @@ class BaseClient:
 
     @property
     def live_cache(self) -> LiveCache:
-        """The live prompts that this client and its views hold; made, and its module loaded, when first asked for."""
+        """The cache of live prompts of this client and its views, created on first access."""
         cache = self._live.get("cache")
-        # Of several threads that come first at once, one sets its cache, and all get that one.
+        # `setdefault` is atomic: of several threads, all get the same cache.
         return self._live.setdefault("cache", self._open_live_cache()) if cache is None else cache
 
     def _open_live_cache(self) -> LiveCache:
@@ -174,7 +176,7 @@ class BaseClient:
         def _background(self) -> Background: ...
 
     def settings_for(self, options: RequestOptions) -> Settings:
-        """Give the settings of a call that has some of its own."""
+        """Return the settings of a call with options."""
         return self._settings.override(cast("Overrides", options)) if options else self._settings
 
     def _view(self, overrides: Overrides) -> Self:
@@ -186,7 +188,7 @@ class BaseClient:
 
     def _url(self, call: Call[Any]) -> str:
         if not call.path.startswith("/"):
-            raise ConfigurationError(f"a call's path begins with a slash, {call.path!r} does not")
+            raise ConfigurationError(f"the path of a call must begin with a slash: {call.path!r} does not")
         root = self._api_root + call.path[4:] if call.path.startswith("/api/") else self._settings.base_url + call.path
         query = encode_query(call.params) if call.params else ""
         return f"{root}?{query}" if query else root
@@ -200,21 +202,23 @@ class BaseClient:
             if options:
                 settings = settings.override(options)
                 headers, plan = self._make_headers(settings), self._plan_for(settings)
+        if call.path in _UNCOUNTED:
+            plan = plan._replace(account=Unpaced())
         request = self._request(call.method, self._url(call), headers, call.json, settings)
         if call.method in _IDEMPOTENCY_METHODS:
             request.headers["Idempotency-Key"] = _idempotency_key(key)
         name = f"{call.method} {call.path}"
-        if "ep_" in name:  # a key that was passed as an id shows in no message and no log
+        if "ep_" in name:  # redacts an API key that was passed as an id
             name = mask_for(request, self._auth.secrets()).text(name)
         return Exchange(request, name, plan).steps()
 
     def _request(
         self, method: str, url: str, headers: httpx.Headers, json: object, settings: Settings
     ) -> httpx.Request:
-        """Make the request itself, of the library that will send it.
+        """Return the request, in the type of the library that sends it.
 
         Raises:
-            ConfigurationError: The address is none, such as one of more than 64 KiB, or `json` is not to be written.
+            ConfigurationError: The URL is invalid, such as one of more than 64 KiB, or `json` cannot be encoded.
         """
         library: Any = self._library
         try:
@@ -222,7 +226,7 @@ class BaseClient:
         except library.InvalidURL as error:
             raise ConfigurationError(f"{method} {url[:100]} cannot be sent: {error}") from None
         content = b"" if json is None else encode_json(json)
-        # Given as a stream, and read at once: so httpx adds no headers of its own, which are all there already.
+        # Passed as a stream and read at once, so that httpx adds no headers.
         request: httpx.Request = library.Request(
             method,
             parsed,
@@ -231,18 +235,23 @@ class BaseClient:
             extensions={"timeout": settings.timeouts, "max_response_bytes": settings.max_response_bytes},
         )
         request.read()
-        if content or method in _IDEMPOTENCY_METHODS:  # RFC 9110, 8.6: a length of 0 is told where a body is usual
+        if content or method in _IDEMPOTENCY_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
             request.headers["Content-Length"] = str(len(content))
         if content and library is httpx:
             request.stream = WholeBody(content)
         return request
 
     def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[HttpReply]:
-        """Ask the token endpoint: by the same policy, but with no token, no budget and no hooks to see the secret."""
+        """Send a token request, with the same retries but without a token, a rate limit or hooks."""
         settings = self._settings
         request = self._request("POST", settings.base_url + path, self._make_headers(settings), json, settings)
         plan = self._plan._replace(account=Unpaced(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
+
+    def steps(self, call: Call[T], /) -> Steps[Answered[T]]:
+        """Describe a call as the steps it takes, without sending anything; `drive` performs them."""
+        reply = yield from self._send(call)
+        return Answered(self._read(call, reply), reply.attempts)
 
     def _perform(self, call: Call[T]) -> Steps[T]:
         reply = yield from self._send(call)
@@ -262,8 +271,8 @@ class BaseClient:
         )
 
     def _read(self, call: Call[T], reply: HttpReply) -> T:
-        """Read a 2xx answer; when it is not what was promised, say so with the request id."""
-        from enprompta._core.decode import UndecodableError, decode  # noqa: PLC0415 (pydantic comes with it)
+        """Decode a 2xx response; raise an error with the request id if it does not match the call."""
+        from enprompta._core.decode import UndecodableError, decode  # noqa: PLC0415 (imports pydantic)
 
         response = reply.response
         try:
@@ -274,7 +283,7 @@ class BaseClient:
         headers = mask.headers(response.headers)
         request_id = headers.get("x-request-id")
         raise APIResponseError(
-            mask.text(f"{call.method} {call.path} gave {response.status_code} with {problem}")
+            mask.text(f"{call.method} {call.path} returned {response.status_code} with {problem}")
             + (f" (request id: {request_id})" if request_id else ""),
             status_code=response.status_code,
             request_id=request_id,
@@ -284,45 +293,45 @@ class BaseClient:
         )
 
     def _perform_flow(self, flow: Flow[T]) -> Steps[T]:
-        """Drive a flow: run each call it yields, sleep each pause."""
+        """Run a flow: perform each call it yields and pass on its other steps."""
         try:
-            wish = next(flow)
+            step = next(flow)
             while True:
                 try:
-                    if isinstance(wish, Call):
-                        outcome = yield from self._perform(wish)
-                    elif isinstance(wish, Raw):
-                        outcome = yield from self._perform_raw(wish.call)
+                    if isinstance(step, Call):
+                        outcome = yield from self._perform(step)
+                    elif isinstance(step, Raw):
+                        outcome = yield from self._perform_raw(step.call)
                     else:
-                        outcome = yield wish
+                        outcome = yield step
                 except EnpromptaError as error:
-                    wish = flow.throw(error)
+                    step = flow.throw(error)
                 else:
-                    wish = flow.send(outcome)
+                    step = flow.send(outcome)
         except StopIteration as stop:
             return cast("T", stop.value)
         finally:
             flow.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by settings: a copy opens connections of its own. The secret is in the pickle; keep it as one.
+        """Pickle the settings; the copy opens new connections. The pickle contains the API key, so keep it secret.
 
         Raises:
-            ConfigurationError: The client has an `http_client` of the caller's, which cannot be pickled.
+            ConfigurationError: The client uses the caller's `http_client`, which cannot be pickled.
         """
         if self._http_client is not None and not isinstance(self._http_client, str):
             raise ConfigurationError(
-                "a client with an http_client of yours cannot be pickled, for its connections and settings would be "
-                "lost: make the client where it is used"
+                "a client with an http_client cannot be pickled, because its connections and settings would be lost: "
+                "create the client where it is used"
             )
         return _unpickle, (type(self), self._arguments())
 
     def __copy__(self) -> Self:
-        """Give a client with the same settings and connections of its own; with an `http_client`, on the same one."""
+        """Return a client with the same settings and its own connections, or with the same `http_client`."""
         return _unpickle(type(self), self._arguments())
 
     def __deepcopy__(self, memo: object) -> Self:
-        """Give what `copy.copy` does: hooks, limiter and `http_client` are the client's tools, not parts of it."""
+        """Return the same as `copy.copy`: hooks, limiter and `http_client` are shared, not copied."""
         return self.__copy__()
 
     def _arguments(self) -> dict[str, Any]:
@@ -339,26 +348,42 @@ class BaseClient:
 
     @property
     def base_url(self) -> str:
-        """The address of the API, without a slash at its end."""
+        """Base URL of the API, without a trailing slash."""
         return self._settings.base_url
 
     @property
+    def limiter(self) -> Limiter | None:
+        """The limiter that paces this client's requests; None if they are sent without waiting."""
+        return LocalLimiter() if isinstance(self._limiter, Unset) else self._limiter
+
+    @property
     def rate_limit(self) -> RateLimit | None:
-        """The request budget as the API last told it; None before the first answer (reference: "Rate Limits")."""
+        """Rate limit from the last response; None before the first response (reference: "Rate Limits")."""
         return self._account.rate_limit
 
+    def reset_rate_limit(self) -> None:
+        """Forget what was learned about the rate limit, and lift any block at once.
+
+        Every client with the same credential and address shares what was learned, so it is forgotten for all of them:
+        in this process, or in every process that uses the same `RedisLimiter`. The next request goes alone and learns
+        the budget again. Requests that wait keep their place.
+
+        It returns at once on both clients and is not awaited: Redis is told in the background.
+        """
+        self._account.reset()
+
     def __repr__(self) -> str:
-        if not hasattr(self, "_settings"):  # seen by what shows the variables of a constructor that failed
-            return f"<{type(self).__name__} that could not be made>"
+        if not hasattr(self, "_settings"):  # the constructor failed, and a debugger shows its variables
+            return f"<{type(self).__name__} that could not be created>"
         return f"<{type(self).__name__} {self._settings.base_url} {self._auth!r}>"
 
 
-def _unpickle(cls: type[Any], arguments: dict[str, Any]) -> Any:  # noqa: ANN401 (either client)
+def _unpickle(cls: type[Any], arguments: dict[str, Any]) -> Any:  # noqa: ANN401 (an instance of `cls`)
     return cls(**arguments)
 
 
-def health_call(detailed: bool, options: RequestOptions) -> Call[Health]:  # noqa: FBT001 (passed on as it came)
-    from enprompta.models.health import Health  # noqa: PLC0415 (a model is loaded when it is first used)
+def health_call(detailed: bool, options: RequestOptions) -> Call[Health]:  # noqa: FBT001 (an internal function)
+    from enprompta.models.health import Health  # noqa: PLC0415 (imports pydantic)
 
     params = {"detailed": True} if detailed else {}
     return Call("GET", "/health", Health, params=params, options=options, enveloped=False)
@@ -366,7 +391,7 @@ def health_call(detailed: bool, options: RequestOptions) -> Call[Health]:  # noq
 
 @lru_cache(maxsize=1024)
 def _parsed(library: Any, url: str) -> Any:  # noqa: ANN401 (the URL class of httpx or httpx2)
-    """Parse an address, which takes 10 µs; most programs call few of them often."""
+    """Parse a URL; cached, because most programs call the same few URLs."""
     return library.URL(url)
 
 
@@ -378,15 +403,15 @@ def _idempotency_key(given: object) -> str:
     return cast("str", given)
 
 
-def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (with_options holds the types)
+def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (typed by with_options)
     return cast("Overrides", {name: value for name, value in given.items() if value is not UNSET})
 
 
 def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> ModuleType:
-    """Find the library whose requests a client takes: httpx or httpx2.
+    """Return the library of an `http_client`: httpx or httpx2.
 
     Raises:
-        ConfigurationError: It takes none, or the library that is asked for by name is not installed.
+        ConfigurationError: `http_client` is of another type, or the named library is not installed.
     """
     if http_client is None:
         return httpx
@@ -409,13 +434,13 @@ def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> 
 def _checked_hooks(hooks: object) -> tuple[object, ...]:
     if hooks == ():
         return ()
-    from enprompta.hooks import check_hooks  # noqa: PLC0415 (3 ms of every import, for the few programs that have any)
+    from enprompta.hooks import check_hooks  # noqa: PLC0415 (few programs use hooks)
 
     return check_hooks(hooks)
 
 
-def check_limiter(limiter: Any) -> Any:  # noqa: ANN401 (whatever the caller gave)
-    """Refuse what could give no account, such as the address of a Redis alone."""
+def check_limiter(limiter: Any) -> Any:  # noqa: ANN401 (any argument)
+    """Reject objects without an `account` method, such as the URL of a Redis server."""
     if isinstance(limiter, type) or not callable(getattr(limiter, "account", None)):
         given = f"the class {limiter.__name__}" if isinstance(limiter, type) else type(limiter).__name__
         raise ConfigurationError(f"limiter must be LocalLimiter(), RedisLimiter(url), or None for none, not {given}")

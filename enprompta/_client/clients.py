@@ -1,4 +1,4 @@
-"""The two clients: blocking and async, the same calls over the two transports."""
+"""The blocking and the async client."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from enprompta._core.call import Call, RequestOptions
-    from enprompta._core.operation import Flow
     from enprompta._core.response import APIResponse
+    from enprompta._core.runner import Flow
+    from enprompta._core.steps import Steps
     from enprompta.cache.background_runners import Tasks, Threads
     from enprompta.limiters.interface import Limiter
     from enprompta.models.health import Health
@@ -40,52 +41,52 @@ T = TypeVar("T")
 
 
 class Enprompta(BaseClient):
-    """The blocking client; threads may share one.
+    """The blocking client; threads may share one instance.
 
     Args:
-        api_key: Begins with `ep_`. None reads `ENPROMPTA_API_KEY`.
-        client_id: OAuth2 client credentials instead of a key. None reads `ENPROMPTA_CLIENT_ID`.
-        client_secret: Its secret. None reads `ENPROMPTA_CLIENT_SECRET`.
-        scopes: What the token may do, such as `["prompts:read"]`. None reads `ENPROMPTA_SCOPES` (separated by blanks),
-            else leaves it to the service.
-        base_url: The address of the API. None reads `ENPROMPTA_BASE_URL`, else `https://enprompta.com/api/v1`. It must
-            be https, unless the host is this machine.
-        timeout: Seconds for each of connecting (at most 5), sending, and receiving a part of the answer. None waits
-            without end. Not given: `ENPROMPTA_TIMEOUT`, else 30.
-        deadline: Seconds for a whole call: token, budget, tries, waits, and the answer to its last byte. None sets no
-            bound. Not given: `ENPROMPTA_DEADLINE`, else none.
-        max_retries: Tries after the first one. None reads `ENPROMPTA_MAX_RETRIES`, else 3.
-        max_wait: The longest wait in seconds for the request budget, or that the server may ask for before another
-            try; when more is needed, the error comes at once. None reads `ENPROMPTA_MAX_WAIT`, else 65.
-        max_response_bytes: Bytes that the body of an answer may have, decompressed; a longer one is an
-            `APIResponseError`. None reads `ENPROMPTA_MAX_RESPONSE_BYTES`, else 100 MB (100,000,000).
-        limiter: Who lets requests go. Not given is a `LocalLimiter`, which all clients of this process with the same
-            credentials and address share; a `RedisLimiter` is shared by a fleet. None sends at once.
-        default_headers: Sent with every request.
-        hooks: Objects told of requests, answers, retries and waits; see `enprompta.hooks`.
-        cache_dir: A folder for what `prompts.get_live` gave, for a start while the service is away. None keeps it in
-            memory alone.
-        http_client: A `Client` of httpx or httpx2 of your own (proxies, TLS settings); you close it. None opens
-            connections of its own.
+        api_key: An API key, which begins with `ep_`. None reads `ENPROMPTA_API_KEY`.
+        client_id: The id of OAuth2 client credentials, to use instead of a key. None reads `ENPROMPTA_CLIENT_ID`.
+        client_secret: The secret of the client credentials. None reads `ENPROMPTA_CLIENT_SECRET`.
+        scopes: Scopes of the access token, such as `["prompts:read"]`. None reads `ENPROMPTA_SCOPES` (separated by
+            spaces); if that is not set, the service chooses.
+        base_url: Base URL of the API. None reads `ENPROMPTA_BASE_URL`, else `https://enprompta.com/api/v1`. It must
+            use https, unless the host is this machine.
+        timeout: Seconds for each network operation: connecting (at most 5), sending, and receiving a part of the
+            response. None sets no limit. Not given: `ENPROMPTA_TIMEOUT`, else 30.
+        deadline: Seconds for a whole call, including access token, rate limit, retries and the complete response body.
+            None sets no limit. Not given: `ENPROMPTA_DEADLINE`, else no limit.
+        max_retries: Number of retries. None reads `ENPROMPTA_MAX_RETRIES`, else 3.
+        max_wait: Longest wait in seconds for the rate limit, and longest retry delay that the server may ask for. If
+            more is needed, the call fails at once. None reads `ENPROMPTA_MAX_WAIT`, else 65.
+        max_response_bytes: Largest response body in bytes, decompressed; a larger one raises `APIResponseError`. None
+            reads `ENPROMPTA_MAX_RESPONSE_BYTES`, else 100 MB (100,000,000).
+        limiter: The rate limiter. By default a `LocalLimiter`, which all clients of this process with the same
+            credentials and base URL share; a `RedisLimiter` is shared by several machines. None disables rate limiting.
+        default_headers: Headers sent with every request.
+        hooks: Objects that observe requests, responses, retries and waits; see `enprompta.hooks`.
+        cache_dir: A folder that keeps the results of `prompts.get_live`, so that a program can start while the service
+            is unavailable. None keeps them in memory only.
+        http_client: A `Client` of httpx or httpx2, with its own proxy and TLS settings; the caller closes it. None
+            opens connections with httpx.
 
     Raises:
-        ConfigurationError: There is no key, or a setting cannot work; the text says what to do.
+        ConfigurationError: Credentials are missing or a setting is invalid; the message says how to fix it.
     """
 
     prompts: Namespace[Prompts] = Namespace("prompts", "Prompts")
     """Create, change, list and execute prompts."""
     executions: Namespace[Executions] = Namespace("executions", "Executions")
-    """What came of executing prompts."""
+    """Inspect executions."""
     templates: Namespace[Templates] = Namespace("templates", "Templates")
-    """Prompts of the community."""
+    """Find and use templates of the community."""
     workflows: Namespace[Workflows] = Namespace("workflows", "Workflows")
-    """Prompts chained into steps."""
+    """Chain prompts into workflows."""
     teams: Namespace[Teams] = Namespace("teams", "Teams")
-    """Teams and who is in them."""
+    """Manage teams and their members."""
     webhooks: Namespace[Webhooks] = Namespace("webhooks", "Webhooks")
-    """Where events are sent."""
+    """Manage the endpoints that receive events."""
     usage: Namespace[Usage] = Namespace("usage", "Usage")
-    """What was used, and what it costs."""
+    """Read usage and costs."""
 
     @public
     def __init__(
@@ -121,50 +122,54 @@ class Enprompta(BaseClient):
         self._transport = SyncDriver(http_client, self._auth, self.base_url)
 
     def run(self, call: Call[T], /) -> T:
-        """Send a call and give what it returns; the typed way to an endpoint that has no method yet.
+        """Send a call and return its result; use it for endpoints without a method.
 
         Raises:
-            APIError: The call failed; `attempts` tells every try.
+            APIError: The call failed; `attempts` lists all attempts.
             ConfigurationError: The call cannot be sent.
         """
         try:
             return self._bound(call, self._transport.run(self._perform(call)))
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
 
     def run_raw(self, call: Call[T], /) -> APIResponse[T]:
-        """Send a call and give what it returns with status, headers and attempts."""
+        """Send a call and return its result with status, headers and attempts."""
         try:
             response = self._transport.run(self._perform_raw(call))
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
         self._bound(call, response.data)
         return response
 
     def run_flow(self, flow: Flow[T], /) -> T:
-        """Run several calls that belong together; see `enprompta._core.operation.flow`."""
+        """Run a flow of several calls; see `enprompta._core.operation.flow`."""
         try:
             return self._transport.run(self._perform_flow(flow))
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
 
-    def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (whatever the call returns)
-        """Tell a page how to fetch the next one; give anything else back as it is."""
+    def drive(self, steps: Steps[T], /) -> T:
+        """Perform the steps of a call, such as those that `steps(call)` describes, and return its result."""
+        return self._transport.run(steps)
+
+    def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (the result of the call)
+        """Let a page fetch the next one; return other results unchanged."""
         return cast("Page[Any]", result).bind(call, self.run) if isinstance(result, Page) else result
 
     @public
     def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> Health:
-        """Ask how the service is; needs no permission and costs nothing.
+        """Check the health of the service; needs no permission and is free.
 
         Args:
-            detailed: Tell the parts of the service too.
-            **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
+            detailed: Include the components of the service.
+            **options: Options for this call, such as `timeout`; see `RequestOptions`.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         return self.run(health_call(detailed, options))
 
@@ -178,14 +183,14 @@ class Enprompta(BaseClient):
         max_response_bytes: int | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
     ) -> Enprompta:
-        """Give a view on this client with other settings: it shares connections and budget, and costs next to nothing.
+        """Return a client with other settings that shares the connections and the rate limit of this one.
 
         Args:
-            timeout: Seconds, as for the client; None waits without end.
-            deadline: Seconds for a whole call; None sets no bound.
-            max_retries: Tries after the first one.
-            max_response_bytes: Bytes that the body of an answer may have, decompressed.
-            headers: Added to the client's, replacing those of the same name.
+            timeout: Seconds for each network operation; None for no limit.
+            deadline: Seconds for a whole call; None for no limit.
+            max_retries: Number of retries.
+            max_response_bytes: Largest response body in bytes, decompressed.
+            headers: Headers to add; they replace those of the same name.
         """
         return self._view(
             overrides(
@@ -196,11 +201,11 @@ class Enprompta(BaseClient):
 
     @property
     def with_raw_response(self) -> RawEnprompta:
-        """The same methods, each giving an `APIResponse` with status, headers, request id and attempts."""
+        """The same methods, returning an `APIResponse` with status, headers, request id and attempts."""
         return RawEnprompta(self)
 
     def close(self) -> None:
-        """Close the connections; closing again, or a view, or a client with your `http_client`, does nothing."""
+        """Close the connections. Does nothing for views, and leaves the caller's `http_client` open."""
         if not self._is_view:
             self._transport.close()
             for cache in self._live.values():
@@ -208,13 +213,13 @@ class Enprompta(BaseClient):
                 cast("Threads", cache.background).close()
 
     def _background(self) -> Threads:
-        from enprompta.cache.background_runners import Threads  # noqa: PLC0415 (with the cache it is for)
+        from enprompta.cache.background_runners import Threads  # noqa: PLC0415 (loaded with the cache)
 
         return Threads()
 
     @property
     def is_closed(self) -> bool:
-        """Whether calls can no longer be made."""
+        """True if the client can no longer make calls."""
         return self._transport.is_closed
 
     def __enter__(self) -> Self:
@@ -227,52 +232,33 @@ class Enprompta(BaseClient):
 
 
 class AsyncEnprompta(BaseClient):
-    """The async client, on asyncio and trio; tasks may share one. Its arguments are those of `Enprompta`.
+    """The async client for asyncio and trio; tasks may share one instance.
+
+    Takes the arguments of `Enprompta` except for `http_client`.
 
     Args:
-        api_key: Begins with `ep_`. None reads `ENPROMPTA_API_KEY`.
-        client_id: OAuth2 client credentials instead of a key. None reads `ENPROMPTA_CLIENT_ID`.
-        client_secret: Its secret. None reads `ENPROMPTA_CLIENT_SECRET`.
-        scopes: What the token may do, such as `["prompts:read"]`. None reads `ENPROMPTA_SCOPES` (separated by blanks),
-            else leaves it to the service.
-        base_url: The address of the API. None reads `ENPROMPTA_BASE_URL`, else `https://enprompta.com/api/v1`. It must
-            be https, unless the host is this machine.
-        timeout: Seconds for each of connecting (at most 5), sending, and receiving a part of the answer. None waits
-            without end. Not given: `ENPROMPTA_TIMEOUT`, else 30.
-        deadline: Seconds for a whole call: token, budget, tries, waits, and the answer to its last byte. None sets no
-            bound. Not given: `ENPROMPTA_DEADLINE`, else none.
-        max_retries: Tries after the first one. None reads `ENPROMPTA_MAX_RETRIES`, else 3.
-        max_wait: The longest wait in seconds for the request budget, or that the server may ask for before another
-            try; when more is needed, the error comes at once. None reads `ENPROMPTA_MAX_WAIT`, else 65.
-        max_response_bytes: Bytes that the body of an answer may have, decompressed; a longer one is an
-            `APIResponseError`. None reads `ENPROMPTA_MAX_RESPONSE_BYTES`, else 100 MB (100,000,000).
-        limiter: Who lets requests go. Not given is a `LocalLimiter`, which all clients of this process with the same
-            credentials and address share; a `RedisLimiter` is shared by a fleet. None sends at once.
-        default_headers: Sent with every request.
-        hooks: Objects told of requests, answers, retries and waits; see `enprompta.hooks`.
-        cache_dir: A folder for what `prompts.get_live` gave, for a start while the service is away. None keeps it in
-            memory alone.
-        http_client: An `AsyncClient` of httpx or httpx2 of your own (proxies, TLS settings); you close it. `"aiohttp"`
-            sends through aiohttp, which is faster (asyncio alone, extra `aiohttp`). None opens connections of its own.
+        http_client: An `AsyncClient` of httpx or httpx2, with its own proxy and TLS settings; the caller closes it.
+            `"aiohttp"` sends requests through aiohttp, which is faster (asyncio only, extra `aiohttp`). None opens
+            connections with httpx.
 
     Raises:
-        ConfigurationError: There is no key, or a setting cannot work; the text says what to do.
+        ConfigurationError: Credentials are missing or a setting is invalid; the message says how to fix it.
     """
 
     prompts: Namespace[AsyncPrompts] = Namespace("prompts", "AsyncPrompts")
     """Create, change, list and execute prompts."""
     executions: Namespace[AsyncExecutions] = Namespace("executions", "AsyncExecutions")
-    """What came of executing prompts."""
+    """Inspect executions."""
     templates: Namespace[AsyncTemplates] = Namespace("templates", "AsyncTemplates")
-    """Prompts of the community."""
+    """Find and use templates of the community."""
     workflows: Namespace[AsyncWorkflows] = Namespace("workflows", "AsyncWorkflows")
-    """Prompts chained into steps."""
+    """Chain prompts into workflows."""
     teams: Namespace[AsyncTeams] = Namespace("teams", "AsyncTeams")
-    """Teams and who is in them."""
+    """Manage teams and their members."""
     webhooks: Namespace[AsyncWebhooks] = Namespace("webhooks", "AsyncWebhooks")
-    """Where events are sent."""
+    """Manage the endpoints that receive events."""
     usage: Namespace[AsyncUsage] = Namespace("usage", "AsyncUsage")
-    """What was used, and what it costs."""
+    """Read usage and costs."""
 
     @public
     def __init__(
@@ -312,10 +298,10 @@ class AsyncEnprompta(BaseClient):
     @overload
     async def run(self, call: Call[T], /) -> T: ...
     async def run(self, call: Call[Any], /) -> Any:
-        """Send a call and give what it returns; the typed way to an endpoint that has no method yet.
+        """Send a call and return its result; use it for endpoints without a method.
 
         Raises:
-            APIError: The call failed; `attempts` tells every try.
+            APIError: The call failed; `attempts` lists all attempts.
             ConfigurationError: The call cannot be sent.
         """
         try:
@@ -323,43 +309,47 @@ class AsyncEnprompta(BaseClient):
             return self._bound(call, result)
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
 
     @overload
     async def run_raw(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
     @overload
     async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
     async def run_raw(self, call: Call[Any], /) -> APIResponse[Any]:
-        """Send a call and give what it returns with status, headers and attempts."""
+        """Send a call and return its result with status, headers and attempts."""
         try:
             response = await self._transport.run(self._perform_raw(call))
             return replace(response, data=self._bound(call, response.data))
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
 
     async def run_flow(self, flow: Flow[T], /) -> T:
-        """Run several calls that belong together; see `enprompta._core.operation.flow`."""
+        """Run a flow of several calls; see `enprompta._core.operation.flow`."""
         try:
             return await self._transport.run(self._perform_flow(flow))
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
 
-    def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (whatever the call returns)
-        """Make a page one that fetches the next with `await`; give anything else back as it is."""
+    async def drive(self, steps: Steps[T], /) -> T:
+        """Perform the steps of a call, such as those that `steps(call)` describes, and return its result."""
+        return await self._transport.run(steps)
+
+    def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (the result of the call)
+        """Convert a page to one that fetches the next with `await`; return other results unchanged."""
         return AsyncPage(cast("Page[Any]", result), call, self.run) if isinstance(result, Page) else result
 
     @public_async
     async def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> Health:
-        """Ask how the service is; needs no permission and costs nothing.
+        """Check the health of the service; needs no permission and is free.
 
         Args:
-            detailed: Tell the parts of the service too.
-            **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
+            detailed: Include the components of the service.
+            **options: Options for this call, such as `timeout`; see `RequestOptions`.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         return await self.run(health_call(detailed, options))
 
@@ -373,14 +363,14 @@ class AsyncEnprompta(BaseClient):
         max_response_bytes: int | Unset = UNSET,
         headers: Mapping[str, str] | Unset = UNSET,
     ) -> AsyncEnprompta:
-        """Give a view on this client with other settings: it shares connections and budget, and costs next to nothing.
+        """Return a client with other settings that shares the connections and the rate limit of this one.
 
         Args:
-            timeout: Seconds, as for the client; None waits without end.
-            deadline: Seconds for a whole call; None sets no bound.
-            max_retries: Tries after the first one.
-            max_response_bytes: Bytes that the body of an answer may have, decompressed.
-            headers: Added to the client's, replacing those of the same name.
+            timeout: Seconds for each network operation; None for no limit.
+            deadline: Seconds for a whole call; None for no limit.
+            max_retries: Number of retries.
+            max_response_bytes: Largest response body in bytes, decompressed.
+            headers: Headers to add; they replace those of the same name.
         """
         return self._view(
             overrides(
@@ -391,11 +381,11 @@ class AsyncEnprompta(BaseClient):
 
     @property
     def with_raw_response(self) -> AsyncRawEnprompta:
-        """The same methods, each giving an `APIResponse` with status, headers, request id and attempts."""
+        """The same methods, returning an `APIResponse` with status, headers, request id and attempts."""
         return AsyncRawEnprompta(self)
 
     async def aclose(self) -> None:
-        """Close the connections; closing again, or a view, or a client with your `http_client`, does nothing."""
+        """Close the connections. Does nothing for views, and leaves the caller's `http_client` open."""
         if not self._is_view:
             for cache in self._live.values():
                 cache.clear()
@@ -403,13 +393,13 @@ class AsyncEnprompta(BaseClient):
             await self._transport.aclose()
 
     def _background(self) -> Tasks:
-        from enprompta.cache.background_runners import Tasks  # noqa: PLC0415 (with the cache it is for)
+        from enprompta.cache.background_runners import Tasks  # noqa: PLC0415 (loaded with the cache)
 
         return Tasks()
 
     @property
     def is_closed(self) -> bool:
-        """Whether calls can no longer be made."""
+        """True if the client can no longer make calls."""
         return self._transport.is_closed
 
     async def __aenter__(self) -> Self:
@@ -422,7 +412,7 @@ class AsyncEnprompta(BaseClient):
 
 
 class RawEnprompta:
-    """`client.with_raw_response`: every method gives an `APIResponse`."""
+    """The methods of `client.with_raw_response`, which return an `APIResponse`."""
 
     prompts: Namespace[RawPrompts] = Namespace("prompts", "RawPrompts")
     executions: Namespace[RawExecutions] = Namespace("executions", "RawExecutions")
@@ -440,35 +430,35 @@ class RawEnprompta:
 
     @public
     def run(self, call: Call[T], /) -> APIResponse[T]:
-        """Send a call and give what it returns with status, headers and attempts."""
+        """Send a call and return its result with status, headers and attempts."""
         return self._client.run_raw(call)
 
     @public
     def run_raw(self, call: Call[T], /) -> APIResponse[T]:
-        """Do as `run` does: there is nothing rawer."""
+        """Equivalent to `run`."""
         return self._client.run_raw(call)
 
     @public
     def run_flow(self, flow: Flow[T], /) -> T:
-        """Run several calls that belong together; see `enprompta._core.operation.flow`."""
+        """Run a flow of several calls; see `enprompta._core.operation.flow`."""
         return self._client.run_flow(flow)
 
     @public
     def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> APIResponse[Health]:
-        """Ask how the service is; needs no permission and costs nothing.
+        """Check the health of the service; needs no permission and is free.
 
         Args:
-            detailed: Tell the parts of the service too.
-            **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
+            detailed: Include the components of the service.
+            **options: Options for this call, such as `timeout`; see `RequestOptions`.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         return self.run_raw(health_call(detailed, options))
 
 
 class AsyncRawEnprompta:
-    """`async_client.with_raw_response`: every method gives an `APIResponse`."""
+    """The methods of `async_client.with_raw_response`, which return an `APIResponse`."""
 
     prompts: Namespace[AsyncRawPrompts] = Namespace("prompts", "AsyncRawPrompts")
     executions: Namespace[AsyncRawExecutions] = Namespace("executions", "AsyncRawExecutions")
@@ -490,7 +480,7 @@ class AsyncRawEnprompta:
     async def run(self, call: Call[T], /) -> APIResponse[T]: ...
     @public_async
     async def run(self, call: Call[Any], /) -> APIResponse[Any]:
-        """Send a call and give what it returns with status, headers and attempts."""
+        """Send a call and return its result with status, headers and attempts."""
         return await self._client.run_raw(call)
 
     @overload
@@ -499,23 +489,23 @@ class AsyncRawEnprompta:
     async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
     @public_async
     async def run_raw(self, call: Call[Any], /) -> APIResponse[Any]:
-        """Do as `run` does: there is nothing rawer."""
+        """Equivalent to `run`."""
         return await self._client.run_raw(call)
 
     @public_async
     async def run_flow(self, flow: Flow[T], /) -> T:
-        """Run several calls that belong together; see `enprompta._core.operation.flow`."""
+        """Run a flow of several calls; see `enprompta._core.operation.flow`."""
         return await self._client.run_flow(flow)
 
     @public_async
     async def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> APIResponse[Health]:
-        """Ask how the service is; needs no permission and costs nothing.
+        """Check the health of the service; needs no permission and is free.
 
         Args:
-            detailed: Tell the parts of the service too.
-            **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
+            detailed: Include the components of the service.
+            **options: Options for this call, such as `timeout`; see `RequestOptions`.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         return await self.run_raw(health_call(detailed, options))

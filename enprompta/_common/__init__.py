@@ -1,1 +1,1 @@
-"""Helpers that several parts of the package share; they know nothing of the API."""
+"""Helpers that several parts of the package share; none of them depends on the API."""

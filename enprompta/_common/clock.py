@@ -1,8 +1,8 @@
 """The clocks of the package: real time for every wait, and the application's time for every date.
 
-Test tools such as freezegun replace `time.monotonic` wherever a module holds it. A wait that is measured on a stopped
-clock never ends, so the package keeps a `monotonic` that such tools do not reach. Dates are compared with the dates of
-the application, so `wall_clock` follows a clock that a test has frozen.
+Test tools such as freezegun replace `time.monotonic` in all modules. A wait measured on a frozen clock never ends, so
+the package keeps a `monotonic` that such tools cannot replace. Dates are compared with dates of the application, so
+`wall_clock` follows a frozen clock.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _second_instance() -> Any:  # noqa: ANN401 (a module)
-    """Create the built-in module `time` a second time, also when this one is imported under a frozen clock.
+def _second_instance() -> Any:  # noqa: ANN401 (the type of a module has no attributes)
+    """Create a second instance of the built-in module `time`, even if it is first imported under a frozen clock.
 
-    Its functions are separate objects, so tools that look for the original ones by identity do not find them.
+    Its functions are separate objects, so tools that search for the original functions by identity do not find them.
     """
     spec: Any = BuiltinImporter.find_spec("time")
     module = module_from_spec(spec)
@@ -30,13 +30,13 @@ def _second_instance() -> Any:  # noqa: ANN401 (a module)
 
 _time = _second_instance()
 monotonic: Callable[[], float] = _time.monotonic
-"""Seconds of the real monotonic clock; the same reading as `time.monotonic` outside of frozen tests."""
+"""Seconds of the real monotonic clock; equal to `time.monotonic` unless a test has frozen it."""
 real_time: Callable[[], float] = _time.time
-"""Unix seconds of this machine, for what other processes and files know too; freezegun does not stop it."""
+"""Unix seconds of this machine, for times shared with files and other processes; never frozen."""
 
 
 def wall_clock() -> float:
-    """Return Unix seconds as the application reads them, frozen or shifted clocks included."""
+    """Return Unix seconds as the application sees them, on a frozen or shifted clock too."""
     return time.time()
 
 

@@ -1,21 +1,21 @@
-"""Mistakes in the text of a key or secret: those that files, shells and copying bring in."""
+"""Detect typical mistakes in an API key or secret: quotes, assignments, header names, invisible characters."""
 
 from __future__ import annotations
 
 import re
 
 _QUOTES = frozenset("\"'`\u201c\u201d\u2018\u2019\u201e\u201a\u00ab\u00bb")
-_USUAL = re.compile(r"(?!(?i:enprompta_))[\w.~+/-]+=*", re.ASCII)  # by far the most, at once
+_USUAL = re.compile(r"(?!(?i:enprompta_))[\w.~+/-]+=*", re.ASCII)  # the common case
 _ASSIGNMENT = re.compile(r"(export\s|set\s|setenv\s|env\s|\$env:|ENPROMPTA_\w*\s*[=:])", re.IGNORECASE)
 _HEADER = re.compile(r"(authorization\s*:|bearer\s)", re.IGNORECASE)
 
 
 def problem_of(text: str, *, ascii_only: bool) -> str | None:
-    """Say what is wrong with a credential, and how to mend it, without showing it; None when nothing is.
+    """Describe the problem of a credential and its fix, without showing the credential; None if it is valid.
 
     Args:
         text: The key or secret.
-        ascii_only: True for what is sent in a header, which holds ASCII alone.
+        ascii_only: True for credentials sent in a header, which must be ASCII.
     """
     if _USUAL.fullmatch(text):
         return None

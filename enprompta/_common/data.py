@@ -1,4 +1,4 @@
-"""Files that come with a package, read in the way that imports are: a fake file system of a test does not hide them."""
+"""Read data files of a package through the import system, so that a fake file system in a test does not hide them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 
 def read_data(package: str, name: str) -> bytes:
-    """Read a file that comes with a package.
+    """Read a data file of a package.
 
     Args:
-        package: The package that the file lies in.
-        name: Its path below the package, with forward slashes.
+        package: Name of the package that contains the file.
+        name: Path below the package, with forward slashes.
 
     Raises:
         OSError: The package has no such file.
@@ -22,8 +22,8 @@ def read_data(package: str, name: str) -> bytes:
     spec: Any = find_spec(package)
     path = PurePath(spec.origin).parent / name
     try:
-        # Not the loader of the package: pytest's reads through `open`, which a fake file system replaces.
+        # Not the package's own loader: pytest's uses `open`, which a fake file system replaces.
         return SourceFileLoader(package, spec.origin).get_data(str(path))
     except OSError:
-        data: Any = get_data(package, name)  # of a package in a zip file
+        data: Any = get_data(package, name)  # the package is in a zip file
         return bytes(data)

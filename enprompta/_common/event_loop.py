@@ -1,7 +1,7 @@
-"""Timers on asyncio and trio that keep real time, also while a test has frozen the clock of the event loop.
+"""Timers for asyncio and trio that keep real time even while a test has frozen the clock of the event loop.
 
-Event loops measure their timers on `time.monotonic` or `time.perf_counter`. While a tool such as freezegun has stopped
-those, a thread measures the time instead and wakes the loop. Without such a tool the loop's own timers are used.
+Event loops use `time.monotonic` or `time.perf_counter` for their timers. While a tool such as freezegun has frozen
+these, a thread measures the time and wakes the loop. Otherwise the loop's own timers are used.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     import anyio
 
 
-def current_loop() -> Any:  # noqa: ANN401 (an asyncio loop, or trio's token, which identifies its run)
-    """Return the running event loop of asyncio, or the token of the running trio."""
-    import asyncio  # noqa: PLC0415 (a caller on asyncio has loaded it)
+def current_loop() -> Any:  # noqa: ANN401 (an asyncio loop or a trio token)
+    """Return the running asyncio event loop, or the token of the current trio run."""
+    import asyncio  # noqa: PLC0415 (already imported by callers on asyncio)
 
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        # A coroutine that runs outside asyncio runs on trio, which is then imported already.
+        # Outside asyncio, the coroutine runs on trio, which has been imported.
         return sys.modules["trio"].lowlevel.current_trio_token()
 
 
-def is_asyncio(loop: Any) -> bool:  # noqa: ANN401 (an asyncio loop, or trio's token)
-    """True if `loop` is one of asyncio, False if it is a token of trio."""
+def is_asyncio(loop: Any) -> bool:  # noqa: ANN401 (an asyncio loop or a trio token)
+    """True for an asyncio event loop, False for a trio token."""
     return hasattr(loop, "call_soon_threadsafe")
 
 
 def waker(loop: Any, action: Callable[[], object]) -> Callable[[], None]:  # noqa: ANN401 (as in `is_asyncio`)
-    """Return a function that runs `action` on the loop, from any thread, unless the loop has ended."""
+    """Return a thread-safe function that runs `action` on the loop; it does nothing once the loop has ended."""
     soon = loop.call_soon_threadsafe if is_asyncio(loop) else loop.run_sync_soon
 
     def wake() -> None:
-        with suppress(RuntimeError):  # the loop has ended, and its waiters with it; trio's error is one too
+        with suppress(RuntimeError):  # the loop has ended; trio's error is a RuntimeError too
             soon(action)
 
     return wake
@@ -48,7 +48,7 @@ def waker(loop: Any, action: Callable[[], object]) -> Callable[[], None]:  # noq
 
 @contextmanager
 def alarm(seconds: float, action: Callable[[], object]) -> Generator[None]:
-    """Run `action` on the current loop after so many real seconds, unless the block ends first."""
+    """Run `action` on the current loop after a number of real seconds, unless the block ends first."""
     left = Event()
     wake = waker(current_loop(), action)
 
@@ -65,8 +65,8 @@ def alarm(seconds: float, action: Callable[[], object]) -> Generator[None]:
 
 @contextmanager
 def move_on_after(seconds: float | None) -> Generator[anyio.CancelScope]:
-    """Cancel the block after so many real seconds; None sets no bound. As `anyio.move_on_after` otherwise."""
-    import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
+    """Cancel the block after a number of real seconds, as `anyio.move_on_after` does; None for no limit."""
+    import anyio  # noqa: PLC0415 (httpx imports it with its first async request)
 
     if seconds is None or not clock.is_replaced():
         with anyio.move_on_after(seconds) as scope:
@@ -77,7 +77,7 @@ def move_on_after(seconds: float | None) -> Generator[anyio.CancelScope]:
 
 
 async def sleep(seconds: float) -> None:
-    """Sleep for so many real seconds on the current loop."""
+    """Sleep for a number of real seconds on the current loop."""
     import anyio  # noqa: PLC0415 (as in `move_on_after`)
 
     if not clock.is_replaced():

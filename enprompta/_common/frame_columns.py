@@ -1,4 +1,4 @@
-"""The columns of a data frame and their types, from a model's fields, so that all pages of a listing agree. Pure."""
+"""Derive the column types of a data frame from a model's fields, so that all pages of a listing have the same types."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _PANDAS: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """The type of a column. `json` is for fields that may hold anything, whose rows have no type in common."""
+    """Type of a column; `json` is for fields whose rows have no common type."""
 
     kind: Kind
     items: ColumnType | None = None
-    """Of a list."""
+    """Type of the items of a list."""
     fields: dict[str, ColumnType] = field(default_factory=dict[str, "ColumnType"])
-    """Of a struct."""
+    """Types of the fields of a struct."""
 
     @property
     def pandas(self) -> str:
-        """The name of the pandas type, one that knows missing values."""
+        """Name of the pandas dtype, a nullable one where there is one."""
         return _PANDAS.get(self.kind, "object")
 
     def polars(self, library: Any) -> Any:  # noqa: ANN401 (polars may not be installed)
@@ -59,7 +59,7 @@ class ColumnType:
         }.get(self.kind, library.String)
 
     def fit(self, value: object) -> object:
-        """Return a value as a polars column of this type holds it."""
+        """Convert a value to what a polars column of this type accepts."""
         if value is None:
             return None
         if isinstance(value, datetime):
@@ -78,12 +78,12 @@ def columns_of(model: type[BaseModel]) -> dict[str, ColumnType]:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return a moment in UTC, which the API means where it names no zone."""
+    """Convert a time to UTC; one without a time zone counts as UTC, as in the API."""
     return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
 
 
 def storable(value: object) -> str:
-    """Write any value as text that UTF-8 can hold; what is not text is written as JSON."""
+    """Convert any value to text that can be encoded as UTF-8; values other than text become JSON."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return text.encode(errors="backslashreplace").decode()
 

@@ -1,17 +1,17 @@
-r"""Reads the JSON that services really send: what the languages they are written in produce, standard or not.
+r"""Parse JSON leniently, including the non-standard forms that servers and proxies produce.
 
-pydantic's parser is fast and strict, and comes first. This one reads what that refuses, so that one odd value does not
-lose an object, or a page of them:
+pydantic's fast and strict parser runs first. This one reads what that rejects, so that one malformed value does not
+invalidate an object or a page:
 
-    half a surrogate pair, as in "\\ud83c"      U+FFFD: text that was cut inside an emoji
+    half a surrogate pair, as in "\\ud83c"      U+FFFD (text that was cut inside an emoji)
     bytes that are not UTF-8                     U+FFFD
     a byte order mark, UTF-16, UTF-32            decoded
     control characters in a text                 kept
     NaN, Infinity, -Infinity                     a float
-    an integer of more than 4,300 digits         its digits as text: Python refuses to print such a number
-    nesting of more than 190 levels              the JSON of the inner levels as text: pydantic reads 200
+    an integer of more than 4,300 digits         its digits as text: Python cannot print such a number
+    nesting of more than 190 levels              the JSON of the inner levels as text: pydantic supports 200
 
-Everything it returns prints on a UTF-8 stream, pickles, and can be dumped to JSON and read again.
+Every result can be printed on a UTF-8 stream, pickled, and converted to JSON and back.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 MAX_DEPTH = 190
 MAX_DIGITS = 4_300
-_MAX_COLUMNS = 100  # fields whose numbers are read as null, before a value is given up
+_MAX_COLUMNS = 100  # fields whose numbers are read as null before validation fails
 
-_ODD_NUMBERS = ("finite_number", "int_", "float_", "date")  # kinds of problems that pydantic has with them
+_ODD_NUMBERS = ("finite_number", "int_", "float_", "date")  # pydantic's error types for numbers
 _BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
 
@@ -38,24 +38,24 @@ def read_json(body: bytes) -> object:
     """Parse JSON leniently.
 
     Raises:
-        ValueError: It is not whole JSON.
+        ValueError: The body is not complete JSON.
     """
     try:
         return _printable(_DECODER.decode(_flattened(_decoded(body))))
-    except RecursionError:  # called from deep inside a recursion of the caller's
+    except RecursionError:  # called from deep inside the caller's own recursion
         raise ValueError("nested too deeply for the rest of the stack") from None
 
 
 def validated(validate: Callable[[object], T], parsed: object, refused: type[Exception]) -> T:
-    """Validate a parsed value; read numbers that fields cannot hold as null, in place.
+    """Validate a parsed value; replace numbers that its fields do not accept by null, in place.
 
     Args:
-        validate: A validator of pydantic's.
-        parsed: What `read_json` returns.
-        refused: `pydantic.ValidationError`, which the caller has imported.
+        validate: A validator of pydantic.
+        parsed: The result of `read_json`.
+        refused: `pydantic.ValidationError`, which this module does not import.
 
     Raises:
-        Exception: `refused`, when anything else is wrong.
+        Exception: `refused`, if anything else is wrong.
     """
     for _ in range(_MAX_COLUMNS):
         try:
@@ -67,11 +67,11 @@ def validated(validate: Callable[[object], T], parsed: object, refused: type[Exc
 
 
 def _whole(digits: str) -> int | str:
-    if len(digits) > MAX_DIGITS:  # without trying: where Python sets no limit, a long one takes hours
+    if len(digits) > MAX_DIGITS:  # not converted: without Python's limit, a long number takes hours
         return digits
     try:
         return int(digits)
-    except ValueError:  # the program has lowered Python's limit
+    except ValueError:  # the program lowered Python's limit
         return digits
 
 
@@ -88,7 +88,7 @@ def _decoded(body: bytes) -> str:
 
 
 def _flattened(text: str) -> str:
-    """Write what is nested too deeply as a JSON text."""
+    """Replace levels that are nested too deeply by their JSON text."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return text
     pieces: list[str] = []
@@ -129,7 +129,7 @@ def _printable(value: object) -> object:
 
 
 def _rename(node: dict[str, object]) -> None:
-    """Make names printable; of two that become the same, both are kept."""
+    """Make names printable; names that become equal get a suffix, so that none is lost."""
     entries = list(node.items())
     node.clear()
     for name, value in entries:
@@ -150,12 +150,12 @@ def _is_printable(text: str) -> bool:
 
 
 def _joined(text: str) -> str:
-    """Join surrogate pairs and replace what is left alone."""
+    """Join surrogate pairs and replace lone surrogates."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _is_long_number(value: object) -> bool:
-    """Return True for the digits of an integer that was too long to be one."""
+    """True for the digits of an integer that was too long to convert."""
     return isinstance(value, str) and len(value) > MAX_DIGITS and value.lstrip("-").isdecimal()
 
 
@@ -172,9 +172,9 @@ def _is_fraction(value: object) -> bool:
 
 
 def first_problem(error: Any) -> dict[str, Any]:  # noqa: ANN401 (pydantic's, which this module does not import)
-    """Return the first problem of a `ValidationError`; `odd` in it holds a number that its field cannot, if it is one.
+    """Return the first problem of a `ValidationError`; its key `odd` holds a rejected number.
 
-    Its input is asked for only where it is small: of a missing field, it is the whole object.
+    The input is read only for number errors: for a missing field, it would be the whole object.
     """
     problem = dict(error.errors(include_url=False, include_context=False, include_input=False)[0])
     kind: str = problem["type"]
@@ -186,7 +186,7 @@ def first_problem(error: Any) -> dict[str, Any]:  # noqa: ANN401 (pydantic's, wh
 
 
 def _clear(parsed: object, problem: dict[str, Any]) -> bool:
-    """Read an odd number in a parsed value as null, or as the integer that it is; return False if it is none."""
+    """Replace a rejected number by null or by its integer; return False if the problem is not a number."""
     if "odd" not in problem:
         return False
     bad = problem["odd"]
@@ -199,9 +199,9 @@ def _clear(parsed: object, problem: dict[str, Any]) -> bool:
 
 
 def _replace(node: object, loc: Sequence[str | int], is_bad: Callable[[object], bool]) -> bool:
-    """Replace the bad numbers at a place, in all elements of a list at once; return False if there are none.
+    """Replace the rejected numbers at a location, in all elements of a list; return False if there are none.
 
-    So a page takes as many rounds as it has columns with such numbers, not as many as it has rows.
+    A page is then validated once per affected column instead of once per row.
     """
     for at, step in enumerate(loc):
         if isinstance(node, list) and isinstance(step, int):
@@ -210,9 +210,9 @@ def _replace(node: object, loc: Sequence[str | int], is_bad: Callable[[object], 
         if isinstance(node, dict) and step in node:
             inside, name = cast("dict[str, object]", node), cast("str", step)
             if is_bad(value := inside[name]):
-                # An integer that was written as 1e21, as JavaScript does.
+                # JavaScript writes large integers as 1e21.
                 inside[name] = int(value) if isinstance(value, float) and value.is_integer() else None
                 return True
             node = inside[name]
-        # Any other step names a member of a union, not a place.
+        # Any other step names a member of a union.
     return False

@@ -1,4 +1,4 @@
-"""Logging: constant event names with structured fields, on the logger `enprompta`; never a body, never a secret."""
+"""Log events with constant names and structured fields to the logger `enprompta`; never bodies or secrets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 logger = logging.getLogger("enprompta")
-logger.addHandler(logging.NullHandler())  # a library leaves output to the application
+logger.addHandler(logging.NullHandler())  # the application decides on output
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 
 
 class _Fields(dict[str, object]):
-    """Fields of an event, readable in a plain message as `name=value`."""
+    """Fields of an event, formatted as `name=value`."""
 
     def __str__(self) -> str:
         pairs = self.items()
@@ -27,16 +27,16 @@ class _Fields(dict[str, object]):
 
 
 def event(level: int, name: str, **fields: object) -> None:
-    """Log one event; its name is `record.event`, its fields are `record.fields`."""
+    """Log one event; the log record has the attributes `event` (its name) and `fields`."""
     if logger.isEnabledFor(level):
         logger.log(level, "%s %s", name, _Fields(fields), extra={"event": name, "fields": fields}, stacklevel=2)
 
 
 def configure(environ: Mapping[str, str]) -> None:
-    """Write events to standard error when `ENPROMPTA_LOG` asks for it; called when a client is made, not at import.
+    """Log events to standard error if `ENPROMPTA_LOG` is set; called when a client is created, not at import.
 
     Raises:
-        ConfigurationError: The level is not one of those listed.
+        ConfigurationError: The variable holds an unknown level.
     """
     wanted = environ.get("ENPROMPTA_LOG", "").strip().lower()
     if not wanted:

@@ -1,11 +1,11 @@
-"""Redact credentials in text that others wrote: a server, a proxy or an echo may send back what it was sent.
+"""Redact credentials in text from elsewhere: a server or a proxy may echo what it received.
 
-The rule: what a person or a log can read is searched in decoded form. A secret is found as it is, with any of its
-characters escaped (JSON, URL, HTML, Python), broken over lines, in base64 and in hexadecimal; a body that is JSON is
-searched once more after decoding. Credentials of this API are found by their shape too, whoever they belong to.
+A secret is found in plain form, with any of its characters escaped (JSON, URL, HTML, Python), broken over lines, in
+base64 and in hexadecimal; JSON bodies are searched again after decoding. Credentials of this API are also found by
+their pattern, whichever account they belong to.
 
-Used where an error is made and for the records of hooks; a call that succeeds without hooks pays nothing. The emulator
-uses it too, for what a model's server sends back.
+Applied to errors and to the records of hooks; a successful call without hooks does not pay for it. The emulator applies
+it to responses of model servers.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ if TYPE_CHECKING:
 
     from enprompta.errors import Attempt
 
-SHORTEST = 6  # characters; redacting shorter texts would hide nothing and make messages unreadable
+SHORTEST = 6  # characters; redacting shorter secrets would only make messages unreadable
 MASKED = "<secret>"
 
-# Keys, webhook secrets and bearer tokens, by their shape.
+# Patterns of API keys, webhook secrets and bearer tokens.
 _SHAPED = re.compile(r"(?:ep_(?:live|test)_|whsec_)[\w-]{6,}", re.ASCII)
 _BEARER = re.compile(r"(?<=earer )[\w.~+/-]{16,}=*", re.ASCII)
 _ESCAPES = re.compile(r"[\\%&]|\n|\r")
-_PLAIN = re.compile(r"[\w.~-]+", re.ASCII)  # what neither JSON nor a URL nor HTML has to escape
+_PLAIN = re.compile(r"[\w.~-]+", re.ASCII)  # characters that JSON, URLs and HTML never escape
 
 
 class Redactor:
-    """What must not be shown, and how to hide it.
+    """Replaces secrets in text, JSON, bodies and headers by `<secret>`.
 
     Args:
-        secrets: The credentials themselves.
+        secrets: The credentials to redact.
     """
 
     __slots__ = ("_hidden", "_patterns")
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # The longest first, for one may be a part of another.
+        # Longest first, because one secret may be part of another.
         self._hidden = sorted({one for one in secrets if len(one) >= SHORTEST}, key=len, reverse=True)
         self._patterns: list[tuple[str, tuple[str, ...], re.Pattern[str]]] | None = None
 
     def _searched(self) -> list[tuple[str, tuple[str, ...], re.Pattern[str]]]:
-        """Compile what is searched for: per secret a part that is rarely escaped, its encodings, any escaped form."""
+        """Compile the search for each secret: a part that is rarely escaped, its encodings, any escaped form."""
         if self._patterns is None:
             self._patterns = [
                 (
@@ -74,7 +74,7 @@ class Redactor:
         return _BEARER.sub(MASKED, text) if "earer " in text else text
 
     def value(self, value: Any) -> Any:  # noqa: ANN401 (decoded JSON)
-        """Redact the secrets in decoded JSON, its keys included; what holds none is returned as it is."""
+        """Redact the secrets in decoded JSON, including its keys."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -85,28 +85,28 @@ class Redactor:
         return value
 
     def body(self, body: bytes) -> bytes:
-        """Redact the secrets in a body; one that holds none is returned as it is."""
-        text = body.decode("latin-1")  # which maps each byte to one character and back
+        """Redact the secrets in a body; one without secrets is returned unchanged."""
+        text = body.decode("latin-1")  # maps each byte to one character and back
         masked = self.text(text)
         found = body if masked == text else masked.encode("latin-1")
         if b"\\u00" not in found and b"\0" not in found:
             return found
-        # JSON that escapes plain letters, or in UTF-16: its texts are known once it is decoded.
+        # JSON with escaped ASCII letters, or in UTF-16, must be decoded to search its text.
         try:
-            said: Any = json.loads(found)
-            clean = self.value(said)
+            decoded: Any = json.loads(found)
+            clean = self.value(decoded)
         except (ValueError, RecursionError):
             return found
-        return found if clean == said else json.dumps(clean).encode()
+        return found if clean == decoded else json.dumps(clean).encode()
 
     def headers(self, headers: httpx.Headers) -> httpx.Headers:
-        """Redact the secrets in headers; those that hold none are returned as they are."""
+        """Redact the secrets in headers; headers without secrets are returned unchanged."""
         pairs = headers.multi_items()
         masked = [(self.text(name), self.text(value)) for name, value in pairs]
         return headers if masked == pairs else httpx.Headers(masked)
 
     def attempts(self, attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
-        """Redact the secrets in the ids that a server gave to requests."""
+        """Redact the secrets in the request ids of attempts."""
         return tuple(replace(one, request_id=one.request_id and self.text(one.request_id)) for one in attempts)
 
     def hides(self, error: BaseException) -> bool:
@@ -121,14 +121,14 @@ class Redactor:
 
 
 def _any_form(secret: str) -> str:
-    """Write a regular expression for a secret in any form; what it may begin with comes first, to skip fast."""
+    """Return a regular expression for a secret in any form; a lookahead for its first character skips quickly."""
     start = rf"(?=[\\%&{re.escape(secret[0])}])"
     broken = r"(?:=?(?:[\r\n]|\\{1,8}[rn]){1,4}[ \t]{0,8})?"
     return start + broken.join(_any_form_of(letter) for letter in secret)
 
 
 def _any_form_of(letter: str) -> str:
-    """Write a regular expression for a character as it is, or escaped any number of times."""
+    """Return a regular expression for a character, plain or escaped any number of times."""
     code = f"{ord(letter):02x}"
     itself = r"\\{1,16}" if letter == "\\" else rf"\\{{0,8}}\x{code}" if not letter.isalnum() else letter
     either = "".join(f"[{one}{one.upper()}]" if one.isalpha() else one for one in code)
@@ -138,12 +138,12 @@ def _any_form_of(letter: str) -> str:
     )
     if not letter.isalnum():
         forms += r"|&(?:amp;){0,4}[a-zA-Z]{2,8};"
-    # The longest form first: "&" begins "&amp;".
+    # Longest form first, because "&" begins "&amp;".
     return rf"(?:{itself}|{forms})" if letter.isalnum() else rf"(?:{forms}|{itself})"
 
 
 def _encodings(secret: str) -> tuple[str, ...]:
-    """List the secret in hexadecimal, and in base64 at each alignment, without the characters its neighbours change."""
+    """List the secret in hexadecimal and in base64, without the characters that depend on its neighbors."""
     raw = secret.encode(errors="replace")
     found = {raw.hex(), raw.hex().upper()}
     for shift in range(3):

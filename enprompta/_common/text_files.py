@@ -1,6 +1,6 @@
-"""Read text from outside: UTF-8, without its byte order mark, from regular files of a bounded size.
+"""Read user-supplied text: UTF-8, with or without a byte order mark, from regular files of limited size.
 
-Every text that a command or `read_rows` takes from a file or standard input passes through here.
+Commands and `read_rows` read all files and standard input through this module.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 MAX_TEXT = 10_000_000
-"""Bytes of a text that is read as a whole: a hundred times what a prompt may hold."""
+"""Largest text in bytes that is read as a whole: a hundred times the largest prompt."""
 
-# Without O_NONBLOCK, opening a pipe waits for a writer. Windows has neither flag, and no such files; it has O_BINARY.
+# Without O_NONBLOCK, opening a pipe waits for a writer. Windows has O_BINARY instead of these flags.
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
 _CHUNK = 1 << 20
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)  # UTF-32-LE starts as UTF-16-LE does
@@ -26,33 +26,33 @@ class NotTextError(ValueError):
 
 
 def decode(data: bytes) -> str:
-    """Decode UTF-8 and leave out a byte order mark.
+    """Decode UTF-8 and remove a byte order mark.
 
     Raises:
-        NotTextError: The bytes are in another encoding, or in none.
+        NotTextError: The bytes are not UTF-8.
     """
     check_encoding(data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # The position counts from after the mark.
+        # The position does not count the mark.
         at = error.start + len(data) - len(error.object)
         line = data.count(b"\n", 0, at) + 1
         raise NotTextError(f"is not UTF-8: byte {at} is {data[at]:#04x} (line {line}). Save it as UTF-8") from None
 
 
 def check_encoding(start: bytes) -> None:
-    """Refuse bytes that start with the mark of another encoding.
+    """Reject bytes that start with the byte order mark of another encoding.
 
     Raises:
-        NotTextError: They do.
+        NotTextError: The text is UTF-16 or UTF-32.
     """
     if start.startswith(_WIDE_MARKS):
         raise NotTextError("is UTF-16 or UTF-32, not UTF-8. Save it as UTF-8")
 
 
 def undecodable_line(path: str | os.PathLike[str]) -> int:
-    """Return the number of the first line, from 1, that is not UTF-8; the last line when all are."""
+    """Return the number of the first line (from 1) that is not UTF-8; the last line if all are valid."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     line = 1
     with open_regular(path) as stream:
@@ -66,14 +66,14 @@ def undecodable_line(path: str | os.PathLike[str]) -> int:
 
 
 def open_regular(path: str | os.PathLike[str], *, inside: Path | None = None) -> BinaryIO:
-    """Open a regular file to read its bytes; never wait for, and never read from, a pipe, a socket or a device.
+    """Open a regular file for reading bytes; reject pipes, sockets and devices without waiting for them.
 
     Args:
         path: The file.
-        inside: The directory that the file must be in once symbolic links are followed; None for anywhere.
+        inside: The directory that must contain the file after following symbolic links; None for any.
 
     Raises:
-        OSError: It cannot be opened, is not a regular file, or is outside the directory.
+        OSError: The file cannot be opened, is not a regular file, or is outside the directory.
     """
     descriptor = os.open(path, _FLAGS)
     try:
@@ -88,7 +88,7 @@ def read_regular(path: str | os.PathLike[str], *, inside: Path | None = None) ->
     """Read a regular file of at most `MAX_TEXT` bytes.
 
     Raises:
-        OSError: It cannot be opened or read (see `open_regular`), or is larger.
+        OSError: The file cannot be opened or read (see `open_regular`), or is larger.
     """
     with open_regular(path, inside=inside) as stream:
         return read_bounded(stream)
@@ -98,7 +98,7 @@ def read_bounded(stream: BinaryIO) -> bytes:
     """Read a stream of at most `MAX_TEXT` bytes to its end.
 
     Raises:
-        OSError: It cannot be read, or holds more.
+        OSError: The stream cannot be read, or is larger.
     """
     data = stream.read(MAX_TEXT + 1)
     if len(data) > MAX_TEXT:
@@ -113,7 +113,7 @@ def _check(path: str | os.PathLike[str], opened: os.stat_result, directory: Path
         raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
     if directory is None:
         return
-    # Links may have been exchanged since the file was opened: what counts is that the opened file is the one inside.
+    # Links may have changed since the file was opened, so the opened file itself must be the one inside.
     real, root = os.path.realpath(path), os.path.realpath(directory)
     if not Path(real).is_relative_to(root) or not os.path.samestat(opened, os.lstat(real)):
         raise OSError(errno.EPERM, "A symbolic link leads out of the directory", os.fspath(path))

@@ -1,8 +1,8 @@
-"""The table of what each Python type becomes on the wire; docs/calls.md shows it ("What values become").
+"""Convert Python values to their wire form; docs/calls.md has the table ("What values become").
 
-`scalar` reads one value, `variable` one value of a prompt's variable, and `text` what a variable looks like in a
-rendered prompt. Requests, bulk rows and `render` all use these three, so a value means the same everywhere. What the
-table does not list is refused before anything is sent, with a cure. No library is imported to recognize its types.
+`scalar` converts any single value, `variable` the value of a prompt variable, and `text` returns a variable's text in a
+rendered prompt. Requests, bulk rows and `render` share them, so a value means the same everywhere. Types outside
+the table are rejected before anything is sent, with a fix. No library is imported to recognize its types.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ Scalar: TypeAlias = "str | int | float | bool | None"
 
 MAX_EXACT_INT = 2**53 - 1  # larger integers lose digits in JSON readers that use doubles (RFC 8259, section 6)
 LISTS = (list, tuple, deque, range, AbstractSet, Iterator, ValuesView, Sequence)
-"""What becomes a JSON array. Check `scalar` first: it refuses bytes and files, which Python can iterate too."""
+"""Types that become a JSON array. Call `scalar` first: it rejects bytes and files, which are iterable too."""
 
 
 class RefusedValueError(ValueError):
-    """A value that the table does not list.
+    """A value that has no wire form.
 
     Args:
-        reason: What is wrong and the cure, to follow the name of the place.
+        reason: The problem and its fix; follows the name of the location in the message.
     """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
         self.path: list[str | int] = []
-        """Where the value is, outermost first; each container adds its step in front."""
+        """Location of the value, outermost step first; each container prepends its step."""
 
     def at(self, place: str = "") -> str:
-        """Say what is wrong, and where.
+        """Return the message with the location of the value.
 
         Args:
-            place: What the path starts from, such as `variables`.
+            place: Start of the path, such as `variables`.
         """
         for step in self.path[:_MAX_STEPS]:
             if isinstance(step, int):
@@ -53,21 +53,21 @@ class RefusedValueError(ValueError):
         return f"{place.lstrip('.') or 'the value'} {self.reason}"
 
 
-_MAX_STEPS = 8  # of a path in a message
+_MAX_STEPS = 8  # steps of a path that a message shows
 
 
 class NotScalar:
-    """The type of `NOT_SCALAR`, the answer of `scalar` for containers and objects."""
+    """Type of `NOT_SCALAR`, which `scalar` returns for containers and objects."""
 
 
 NOT_SCALAR = NotScalar()
 
 
 def scalar(value: object) -> Scalar | NotScalar:
-    """Turn a value into plain text, a plain number, a boolean or None; `NOT_SCALAR` for everything else.
+    """Convert a value to plain text, a plain number, a boolean or None; return `NOT_SCALAR` for everything else.
 
     Raises:
-        RefusedValueError: The value is binary, a file, a secret, a missing value, or has no one meaning as text.
+        RefusedValueError: The value is binary, a file, a secret or a missing value, or its text form is ambiguous.
     """
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
@@ -78,14 +78,14 @@ def scalar(value: object) -> Scalar | NotScalar:
 
 
 def unwrapped(value: object) -> object:
-    """Return the value of a member of a plain enumeration; other values as they are."""
+    """Return the value of a plain enum member; return other values unchanged."""
     while isinstance(value, Enum) and not isinstance(value, (str, int, float)):
         value = value.value
     return value
 
 
-# By type and never by `isinstance` alone, which proxies lie to. The unbound methods ignore what subclasses override.
-def _scalar(value: Any) -> Scalar | NotScalar:  # noqa: ANN401, PLR0911 (any value; one line for each type)
+# Checks `type`, because proxy objects deceive `isinstance`. Unbound methods ignore overrides in subclasses.
+def _scalar(value: Any) -> Scalar | NotScalar:  # noqa: ANN401, PLR0911 (any value; one return for each type)
     kind = cast("type[Any]", type(value))
     if issubclass(kind, str):
         return str.__str__(value)
@@ -127,7 +127,7 @@ def _moment(value: datetime) -> str:
     if value != value:  # noqa: PLR0124 (pandas' NaT is a datetime that differs from itself)
         raise RefusedValueError("is NaT, a missing value: leave it out")
     try:
-        # Times go out in UTC (reference: ISO 8601 in UTC). A naive one counts as UTC, as in the whole package.
+        # Times are sent in UTC (reference: ISO 8601 in UTC). A naive time counts as UTC, as in the whole package.
         aware = value.replace(tzinfo=timezone.utc) if value.utcoffset() is None else value.astimezone(timezone.utc)
     except (OverflowError, ValueError):
         raise RefusedValueError("is a time whose UTC form lies outside the years 1 to 9999: pass text") from None
@@ -135,7 +135,7 @@ def _moment(value: datetime) -> str:
 
 
 def is_secret(value: object) -> bool:
-    """True for pydantic's secrets, and others that hide a text behind `get_secret_value()`."""
+    """True for pydantic secrets and similar types with `get_secret_value()`."""
     return callable(getattr(type(value), "get_secret_value", None))
 
 
@@ -167,31 +167,31 @@ def _is_buffer(value: Any) -> bool:  # noqa: ANN401
     return True
 
 
-def _array_scalar(value: Any) -> Scalar | NotScalar:  # noqa: ANN401 (a scalar of numpy, or a 0-d array of any library)
-    """Read a scalar of numpy, or a 0-d array of any library; `NOT_SCALAR` for an array that has axes."""
+def _array_scalar(value: Any) -> Scalar | NotScalar:  # noqa: ANN401 (numpy may not be installed)
+    """Convert a numpy scalar or a 0-d array of any library; return `NOT_SCALAR` for other arrays."""
     if tuple(value.shape):
         return NOT_SCALAR
     unit = getattr(getattr(value, "dtype", None), "kind", "")
-    if unit == "M":  # numpy's datetime64: an integer of nanoseconds unless it is asked for microseconds
+    if unit == "M":  # numpy's datetime64: in nanoseconds, `item` returns an integer
         plain = value.astype("datetime64[us]").item()
         if plain is None:
             raise RefusedValueError("is NaT, a missing value: leave it out")
         return scalar(plain) if isinstance(plain, date) else NOT_SCALAR
-    if unit == "f":  # the shortest digits of this precision: float32's 0.1 is not 0.10000000149011612
+    if unit == "f":  # shortest digits of this precision: float32's 0.1 must not become 0.10000000149011612
         return _finite(float(str(value)))
     plain = value.item()
     return NOT_SCALAR if type(plain) is type(value) else scalar(plain)
 
 
 def variable(value: object) -> str | int | float | bool:
-    """Turn a value of a prompt's variable into what is sent for it.
+    """Convert the value of a prompt variable to what is sent.
 
     Raises:
-        RefusedValueError: The table does not list it; lists, mappings, objects and None are refused here too.
+        RefusedValueError: The value has no wire form, or is a list, a mapping, an object or None.
     """
     plain = scalar(value)
     if type(plain) is int and not -MAX_EXACT_INT <= plain <= MAX_EXACT_INT:
-        return digits(plain)  # as text, for a JSON reader would round it
+        return digits(plain)  # as text, because JSON readers would round it
     if plain is None:
         raise RefusedValueError("must be text, a number or a boolean, not None: leave it out")
     if isinstance(plain, NotScalar):
@@ -200,7 +200,7 @@ def variable(value: object) -> str | int | float | bool:
 
 
 def text(value: object) -> str:
-    """Turn a value of a variable into the text that stands in the rendered prompt.
+    """Convert the value of a variable to its text in the rendered prompt.
 
     Raises:
         RefusedValueError: As `variable`.
@@ -216,10 +216,10 @@ def text(value: object) -> str:
 
 
 def digits(number: int) -> str:
-    """Write an integer.
+    """Return the decimal digits of an integer.
 
     Raises:
-        RefusedValueError: It has more digits than `sys.get_int_max_str_digits()` allows.
+        RefusedValueError: The integer has more digits than `sys.get_int_max_str_digits()` allows.
     """
     try:
         return str(number)
@@ -228,7 +228,7 @@ def digits(number: int) -> str:
 
 
 def _container_cure(value: Any) -> str:  # noqa: ANN401
-    """Say how to write a container or an object as text."""
+    """Suggest how to convert a container or an object to text."""
     kind = cast("Any", type(value))
     name = kind.__name__
     article = "an" if name[:1].lower() in "aeiou" else "a"
@@ -252,10 +252,10 @@ def _container_cure(value: Any) -> str:  # noqa: ANN401
 
 
 def variables(values: object) -> dict[str, str | int | float | bool]:
-    """Turn the values of a prompt's variables into what is sent.
+    """Convert the values of a prompt's variables to what is sent.
 
     Raises:
-        RefusedValueError: It is no mapping, a name is not text, or a value is refused; `path` names the variable.
+        RefusedValueError: `values` is not a mapping, a name is not text, or a value is rejected (`path` names it).
     """
     if not isinstance(values, Mapping):
         hint = _mapping_cure(values)

@@ -1,1 +1,1 @@
-"""What a call is: described, written, read; no I/O."""
+"""Describe API calls, encode their requests and decode their results, without I/O."""

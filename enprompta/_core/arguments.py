@@ -1,7 +1,7 @@
-"""Check the arguments of a method before a request is described: names, ids, texts, numbers, lists and variables.
+"""Validate the arguments of a method before the request is built: names, ids, texts, numbers, lists, variables.
 
-The signature of a description says what each parameter takes, so the checks are derived from it, once for each method.
-Values leave here in plain form (numpy's integers as `int`, a `Decimal` for a number as `float`).
+The checks are derived from the signature of the method's description, once for each method. Checked values are in plain
+form: numpy integers become `int`, and a `Decimal` passed for a number becomes `float`.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ RANGES: dict[str, tuple[float, float | None]] = {
     "max_tokens": (1, None),
     "limit": (1, 100),
 }
-"""Inclusive bounds of numbers that the API reference states; None for no upper bound."""
+"""Inclusive bounds from the API reference; None for no upper bound."""
 OPTIONS = tuple(WriteOptions.__annotations__)
 WIRE_NAMES = {"maxTokens": "max_tokens", "topP": "top_p"}
 
 Check = Callable[[str, Any], Any]
-_LONGEST_LIST = 30  # names that a message lists
-_LONGEST_TEXT = 40  # characters of a value that a message shows
+_LONGEST_LIST = 30  # names listed in a message
+_LONGEST_TEXT = 40  # characters of a value shown in a message
 _LARGEST = 10**15
 
 
 def misuse(
     method: str, args: tuple[Any, ...], given: Iterable[str], positional: tuple[str, ...], keywords: Mapping[str, bool]
 ) -> TypeError | None:
-    """Say what is wrong with the form of a call; None when nothing is.
+    """Return the error for wrong argument names or counts; None if the call is well-formed.
 
     Args:
-        method: The public name, such as `prompts.execute`.
+        method: The method's public name, such as `prompts.execute`.
         args: The positional arguments.
         given: Names of the keyword arguments.
-        positional: Names of the positional parameters, all of them required.
-        keywords: The keyword parameters; True for a required one.
+        positional: Names of the positional parameters, which are all required.
+        keywords: The keyword parameters; True for required ones.
     """
     for name in given:
         if name in keywords:
@@ -66,8 +66,8 @@ def misuse(
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Find the name that was probably meant; None when none is close."""
-    from difflib import get_close_matches  # noqa: PLC0415 (slow to import, and needed when something is wrong)
+    """Find the most similar name; None if no name is similar."""
+    from difflib import get_close_matches  # noqa: PLC0415 (slow to import, and needed for errors only)
 
     folded = {known.replace("_", "").lower(): known for known in names}
     found = get_close_matches(name.replace("_", "").lower(), folded, n=1)
@@ -79,11 +79,11 @@ def _listed(names: Iterable[str]) -> str:
 
 
 class Parameters:
-    """What one method takes.
+    """The parameters of one method, and their checks.
 
     Args:
-        describe: The description; its first parameter is the resource.
-        method: The public name, such as `prompts.execute`.
+        describe: The function that builds the call; its first parameter is the resource.
+        method: The method's public name, such as `prompts.execute`.
     """
 
     def __init__(self, describe: Callable[..., Any], method: str) -> None:
@@ -105,17 +105,17 @@ class Parameters:
         self._required = frozenset(name for name, required in self._keywords.items() if required)
 
     def misuse(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TypeError | None:
-        """Say what is wrong with the form of a call; None when nothing is."""
+        """Return the error for wrong argument names or counts; None if the call is well-formed."""
         given = kwargs.keys()
         if len(args) == len(self._positional) and given <= self._keywords.keys() and self._required <= given:
             return None
         return misuse(self._method, args, given, tuple(name for name, _ in self._positional), self._keywords)
 
     def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """Check the values: return the positional ones in plain form, and put the others into `kwargs`.
+        """Check the values; return the positional ones in plain form and update `kwargs` in place.
 
         Raises:
-            ConfigurationError: A value cannot be sent; the text names the parameter and the cure.
+            ConfigurationError: A value cannot be sent; the message names the parameter and the fix.
         """
         try:
             for name, value in kwargs.items():
@@ -130,7 +130,7 @@ class Parameters:
 
 
 def _check_for(name: str, annotation: str, *, reads: bool) -> Check | None:
-    """Choose the check of a parameter by its name and its annotation; None for one that the method checks itself."""
+    """Choose the check of a parameter by its name and annotation; None if the method checks it itself."""
     kind = annotation.partition(" | ")[0]
     check: Check | None = None
     if name.endswith("_id") or name == "slug":
@@ -148,7 +148,7 @@ def _check_for(name: str, annotation: str, *, reads: bool) -> Check | None:
     if check is None:
         return None
     if "None" in annotation.split(" | ") or (reads and check is not check_id):
-        return _or_none(check)  # in a query, None is left out
+        return _or_none(check)  # queries leave out None
     return _not_none(check)
 
 
@@ -169,19 +169,19 @@ def text(name: str, value: object) -> str:
     """Check a text.
 
     Raises:
-        ConfigurationError: It is none, nor of a type that becomes one.
+        ConfigurationError: The value is not text and has no text form.
     """
     if type(value) is str:
         return value
     plain = _plain(name, value)
     if isinstance(plain, str):
         return plain
-    cure = "pass str(value)" if isinstance(plain, (int, float)) else "pass text"
-    raise ConfigurationError(f"{name} must be text, not {_kind(value)}: {cure}")
+    fix = "pass str(value)" if isinstance(plain, (int, float)) else "pass text"
+    raise ConfigurationError(f"{name} must be text, not {_kind(value)}: {fix}")
 
 
 def moment(name: str, value: object) -> object:
-    """Check a time: a datetime, a date, or text."""
+    """Check a time, given as a datetime, a date or text."""
     plain = _plain(name, value)
     if isinstance(plain, str):
         return plain
@@ -189,7 +189,7 @@ def moment(name: str, value: object) -> object:
 
 
 def number(name: str, value: object) -> float:
-    """Check a number and its bounds; `name` may be a path that ends with the parameter's name."""
+    """Check a number and its bounds; `name` may be a path that ends in the parameter's name."""
     plain = float(value) if isinstance(value, Decimal) and value.is_finite() else _plain(name, value)
     key = name.rpartition(".")[2]
     least, most = RANGES.get(WIRE_NAMES.get(key, key), (None, None))
@@ -228,10 +228,10 @@ def boolean(name: str, value: object) -> bool:
 
 
 def items(name: str, value: object, example: str) -> list[Any]:
-    """List the items of a sequence.
+    """Return the items of a sequence as a list.
 
     Raises:
-        ConfigurationError: It is one text, a mapping, or nothing that has items.
+        ConfigurationError: The value is a text, a mapping, or not iterable.
     """
     plain = _plain(name, value)
     if isinstance(plain, NotScalar) and isinstance(value, LISTS) and not isinstance(value, Mapping):
@@ -246,7 +246,7 @@ def texts(name: str, value: object) -> list[str]:
 
 
 def declarations(name: str, value: object) -> list[Any]:
-    """Check declarations of a prompt's variables: models, or mappings of the same fields."""
+    """Check the declarations of a prompt's variables: `PromptVariable` models or dicts of their fields."""
     found = items(name, value, '{"name": "topic"}')
     for at, one in enumerate(found):
         kind = cast("type[Any]", type(one))
@@ -259,7 +259,7 @@ def declarations(name: str, value: object) -> list[Any]:
 
 
 def values(name: str, value: object) -> dict[str, Any]:
-    """Turn values of variables into what is sent for them."""
+    """Convert the values of variables to what is sent."""
     try:
         return variables(value)
     except RefusedValueError as refused:
@@ -276,7 +276,7 @@ def _plain(name: str, value: object) -> object:
 
 
 def _shown(value: object) -> str:
-    """Show a value in a message: short, and by its type alone where it may be long or hold what must not be shown."""
+    """Format a value for a message: shortened, or only its type where it may be long or secret."""
     if isinstance(value, str):
         return repr(value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…")
     if isinstance(value, (int, float, Decimal)) and abs(value) < _LARGEST:

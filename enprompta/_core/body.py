@@ -1,4 +1,4 @@
-"""Turn Python values into query text and JSON bytes, by the table in `enprompta._common.values`."""
+"""Encode Python values as query strings and JSON bodies, by the rules of `enprompta._common.values`."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from enprompta._common.values import (
 from enprompta._core.unset import UNSET
 from enprompta.errors import ConfigurationError
 
-MAX_DEPTH = 200  # levels of nesting in a body
+MAX_DEPTH = 200  # levels of nesting
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
 _SURROGATE = "holds a lone surrogate (half of a character), which is not valid text: replace it"
 
 
 def encode_query(params: Mapping[str, object]) -> str:
-    """Write a query string; None and `UNSET` are left out, a list becomes its items joined by commas.
+    """Encode a query string; None and `UNSET` are left out, the items of a list are joined with commas.
 
     Raises:
-        ConfigurationError: A value has no form in a query; the text names the parameter.
+        ConfigurationError: A value cannot be sent in a query; the message names the parameter.
     """
     pairs: list[tuple[str, str]] = []
     for name, value in params.items():
@@ -68,10 +68,10 @@ def _query_word(value: object) -> str:
 
 
 def encode_json(value: object) -> bytes:
-    """Write a JSON body in UTF-8; models are written in wire names, dates as ISO 8601 in UTC.
+    """Encode a JSON body as UTF-8; models use the API's field names, dates are ISO 8601 in UTC.
 
     Raises:
-        ConfigurationError: Something in it has no JSON form; the text names where.
+        ConfigurationError: A value has no JSON form; the message names its location.
     """
     try:
         plain = _json(value, MAX_DEPTH)
@@ -87,7 +87,7 @@ def encode_json(value: object) -> bytes:
 
 
 def _json(value: Any, depth: int) -> Any:  # noqa: ANN401 (any value)
-    """Turn a value into what the JSON encoder writes as it is."""
+    """Convert a value to what the JSON encoder accepts."""
     kind = cast("type[Any]", type(value))
     if kind is dict:
         return _object(value, depth)
@@ -110,7 +110,7 @@ def _object(entries: Mapping[Any, Any], depth: int) -> dict[str, Any]:
         if type(name) is not str:
             if not issubclass(type(name), str):
                 raise RefusedValueError(f"has a key that is not text: {name!r:.80}")
-            name = str.__str__(name)  # noqa: PLW2901 (the plain form of the same name)
+            name = str.__str__(name)  # noqa: PLW2901 (a plain `str` with the same text)
         if type(value) is str:
             written[name] = value
         elif value is not UNSET:
@@ -140,10 +140,10 @@ def _less(depth: int) -> int:
 
 
 def _items(value: Any) -> list[Any]:  # noqa: ANN401
-    """List the items of what becomes an array; those of a set in order, for its own changes with every process.
+    """Return the items of a JSON array; the items of a set are sorted, because their order varies between processes.
 
     Raises:
-        RefusedValueError: It is a mapping, an object or anything else that is no list.
+        RefusedValueError: The value is not a list or another sequence.
     """
     kind = cast("Any", type(value))
     if isinstance(value, LISTS) and not isinstance(value, Mapping) and not hasattr(kind, "shape"):
@@ -158,21 +158,21 @@ def _items(value: Any) -> list[Any]:  # noqa: ANN401
 
 
 def _is_model(value: object) -> bool:
-    """True for a pydantic model; where pydantic is not loaded, there can be none."""
+    """True for a pydantic model; always False while pydantic is not loaded."""
     pydantic = sys.modules.get("pydantic")
     return pydantic is not None and isinstance(value, pydantic.BaseModel)
 
 
 def _dumped(model: Any) -> Any:  # noqa: ANN401
-    """Write a model in its own JSON form: the fields that were set, for defaults are the service's to choose.
+    """Return a model in its JSON form: only fields that were set, because the service chooses the defaults.
 
     Raises:
-        RefusedValueError: A secret would be sent as asterisks, a NaN as null, or a field has no JSON form.
+        RefusedValueError: A secret would become asterisks, a NaN would become null, or a field has no JSON form.
     """
     try:
         written = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
         held = model.model_dump(mode="python", by_alias=True, exclude_unset=True, warnings=False)
-    except (ValueError, TypeError, RecursionError) as error:  # pydantic's own errors are ValueErrors
+    except (ValueError, TypeError, RecursionError) as error:  # pydantic's errors are ValueErrors
         reason = str(error).partition("\n")[0]
         raise RefusedValueError(f"is a {type(model).__name__} that cannot be written: {reason}") from None
     _refuse_losses(held, written)
@@ -180,14 +180,14 @@ def _dumped(model: Any) -> Any:  # noqa: ANN401
 
 
 def _refuse_losses(held: Any, written: Any) -> None:  # noqa: ANN401
-    """Compare what a model holds with what it writes: no secret as asterisks, no NaN as null."""
+    """Reject a model whose JSON form loses a value: a secret as asterisks, or a NaN as null."""
     if is_secret(held):
-        # A serializer of the model's author may reveal it; then that is what is sent.
+        # A custom serializer may reveal the secret; then its text is sent.
         if held.get_secret_value() != written or not written:
             scalar(held)  # raises
         return
     if isinstance(held, float) and written is None:
-        scalar(held)  # raises for NaN and infinity, which pydantic writes as null
+        scalar(held)  # raises for NaN and infinity
     if isinstance(held, Mapping):
         entries = cast("Mapping[Any, Any]", held)
         steps: Any = [(name, one, _get(written, name)) for name, one in entries.items()]
@@ -212,7 +212,7 @@ def _get(container: Any, key: Any) -> Any:  # noqa: ANN401
 
 
 def _blame(value: Any) -> RefusedValueError | None:  # noqa: ANN401
-    """Find what the encoder could not write: half of a character, or an integer with too many digits."""
+    """Find the value that the encoder rejected: a lone surrogate, or an integer with too many digits."""
     entries: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
         entries = list(cast("dict[str, Any]", value).items())
@@ -247,5 +247,5 @@ def _is_valid(text: str) -> bool:
 
 
 def body(**fields: object) -> dict[str, object]:
-    """Collect a body's fields, leaving out those not given."""
+    """Return the fields of a body without those that were not given."""
     return {name: value for name, value in fields.items() if value is not UNSET}

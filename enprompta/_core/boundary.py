@@ -1,4 +1,4 @@
-"""The public boundary of methods that are not described: wrong keywords get a suggestion, errors a short traceback."""
+"""Decorators for hand-written public methods: suggestions for wrong keywords, short tracebacks for errors."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ T = TypeVar("T")
 
 
 def public(function: Callable[P, T]) -> Callable[P, T]:
-    """Wrap a method or constructor; a call that works costs nothing more than the wrapper.
+    """Wrap a method or constructor to improve its errors.
 
     Raises:
-        TypeError: The call has a wrong keyword, or lacks an argument; the text names the public method.
+        TypeError: A keyword is wrong or an argument is missing; the message names the public method.
     """
     return public_with(lambda: OPTIONS)(function)
 
 
 def public_with(options: Callable[[], Iterable[str]]) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Make a `public` for a method with other options.
+    """Return a variant of `public` for a method with other options.
 
     Args:
-        options: Returns the names that `**options` takes; called for a wrong call only.
+        options: Returns the names that `**options` accepts; called only if the call is wrong.
     """
 
     def wrap(function: Callable[P, T]) -> Callable[P, T]:
@@ -42,7 +42,7 @@ def public_with(options: Callable[[], Iterable[str]]) -> Callable[[Callable[P, T
                 return function(*args, **kwargs)
             except EnpromptaError as error:
                 shorten(error)
-                raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+                raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
             except TypeError:
                 wrong = _misuse(function, args, kwargs, options)
                 if wrong is None:
@@ -55,7 +55,7 @@ def public_with(options: Callable[[], Iterable[str]]) -> Callable[[Callable[P, T
 
 
 def public_async(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Wrap a method that is a coroutine function, as `public` does."""
+    """Wrap a coroutine method as `public` does."""
 
     @functools.wraps(function)
     async def method(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -63,7 +63,7 @@ def public_async(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, C
             return await function(*args, **kwargs)
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
         except TypeError:
             wrong = _misuse(function, args, kwargs, lambda: OPTIONS)
             if wrong is None:
@@ -79,7 +79,7 @@ def _misuse(
     kwargs: dict[str, Any],
     options: Callable[[], Iterable[str]],
 ) -> TypeError | None:
-    """Say what is wrong with the form of a call; None when it fits the signature."""
+    """Return the error for wrong argument names or counts; None if the call fits the signature."""
     _, *parameters = inspect.signature(function).parameters.values()
     positional = tuple(one.name for one in parameters if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD})
     keywords = {one.name: one.default is one.empty for one in parameters if one.kind is one.KEYWORD_ONLY}

@@ -1,4 +1,4 @@
-"""A call as a value: what is asked and what comes back, with no I/O in it."""
+"""The description of an API call: its request and the type of its result, without I/O."""
 
 from __future__ import annotations
 
@@ -17,58 +17,59 @@ T = TypeVar("T")
 
 
 class RequestOptions(TypedDict, total=False):
-    """Keywords that every method takes beside its own; each overrides the client's setting for one call."""
+    """Options that every method accepts; each overrides the client's setting for one call."""
 
     timeout: float | None
-    """Seconds for each of connecting, sending and receiving; None waits without end."""
+    """Seconds for each network operation (connect, send, receive); None for no limit."""
     deadline: float | None
-    """Seconds for the whole call: token, budget, tries, waits, and the answer to its last byte; None sets no bound."""
+    """Seconds for the whole call, including access token, rate limit, retries and the complete body; None for no
+    limit."""
     max_retries: int
-    """Tries after the first one; 0 sends once."""
+    """Number of retries; 0 sends the request once."""
     max_response_bytes: int
-    """Bytes that the body of the answer may have, decompressed; a longer one is an `APIResponseError`."""
+    """Largest response body in bytes, decompressed; a larger one raises `APIResponseError`."""
     headers: Mapping[str, str]
-    """Headers to add, or to replace the client's of the same name."""
+    """Headers to add; they replace client headers of the same name."""
 
 
 class WriteOptions(RequestOptions, total=False):
-    """`RequestOptions` of the methods that create, change or execute something."""
+    """Options of methods that create, change or execute something."""
 
     idempotency_key: str
-    """Makes the call safe to repeat: the API answers the same key and body with its first result, charged once.
-    A fresh key is sent when none is given, the same one on every retry of the call."""
+    """Makes the call safe to repeat: for the same key and body, the API returns the first result and charges once.
+    By default, each call gets a new key, which all its retries share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request to the API and the type of its answer; `client.run(call)` sends it.
+    """One API request and the type of its result; `client.run(call)` sends it.
 
-    Resource methods only build calls, so that one description serves the blocking and the async client alike. Use it
-    directly for an endpoint that has no method yet: `client.run(Call("GET", "/beta/things", list[Thing]))`.
+    Resource methods only build calls, so one description serves both clients. Use it directly for endpoints without a
+    method: `client.run(Call("GET", "/beta/things", list[Thing]))`.
     """
 
     method: str
     """GET, POST, PUT, PATCH or DELETE."""
     path: str
-    """Below the base URL, beginning with a slash and percent-quoted (see `path`). One that begins with `/api/` is
-    taken from the API root, which is the base URL's parent."""
+    """Path below the base URL, with a leading slash and percent-encoded. A path that begins with `/api/` is relative
+    to the API root, the parent of the base URL."""
     returns: type[T]
-    """What the answer's `data` is read into: a model, `Page[Model]`, `list[Model]`, `dict`; `NoneType` ignores it."""
+    """Type of the result: a model, `Page[Model]`, `list[Model]` or `dict`; `NoneType` ignores the response body."""
     params: Mapping[str, object] = field(default_factory=dict[str, object])
-    """The query; None and `UNSET` values are left out."""
+    """Query parameters; None and `UNSET` are left out."""
     json: object = None
-    """The body: plain values, models, dates; `UNSET` entries of a mapping are left out. None sends no body."""
+    """Request body: plain values, models, dates. `UNSET` entries of mappings are left out; None sends no body."""
     options: RequestOptions = field(default_factory=RequestOptions)
-    """Settings of this call alone."""
+    """Options for this call only."""
     enveloped: bool = True
-    """Whether the reference promises `{"success": …, "data": …}` round the answer; both forms are read anyway."""
+    """True if the reference documents a `{"success": …, "data": …}` envelope. Both forms are accepted either way."""
 
 
 def path(template: str, *ids: str) -> str:
-    """Fill ids into a path, each quoted so that it stays one segment.
+    """Insert ids into a path, each encoded as one segment.
 
     Raises:
-        ConfigurationError: An id is empty or is not text; `DELETE /prompts/` would not be `DELETE /prompts/{id}`.
+        ConfigurationError: An id is empty or not text; `DELETE /prompts/` is not `DELETE /prompts/{id}`.
     """
     return template.format(*[_segment(one, f"an id in {template}") for one in ids])
 
@@ -79,19 +80,19 @@ def _segment(value: object, name: str) -> str:
         quoted = quote(text, safe="")
     except UnicodeEncodeError:
         raise ConfigurationError(f"{name} is not valid text: it holds a lone surrogate") from None
-    # RFC 3986, 5.2.4: "." and ".." would climb the path; quoted they are letters like any other.
+    # RFC 3986, 5.2.4: "." and ".." would change the path unless they are encoded.
     return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted
 
 
 def check_id(name: str, value: Any) -> str:  # noqa: ANN401 (any argument)
-    """Check the id of an object, wherever it goes: into a path, a query or a body.
+    """Check the id of an object for a path, a query or a body.
 
     Args:
-        name: The parameter, for messages.
-        value: The id; text, or a UUID.
+        name: Name of the parameter, for messages.
+        value: The id as text or UUID.
 
     Raises:
-        ConfigurationError: It is no text, such as the object itself; or it is empty, or has white space around it.
+        ConfigurationError: The id is not text (the object itself, for example), is empty, or has outer spaces.
     """
     text = _text_of_id(name, value)
     if text[0].isspace() or text[-1].isspace():
@@ -118,7 +119,7 @@ def _of_kind(value: object) -> str:
 
 
 def _id_cure(name: str, value: Any) -> str:  # noqa: ANN401
-    """Say how to get from an object to its id: `pass prompt.id`, or `pass execution.prompt_id` for another's id."""
+    """Suggest how to get the id from an object, such as `pass prompt.id` or `pass execution.prompt_id`."""
     if value is None:
         return "leave it out, or pass an id"
     kind = cast("type[Any]", type(value))

@@ -1,6 +1,6 @@
-"""From the bytes of an answer to what the call promised, in one validation.
+"""Decode the body of a response to the result of a call, in one validation.
 
-Loaded with the first answer, and pydantic with it: a program that only makes a client need not wait for that.
+Imported with the first response, because importing pydantic is slow.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ T = TypeVar("T")
 
 
 class Envelope(TypedDict, Generic[T]):
-    """`{"success": true, "data": …}`; lists add `pagination`. A TypedDict saves 0.3 µs beside a model."""
+    """`{"success": true, "data": …}`; lists add `pagination`. A TypedDict is faster than a model."""
 
     data: T
     pagination: NotRequired[Pagination | None]
 
 
 class UndecodableError(ValueError):
-    """The body is not what the call promised; the text says how."""
+    """The body does not match the type of the call; the message says why."""
 
 
 def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
-    """Read an answer's body into what the call returns.
+    """Decode a response body to the result of a call.
 
-    pydantic's parser comes first; `read_json` reads what that refuses. A number that a field cannot hold, as `NaN` for
-    a cost, is then read as null: it would make sums and budgets useless, and must not lose the rest of a page.
+    pydantic's parser runs first; `read_json` reads what that rejects. A number that a field does not accept, such as
+    `NaN` for a cost, is then read as null: it would break sums, and must not invalidate the rest of a page.
 
     Args:
-        call: What was promised.
-        body: The bytes, decompressed.
-        refusal: Why they are not all there; empty when they are.
+        call: The call.
+        body: The decompressed body.
+        refusal: Why the body was not read completely; empty if it was.
 
     Raises:
-        UndecodableError: It is empty, not JSON, or of another shape.
+        UndecodableError: The body is empty, not JSON, or of another shape.
         ConfigurationError: JSON cannot be read into `call.returns`.
     """
     if call.returns is NoneType:
         return cast("T", None)
     if refusal:
         raise UndecodableError(refusal)
-    # The reference shows the envelope in some places and not in others, so the other form is accepted too.
+    # The reference is inconsistent about the envelope, so both forms are accepted.
     problems: list[dict[str, Any]] = []
     for enveloped in (call.enveloped, not call.enveloped):
         reader = _reader(call.returns, enveloped)
@@ -78,7 +78,7 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
 
 
 def _read_odd(call: Call[Any], body: bytes, problem: dict[str, Any]) -> Any:  # noqa: ANN401 (what the call returns)
-    """Read what pydantic's parser refuses; numbers that a field cannot hold become null."""
+    """Decode what pydantic's parser rejects; numbers that a field does not accept become null."""
     try:
         parsed = read_json(body)
     except ValueError:
@@ -97,29 +97,29 @@ def _read_odd(call: Call[Any], body: bytes, problem: dict[str, Any]) -> Any:  # 
 
 
 def _swallowed_envelope(value: object) -> bool:
-    """Tell whether a model without required fields took an envelope for itself: its unknown fields are then kept."""
+    """True if a model without required fields was read from the envelope, which is then in its extra fields."""
     extra = value.model_extra if isinstance(value, Model) else None
     return extra is not None and "success" in extra and "data" in extra
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """How a body is read into one type."""
+    """Reads bodies into one type."""
 
     read_json: Callable[[bytes], Any]
     read_python: Callable[[object], Any]
     enveloped: bool
     item: Any
-    """The type of a page's or a sequence's items; else None."""
+    """Type of the items of a page or a sequence; None for other types."""
     page: Any
-    """The page class, if it is a page; else None."""
+    """The page class; None for other types."""
     is_sequence: bool
 
     def read(self, body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
         """Read JSON.
 
         Raises:
-            ValidationError: It is not JSON, or of another shape.
+            ValidationError: The body is not JSON or has another shape.
         """
         return self._unwrapped(self.read_json(body))
 
@@ -127,7 +127,7 @@ class _Reader:
         """Read parsed JSON.
 
         Raises:
-            ValidationError: It is of another shape.
+            ValidationError: The value has another shape.
         """
         return self._unwrapped(validated(self.read_python, parsed, ValidationError))
 
@@ -135,14 +135,14 @@ class _Reader:
         data, pagination = (value["data"], value.get("pagination")) if self.enveloped else (value, None)
         if self.page is not None:
             return self.page(data, pagination or Pagination(), self.item)
-        # What is promised as a sequence is a list that notebooks show as a table; what is promised as a list is a list.
+        # A Sequence becomes a list that notebooks show as a table; a list stays a plain list.
         return Records(cast("list[Any]", data), self.item) if self.is_sequence else data
 
 
 @functools.lru_cache(maxsize=512)
 def _reader(returns: Any, enveloped: bool) -> _Reader:  # noqa: ANN401, FBT001 (a cache key)
-    """Compile the validator of one return type."""
-    # Built at run time, out of a type checker's sight.
+    """Compile the validator of a return type."""
+    # Built at run time; type checkers cannot follow.
     many, envelope, origin = cast("Any", Many), cast("Any", Envelope), get_origin(returns)
     page: Any = None
     if isinstance(origin, type) and issubclass(origin, Paged):
@@ -157,7 +157,7 @@ def _reader(returns: Any, enveloped: bool) -> _Reader:  # noqa: ANN401, FBT001 (
 
 
 def _fail_fast(returns: Any) -> Any:  # noqa: ANN401 (a type)
-    """End the validation of lists at the first element that is wrong: each problem takes kilobytes."""
+    """Stop the validation of a list at its first invalid element, because each error takes kilobytes."""
     origin, inside = get_origin(returns), get_args(returns)
     if origin in {list, set, frozenset, tuple, Sequence} and inside:
         kind: Any = list if origin is Sequence else origin
@@ -168,7 +168,7 @@ def _fail_fast(returns: Any) -> Any:  # noqa: ANN401 (a type)
 
 
 def _explain(body: bytes, problem: dict[str, Any]) -> str:
-    """Say what is wrong with a body without quoting it: it may hold what must not be shown."""
+    """Describe the problem of a body without quoting it, because it may contain secrets."""
     start = body.lstrip()[:1]
     if not start:
         return "an empty body"

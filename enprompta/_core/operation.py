@@ -1,15 +1,15 @@
-"""Describe a call once, run it twice: the descriptors that turn a description into a method.
+"""Descriptors that turn the description of a call into a blocking or an async method.
 
-A resource class lists its endpoints as functions that return a `Call`. It is mixed with one of four flavours, and the
-flavour decides what the method does with the call:
+A resource class defines its endpoints as functions that return a `Call`. Each is combined with one of four flavors,
+which decide how the method runs the call:
 
     class Prompts(PromptCalls, SyncResource): ...          prompts.get(id) -> Prompt
     class AsyncPrompts(PromptCalls, AsyncResource): ...    await prompts.get(id) -> Prompt
     class RawPrompts(PromptCalls, RawResource): ...        prompts.get(id) -> APIResponse[Prompt]
     class AsyncRawPrompts(PromptCalls, AsyncRawResource)   await prompts.get(id) -> APIResponse[Prompt]
 
-The method is made when it is first looked up and then kept on the class as a plain function, so that later calls pay
-for nothing and `help()`, `inspect.signature` and `inspect.iscoroutinefunction` tell the truth.
+The method is created on first access and stored on the class as a plain function, so later calls have no overhead and
+`help()`, `inspect.signature` and `inspect.iscoroutinefunction` work.
 """
 
 from __future__ import annotations
@@ -17,44 +17,28 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable, Coroutine, Generator
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, TypeVar, cast, overload
 
-from typing_extensions import ParamSpec, Protocol
+from typing_extensions import ParamSpec
 
 from enprompta._core.arguments import Parameters
 from enprompta._core.tracebacks import shorten
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from enprompta._core.call import Call
     from enprompta._core.response import APIResponse
-    from enprompta._core.steps import Sleep, WaitForFuture
+    from enprompta._core.runner import AsyncRunner, Flow, SyncRunner
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Flow = Generator["Call[Any] | Raw | Sleep | WaitForFuture", Any, T]
-
-
-class SyncRunner(Protocol):
-    """What a blocking resource needs of its client."""
-
-    def run(self, call: Call[T], /) -> T: ...
-    def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
-    def run_flow(self, flow: Flow[T], /) -> T: ...
-
-
-class AsyncRunner(Protocol):
-    """What an async resource needs of its client."""
-
-    async def run(self, call: Call[T], /) -> T: ...
-    async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
-    async def run_flow(self, flow: Flow[T], /) -> T: ...
 
 
 class Resource:
-    """Base of the four flavours."""
+    """Base class of the four flavors."""
 
     __slots__ = ()
     is_async: ClassVar[bool]
@@ -88,7 +72,7 @@ class AsyncResource(Resource):
 
 
 class RawResource(Resource):
-    """Methods block and return an `APIResponse` that holds the model beside status, headers and attempts."""
+    """Methods block and return an `APIResponse` with the model, status, headers and attempts."""
 
     __slots__ = ("_client",)
     is_async = False
@@ -110,7 +94,7 @@ class AsyncRawResource(Resource):
 
 
 class Described(Generic[P, T]):
-    """Common part of the descriptors: makes the method on first look-up and keeps it on the class."""
+    """Base class of the descriptors: creates the method on first access and stores it on the class."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], T]) -> None:
         self.describe: Callable[..., Any] = describe
@@ -119,8 +103,8 @@ class Described(Generic[P, T]):
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def _bind(self, obj: Resource | None, owner: type) -> Any:  # noqa: ANN401 (the overloads of __get__ are the type)
-        if not hasattr(owner, "is_async"):  # a class of calls without a flavour, looked at by help() and its like
+    def _bind(self, obj: Resource | None, owner: type) -> Any:  # noqa: ANN401 (typed by the overloads of __get__)
+        if not hasattr(owner, "is_async"):  # a class of calls without a flavor, inspected by help() and similar tools
             return self
         method = self._make(owner)
         returns = self._result(_annotation(self.describe), owner)
@@ -128,8 +112,8 @@ class Described(Generic[P, T]):
         method.__signature__ = signature.replace(return_annotation=returns)
         method.__annotations__ = {**self.describe.__annotations__, "return": returns}
         method.__qualname__ = f"{owner.__name__}.{self._name}"
-        method.__module__ = owner.__module__  # where one looks for the class, whichever base describes the method
-        del method.__wrapped__  # else inspect would follow it back to the description, which returns a Call
+        method.__module__ = owner.__module__  # the module of the class, not of the base that describes the method
+        del method.__wrapped__  # inspect would follow it to the description, which returns a Call
         setattr(owner, self._name, method)
         return method if obj is None else MethodType(method, obj)
 
@@ -137,7 +121,7 @@ class Described(Generic[P, T]):
         raise NotImplementedError
 
     def parameters(self, owner: type[Resource]) -> Parameters:
-        """Read what the method takes from the description's signature."""
+        """Read the parameters of the method from the description's signature."""
         namespace = re.sub(r"^(Async)?(Raw)?", "", owner.__name__).replace("Calls", "s").lower()
         return Parameters(self.describe, f"{namespace}.{self._name}")
 
@@ -146,14 +130,14 @@ class Described(Generic[P, T]):
 
 
 def _annotation(describe: Callable[..., Any]) -> str:
-    """Take `Prompt` out of `Call[Prompt]`, `Flow[Prompt]`; modules use postponed annotations, so they are text."""
+    """Extract `Prompt` from `Call[Prompt]` or `Flow[Prompt]`; annotations are postponed, so they are text."""
     text = str(describe.__annotations__["return"])
     match = re.fullmatch(r"(?:Call|Flow)\[(.*)\]", text)
     return match[1] if match else text
 
 
 class operation(Described[P, "Call[T]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
-    """Make a method that runs one call: `describe` builds the `Call[T]`, the method gives `T`."""
+    """Create a method that runs one call: `describe` builds the `Call[T]`, the method returns `T`."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Call[T]]) -> None:
         super().__init__(describe)
@@ -176,7 +160,7 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):  # noqa: N801 (read as 
 
 
 def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type[Resource], run_name: str) -> Any:  # noqa: ANN401
-    """Make a method that checks its arguments, describes, and has the client run what was described."""
+    """Create a method that checks its arguments, builds the call and has the client run it."""
     if owner.is_async:
 
         @functools.wraps(describe)
@@ -188,7 +172,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
                 return await getattr(self._client, run_name)(describe(self, *args, **kwargs))
             except EnpromptaError as error:
                 shorten(error)
-                raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+                raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
 
         return async_method
 
@@ -207,7 +191,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
 
 
 def describe_call(calls: type[Resource], name: str, /, *args: Any, **kwargs: Any) -> Call[Any]:  # noqa: ANN401
-    """Describe a call without a client, its arguments checked as the method of this name checks them."""
+    """Build the call of a method without a client, with the same argument checks."""
     described: Described[Any, Any] = vars(calls)[name]
     parameters = described.parameters(calls)
     if (wrong := parameters.misuse(args, kwargs)) is not None:
@@ -216,17 +200,11 @@ def describe_call(calls: type[Resource], name: str, /, *args: Any, **kwargs: Any
     return cast("Call[Any]", described.describe(None, *checked, **kwargs))
 
 
-class Raw(NamedTuple):
-    """A flow's wish for a call's answer with what is round it: it is sent the `APIResponse`."""
-
-    call: Call[Any]
-
-
 class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
-    """Make a method of several calls, written once as a generator that either client drives.
+    """Create a method that makes several calls, from a generator that both clients can drive.
 
-    The generator yields a `Call`, and is sent its result (or gets its error thrown in); yields a step
-    such as `Sleep`, and is sent None once it is done; and returns the method's result. `Raw` asks for an `APIResponse`.
+    The generator yields a `Call` and receives its result (or its exception), or yields a step such as `Sleep` and
+    receives None when it is done. Its return value is the method's result. `Raw` requests an `APIResponse`.
 
         @flow
         def wait(self, execution_id: str, /) -> Flow[Execution]:
@@ -240,7 +218,7 @@ class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a dec
     def __init__(self, describe: Callable[Concatenate[Any, P], Flow[T]]) -> None:
         super().__init__(describe)
 
-    # A flow makes several requests, so there is no one raw response: the raw flavours give the result itself.
+    # A flow makes several requests and so has no single raw response: raw flavors return the result itself.
     @overload
     def __get__(self, obj: SyncResource | RawResource, owner: type, /) -> Callable[P, T]: ...
     @overload

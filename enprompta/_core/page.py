@@ -1,4 +1,4 @@
-"""What the two page types have in common, apart from them: reading an answer must not need what walks pages."""
+"""Base class of the two page types, in a separate module so that decoding does not import `pagination`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ T = TypeVar("T")
 
 
 class Paged(Generic[T]):
-    """Base of the page types: what one answer of a listing holds."""
+    """Base class of the page types: one page of a listing."""
 
     data: list[T]
-    """The objects of this page, in the API's order."""
+    """Objects of this page, in the API's order."""
     pagination: Pagination
-    """Where this page stands in the whole listing."""
+    """Position of this page in the listing."""
 
     def __init__(self, data: list[T], pagination: Pagination, model: type[T] | None = None) -> None:
         self.data = data
         self.pagination = pagination
-        self._model = model  # the class of the items, which an empty page cannot tell
+        self._model = model  # class of the items, needed for an empty page

@@ -1,4 +1,4 @@
-"""An answer with everything round it, as `with_raw_response` gives it."""
+"""The result of a call with its HTTP response, as returned by `with_raw_response`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True)
 class APIResponse(Generic[T_co]):
-    """What a call gave, and how: `client.with_raw_response.prompts.get(id)`."""
+    """Result of a call with status, headers and attempts: `client.with_raw_response.prompts.get(id)`."""
 
     data: T_co
-    """What the method without `with_raw_response` returns."""
+    """The result that the method returns without `with_raw_response`."""
     status_code: int
     headers: Mapping[str, str]
-    """The answer's headers; names match without regard to case."""
+    """Response headers, with case-insensitive names."""
     request_id: str | None
-    """The server's id of the request, to quote to support; None when it gave none."""
+    """Request id from the server, to quote to support; None if it sent none."""
     rate_limit: RateLimit | None
-    """The request budget told with this answer; None when it was not."""
+    """Rate limit from the response headers; None if they are missing or invalid."""
     attempts: tuple[Attempt, ...]
-    """Every try of the call, the last one being this answer."""
+    """All attempts of the call; the last one is this response."""
     content: bytes = field(default=b"", repr=False)
-    """The body, decompressed and otherwise as it came; `data` has U+FFFD where half a surrogate pair was escaped."""
+    """Response body, decompressed but otherwise unchanged; in `data`, U+FFFD replaces lone surrogates."""

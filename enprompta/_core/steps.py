@@ -1,12 +1,11 @@
-"""The steps that a call is made of: what its generator yields, and what it is sent back.
+"""The steps of a call, which its generator yields to a driver.
 
-    WaitForBudget  is sent a reservation; if there is no budget in time, `WaitTooLong` or `DeadlineReached` is thrown in
-    SendRequest    is sent the `Answer`; if none comes, an `APIConnectionError` is thrown in
-    Sleep          is sent None once the time has passed
-    WaitForFuture  is sent None once the future is done; if it is late, `APITimeoutError` is thrown in
+    WaitForBudget  returns a reservation; raises `BudgetExhausted` or `DeadlineReached` if the wait is too long
+    SendRequest    returns the `Answer`; raises an `APIConnectionError` if no response arrives
+    Sleep          returns None when the time has passed
+    WaitForFuture  returns None when the future is done; raises `APITimeoutError` after the deadline
 
-Two drivers perform them, one blocking and one async, so rate limits, retries and deadlines are written once. Steps are
-tuples, because several are made for each call.
+A blocking and an async driver perform the steps, so rate limits, retries and deadlines are implemented once.
 """
 
 from __future__ import annotations
@@ -29,38 +28,38 @@ T = TypeVar("T")
 
 
 class WaitForBudget(NamedTuple):
-    """Wait until a request may go."""
+    """Wait until the rate limit allows a request."""
 
     account: Account
     ticket: Any
-    """The reservation of the previous attempt, which keeps its place in the queue; None for the first attempt."""
+    """Reservation of the previous attempt, which keeps its place in the queue; None for the first attempt."""
     max_wait: float
     ends: float | None
-    """When to give up, in monotonic seconds; None for never."""
+    """Deadline in monotonic seconds; None for no limit."""
 
 
 class SendRequest(NamedTuple):
-    """Send this request and read the whole answer."""
+    """Send the request and read the complete response."""
 
     request: httpx.Request
     call: str
-    """What is called, such as `GET /prompts`, for messages."""
+    """Name of the call for messages, such as `GET /prompts`."""
     ends: float | None = None
-    """When to give up, in monotonic seconds; None for never."""
+    """Deadline in monotonic seconds; None for no limit."""
 
 
 class Sleep(NamedTuple):
-    """Wait for some seconds."""
+    """Sleep for a number of seconds."""
 
     seconds: float
 
 
 class WaitForFuture(NamedTuple):
-    """Wait for what another thread or task does."""
+    """Wait for the result of another thread or task."""
 
     gate: Future[Any]
     ends: float | None = None
-    """When to give up, in monotonic seconds; None for never."""
+    """Deadline in monotonic seconds; None for no limit."""
 
 
 Step: TypeAlias = "WaitForBudget | SendRequest | Sleep | WaitForFuture"
@@ -68,22 +67,22 @@ Steps: TypeAlias = Generator[Step, Any, T]
 
 
 class HttpReply(NamedTuple):
-    """A 2xx answer and the attempts it took."""
+    """A 2xx response and the attempts it took."""
 
     response: Answer
     failed: Sequence[Attempt]
-    """The attempts before this one."""
+    """The failed attempts before this one."""
     duration: float
-    """Seconds that this attempt took."""
+    """Seconds that the successful attempt took."""
 
     @property
     def request_id(self) -> str | None:
-        """The server's id of the request; None if it sent none."""
+        """Request id from the server; None if it sent none."""
         return self.response.headers.get("x-request-id")
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Every attempt, this one last."""
+        """All attempts; the successful one is last."""
         status = self.response.status_code
         this = Attempt(len(self.failed) + 1, self.duration, status, request_id=self.request_id)
         return (*self.failed, this)
@@ -91,20 +90,20 @@ class HttpReply(NamedTuple):
 
 @dataclass(slots=True, repr=False)
 class Answer:
-    """An answer with its body read and decompressed."""
+    """A response whose body has been read and decompressed."""
 
     status_code: int
     headers: httpx.Headers
     content: bytes
-    """The body; the beginning of it when it was refused."""
+    """The body, or its beginning if it was rejected."""
     request: httpx.Request
     refusal: str = ""
-    """Why the body was not read to its end, as in "answered with …"; empty when it was."""
+    """Why the body was rejected, worded to follow "with"; empty if it was accepted."""
 
     def __repr__(self) -> str:
-        return f"<answer {self.status_code}>"  # the rest may echo a credential, and crash reporters show variables
+        return f"<answer {self.status_code}>"  # the rest may contain a credential, and crash reporters show variables
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is 2xx."""
+        """True if the status is 2xx."""
         return 200 <= self.status_code < 300  # noqa: PLR2004 (2xx is the definition)

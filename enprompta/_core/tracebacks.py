@@ -1,11 +1,11 @@
-"""Short tracebacks: an error that leaves a public method shows the caller's line and one line of the package."""
+"""Shorten the tracebacks of errors that leave public methods: the caller's line and one line of the package."""
 
 from __future__ import annotations
 
 import os
 from types import TracebackType
 
-# Packages whose frames say nothing about a call that failed; the error's text does.
+# Packages whose frames do not help to understand a failed call.
 _HIDDEN = frozenset({
     "enprompta", "httpx", "httpx2", "httpcore", "httpcore2", "anyio", "aiohttp", "h11", "asyncio", "trio", "sniffio",
     "contextlib", "concurrent", "tenacity", "socket", "ssl",
@@ -13,9 +13,9 @@ _HIDDEN = frozenset({
 
 
 def shorten(error: BaseException) -> None:
-    """Take the frames of the package and of its HTTP libraries out of an error's traceback, and those of its causes.
+    """Remove frames of the package and its HTTP libraries from the traceback of an error and of its causes.
 
-    Frames of the caller's code stay: of a callback, or of a transport of theirs. `ENPROMPTA_LOG=debug` keeps all.
+    Frames of the caller's code stay, such as those of a hook or a custom transport. `ENPROMPTA_LOG=debug` keeps all.
     """
     if os.environ.get("ENPROMPTA_LOG", "").strip().lower() == "debug":
         return
@@ -29,7 +29,7 @@ def shorten(error: BaseException) -> None:
         traceback = one.__traceback__
         if traceback is not None:
             if not _is_hidden(traceback) and one is not error:
-                continue  # caught by the caller's code, which was handling it when it made the call: leave it alone
+                continue  # the caller was handling this exception when it made the call
             one.__traceback__ = _without_hidden(traceback)
         waiting += [one.__cause__, one.__context__]
 

@@ -1,4 +1,4 @@
-"""The difference between "not given" and None."""
+"""The marker for parameters that were not given, as distinct from None."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Final, final
 
 @final
 class Unset:
-    """The type of `UNSET`: a parameter that was not given, and so is not sent.
+    """Type of `UNSET`, the default of parameters that are not sent unless given.
 
-    None is a value of its own: `update(description=None)` clears the description, `update()` leaves it alone.
+    None is a value: `update(description=None)` clears the description, `update()` leaves it unchanged.
     """
 
     __slots__ = ()
@@ -21,7 +21,7 @@ class Unset:
         return False
 
     def __reduce__(self) -> str:
-        """Copy and unpickle to the one instance."""
+        """Copy and unpickle to the same instance."""
         return "UNSET"
 
 

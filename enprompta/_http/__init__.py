@@ -1,1 +1,1 @@
-"""How a call travels: credentials, settings, retries, and the two transports."""
+"""Send calls over HTTP: credentials, settings, retries, and the two drivers."""

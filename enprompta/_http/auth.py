@@ -1,6 +1,6 @@
-"""Who is calling: an API key, or OAuth2 client credentials that are exchanged for a token.
+"""Authenticate with an API key, or with OAuth2 client credentials that are exchanged for an access token.
 
-Both have a `header`, the value of `Authorization` if there is one ready, and `obtain()`, the steps that get one.
+Both kinds have `header`, the `Authorization` value if one is ready, and `obtain()`, the steps that get one.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, final
 
 from enprompta._common.clock import monotonic
 from enprompta._common.credential_text import problem_of
+from enprompta._common.headers import is_header_text
 from enprompta._common.json_reading import read_json
 from enprompta._core.steps import WaitForFuture
 from enprompta._http.masking import mask_for
-from enprompta._http.settings import is_header_text
 from enprompta.errors import (
     APIResponseError,
     APIStatusError,
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     Sender = Callable[[str, object, "float | None"], Steps[HttpReply]]
 
-RENEW_BEFORE = 60.0  # seconds before a token's end at which the next one is fetched; a tenth of its life if shorter
-RENEW_AGAIN = 5.0  # seconds after a failed early renewal until the next try; the old token serves meanwhile
+RENEW_BEFORE = 60.0  # renew a token this many seconds before it expires, or after nine tenths of its lifetime if later
+RENEW_AGAIN = 5.0  # seconds between failed early renewals; the old token stays in use
 
 
 @final
 class Secret:
-    """A text that shows itself only to who asks by `reveal()`: never in repr, logs, tracebacks or f-strings."""
+    """A text revealed only by `reveal()`, never in repr, logs, tracebacks or f-strings."""
 
     __slots__ = ("_text",)
 
@@ -48,7 +48,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Give the text itself."""
+        """Return the text."""
         return self._text
 
     def __repr__(self) -> str:
@@ -56,7 +56,7 @@ class Secret:
 
 
 class ApiKeyAuth:
-    """Sends one key with every request (reference: "Authentication")."""
+    """Authentication with an API key (reference: "Authentication")."""
 
     renews = False
 
@@ -64,24 +64,24 @@ class ApiKeyAuth:
         self.header = f"Bearer {key.reveal()}"
         self.identity = key.reveal()
 
-    def obtain(self, ends: float | None) -> Steps[str]:
-        """Give the header; nothing has to be asked for."""
-        del ends
+    def obtain(self, deadline_at: float | None) -> Steps[str]:
+        """Return the header; it is always ready."""
+        del deadline_at
         yield from ()
         return self.header
 
     def reject(self, header: str) -> None:
-        """Do nothing: a key that was refused stays refused."""
+        """Do nothing: an API key cannot be renewed."""
 
     def after_fork(self) -> None:
         """Do nothing: a key has no locks."""
 
     def arguments(self) -> dict[str, object]:
-        """The client's arguments that make the same credentials, secrets included."""
+        """Return the constructor arguments that recreate these credentials, secrets included."""
         return {"api_key": self.identity}
 
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown; what is sent as `Authorization` is known from the request."""
+        """Return the secrets to redact; the `Authorization` header is redacted from the request."""
         return (self.identity,)
 
     def __repr__(self) -> str:
@@ -92,14 +92,14 @@ class ApiKeyAuth:
 class _Token:
     header: str = field(repr=False)
     renew_at: float
-    """Monotonic seconds after which the next token is fetched, by one caller, while others go on with this one."""
+    """Monotonic seconds after which one caller renews the token, while others continue to use it."""
     ends_at: float
 
 
 class ClientCredentials:
-    """Exchanges a client id and secret for a token (RFC 6749, 4.4), once for all threads and tasks that need it.
+    """Authentication with OAuth2 client credentials (RFC 6749, 4.4).
 
-    The first who finds no token fetches it; the others wait for that one and share its outcome, good or bad.
+    The first thread or task without a token fetches one; the others wait and share the token or the error.
     """
 
     renews = True
@@ -109,31 +109,31 @@ class ClientCredentials:
         self.identity = client_id
         self._secret = client_secret
         self._scopes = scopes
-        self._lock = Lock()  # held for moments only, never across a step
+        self._lock = Lock()  # never held while a step runs
         self._token: _Token | None = None
         self._pending: Future[str | EnpromptaError | None] | None = None
         self._send: Sender | None = None
         self._clock = monotonic
 
     def connect(self, send: Sender) -> None:
-        """Tell how a request to the token endpoint is made: `send(path, json, ends)`."""
+        """Set the function that sends a request to the token endpoint: `send(path, json, deadline_at)`."""
         self._send = send
 
     @property
     def header(self) -> str | None:
-        """The header, when there is a token that need not be renewed yet."""
+        """The header, if there is a token that is not due for renewal."""
         token = self._token
         return token.header if token and self._clock() < token.renew_at else None
 
-    def obtain(self, ends: float | None) -> Steps[str]:
-        """Give a header, after fetching a token if this caller is the one to do it.
+    def obtain(self, deadline_at: float | None) -> Steps[str]:
+        """Return a header; fetch a token, or wait for another caller that is fetching one.
 
         Args:
-            ends: When the caller gives up, in monotonic seconds; None for never.
+            deadline_at: Deadline in monotonic seconds; None for no limit.
 
         Raises:
-            AuthenticationError: The token endpoint refused; it carries the endpoint's reason.
-            APIConnectionError: The token endpoint was not reached.
+            AuthenticationError: The token endpoint rejected the credentials; the error has its reason.
+            APIConnectionError: The token endpoint could not be reached.
         """
         while True:
             with self._lock:
@@ -143,17 +143,17 @@ class ClientCredentials:
                 if leads:
                     pending = self._pending = Future()
             if pending is not None and not leads:
-                yield WaitForFuture(pending, ends)
+                yield WaitForFuture(pending, deadline_at)
                 outcome = pending.result()
                 if isinstance(outcome, EnpromptaError):
-                    raise copy.copy(outcome)  # each caller's own: a traceback grows with every raise
+                    raise copy.copy(outcome)  # a copy for each caller: every raise extends the traceback
                 if outcome is not None:
                     return outcome
-                continue  # who was to fetch it was cancelled: one of those who waited takes over
-            return (yield from self._lead(ends))
+                continue  # the fetching caller was cancelled: a waiting one takes over
+            return (yield from self._lead(deadline_at))
 
     def _usable(self) -> str | None:
-        """A header that will do now: fresh, or due for renewal that somebody else is at."""
+        """Return a valid header: fresh, or being renewed by another caller; None if there is none."""
         token = self._token
         if token is None:
             return None
@@ -162,17 +162,17 @@ class ClientCredentials:
             return token.header
         return None
 
-    def _lead(self, ends: float | None) -> Steps[str]:
+    def _lead(self, deadline_at: float | None) -> Steps[str]:
         outcome: str | EnpromptaError | None = None
         try:
-            token = yield from self._fetch(ends)
+            token = yield from self._fetch(deadline_at)
         except EnpromptaError as error:
             old = self._token
             if old is None or self._clock() >= old.ends_at:
-                # The deadline was this caller's own: who waits for the token goes on without it.
-                outcome = None if ends is not None and isinstance(error, APITimeoutError) else error
+                # The deadline was this caller's: the waiting callers continue without it.
+                outcome = None if deadline_at is not None and isinstance(error, APITimeoutError) else error
                 raise
-            # Early renewal failed, but the old token is still good: nobody is to be stopped by that.
+            # Early renewal failed, but the old token is still valid: continue to use it.
             token = _Token(old.header, min(self._clock() + RENEW_AGAIN, old.ends_at), old.ends_at)
             self._token, outcome = token, token.header
         else:
@@ -184,18 +184,18 @@ class ClientCredentials:
                 pending.set_result(outcome)
         return token.header
 
-    def _fetch(self, ends: float | None) -> Steps[_Token]:
+    def _fetch(self, deadline_at: float | None) -> Steps[_Token]:
         if self._send is None:
-            raise ConfigurationError("these credentials belong to no client")
+            raise ConfigurationError("these credentials are not connected to a client")
         asked_at = self._clock()
         try:
-            reply = yield from self._send("/oauth/token", self._form(), ends)
+            reply = yield from self._send("/oauth/token", self._form(), deadline_at)
         except APIStatusError as error:
-            raise self._refused(error) from None  # the cause holds the request, and so the secret
+            raise self._refused(error) from None  # the cause holds the request with the secret
         return self._read(reply, asked_at)
 
     def _form(self) -> dict[str, str]:
-        """Fill in the request; not in `_fetch`, whose variables tools show that print those of a traceback."""
+        """Build the request body, outside `_fetch` so that tools that print local variables do not show the secret."""
         fields = {
             "grant_type": "client_credentials",
             "client_id": self.client_id,
@@ -231,7 +231,7 @@ class ClientCredentials:
             mask = mask_for(response.request, self.secrets())
             headers = mask.headers(response.headers)
             raise APIResponseError(
-                f"the token endpoint gave {response.status_code} without a usable access_token",
+                f"the token endpoint returned {response.status_code} without a usable access_token",
                 status_code=response.status_code,
                 request_id=headers.get("x-request-id"),
                 headers=headers,
@@ -240,22 +240,22 @@ class ClientCredentials:
         return token
 
     def reject(self, header: str) -> None:
-        """Forget a token that the API answered 401 to, unless it was replaced meanwhile."""
+        """Forget a token that the API rejected with 401, unless it has been replaced since."""
         with self._lock:
             if self._token is not None and self._token.header == header:
                 self._token = None
 
     def after_fork(self) -> None:
-        """Forget, in a child process, the thread of the parent that was fetching a token: it is not here."""
+        """Reset the state of a fetch in a child process: the thread that was fetching exists only in the parent."""
         self._lock = Lock()
         self._pending = None
 
     def arguments(self) -> dict[str, object]:
-        """The client's arguments that make the same credentials, secrets included."""
+        """Return the constructor arguments that recreate these credentials, secrets included."""
         return {"client_id": self.client_id, "client_secret": self._secret.reveal(), "scopes": self._scopes}
 
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown: the client secret and the present token, also in the answer to another request."""
+        """Return the secrets to redact in any response: the client secret and the current token."""
         token = self._token
         return (self._secret.reveal(), *([token.header.removeprefix("Bearer ")] if token else []))
 
@@ -264,7 +264,7 @@ class ClientCredentials:
 
 
 def _token(response: Answer, asked_at: float) -> _Token | None:
-    """Read the token out of an answer; None when it holds none that can be sent."""
+    """Read the token from a response; None if there is no usable one."""
     fields = _token_fields(response)
     access = fields.get("access_token")
     if not is_header_text(access) or not access:
@@ -274,7 +274,7 @@ def _token(response: Answer, asked_at: float) -> _Token | None:
 
 
 def _token_fields(response: Answer) -> Mapping[str, Any]:
-    """Read a token answer, in the API's envelope or bare as RFC 6749 has it."""
+    """Read a token response, in the API's envelope or bare as in RFC 6749."""
     try:
         body: Any = read_json(response.content)
     except ValueError:
@@ -285,12 +285,12 @@ def _token_fields(response: Answer) -> Mapping[str, Any]:
 
 
 def _seconds(value: object) -> float:
-    """Read `expires_in`; absent or senseless is no known end: the token serves until a 401 says otherwise."""
+    """Read `expires_in`; if it is missing or invalid, the token is used until the API returns 401."""
     try:
-        seconds = float(value)  # type: ignore[arg-type] # what is no number raises
+        seconds = float(value)  # type: ignore[arg-type] # other types raise
     except (TypeError, ValueError, OverflowError):
         return float("inf")
-    return max(0.0, seconds) if seconds == seconds else float("inf")  # noqa: PLR0124 (NaN alone differs from itself)
+    return max(0.0, seconds) if seconds == seconds else float("inf")  # noqa: PLR0124 (only NaN differs from itself)
 
 
 def credentials_from(
@@ -301,10 +301,10 @@ def credentials_from(
     client_secret: object = None,
     scopes: object = None,
 ) -> ApiKeyAuth | ClientCredentials:
-    """Choose the credentials: arguments first, then the environment; an API key before client credentials.
+    """Choose the credentials: arguments before the environment, an API key before client credentials.
 
     Raises:
-        ConfigurationError: There are none, half of them, both kinds, or they cannot be sent; they are never shown.
+        ConfigurationError: Credentials are missing, incomplete, of both kinds, or cannot be sent; never shows them.
     """
     if api_key is not None and (client_id is not None or client_secret is not None):
         raise ConfigurationError("pass either api_key, or client_id and client_secret, not both")
@@ -317,7 +317,7 @@ def credentials_from(
     if client_id is None and client_secret is None:
         raise ConfigurationError(
             "no credentials: pass api_key=..., or set the environment variable ENPROMPTA_API_KEY, or "
-            "ENPROMPTA_CLIENT_ID and ENPROMPTA_CLIENT_SECRET (keys are made in the dashboard under Settings, API Keys)"
+            "ENPROMPTA_CLIENT_ID and ENPROMPTA_CLIENT_SECRET (create keys in the dashboard under Settings, API Keys)"
         )
     if client_id is None or client_secret is None:
         missing = (
@@ -332,13 +332,13 @@ def credentials_from(
 
 
 def _given(value: object, name: str, environ: Mapping[str, str]) -> tuple[object, str]:
-    """The argument, else the variable, and the name to call it by in messages."""
+    """Return the argument or else the environment variable, and its name for messages."""
     variable = f"ENPROMPTA_{name.upper()}"
     return (environ.get(variable) or None, variable) if value is None else (value, name)
 
 
 def _checked(value: object, name: str) -> Secret:
-    """Refuse what could not stand in a header, without showing it."""
+    """Reject a credential that a header cannot carry, without showing it."""
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
     if problem := problem_of(value, ascii_only=True):
@@ -346,7 +346,7 @@ def _checked(value: object, name: str) -> Secret:
     return Secret(value)
 
 
-def _checked_scopes(scopes: Any) -> tuple[str, ...]:  # noqa: ANN401 (whatever the caller gave)
+def _checked_scopes(scopes: Any) -> tuple[str, ...]:  # noqa: ANN401 (any argument)
     if isinstance(scopes, str):
         scopes = scopes.split()
     wanted = tuple(scopes)

@@ -1,8 +1,8 @@
-"""The certificates that https connections trust: those of certifi, or those that the environment names.
+"""Load the certificates that https connections trust: those of certifi, or those set in the environment.
 
-SSL_CERT_FILE     a file of certificates in PEM form
-SSL_CERT_DIR      one or more folders as `openssl rehash` prepares them; read when SSL_CERT_FILE is not set
-SSLKEYLOGFILE     a file to which Python writes the keys of connections, for debugging
+SSL_CERT_FILE     a file of PEM certificates
+SSL_CERT_DIR      one or more folders prepared by `openssl rehash`; used if SSL_CERT_FILE is not set
+SSLKEYLOGFILE     a file to which Python writes TLS session keys, for debugging
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ import httpx
 
 from enprompta.errors import ConfigurationError
 
-_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")  # the name under which OpenSSL looks for a certificate
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")  # file names that OpenSSL looks up in a folder
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 def tls_context() -> ssl.SSLContext:
-    """Load the trusted certificates, once for each setting of the environment: it takes some 15 ms.
+    """Return a context with the trusted certificates, cached for each combination of the environment variables.
 
     Raises:
-        ConfigurationError: A variable names certificates that cannot be used.
+        ConfigurationError: A variable points to unusable certificates.
     """
     return _load(*(os.environ.get(name, "") for name in VARIABLES))
 
 
 @lru_cache(maxsize=1)
 def plain_context() -> ssl.SSLContext:
-    """Return a context that trusts no certificate, for addresses with http://, which need none."""
+    """Return a context without certificates, for http:// addresses."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -67,23 +67,23 @@ def _problem_of_file(path: str, error: OSError) -> str:
         return _text(unreadable)
     if not start:
         return "is empty"
-    if start == b"\x30":  # the tag of a sequence, with which each certificate in DER begins
+    if start == b"\x30":  # the first byte of every DER certificate
         return "is in DER form: convert it to PEM with `openssl x509 -inform der`"
     return f"holds no certificate in PEM form ({_text(error)})"
 
 
 def _check_folders(paths: str) -> None:
-    """Refuse folders in which OpenSSL would find nothing: it reads them only when a server shows its certificate."""
+    """Reject folders without usable certificates, because OpenSSL reads them only during a handshake."""
     folders = [Path(one) for one in paths.split(os.pathsep)]
     if not any(folder.is_dir() for folder in folders):
         raise _unusable("SSL_CERT_DIR", paths, "names no folder")
     names = (file.name for folder in folders if folder.is_dir() for file in folder.iterdir())
     if not any(_HASHED.fullmatch(name) for name in names):
-        raise _unusable("SSL_CERT_DIR", paths, "holds no certificate under the name of its hash: run `openssl rehash`")
+        raise _unusable("SSL_CERT_DIR", paths, "holds no certificate named by its hash: run `openssl rehash`")
 
 
 def _check_key_log(path: str) -> None:
-    """Refuse a file for keys that cannot be written, for which `ssl` raises the same errors as for certificates."""
+    """Reject a key log file that cannot be written; `ssl` raises the same errors for it as for certificates."""
     if path:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).keylog_filename = path

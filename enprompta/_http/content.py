@@ -1,8 +1,8 @@
-"""The body of an answer: read within a limit, and decompressed in bounded steps.
+"""Read response bodies up to a limit, and decompress them in bounded steps.
 
-HTTP libraries decompress whatever they are sent, in one go: a few hundred bytes can become gigabytes. So this package
-reads the bytes as they came and decompresses them here, a mebibyte at a time; between two steps a driver checks the
-deadline or lets other tasks run.
+HTTP libraries decompress a whole body at once: a few hundred bytes can become gigabytes. This package reads the raw
+bytes and decompresses them here, one mebibyte at a time; between steps, the driver checks the deadline or lets other
+tasks run.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ if TYPE_CHECKING:
 
 
 MAX_ERROR_BYTES = 1_000_000
-"""Bytes that are read of the body of an error, which is not the data that a call asks for."""
+"""Largest body of an error response in bytes."""
 BYTES_PER_VALUE = 100
-"""An answer may hold one JSON value for each so many bytes of the limit: parsed, a value of one byte takes some 50."""
+"""Bytes of the limit per allowed JSON value: a value of one byte takes about 50 bytes when parsed."""
 OBJECT_VALUES = 20
-"""Values that an object counts as: a model takes a kilobyte and some 8 µs."""
+"""Number of values that a JSON object counts as, because a model takes about a kilobyte."""
 
-_SETTING = "max_response_bytes"  # where a request's extensions hold the limit
-_STEP = 1 << 20  # decompressed bytes between two looks at the clock: some 3 ms
-_SLICE = 1 << 16  # compressed bytes given to zlib at once: it copies those that it does not take
-_MAX_MEMBERS = 10_000  # of one gzip body
+_SETTING = "max_response_bytes"  # the request extension that holds the limit
+_STEP = 1 << 20  # decompressed bytes per step, about 3 ms
+_SLICE = 1 << 16  # compressed bytes passed to zlib at once, because it copies the unused rest
+_MAX_MEMBERS = 10_000  # gzip members of one body
 _GZIP = 16 + zlib.MAX_WBITS
 _GZIP_MAGIC = b"\x1f\x8b"
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _RAW_SLACK = 65_536
-_KEPT = 65_536  # bytes of a refused body, for the error
+_KEPT = 65_536  # bytes of a rejected body kept for the error
 
 
 def raw_limit(request: Any, status: int) -> int:  # noqa: ANN401 (of httpx, httpx2 or httpcore)
-    """Return how many bytes of an answer's body to read at most: gzip makes short bodies longer."""
+    """Return how many raw bytes of a body to read at most; gzip makes short bodies longer."""
     return _limit(request, status) + _RAW_SLACK
 
 
 def _limit(request: Any, status: int) -> int:  # noqa: ANN401 (as above)
-    """Return how many bytes an answer's body may have, decompressed."""
-    # A transport of the caller's may drop extensions.
+    """Return the largest allowed body in bytes, decompressed."""
+    # A custom transport may drop extensions.
     limit: int = request.extensions.get(_SETTING, DEFAULT_MAX_RESPONSE_BYTES)
     return limit if 200 <= status < 300 else min(limit, MAX_ERROR_BYTES)  # noqa: PLR2004 (2xx is the definition)
 
 
 def read_parts(parts: Iterable[bytes], limit: int) -> bytes:
-    """Join the parts of a body; stop reading once there are more bytes than the limit."""
-    buffer = BytesIO()  # its `getvalue` does not copy, where joining a list holds the body twice
+    """Join the parts of a body; stop reading when the limit is exceeded."""
+    buffer = BytesIO()  # `getvalue` does not copy; joining a list would hold the body twice
     for part in parts:
         buffer.write(part)
         if buffer.tell() > limit:
@@ -60,28 +60,28 @@ def read_parts(parts: Iterable[bytes], limit: int) -> bytes:
 
 
 async def aread_parts(parts: AsyncIterable[bytes], limit: int) -> bytes:
-    """Join the parts of a body; stop reading once there are more bytes than the limit."""
+    """Join the parts of a body; stop reading when the limit is exceeded."""
     buffer, iterator = BytesIO(), aiter(parts)
     async for part in iterator:
         buffer.write(part)
         if buffer.tell() > limit:
             if (close := getattr(iterator, "aclose", None)) is not None:
-                await close()  # otherwise the garbage collector would, and event loops warn of that
+                await close()  # event loops warn if the garbage collector closes it
             break
     return buffer.getvalue()
 
 
 def decompressed(raw: bytes, response: Any, request: Any, broken: type[Exception]) -> Generator[None, None, Answer]:  # noqa: ANN401 (of httpx or httpx2)
-    """Decompress a body. Yields after each step that is not the last one.
+    """Decompress a body; yield after each step except the last.
 
     Args:
-        raw: The body as it came, cut after the limit.
-        response: Has the status and the headers.
-        request: What was answered.
-        broken: The exception to raise.
+        raw: The raw body, cut off after the limit.
+        response: The response with status and headers.
+        request: The request.
+        broken: The exception class to raise for a damaged body.
 
     Raises:
-        Exception: `broken`, when the body is damaged or incomplete.
+        Exception: `broken`, if the body is damaged or incomplete.
     """
     status, headers = response.status_code, response.headers
     limit = _limit(request, status)
@@ -94,7 +94,7 @@ def decompressed(raw: bytes, response: Any, request: Any, broken: type[Exception
         content, refusal = b"", f"a body in the encoding {coding!r}: the client reads gzip and deflate"
     else:
         content, refusal = (yield from _inflated(raw, coding, limit, broken)), ""
-    # A limit below the default bounds the bytes alone.
+    # A limit below the default restricts bytes, not values.
     most = max(limit, DEFAULT_MAX_RESPONSE_BYTES) // BYTES_PER_VALUE
     if not refusal and (len(content) > limit or len(raw) > limit + _RAW_SLACK):
         setting = ", the client's max_response_bytes" if limit != MAX_ERROR_BYTES else ""
@@ -113,7 +113,7 @@ def _codings(headers: Any) -> list[str]:  # noqa: ANN401 (of httpx or httpx2)
 
 
 def _inflated(raw: bytes, coding: str, limit: int, broken: type[Exception]) -> Generator[None, None, bytes]:
-    """Decompress until the end, or until there are more bytes than the limit."""
+    """Decompress to the end, or until the limit is exceeded."""
     wbits = _deflate_wbits(raw) if coding == "deflate" else _GZIP
     view, output, at = memoryview(raw), BytesIO(), 0
     members, decoder = 1, zlib.decompressobj(wbits)
@@ -127,7 +127,7 @@ def _inflated(raw: bytes, coding: str, limit: int, broken: type[Exception]) -> G
             return output.getvalue()
         at += len(data) - len(decoder.unused_data if decoder.eof else decoder.unconsumed_tail)
         if decoder.eof:
-            # What follows the last member is padding, and no part of the body: the gzip program ignores it too.
+            # Bytes after the last member are padding; the gzip program ignores them too.
             if wbits != _GZIP or raw[at : at + 2] != _GZIP_MAGIC:
                 return output.getvalue()
             if members == _MAX_MEMBERS:
@@ -138,8 +138,8 @@ def _inflated(raw: bytes, coding: str, limit: int, broken: type[Exception]) -> G
         yield
 
 
-def _step(decoder: Any, data: memoryview) -> tuple[bytes, str]:  # noqa: ANN401 (zlib does not name its type)
-    """Return up to a step of decompressed bytes, and what zlib says of damaged ones."""
+def _step(decoder: Any, data: memoryview) -> tuple[bytes, str]:  # noqa: ANN401 (zlib has no public type for it)
+    """Return the decompressed bytes of one step, and zlib's error message or an empty text."""
     try:
         return decoder.decompress(data, _STEP), ""
     except zlib.error as error:
@@ -147,13 +147,13 @@ def _step(decoder: Any, data: memoryview) -> tuple[bytes, str]:  # noqa: ANN401 
 
 
 def _deflate_wbits(raw: bytes) -> int:
-    """Tell zlib's format, which RFC 9110 calls deflate, from the bare format that some servers send."""
+    """Distinguish the zlib format, which RFC 9110 calls deflate, from the raw format that some servers send."""
     is_zlib = raw[0] & 15 == zlib.DEFLATED and int.from_bytes(raw[:2], "big") % 31 == 0
     return zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS
 
 
 def _is_crowded(content: bytes, most: int) -> Generator[None, None, bool]:
-    """Return True if a body holds more JSON values than `most`; small bodies are not searched."""
+    """True if a body holds more JSON values than `most`; small bodies are not searched."""
     if len(content) <= most // 2:
         return False
     count = 0
@@ -162,8 +162,8 @@ def _is_crowded(content: bytes, most: int) -> Generator[None, None, bool]:
         yield
     if count <= most:
         return False
-    for number, text in enumerate(_STRING.finditer(content)):  # those in texts do not count
-        if number > 2 * most:  # each value has at most a name and a text
+    for number, text in enumerate(_STRING.finditer(content)):  # characters within texts do not count
+        if number > 2 * most:  # each value has at most two texts: its name and itself
             return True
         count -= _values(text.group())
         if number % 10_000 == 0:

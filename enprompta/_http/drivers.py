@@ -1,4 +1,4 @@
-"""The only place that does I/O and sleeps: two small drivers of the same steps, one blocking and one async."""
+"""Drive the steps of calls: a blocking and an async driver, the only code that does I/O and sleeps."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from weakref import WeakSet, ref
 from enprompta._common import clock
 from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
+from enprompta._common.handler_errors import handler_error
 from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
 from enprompta._http.error_mapping import transport_error
-from enprompta._http.handler_errors import handler_error
 from enprompta._http.masking import mask_for
 from enprompta._http.route import route_to
-from enprompta._http.senders.deadline import thread_deadline
-from enprompta._http.senders.httpx_senders import (
-    HTTPX_ERRORS,
-    TransportSender,
-    given_async_sender,
-    own_async_sender,
+from enprompta._http.senders.base import HTTPX_ERRORS
+from enprompta._http.senders.choose import (
+    async_sender_for_client,
+    default_async_sender,
+    default_sender,
     sender_for_client,
 )
+from enprompta._http.senders.deadline import thread_deadline
 from enprompta.errors import APITimeoutError, EnpromptaError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from enprompta._core.steps import Answer
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
     from enprompta._http.route import Route
-    from enprompta._http.senders.httpx_senders import AsyncSender, Sender
+    from enprompta._http.senders.base import AsyncSender, Sender
 
 T = TypeVar("T")
 
@@ -47,21 +47,21 @@ _transports: WeakSet[SyncDriver | AsyncDriver] = WeakSet()
 
 
 def _after_fork() -> None:
-    """Give each client of a child process connections of its own: two processes cannot share one."""
+    """Reset the connections of all clients in a child process, because processes cannot share them."""
     if _transports:
-        from enprompta._http.senders.deadline_streams import close_inherited_sockets  # noqa: PLC0415 (loaded by the first client)
+        from enprompta._http.senders.deadline_streams import close_inherited_sockets  # noqa: PLC0415 (imported by the first client)
 
         close_inherited_sockets()
     for transport in list(_transports):
         transport.after_fork()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+if hasattr(os, "register_at_fork"):  # Windows does not fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
 class SyncDriver:
-    """Drives steps by blocking the thread."""
+    """Drives steps and blocks the thread meanwhile."""
 
     def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
         self._owned = http_client is None
@@ -69,17 +69,17 @@ class SyncDriver:
         self._used = False
         self._made_at = _caller()
         self._route = route_to(base_url) if http_client is None else None
-        self._sender: Sender = sender_for_client(http_client) if self._route is None else TransportSender(self._route)
+        self._sender: Sender = sender_for_client(http_client) if self._route is None else default_sender(self._route)
         _transports.add(self)
 
     def run(self, steps: Steps[T]) -> T:
-        """Do step after step until the result is there."""
+        """Perform the steps and return their result."""
         try:
             step = next(steps)
             while True:
                 try:
                     outcome = self._perform(step)
-                except Exception as error:  # noqa: BLE001 (the steps decide what an error means)
+                except Exception as error:  # noqa: BLE001 (the steps handle errors)
                     step = steps.throw(error)
                 else:
                     step = steps.send(outcome)
@@ -88,7 +88,7 @@ class SyncDriver:
         finally:
             steps.close()
 
-    def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each step has its own outcome)
+    def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each kind of step has its own result)
         if isinstance(step, WaitForBudget):
             return step.account.acquire(step.ticket, max_wait=step.max_wait, deadline=step.ends)
         if isinstance(step, SendRequest):
@@ -101,31 +101,31 @@ class SyncDriver:
                     return self._sender.send(step.request)
             except self._sender.errors as error:
                 failure = _failure(step, error, self._auth, self._route, outside)
-            raise failure  # out here, so that its context is not what it may have left out of its causes
+            raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
         if step.gate in wait([step.gate], _left(step.ends)).done:
             return None
-        raise gate_timeout()
+        raise _token_timeout()
 
     def close(self) -> None:
-        """Close the connections, unless they are of a client the caller made."""
+        """Close the connections, unless they belong to the caller's `http_client`."""
         if self._owned:
             self._sender.close()
 
     @property
     def is_closed(self) -> bool:
-        """Whether calls can no longer be made."""
+        """True if the client can no longer make calls."""
         return self._sender.is_closed
 
     def after_fork(self) -> None:
-        """Start with fresh connections in a child process."""
+        """Open new connections in a child process."""
         self._auth.after_fork()
         if self._route is not None and not self._sender.is_closed:
-            # Not closed: a thread of the parent may have held a lock in it, and will never give it back here.
+            # Kept open: a thread of the parent may hold one of its locks, which is never released here.
             self._parents = self._sender
             self._used = False
-            self._sender = TransportSender(self._route)
+            self._sender = default_sender(self._route)
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False) and self._used and not self._sender.is_closed:
@@ -133,17 +133,17 @@ class SyncDriver:
             _warn_unclosed(self, "Enprompta", "with", "close", self._made_at)
 
 
-# The guards of all loops, so that the garbage collector never comes upon one before we do: loops would complain of it.
+# Keeps the guards of all loops alive: event loops warn about async generators that are garbage-collected.
 _guards: dict[AsyncSender, AsyncGenerator[None, None]] = {}
 
 
 class _LoopConnections(NamedTuple):
-    """The connections of one event loop."""
+    """The connections that belong to one event loop."""
 
     loop: Any
     sender: AsyncSender
     guard: AsyncGenerator[None, None]
-    """Closes them; the loop has it do so when it ends."""
+    """Closes them when the loop ends."""
 
 
 class AsyncDriver:
@@ -153,11 +153,11 @@ class AsyncDriver:
         own = http_client is None or isinstance(http_client, str)
         self._kind = http_client
         self._route = route_to(base_url, http_client) if own else None
-        self._given = None if own else given_async_sender(http_client)
+        self._given = None if own else async_sender_for_client(http_client)
         self._errors = HTTPX_ERRORS if self._given is None else self._given.errors
         self._auth = auth
-        # Connections belong to the event loop that opened them, so each loop has its own: a client made outside of any
-        # loop, or used by one `asyncio.run` after another, just works. A loop that ends closes its connections.
+        # Connections belong to the event loop that opened them, so each loop gets its own. A client can be created
+        # outside any loop and used by several `asyncio.run` calls in turn. A loop closes its connections when it ends.
         self._locals: dict[Any, _LoopConnections] = {}
         self._current: _LoopConnections | None = None
         self._closed = False
@@ -169,28 +169,28 @@ class AsyncDriver:
         if self._given is not None:
             return self._given
         loop = current_loop()
-        current = self._current  # one tuple, read once: threads with loops of their own may share this client
+        current = self._current  # read once, because threads with different loops may share this client
         if current is not None and current.loop is loop:
             return current.sender
         if self._closed:
-            raise RuntimeError("closed")  # as httpx says it
+            raise RuntimeError("closed")  # as httpx does
         self._current = local = self._locals.get(loop) or self._open(loop)
         return local.sender
 
-    def _open(self, loop: Any) -> _LoopConnections:  # noqa: ANN401 (a loop of either kind)
+    def _open(self, loop: Any) -> _LoopConnections:  # noqa: ANN401 (an asyncio loop or a trio token)
         for other in list(self._locals):
             if is_asyncio(other) and other.is_closed():
-                self.forget(other)  # it ended without closing what it had begun, and nobody can do that any more
-        sender = own_async_sender(self._kind, cast("Route", self._route))
+                self.forget(other)  # it ended without closing its connections, which is no longer possible
+        sender = default_async_sender(self._kind, cast("Route", self._route))
         guard = _until_loop_ends(sender, ref(self), loop)
         with suppress(StopIteration):
-            guard.__anext__().send(None)  # goes as far as its yield; from here on the loop knows of it
+            guard.__anext__().send(None)  # runs to its `yield`, which registers it with the loop
         _guards[sender] = guard
         local = self._locals[loop] = _LoopConnections(loop, sender, guard)
         return local
 
-    def forget(self, loop: Any) -> None:  # noqa: ANN401 (a loop of either kind)
-        """Let go of a loop that has ended."""
+    def forget(self, loop: Any) -> None:  # noqa: ANN401 (an asyncio loop or a trio token)
+        """Remove a loop that has ended."""
         if (local := self._locals.pop(loop, None)) is not None:
             _guards.pop(local.sender, None)
         current = self._current
@@ -198,13 +198,13 @@ class AsyncDriver:
             self._current = None
 
     async def run(self, steps: Steps[T]) -> T:
-        """Do step after step until the result is there."""
+        """Perform the steps and return their result."""
         try:
             step = next(steps)
             while True:
                 try:
                     outcome = await self._perform(step)
-                except Exception as error:  # noqa: BLE001 (the steps decide what an error means)
+                except Exception as error:  # noqa: BLE001 (the steps handle errors)
                     step = steps.throw(error)
                 else:
                     step = steps.send(outcome)
@@ -213,7 +213,7 @@ class AsyncDriver:
         finally:
             steps.close()
 
-    async def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each step has its own outcome)
+    async def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each kind of step has its own result)
         if isinstance(step, WaitForBudget):
             return await step.account.acquire_async(step.ticket, max_wait=step.max_wait, deadline=step.ends)
         if isinstance(step, SendRequest):
@@ -221,30 +221,30 @@ class AsyncDriver:
             try:
                 if step.ends is None and not clock.is_replaced():
                     return await self._sender.send(step.request)
-                return await self._send_until(step)
-            except EnpromptaError:  # ours: of a deadline, which is an OSError too, or of a setting, a ValueError
+                return await self._send_within_deadline(step)
+            except EnpromptaError:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
                 raise
             except self._errors as error:
                 failure = _failure(step, error, self._auth, self._route, outside)
-            raise failure  # out here, so that its context is not what it may have left out of its causes
+            raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
         if isinstance(step, Sleep):
             return await sleep(step.seconds)
         with move_on_after(_left(step.ends)):
-            return await opened(step.gate)
-        raise gate_timeout()
+            return await wait_for_future(step.gate)
+        raise _token_timeout()
 
-    async def _send_until(self, step: SendRequest) -> Answer:
-        """Send a request within its deadline and, where the loop's own timers are stopped, within its timeouts."""
+    async def _send_within_deadline(self, step: SendRequest) -> Answer:
+        """Send a request within its deadline and, if the loop's timers are frozen, within its timeouts."""
         left = _left(step.ends)
-        bounds = (left, _timeouts_together(step.request) if clock.is_replaced() else None)
+        bounds = (left, _total_timeout(step.request) if clock.is_replaced() else None)
         bound = min((one for one in bounds if one is not None), default=None)
         with move_on_after(bound):
             return await self._sender.send(step.request)
-        reason = "the deadline passed" if bound == left else "the server went silent for longer than timeout allows"
+        reason = "the deadline passed" if bound == left else "the server sent nothing for longer than timeout allows"
         raise APITimeoutError(f"{step.call}: {reason}")
 
     async def aclose(self) -> None:
-        """Close the connections, unless they are of a client the caller made."""
+        """Close the connections, unless they belong to the caller's `http_client`."""
         if self._given is not None:
             return
         self._closed = True
@@ -257,13 +257,13 @@ class AsyncDriver:
 
     @property
     def is_closed(self) -> bool:
-        """Whether calls can no longer be made."""
+        """True if the client can no longer make calls."""
         return self._closed if self._given is None else self._given.is_closed
 
     def after_fork(self) -> None:
-        """Start with fresh connections in a child process."""
+        """Open new connections in a child process."""
         self._auth.after_fork()
-        self._locals = {}  # the parent's are kept with their guards, for nothing here can close them
+        self._locals = {}  # those of the parent stay alive through their guards; they cannot be closed here
         self._current = None
 
     def __del__(self) -> None:
@@ -274,10 +274,10 @@ class AsyncDriver:
 
 
 async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncDriver], loop: object) -> AsyncGenerator[None, None]:
-    """Close connections when their event loop ends, while that can still be awaited.
+    """Close connections when their event loop ends, while awaiting is still possible.
 
-    Before they end, `asyncio.run` (by `shutdown_asyncgens`) and `trio.run` close each async generator that has begun
-    and not finished. Connections that outlive their loop could not be closed: asyncio warns of each of them.
+    `asyncio.run` (with `shutdown_asyncgens`) and `trio.run` close all unfinished async generators before they end.
+    Connections that outlive their loop cannot be closed, and asyncio warns about each of them.
     """
     try:
         yield
@@ -290,14 +290,14 @@ async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncDriver], loop: o
 
 
 def _end(local: _LoopConnections) -> None:
-    """Have connections closed by the loop they belong to, from outside of it."""
+    """Have connections closed by their event loop, from outside that loop."""
 
     async def close() -> None:
-        with suppress(Exception):  # nobody waits for this
+        with suppress(Exception):  # no caller waits for the result
             await local.guard.aclose()
 
     def start() -> None:
-        with suppress(RuntimeError):  # trio is about to end, and closes the guard itself
+        with suppress(RuntimeError):  # trio is about to end and closes the guard itself
             sys.modules["trio"].lowlevel.spawn_system_task(close)
 
     try:
@@ -310,7 +310,7 @@ def _end(local: _LoopConnections) -> None:
 
 
 def _caller() -> tuple[str, int]:
-    """The line outside this package that makes a client, for the warning that it was not closed."""
+    """Return the file and line that create a client, for the warning that it was not closed."""
     frame = currentframe()
     while frame is not None and frame.f_globals.get("__name__", "").startswith("enprompta."):
         frame = frame.f_back
@@ -320,34 +320,34 @@ def _caller() -> tuple[str, int]:
 def _warn_unclosed(transport: object, client: str, block: str, close: str, made_at: tuple[str, int]) -> None:
     file, line = made_at
     text = (
-        f"the {client} client made at {file}:{line} was not closed: use it in a block of `{block}`, or `{close}()` it"
+        f"the {client} client created at {file}:{line} was not closed: use it in a `{block}` block, or call `{close}()`"
     )
-    # At that line, not where the garbage collector happened to run.
+    # Attributed to that line, not to the line where the garbage collector ran.
     warnings.warn_explicit(text, ResourceWarning, file, line, source=transport)
 
 
 def _bound_pool_wait(request: httpx.Request, ends: float) -> None:
-    """Wait for a free connection no longer than the deadline: it is no operation of a socket, which are bound."""
+    """Limit the wait for a free connection to the deadline; socket operations have their own limits."""
     timeouts = request.extensions["timeout"]
     left, longest = max(0.0, ends - monotonic()), timeouts["pool"]
     pool = left if longest is None else min(left, longest)
     request.extensions = {**request.extensions, "timeout": {**timeouts, "pool": pool}}
 
 
-def _timeouts_together(request: httpx.Request) -> float | None:
-    """Seconds that connecting, sending and the first part of the answer may take; None for no bound."""
+def _total_timeout(request: httpx.Request) -> float | None:
+    """Return the seconds for connecting, sending and the first part of the response together; None for no limit."""
     timeouts = request.extensions["timeout"]
     parts = [timeouts[name] for name in ("connect", "write", "read")]
     return None if None in parts else sum(parts)
 
 
-async def opened(gate: Future[Any]) -> None:
-    """Wait until a gate is done, on asyncio or trio; cancelling the wait leaves the gate alone."""
-    import anyio  # noqa: PLC0415
+async def wait_for_future(future: Future[Any]) -> None:
+    """Wait until a future is done, on asyncio or trio; canceling the wait does not cancel the future."""
+    import anyio  # noqa: PLC0415 (httpx imports it with its first async request)
 
     event = anyio.Event()
     wake = waker(current_loop(), event.set)
-    gate.add_done_callback(lambda _: wake())
+    future.add_done_callback(lambda _: wake())
     await event.wait()
 
 
@@ -358,17 +358,17 @@ def _failure(
     route: Route | None,
     outside: BaseException | None,
 ) -> BaseException:
-    """Make the error of a failed attempt; an exception that a signal handler of the caller raised stays what it is."""
+    """Return the error of a failed attempt; exceptions of the caller's signal handlers stay unchanged."""
     if (raised := handler_error(error, outside=outside)) is not None:
         return raised
-    host = step.request.url.netloc.decode("ascii")  # with the port, which is what is wrong more often than not
+    host = step.request.url.netloc.decode("ascii")  # with the port, which is often the problem
     proxy = None if route is None else route.proxy
     mask = mask_for(step.request, (*auth.secrets(), *(() if proxy is None else proxy.secrets())))
     return transport_error(step.call, host, error, mask, proxy)
 
 
-def gate_timeout() -> APITimeoutError:
-    """Say that the deadline passed while another caller was fetching the token."""
+def _token_timeout() -> APITimeoutError:
+    """Return the error for a deadline that passed while another caller was fetching the token."""
     return APITimeoutError("the deadline passed while waiting for an access token")
 
 

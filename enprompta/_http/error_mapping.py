@@ -1,4 +1,4 @@
-"""From what went wrong to the one error that says so: every status, both error dialects, every exception of httpx."""
+"""Map failures to errors: HTTP statuses, both error formats of the API, and the exceptions of HTTP libraries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 from enprompta._common.json_reading import read_json
 from enprompta._common.redaction import Redactor
 from enprompta._http.masking import without_credentials
-from enprompta._http.ratelimit import parse_rate_limit, server_wait
 from enprompta.errors import (
     APIConnectionError,
     APIStatusError,
@@ -20,6 +19,7 @@ from enprompta.errors import (
     FieldError,
     status_error_class,
 )
+from enprompta.limiters.server_wait import parse_rate_limit, server_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from enprompta._core.steps import Answer
     from enprompta._http.proxies import Proxy
 
-MAX_MESSAGE = 2_000  # characters of the server's message that go into ours; `body` holds all of it
+MAX_MESSAGE = 2_000  # characters of the server's message in the error's message; `body` has all of it
 SHOWN_DETAILS = 5
 TRIED = "tried "
-"""How the text of a failure begins that names each address and what became of it."""
+"""Prefix of a message that lists the addresses that were tried, each with its result."""
 
 _NOTHING = Redactor(())
 _WANTS_CREDENTIALS = "put the proxy's user name and password into"
 
 
 def status_error(call: str, response: Answer, now: float, mask: Redactor = _NOTHING) -> APIStatusError:
-    """Make the error of an answer that is not 2xx.
+    """Return the error for a response that is not 2xx.
 
     Args:
-        call: What was called, such as `GET /prompts`.
-        response: The answer, its body read.
-        now: This machine's clock in Unix seconds.
-        mask: Hides the credentials that an answer may echo.
+        call: Name of the call, such as `GET /prompts`.
+        response: The response, with its body read.
+        now: Local time in Unix seconds.
+        mask: Redacts credentials that the response may echo.
     """
     status, headers = response.status_code, mask.headers(response.headers)
     info = read_error_body(mask.body(response.content)) if response.content else ErrorInfo()
@@ -60,7 +60,7 @@ def status_error(call: str, response: Answer, now: float, mask: Redactor = _NOTH
 
 
 def read_error_body(body: bytes) -> ErrorInfo:
-    """Read an error body of either dialect, of OAuth2's (RFC 6749, 5.2), or of none."""
+    """Read an error body in either format of the API, in that of OAuth2 (RFC 6749, 5.2), or in any other."""
     if not body.strip():
         return ErrorInfo()
     try:
@@ -94,7 +94,7 @@ def _text(value: object) -> str | None:
 
 
 def _whole(value: object) -> int | None:
-    """Read the number of an error, whether it came as a number or as its digits."""
+    """Read the numeric error code, given as a number or as text."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -103,7 +103,7 @@ def _whole(value: object) -> int | None:
 
 
 def _details(details: object) -> list[FieldError]:
-    """Read `details` in any form: a list of objects or texts, a mapping of fields to messages, or one text."""
+    """Read `details`: a list of objects or texts, a mapping of fields to messages, or one text."""
     if isinstance(details, dict):
         named = cast("dict[str, object]", details)
         if "message" in named:
@@ -126,13 +126,13 @@ def _joined(value: object) -> str:
 
 
 def _describe(call: str, response: Answer, info: ErrorInfo, headers: Mapping[str, str], request_id: str | None) -> str:
-    """Say what happened, to which call, which field, what to do, and the request id."""
+    """Compose the message: the call, the status, the server's message, fields, a hint and the request id."""
     status = response.status_code
     try:
         reason = f" {HTTPStatus(status).phrase}"
     except ValueError:
         reason = ""
-    text = f"{call} gave {status}{reason}"
+    text = f"{call} returned {status}{reason}"
     if info.message:
         text += f": {info.message[:MAX_MESSAGE]}"
     if response.refusal:
@@ -153,24 +153,24 @@ def _describe(call: str, response: Answer, info: ErrorInfo, headers: Mapping[str
 
 
 def _unmodified(response: Answer) -> str:
-    """Explain a 304, which means that the caller has the object already."""
+    """Explain a 304 response."""
     if {"if-none-match", "if-modified-since"} & response.request.headers.keys():
-        return "the object is the one that the request's If-None-Match or If-Modified-Since names"
-    return "the request has no condition, so a cache before the API must have answered wrongly; check base_url"
+        return "the object still matches the If-None-Match or If-Modified-Since header of the request"
+    return "the request is unconditional, so a cache in front of the API is misconfigured; check base_url"
 
 
 def transport_error(
     call: str, host: str, error: Exception, mask: Redactor = _NOTHING, proxy: Proxy | None = None
 ) -> EnpromptaError:
-    """Make the error for what the HTTP library raised instead of an answer, with that as its cause.
+    """Return the error for an exception of the HTTP library, with that exception as its cause.
 
     Args:
-        call: What was called, such as `GET /prompts`.
-        host: Where it was sent.
-        error: What was raised. It is left out of the causes when it quotes a broken answer that echoes a credential,
-            and the requests that it and its causes carry lose their credentials.
-        mask: Hides the credentials.
-        proxy: The proxy that the client connects through; None for none, or for one of the caller's.
+        call: Name of the call, such as `GET /prompts`.
+        host: Host and port that the request was sent to.
+        error: The exception. It is not kept as the cause if it quotes a credential; credentials are removed from the
+            requests that it and its causes hold.
+        mask: Redacts credentials.
+        proxy: The client's proxy; None without one, or for the caller's `http_client`.
     """
     made = _from_transport(mask.text(call), host, error, mask.text(_words_of(error)), proxy)
     if any(kind.__name__ == "DecodingError" for kind in type(error).__mro__):
@@ -180,7 +180,7 @@ def transport_error(
 
 
 def _words_of(error: BaseException) -> str:
-    """What an exception says, or its first reason that says something, and why each address was refused."""
+    """Return the first non-empty message of an exception or its causes, and the failures of each address."""
     reasons = list(_reasons(error))
     text = next((text for reason in reasons if (text := str(reason))), type(error).__name__)
     refusals = [str(one) for reason in reasons for one in getattr(reason, "exceptions", ()) if str(one)]
@@ -196,23 +196,23 @@ def _reasons(error: BaseException) -> Iterator[BaseException]:
 
 
 def lacks_sockets(error: BaseException) -> bool:
-    """True if this Python has no sockets, as in a browser; no other attempt can succeed."""
+    """True if this Python has no sockets, as in a browser; retries cannot succeed."""
     return any(isinstance(reason, NotImplementedError) for reason in _reasons(error))
 
 
 def needs_proxy_credentials(error: BaseException) -> bool:
-    """True if a proxy refused the call for want of a user name and password; no other attempt can succeed."""
+    """True if a proxy requires a user name and password; retries cannot succeed."""
     return _WANTS_CREDENTIALS in str(error)
 
 
 def _from_transport(call: str, host: str, error: Exception, what: str, proxy: Proxy | None) -> EnpromptaError:
     if isinstance(error, RuntimeError) and "closed" in what:
-        return ConfigurationError(f"{call}: this client is closed; make a new one")
+        return ConfigurationError(f"{call}: this client is closed; create a new one")
     if lacks_sockets(error):
         made = APIConnectionError(f"{call}: this Python cannot open network connections (NotImplementedError: {what})")
         made.unsent = True
         return made
-    kinds = {kind.__name__ for kind in type(error).__mro__}  # by name, for httpx2 has the same ones
+    kinds = {kind.__name__ for kind in type(error).__mro__}  # by name, because httpx2 has the same names
     made = (APITimeoutError if "TimeoutException" in kinds else APIConnectionError)(
         f"{call}: {_failure_at_proxy(host, kinds, what, error, proxy) or _failure(host, kinds, what)}"
     )
@@ -221,7 +221,7 @@ def _from_transport(call: str, host: str, error: Exception, what: str, proxy: Pr
 
 
 def _failure_at_proxy(host: str, kinds: set[str], what: str, error: Exception, proxy: Proxy | None) -> str | None:
-    """Say what went wrong on the way through a proxy; None when it was not the proxy."""
+    """Describe a failure at the proxy; None if the proxy was not the cause."""
     named = "the proxy" if proxy is None else f"the proxy {proxy}"
     if "ProxyError" in kinds:
         text = f"{named} refused to connect to {host}: {what}"
@@ -238,7 +238,7 @@ def _failure_at_proxy(host: str, kinds: set[str], what: str, error: Exception, p
 
 
 def _is_about_tls(error: BaseException | None) -> bool:
-    """True if a TLS handshake failed, which comes after the connection to the proxy."""
+    """True if a TLS handshake failed, which happens after connecting to the proxy."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
             return True
@@ -252,9 +252,9 @@ def _failure(host: str, kinds: set[str], what: str) -> str:
     if "PoolTimeout" in kinds:
         return "no connection of the pool became free in time; nothing was sent"
     if "TimeoutException" in kinds:
-        return f"{host} went silent for longer than timeout allows"
+        return f"{host} sent nothing for longer than timeout allows"
     if "ConnectError" in kinds:
         return f"cannot connect to {host}: {what}"
     if not kinds.isdisjoint({"ProtocolError", "DecodingError", "ValueError"}):
-        return f"{host} gave a broken answer: {what}"
+        return f"{host} sent an invalid response: {what}"
     return f"the connection to {host} failed: {what}"

@@ -1,7 +1,7 @@
-"""One call from its request to its response: every decision, no I/O.
+"""One call from request to response, with all its decisions but no I/O.
 
-`Exchange.steps()` is a generator of the steps in `enprompta._core.steps`. It is sent the outcome of each (or gets the
-failure thrown in), and returns the `HttpReply`.
+`Exchange.steps()` is a generator of the steps in `enprompta._core.steps`. It receives the result or the exception of
+each step, and returns the `HttpReply`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from enprompta._common import log
 from enprompta._common.clock import monotonic, real_time
+from enprompta._common.handler_errors import is_from_handler
 from enprompta._core.steps import HttpReply, SendRequest, Sleep, WaitForBudget
 from enprompta._http.error_mapping import status_error
-from enprompta._http.handler_errors import is_from_handler
 from enprompta._http.masking import mask_for
 from enprompta._http.retry import Retrier
 from enprompta.errors import (
@@ -29,6 +29,7 @@ from enprompta.errors import (
     ErrorInfo,
     RateLimitError,
 )
+from enprompta.limiters.rate_limit_headers import read
 from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached
 
 if TYPE_CHECKING:
@@ -48,51 +49,53 @@ _call_ids = itertools.count(1)
 
 
 class ExchangeConfig(NamedTuple):
-    """How the calls of one client view are made."""
+    """Configuration for the calls of one client view."""
 
     retry: RetryPolicy
     account: Account
     auth: ApiKeyAuth | ClientCredentials
     deadline: float | None = None
-    """Seconds for a whole call; None for no bound."""
+    """Seconds for a whole call; None for no limit."""
     hooks: Sequence[object] = ()
     secrets: Callable[[], Sequence[str]] = tuple[str, ...]
-    """Tells what must not be shown, should an answer echo it."""
+    """Returns the secrets to redact in responses."""
     clock: Callable[[], float] = monotonic
     wall_clock: Callable[[], float] = real_time
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Exchange:
-    """One call on its way, with the tries it has made and the time it has spent."""
+    """One call in progress, with its attempts and the time it has spent."""
 
     request: httpx.Request
     call: str
-    """What is called, such as `GET /prompts`, for messages."""
+    """Name of the call for messages, such as `GET /prompts`."""
     plan: ExchangeConfig
     deadline_at: float | None = None
-    """When to give up, in monotonic seconds; None takes the plan's deadline."""
+    """Deadline in monotonic seconds; None applies the configured one."""
     began: float = 0.0
     failed: list[Attempt] = field(default_factory=list[Attempt])
     waited: float = 0.0
-    """Seconds spent waiting for the request budget."""
+    """Seconds spent waiting for the rate limit."""
     slept: float = 0.0
-    """Seconds spent between tries."""
+    """Seconds slept between attempts."""
     authorized: float = 0.0
     """Seconds spent waiting for an access token."""
     ticket: Any = None
     retrier: Retrier | None = None
     call_id: int = 0
     renewed: bool = False
+    budget_reported: bool = False
+    """True if the last answer was a 429 that reported a consistent budget."""
 
     def steps(self) -> Steps[HttpReply]:
-        """Send the request, again where the policy says so, until an answer is 2xx or an error is final.
+        """Send the request, with retries according to the policy.
 
         Raises:
-            APIStatusError: The last answer was another status.
-            APIConnectionError: No answer came to the last try.
-            APITimeoutError: The deadline passed; the text says where the time went.
-            RateLimitError: The budget will not have room within `max_wait`; nothing was sent.
+            APIStatusError: The last response was not 2xx.
+            APIConnectionError: The last attempt got no response.
+            APITimeoutError: The deadline passed; the message lists where the time was spent.
+            RateLimitError: The rate limit would require waiting longer than `max_wait`; nothing was sent.
         """
         plan = self.plan
         self.began = plan.clock()
@@ -118,7 +121,7 @@ class Exchange:
                 yield from self._back_off_or_raise(attempt, outcome, record)
 
     def _authorize(self) -> Steps[None]:
-        """Put the access token into the request, waiting for it where there is none yet."""
+        """Set the access token of the request; wait for it if there is none yet."""
         auth, clock, headers = self.plan.auth, self.plan.clock, self.request.headers
         if ready := auth.header:
             headers["Authorization"] = ready
@@ -134,13 +137,13 @@ class Exchange:
         self.authorized += clock() - started
 
     def _try(self, record: RequestRecord | None, started: float) -> Steps[Answer | APIError]:
-        """Send the request once, and tell the account and the hooks how it ended."""
+        """Send the request once, and report the outcome to the limiter account and the hooks."""
         plan = self.plan
         try:
             response: Answer = yield SendRequest(self.request, self.call, self.deadline_at)
         except BaseException as failure:
-            # What surely was not sent is given back to the budget. What is cancelled or broken off stays charged:
-            # the server may have counted it.
+            # A request that was never sent is refunded to the budget. One that was canceled or interrupted stays
+            # charged, because the server may have counted it.
             unsent = getattr(failure, "unsent", False)
             (plan.account.cancel if unsent else plan.account.failed)(self.ticket)
             self.ticket = None
@@ -150,7 +153,9 @@ class Exchange:
                 return failure
             raise
         plan.account.observe(self.ticket, response.status_code, response.headers.raw)
-        if response.status_code != 429:  # noqa: PLR2004 (who was told to come back keeps the place in the line)
+        if response.status_code == 429:  # noqa: PLR2004 (the status that is about the rate limit)
+            self.budget_reported = read(429, response.headers.raw).limit > 0
+        else:  # a rate-limited request keeps its place in the queue
             self.ticket = None
         if record:
             self._report(record, plan.clock() - started, response)
@@ -159,7 +164,7 @@ class Exchange:
         return status_error(self.call, response, plan.wall_clock(), mask_for(self.request, plan.secrets()))
 
     def _admit(self) -> Steps[None]:
-        """Wait for the budget to have room."""
+        """Wait until the rate limit allows the request."""
         plan = self.plan
         try:
             self.ticket = yield WaitForBudget(plan.account, self.ticket, plan.retry.max_wait, self.deadline_at)
@@ -173,7 +178,7 @@ class Exchange:
             self.waited += waited
             log.event(logging.DEBUG, "waited", call=self.call, seconds=waited)
             if plan.hooks:
-                from enprompta.hooks import WaitRecord, notify  # noqa: PLC0415 (3 ms of every import, for few programs)
+                from enprompta.hooks import WaitRecord, notify  # noqa: PLC0415 (few programs use hooks)
 
                 method, path = self.call.split(" ", 1)
                 notify(plan.hooks, "on_wait", WaitRecord(self.call_id, method, path, waited))
@@ -188,7 +193,7 @@ class Exchange:
         return Attempt(number, duration, error=error.message)
 
     def _renews(self, error: APIError) -> bool:
-        """Tell whether a 401 is worth one more try with a new token; the refused one is forgotten."""
+        """True if a 401 is to be retried with a new token; forgets the rejected one."""
         auth = self.plan.auth
         if not isinstance(error, AuthenticationError) or not auth.renews or self.renewed:
             return False
@@ -197,21 +202,22 @@ class Exchange:
         return True
 
     def _back_off_or_raise(self, attempt: Attempt, error: APIError, record: RequestRecord | None) -> Steps[None]:
-        """Wait before the next try, or raise the error when there is none."""
+        """Wait before the next attempt, or raise the final error."""
         plan = self.plan
         if self.deadline_at is not None and plan.clock() >= self.deadline_at:
-            self.failed.append(attempt)  # without asking tenacity, which may have to be loaded first
+            self.failed.append(attempt)  # before importing tenacity
             raise self._deadline_error("has passed") from error
         self.retrier = self.retrier or Retrier(plan.retry)
         try:
             wait = self.retrier.failed(error)
         except APIError:
             self.failed.append(attempt)
-            # Without the frames in between: the reader wants the call, not the machinery of retrying.
+            # Without the frames of the retry machinery.
             raise self._final(error).with_traceback(None) from error.__cause__
-        # Who was told to come back waits in the line, where the ticket keeps the place; sleeping first would lose it.
-        in_line = isinstance(error, RateLimitError) and plan.account.holds()
-        if self.deadline_at is not None and plan.clock() + (0 if in_line else wait) >= self.deadline_at:
+        # A request rate-limited with a consistent budget waits in the limiter's queue, where it keeps its place. Any
+        # other 429 holds this call alone, for as long as it asks.
+        in_queue = isinstance(error, RateLimitError) and self.budget_reported and plan.account.holds()
+        if self.deadline_at is not None and plan.clock() + (0 if in_queue else wait) >= self.deadline_at:
             self.failed.append(attempt)
             raise self._deadline_error(f"leaves no time to wait {wait:.1f} s") from error
         self.failed.append(replace(attempt, wait=wait))
@@ -223,12 +229,12 @@ class Exchange:
             from enprompta.hooks import RetryRecord, notify  # noqa: PLC0415 (as above)
 
             notify(plan.hooks, "on_retry", RetryRecord(record, wait, attempt.status_code, error.message))
-        if not in_line:
+        if not in_queue:
             yield Sleep(wait)
             self.slept += wait
 
     def _final(self, error: APIError) -> APIError:
-        """Complete the error that the caller will see: every try, and why there was no other."""
+        """Complete the final error with its attempts and the reason why there is no retry."""
         error.attempts = tuple(self.failed)
         if len(self.failed) > 1:
             error.add_context(f"gave up after {len(self.failed)} attempts")
@@ -236,14 +242,14 @@ class Exchange:
         most = self.plan.retry.max_wait
         if asked is not None and asked > most:
             error.add_context(
-                f"the API asks to wait {asked:.0f} s, more than max_wait ({most:g} s), so it was not tried again"
+                f"not retried, because the API asks to wait {asked:.0f} s, more than max_wait ({most:g} s)"
             )
         return error
 
-    def _deadline_error(self, why: str, tries_for_token: Sequence[Attempt] = ()) -> APITimeoutError:
-        """Say that the deadline passed, and where the time went."""
+    def _deadline_error(self, why: str, token_attempts: Sequence[Attempt] = ()) -> APITimeoutError:
+        """Return the error for a passed deadline, with where the time was spent."""
         deadline = self.plan.deadline
-        # A token is asked for within the deadline of another call, whose error tells it.
+        # A token request runs within the deadline of another call, whose error states it.
         of = "" if deadline is None else f" of {deadline:g} s"
         wire = sum(attempt.duration for attempt in self.failed)
         token = f"{self.authorized:.2f} s waited for an access token, " if self.authorized else ""
@@ -251,7 +257,7 @@ class Exchange:
             f"{self.call}: the deadline{of} {why}: {token}{self.waited:.2f} s waited for the "
             f"request budget, {self.slept:.2f} s slept between attempts, {wire:.2f} s on the wire in "
             f"{len(self.failed)} attempts",
-            attempts=(*self.failed, *(replace(one, number=one.number + len(self.failed)) for one in tries_for_token)),
+            attempts=(*self.failed, *(replace(one, number=one.number + len(self.failed)) for one in token_attempts)),
         )
 
     def _budget_error(self, refused: BudgetExhausted) -> RateLimitError:
@@ -269,7 +275,7 @@ class Exchange:
         )
 
     def _announce(self) -> RequestRecord:
-        """Tell hooks of a try, and add the headers they give."""
+        """Call `on_request` of the hooks and add the headers they return."""
         from enprompta.hooks import RecordHeaders, RequestRecord, announce  # noqa: PLC0415 (as above)
 
         method, path = self.call.split(" ", 1)
@@ -287,11 +293,11 @@ class Exchange:
         return record
 
     def _report(self, record: RequestRecord, duration: float, outcome: Answer | BaseException) -> None:
-        """Tell hooks how a try ended."""
+        """Call `on_response` of the hooks."""
         from enprompta.hooks import RecordHeaders, ResponseRecord, notify  # noqa: PLC0415 (as above)
 
         if isinstance(outcome, BaseException):
-            # Drivers close the steps of a call that is given up, whatever made them.
+            # A canceled call ends with GeneratorExit, because drivers close its steps.
             kind = "cancelled" if isinstance(outcome, GeneratorExit) else type(outcome).__name__
             text = str(outcome) if isinstance(outcome, EnpromptaError) else kind
             done = ResponseRecord(record, duration, None, text, kind, None, RecordHeaders(()), b"")

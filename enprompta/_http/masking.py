@@ -1,4 +1,4 @@
-"""What must not be shown of one request: the client's credentials, and what was sent in their place."""
+"""Redact the credentials of one request: those of the client, and the key or token that was sent."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"
 
 
 def mask_for(request: httpx.Request, secrets: Iterable[str]) -> Redactor:
-    """Make the mask of one request: the client's secrets, and the key or token that was sent."""
+    """Return the redactor of a request, for the client's secrets and the key or token that was sent."""
     sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
     return _mask(frozenset((*secrets, sent)))
 
 
 @lru_cache(maxsize=16)
 def _mask(secrets: frozenset[str]) -> Redactor:
-    """Keep masks: hooks need one for every request, and compiling one takes longer than using it."""
+    """Return a cached redactor: compiling one takes longer than using it."""
     return Redactor(secrets)
 
 
 def without_credentials(error: Exception, mask: Redactor) -> Exception:
-    """Replace the requests that an exception and its causes carry by copies without body and credentials.
+    """Replace the requests on an exception and its causes by copies without body and credentials.
 
-    HTTP libraries put the request on what they raise. Error reporters and debuggers show it.
+    HTTP libraries attach the request to their exceptions, and error reporters and debuggers show it.
     """
     seen: set[int] = set()
     rest: list[BaseException | None] = [error]
@@ -48,7 +48,7 @@ def without_credentials(error: Exception, mask: Redactor) -> Exception:
 
 
 def _request_of(holder: Any) -> Any:  # noqa: ANN401 (an exception, or a response)
-    with suppress(AttributeError, RuntimeError):  # httpx raises RuntimeError where none has been set
+    with suppress(AttributeError, RuntimeError):  # httpx raises RuntimeError if there is none
         request = holder.request
         return request if hasattr(request.headers, "multi_items") else None
     return None

@@ -1,10 +1,10 @@
-"""The proxy that the environment names for an address: read once, in one way, for every HTTP library.
+"""Find the proxy that the environment configures for a URL, with the same rules for every HTTP library.
 
-    HTTPS_PROXY, https_proxy     the proxy for https addresses; the lower-case name wins
-    ALL_PROXY, all_proxy         the proxy when the former is not set
-    NO_PROXY, no_proxy           addresses that are reached directly; see `is_exempt`
+    HTTPS_PROXY, https_proxy     the proxy for https URLs; the lower-case name wins
+    ALL_PROXY, all_proxy         the proxy if HTTPS_PROXY is not set
+    NO_PROXY, no_proxy           hosts to connect to directly; see `is_exempt`
 
-A base URL with http:// is on this machine alone, and never goes through a proxy: the proxy would see the API key.
+An http:// base URL is always on this machine and never uses a proxy, which would see the API key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SCHEMES = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
-"""The kinds of proxies, and their usual ports."""
+"""Supported proxy schemes and their default ports."""
 _SYSTEM = "the proxy settings of this system"
 _EXAMPLE = "http://proxy.example:3128"
 _URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<rest>.*)", re.ASCII | re.DOTALL)
@@ -36,7 +36,7 @@ _BRACKETS = re.compile(r"\[(?P<address>[^\]]*)\](?P<length>/\d+)?(?::(?P<port>\d
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that can be used."""
+    """A validated proxy."""
 
     scheme: str
     """`http`, `https`, `socks5` or `socks5h`."""
@@ -45,31 +45,31 @@ class Proxy:
     username: str | None = field(default=None, repr=False)
     password: str = field(default="", repr=False)
     variable: str = ""
-    """Where it comes from, for messages: the name of an environment variable."""
+    """Environment variable that configures it, for messages."""
 
     @property
     def url(self) -> str:
-        """The address without user name and password."""
+        """The URL without user name and password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
     @property
     def is_socks(self) -> bool:
-        """True if it speaks SOCKS, False if it speaks HTTP."""
+        """True for a SOCKS proxy, False for an HTTP proxy."""
         return self.scheme.startswith("socks")
 
     @property
     def auth(self) -> tuple[str, str] | None:
-        """User name and password; None for a proxy that needs none."""
+        """User name and password; None if the proxy URL has none."""
         return None if self.username is None else (self.username, self.password)
 
     @property
     def basic(self) -> str:
-        """User name and password as HTTP's Basic authentication writes them."""
+        """User name and password in the form of HTTP Basic authentication."""
         return b64encode(f"{self.username}:{self.password}".encode()).decode()
 
     def secrets(self) -> tuple[str, ...]:
-        """Return what no message may show: the password, and the form in which it is sent."""
+        """Return the secrets to redact: the password, plain and as it is sent."""
         return (self.password, self.basic) if self.password else ()
 
     def __str__(self) -> str:
@@ -77,13 +77,13 @@ class Proxy:
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """Find the proxy for an address; None if it is reached directly.
+    """Find the proxy for a URL; None for a direct connection.
 
     Args:
         url: The base URL of a client.
 
     Raises:
-        ConfigurationError: The proxy cannot be used; the text names the variable, and never shows credentials.
+        ConfigurationError: The proxy cannot be used. The message names the variable and never shows credentials.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
@@ -95,13 +95,13 @@ def proxy_for(url: str) -> Proxy | None:
     if getproxies_environment():
         if is_exempt(host, port, found.get("no", "")):
             return None
-    elif proxy_bypass(host):  # macOS and Windows have such a list too
+    elif proxy_bypass(host):  # macOS and Windows have such a list in their settings
         return None
     return _parsed(value.strip(), _variable(os.environ, f"{scheme}_proxy", value))
 
 
 def _variable(environ: Mapping[str, str], name: str, value: str) -> str:
-    """Find the variable that holds a value: its name may be written in any case."""
+    """Find the variable that holds a value; its name may be in any case."""
     return next((key for key, held in environ.items() if key.lower() == name and held == value), _SYSTEM)
 
 
@@ -142,21 +142,21 @@ def _host_and_port(address: str, scheme: str, variable: str) -> tuple[str, int]:
 
 
 def unusable(variable: str, problem: str) -> ConfigurationError:
-    """Make the error for a proxy that cannot be used."""
+    """Return the error for a proxy that cannot be used."""
     return ConfigurationError(f"{variable} {problem} (to connect without it, add the host of base_url to NO_PROXY)")
 
 
 def is_exempt(host: str, port: int, no_proxy: str) -> bool:
-    """True if `NO_PROXY` says that an address is reached directly.
+    """True if `NO_PROXY` exempts a host.
 
-    Entries are separated by commas or blanks. Each is a domain, which covers its subdomains (`example.com`,
+    Entries are separated by commas or spaces. Each is a domain, which covers its subdomains (`example.com`,
     `.example.com` and `*.example.com` mean the same), an IP address, a network (`10.0.0.0/8`, `fe80::/10`), or `*` for
-    every address. Each may name a scheme in front and a port behind (`example.com:8443`, `[::1]:8443`). Entries that
-    are none of these match nothing.
+    every host. Each may have a scheme and a port (`https://example.com`, `example.com:8443`, `[::1]:8443`). Other
+    entries match nothing.
 
     Args:
         host: A host name or IP address, without brackets.
-        port: Its port.
+        port: The port.
         no_proxy: The value of the variable.
     """
     host = host.lower().rstrip(".")
@@ -183,7 +183,7 @@ def _matches(entry: str, host: str, port: int) -> bool:
 
 
 def _without_port(entry: str) -> tuple[str, int | None]:
-    """Split an entry into what it names and its port; a bare IPv6 address has none, however it ends."""
+    """Split an entry into host and port; a bare IPv6 address has no port."""
     if match := _BRACKETS.fullmatch(entry):
         return match["address"] + (match["length"] or ""), int(match["port"]) if match["port"] else None
     match = _PORT.fullmatch(entry)

@@ -1,4 +1,4 @@
-"""When to try again and how long to wait first: one pure policy, driven by tenacity, for both clients."""
+"""Decide which failures are retried and after which delay: one policy without I/O, run by tenacity."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 FIRST_WAIT = 0.5  # seconds
 _DOUBLINGS = 4
-LONGEST_WAIT = FIRST_WAIT * 2.0**_DOUBLINGS  # 8 seconds, of the waits that we choose; the server may ask for longer
+LONGEST_WAIT = FIRST_WAIT * 2.0**_DOUBLINGS  # 8 seconds for our own backoff; the server may ask for more
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """What is tried again: failures to get an answer, and statuses that say "later"; never another 4xx."""
+    """Retries connection errors and temporary statuses, never other 4xx statuses."""
 
     max_retries: int
-    """Tries after the first one."""
+    """Number of retries."""
     max_wait: float
-    """Seconds; a server that asks for a longer wait gets no other try, the caller is told at once."""
+    """Longest delay in seconds that the server may ask for; if it asks for more, the call fails at once."""
     jitter: Callable[[], float] = random.random
-    """A number from 0 to 1, anew each time."""
+    """Returns a random number from 0 to 1."""
 
     def is_retried(self, error: BaseException) -> bool:
-        """Tell whether a failure is worth another try."""
+        """True if a failure is to be retried."""
         if isinstance(error, APIStatusError):
             return error.status_code in RETRIED_STATUSES and (error.retry_after or 0.0) <= self.max_wait
         if not isinstance(error, APIConnectionError):
@@ -38,10 +38,9 @@ class RetryPolicy:
         return not (lacks_sockets(error) or needs_proxy_credentials(error))
 
     def wait(self, error: BaseException, attempt: int) -> float:
-        """Give the seconds to wait after the attempt of that number, the first being 1.
+        """Return the seconds to wait after an attempt; the first attempt is 1.
 
-        The server's word goes first; else exponential back-off with full jitter, which spreads clients that failed
-        together over the whole span.
+        Uses the delay that the server asks for, or else exponential backoff with full jitter.
         """
         if isinstance(error, APIStatusError) and error.retry_after is not None:
             return error.retry_after
@@ -49,13 +48,13 @@ class RetryPolicy:
 
 
 class Retrier:
-    """One call's retries: tenacity counts the attempts and asks the policy; made when a first attempt has failed.
+    """The retries of one call, created after its first failure.
 
-    It drives tenacity by `iter()`, which does no I/O and does not sleep, so that one retrier serves both clients.
+    Calls tenacity's `iter()`, which does no I/O and does not sleep, so one class serves both clients.
     """
 
     def __init__(self, policy: RetryPolicy) -> None:
-        import tenacity  # noqa: PLC0415 (most calls succeed at once; their process need not load it)
+        import tenacity  # noqa: PLC0415 (most calls succeed without a retry)
 
         self._policy = policy
         self._retrying = tenacity.Retrying(
@@ -67,10 +66,10 @@ class Retrier:
         self._retrying.begin()
 
     def failed(self, error: Exception) -> float:
-        """Take note of a failed attempt and give the seconds to wait before the next one.
+        """Record a failed attempt and return the seconds to wait before the next one.
 
         Raises:
-            Exception: `error` itself, when there is no next one.
+            Exception: `error` itself, if there is no further attempt.
         """
         attempt = self._state.attempt_number
         self._state.set_exception((type(error), error, error.__traceback__))

@@ -1,4 +1,4 @@
-"""The way from a client to its base URL: the certificates to trust, and the proxy to use."""
+"""Choose the trusted certificates and the proxy for a base URL."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from enprompta._http.proxies import Proxy
 
-_TLS_WITHIN_TLS = sys.version_info >= (3, 11)  # what asyncio can do, which carries the connections of aiohttp
+_TLS_WITHIN_TLS = sys.version_info >= (3, 11)  # asyncio, which aiohttp uses, supports it from 3.11 on
 _LONGEST_SOCKS_FIELD = 255  # bytes of a user name or password (RFC 1929, 2)
 
 
 class Route(NamedTuple):
-    """How connections to one base URL are opened."""
+    """The TLS context and the proxy for connections to one base URL."""
 
     tls: ssl.SSLContext
     proxy: Proxy | None
@@ -30,12 +30,12 @@ def route_to(base_url: str, http_client: object = None) -> Route:
 
     Args:
         base_url: The checked base URL of a client.
-        http_client: The name of the HTTP library; None for httpx.
+        http_client: Name of the HTTP library; None for httpx.
 
     Raises:
-        ConfigurationError: The environment names a proxy or certificates that cannot be used.
+        ConfigurationError: The environment configures a proxy or certificates that cannot be used.
     """
-    if base_url.startswith("http://"):  # on this machine alone: no proxy, and no certificates
+    if base_url.startswith("http://"):  # this machine: no proxy and no certificates
         return Route(plain_context(), None)
     proxy = proxy_for(base_url)
     if proxy is not None:
@@ -44,7 +44,7 @@ def route_to(base_url: str, http_client: object = None) -> Route:
 
 
 def _check_library(proxy: Proxy, http_client: object) -> None:
-    """Refuse a proxy that the HTTP library cannot speak to."""
+    """Reject a proxy that the HTTP library does not support."""
     if http_client == "aiohttp":
         if proxy.is_socks:
             problem = f"names a SOCKS proxy ({proxy.url}), which aiohttp does not support"

@@ -1,43 +1,34 @@
-"""Settings: from arguments, then from the environment, checked before anything is sent."""
+"""Client settings from arguments and environment variables, validated before anything is sent."""
 
 from __future__ import annotations
 
 import ipaddress
-import re
 import reprlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
 import httpx
 
+from enprompta._common.headers import check_headers
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from typing_extensions import Self
 
 DEFAULT_BASE_URL = "https://enprompta.com/api/v1"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
 DEFAULT_MAX_RESPONSE_BYTES = 100_000_000
-DEFAULT_MAX_WAIT = 65.0  # a minute window and a little: longer waits are the caller's to decide
-LONGEST = 2_000_000.0  # seconds, 23 days: sockets take their time-out as milliseconds in 31 bits
-CONNECT_TIMEOUT = 5.0  # a host that is there accepts within this; `timeout` applies where it is shorter
-
-_RESERVED_HEADERS = {
-    "authorization": "it is made from api_key, or from client_id and client_secret",
-    "content-type": "the API takes JSON only",
-    "idempotency-key": "pass idempotency_key= to the call: one key for many calls would make them one",
-    "host": "it is taken from base_url",
-    "content-length": "it is computed",
-    "transfer-encoding": "bodies are sent whole",
-}
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: token
+DEFAULT_MAX_WAIT = 65.0  # slightly more than a one-minute rate limit window
+LONGEST = 2_000_000.0  # seconds, 23 days: socket timeouts are milliseconds in 31 bits
+CONNECT_TIMEOUT = 5.0  # seconds; `timeout` applies if it is shorter
 
 
 class Overrides(TypedDict, total=False):
-    """Settings that a view or one call may have of its own."""
+    """Settings that a view or a single call may override."""
 
     timeout: float | None
     deadline: float | None
@@ -48,7 +39,7 @@ class Overrides(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Settings:
-    """How calls are made; validated, so that the transport need not."""
+    """Validated settings of a client."""
 
     base_url: str = DEFAULT_BASE_URL
     timeout: float | None = DEFAULT_TIMEOUT
@@ -58,13 +49,13 @@ class Settings:
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     timeouts: Mapping[str, float | None] = field(init=False, repr=False)
-    """`timeout` in the form httpx takes with each request."""
+    """`timeout` in the form that httpx expects with each request."""
 
     def __post_init__(self) -> None:
-        """Check every value, and say what is allowed.
+        """Validate every value.
 
         Raises:
-            ConfigurationError: A value cannot work.
+            ConfigurationError: A value is invalid.
         """
         for setting in SETTINGS:
             object.__setattr__(self, setting.name, setting.check(setting.name, getattr(self, setting.name)))
@@ -74,11 +65,11 @@ class Settings:
         object.__setattr__(self, "timeouts", timeouts)
 
     def override(self, overrides: Overrides) -> Self:
-        """Give a copy with some settings replaced and headers added.
+        """Return a copy with some settings replaced and headers added.
 
         Raises:
-            TypeError: A name is not a setting.
-            ConfigurationError: A value cannot work.
+            TypeError: A name is not a setting that can be overridden.
+            ConfigurationError: A value is invalid.
         """
         unknown = overrides.keys() - Overrides.__annotations__.keys()
         if unknown:
@@ -90,32 +81,32 @@ class Settings:
             added = {name.lower() for name in overrides["headers"]}
             kept = {name: value for name, value in self.headers.items() if name.lower() not in added}
             changes["headers"] = {**kept, **overrides["headers"]}
-        return replace(self, **changes)  # type: ignore[arg-type] # the TypedDict above holds the types
+        return replace(self, **changes)  # type: ignore[arg-type] # typed by Overrides
 
 
 class Setting(NamedTuple):
-    """One setting of a client: an argument, a variable of the environment, and the check of both."""
+    """One client setting: its argument, its environment variable and its check."""
 
     name: str
-    """The argument of the constructor, and the field of `Settings`."""
+    """Name of the constructor argument and of the field of `Settings`."""
     parse: Callable[[str], object]
-    """Reads the variable's text; a ValueError says that it is no number."""
+    """Parses the variable; raises ValueError if it is not a number."""
     check: Callable[[str, Any], Any]
-    """Called with a name for messages and a value; returns the value to use, or raises ConfigurationError."""
+    """Takes a name for messages and a value; returns the value to use or raises ConfigurationError."""
     keeps_none: bool = False
-    """True if None is a value, False if it means that the argument was not given."""
+    """True if None is a valid value, False if it means "not given"."""
 
     @property
     def variable(self) -> str:
-        """The variable of the environment that is read when the argument is not given."""
+        """Environment variable that is read if the argument is not given."""
         return f"ENPROMPTA_{self.name.upper()}"
 
 
 def settings_from(environ: Mapping[str, str], **given: object) -> Settings:
-    """Fill in what was not given from `ENPROMPTA_*` variables, then from the defaults.
+    """Return settings from arguments, `ENPROMPTA_*` variables and defaults, in this order.
 
     Raises:
-        ConfigurationError: A value cannot work; the text names the argument or the variable.
+        ConfigurationError: A value is invalid; the message names the argument or the variable.
     """
     values = dict(given)
     for setting in SETTINGS:
@@ -127,18 +118,18 @@ def settings_from(environ: Mapping[str, str], **given: object) -> Settings:
         except ValueError:
             raise ConfigurationError(f"{setting.variable} must be a number, not {reprlib.repr(text)}") from None
         values[setting.name] = setting.check(setting.variable, value)
-    return Settings(**values)  # type: ignore[arg-type] # checked in __post_init__, whatever the caller gave
+    return Settings(**values)  # type: ignore[arg-type] # validated in __post_init__
 
 
 def check_base_url(name: str, url: object) -> str:
-    """Check the address of the API, and return it without a slash at its end.
+    """Check the base URL of the API and return it without a trailing slash.
 
     Args:
-        name: The argument or variable it comes from, for messages.
-        url: The address.
+        name: Name of the argument or variable, for messages.
+        url: The base URL.
 
     Raises:
-        ConfigurationError: It is no URL, or would send the credentials in clear text over a network.
+        ConfigurationError: The URL is invalid, or would send credentials unencrypted over a network.
     """
     example = f"such as {DEFAULT_BASE_URL}"
     if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
@@ -146,7 +137,7 @@ def check_base_url(name: str, url: object) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-        httpx.URL(url)  # what will be asked to use it must understand it too
+        httpx.URL(url)  # httpx must accept it too
     except (ValueError, httpx.InvalidURL) as error:
         raise ConfigurationError(f"{name} is not a valid URL ({error}): use one {example}") from None
     if parts.username is not None or parts.password is not None:
@@ -164,7 +155,7 @@ def check_base_url(name: str, url: object) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address can only be this machine."""
+    """True if a host name or IP address always refers to this machine."""
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
         return True
     try:
@@ -173,31 +164,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_headers(headers: object) -> None:
-    """Refuse headers that cannot be sent, or that the client sets itself.
-
-    Raises:
-        ConfigurationError: The text names the header, never its value.
-    """
-    if not isinstance(headers, Mapping):
-        raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
-    for name, value in cast("Mapping[object, object]", headers).items():
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            raise ConfigurationError(f"{name!r} is not a header name")
-        if name.lower() in _RESERVED_HEADERS:
-            raise ConfigurationError(f"header {name} cannot be set: {_RESERVED_HEADERS[name.lower()]}")
-        if not is_header_text(value):
-            raise ConfigurationError(
-                f"the value of header {name} must be printable ASCII on one line, without blanks round it"
-            )
-
-
-def is_header_text(value: object) -> bool:
-    """Tell whether a value can stand in a header: printable ASCII, no line break, no blanks round (RFC 9110, 5.5)."""
-    return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()
-
-
-def _check_count(name: str, value: Any, least: int = 0) -> int:  # noqa: ANN401 (whatever the caller gave)
+def _check_count(name: str, value: Any, least: int = 0) -> int:  # noqa: ANN401 (any argument)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigurationError(f"{name} must be a whole number of {least} or more, not {value!r}")
     return value
@@ -208,7 +175,7 @@ def _check_size(name: str, value: Any) -> int:  # noqa: ANN401 (as above)
 
 
 def _check_bound(name: str, value: Any) -> float | None:  # noqa: ANN401 (as above)
-    """Check the seconds that something may take; None sets no bound."""
+    """Check a limit in seconds; None for no limit."""
     return None if value is None else _check_seconds(name, value, is_positive=True)
 
 
@@ -230,4 +197,4 @@ SETTINGS = (
     Setting("max_wait", float, _check_seconds),
     Setting("max_response_bytes", int, _check_size),
 )
-"""Every setting that a variable of the environment may hold. Constructors, copies, `doctor` and the docs follow it."""
+"""All settings that environment variables can set; used by constructors, copies, `doctor` and the docs."""

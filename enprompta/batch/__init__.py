@@ -1,11 +1,11 @@
-"""Bulk execution: a prompt over many rows, each charged once whatever happens.
+"""Bulk execution: run a prompt over many rows, and charge each row at most once.
 
     for result in client.prompts.execute_many(prompt_id, rows, checkpoint="run.db"):
         print(result.index, result.output if result.ok else result.error)
 
-One engine decides what goes next, what came of it and when to stop (`engine`, pure but for the checkpoint); two small
-drivers do it, one in threads for `Enprompta` and one in tasks for `AsyncEnprompta`. The calls are the client's own, so
-they are paced, retried and bounded like any other.
+One scheduler makes every decision (`scheduler`, pure except for the checkpoint): which row is next, how to handle its
+outcome, when to stop. Two small drivers carry the decisions out, with threads for `Enprompta` and with tasks for
+`AsyncEnprompta`. The client makes the calls, so its rate limiter, retries and deadlines apply.
 """
 
 from enprompta.batch.async_run import AsyncBatchRun

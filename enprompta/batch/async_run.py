@@ -1,7 +1,7 @@
-"""The driver of a run in the async client: calls in tasks, on asyncio and on trio.
+"""The driver of async runs: calls in tasks, on asyncio and trio.
 
-The run's tasks live in a task group inside one task of their own, which outlives neither the run nor the event loop. It
-is started outside of any group of the caller's, for an iterator that is left by `break` closes no group.
+The run's tasks live in a task group inside a separate main task, which ends with the run or the event loop. The main
+task is started outside the caller's task groups, because leaving an iterator with `break` would not close a group.
 """
 
 from __future__ import annotations
@@ -25,18 +25,20 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from enprompta._client.clients import AsyncEnprompta
+    from enprompta._core.call import Call
+    from enprompta._core.runner import AsyncStepRunner
     from enprompta.batch.results import BatchResult
     from enprompta.batch.row_calls import RowTask, Variables
     from enprompta.batch.scheduler import Ending
+    from enprompta.models.executions import Execution
 
-_LOOK_EVERY = 0.05  # seconds between two looks at what is to be done now and then
-_TURN = 64  # rows taken in succession before other tasks get a turn
+_TICK_SECONDS = 0.05  # seconds between two rounds of periodic work
+_ROWS_PER_TURN = 64  # rows read in succession before other tasks run
 _END: Any = object()
 
 
 class _Signal:
-    """Wakes the one task that waits; a signal that comes before the wait is kept."""
+    """Wakes one waiting task; a signal set before the wait is kept."""
 
     def __init__(self) -> None:
         self._event: Any = None
@@ -57,38 +59,38 @@ class _Signal:
         self._set = False
 
 
-class AsyncBatchRun(Run[RowT]):
-    """A run of the async client: iterate it with `async for`, once; see `BatchRun` for how it ends and what it raises.
+class AsyncBatchRun(Run[RowT, "AsyncStepRunner"]):
+    """A run of the async client; iterate it once with `async for`. `BatchRun` documents how it ends and what it raises.
 
-    Rows come from an iterable or an async iterable. Leaving the `async with` block ends the run and waits for the rows
-    on their way; leaving the loop without such a block ends it too, and they end in the background. A task that is
-    cancelled cancels them; what they were charged is not charged again when the run goes on.
+    Rows come from an iterable or an async iterable. Leaving the `async with` block ends the run and waits for requests
+    in flight. Leaving the loop without such a block ends the run too, and those requests complete in the background.
+    Cancelling the iterating task cancels them; they are not charged again when the run is resumed.
     """
 
     _threads = False
 
     def __init__(
         self,
-        client: AsyncEnprompta,
-        prompt_id: str,
+        client: AsyncStepRunner,
+        call: Call[Execution],
         rows: Iterable[RowT] | AsyncIterable[RowT],
         variables: Variables[RowT] = None,
         **options: Any,  # noqa: ANN401 (`execute_many` has the types)
     ) -> None:
-        super().__init__(client, prompt_id, rows, variables, options)
-        self._slot_free = _Signal()  # for who takes rows: there may be room for one
-        self._result_ready = _Signal()  # for who takes results: there may be one
-        self._idle: list[Any] = []  # what wakes workers that have nothing to do
+        super().__init__(client, call, rows, variables, options)
+        self._slot_free = _Signal()  # wakes the task that reads rows: a slot may be free
+        self._result_ready = _Signal()  # wakes the caller: a result may be ready
+        self._idle: list[Any] = []  # events that wake idle workers
         self._workers = 0
-        self._all: Any = None  # the scope of everything that the run does
-        self._taking: Any = None  # the scope of taking rows
+        self._run_scope: Any = None  # the cancel scope of the whole run
+        self._input_scope: Any = None  # the cancel scope of reading rows
         self._ended: Any = None
-        self._unkept: Exception | None = None
+        self._close_error: Exception | None = None
         self.end_soon: Callable[[], None] = _nothing
-        """Ends the run from anywhere, without waiting."""
+        """Ends the run from any thread, without waiting."""
 
     def __aiter__(self) -> AsyncIterator[BatchResult[RowT]]:
-        """Give results until there are no more; the run starts when the first one is asked for."""
+        """Return an iterator over the results; the run starts with the first `anext`."""
         return _Results(self)
 
     async def __aenter__(self) -> Self:
@@ -103,39 +105,39 @@ class AsyncBatchRun(Run[RowT]):
             await self.cancel()
 
     async def aclose(self) -> None:
-        """End the run: wait for the rows on their way, write the checkpoint. Closing again does nothing."""
+        """End the run: wait for requests in flight and write the checkpoint. Closing again does nothing."""
         self._end("closed")
         await self._until_ended()
 
     async def cancel(self) -> None:
-        """End the run at once: rows on their way are cancelled too; the checkpoint is written."""
+        """End the run immediately: cancel requests in flight too, and write the checkpoint."""
         self._end("closed")
-        if self._all is not None:
-            self._all.cancel()
+        if self._run_scope is not None:
+            self._run_scope.cancel()
         await self._until_ended()
 
     async def next(self) -> BatchResult[RowT]:
-        """Give the next result; what `async for` asks for.
+        """Return the next result, for `async for`.
 
         Raises:
-            StopAsyncIteration: There are no more.
+            StopAsyncIteration: No result is left.
         """
         if self._ended is None:
             self._start()
-        engine = self._engine
-        while (result := engine.pop()) is None:
-            if engine.is_done:
+        scheduler = self._scheduler
+        while (result := scheduler.pop()) is None:
+            if scheduler.is_done:
                 await self._until_ended()
                 raise self._failure() or StopAsyncIteration
             await self._result_ready.wait()
-        if engine.should_refill:
+        if scheduler.should_refill:
             self._slot_free.set()
         return result
 
     def _start(self) -> None:
         import anyio  # noqa: PLC0415
 
-        self._begin_once()
+        self._start_once()
         try:
             self._open_parts()
         except BaseException:
@@ -144,16 +146,16 @@ class AsyncBatchRun(Run[RowT]):
         self._ended = anyio.Event()
         loop = current_loop()
         if isinstance(loop, asyncio.AbstractEventLoop):
-            self._task = loop.create_task(self._work(), name="enprompta-batch")
+            self._main_task = loop.create_task(self._work(), name="enprompta-batch")
         else:
             sys.modules["trio"].lowlevel.spawn_system_task(self._work, name="enprompta-batch", context=copy_context())
         self.end_soon = _ender(loop, self._end)
 
     def _end(self, why: Ending, error: BaseException | None = None) -> None:
         super()._end(why, error)
-        self._gate.close()
-        if self._taking is not None:
-            self._taking.cancel()
+        self._tracker.close()
+        if self._input_scope is not None:
+            self._input_scope.cancel()
         while self._idle:
             self._idle.pop().set()
         self._result_ready.set()
@@ -164,52 +166,52 @@ class AsyncBatchRun(Run[RowT]):
         if self._ended is not None:
             with anyio.CancelScope(shield=True):
                 await self._ended.wait()
-        if (error := self._unkept) is not None:
-            self._unkept = None
+        if (error := self._close_error) is not None:
+            self._close_error = None
             raise error
 
     async def _work(self) -> None:
-        """Be the run's own task. It never fails, for nobody would be there to see it."""
+        """The run's main task. It never raises, because no caller would see the error."""
         import anyio  # noqa: PLC0415
 
         try:
-            with anyio.CancelScope() as self._all:
+            with anyio.CancelScope() as self._run_scope:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._tick_forever)
                     async with anyio.create_task_group() as workers:
-                        with anyio.CancelScope() as self._taking:
+                        with anyio.CancelScope() as self._input_scope:
                             await self._feed(workers.start_soon)
                     group.cancel_scope.cancel()
         finally:
             self._end("closed")
             try:
                 self._close_parts()
-            except Exception as error:  # noqa: BLE001 (told to who waits for the end)
-                self._unkept = error
+            except Exception as error:  # noqa: BLE001 (raised by `_until_ended`)
+                self._close_error = error
             self._ended.set()
 
     async def _feed(self, start_soon: Callable[..., object]) -> None:
-        """Take rows as long as there is room, and see to it that somebody works on them."""
-        engine = self._engine
+        """Take rows while slots are free, and wake a worker for each."""
+        scheduler = self._scheduler
         try:
             source = _Source(cast("Iterable[RowT] | AsyncIterable[RowT]", self._rows))
-            while engine.ending is None and not engine.exhausted:
-                if not engine.wants_row:
+            while scheduler.ending is None and not scheduler.exhausted:
+                if not scheduler.wants_row:
                     await self._slot_free.wait()
                 elif (row := await source.take()) is _END:
-                    engine.end_of_input()
+                    scheduler.end_of_input()
                 else:
                     self._take(row)
                     self._wake_worker(start_soon)
-        except Exception as error:  # noqa: BLE001 (from the caller's rows, or the checkpoint)
+        except Exception as error:  # noqa: BLE001 (raised by the caller's rows, or the checkpoint)
             self._end("error", error)
         self._stop_if_ended()
 
     def _wake_worker(self, start_soon: Callable[..., object]) -> None:
-        """Have somebody look at a row that was taken."""
-        if self._engine.has_result:
+        """Wake or start a worker for a row that was taken."""
+        if self._scheduler.has_result:
             self._result_ready.set()
-        if not self._engine.has_queue:
+        if not self._scheduler.has_queue:
             return
         if self._idle:
             self._idle.pop().set()
@@ -218,54 +220,54 @@ class AsyncBatchRun(Run[RowT]):
             start_soon(self._serve)
 
     async def _serve(self) -> None:
-        """Execute row after row."""
+        """Execute rows until the run ends."""
         import anyio  # noqa: PLC0415
 
-        engine = self._engine
-        with anyio.CancelScope() as scope:  # cancelled when the run ends while nothing is on the way
+        scheduler = self._scheduler
+        with anyio.CancelScope() as scope:  # cancelled when the run ends while no request is in flight
             while True:
-                job = engine.start()
-                if engine.should_refill:
+                task = scheduler.start()
+                if scheduler.should_refill:
                     self._slot_free.set()
-                if job is not None:
-                    await self._execute(job, TrackedCall(scope))
+                if task is not None:
+                    await self._execute(task, TrackedCall(scope))
                 if self._stop_if_ended():
                     return
-                if job is None:
+                if task is None:
                     self._idle.append(woken := anyio.Event())
                     await woken.wait()
-                elif engine.has_queue and self._idle:  # the budget may have room for two now
+                elif scheduler.has_queue and self._idle:  # the budget may allow two more rows now
                     self._idle.pop().set()
 
-    async def _execute(self, job: RowTask[RowT], flight: TrackedCall) -> None:
+    async def _execute(self, task: RowTask[RowT], tracked: TrackedCall) -> None:
         outcome: object = CallCancelled()
         try:
-            outcome = await self._transport.run(self._steps(job, flight))
-        except (Exception, CallCancelled) as error:  # noqa: BLE001 (the engine decides what it means)
+            outcome = await self._client.drive(self._steps(task, tracked))
+        except (Exception, CallCancelled) as error:  # noqa: BLE001 (the scheduler handles it)
             outcome = error
-        finally:  # also when it is cancelled
-            self._finish(job, outcome)
+        finally:  # also after cancellation
+            self._finish(task, outcome)
             self._result_ready.set()
 
     def _stop_if_ended(self) -> bool:
-        """See to it that everybody knows when the engine has come to an end by itself."""
-        if (why := self._engine.ending) is None:
+        """Notify all tasks if the scheduler has ended the run; return True if it has."""
+        if (why := self._scheduler.ending) is None:
             return False
         self._end(why)
         return True
 
     async def _tick_forever(self) -> None:
-        """Do what is to be done now and then."""
+        """Do the periodic work until cancelled."""
         while True:
-            await sleep(_LOOK_EVERY)
+            await sleep(_TICK_SECONDS)
             try:
                 self._tick()
-            except Exception as error:  # noqa: BLE001 (from the caller's callback, or the checkpoint)
+            except Exception as error:  # noqa: BLE001 (raised by the caller's callback, or the checkpoint)
                 self._end("error", error)
 
 
 class _Results(AsyncIterator["BatchResult[RowT]"]):
-    """What `async for` holds on to while it loops; when it lets go, by `break` too, the run ends."""
+    """The iterator that `async for` holds; when it is released, such as by `break`, the run ends."""
 
     def __init__(self, run: AsyncBatchRun[RowT]) -> None:
         self._run = run
@@ -278,7 +280,7 @@ class _Results(AsyncIterator["BatchResult[RowT]"]):
             raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
         except Exception:
             raise
-        except BaseException:  # whoever waited was cancelled
+        except BaseException:  # the waiting task was cancelled
             await self._run.cancel()
             raise
 
@@ -287,7 +289,7 @@ class _Results(AsyncIterator["BatchResult[RowT]"]):
 
 
 class _Source(Generic[RowT]):
-    """Rows of either kind, one by one."""
+    """Reads rows from an iterable or an async iterable."""
 
     def __init__(self, rows: Iterable[RowT] | AsyncIterable[RowT]) -> None:
         self._async = aiter(rows) if isinstance(rows, AsyncIterable) else None
@@ -295,11 +297,11 @@ class _Source(Generic[RowT]):
         self._taken = 0
 
     async def take(self) -> RowT:
-        """Give the next row; `_END` when there are no more."""
+        """Return the next row; `_END` if no row is left."""
         if self._async is not None:
             return await anext(self._async, _END)
         self._taken += 1
-        if self._taken % _TURN == 0:
+        if self._taken % _ROWS_PER_TURN == 0:
             from anyio.lowlevel import checkpoint  # noqa: PLC0415
 
             await checkpoint()
@@ -307,11 +309,11 @@ class _Source(Generic[RowT]):
 
 
 def _nothing() -> None:
-    """End a run that has not begun."""
+    """End a run that has not started."""
 
 
-def _ender(loop: Any, end: Callable[[Ending], None]) -> Callable[[], None]:  # noqa: ANN401 (a loop of either kind)
-    """Make a function that ends a run from anywhere: the garbage collector may run in any thread."""
+def _ender(loop: Any, end: Callable[[Ending], None]) -> Callable[[], None]:  # noqa: ANN401 (an asyncio loop or a trio token)
+    """Return a function that ends a run from any thread, because the garbage collector may run in any."""
     soon = loop.call_soon_threadsafe if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon
 
     def end_soon() -> None:

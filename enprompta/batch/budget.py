@@ -1,10 +1,10 @@
-"""How much a run may spend, and whether it can afford another row. Pure.
+"""Budgets: how much a run may spend, and if it can afford another row. Pure.
 
-A row is counted from the moment it is started: as one credit, and as the dearest row so far in USD. When its answer is
-there it counts as what it did cost. So a run stops before it exceeds a budget of credits; one of USD it can exceed only
-by what the rows under way cost more than any row before them. What a row costs nobody knows before the first answer,
-and one answer may be a cheap one: so a run with a budget in USD begins with one row under way, and has never more than
-one above the number of rows that have told their cost.
+A row counts from its start: as one credit, and in USD as the most expensive row so far. Once its response arrives, it
+counts as its real cost. A run therefore stops before it exceeds a budget of credits. It can exceed a budget in USD only
+if rows in flight cost more than every row before them. No cost is known before the first response, and that row may be
+a cheap one. So a run with a budget in USD starts with one row in flight, and the number of rows in flight never exceeds
+the number of known costs by more than one.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from enprompta.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a run may spend, all its resumptions together.
+    """The amount that a run may spend, in total over all resumptions.
 
     Raises:
-        ConfigurationError: Neither is given, or one is less than nothing.
+        ConfigurationError: Neither bound is given, or one is negative or not finite.
     """
 
     credits: int | None = None
-    """Tokens of the plan, one an execution; None for no bound."""
+    """Maximum number of credits, one per execution; None for no bound."""
     usd: float | None = None
-    """What the executions may cost in USD, as the API tells it; None for no bound. A row counts as the dearest one
-    before it until its own cost is known, so this is exceeded only by what rows under way cost more than all before."""
+    """Maximum cost of the executions in USD, as reported by the API; None for no bound. Until its cost is known, a row
+    is assumed to cost as much as the most expensive row so far, so the budget is exceeded only if rows in flight cost
+    more than that."""
 
     def __post_init__(self) -> None:
         given = [one for one in (self.credits, self.usd) if one is not None]
@@ -36,27 +37,27 @@ class Budget:
 
 
 class SpendTracker:
-    """Counts what rows cost.
+    """Tracks the spending of a run.
 
     Args:
-        budget: The bound; None for none.
-        credits: What was spent before the run was resumed.
-        usd: The same in USD.
-        dearest: What the dearest row has cost.
-        executed: How many rows have told what they cost.
+        budget: The budget; None for no bound.
+        credits: Credits spent before the run was resumed.
+        usd: USD spent before the run was resumed.
+        highest_cost: The cost of the most expensive row in USD.
+        executed: The number of rows with a known cost.
     """
 
     def __init__(
-        self, budget: Budget | None, *, credits: int = 0, usd: float = 0.0, dearest: float = 0.0, executed: int = 0
+        self, budget: Budget | None, *, credits: int = 0, usd: float = 0.0, highest_cost: float = 0.0, executed: int = 0
     ) -> None:
         self._budget = budget
         self.credits: int = credits
         self.usd: float = usd
-        self._highest_cost = dearest
+        self._highest_cost = highest_cost
         self._executed = executed
 
     def affords(self, in_flight: int) -> bool:
-        """Tell whether a row may be started beside those under way."""
+        """Return True if another row may start beside those in flight."""
         budget, rows = self._budget, in_flight + 1
         if budget is None:
             return True
@@ -68,16 +69,16 @@ class SpendTracker:
             return False
         if not self._executed:
             return self.usd < budget.usd
-        # What floats add up to may be a hair above what people add up to: ten times 0.1 is within a budget of 1.
+        # Sums of floats may exceed the exact sum slightly: ten times 0.1 must fit into a budget of 1.
         return self.usd + rows * self._highest_cost <= budget.usd * (1 + 1e-9)
 
     def charge(self, credits: int, cost: float | None, *, executed: bool) -> None:
         """Count a row that has ended.
 
         Args:
-            credits: 1 when it was charged, or may have been; else 0.
-            cost: In USD; None when the API did not tell.
-            executed: Whether it tells what a row costs.
+            credits: 1 if it was charged or may have been, else 0.
+            cost: In USD; None if the API did not report it.
+            executed: True if the row shows what a row costs.
         """
         self.credits += credits
         self.usd += cost or 0.0

@@ -23,99 +23,99 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SLICE = 0.25  # seconds after which a waiting thread looks whether it shall go on
+SLICE = 0.25  # seconds after which a waiting thread checks if the run has stopped
 
 
-class CallCancelled(BaseException):  # not an Exception, so that nothing on its way takes it for a failure of the call
-    """The run stops, and this call had nothing on the way."""
+class CallCancelled(BaseException):  # not an Exception, so no handler takes it for a failure of the call
+    """The run has stopped, and this call had no request in flight."""
 
-    unsent = True  # so that a request that was let go and did not leave is given back to the budget
+    unsent = True  # so that a granted request that was never sent is refunded to the budget
 
 
 @dataclass(slots=True, eq=False)
 class TrackedCall:
-    """One call under way."""
+    """A call that has started and not ended."""
 
     scope: Any = None
     """The cancel scope it runs in; None in a thread."""
     sending: bool = False
-    """Whether a request of it is on the way."""
+    """True while a request of the call is in flight."""
     waiting_since: float | None = None
-    """When it began to wait for the request budget; None while it does not."""
+    """When the call began to wait for the rate limit; None if it does not wait."""
 
 
 class CallTracker:
-    """The calls of one run.
+    """Tracks the calls of one run.
 
     Args:
-        sliced: Whether waits are cut into slices, as they must be in threads.
+        sliced: True to wait in slices, as threads must.
         clock: Monotonic seconds.
     """
 
     def __init__(self, *, sliced: bool, clock: Callable[[], float] = monotonic) -> None:
         self._sliced = sliced
         self._clock = clock
-        self._flights: set[TrackedCall] = set()
-        self._admitted_at = clock()
+        self._calls: set[TrackedCall] = set()
+        self._granted_at = clock()
         self._closed = False
 
     def close(self) -> None:
-        """Let nothing go any more."""
+        """Cancel calls that have no request in flight; send no further request."""
         self._closed = True
-        for flight in list(self._flights):
-            if flight.scope is not None and not flight.sending:
-                flight.scope.cancel()
+        for tracked in list(self._calls):
+            if tracked.scope is not None and not tracked.sending:
+                tracked.scope.cancel()
 
     def waiting(self) -> float:
-        """Tell for how many seconds calls have waited for the request budget and none was let go."""
-        since = [flight.waiting_since for flight in list(self._flights)]
+        """Return the seconds since the rate limit last granted a request, while calls wait for it; else 0."""
+        since = [tracked.waiting_since for tracked in list(self._calls)]
         waits = [one for one in since if one is not None]
-        return max(0.0, self._clock() - max(self._admitted_at, min(waits))) if waits else 0.0
+        return max(0.0, self._clock() - max(self._granted_at, min(waits))) if waits else 0.0
 
-    def watch(self, steps: Steps[T], flight: TrackedCall) -> Steps[T]:
-        """Pass on the steps of a call, those aside that are not to be taken any more.
+    def watch(self, steps: Steps[T], tracked: TrackedCall) -> Steps[T]:
+        """Pass on the steps of a call, until the tracker is closed.
 
         Raises:
-            CallCancelled: The tracker was closed while nothing was on the way.
+            CallCancelled: The tracker was closed while no request was in flight.
         """
-        self._flights.add(flight)
+        self._calls.add(tracked)
         try:
             step = next(steps)
             while True:
                 try:
-                    outcome = yield from self._passed(step, flight)
-                except (Exception, CallCancelled) as error:  # noqa: BLE001 (the steps decide what an error means)
+                    outcome = yield from self._perform(step, tracked)
+                except (Exception, CallCancelled) as error:  # noqa: BLE001 (the call's steps handle errors)
                     step = steps.throw(error)
                 else:
                     step = steps.send(outcome)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         finally:
-            self._flights.discard(flight)
+            self._calls.discard(tracked)
             steps.close()
 
-    def _passed(self, step: Step, flight: TrackedCall) -> Steps[Any]:
+    def _perform(self, step: Step, tracked: TrackedCall) -> Steps[Any]:
         if isinstance(step, SendRequest):
             self._check()
-            flight.sending = True
+            tracked.sending = True
             try:
                 return (yield step)
             finally:
-                flight.sending = False
+                tracked.sending = False
         self._check()
         if isinstance(step, WaitForBudget):
-            flight.waiting_since = self._clock()
+            tracked.waiting_since = self._clock()
             try:
-                ticket = yield from self._admitted(step) if self._sliced else _same(step)
+                ticket = yield from self._wait_in_slices(step) if self._sliced else _unchanged(step)
             finally:
-                flight.waiting_since = None
-            self._admitted_at = self._clock()
+                tracked.waiting_since = None
+            self._granted_at = self._clock()
             return ticket
         if isinstance(step, Sleep) and self._sliced:
-            return (yield from self._slept(step))
+            return (yield from self._sleep_in_slices(step))
         return (yield step)
 
-    def _admitted(self, step: WaitForBudget) -> Steps[Any]:
+    def _wait_in_slices(self, step: WaitForBudget) -> Steps[Any]:
         began = now = self._clock()
         while True:
             ends = now + SLICE if step.ends is None else min(now + SLICE, step.ends)
@@ -128,11 +128,11 @@ class CallTracker:
                 now = self._clock()
             else:
                 if now > began:
-                    with suppress(AttributeError):  # a limiter of the caller's may give anything
+                    with suppress(AttributeError):  # a custom limiter may return any object
                         ticket.waited = self._clock() - began
                 return ticket
 
-    def _slept(self, step: Sleep) -> Steps[None]:
+    def _sleep_in_slices(self, step: Sleep) -> Steps[None]:
         ends = self._clock() + step.seconds
         while (left := ends - self._clock()) > 0:
             yield Sleep(min(left, SLICE))
@@ -143,5 +143,5 @@ class CallTracker:
             raise CallCancelled
 
 
-def _same(step: Step) -> Steps[Any]:
+def _unchanged(step: Step) -> Steps[Any]:
     return (yield step)

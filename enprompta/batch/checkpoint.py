@@ -1,11 +1,11 @@
-"""What a run has done, in an SQLite file, so that it goes on where it was.
+"""Checkpoints: the progress of a run in an SQLite file, from which the run resumes.
 
-A row is written when it has ended, not when it starts: what was under way when the process was killed is sent again,
-under the same idempotency key, and so is charged once. That is why results may be written in batches, and why the file
-needs no fsync for each: in WAL mode with `synchronous=NORMAL` a commit survives a killed process, and what a machine
-that loses power may lose is sent again too (https://sqlite.org/wal.html#performance_considerations).
+A row is written when it has ended, not when it starts. Rows that were in flight when the process was killed are sent
+again with the same idempotency key, so they are charged once. Results can therefore be written in batches, without an
+fsync for each: in WAL mode with `synchronous=NORMAL` a commit survives a killed process, and rows that a power failure
+loses are sent again too (https://sqlite.org/wal.html#performance_considerations).
 
-The file is locked while a run uses it; the operating system lets go of the lock when the process ends, however it does.
+The file is locked while a run uses it; the operating system releases the lock when the process ends.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from enprompta.batch.results import BatchResult
     from enprompta.batch.row_calls import CallTemplate, RowTask
 
-_APPLICATION_ID = 0x456E5072  # "EnPr": tells a checkpoint from another program's file, which must not be written to
+_APPLICATION_ID = 0x456E5072  # "EnPr": marks checkpoints, so that other programs' databases are never written to
 _FORMAT = "1"
 _FACTS = ("format", "run_id", "path", "options")
-# What reading JSON of any other shape raises: pydantic's errors are values errors too.
+# Errors of reading JSON with an unexpected shape; pydantic's errors are value errors too.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-_BATCH = 100  # rows in one commit at most
-_SECONDS = 0.05  # from a row's end to its commit at most, while anybody looks
+_BATCH = 100  # maximum rows in one commit
+_SECONDS = 0.05  # maximum delay from a row's end to its commit, while the run is iterated
 _BUSY_SECONDS = 0.25
 
 _SCHEMA = (
@@ -46,7 +46,7 @@ _SCHEMA = (
     attempt INTEGER NOT NULL, credits INTEGER NOT NULL, cost REAL, execution TEXT, error TEXT)""",
 )
 _TABLES = "SELECT (SELECT count(*) FROM rows), (SELECT count(*) FROM run)"
-# What a row may hold, whatever has written it; JSON is looked at when the row is needed.
+# Checks the columns of every row; JSON is checked when the row is read.
 _DAMAGED = """SELECT idx, CASE
     WHEN typeof(idx) != 'integer' OR idx < 0 THEN 'its place'
     WHEN typeof(digest) != 'blob' OR length(digest) != 32 THEN 'its digest'
@@ -65,73 +65,73 @@ _SUMS = (
 
 @dataclass(frozen=True, slots=True)
 class PriorSpend:
-    """What was done before the run was resumed."""
+    """Spending and progress before the run was resumed."""
 
     last: int = -1
     """The highest index of a row that has ended."""
     credits: int = 0
     usd: float = 0.0
-    dearest: float = 0.0
-    """What the dearest row has cost in USD."""
+    highest_cost: float = 0.0
+    """The cost of the most expensive row in USD."""
     executed: int = 0
-    """Rows that have told what they cost."""
+    """Number of rows with a known cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedRow:
-    """What came of a row before."""
+    """The saved result of a row."""
 
     attempt: int
-    """To count from, should the row be executed again."""
+    """The attempt number to use if the row is executed again."""
     credits: int
     execution: Execution | None
     error: EnpromptaError | None
 
 
 class NoCheckpoint:
-    """No checkpoint; `Checkpoint` documents each method."""
+    """The null object for a run without a checkpoint; `Checkpoint` documents each method."""
 
     spent: PriorSpend = PriorSpend()
 
-    def find(self, job: RowTask[Any]) -> SavedRow | None:
-        """Know nothing."""
+    def find(self, task: RowTask[Any]) -> SavedRow | None:
+        """Return None: no row was saved."""
 
     def check_number(self, rows: int) -> None:
-        """Expect nothing."""
+        """Accept any number of rows."""
 
-    def write(self, result: BatchResult[Any], job: RowTask[Any], credits: int, now: float) -> None:
-        """Keep nothing."""
+    def write(self, result: BatchResult[Any], task: RowTask[Any], credits: int, now: float) -> None:
+        """Save nothing."""
 
     def flush(self, now: float) -> None:
-        """Have nothing to keep."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing."""
 
 
 class Checkpoint:
-    """A run's file. Used by one thread at a time.
+    """The checkpoint file of a run, used by one thread at a time.
 
     Args:
-        path: The file. One that does not exist is created, readable by its owner alone.
-        spec: The run; it takes on the id of the run that the file is of.
-        fixed: Whether the run's id was given by the caller, and so must be the file's.
+        path: The file. If it does not exist it is created, readable only by its owner.
+        template: The run's call template; its run id is set to that of the file.
+        fixed: True if the caller chose the run id, which must then match that of the file.
 
     Raises:
-        CheckpointError: The file is of another run, is in use, is damaged, or cannot be used at all.
+        CheckpointError: The file belongs to another run, is in use, is damaged, or cannot be used.
     """
 
-    def __init__(self, path: str | os.PathLike[str], spec: CallTemplate[Any], *, fixed: bool) -> None:
+    def __init__(self, path: str | os.PathLike[str], template: CallTemplate[Any], *, fixed: bool) -> None:
         self._path = os.fspath(path)
         self._pending: list[tuple[object, ...]] = []
         self._flushed_at = 0.0
         create_private(self._path)
         try:
             self._db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        except (sqlite3.Error, ValueError) as error:  # ValueError: a name that no file can have
+        except (sqlite3.Error, ValueError) as error:  # ValueError: an invalid file name
             raise self._unusable(error) from error
         try:
-            self._prepare(spec, fixed=fixed)
+            self._prepare(template, fixed=fixed)
         except sqlite3.Error as error:
             self._db.close()
             raise self._unusable(error) from error
@@ -139,7 +139,7 @@ class Checkpoint:
             self._db.close()
             raise
 
-    def _prepare(self, spec: CallTemplate[Any], *, fixed: bool) -> None:
+    def _prepare(self, template: CallTemplate[Any], *, fixed: bool) -> None:
         db = self._db
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         tables: int = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -154,18 +154,20 @@ class Checkpoint:
         rows, facts = db.execute(_TABLES).fetchone()
         if rows or facts:
             known = self._checked(dict(db.execute("SELECT name, value FROM run").fetchall()))
-            self._check(known, spec, fixed=fixed)
+            self._check(known, template, fixed=fixed)
             self._check_rows()
-            spec.run_id = known["run_id"]
+            template.run_id = known["run_id"]
         else:
-            now = {"format": _FORMAT, "run_id": spec.run_id, "path": spec.path, "options": spec.options}
+            now = {"format": _FORMAT, "run_id": template.run_id, "path": template.path, "options": template.options}
             db.executemany("INSERT INTO run VALUES (?, ?)", now.items())
         db.execute("COMMIT")
-        last, charged, usd, dearest, executed = db.execute(_SUMS).fetchone()
-        self.spent: PriorSpend = PriorSpend(-1 if last is None else last, int(charged), usd, dearest, int(executed))
+        last, charged, usd, highest_cost, executed = db.execute(_SUMS).fetchone()
+        self.spent: PriorSpend = PriorSpend(
+            -1 if last is None else last, int(charged), usd, highest_cost, int(executed)
+        )
 
     def _checked(self, known: Mapping[str, object]) -> dict[str, str]:
-        """Return what the file says of its run, once it is known to be complete."""
+        """Return the facts about the file's run, after checking that none is missing."""
         if known.get("format", _FORMAT) != _FORMAT:
             raise CheckpointError(
                 f"{self._path} was written by another version of enprompta, in format {known['format']}. Use that "
@@ -177,46 +179,46 @@ class Checkpoint:
         return facts
 
     def _check_rows(self) -> None:
-        """Refuse a file in which a row holds what no run writes."""
+        """Refuse a file with a row that no run can have written."""
         found = self._db.execute(_DAMAGED).fetchone()
         if found is not None:
             raise self._damaged(f"{found[1]} cannot be read", row=found[0])
 
-    def _check(self, known: Mapping[str, str], spec: CallTemplate[Any], *, fixed: bool) -> None:
-        """Refuse the file of another run, and say what differs."""
-        if known["path"] != spec.path:
+    def _check(self, known: Mapping[str, str], template: CallTemplate[Any], *, fixed: bool) -> None:
+        """Refuse the file of another run, and report the difference."""
+        if known["path"] != template.path:
             earlier, now = (
-                path.removeprefix("/prompts/").removesuffix("/execute") for path in (known["path"], spec.path)
+                path.removeprefix("/prompts/").removesuffix("/execute") for path in (known["path"], template.path)
             )
-            self._refuse(f"of another prompt: it was begun with {earlier}, this run is of {now}")
-        if known["options"] != spec.options:
+            self._refuse(f"of another prompt: it was started with {earlier}, and this run uses {now}")
+        if known["options"] != template.options:
             try:
                 before = dict(json.loads(known["options"]))
             except _UNREADABLE:
                 raise self._damaged("the options of its run cannot be read") from None
-            how = differences(before, json.loads(spec.options))
+            how = differences(before, json.loads(template.options))
             self._refuse(f"of a run with other options: {how.removeprefix('its ')}")
-        if fixed and known["run_id"] != spec.run_id:
-            self._refuse(f"of run {known['run_id']!r}, this one is {spec.run_id!r}")
+        if fixed and known["run_id"] != template.run_id:
+            self._refuse(f"of run {known['run_id']!r}, this one is {template.run_id!r}")
 
     def _refuse(self, why: str) -> None:
         raise CheckpointError(
-            f"{self._path} is {why}. Give each run a file of its own, or delete this one to start over"
+            f"{self._path} is {why}. Use a separate file for each run, or delete this one to start over"
         )
 
-    def find(self, job: RowTask[Any]) -> SavedRow | None:
-        """Return the saved result of a row; None when it has not ended.
+    def find(self, task: RowTask[Any]) -> SavedRow | None:
+        """Return the saved result of a row; None if there is none.
 
         Raises:
-            CheckpointError: The row is damaged, or another row was at its place.
+            CheckpointError: The row is damaged, or the file has another row at its index.
         """
-        if job.index > self.spent.last:
+        if task.index > self.spent.last:
             return None
         sql = "SELECT digest, attempt, credits, execution, error FROM rows WHERE idx = ?"
         try:
-            row = self._db.execute(sql, (job.index,)).fetchone()
+            row = self._db.execute(sql, (task.index,)).fetchone()
         except sqlite3.Error as error:
-            raise self._damaged(str(error), row=job.index) from error
+            raise self._damaged(str(error), row=task.index) from error
         if row is None:
             return None
         digest, attempt, charged, execution_json, error_json = row
@@ -225,24 +227,24 @@ class Checkpoint:
             saved = SavedRow(attempt, charged, execution, _error_from(error_json, execution))
         except _UNREADABLE as error:
             what = "error" if error_json is not None and execution_json is None else "execution"
-            raise self._damaged(f"its {what} is not what a run writes", row=job.index) from error
-        if digest != job.digest:
+            raise self._damaged(f"its {what} has an unexpected form", row=task.index) from error
+        if digest != task.digest:
             before = {} if execution is None else execution.variables
-            how = f": {differences(before, json.loads(encode_json(job.variables)))}" if before else ""
-            self._refuse(f"of other rows: row {job.index} differs from the one it was begun with{how}")
+            how = f": {differences(before, json.loads(encode_json(task.variables)))}" if before else ""
+            self._refuse(f"of other rows: row {task.index} differs from the row that the run was started with{how}")
         return saved
 
     def check_number(self, rows: int) -> None:
-        """Refuse input that has fewer rows than the run has had already.
+        """Refuse input with fewer rows than the checkpoint has.
 
         Raises:
-            CheckpointError: It has.
+            CheckpointError: The input has fewer rows.
         """
         if rows <= self.spent.last:
-            self._refuse(f"of other rows: it knows of row {self.spent.last}, and now there are only {rows}")
+            self._refuse(f"of other rows: it has row {self.spent.last}, and the input has only {rows} rows")
 
-    def write(self, result: BatchResult[Any], job: RowTask[Any], credits: int, now: float) -> None:
-        """Keep what came of a row; it is in the file soon, at the latest after `close`.
+    def write(self, result: BatchResult[Any], task: RowTask[Any], credits: int, now: float) -> None:
+        """Save the result of a row; it is in the file soon, at the latest after `close`.
 
         Raises:
             CheckpointError: The file cannot be written.
@@ -250,19 +252,19 @@ class Checkpoint:
         execution = result.execution
         kept = None if execution is None else execution.model_dump_json(by_alias=True, exclude_unset=True)
         cost = None if execution is None else execution.cost
-        # What was answered and not charged is answered so again under the same key, so the next attempt needs another;
-        # but not what was answered 409, for that says that another request with this key is known, or under way.
+        # The API repeats its response for a key. So a row that failed without a charge needs a new key for its next
+        # attempt, but not after a 409, which means that the API knows another request with this key.
         spent = result.error is not None and credits == 0 and not isinstance(result.error, ConflictError)
-        attempt = job.attempt + spent
-        entry = (job.index, job.digest, result.ok, attempt, credits, cost, kept, _error_json(result.error))
+        attempt = task.attempt + spent
+        entry = (task.index, task.digest, result.ok, attempt, credits, cost, kept, _error_json(result.error))
         self._pending.append(entry)
         self.flush(now)
 
     def flush(self, now: float) -> None:
-        """Write what is to be kept, when it is much or was not written for a while.
+        """Write pending results if there are many, or if the last write was a while ago.
 
         Raises:
-            CheckpointError: The file cannot be written. What was to be written is kept for the next time.
+            CheckpointError: The file cannot be written. The results stay pending.
         """
         if len(self._pending) >= _BATCH or (self._pending and now - self._flushed_at >= _SECONDS):
             self._flushed_at = now
@@ -276,24 +278,24 @@ class Checkpoint:
         except sqlite3.Error as error:
             cure = "Make room" if "full" in str(error) else "Make the file writable, or restore it from a copy,"
             raise CheckpointError(
-                f"{self._path} cannot be written: {error}. {len(self._pending)} rows have ended that are not in it; "
-                "they will be sent again under the same idempotency keys, which the API answers without another "
-                f"charge. {cure} and run again to go on"
+                f"{self._path} cannot be written: {error}. {len(self._pending)} rows have ended that are not in it. "
+                "They will be sent again with the same idempotency keys, and the API answers them without another "
+                f"charge. {cure} and run again to resume"
             ) from error
         finally:
-            if self._db.in_transaction:  # also after Ctrl-C; a full disk may have rolled it back already
+            if self._db.in_transaction:  # also after Ctrl-C; a full disk may have caused a rollback already
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
         self._pending.clear()
 
     def close(self) -> None:
-        """Write what is to be kept, and close the file. Closing again does nothing."""
+        """Write pending results and close the file. Closing again does nothing."""
         try:
             if self._pending:
                 self._commit()
         finally:
             self._pending.clear()
-            with suppress(sqlite3.Error):  # the log stays beside the file then, and is read with it
+            with suppress(sqlite3.Error):  # the write-ahead log then stays beside the file, and is read with it
                 self._db.close()
 
     def _unusable(self, error: Exception) -> CheckpointError:
@@ -303,8 +305,8 @@ class Checkpoint:
         if "malformed" in text or "no such column" in text or "decode" in text:
             return self._damaged(text)
         return CheckpointError(
-            f"{self._path} cannot be used as a checkpoint: {text}. Give a file in a directory that exists, can be "
-            "written to and has room"
+            f"{self._path} cannot be used as a checkpoint: {text}. Use a file in a directory that exists, is "
+            "writable and has free space"
         )
 
     def _damaged(self, what: str, *, row: int | None = None) -> CheckpointError:
@@ -328,7 +330,7 @@ def _error_json(error: EnpromptaError | None) -> str | None:
 
 
 def _error_from(text: str | None, execution: Execution | None) -> EnpromptaError | None:
-    """Make the error again; only our own classes, for the file may be anybody's."""
+    """Recreate an error; only of known classes, because the file is untrusted."""
     if text is None:
         return None
     known: dict[str, Any] = json.loads(text)

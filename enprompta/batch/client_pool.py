@@ -1,7 +1,7 @@
-"""The clients of a worker process: one for each run, for all of its partitions, however they come.
+"""The clients of a worker process: one for each run, shared by its partitions.
 
-Partitions come to a process one by one, each with the settings of its client. One client for all of them keeps the
-connections open from one to the next, and fetches an access token once.
+Partitions arrive at a process one by one, each with the settings of its client. A shared client keeps the connections
+open between partitions, and fetches an access token once.
 """
 
 from __future__ import annotations
@@ -12,77 +12,117 @@ from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from typing_extensions import Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
-    from enprompta._client.clients import Enprompta
+    from enprompta.batch.row_calls import Variables
+    from enprompta.batch.sync_run import BatchRun
+    from enprompta.limiters.interface import Limiter
 
-_KEPT = 4
-"""Clients to keep open: runs that are worked on in turns."""
+RowT = TypeVar("RowT")
+_MAX_IDLE = 4
+"""Idle clients to keep open, for runs whose partitions alternate."""
+
+
+class BulkPrompts(Protocol):
+    """`client.prompts`, as far as a worker uses it."""
+
+    def execute_many(
+        self,
+        prompt_id: str,
+        /,
+        rows: Iterable[RowT],
+        *,
+        variables: Variables[RowT] = None,
+        **options: Any,  # noqa: ANN401 (a protocol can't name a method's typed options)
+    ) -> BatchRun[RowT]:
+        """Describe a run over rows."""
+        ...
+
+
+@runtime_checkable
+class WorkerClient(Protocol):
+    """The blocking client, as far as a worker uses it."""
+
+    @property
+    def prompts(self) -> BulkPrompts:
+        """The methods on prompts."""
+        ...
+
+    @property
+    def limiter(self) -> Limiter | None:
+        """The limiter that paces requests."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections."""
+        ...
 
 
 @dataclass(slots=True)
-class _Lent:
-    client: Enprompta
+class _PooledClient:
+    client: WorkerClient
     users: int = 0
 
 
 class ClientPool:
-    """Lends clients by name, and closes those that nobody has asked for lately."""
+    """Shares clients by name, and closes those that were not used lately."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._lent: OrderedDict[str, _Lent] = OrderedDict()
-        self._watched = False
+        self._entries: OrderedDict[str, _PooledClient] = OrderedDict()
+        self._registered = False
 
     @contextmanager
-    def borrow(self, name: str, make: Callable[[], Enprompta]) -> Generator[Enprompta]:
-        """Lend a client, to any number of threads at once.
+    def borrow(self, name: str, make: Callable[[], WorkerClient]) -> Generator[WorkerClient]:
+        """Borrow a client; any number of threads may share it.
 
         Args:
-            name: Which one.
-            make: Makes it when it is not there.
+            name: The client's name.
+            make: Creates the client if there is none of this name.
         """
         with self._lock:
-            self._watch()
-            lent = self._lent.get(name)
-            if lent is None:
-                lent = self._lent[name] = _Lent(make())
-            self._lent.move_to_end(name)
-            lent.users += 1
+            self._register()
+            pooled = self._entries.get(name)
+            if pooled is None:
+                pooled = self._entries[name] = _PooledClient(make())
+            self._entries.move_to_end(name)
+            pooled.users += 1
         try:
-            yield lent.client
+            yield pooled.client
         finally:
             with self._lock:
-                lent.users -= 1
-            self.close(_KEPT)
+                pooled.users -= 1
+            self.close(_MAX_IDLE)
 
     def close(self, keep: int = 0) -> None:
-        """Close the clients that nobody uses.
+        """Close the clients that are not in use.
 
         Args:
-            keep: How many to leave open, those that were asked for last.
+            keep: The number of clients to leave open, the most recently used ones.
         """
         with self._lock:
-            idle = [name for name, lent in self._lent.items() if lent.users == 0]
-            surplus = [self._lent.pop(name) for name in idle[: max(0, len(self._lent) - keep)]]
-        for lent in surplus:
-            lent.client.close()
+            idle = [name for name, pooled in self._entries.items() if pooled.users == 0]
+            surplus = [self._entries.pop(name) for name in idle[: max(0, len(self._entries) - keep)]]
+        for pooled in surplus:
+            pooled.client.close()
 
-    def _watch(self) -> None:
-        if not self._watched:
-            self._watched = True
+    def _register(self) -> None:
+        if not self._registered:
+            self._registered = True
             atexit.register(self.close)
-            if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-                os.register_at_fork(after_in_child=self._renew)
+            if hasattr(os, "register_at_fork"):  # Windows does not fork
+                os.register_at_fork(after_in_child=self._after_fork)
 
-    def _renew(self) -> None:
-        """Forget all, in a child after a fork: who was using them is not here, and may have held the lock."""
+    def _after_fork(self) -> None:
+        """Forget all clients, in a child after a fork: their threads are not here, and one may have held the lock."""
         self._lock = Lock()
-        self._lent = OrderedDict()
+        self._entries = OrderedDict()
 
 
 client_pool = ClientPool()
-"""Those of this process."""
+"""The clients of this process."""

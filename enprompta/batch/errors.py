@@ -1,9 +1,9 @@
-"""What can go wrong in a run beside what can go wrong in a call.
+"""Errors of a run, in addition to those of a call.
 
 EnpromptaError
-├── RowError (ValueError)      a row cannot be sent; nothing was
+├── RowError (ValueError)      a row cannot be sent; nothing was sent
 ├── ExecutionFailedError       the row was executed, and the model's provider failed
-└── CheckpointError            the checkpoint is of another run, or cannot be written
+└── CheckpointError            the checkpoint belongs to another run, or cannot be written
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class RowError(EnpromptaError, ValueError):
-    """A row cannot be sent as it is; the text names the row, and the column where one is at fault."""
+    """A row cannot be sent; the text names the row, and the column if one is the cause."""
 
 
 class ExecutionFailedError(EnpromptaError):
-    """The API executed a row and its model's provider failed; no credit is charged for it."""
+    """The API executed a row, but the model's provider failed; no credit is charged."""
 
     execution: Execution
-    """The execution, with `error` as the provider told it."""
+    """The execution; its `error` is the provider's message."""
 
     def __init__(self, message: str, *, execution: Execution) -> None:
         super().__init__(message)
@@ -32,4 +32,4 @@ class ExecutionFailedError(EnpromptaError):
 
 
 class CheckpointError(EnpromptaError):
-    """A checkpoint belongs to another run, or cannot be read or written; no row is lost or charged twice by it."""
+    """A checkpoint belongs to another run, or cannot be read or written; no row is lost or charged twice."""

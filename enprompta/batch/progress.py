@@ -1,4 +1,4 @@
-"""Counts what a run has done, and how fast. Pure: the clock is an argument."""
+"""Count the results of a run, and measure its rate. Pure: the clock is an argument."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enprompta.batch.results import BatchResult, Progress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_WINDOW = 60.0  # seconds the rate is taken over: a window of the API's request budget
+_WINDOW = 60.0  # seconds that the rate is averaged over: one window of the API's rate limit
 _SAMPLES = 60
 _REPORT_EVERY = 0.1  # seconds
 
@@ -19,8 +19,8 @@ class Meter:
     """Counts results.
 
     Args:
-        total: Rows in all; None when nobody knows.
-        now: The present, in seconds of a monotonic clock.
+        total: Number of rows; None if unknown.
+        now: The current time, in monotonic seconds.
     """
 
     def __init__(self, total: int | None, now: float) -> None:
@@ -47,7 +47,7 @@ class Meter:
             self.cost += execution.cost or 0.0
 
     def read(self, now: float, *, in_flight: int, waiting: float) -> Progress:
-        """Tell how far the run has come."""
+        """Return the progress of the run."""
         ended = self.done + self.failed
         rate = self._rate(now, ended - self.restored)
         left = None if self.total is None else max(0, self.total - ended)
@@ -77,22 +77,22 @@ class Meter:
 
 
 class Reporter:
-    """Tells somebody of the progress, not too often.
+    """Reports progress to callbacks, at a limited rate.
 
     Args:
-        tell: Who wants to know.
+        callbacks: Functions of a `Progress`.
     """
 
-    def __init__(self, tell: list[Callable[[Progress], object]]) -> None:
-        self._tell = tell
+    def __init__(self, callbacks: list[Callable[[Progress], object]]) -> None:
+        self._callbacks = callbacks
         self._next = 0.0
 
     def due(self, now: float) -> bool:
-        """Tell whether it is time to report."""
-        return bool(self._tell) and now >= self._next
+        """Return True if it is time to report."""
+        return bool(self._callbacks) and now >= self._next
 
     def report(self, progress: Progress, now: float) -> None:
-        """Tell everybody."""
+        """Call every callback."""
         self._next = now + _REPORT_EVERY
-        for tell in self._tell:
-            tell(progress)
+        for callback in self._callbacks:
+            callback(progress)

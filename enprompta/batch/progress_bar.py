@@ -1,4 +1,4 @@
-"""A bar on the terminal: cost, and rate and time left, or that the run waits for the rate limit. Needs rich."""
+"""The progress bar: cost, rate and time left, or the wait for the rate limit. Needs rich."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from enprompta.batch.results import Progress
 
-_WAITING = 1.0  # seconds of waiting that are worth a word
+_WAITING = 1.0  # seconds of waiting that are shown
 
 
 class Bar:
     """Shows a run's progress.
 
     Args:
-        console: Where; None for the terminal's standard error.
+        console: The console to draw on; None for standard error.
 
     Raises:
         ConfigurationError: rich is not installed.
@@ -29,31 +29,31 @@ class Bar:
         except ImportError as error:
             raise ConfigurationError('progress=True needs the extra `cli`: pip install "enprompta[cli]"') from error
         self._bar = rich.Progress(
-            rich.BarColumn(),  # gives way when the text needs the room
-            rich.TextColumn("{task.completed:.0f} {task.fields[text]}"),  # one column, so that only its end is cut off
+            rich.BarColumn(),  # shrinks when the text needs the space
+            rich.TextColumn("{task.completed:.0f} {task.fields[text]}"),  # in one column, only its end is cut off
             console=console or Console(stderr=True),
-            auto_refresh=False,  # it is told often enough, and a thread less
+            auto_refresh=False,  # updates are frequent enough, and this saves a thread
         )
         self._task = self._bar.add_task("", total=None, text="")
         self._bar.start()
 
     def update(self, progress: Progress) -> None:
-        """Show how far the run has come."""
+        """Show the progress of the run."""
         ended = progress.done + progress.failed
         self._bar.update(self._task, completed=ended, total=progress.total, text=describe(progress), refresh=True)
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Stop drawing; the bar stays visible."""
         self._bar.stop()
 
 
 def describe(progress: Progress) -> str:
-    """Tell the progress in a line, after the number of rows."""
+    """Describe the progress in one line, to follow the number of rows."""
     parts = [] if progress.total is None else [f"of {progress.total}"]
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     cost = f"{progress.cost:.4f} USD"
-    if progress.waiting >= _WAITING:  # rate and time left are of before it, and go on differently after it
+    if progress.waiting >= _WAITING:  # the rate and the time left are then out of date
         return " · ".join([*parts, cost, f"waiting for the rate limit ({progress.waiting:.0f} s)"])
     parts += [f"{progress.rate:.1f}/s", cost]
     if progress.eta is not None:

@@ -1,4 +1,4 @@
-"""What a run tells: one result a row, and how far it has come."""
+"""The output of a run: one result per row, and its progress."""
 
 from __future__ import annotations
 
@@ -16,59 +16,59 @@ RowT = TypeVar("RowT")
 
 @dataclass(frozen=True, slots=True)
 class BatchResult(Generic[RowT]):
-    """What came of one row."""
+    """The result of one row."""
 
     index: int
-    """The row's place in the input, from 0."""
+    """The row's index in the input, from 0."""
     row: RowT
-    """The row as it was given."""
+    """The row as you passed it."""
     variables: Mapping[str, Any]
-    """What the prompt was filled in with; empty when the row gave none, which `error` then explains."""
+    """The values of the prompt's variables; empty if the row had none, as `error` then explains."""
     execution: Execution | None = None
-    """What the API answered; None when it did not."""
+    """The execution that the API returned; None if it returned none."""
     error: EnpromptaError | None = None
-    """Why the row failed; None when it did not."""
+    """The error of a failed row; None if the row succeeded."""
     attempts: tuple[Attempt, ...] = ()
-    """Every try of the call; empty when nothing was sent, or when the result is from the checkpoint."""
+    """Every attempt of the call; empty if nothing was sent, or if the result is from the checkpoint."""
     restored: bool = False
-    """Whether the result is from the checkpoint, without a call."""
+    """True if the result is from the checkpoint, without a call."""
 
     @property
     def ok(self) -> bool:
-        """Whether the row was executed."""
+        """True if the row was executed successfully."""
         return self.error is None
 
     @property
     def output(self) -> str | None:
-        """What the model answered; None when the row failed."""
+        """The output of the model; None if the row failed."""
         return None if self.execution is None else self.execution.output
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come."""
+    """The progress of a run."""
 
     done: int
-    """Rows that were executed, those restored from the checkpoint included."""
+    """Rows that succeeded, including those restored from the checkpoint."""
     failed: int
-    """Rows that ended in an error."""
+    """Rows that failed."""
     restored: int
-    """Rows whose result, good or bad, is from the checkpoint."""
+    """Rows whose result is from the checkpoint, failed ones included."""
     in_flight: int
-    """Rows that have been started and not ended."""
+    """Rows that were started and have not ended."""
     total: int | None
-    """Rows in all; None while nobody knows."""
+    """Number of rows; None while unknown."""
     rate: float
-    """Rows a second over the last minute, those restored aside."""
+    """Rows per second over the last minute, without restored ones."""
     tokens: int
-    """The models' tokens so far."""
+    """Input and output tokens of the models so far."""
     cost: float
-    """USD so far."""
+    """Cost so far in USD."""
     credits: int
-    """Tokens of the plan so far, one an execution."""
+    """Credits charged so far, one per execution."""
     elapsed: float
-    """Seconds since the start, or since it was resumed."""
+    """Seconds since the run started or was resumed."""
     eta: float | None
-    """Seconds to the end at this rate; None while nobody knows."""
+    """Estimated seconds until the run ends; None while unknown."""
     waiting: float
-    """Seconds for which nothing could be sent for want of request budget: "waiting for the rate limit"; else 0."""
+    """Seconds for which the rate limit has let no request through; 0 if no row waits for it."""

@@ -1,4 +1,4 @@
-"""What a run is: the prompt, its options, and how a row becomes a call with a key of its own. Pure."""
+"""The calls of a run: how a row becomes a call with its own idempotency key. Pure."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
 RowT = TypeVar("RowT")
 Variables: TypeAlias = "Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None"
 
-_LISTED = 10  # columns a message spells out
+_LISTED = 10  # columns that a message lists
 
 
 @dataclass(frozen=True, slots=True)
 class RowTask(Generic[RowT]):
-    """A row that can be sent."""
+    """A row that is ready to be sent."""
 
     index: int
     row: RowT
     variables: Mapping[str, Any]
     digest: bytes
-    """Stands for the prompt, its options and the variables."""
+    """Hash of the prompt, its options and the variables."""
     attempt: int = 0
-    """How often the row has been executed in vain, which the API would only tell again under the same key."""
+    """Number of failed executions of the row; it is part of the key, because the API repeats its response for a key."""
 
 
 class CallTemplate(Generic[RowT]):
-    """The prompt and options that all rows share, and the way to a row's variables.
+    """The call that all rows share, and how to get the variables of a row.
 
     Args:
-        call: The call of a row without variables.
-        variables: A function that gives a row's variables, the column for each variable, or the columns to take; None
-            when a row is the mapping of its variables.
-        run_id: What tells this run from others.
-        skip_nulls: True if None in a row means that the variable has no value there, as a null in a file does.
+        call: The call of a row, without variables.
+        variables: A function that returns a row's variables, the column for each variable, or a list of columns; None
+            if each row is the mapping of its variables.
+        run_id: The id that distinguishes this run from others.
+        skip_nulls: True if None in a row means that the variable has no value, as a null in a file does.
     """
 
     def __init__(
@@ -56,24 +56,24 @@ class CallTemplate(Generic[RowT]):
         self._columns = _columns(variables)
         self._skip_nulls = skip_nulls
         self.run_id = run_id
-        # Options that cannot be written are no row's fault, so that is found out here.
+        # Encoded here, so that invalid options are reported before the first row.
         self._base = sha256(self.path.encode() + b"\0" + encode_json(self._body))
 
     @property
     def path(self) -> str:
-        """Where rows are sent, which names the prompt."""
+        """The path that rows are sent to; it contains the prompt's id."""
         return self._call.path
 
     @property
     def options(self) -> str:
-        """The options that all rows share, as text."""
+        """The options that all rows share, as JSON."""
         return encode_json(dict(sorted(self._body.items()))).decode()
 
-    def job(self, index: int, row: RowT) -> RowTask[RowT]:
-        """Make a row ready to be sent.
+    def task(self, index: int, row: RowT) -> RowTask[RowT]:
+        """Prepare a row for sending.
 
         Raises:
-            RowError: It has no variables that could be.
+            RowError: The row has no valid variables.
         """
         try:
             variables = conversions.variables(self.variables(index, row))
@@ -86,23 +86,23 @@ class CallTemplate(Generic[RowT]):
         digest.update(written)
         return RowTask(index, row, variables, digest.digest())
 
-    def call(self, job: RowTask[RowT]) -> Call[Execution]:
-        """Give the call of a row.
+    def call(self, task: RowTask[RowT]) -> Call[Execution]:
+        """Return the call of a row.
 
-        Its idempotency key comes of the run, the row's place and what is sent: whoever sends the row again, after a
-        crash or on another machine, sends the same key. The same text in another row has another key.
+        Its idempotency key is derived from the run, the row's index and the request body. A row that is sent again,
+        after a crash or on another machine, therefore has the same key. Another row with equal content has another.
         """
-        name = f"{self.run_id}\0{job.index}\0{job.attempt}\0".encode()
-        key = sha256(name + job.digest).hexdigest()
-        body = {**self._body, "variables": job.variables}
+        name = f"{self.run_id}\0{task.index}\0{task.attempt}\0".encode()
+        key = sha256(name + task.digest).hexdigest()
+        body = {**self._body, "variables": task.variables}
         call = self._call
         return Call(call.method, call.path, call.returns, json=body, options=WriteOptions(idempotency_key=key))
 
     def variables(self, index: int, row: RowT) -> Mapping[str, Any]:
-        """Take the variables out of a row, in the order of their names.
+        """Get the variables of a row, sorted by name.
 
         Raises:
-            RowError: It lacks a column, or is no mapping at all.
+            RowError: The row lacks a column, or is not a mapping.
         """
         if self._columns is not None:
             return self._present({name: _cell(index, row, column) for name, column in self._columns.items()})
@@ -112,15 +112,15 @@ class CallTemplate(Generic[RowT]):
                 found = self._variables(row)
             except Exception as error:
                 problem = f"{type(error).__name__}: {error}"
-                raise RowError(f"row {index}: its variables cannot be told: {problem}") from error
+                raise RowError(f"row {index}: the function variables= failed: {problem}") from error
         if not isinstance(found, Mapping):
-            hint = "variables= must return a mapping" if callable(self._variables) else "say with variables= which"
+            hint = "variables= must return one" if callable(self._variables) else "name the columns with variables="
             kind = type(found).__name__
-            raise RowError(f"row {index} gives its variables as {kind}, not as a mapping of names to values: {hint}")
+            raise RowError(f"row {index} has variables of type {kind}, not a mapping of names to values: {hint}")
         named = cast("Mapping[Any, Any]", found)
         if strange := next((name for name in named if not isinstance(name, str)), None):
-            raise RowError(f"row {index} has a variable whose name is no text: {strange!r}")
-        if None in named:  # `csv.DictReader` puts there what has no column
+            raise RowError(f"row {index} has a variable whose name is not text: {strange!r}")
+        if None in named:  # where `csv.DictReader` puts fields without a column
             raise RowError(f"row {index} has more fields than there are columns")
         return self._present(dict(sorted(named.items())))
 
@@ -130,14 +130,14 @@ class CallTemplate(Generic[RowT]):
         return variables
 
     def check(self, rows: object, first: int) -> None:
-        """Look at all rows before the first one is sent, where it costs no more than a look.
+        """Check the columns of all rows before the first one is sent, if the rows are a list.
 
         Args:
             rows: The rows.
-            first: The place of the first one.
+            first: The index of the first row.
 
         Raises:
-            RowError: One lacks a column.
+            RowError: A row lacks a column.
         """
         if self._columns is not None and isinstance(rows, (list, tuple)):
             for index, row in enumerate(cast("list[RowT]", rows), first):
@@ -145,14 +145,14 @@ class CallTemplate(Generic[RowT]):
 
 
 def _written(variables: Mapping[str, Any]) -> bytes:
-    """Write variables so that equal ones are written alike; they are mostly text, and JSON takes ten times longer."""
+    """Encode variables for hashing; equal variables have equal encodings."""
     if all(type(value) is str for value in variables.values()):
         return repr(variables).encode(errors="surrogatepass")
     return encode_json(variables)
 
 
 def _columns(variables: object) -> dict[str, str] | None:
-    """Tell the column of each variable; None when a function does, or the row itself."""
+    """Return the column of each variable; None if a function or the row itself provides the variables."""
     if variables is None or callable(variables):
         return None
     if isinstance(variables, Mapping):
@@ -176,13 +176,13 @@ def _cell(index: int, row: object, column: str) -> object:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Tell in words how the variables of a row differ."""
+    """Describe how the variables of a row differ."""
     names = sorted(before.keys() | now.keys())
     differing = [name for name in names if before.get(name) != now.get(name)]
     if not differing:
         return "its variables are the same, but the options are not"
     name = differing[0]
-    was, become = (_short(values[name]) if name in values else "not there" for values in (before, now))
+    was, become = (_short(values[name]) if name in values else "missing" for values in (before, now))
     others = f"; so do {', '.join(differing[1:_LISTED])}" if differing[1:] else ""
     return f"its {name!r} was {was} and is {become}{others}"
 

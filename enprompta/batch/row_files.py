@@ -21,17 +21,17 @@ Format = Literal["csv", "jsonl", "parquet"]
 
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _LISTED = 10
-_HINTS = {"csv": " below the line with the names of the columns", "jsonl": "", "parquet": ""}
+_HINTS = {"csv": " below the line with the column names", "jsonl": "", "parquet": ""}
 
 
 class Rows:
-    """The rows of a file: has a length, can be iterated any number of times, and holds one row at a time in memory.
+    """The rows of a file: sized, iterable any number of times, with one row in memory at a time.
 
     Args:
-        read: Yields them, each with its place in the file.
+        read: Returns an iterator over rows, each with its position in the file.
         variables: The columns that the prompt needs; all columns without a prompt.
-        count: How many rows there are.
-        skipped: How many rows had nothing but empty cells.
+        count: The number of rows.
+        skipped: The number of rows whose cells are all empty.
     """
 
     variables: tuple[str, ...]
@@ -64,20 +64,20 @@ def read_rows(
     counted in `Rows.skipped`.
 
     Args:
-        path: The file; a regular one, for rows are read twice. CSV has the columns' names in its first line and fields
-            of any length; JSON Lines has an object a line; Parquet needs pyarrow.
-        format: The file's format; None takes it from the file's name.
+        path: A regular file, because rows are read twice. CSV has the column names in its first line, and fields of
+            any length; JSON Lines has one object per line; Parquet needs pyarrow.
+        format: The file's format; None derives it from the file's name.
         prompt: The prompt that the rows are for: each row is validated against its variables, and a required variable
-            needs more than white space.
+            needs more than whitespace.
 
     Raises:
-        RowError: A row cannot be read or does not fit the prompt; the text names the row's line and the column. Or
-            there is no row.
+        RowError: A row cannot be read or does not fit the prompt (the text names the line and the column), or the
+            file has no rows.
         ConfigurationError: The file cannot be opened, or its format is unknown or needs a package that is missing.
     """
     kind = format or SUFFIXES.get(os.path.splitext(path)[1].lower())  # noqa: PTH122 (a path of any kind)
     if kind not in READERS:
-        raise ConfigurationError(f"{os.fspath(path)} is of no known format: say format='csv', 'jsonl' or 'parquet'")
+        raise ConfigurationError(f"{os.fspath(path)} has an unknown format: pass format='csv', 'jsonl' or 'parquet'")
     name = os.fspath(path)
 
     def read_all() -> Numbered:
@@ -85,7 +85,7 @@ def read_rows(
             yield from READERS[kind](name)
 
     def read() -> Numbered:
-        # An object in JSON is written on purpose, even an empty one; rows of tables may be left over.
+        # An empty JSON object is deliberate; empty rows of a table are often left over.
         return (each for each in read_all() if kind == "jsonl" or not _is_empty(each[1]))
 
     count, total, columns = 0, 0, dict[str, None]()
@@ -115,7 +115,7 @@ def _is_blank(value: object) -> bool:
 
 
 class _Needs:
-    """What the variables of a prompt need of a row."""
+    """The requirements of a prompt's variables on a row."""
 
     def __init__(self, prompt: Prompt) -> None:
         self._prompt = prompt
@@ -129,7 +129,7 @@ class _Needs:
         """Validate a row.
 
         Raises:
-            RowError: It does not have what the prompt needs.
+            RowError: The row does not meet the requirements.
         """
         given = {name: row[name] for name in self.names if name in row}
         problems = templating.validate(self._prompt.variables, given, self._prompt.content)
@@ -137,7 +137,9 @@ class _Needs:
             first = problems[0]
             if first.field not in row:
                 has = ", ".join(list(row)[:_LISTED]) or "none"
-                raise RowError(f"{where}: there is no column {first.field!r}, which the prompt needs; there are: {has}")
+                raise RowError(
+                    f"{where}: there is no column {first.field!r}, which the prompt needs; the columns are: {has}"
+                )
             raise RowError(f"{where}, column {first.field!r}: {first.message}")
         for name in self._required:
             if name in row and _is_blank(row[name]):
@@ -152,7 +154,7 @@ def _is_required(declared: PromptVariable | None, is_used: bool) -> bool:  # noq
 
 @contextmanager
 def _named(path: object) -> Generator[None]:
-    """Name the file that cannot be opened or read."""
+    """Name the file in errors of opening and reading it."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Read the rows of CSV, JSON Lines and Parquet files, one at a time, each with its place in the file."""
+"""Read the rows of CSV, JSON Lines and Parquet files, one at a time, each with its position in the file."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Row: TypeAlias = "dict[str, Any]"
 Numbered: TypeAlias = "Iterator[tuple[int, Row]]"
 
 MAX_LINE = 100_000_000
-"""Characters of a line of JSON; a file without line feeds is not read into memory."""
-_LARGEST_FIELD = 2**31 - 1  # what a C long holds everywhere
-# The first bytes of what is given as text by mistake.
+"""Maximum characters of a JSON line, so that a file without line feeds is not read into memory."""
+_LARGEST_FIELD = 2**31 - 1  # the maximum of a C long on every platform
+# The first bytes of files that are passed as text by mistake.
 _PACKED = {
     b"\x1f\x8b": "compressed with gzip",
     b"PK\x03\x04": "a zip archive or a workbook",
@@ -42,7 +42,7 @@ _limit = threading.Lock()
 
 
 def read_csv(path: str) -> Numbered:
-    """Read CSV with the columns' names in its first line."""
+    """Read CSV with the column names in its first line."""
     with _opened(path, newline="") as file:
         reader = csv.reader(_without_nul(path, file), strict=True)
         start = 1
@@ -53,7 +53,7 @@ def read_csv(path: str) -> Numbered:
             _check_names(f"{path}, line 1", names)
             start = reader.line_num + 1
             while (fields := _next_fields(reader)) is not None:
-                # In a file of one column, a blank line is a row whose only cell is empty; in others it is no row.
+                # In a file of one column, a blank line is a row with an empty cell; in other files it is skipped.
                 if fields or len(names) == 1:
                     yield start, _row(f"{path}, line {start}", names, fields or [""])
                 start = reader.line_num + 1
@@ -64,20 +64,20 @@ def read_csv(path: str) -> Numbered:
 
 
 def read_json_lines(path: str) -> Numbered:
-    """Read a JSON object a line; blank lines are no rows."""
+    """Read one JSON object per line; blank lines are skipped."""
     with _opened(path, newline=None) as file:
         number = 0
         while line := file.readline(MAX_LINE + 1):
             number += 1
             where = f"{path}, line {number}"
             if len(line) > MAX_LINE:
-                raise RowError(f"{where} is longer than {MAX_LINE:,} characters: JSON Lines has an object a line")
+                raise RowError(f"{where} is longer than {MAX_LINE:,} characters: JSON Lines has one object per line")
             if not line.strip():
                 continue
             try:
                 row: object = _decoder.decode(line.strip())
             except (ValueError, RecursionError) as error:
-                raise RowError(f"{where} is not JSON: {error}. JSON Lines has an object a line") from error
+                raise RowError(f"{where} is not JSON: {error}. JSON Lines has one object per line") from error
             if not isinstance(row, dict):
                 kind = _KINDS[type(row)]
                 raise RowError(f"{where} is {kind}, not an object of columns and values")
@@ -115,7 +115,7 @@ def _parquet_batches(parquet: Any, stream: object) -> Generator[list[Mapping[str
 
 @contextmanager
 def _opened(path: str, newline: str | None) -> Generator[TextIO]:
-    """Open a text, and report in which line it is none."""
+    """Open a text file; a decoding error names the line."""
     with open_regular(path) as stream:
         start = stream.read(4)
         stream.seek(0)
@@ -141,7 +141,7 @@ def _without_nul(path: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _next_fields(reader: Iterator[list[str]]) -> list[str] | None:
-    # The limit is the process's, of 131,072 characters by default. It is raised for the moment of reading alone.
+    # The limit applies to the whole process (131,072 characters by default), so it is raised only while reading.
     with _limit:
         before = csv.field_size_limit(_LARGEST_FIELD)
         try:
@@ -152,7 +152,7 @@ def _next_fields(reader: Iterator[list[str]]) -> list[str] | None:
 
 def _check_names(where: str, names: Sequence[str]) -> None:
     if not any(name.strip() for name in names):
-        raise RowError(f"{where} must have the names of the columns")
+        raise RowError(f"{where} must have the column names")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise RowError(f"{where}: there are two columns {twice!r}")
@@ -170,12 +170,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands there twice")
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} occurs twice")
     return found
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _first_line(error: Exception) -> str:

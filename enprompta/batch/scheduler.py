@@ -1,23 +1,23 @@
-"""Which row goes next, what came of it, and when to stop: every decision of a run, no I/O but the checkpoint's.
+"""The decisions of a run: which row is next, how its outcome is handled, and when to stop.
 
-A driver, one in threads and one in tasks, does what it is told and tells what came of it:
+Nothing here does I/O, except through the checkpoint. A driver, with threads or with tasks, calls:
 
-    wants_row     whether another row is to be taken from the input
-    take          here is one, or its error; a result known from the checkpoint is then there to `pop`
-    start         the next row to send, if one may be; the driver runs its call and then says
-    finish        how it ended
-    pop           a result to give to the caller, if there is one
-    over          nothing is under way and nothing is left to give
+    wants_row     True if another row should be taken from the input
+    take          hands over that row, or its error; a result from the checkpoint is then ready for `pop`
+    start         returns the next row to send, if one may start now; the driver makes its call
+    finish        hands over the outcome of that call
+    pop           returns the next result for the caller, if there is one
+    is_done       True if nothing is in flight and no result is left
 
-`end` stops a run early: no row is started any more, those under way end and are kept. An engine is used by one thread
-at a time, which the drivers see to, so there is no lock here.
+`end` stops a run early: no further row is started, rows in flight complete and are saved. The drivers use a scheduler
+from one thread at a time, so it has no lock.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from enprompta.batch.call_tracker import CallCancelled
 from enprompta.batch.errors import ExecutionFailedError
@@ -36,172 +36,165 @@ from enprompta.errors import (
 )
 
 if TYPE_CHECKING:
+    from enprompta._core.runner import Answered
     from enprompta.batch.budget import SpendTracker
     from enprompta.batch.checkpoint import Store
     from enprompta.batch.progress import Meter
     from enprompta.batch.row_calls import RowTask
-    from enprompta.errors import Attempt
     from enprompta.models.executions import Execution
 
 RowT = TypeVar("RowT")
 Ending = Literal["completed", "budget", "error", "closed"]
 
-# No other row would fare better: a wrong key, a plan or key that may not, no credit left, no such prompt, and a request
-# budget that is used up for longer than the client is willing to wait.
+# Every other row would fail too: an invalid key, a missing permission, no credit left, an unknown prompt, and a rate
+# limit that resets later than the client is willing to wait.
 FATAL_ERRORS = (AuthenticationError, InsufficientTokensError, PermissionDeniedError, NotFoundError, RateLimitError)
-# The service is away, or unwell. One such row may be bad luck, many in a row are not.
+# The service is unavailable or failing. One such row may be bad luck; many in succession are an outage.
 OUTAGE_ERRORS = (APIConnectionError, InternalServerError)
-
-
-class Answer(NamedTuple):
-    """What the API answered to a row's call."""
-
-    execution: Execution
-    attempts: tuple[Attempt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulingRules:
-    """How a run goes about it."""
+    """Settings of a run."""
 
     slots: int
-    """Rows under way at once."""
+    """Maximum number of rows in flight."""
     queue: int
-    """Rows taken from the input and not yet started, at most."""
+    """Maximum number of rows that were taken from the input and not started."""
     window: int
-    """Rows taken from the input whose result has not been given to the caller, at most."""
+    """Maximum number of rows that were taken from the input and whose result the caller has not received."""
     first: int = 0
-    """The place of the first row."""
+    """The index of the first row."""
     ordered: bool = False
-    """Whether results are given in the order of the rows."""
+    """True to return results in the order of the rows."""
     raises: bool = False
-    """Whether the first row that fails ends the run."""
+    """True if the first failed row ends the run."""
     skips: bool = False
-    """Whether results from the checkpoint are left out."""
+    """True to leave out results from the checkpoint."""
     retries: bool = True
-    """Whether rows that failed according to the checkpoint are executed again."""
+    """True to execute rows again that failed according to the checkpoint."""
     max_consecutive_outages: int = 20
-    """After how many rows in succession that the service did not answer to end the run."""
+    """The run ends after this many successive rows that failed because of an outage."""
 
 
 class RowScheduler(Generic[RowT]):
-    """One run.
+    """Schedules the rows of one run.
 
     Args:
-        rules: How to go about it.
-        ledger: What may be spent.
-        store: What has been done.
-        meter: Counts what is done.
+        rules: The settings.
+        spend: Tracks spending, and says if another row is affordable.
+        store: The checkpoint.
+        meter: Counts results.
     """
 
-    def __init__(self, rules: SchedulingRules, ledger: SpendTracker, store: Store, meter: Meter) -> None:
+    def __init__(self, rules: SchedulingRules, spend: SpendTracker, store: Store, meter: Meter) -> None:
         self._rules = rules
-        self._ledger = ledger
+        self._spend = spend
         self._store = store
         self._meter = meter
         self._queue: deque[RowTask[RowT]] = deque()
         self._ready: dict[int, BatchResult[RowT]] = {}
-        self._next = rules.first  # the row whose result is due, when they are given in order
-        self._gaps: set[int] = set()  # rows from there on that give no result
+        self._next = rules.first  # the row whose result is due, if results are ordered
+        self._gaps: set[int] = set()  # rows from there on that have no result
         self.exhausted: bool = False
-        """Whether the input has no more rows."""
+        """True if the input has no more rows."""
         self._consecutive_outages = 0
         self.taken: int = 0
-        """Rows taken from the input."""
+        """Number of rows taken from the input."""
         self.in_flight: int = 0
-        """Rows started that have not ended."""
+        """Number of rows that were started and have not ended."""
         self.ending: Ending | None = None
-        """Why no row is started any more; None while rows are."""
+        """Why the run stops; None while rows are started."""
         self.error: BaseException | None = None
-        """What to raise when everything else is over."""
+        """The error to raise once everything else is done."""
 
     @property
     def wants_row(self) -> bool:
-        """Whether another row is to be taken from the input."""
+        """True if another row should be taken from the input."""
         outstanding = len(self._queue) + self.in_flight + len(self._ready) + len(self._gaps)
         open_ = self.ending is None and not self.exhausted
         return open_ and len(self._queue) < self._rules.queue and outstanding < self._rules.window
 
     @property
     def should_refill(self) -> bool:
-        """Whether it is time to take more rows; half a queue of them at once is cheaper than one by one."""
+        """True if it is time to take more rows: the queue is at most half full."""
         return 2 * len(self._queue) <= self._rules.queue and self.wants_row
 
     @property
     def has_queue(self) -> bool:
-        """Whether there is a row that waits to be started."""
+        """True if a row is waiting to be started."""
         return bool(self._queue)
 
     @property
     def has_result(self) -> bool:
-        """Whether `pop` would give one."""
+        """True if `pop` would return a result."""
         return self._due() is not None
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to do or to give."""
+        """True if nothing is in flight and no result is left."""
         return self.in_flight == 0 and not self._ready and self.ending is not None
 
-    def take(self, job: RowTask[RowT] | BatchResult[RowT]) -> None:
-        """Take a row from the input: what to send, or why it cannot be.
+    def take(self, task: RowTask[RowT] | BatchResult[RowT]) -> None:
+        """Take a row from the input: the task to send, or the result of a row that cannot be sent.
 
         Raises:
-            CheckpointError: The checkpoint is of other rows.
+            CheckpointError: The checkpoint belongs to other rows.
         """
         self.taken += 1
-        if isinstance(job, BatchResult):
-            self._give(job, 0)
+        if isinstance(task, BatchResult):
+            self._give(task, 0)
             return
-        saved = self._store.find(job)
+        saved = self._store.find(task)
         if saved is None or (saved.error is not None and self._rules.retries):
             if saved is not None:
-                job = replace(job, attempt=saved.attempt)
-                self._ledger.charge(-saved.credits, None, executed=False)  # it will be counted anew
-            self._queue.append(job)
+                task = replace(task, attempt=saved.attempt)
+                self._spend.charge(-saved.credits, None, executed=False)  # it will be counted again
+            self._queue.append(task)
             return
-        result = BatchResult(job.index, job.row, job.variables, saved.execution, saved.error, restored=True)
+        result = BatchResult(task.index, task.row, task.variables, saved.execution, saved.error, restored=True)
         if self._rules.skips:
             self._meter.count(result, saved.credits)
-            self._gaps.add(job.index)
+            self._gaps.add(task.index)
             self._close_gaps()
         else:
             self._give(result, saved.credits)
 
     def end_of_input(self) -> None:
-        """There are no more rows.
+        """Note that the input has no more rows.
 
         Raises:
-            CheckpointError: The checkpoint knows of more.
+            CheckpointError: The checkpoint has more rows.
         """
         self.exhausted = True
         self._store.check_number(self._rules.first + self.taken)
         self._settle()
 
     def start(self) -> RowTask[RowT] | None:
-        """Give the next row to send; None when none may be sent now."""
+        """Return the next row to send; None if no row may start now."""
         if self.ending is not None or not self._queue or self.in_flight >= self._rules.slots:
             return None
-        if not self._ledger.affords(self.in_flight):
-            if self.in_flight == 0:  # nothing under way could turn out cheaper than it was counted
+        if not self._spend.affords(self.in_flight):
+            if self.in_flight == 0:  # no row in flight can turn out cheaper than assumed
                 self.end("budget")
             return None
         self.in_flight += 1
         return self._queue.popleft()
 
-    def finish(self, job: RowTask[RowT], outcome: Answer | BaseException, now: float) -> None:
-        """Tell how a row ended.
+    def finish(self, task: RowTask[RowT], outcome: Answered[Execution] | BaseException, now: float) -> None:
+        """Handle the outcome of a row.
 
         Raises:
-            CheckpointError: What came of it cannot be kept. It is counted all the same.
+            CheckpointError: The result cannot be saved. It is counted nevertheless.
         """
         self.in_flight -= 1
         try:
-            self._conclude(job, outcome, now)
+            self._conclude(task, outcome, now)
         finally:
             self._settle()
 
     def pop(self) -> BatchResult[RowT] | None:
-        """Give the next result; None when there is none yet."""
+        """Return the next result; None if there is none yet."""
         index = self._due()
         if index is None:
             return None
@@ -211,16 +204,16 @@ class RowScheduler(Generic[RowT]):
         return self._ready.pop(index)
 
     def end(self, why: Ending, error: BaseException | None = None) -> None:
-        """Start no row any more. The first reason counts."""
+        """Stop starting rows. The first reason counts."""
         if self.ending is None or (self.error is None and error is not None):
             self.ending, self.error = why, error
         self._queue.clear()
 
     def abandon(self) -> None:
-        """Count nothing as under way any more: whoever worked on it has ended."""
+        """Count no row as in flight: all workers have ended."""
         self.in_flight = 0
 
-    def _conclude(self, job: RowTask[RowT], outcome: Answer | BaseException, now: float) -> None:
+    def _conclude(self, task: RowTask[RowT], outcome: Answered[Execution] | BaseException, now: float) -> None:
         if isinstance(outcome, CallCancelled):
             return
         if isinstance(outcome, BaseException):
@@ -230,12 +223,12 @@ class RowScheduler(Generic[RowT]):
             execution, error, attempts = None, outcome, getattr(outcome, "attempts", ())
         else:
             execution, attempts = outcome
-            error = _failure(job, execution)
+            error = _failure(task, execution)
         charged = _credits(error)
-        self._ledger.charge(charged, execution and execution.cost, executed=error is None)
-        result = BatchResult(job.index, job.row, job.variables, execution, error, attempts)
+        self._spend.charge(charged, execution and execution.cost, executed=error is None)
+        result = BatchResult(task.index, task.row, task.variables, execution, error, attempts)
         try:
-            self._store.write(result, job, charged, now)
+            self._store.write(result, task, charged, now)
         finally:
             self._give(result, charged)
             self._watch_health(error)
@@ -251,7 +244,7 @@ class RowScheduler(Generic[RowT]):
     def _watch_health(self, error: EnpromptaError | None) -> None:
         self._consecutive_outages = self._consecutive_outages + 1 if isinstance(error, OUTAGE_ERRORS) else 0
         if error is not None and self._consecutive_outages >= self._rules.max_consecutive_outages:
-            error.add_context(f"so ended {self._consecutive_outages} rows in succession, and the run stops")
+            error.add_context(f"{self._consecutive_outages} rows in succession failed like this, so the run stops")
             self.end("error", error)
 
     def _close_gaps(self) -> None:
@@ -268,7 +261,7 @@ class RowScheduler(Generic[RowT]):
             return next(iter(self._ready))
         if self._next in self._ready:
             return self._next
-        # A run that was ended has gaps where rows were given up. What came after them was paid for, and is given too.
+        # A stopped run has gaps where rows were cancelled. Results after a gap were paid for, so they are returned too.
         return min(self._ready) if self.ending is not None and self.in_flight == 0 else None
 
     def _settle(self) -> None:
@@ -276,19 +269,19 @@ class RowScheduler(Generic[RowT]):
             self.ending = "completed"
 
 
-def _failure(job: RowTask[Any], execution: Execution) -> ExecutionFailedError | None:
+def _failure(task: RowTask[Any], execution: Execution) -> ExecutionFailedError | None:
     if execution.status != "failed":
         return None
-    told = f": {execution.error}" if execution.error else ""
+    reason = f": {execution.error}" if execution.error else ""
     return ExecutionFailedError(
-        f"row {job.index} was executed as {execution.id} and its provider failed{told}", execution=execution
+        f"row {task.index} was executed as {execution.id} and its provider failed{reason}", execution=execution
     )
 
 
 def _credits(error: EnpromptaError | None) -> int:
-    """Tell whether a row was charged; 1 too when nobody knows, as without an answer or with a 5xx."""
+    """Return the credits that a row was charged; 1 also if unknown, such as without a response or after a 5xx."""
     if isinstance(error, APIStatusError):
         return int(isinstance(error, InternalServerError))
     if isinstance(error, APIConnectionError):
-        return int(bool(error.attempts))  # none: it waited for the request budget until its deadline
+        return int(bool(error.attempts))  # without an attempt, it waited for the rate limit until its deadline
     return int(not isinstance(error, (ExecutionFailedError, ConfigurationError)))

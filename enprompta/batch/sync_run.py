@@ -1,4 +1,4 @@
-"""The driver of a run in the blocking client: calls in threads, everything else in the caller's thread."""
+"""The driver of blocking runs: calls in threads, everything else in the caller's thread."""
 
 from __future__ import annotations
 
@@ -19,60 +19,62 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from enprompta._client.clients import Enprompta
+    from enprompta._core.call import Call
+    from enprompta._core.runner import SyncStepRunner
     from enprompta.batch.results import BatchResult
     from enprompta.batch.row_calls import RowTask, Variables
+    from enprompta.models.executions import Execution
 
-_LOOK_EVERY = 0.05  # seconds between two looks at what is to be done now and then, while waiting for results
+_TICK_SECONDS = 0.05  # seconds between two rounds of periodic work, while waiting for results
 
 
-class BatchRun(Run[RowT]):
-    """A run of the blocking client: iterate it for results, once.
+class BatchRun(Run[RowT, "SyncStepRunner"]):
+    """A run of the blocking client; iterate it once for its results.
 
-    Rows are taken, `variables` and `on_progress` called, and results given, all in the thread that iterates; only the
-    calls themselves are made in other threads. Leaving the loop, or the `with` block, ends the run: no row is started
-    any more, those on the way to the API are waited for and kept in the checkpoint, those that still wait are given up.
+    Rows are read, `variables` and `on_progress` are called, and results are returned in the thread that iterates. Only
+    the calls are made in other threads. Leaving the loop or the `with` block ends the run: no further row is started,
+    requests in flight are awaited and saved in the checkpoint, and rows that are still waiting are cancelled.
 
     Raises:
-        InsufficientTokensError: The plan's tokens are used up. This and the next ones end the run, after the results of
-            the rows under way; each says how to go on.
-        AuthenticationError: The key is not valid.
-        PermissionDeniedError: The plan or the key may not do this.
-        NotFoundError: There is no such prompt.
-        RateLimitError: The request budget is used up for longer than the client's `max_wait`.
-        APIError: The service did not answer many rows in succession.
-        CheckpointError: The checkpoint is of another prompt or of other rows, is in use, or cannot be written.
+        InsufficientTokensError: The plan has no credits left. This error and the following ones end the run after the
+            results of the rows in flight; each message says how to resume.
+        AuthenticationError: The API key is invalid.
+        PermissionDeniedError: The plan or the API key does not permit this.
+        NotFoundError: The prompt does not exist.
+        RateLimitError: The rate limit resets later than the client's `max_wait` allows.
+        APIError: Many rows in succession failed because of an outage.
+        CheckpointError: The checkpoint belongs to another prompt or other rows, is in use, or cannot be written.
     """
 
     _threads = True
 
     def __init__(
         self,
-        client: Enprompta,
-        prompt_id: str,
+        client: SyncStepRunner,
+        call: Call[Execution],
         rows: Iterable[RowT],
         variables: Variables[RowT] = None,
         **options: Any,  # noqa: ANN401 (`execute_many` has the types)
     ) -> None:
-        super().__init__(client, prompt_id, rows, variables, options)
+        super().__init__(client, call, rows, variables, options)
         self._input: Iterator[RowT] = iter(())
-        self._jobs: SimpleQueue[RowTask[RowT] | None] = SimpleQueue()
+        self._tasks: SimpleQueue[RowTask[RowT] | None] = SimpleQueue()
         self._outcomes: SimpleQueue[tuple[RowTask[RowT], Any]] = SimpleQueue()
         self._workers: list[Thread] = []
         self._closed = False
 
     def __iter__(self) -> Iterator[BatchResult[RowT]]:
-        """Start, and give results until there are no more."""
-        self._begin_once()
+        """Start the run and yield its results."""
+        self._start_once()
         try:
             self._open_parts()
-            atexit.register(self.close)  # before the interpreter freezes the threads that are waited for
+            atexit.register(self.close)  # at exit, close before the interpreter freezes the worker threads
             self._input = iter(cast("Iterable[RowT]", self._rows))
             yield from self._results()
         finally:
             try:
                 self.close()
-            finally:  # Ctrl-C may have come before its first line
+            finally:  # Ctrl-C may have interrupted it before its first line
                 self.close()
         if (error := self._failure()) is not None:
             shorten(error)
@@ -87,106 +89,106 @@ class BatchRun(Run[RowT]):
         self.close()
 
     def close(self) -> None:
-        """End the run: wait for the rows on their way, write the checkpoint. Closing again does nothing.
+        """End the run: wait for requests in flight and write the checkpoint. Closing again does nothing.
 
-        Ctrl-C may have come between any two lines, here too. So nothing here trusts a count, a row that was lost from
-        sight is one that the API will answer again, and what was cut off is done when `close` is called again.
+        Ctrl-C may interrupt any line, here too. So no count is trusted, a row whose result was lost is one that the API
+        answers again, and a second call of `close` completes an interrupted one.
         """
         try:
-            if self._closed or not self._begun:
+            if self._closed or not self._started:
                 return
             self._end("closed")
-            self._give_up()
-            self._dismiss()
+            self._cancel_waiting()
+            self._stop_workers()
             for worker in self._workers:
-                with suppress(RuntimeError):  # it was never started
+                with suppress(RuntimeError):  # the thread was never started
                     worker.join()
             while not self._outcomes.empty():
                 self._finish(*self._outcomes.get())
-            self._engine.abandon()
+            self._scheduler.abandon()
             self._close_parts()
-        except BaseException:  # who presses Ctrl-C while a run ends does not want to wait for it
-            self._dismiss()
+        except BaseException:  # Ctrl-C while a run ends means: do not wait for it
+            self._stop_workers()
             self._close_parts()
             self._closed = True
             raise
         atexit.unregister(self.close)
         self._closed = True
 
-    def _dismiss(self) -> None:
-        """Tell the workers to end, without waiting for them."""
+    def _stop_workers(self) -> None:
+        """Ask the workers to stop, without waiting for them."""
         for _ in self._workers:
-            self._jobs.put(None)
+            self._tasks.put(None)
 
     def _results(self) -> Iterator[BatchResult[RowT]]:
-        engine = self._engine
-        while not engine.is_done:
-            if not self._closed:  # as it may have been inside of the loop
+        scheduler = self._scheduler
+        while not scheduler.is_done:
+            if not self._closed:  # the caller may have closed it inside the loop
                 self._advance()
-            if (result := engine.pop()) is not None:
+            if (result := scheduler.pop()) is not None:
                 yield result
 
     def _advance(self) -> None:
-        """Do one round of the work."""
+        """Do one round: read rows, do the periodic work, collect outcomes."""
         try:
             self._feed()
             self._tick()
             self._collect()
-        except Exception as error:  # noqa: BLE001 (from the caller's rows or callback, or the checkpoint)
+        except Exception as error:  # noqa: BLE001 (raised by the caller's rows or callback, or the checkpoint)
             self._end("error", error)
-        if self._engine.ending is not None:
-            self._give_up()
+        if self._scheduler.ending is not None:
+            self._cancel_waiting()
 
     def _feed(self) -> None:
-        """Take rows and start them: as many as there is room for, but one only when somebody waits for a result."""
-        engine = self._engine
+        """Take rows and start them while slots are free; return early once a result is ready."""
+        scheduler = self._scheduler
         while True:
-            while (job := engine.start()) is not None:
-                self._send(job)
-            if not engine.wants_row:
+            while (task := scheduler.start()) is not None:
+                self._send(task)
+            if not scheduler.wants_row:
                 return
             try:
                 row = next(self._input)
             except StopIteration:
-                engine.end_of_input()
+                scheduler.end_of_input()
                 return
             self._take(row)
-            if engine.has_result:
+            if scheduler.has_result:
                 return
 
-    def _send(self, job: RowTask[RowT]) -> None:
-        if len(self._workers) < min(self._concurrency, self._engine.in_flight):
+    def _send(self, task: RowTask[RowT]) -> None:
+        if len(self._workers) < min(self._concurrency, self._scheduler.in_flight):
             worker = Thread(target=copy_context().run, args=(self._work,), name="enprompta-batch", daemon=True)
             self._workers.append(worker)
             worker.start()
-        self._jobs.put(job)
+        self._tasks.put(task)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (task := self._tasks.get()) is not None:
             try:
-                outcome = self._transport.run(self._steps(job, TrackedCall()))
-            except BaseException as error:  # noqa: BLE001 (the engine decides what it means)
+                outcome = self._client.drive(self._steps(task, TrackedCall()))
+            except BaseException as error:  # noqa: BLE001 (the scheduler handles it)
                 outcome = error
-            self._outcomes.put((job, outcome))
+            self._outcomes.put((task, outcome))
 
     def _collect(self) -> None:
-        """Take in what has ended; wait for something when there is nothing to give."""
-        engine = self._engine
-        if engine.in_flight and not engine.has_result:
+        """Collect the outcomes of calls; wait for one if no result is ready."""
+        scheduler = self._scheduler
+        if scheduler.in_flight and not scheduler.has_result:
             try:
-                self._finish(*self._outcomes.get(timeout=_LOOK_EVERY))
+                self._finish(*self._outcomes.get(timeout=_TICK_SECONDS))
             except Empty:
                 return
         while not self._outcomes.empty():
             self._finish(*self._outcomes.get())
 
-    def _give_up(self) -> None:
-        """Give up what is not on its way, so that the run ends soon."""
-        self._gate.close()
+    def _cancel_waiting(self) -> None:
+        """Cancel rows without a request in flight, so that the run ends soon."""
+        self._tracker.close()
         while True:
             try:
-                job = self._jobs.get_nowait()
+                task = self._tasks.get_nowait()
             except Empty:
                 return
-            if job is not None:
-                self._finish(job, CallCancelled())
+            if task is not None:
+                self._finish(task, CallCancelled())

@@ -1,6 +1,6 @@
-"""Runtime prompts: kept in memory and on disk, so that a program has its prompts whatever becomes of the service.
+"""Runtime prompts, cached in memory and on disk, so that a program keeps its prompts during an outage.
 
-`client.prompts.get_live` is what uses it; `client.prompts.live_cache` is where it can be looked at.
+`client.prompts.get_live` uses the cache; `client.prompts.live_cache` gives access to it.
 """
 
 from __future__ import annotations

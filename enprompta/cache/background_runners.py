@@ -1,6 +1,6 @@
-"""Where refreshes run: daemon threads for the blocking client, tasks of the running event loop for the async one.
+"""Run refreshes in daemon threads (blocking client) or in tasks of the running event loop (async client).
 
-Either way a refresh is told of its end, however it ends: `ended` is called when it is done, cancelled or never began.
+Both call `ended` exactly once: when the refresh has finished, was cancelled or never started.
 """
 
 from __future__ import annotations
@@ -23,42 +23,42 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from enprompta._core.operation import Flow
+    from enprompta._core.runner import Flow
 
-MOST_THREADS = 4
-IDLE_SECONDS = 5.0  # after which a thread that has nothing to do ends
-CLOSE_SECONDS = 1.0  # that closing waits for refreshes, whose connections are closed by then
+MAX_THREADS = 4
+IDLE_SECONDS = 5.0  # an idle thread ends after this long
+CLOSE_SECONDS = 1.0  # how long closing waits for refreshes; their connections are closed by then
 
 
 class Background(Protocol):
-    """What the cache needs of either kind."""
+    """The interface that the cache uses to run work in the background."""
 
     def spawn(self, client: Any, flow: Flow[None], ended: Callable[[], None]) -> None:  # noqa: ANN401 (either client)
-        """Have a client run a flow, without waiting for it."""
+        """Run a flow on a client without waiting for it."""
         ...
 
-    def offload(self, gate: Future[Any], job: Callable[[], Any]) -> None:
-        """Do what may block for some milliseconds, such as writing a file; the gate gets its outcome."""
+    def offload(self, future: Future[Any], job: Callable[[], Any]) -> None:
+        """Run a job that may block for some milliseconds, such as writing a file; `future` receives the result."""
         ...
 
-    def adopt(self, awaitable: Awaitable[Any]) -> Future[Any]:
-        """Have something awaited."""
+    def run_awaitable(self, awaitable: Awaitable[Any]) -> Future[Any]:
+        """Await an object in the background; the future receives its result."""
         ...
 
     def after_fork(self) -> None:
-        """Start anew in a child process, where no thread and no task of the parent is."""
+        """Reset in a child process, where the parent's threads and tasks do not exist."""
         ...
 
 
 class Threads:
-    """A few daemon threads, started when there is something to do, ended when there has been nothing for a while."""
+    """A small pool of daemon threads, started on demand and ended when idle."""
 
     def __init__(self, *, idle: float = IDLE_SECONDS) -> None:
         self._idle_seconds = idle
         self.after_fork()
 
     def after_fork(self) -> None:
-        """Start with no thread."""
+        """Reset to an empty pool."""
         self._wake = Condition()
         self._jobs: deque[tuple[Callable[[], object], Callable[[], None]]] = deque()
         self._waiting = 0
@@ -66,23 +66,25 @@ class Threads:
         self._is_closing = False
 
     def spawn(self, client: Any, flow: Flow[None], ended: Callable[[], None]) -> None:  # noqa: ANN401 (either client)
-        """Have a thread run it."""
-        context = contextvars.copy_context()  # so that traces see a refresh as part of what caused it
+        """Run the flow in a thread of the pool."""
+        context = contextvars.copy_context()  # traces show a refresh as a child of the call that caused it
         self.submit(lambda: context.run(client.run_flow, flow), ended)
 
-    def offload(self, gate: Future[Any], job: Callable[[], Any]) -> None:
-        """Do it here and now: the thread that calls is there to wait."""
-        _settle(gate, job)
+    def offload(self, future: Future[Any], job: Callable[[], Any]) -> None:
+        """Run the job at once: the calling thread may block."""
+        _run_into(future, job)
 
-    def adopt(self, awaitable: Awaitable[Any]) -> Future[Any]:
-        """Refuse: there is no event loop here."""
+    def run_awaitable(self, awaitable: Awaitable[Any]) -> Future[Any]:
+        """Raise ConfigurationError: a blocking client has no event loop."""
         close: Any = getattr(awaitable, "close", None)
         if close is not None:
-            close()  # else Python warns that it was never awaited
-        raise ConfigurationError("the fallback is async, which AsyncEnprompta can await and Enprompta cannot")
+            close()  # avoid the "never awaited" warning
+        raise ConfigurationError(
+            "the fallback is async: use AsyncEnprompta, or pass a synchronous fallback to Enprompta"
+        )
 
     def close(self) -> None:
-        """Drop what has not begun, and wait a moment for what has."""
+        """Drop jobs that have not started, and wait up to `CLOSE_SECONDS` for those that have."""
         with self._wake:
             self._is_closing = True
             dropped, threads = list(self._jobs), list(self._threads)
@@ -94,28 +96,28 @@ class Threads:
             if thread is not current_thread():
                 thread.join(CLOSE_SECONDS / len(threads))
         with self._wake:
-            self._is_closing = False  # a client on an `http_client` of the caller's goes on after it was closed
+            self._is_closing = False  # a client on the caller's `http_client` can be used after it was closed
 
     def submit(self, run: Callable[[], object], ended: Callable[[], None]) -> None:
-        """Have something run, by a thread that is free or a new one."""
+        """Run a job in an idle thread or a new one."""
         job = run, ended
         with self._wake:
             self._jobs.append(job)
             if self._waiting >= len(self._jobs):
                 self._wake.notify()
                 return
-            if len(self._threads) >= MOST_THREADS:
+            if len(self._threads) >= MAX_THREADS:
                 return
             thread = Thread(target=self._work, name="enprompta-refresh", daemon=True)
             self._threads.add(thread)
         try:
             thread.start()
-        except RuntimeError as error:  # there is no room for one more thread, or the process is ending
+        except RuntimeError as error:  # no more threads are available, or the process is ending
             with self._wake:
                 self._threads.discard(thread)
-                with suppress(ValueError):  # another thread has taken it
+                with suppress(ValueError):  # another thread has taken the job
                     self._jobs.remove(job)
-            _report(error)
+            _log_error(error)
             ended()
 
     def _work(self) -> None:
@@ -123,11 +125,11 @@ class Threads:
             run, ended = job
             try:
                 run()
-            except Exception as error:  # noqa: BLE001 (nobody waits for it)
-                _report(error)
+            except Exception as error:  # noqa: BLE001 (nothing waits for the result)
+                _log_error(error)
             finally:
                 ended()
-            del job, run, ended  # a thread that waits keeps no client alive
+            del job, run, ended  # an idle thread must not keep a client alive
 
     def _next(self) -> tuple[Callable[[], object], Callable[[], None]] | None:
         with self._wake:
@@ -142,46 +144,46 @@ class Threads:
 
 
 class Tasks:
-    """Tasks of whatever event loop runs: asyncio's own, and system tasks of trio.
+    """Tasks on the running event loop: asyncio tasks, or trio system tasks.
 
-    A refresh outlives the call that began it, so on trio it belongs to no nursery of the caller's: it is a system task,
-    which trio cancels when the main task ends, as `asyncio.run` does with tasks that are left.
+    A refresh outlives the call that started it, so on trio it cannot belong to the caller's nursery. Trio cancels a
+    system task when the main task ends, as `asyncio.run` does with remaining tasks.
     """
 
     def __init__(self) -> None:
         self._threads = Threads()
-        self._running: set[_Running] = set()
+        self._running: set[_RunningTask] = set()
 
     def after_fork(self) -> None:
-        """Start with no task and no thread."""
+        """Reset to no tasks and no threads."""
         self._threads.after_fork()
         self._running = set()
 
     def spawn(self, client: Any, flow: Flow[None], ended: Callable[[], None]) -> None:  # noqa: ANN401 (either client)
-        """Have a task run it."""
-        _Running(self._running, client.run_flow, flow, ended)
+        """Run the flow in a task."""
+        _RunningTask(self._running, client.run_flow, flow, ended)
 
-    def offload(self, gate: Future[Any], job: Callable[[], Any]) -> None:
-        """Do it in a thread, for the event loop must not wait."""
-        self._threads.submit(partial(_settle, gate, job), partial(_give_up, gate))
+    def offload(self, future: Future[Any], job: Callable[[], Any]) -> None:
+        """Run the job in a thread, so that it does not block the event loop."""
+        self._threads.submit(partial(_run_into, future, job), partial(_resolve_empty, future))
 
-    def adopt(self, awaitable: Awaitable[Any]) -> Future[Any]:
-        """Await it in a task of its own."""
-        gate: Future[Any] = Future()
+    def run_awaitable(self, awaitable: Awaitable[Any]) -> Future[Any]:
+        """Await the object in a separate task."""
+        future: Future[Any] = Future()
 
         async def settle() -> None:
             try:
                 result = await awaitable
-            except Exception as error:  # noqa: BLE001 (it is the caller's, who is waiting for it)
-                gate.set_exception(error)
+            except Exception as error:  # noqa: BLE001 (the caller that waits on the future receives it)
+                future.set_exception(error)
             else:
-                gate.set_result(result)
+                future.set_result(result)
 
-        _Running(self._running, lambda _: settle(), None, partial(_give_up, gate))
-        return gate
+        _RunningTask(self._running, lambda _: settle(), None, partial(_resolve_empty, future))
+        return future
 
     async def aclose(self) -> None:
-        """Cancel what runs on this event loop; what runs on others ends with its connections."""
+        """Cancel the tasks of this event loop; tasks of other loops end with their connections."""
         loop = current_loop()
         here = [one for one in self._running if one.loop is loop]
         for one in here:
@@ -192,21 +194,21 @@ class Tasks:
         self._threads.close()
 
 
-class _Running:
-    """One coroutine on its way, on either kind of event loop."""
+class _RunningTask:
+    """One coroutine in the background, on asyncio or trio."""
 
     def __init__(
-        self, among: set[_Running], run: Callable[[Any], Any], argument: object, ended: Callable[[], None]
+        self, registry: set[_RunningTask], run: Callable[[Any], Any], argument: object, ended: Callable[[], None]
     ) -> None:
         self.loop = current_loop()
         self.task: asyncio.Task[None] | None = None
-        self._among = among
+        self._registry = registry
         self._ended = ended
-        among.add(self)  # event loops hold their tasks by weak references alone
+        registry.add(self)  # event loops keep only weak references to tasks
         if isinstance(self.loop, asyncio.AbstractEventLoop):
             coroutine = run(argument)
             self.task = self.loop.create_task(self._run(lambda: coroutine))
-            # A task that is cancelled before its first step never gets to a `finally` of its own.
+            # A task that is cancelled before its first step never reaches a `finally` inside the coroutine.
             self.task.add_done_callback(lambda _: self._end(coroutine))
         else:
             trio: Any = sys.modules["trio"]
@@ -230,28 +232,28 @@ class _Running:
     async def _run(self, begin: Callable[[], Any]) -> None:
         try:
             await begin()
-        except Exception as error:  # noqa: BLE001 (nobody waits for it, and trio would end the program)
-            _report(error)
+        except Exception as error:  # noqa: BLE001 (nothing waits for the result, and trio would end the program)
+            _log_error(error)
 
     def _end(self, coroutine: Any) -> None:  # noqa: ANN401
         if coroutine is not None:
-            coroutine.close()  # does nothing to one that has ended, and keeps one that never began from being warned of
-        self._among.discard(self)
+            coroutine.close()  # avoids the "never awaited" warning; no effect on a finished coroutine
+        self._registry.discard(self)
         self._ended()
 
 
-def _report(error: Exception) -> None:
+def _log_error(error: Exception) -> None:
     log.event(logging.ERROR, "live_refresh_broke", error=type(error).__name__, what=str(error))
 
 
-def _settle(gate: Future[Any], job: Callable[[], Any]) -> None:
+def _run_into(future: Future[Any], job: Callable[[], Any]) -> None:
     try:
-        gate.set_result(job())
-    except Exception as error:  # noqa: BLE001 (whoever waits for it gets it)
-        gate.set_exception(error)
+        future.set_result(job())
+    except Exception as error:  # noqa: BLE001 (the caller that waits on the future receives it)
+        future.set_exception(error)
 
 
-def _give_up(gate: Future[Any]) -> None:
-    """Let those who wait go on, with nothing, where what they wait for will not come."""
+def _resolve_empty(future: Future[Any]) -> None:
+    """Resolve a future with None when its job will not run, so that waiting callers continue."""
     with suppress(Exception):
-        gate.set_result(None)
+        future.set_result(None)

@@ -1,4 +1,4 @@
-"""The small things the cache is made of: what is asked for, who is on the way, what is counted."""
+"""The records of the cache: a request, a pending fetch, a cache entry."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from enprompta.errors import APIError
     from enprompta.models.prompts import LivePrompt
 
-REFRESH_SECONDS = 30.0  # a request in the background may take, at most
+REFRESH_DEADLINE_SECONDS = 30.0  # maximum deadline of a background request
 
 
 class Request(NamedTuple):
-    """What a caller asks for, and how; a tuple, for one is made at every call."""
+    """A caller's request for a live prompt, with its options."""
 
     client: Any
-    """The client, or the view on it, that sends the request."""
+    """The client, or a view of it, that sends the request."""
     key: PromptKey
     make: Callable[[PromptKey, RequestOptions], Call[LivePrompt]]
     """Builds the call."""
@@ -33,41 +33,41 @@ class Request(NamedTuple):
     fallback: Fallback | None
     options: RequestOptions
 
-    def call(self, held: CachedPrompt, options: RequestOptions) -> Call[LivePrompt]:
-        """Build the call, which asks for nothing when what is held is still live (RFC 9110, 13.1.2)."""
-        if held.value is None or held.etag is None:
+    def call(self, cached: CachedPrompt, options: RequestOptions) -> Call[LivePrompt]:
+        """Build the call; conditional (RFC 9110, 13.1.2) when the cached value has an ETag."""
+        if cached.value is None or cached.etag is None:
             return self.make(self.key, options)
-        headers = {**options.get("headers", {}), "If-None-Match": held.etag}
+        headers = {**options.get("headers", {}), "If-None-Match": cached.etag}
         return self.make(self.key, {**options, "headers": headers})
 
     def in_background(self) -> RequestOptions:
-        """How it is asked for when nobody waits for it, or not for long: once, and with an end."""
+        """Build the options of a background request: no retries, and a deadline."""
         given = self.client.settings_for(self.options).deadline
-        deadline = REFRESH_SECONDS if given is None else min(REFRESH_SECONDS, given)
+        deadline = REFRESH_DEADLINE_SECONDS if given is None else min(REFRESH_DEADLINE_SECONDS, given)
         return cast("RequestOptions", {"max_retries": 0, **self.options, "deadline": deadline})
 
 
 class PendingFetch:
-    """One request on its way, and those who wait for it."""
+    """A request that is in flight, shared by all callers that wait for it."""
 
-    __slots__ = ("began", "gate", "late")
+    __slots__ = ("began", "future", "timeout_error")
 
     def __init__(self, began: float) -> None:
         self.began: float = began
-        self.late: APITimeoutError = APITimeoutError("the service has not answered yet, and is not waited for")
-        """Why those who would not wait for it were given something else."""
-        self.gate: Future[CachedPrompt | None] = Future()
-        """Gives what is held then; None when the request was broken off, and somebody else has to make it."""
+        self.timeout_error: APITimeoutError = APITimeoutError("the service has not answered within the connect timeout")
+        """The error reported to callers that stopped waiting and got a stale prompt or a fallback."""
+        self.future: Future[CachedPrompt | None] = Future()
+        """Resolves to the new cached value, or to None if the fetch was abandoned and another caller must repeat it."""
 
 
 class CacheEntry:
-    """One prompt's place in the cache."""
+    """The state of one prompt in the cache."""
 
-    __slots__ = ("fallback", "flight", "held", "reading")
+    __slots__ = ("cached", "fallback", "pending", "reading")
 
     def __init__(self) -> None:
-        self.held: CachedPrompt = EMPTY
-        self.flight: PendingFetch | None = None
+        self.cached: CachedPrompt = EMPTY
+        self.pending: PendingFetch | None = None
         self.reading: Future[Snapshot | None] | None = None
         self.fallback: tuple[object, APIError | None, LivePrompt] | None = None
-        """The fallback used last, the failure it was used for, and what it came to: it is not made at every call."""
+        """The last fallback used, the error it was used for, and the prompt built from it, which is reused."""

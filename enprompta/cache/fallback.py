@@ -1,4 +1,4 @@
-"""What a caller does with when the service gives nothing: a text, messages, or a callable that gives them."""
+"""Fallbacks: what `get_live` returns when the service and the cache have no prompt."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from enprompta.cache.keys import PromptKey
 
 FallbackValue: TypeAlias = str | LivePrompt | Sequence[LiveMessage | LiveMessageParam]
-"""A text, a conversation, or a whole prompt, such as one that was kept elsewhere."""
+"""A text, a list of messages, or a whole prompt, such as one stored elsewhere."""
 Fallback: TypeAlias = (
     FallbackValue
     | Callable[[], FallbackValue | Awaitable[FallbackValue]]
     | Callable[[str], FallbackValue | Awaitable[FallbackValue]]
 )
-"""A `FallbackValue`, or what gives one, asked only when it is needed: a callable without arguments, or of the slug."""
+"""A `FallbackValue`, or a callable that returns one; called only when needed, with the slug if it takes an argument."""
 
 
 def call(fallback: Callable[..., Any], slug: str) -> Any:  # noqa: ANN401 (a value, or something to await)
-    """Call a fallback, with the slug when it requires an argument."""
+    """Call a fallback, with the slug if it requires an argument."""
     try:
         parameters = inspect.signature(fallback).parameters.values()
-    except (TypeError, ValueError):  # some builtins do not tell
+    except (TypeError, ValueError):  # some builtins have no signature
         return fallback()
     wants_slug = any(
         one.default is one.empty and one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD} for one in parameters
@@ -35,24 +35,24 @@ def call(fallback: Callable[..., Any], slug: str) -> Any:  # noqa: ANN401 (a val
 
 
 def as_prompt(value: object, key: PromptKey) -> LivePrompt:
-    """Make a live prompt of a fallback's value.
+    """Build a live prompt from a fallback's value.
 
     Raises:
-        ConfigurationError: It is none of the kinds there are.
+        ConfigurationError: The value is not a `FallbackValue`.
     """
     kind = type(value).__name__
     if isinstance(value, LivePrompt):
         return value
-    told: dict[str, Any] = {"id": "", "slug": key.slug, "label": key.label}
+    fields: dict[str, Any] = {"id": "", "slug": key.slug, "label": key.label}
     if isinstance(value, str):
-        return LivePrompt(**told, content=value)
+        return LivePrompt(**fields, content=value)
     if isinstance(value, Sequence):
         messages = [_message(one) for one in cast("Sequence[object]", value)]
         if None not in messages:
-            return LivePrompt(**told, messages=cast("list[LiveMessage]", messages))
+            return LivePrompt(**fields, messages=cast("list[LiveMessage]", messages))
     raise ConfigurationError(
-        f"the fallback of prompt {key.slug!r} must be a text, a list of messages with role and content, or a callable "
-        f"that gives one of these, not {kind}"
+        f"the fallback of prompt {key.slug!r} must be a string, a list of messages with role and content, or a "
+        f"callable that returns one of these, not {kind}"
     )
 
 
@@ -60,7 +60,7 @@ def _message(one: object) -> LiveMessage | None:
     if isinstance(one, LiveMessage):
         return one
     if isinstance(one, Mapping):
-        told = cast("Mapping[str, object]", one)
-        if isinstance(told.get("role"), str) and isinstance(told.get("content"), str):
-            return LiveMessage.model_validate(dict(told))
+        fields = cast("Mapping[str, object]", one)
+        if isinstance(fields.get("role"), str) and isinstance(fields.get("content"), str):
+            return LiveMessage.model_validate(dict(fields))
     return None

@@ -1,17 +1,17 @@
-"""When a kept prompt is fresh, when it is asked for again, and when not: pure, on the caller's clock.
+"""Decide when a cached prompt is fresh, when to fetch it again, and when to back off.
 
-======================  =============================================  ================================================
-what is held            and                                            then
-======================  =============================================  ================================================
-younger than its TTL    it was not invalidated                         FRESH: give it
-older than its TTL      nothing failed lately                          DUE: give it, and refresh it in the background
-nothing, or             somebody can wait for the service              ASK: ask, wait, give what comes
-invalidated, or TTL 0
-whatever                the last request failed, and its pause runs    BARRED: give what there is, or that failure again
-something               the last request failed, its pause has passed  DUE: nobody waits for a service that was away
-======================  =============================================  ================================================
+====================================  ===============================  ===============================================
+cached                                and                              decision
+====================================  ===============================  ===============================================
+younger than its TTL                  not invalidated                  FRESH: serve it
+older than its TTL                    no recent failure                STALE: serve it and refresh in the background
+nothing                               no backoff running               MISS: fetch and wait
+invalidated, or TTL is 0              no recent failure                MISS: fetch and wait
+any                                   failed, backoff not over         BACKING_OFF: serve what is cached, or the error
+something                             failed, backoff over             STALE: no caller waits for a failing service
+====================================  ===============================  ===============================================
 
-Nothing here looks at a clock or draws a random number: moments are monotonic seconds, chances are from 0 to 1.
+The functions are pure: times are monotonic seconds and random numbers are from 0 to 1, both passed in.
 """
 
 from __future__ import annotations
@@ -26,58 +26,56 @@ if TYPE_CHECKING:
     from enprompta.errors import APIError
     from enprompta.models.prompts import LivePrompt
 
-TTL_JITTER = 0.1  # the share of a TTL by which it may end early, so that what was loaded together is not due together
-FIRST_PAUSE = 1.0  # seconds after a first failure, then twice as many each time
-LONGEST_PAUSE = (
-    60.0  # seconds; a TTL that is shorter bounds the pauses too, so that it is kept once the service is back
-)
-LONGEST_ASKED = 300.0  # seconds that a service may ask for by `Retry-After`
+TTL_JITTER = 0.1  # share of the TTL by which it may end early, so that prompts loaded together do not expire together
+FIRST_BACKOFF_SECONDS = 1.0  # after the first failure; doubles with each further one
+MAX_BACKOFF_SECONDS = 60.0  # a shorter TTL lowers this limit, so that the TTL holds again once the service recovers
+MAX_RETRY_AFTER_SECONDS = 300.0  # longest `Retry-After` that is respected
 _TIMEOUT_STATUS = 408
 _CLIENT_ERRORS = range(400, 500)
 
 
 class CacheDecision(Enum):
-    """What to do for a caller."""
+    """How to answer a caller."""
 
     FRESH = auto()
-    """Give what is held."""
+    """Serve the cached prompt."""
     STALE = auto()
-    """Give what there is, and have it refreshed in the background."""
+    """Serve what is available and refresh it in the background."""
     MISS = auto()
-    """Ask the service and wait for it."""
+    """Fetch the prompt and wait for it."""
     BACKING_OFF = auto()
-    """Ask nobody: give what there is, or the failure."""
+    """Send nothing: serve what is available, or raise the last error."""
 
 
 @dataclass(frozen=True, slots=True)
 class CachedPrompt:
-    """What is known of one live prompt. A value: each change is a new one, so that no reader sees half of it."""
+    """The known state of one live prompt. Immutable: each change creates a new value."""
 
     value: LivePrompt | None = None
     etag: str | None = None
     confirmed_at: float = 0.0
-    """When the service last said that `value` is what is live."""
+    """When the service last confirmed that `value` is live."""
     chance: float = 0.0
-    """Decides by how much the TTL ends early."""
+    """Random number from 0 to 1 that sets how much earlier the TTL ends."""
     is_valid: bool = True
-    """False once somebody said that it has changed, and for what was read from disk."""
+    """False if the prompt was invalidated or read from disk."""
     is_snapshot: bool = False
-    """Whether it was read from disk, and not yet confirmed."""
+    """True if it was read from disk and not yet confirmed."""
     failures: int = 0
-    """Requests that failed since the last one that did not."""
+    """Consecutive failed requests."""
     retry_at: float = 0.0
-    """When the next request may be made after a failure."""
+    """Earliest time of the next request after a failure."""
     error: APIError | None = None
-    """How the last request failed; None when it did not."""
+    """The error of the last request; None if it succeeded."""
     was_abandoned: bool = False
-    """Whether the last refresh was broken off, as when its event loop ended: the next one is waited for."""
+    """True if the last refresh was cancelled, as when its event loop ended; the next caller waits for a fetch."""
 
     def age(self, now: float) -> float:
-        """Seconds since the service said that this is what is live."""
+        """Seconds since the service confirmed that the value is live."""
         return max(0.0, now - self.confirmed_at)
 
     def is_fresh(self, now: float, ttl: float | None) -> bool:
-        """Tell whether it may be given as the live one."""
+        """Return True if the value can be served as live."""
         if self.value is None or not self.is_valid:
             return False
         return ttl is None or now - self.confirmed_at < ttl * (1.0 - TTL_JITTER * self.chance)
@@ -86,34 +84,34 @@ class CachedPrompt:
 EMPTY = CachedPrompt()
 
 
-def judge(held: CachedPrompt, now: float, ttl: float | None, *, has_fallback: bool) -> CacheDecision:
-    """Decide what to do for a caller.
+def decide(cached: CachedPrompt, now: float, ttl: float | None, *, has_fallback: bool) -> CacheDecision:
+    """Decide how to answer a caller.
 
     Args:
-        held: What is known.
-        now: The moment of the call.
-        ttl: The age in seconds up to which the caller takes it for live; 0 always asks, None never does again.
-        has_fallback: Whether the caller brought something to do with when there is nothing else.
+        cached: The known state of the prompt.
+        now: The time of the call.
+        ttl: Maximum age in seconds of a fresh value; 0 always fetches, None never expires.
+        has_fallback: True if the caller passed a fallback.
     """
-    if held.is_fresh(now, ttl):
+    if cached.is_fresh(now, ttl):
         return CacheDecision.FRESH
-    has_any = has_fallback or can_serve(held)
-    if now < held.retry_at and (has_any or not is_refusal(held.error)):
+    has_value = has_fallback or can_serve(cached)
+    if now < cached.retry_at and (has_value or not is_refusal(cached.error)):
         return CacheDecision.BACKING_OFF
-    if not has_any or held.was_abandoned:
+    if not has_value or cached.was_abandoned:
         return CacheDecision.MISS
-    if held.failures:
+    if cached.failures:
         return CacheDecision.STALE
-    return CacheDecision.MISS if held.value is None or not held.is_valid or ttl == 0 else CacheDecision.STALE
+    return CacheDecision.MISS if cached.value is None or not cached.is_valid or ttl == 0 else CacheDecision.STALE
 
 
-def can_serve(held: CachedPrompt) -> bool:
-    """Tell whether there is something to give; a snapshot is, when the service is away, not when it refuses."""
-    return held.value is not None and not (held.is_snapshot and is_refusal(held.error))
+def can_serve(cached: CachedPrompt) -> bool:
+    """Return True if a value can be served. A snapshot can during an outage, but not after a refusal."""
+    return cached.value is not None and not (cached.is_snapshot and is_refusal(cached.error))
 
 
 def is_refusal(error: APIError | None) -> bool:
-    """Tell whether the service answered, and the answer is no: asking again gives the same, being away would pass."""
+    """Return True if the service refused the request (4xx other than 408 and 429), so that a retry would fail too."""
     return (
         isinstance(error, APIStatusError)
         and error.status_code in _CLIENT_ERRORS
@@ -123,28 +121,28 @@ def is_refusal(error: APIError | None) -> bool:
 
 
 def confirmed(value: LivePrompt, etag: str | None, now: float, chance: float) -> CachedPrompt:
-    """Note that the service gave this, or said that it is still so."""
+    """Build the state after a successful or 304 response."""
     return CachedPrompt(value, etag, now, chance)
 
 
-def failed(held: CachedPrompt, error: APIError, now: float, ttl: float | None, chance: float) -> CachedPrompt:
-    """Note that a request failed: when the next one may be made, and that a prompt that is no more is not given."""
-    failures = held.failures + 1
-    pause = pause_after(failures, ttl, chance)
-    asked = error.retry_after if isinstance(error, APIStatusError) else None
-    if asked is not None:
-        pause = max(pause, min(asked, LONGEST_ASKED))
-    base = EMPTY if isinstance(error, NotFoundError) else held
-    return replace(base, failures=failures, retry_at=now + pause, error=error, was_abandoned=False)
+def failed(cached: CachedPrompt, error: APIError, now: float, ttl: float | None, chance: float) -> CachedPrompt:
+    """Build the state after a failed request: set the backoff, and drop a prompt that no longer exists."""
+    failures = cached.failures + 1
+    backoff = backoff_seconds(failures, ttl, chance)
+    retry_after = error.retry_after if isinstance(error, APIStatusError) else None
+    if retry_after is not None:
+        backoff = max(backoff, min(retry_after, MAX_RETRY_AFTER_SECONDS))
+    base = EMPTY if isinstance(error, NotFoundError) else cached
+    return replace(base, failures=failures, retry_at=now + backoff, error=error, was_abandoned=False)
 
 
-def pause_after(failures: int, ttl: float | None, chance: float) -> float:
-    """Give the seconds without a request after so many failures: doubling, between half of the step and all of it."""
-    longest = LONGEST_PAUSE if ttl is None else min(LONGEST_PAUSE, max(ttl, FIRST_PAUSE))
-    step = min(longest, FIRST_PAUSE * 2.0 ** min(failures - 1, 30))
+def backoff_seconds(failures: int, ttl: float | None, chance: float) -> float:
+    """Return the backoff in seconds: exponential, with jitter between half of the step and the whole step."""
+    longest = MAX_BACKOFF_SECONDS if ttl is None else min(MAX_BACKOFF_SECONDS, max(ttl, FIRST_BACKOFF_SECONDS))
+    step = min(longest, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 30))
     return step * (0.5 + 0.5 * chance)
 
 
-def invalidated(held: CachedPrompt) -> CachedPrompt:
-    """Note that it has changed: it is asked for at the next call, and given only when that fails."""
-    return replace(held, is_valid=False)
+def invalidated(cached: CachedPrompt) -> CachedPrompt:
+    """Mark the value as changed: the next call fetches it, and serves the old value only if that fails."""
+    return replace(cached, is_valid=False)

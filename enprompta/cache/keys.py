@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class PromptKey(NamedTuple):
-    """What a kept prompt is found by."""
+    """The key of a cached prompt."""
 
     slug: str
     label: str
@@ -16,17 +16,17 @@ class PromptKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CacheMetrics:
-    """What became of calls to `get_live` since the client was made."""
+    """Outcomes of `get_live` calls since the client was created."""
 
     hits: int = 0
-    """Answered from memory, within the TTL."""
+    """Served from memory, within the TTL."""
     stale: int = 0
-    """Answered with what was held beyond the TTL, in memory or on disk."""
+    """Served after the TTL, from memory or disk."""
     misses: int = 0
-    """Answered by the service, which was waited for."""
+    """Fetched from the service while the caller waited."""
     fallbacks: int = 0
-    """Answered with the caller's fallback."""
+    """Served from the caller's fallback."""
     refreshes: int = 0
-    """Requests in the background."""
+    """Background requests."""
     errors: int = 0
-    """Requests that failed, in the background or not."""
+    """Failed requests, in the background or not."""

@@ -1,4 +1,4 @@
-"""What is held in memory, and who is on the way for it: all that threads share, under one lock."""
+"""The cache entries in memory and their pending fetches: all state that threads share, under one lock."""
 
 from __future__ import annotations
 
@@ -18,30 +18,28 @@ if TYPE_CHECKING:
 
     from enprompta.cache.snapshots import Snapshot
 
-FETCH_LEASE_SECONDS = (
-    60.0  # seconds until a flight that has not ended is taken for lost, as when its event loop stands still
-)
+FETCH_LEASE_SECONDS = 60.0  # after this long a pending fetch counts as lost, as when its event loop is blocked
 
 
 class Lookup(NamedTuple):
-    """What a caller finds, and what is to be done for it."""
+    """The state of an entry and the action for one caller."""
 
-    held: CachedPrompt
+    cached: CachedPrompt
     now: float
-    verdict: CacheDecision
-    flight: PendingFetch | None
-    """The request that is on its way, or to be made; None when none is."""
+    decision: CacheDecision
+    pending: PendingFetch | None
+    """The fetch that is in flight or that this caller must start; None if no fetch is needed."""
     is_leader: bool
-    """Whether this caller is to make it."""
+    """True if this caller must run the fetch."""
     is_patient: bool
-    """Whether there is nothing else to give, so that the caller waits for the flight to its end."""
+    """True if there is no stale prompt or fallback, so that the caller must wait for the fetch."""
 
 
 class Memory:
-    """The places of prompts, the least recently used of which is given up when there are too many.
+    """An LRU map of cache entries.
 
-    The lock is held for moments only, never across a request. What a place holds is a value that is replaced in one
-    step, so a process that forks in between finds the old one or the new one.
+    The lock is never held across a request. The state of an entry is an immutable value, replaced in one step, so a
+    process that forks during an update sees the old state or the new one.
     """
 
     def __init__(self, most: int, clock: Callable[[], float]) -> None:
@@ -52,35 +50,35 @@ class Memory:
         self._counts = dict.fromkeys(CacheMetrics.__slots__, 0)
 
     def after_fork(self) -> None:
-        """Wait for no thread of the parent process: none is here."""
+        """Replace the lock and drop pending work, whose threads do not exist in a child process."""
         self._lock = Lock()
         for entry in self._entries.values():
-            entry.flight = None
+            entry.pending = None
             if entry.reading is not None and not entry.reading.done():
                 entry.reading = None
 
     @property
     def metrics(self) -> CacheMetrics:
-        """What became of calls so far."""
+        """Outcomes of `get_live` calls so far."""
         return CacheMetrics(**self._counts)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def count(self, name: str) -> None:
-        """Count one more of something."""
+        """Increment a counter."""
         with self._lock:
             self._counts[name] += 1
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         with self._lock:
             self._entries.clear()
 
     def look_up(
         self, key: PromptKey, ttl: float | None, *, count: int = 1
     ) -> tuple[CacheEntry | None, CachedPrompt, float]:
-        """Find the place of a prompt; None when what is held is fresh, which counts as a hit."""
+        """Return the entry, its state and the time; None as the entry if it is fresh, which counts as a hit."""
         entries = self._entries
         with self._lock:
             now = self._clock()
@@ -91,55 +89,55 @@ class Memory:
                     entries.popitem(last=False)
             else:
                 entries.move_to_end(key)
-            held = entry.held
-            if not held.is_fresh(now, ttl):
-                return entry, held, now
+            cached = entry.cached
+            if not cached.is_fresh(now, ttl):
+                return entry, cached, now
             self._counts["hits"] += count
-            return None, held, now
+            return None, cached, now
 
     def decide(self, request: Request, entry: CacheEntry) -> Lookup:
-        """Hold what there is against what is asked for; join the flight that is wanted, or begin it."""
+        """Compare the cached value with the request; join the pending fetch or start one."""
         has_fallback = request.fallback is not None
         with self._lock:
-            held, now = entry.held, self._clock()
-            verdict = freshness.judge(held, now, request.ttl, has_fallback=has_fallback)
-            flight, leads = None, False
-            if verdict in {CacheDecision.STALE, CacheDecision.MISS}:
-                flight = entry.flight
-                if leads := flight is None or now - flight.began >= FETCH_LEASE_SECONDS:
-                    entry.flight = flight = PendingFetch(now)
-        return Lookup(held, now, verdict, flight, leads, not (has_fallback or freshness.can_serve(held)))
+            cached, now = entry.cached, self._clock()
+            decision = freshness.decide(cached, now, request.ttl, has_fallback=has_fallback)
+            pending, is_leader = None, False
+            if decision in {CacheDecision.STALE, CacheDecision.MISS}:
+                pending = entry.pending
+                if is_leader := pending is None or now - pending.began >= FETCH_LEASE_SECONDS:
+                    entry.pending = pending = PendingFetch(now)
+        return Lookup(cached, now, decision, pending, is_leader, not (has_fallback or freshness.can_serve(cached)))
 
-    def complete_fetch(self, entry: CacheEntry, flight: PendingFetch, outcome: CachedPrompt | None) -> None:
-        """End a flight, and hold what it brought, unless it was invalidated or given up on its way."""
+    def complete_fetch(self, entry: CacheEntry, pending: PendingFetch, outcome: CachedPrompt | None) -> None:
+        """Complete a fetch and store its result, unless the entry was invalidated or the fetch lost its lease."""
         with self._lock:
-            if flight.gate.done():
+            if pending.future.done():
                 return
-            if entry.flight is flight:
-                entry.flight = None
-                entry.held = replace(entry.held, was_abandoned=True) if outcome is None else outcome
+            if entry.pending is pending:
+                entry.pending = None
+                entry.cached = replace(entry.cached, was_abandoned=True) if outcome is None else outcome
             self._counts["errors"] += outcome is not None and outcome.error is not None
-        flight.gate.set_result(outcome)  # not under the lock: it wakes those who wait
+        pending.future.set_result(outcome)  # outside the lock, because it wakes waiting callers
 
-    def start_reading(self, entry: CacheEntry, gate: Future[Snapshot | None]) -> Future[Snapshot | None]:
-        """Give the gate of whoever came first to read what is on disk."""
+    def start_reading(self, entry: CacheEntry, future: Future[Snapshot | None]) -> Future[Snapshot | None]:
+        """Return the future of the first caller that reads the snapshot; that caller runs the read."""
         with self._lock:
             if entry.reading is None:
-                entry.reading = gate
+                entry.reading = future
             return entry.reading
 
-    def take(self, entry: CacheEntry, snapshot: Snapshot) -> None:
-        """Hold what was read from disk, where nothing is held yet."""
+    def adopt_snapshot(self, entry: CacheEntry, snapshot: Snapshot) -> None:
+        """Store a snapshot read from disk, if the entry is still empty."""
         with self._lock:
-            if entry.held is EMPTY:
+            if entry.cached is EMPTY:
                 since = self._clock() - snapshot.age
-                entry.held = CachedPrompt(snapshot.value, snapshot.etag, since, is_valid=False, is_snapshot=True)
+                entry.cached = CachedPrompt(snapshot.value, snapshot.etag, since, is_valid=False, is_snapshot=True)
 
-    def invalidate(self, concerns: Callable[[PromptKey, CachedPrompt], bool]) -> int:
-        """Have those that a rule concerns asked for anew; tells how many."""
+    def invalidate(self, matches: Callable[[PromptKey, CachedPrompt], bool]) -> int:
+        """Invalidate the entries that match; return their number."""
         with self._lock:
-            found = [entry for key, entry in self._entries.items() if concerns(key, entry.held)]
+            found = [entry for key, entry in self._entries.items() if matches(key, entry.cached)]
             for entry in found:
-                entry.held = freshness.invalidated(entry.held)
-                entry.flight = None  # it may bring what was live before: those who wait for it get that, nobody else
+                entry.cached = freshness.invalidated(entry.cached)
+                entry.pending = None  # it may return the old version: only callers that already wait for it get that
         return len(found)

@@ -1,8 +1,8 @@
-"""Snapshots of live prompts on disk: what a program that starts while the service is away can do with.
+"""Snapshots of live prompts on disk, for programs that start while the service is unavailable.
 
-One file a prompt, readable by its owner alone. It is written beside its place, flushed to the disk and renamed, so
-that a crash or a power cut leaves the old file or the new one, whole. Its first line names the format and signs the
-rest with the client's secret, so what is damaged, of another account or written by somebody else is not believed.
+There is one file per prompt, readable only by its owner. It is written to a temporary file, flushed to disk and
+renamed, so a crash or power cut leaves either the old file or the new one intact. The first line names the format and
+signs the rest with the client's secret: a damaged file, or one written by another account or program, is ignored.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
     from enprompta.cache.keys import PromptKey
 
 _FORMAT = b"enprompta live prompt 1"
-_MOST = 33_554_432  # bytes that are read of a file; the service's prompts are far smaller
+_MAX_BYTES = 33_554_432  # bytes read from a file; prompts of the service are far smaller
 
 
 class Snapshot(NamedTuple):
-    """What a file held."""
+    """The content of a snapshot file."""
 
     value: LivePrompt
     etag: str | None
     age: float
-    """Seconds since the service last said that this is what is live, by this machine's clock."""
+    """Seconds since the service confirmed that the prompt is live, by this machine's clock."""
 
 
 class Disk:
-    """A folder of snapshots, which any number of processes and accounts may share.
+    """A folder of snapshots, which several processes and accounts may share.
 
     Args:
-        folder: Where; made, for its owner alone, when the first snapshot is written.
-        account: The base URL and the credentials' identity: snapshots of others are not found.
-        secret: What files are signed with.
-        clock: Tells the time in Unix seconds.
+        folder: The folder; created with mode 0700 when the first snapshot is written.
+        account: The base URL and the identity of the credentials; each account sees only its own snapshots.
+        secret: The key that signs the files.
+        clock: Returns Unix seconds.
     """
 
     def __init__(self, folder: Path, account: str, secret: str, *, clock: Callable[[], float] = real_time) -> None:
@@ -57,16 +57,16 @@ class Disk:
         self._clock = clock
 
     def path(self, key: PromptKey) -> Path:
-        """Name the file of a prompt: a digest, for neither slugs nor accounts are file names."""
+        """Return the file path of a prompt; a digest, because slugs and accounts are not valid file names."""
         text = json.dumps([self._account, *key])
         return self.folder / f"live-{hashlib.sha256(text.encode()).hexdigest()[:40]}.json"
 
     def load(self, key: PromptKey) -> Snapshot | None:
-        """Read a snapshot; None when there is none, and, with a warning in the log, when it cannot be believed."""
+        """Read a snapshot; None if there is none, or, with a warning in the log, if it is not valid."""
         path = self.path(key)
         try:
             with path.open("rb") as file:
-                content = file.read(_MOST)
+                content = file.read(_MAX_BYTES)
                 age = max(0.0, self._clock() - os.fstat(file.fileno()).st_mtime)
         except FileNotFoundError:
             return None
@@ -75,51 +75,51 @@ class Disk:
             return None
         head, _, body = content.partition(b"\n")
         if not hmac.compare_digest(head, self._head(body)):
-            _warn("ignored", path, "damaged, of another format, or not signed with these credentials")
+            _warn("ignored", path, "damaged, in another format, or not signed with these credentials")
             return None
         try:
-            held: Any = json.loads(body)
-            if held["key"] != list(key):
-                _warn("ignored", path, "it is of another prompt")
+            cached: Any = json.loads(body)
+            if cached["key"] != list(key):
+                _warn("ignored", path, "it belongs to another prompt")
                 return None
-            return Snapshot(LivePrompt.model_validate(held["prompt"]), held["etag"], age)
+            return Snapshot(LivePrompt.model_validate(cached["prompt"]), cached["etag"], age)
         except (ValueError, TypeError, KeyError, RecursionError, ValidationError):
-            _warn("ignored", path, "its content is not a live prompt")
+            _warn("ignored", path, "the content is not a live prompt")
             return None
 
     def save(self, key: PromptKey, value: LivePrompt, etag: str | None) -> None:
-        """Write a snapshot; when that fails the log says so, and the prompt is given all the same."""
+        """Write a snapshot; a failure is logged and does not affect the caller."""
         path = self.path(key)
-        beside = path.with_name(f"{path.name}.{os.urandom(6).hex()}.tmp")
+        temporary = path.with_name(f"{path.name}.{os.urandom(6).hex()}.tmp")
         try:
             prompt = value.model_dump(mode="json", by_alias=True, exclude_unset=True)
             body = json.dumps({"key": list(key), "etag": etag, "prompt": prompt}).encode()
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(self._head(body) + b"\n" + body)
                     file.flush()
                     os.fsync(file.fileno())
-                beside.replace(path)
+                temporary.replace(path)
             except BaseException:
                 with suppress(OSError):
-                    beside.unlink()
+                    temporary.unlink()
                 raise
-        except (OSError, ValueError) as error:  # a full disk, or a value that JSON cannot hold
+        except (OSError, ValueError) as error:  # a full disk, or a value that JSON cannot represent
             _warn("not_written", path, str(error))
 
-    def keep(self, key: PromptKey, value: LivePrompt, etag: str | None, *, is_new: bool) -> None:
-        """Note that this is what is live: write it when it is new, else only that it still is."""
+    def record(self, key: PromptKey, value: LivePrompt, etag: str | None, *, is_new: bool) -> None:
+        """Record that a prompt is live: write the snapshot if it is new, else only update its time."""
         now = self._clock()
         if not is_new:
-            with suppress(OSError):  # it was not written then, or was taken away since
+            with suppress(OSError):  # the file was never written, or has been deleted
                 os.utime(self.path(key), (now, now))
                 return
         self.save(key, value, etag)
 
-    def forget(self, key: PromptKey) -> None:
-        """Remove a snapshot of what is no more."""
+    def delete(self, key: PromptKey) -> None:
+        """Delete the snapshot of a prompt that no longer exists."""
         path = self.path(key)
         try:
             path.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from enprompta.cli.commands import (
     execute_many,
     executions,
     login,
+    mcp,
     prompts,
     teams,
     templates,
@@ -30,7 +31,7 @@ from enprompta.cli.commands import (
     workflows,
 )
 from enprompta.cli.console import out
-from enprompta.cli.error_handling import Commands, flush_output, output_failed
+from enprompta.cli.error_handling import Commands
 from enprompta.cli.prompts_as_code import commands as prompts_as_code
 
 app: typer.Typer = typer.Typer(
@@ -61,6 +62,7 @@ app.command(
 login.add_to(app)
 shared_options.add_to(app)
 emulator.add_to(app)
+app.command(rich_help_panel="This machine", epilog=mcp.EPILOG)(mcp.mcp)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer passes it by position)
@@ -85,12 +87,5 @@ def options(
 def run() -> NoReturn:
     """Run the command line of this process and exit with its status."""
     logging.getLogger("enprompta").addHandler(logging.NullHandler())  # the commands report errors themselves
-    try:
-        flush_output()  # detect a closed standard output before doing anything
-        try:
-            app(prog_name="enprompta")
-        finally:
-            flush_output()
-    except OSError as error:
-        sys.exit(output_failed(error))
+    app(prog_name="enprompta")
     sys.exit()

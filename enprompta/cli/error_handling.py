@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
@@ -18,9 +15,11 @@ from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
 from enprompta.errors import ConfigurationError, EnpromptaError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from enprompta import Enprompta
+
+ClientT = TypeVar("ClientT")
 
 WRONG_USAGE = 2
 NOT_CONFIGURED = 3
@@ -49,8 +48,8 @@ class Commands(TyperGroup):
                 raise
             show_error(error)
             raise typer.Exit(status_of(error)) from None
-        except OSError as error:
-            raise typer.Exit(output_failed(error)) from None
+        except BrokenPipeError as error:  # which click would end with status 1, but without a message
+            raise OSError(error.strerror) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except typer.Abort as abort:  # Ctrl-C or Ctrl-D at a prompt
@@ -82,32 +81,6 @@ def show_error(error: EnpromptaError | str) -> None:
         err.print(line("       ", each))
 
 
-def flush_output() -> None:
-    """Flush standard output.
-
-    Raises:
-        OSError: It cannot be written, or was closed when the process started.
-    """
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] (as after `>&-` in a shell)
-        raise OSError(errno.EBADF, "It is closed")
-    sys.stdout.flush()
-
-
-def output_failed(error: OSError) -> int:
-    """Report that standard output, or the file that the error names, cannot be used, and return the exit status.
-
-    Discards buffered output, because the interpreter would otherwise fail again when it flushes at exit.
-    """
-    name = "Standard output" if error.filename is None else str(error.filename)
-    show_error(f"{name} cannot be written: {error.strerror or error}")
-    with suppress(OSError, ValueError, AttributeError):  # a stream without a descriptor
-        descriptor = sys.stdout.fileno()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, descriptor)
-        os.close(nowhere)
-    return FAILED
-
-
 @contextmanager
 def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the client checks them)
     """Make a client with the credentials of the profile or the environment, and close it.
@@ -116,14 +89,23 @@ def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the cli
         SetupError: There are no credentials, or a setting cannot work.
     """
     from enprompta import Enprompta  # noqa: PLC0415 (--help needs no client)
-    from enprompta.cli.credentials import choose  # noqa: PLC0415 (as above)
+
+    with make_client(Enprompta, **settings) as client:
+        yield client
+
+
+def make_client(kind: Callable[..., ClientT], **settings: Any) -> ClientT:  # noqa: ANN401 (the client checks them)
+    """Make a client with the credentials of the profile or the environment.
+
+    Raises:
+        SetupError: There are no credentials, or a setting cannot work.
+    """
+    from enprompta.cli.credentials import choose  # noqa: PLC0415 (--help needs no credentials)
 
     chosen = choose()
     if chosen.is_missing:
         raise SetupError(NO_CREDENTIALS)
     try:
-        client = Enprompta(**chosen.settings, **settings)
+        return kind(**chosen.settings, **settings)
     except ConfigurationError as error:
         raise SetupError(in_shell_words(error.message)) from None
-    with client:
-        yield client

@@ -30,8 +30,6 @@ def use_utf8() -> None:
 def guarded() -> Generator[None]:
     """Exit with 130 on Ctrl-C, and with 1 and a one-line message if a file or the output cannot be used.
 
-    A reader that closes the pipe early, such as `head`, causes no message.
-
     Raises:
         SystemExit: The command was interrupted, or its output could not be written.
     """
@@ -50,7 +48,7 @@ def guarded() -> Generator[None]:
         sys.exit(_INTERRUPTED)
     except OSError as error:
         _discard_output()
-        if not isinstance(error, BrokenPipeError) and stderr is not None:
+        if stderr is not None:
             what = "Standard output cannot be written" if error.filename is None else error.filename
             stderr.write(f"error  {what}: {error.strerror or error}\n")
         sys.exit(_FAILED)

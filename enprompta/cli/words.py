@@ -59,11 +59,8 @@ _ARGUMENT = re.compile(
     r"|^(?P<first>[a-z]+)(?= (?:must|is|are|holds|has|cannot|takes)\b)"
 )
 _WHOLE = (
-    (
-        re.compile(r"\S+ is empty: pass the id of an object.*"),
-        "An id is empty: pass an id as shown by a `list` command",
-    ),
-    (re.compile(r": pass the id alone, such as .*"), ": pass only the id"),
+    (re.compile(r"^.*is empty: pass the id of an object.*"), "An id is empty: pass an id as shown by a `list` command"),
+    (re.compile(r": pass the id alone, such as prompt\.id"), ": pass only the id"),
     (re.compile(r"^no credentials: .*", re.DOTALL), NO_CREDENTIALS),
     (re.compile(r"^pass either api_key, or .*"), "Use either an API key or OAuth2 client credentials, not both"),
     (re.compile(r"\(or (ENPROMPTA_\w+)\)"), ""),

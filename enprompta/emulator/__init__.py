@@ -1,4 +1,4 @@
-"""The Enprompta API on this machine: FastAPI on uvicorn, SQLite inside.
+"""A local server that implements the Enprompta API, with FastAPI, uvicorn and SQLite.
 
     from enprompta.emulator import Emulator
 
@@ -6,7 +6,7 @@
         emulator.url        # http://127.0.0.1:40123/api/v1
         emulator.keys.team  # ep_test_team
 
-`python -m enprompta.emulator --port 8787 --db enprompta.db` serves the same from a shell.
+From a shell, run `python -m enprompta.emulator --port 8787 --db enprompta.db`.
 """
 
 from __future__ import annotations

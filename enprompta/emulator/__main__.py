@@ -1,4 +1,4 @@
-"""`python -m enprompta.emulator`: serve until Ctrl-C."""
+"""The command line of the emulator: `python -m enprompta.emulator`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _PROGRAM = "python -m enprompta.emulator"
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
-    """Serve until Ctrl-C, or until asked to terminate, and give the exit status.
+    """Serve until SIGINT (Ctrl-C) or SIGTERM, and return the exit status.
 
     Args:
-        arguments: The command line without the program; None for the process's own.
-        program: What the program is called in its help.
+        arguments: Command-line arguments without the program name; None for `sys.argv[1:]`.
+        program: Program name to show in the help.
     """
     options = _parser(program).parse_args(arguments)
     stop = threading.Event()
@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> 
         return 1
     try:
         if not _is_loopback(options.host):
-            sys.stderr.write(f"Warning: {options.host} lets other machines in, and the keys below are no secret.\n")
+            sys.stderr.write(f"Warning: {options.host} accepts other machines, and the keys below are public.\n")
         sys.stdout.write(_banner(emulator, options))
         sys.stdout.flush()
-        while not stop.wait(3600):  # a wait without an end would not see Ctrl-C on Windows
+        while not stop.wait(3600):  # on Windows, Ctrl-C does not interrupt a wait without a timeout
             pass
     finally:
         emulator.stop()
@@ -68,47 +68,49 @@ def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
         description="Serve the Enprompta API on this machine.",
-        epilog="An upstream's key is taken from ENPROMPTA_EMULATOR_UPSTREAM_KEY.",
+        epilog="The upstream's API key is read from ENPROMPTA_EMULATOR_UPSTREAM_KEY.",
     )
     parser.add_argument("--version", action="version", version=f"enprompta {__version__}")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=_DEFAULT_PORT, help="port, 0 for a free one (default: %(default)s)")
-    parser.add_argument("--db", default=":memory:", metavar="FILE", help="SQLite file (default: kept in memory)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--window", type=float, default=60.0, metavar="SECONDS", help="length of a rate limit's minute (default: 60)"
+        "--port", type=int, default=_DEFAULT_PORT, help="port to listen on, 0 for any free one (default: %(default)s)"
+    )
+    parser.add_argument("--db", default=":memory:", metavar="FILE", help="SQLite file (default: in memory)")
+    parser.add_argument(
+        "--window", type=float, default=60.0, metavar="SECONDS", help="length of the per-minute window (default: 60)"
     )
     parser.add_argument(
         "--error-dialect",
         choices=("reference", "detailed"),
         default="reference",
-        help="form of the errors (default: %(default)s)",
+        help="format of error responses (default: %(default)s)",
     )
     parser.add_argument(
         "--upstream",
         metavar="URL",
-        help="OpenAI-compatible server to run prompts on (default: ENPROMPTA_EMULATOR_UPSTREAM, else an echo)",
+        help="OpenAI-compatible server to run prompts on (default: ENPROMPTA_EMULATOR_UPSTREAM, or echo the prompt)",
     )
     parser.add_argument(
         "--local-model",
         action="store_true",
-        help="run prompts on a small model in this process (the extra enprompta[local-model] installs it)",
+        help="run prompts on a small model in this process (install it with enprompta[local-model])",
     )
     parser.add_argument(
         "--strict-models",
         action="store_true",
-        help="refuse providers and models that are not known, where prompts are echoed",
+        help="reject unknown providers and models when prompts are echoed",
     )
     parser.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="another name that clients reach it by, such as a container's (repeatable)",
+        help="additional host name to answer for, such as a container's (repeatable)",
     )
     parser.add_argument(
         "--allow-remote-webhooks",
         action="store_true",
-        help="deliver events to other machines too (default: to this machine only)",
+        help="deliver webhook events to other machines too (default: this machine only)",
     )
     return parser
 
@@ -116,14 +118,14 @@ def _parser(program: str) -> argparse.ArgumentParser:
 def _banner(emulator: Emulator, options: argparse.Namespace) -> str:
     keys = emulator.keys
     model = "a local model" if emulator.local_model else emulator.upstream
-    answers = f"prompts run on {model}" if model else "prompts are echoed"
+    execution = f"prompts run on {model}" if model else "prompts are echoed"
     data = "data is kept in memory" if options.db == ":memory:" else f"data is kept in {options.db}"
     return (
-        f"Enprompta emulator {__version__} at {emulator.url} ({answers}, {data})\n"
+        f"Enprompta emulator {__version__} at {emulator.url} ({execution}, {data})\n"
         f"  keys    {keys.pro}  {keys.team}  {keys.enterprise}  {keys.free} (no API access)\n"
         f"  clients {_clients(emulator)}\n"
         f"  use it  export ENPROMPTA_BASE_URL={emulator.url} ENPROMPTA_API_KEY={keys.team}\n"
-        "Ctrl-C stops it.\n"
+        "Press Ctrl-C to stop.\n"
     )
 
 

@@ -1,9 +1,9 @@
-"""The SQLite file, or memory, that holds everything the emulator knows.
+"""The SQLite database that stores the emulator's data, in a file or in memory.
 
-One connection, used by one thread at a time. The API runs its statements on the event loop itself: each takes tens of
-microseconds, less than handing it to another thread would, and one writer can never find its database locked by
-another. A file is in WAL mode with `synchronous=NORMAL`: a commit is one write without an fsync, and still survives a
-killed process (https://sqlite.org/wal.html#performance_considerations).
+There is one connection, used by one thread at a time. The API runs its statements on the event loop: each takes less
+time than a switch to another thread, and a single writer never finds the database locked. A file uses WAL mode with
+`synchronous=NORMAL`: a commit needs no fsync and still survives a killed process
+(https://sqlite.org/wal.html#performance_considerations).
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from os import PathLike
 
-_APPLICATION_ID = 0x456E5074  # "EnPt": tells our file from someone else's, which must not be written to
-_FORMAT = 1  # grows when the schema changes so that an older emulator could not use a file any more
-_BUSY_SECONDS = 10.0  # another process may read, or copy, the file; wait for it rather than fail
+_APPLICATION_ID = 0x456E5074  # "EnPt": marks the emulator's files; a file of another program is never written to
+_FORMAT = 1  # increased when a schema change makes files unusable for older emulators
+_BUSY_SECONDS = 10.0  # how long to wait for another process that reads or copies the file
 
 
 def new_id(prefix: str) -> str:
-    """Make an id such as `pmt_0f3a…`, never given before."""
+    """Create a unique id such as `pmt_0f3a…`."""
     return f"{prefix}_{secrets.token_hex(10)}"
 
 
 def contains(needle: str, *texts: str | None) -> bool:
-    """Tell whether any text holds the needle (already case-folded), whatever its case, beyond ASCII too."""
+    """Return True if any text contains the case-folded needle, ignoring case in all of Unicode."""
     return any(needle in text.casefold() for text in texts if text is not None)
 
 
 class Database:
-    """A connection that any thread may use, one at a time, and transactions on it.
+    """A connection to the database that threads share, one at a time.
 
     Args:
-        path: The file, or `:memory:`. One that does not exist is created, readable by its owner alone.
+        path: SQLite file, or `:memory:`. A new file is created readable by its owner only.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -69,11 +69,11 @@ class Database:
         application_id: int = connection.execute("PRAGMA application_id").fetchone()[0]
         tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables and application_id != _APPLICATION_ID:
-            raise ConfigurationError(f"{path} is a database of another program; give the emulator a file of its own")
+            raise ConfigurationError(f"{path} is a database of another program; give the emulator another file")
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > _FORMAT:
             raise ConfigurationError(
-                f"{path} was written by a newer enprompta (format {version}, this one reads up to {_FORMAT}): "
+                f"{path} was written by a newer enprompta (format {version}; this version reads up to {_FORMAT}): "
                 "upgrade enprompta, or give the emulator another file"
             )
         damage: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -82,7 +82,7 @@ class Database:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
-        with self.transaction():  # written even when nothing is new: a file that cannot be written to fails here
+        with self.transaction():  # always writes, so that a read-only file fails here
             connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {_FORMAT}")
             for statement in _statements():
@@ -90,7 +90,7 @@ class Database:
         self._check_columns(path)
 
     def _check_columns(self, path: str | PathLike[str]) -> None:
-        """Compare the tables with those of the schema; one that existed before may lack columns."""
+        """Raise an error if an existing table lacks columns of the schema."""
         with closing(sqlite3.connect(":memory:")) as fresh:
             for statement in _statements():
                 fresh.execute(statement)
@@ -100,44 +100,44 @@ class Database:
                     raise _damaged(path, f"its table {name} lacks {', '.join(sorted(missing))}")
 
     def one(self, sql: str, *args: object) -> sqlite3.Row | None:
-        """Run a statement and give its first row, or None."""
+        """Run a statement and return its first row, or None."""
         with self._lock:
             row: sqlite3.Row | None = self._connection.execute(sql, args).fetchone()
             return row
 
     def all(self, sql: str, *args: object) -> list[sqlite3.Row]:
-        """Run a statement and give all its rows."""
+        """Run a statement and return all its rows."""
         with self._lock:
             return self._connection.execute(sql, args).fetchall()
 
     def scalar(self, sql: str, *args: object) -> int:
-        """Run a statement that gives one number; no row counts as 0."""
+        """Run a statement that returns one number; no row and NULL count as 0."""
         row = self.one(sql, *args)
         return 0 if row is None or row[0] is None else int(row[0])
 
     def run(self, sql: str, *args: object) -> int:
-        """Run a statement for its effect and give the number of rows it changed."""
+        """Run a statement and return the number of rows it changed."""
         with self._lock:
             return self._connection.execute(sql, args).rowcount
 
     @contextmanager
     def transaction(self) -> Generator[None, None, None]:
-        """Make the statements inside happen together or not at all; never awaits inside. May be nested."""
+        """Run the statements inside as one transaction; may be nested. Do not await inside."""
         with self._lock:
             if self._connection.in_transaction:
                 yield
                 return
-            self._connection.execute("BEGIN IMMEDIATE")  # a writer from the start: an upgrade later could deadlock
+            self._connection.execute("BEGIN IMMEDIATE")  # lock for writing now: a later upgrade could deadlock
             try:
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:  # a full disk may have rolled it back already
+                if self._connection.in_transaction:  # SQLite itself rolls back when the disk is full
                     self._connection.execute("ROLLBACK")
                 raise
 
     def close(self) -> None:
-        """Close the connection; a file's WAL is merged into it."""
+        """Close the connection; SQLite merges the WAL into the file."""
         with self._lock:
             self._connection.close()
 
@@ -157,15 +157,15 @@ def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
 
 
 def _damaged(path: str | PathLike[str], how: str) -> ConfigurationError:
-    reason = " ".join(how.removeprefix("*** in database main ***").split())  # SQLite reports on several lines
-    return ConfigurationError(f"{path} is damaged: {reason}. Restore a copy of it, or give the emulator another file")
+    reason = " ".join(how.removeprefix("*** in database main ***").split())  # SQLite's report has several lines
+    return ConfigurationError(f"{path} is damaged: {reason}. Restore a backup, or give the emulator another file")
 
 
 def unusable(path: str | PathLike[str], error: sqlite3.Error) -> ConfigurationError:
     """Return the error for a file that SQLite cannot use."""
-    if not isinstance(error, sqlite3.OperationalError):  # it is no database, or a broken one
+    if not isinstance(error, sqlite3.OperationalError):  # not a database, or a damaged one
         return _damaged(path, str(error))
     return ConfigurationError(
         f"The emulator cannot use {path} as its database: {error}. "
-        "Give a file in a directory that exists, can be written to and has room, or :memory:"
+        "Use a file in an existing, writable directory with free space, or :memory:"
     )

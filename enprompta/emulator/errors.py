@@ -1,4 +1,4 @@
-"""The errors the API answers with, in the two dialects its documentation shows."""
+"""Error responses of the API, in the two formats that its documentation shows."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ ErrorDialect = Literal["reference", "detailed"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of error: its status, and its name in both dialects."""
+    """A kind of error: its HTTP status, and its names in both formats."""
 
     status: int
     code: str
-    """Name in the reference's dialect."""
+    """Name in the `reference` format."""
     number: int
-    """Number in the detailed dialect: 1xxx auth, 2xxx validation, 3xxx resource, 4xxx limits, 5xxx server."""
+    """Number in the `detailed` format: 1xxx auth, 2xxx validation, 3xxx resource, 4xxx limits, 5xxx server."""
     type: str
-    """Name in the detailed dialect."""
+    """Name in the `detailed` format."""
 
 
 VALIDATION = Kind(400, "VALIDATION_ERROR", 2001, "VALIDATION_ERROR")
@@ -49,7 +49,7 @@ Detail = dict[str, str]
 
 
 class ApiError(Exception):
-    """An answer other than 2xx, raised from anywhere in a request."""
+    """An error response, raised anywhere while a request is handled."""
 
     def __init__(
         self, kind: Kind, message: str, *, details: Sequence[Detail] = (), headers: Mapping[str, str] | None = None
@@ -62,17 +62,17 @@ class ApiError(Exception):
 
 
 def invalid(details: Sequence[Detail]) -> ApiError:
-    """Make the 400 of the reference, naming every field that is wrong."""
+    """Build a 400 that names every invalid field."""
     return ApiError(VALIDATION, "Invalid request parameters", details=details)
 
 
 def not_found(what: str, id: str) -> ApiError:
-    """Make the 404 of an object that is not there, or that is someone else's."""
+    """Build a 404 for an object that does not exist or belongs to another account."""
     return ApiError(NOT_FOUND, f"{what} {id!r} not found")
 
 
 def response(error: ApiError, *, dialect: ErrorDialect, request_id: str) -> JSONResponse:
-    """Write an error in the dialect that the emulator was asked to speak."""
+    """Build the HTTP response of an error in the given format."""
     kind = error.kind
     if dialect == "reference":
         content: dict[str, object] = {

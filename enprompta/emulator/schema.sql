@@ -1,5 +1,5 @@
--- Everything the emulator knows. Times are whole Unix seconds, so that what is filtered is what was shown.
--- A list is paged by its `number`: it grows with each row, never repeats, and so is a stable sort key.
+-- The emulator's database. Times are whole Unix seconds, so that filters use the same values that the API shows.
+-- Lists are paged by `number`, which increases with each row and is never reused: a stable sort key.
 
 CREATE TABLE IF NOT EXISTS accounts (
     id      TEXT PRIMARY KEY,
@@ -21,12 +21,12 @@ CREATE TABLE IF NOT EXISTS oauth_tokens (
     token      TEXT PRIMARY KEY,
     account_id TEXT NOT NULL,
     scopes     TEXT NOT NULL,  -- JSON list of text
-    ends_at    REAL NOT NULL   -- the one time that is not whole: a token that is ended early ends at that very moment
+    ends_at    REAL NOT NULL   -- not a whole second: `expire_tokens` expires tokens at that very moment
 ) WITHOUT ROWID;
 
--- People without an account: those who were added to a team by an address that none of the accounts has.
+-- Team members without an account: users added by an email address that no account has.
 CREATE TABLE IF NOT EXISTS users (
-    address TEXT PRIMARY KEY,  -- the email, case-folded
+    address TEXT PRIMARY KEY,  -- the email address, case-folded
     id      TEXT NOT NULL UNIQUE,
     email   TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -59,7 +59,7 @@ SELECT teams.*,
        (SELECT user_id FROM team_members WHERE team_id = teams.id AND role = 'OWNER' ORDER BY number) AS owner_id
 FROM teams;
 
--- What an account pays for, and since when.
+-- Start of each account's subscription.
 CREATE TABLE IF NOT EXISTS subscriptions (
     account_id TEXT PRIMARY KEY,
     since      INTEGER NOT NULL
@@ -75,7 +75,7 @@ CREATE TABLE IF NOT EXISTS invoices (
 );
 CREATE INDEX IF NOT EXISTS invoices_newest ON invoices (account_id, number);
 
--- Requests of a day: the daily window, and the history of usage.
+-- Requests per day, for the daily rate limit and the usage history.
 CREATE TABLE IF NOT EXISTS request_days (
     account_id TEXT NOT NULL,
     start      INTEGER NOT NULL,
@@ -112,8 +112,8 @@ CREATE TABLE IF NOT EXISTS prompts (
     description TEXT,
     category    TEXT,
     tags        TEXT NOT NULL,     -- JSON list of text
-    variables   TEXT NOT NULL,     -- JSON list of variables, as on the wire
-    declared    INTEGER NOT NULL,  -- 1: the variables were given; 0: they follow the content
+    variables   TEXT NOT NULL,     -- JSON list of variables, in the API's form
+    declared    INTEGER NOT NULL,  -- 1: the variables were given; 0: they are derived from the content
     visibility  TEXT NOT NULL,
     version     INTEGER NOT NULL,
     usage_count INTEGER NOT NULL DEFAULT 0,
@@ -125,7 +125,7 @@ CREATE TABLE IF NOT EXISTS prompts (
 CREATE INDEX IF NOT EXISTS prompts_newest ON prompts (account_id, number);
 CREATE INDEX IF NOT EXISTS prompts_slug ON prompts (slug);
 
--- The number to try next for a slug that is taken: finding it among 10,000 like-named prompts would be a scan.
+-- The next number to try for a slug that is taken; without it, many prompts of one name would need a scan.
 CREATE TABLE IF NOT EXISTS slug_numbers (
     account_id TEXT NOT NULL,
     slug       TEXT NOT NULL,
@@ -143,7 +143,7 @@ CREATE TABLE IF NOT EXISTS prompt_versions (
     PRIMARY KEY (prompt_id, version)
 );
 
--- A label that has no row here follows the newest version, if it is `production` or `latest`.
+-- Without a row, `production` and `latest` point at the newest version; other labels do not exist.
 CREATE TABLE IF NOT EXISTS prompt_labels (
     prompt_id TEXT NOT NULL REFERENCES prompts (id) ON DELETE CASCADE,
     label     TEXT NOT NULL,
@@ -151,7 +151,7 @@ CREATE TABLE IF NOT EXISTS prompt_labels (
     PRIMARY KEY (prompt_id, label)
 ) WITHOUT ROWID;
 
--- An execution outlives its prompt: what was spent stays spent.
+-- Executions remain when their prompt is deleted, because they are part of the usage.
 CREATE TABLE IF NOT EXISTS executions (
     number     INTEGER PRIMARY KEY AUTOINCREMENT,
     id         TEXT NOT NULL UNIQUE,
@@ -193,7 +193,7 @@ CREATE TABLE IF NOT EXISTS webhooks (
     events        TEXT NOT NULL,               -- JSON list of text
     secret        TEXT NOT NULL,
     is_active     INTEGER NOT NULL DEFAULT 1,
-    failure_count INTEGER NOT NULL DEFAULT 0,  -- deliveries that failed since the last that did not
+    failure_count INTEGER NOT NULL DEFAULT 0,  -- failed deliveries since the last successful one
     last_success  INTEGER,
     last_failure  INTEGER,
     created_at    INTEGER NOT NULL,
@@ -207,10 +207,10 @@ CREATE TABLE IF NOT EXISTS deliveries (
     webhook_id       TEXT NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
     event_id         TEXT NOT NULL,
     event_type       TEXT NOT NULL,
-    body             BLOB NOT NULL,               -- what is sent, to the byte, each time
+    body             BLOB NOT NULL,               -- the bytes to send, identical in every attempt
     status           TEXT NOT NULL,
     attempts         INTEGER NOT NULL DEFAULT 0,
-    earlier_attempts INTEGER NOT NULL DEFAULT 0,  -- attempts before it was asked to be sent again
+    earlier_attempts INTEGER NOT NULL DEFAULT 0,  -- attempts before the last manual retry
     response_status  INTEGER,
     latency_ms       INTEGER,
     created_at       INTEGER NOT NULL,
@@ -225,7 +225,7 @@ CREATE TABLE IF NOT EXISTS workflows (
     account_id  TEXT NOT NULL,
     name        TEXT NOT NULL,
     description TEXT,
-    steps       TEXT NOT NULL,  -- JSON list of steps, as on the wire
+    steps       TEXT NOT NULL,  -- JSON list of steps, in the API's form
     team_id     TEXT,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL
@@ -235,7 +235,7 @@ CREATE INDEX IF NOT EXISTS workflows_newest ON workflows (account_id, number);
 CREATE TABLE IF NOT EXISTS workflow_executions (
     number       INTEGER PRIMARY KEY AUTOINCREMENT,
     id           TEXT NOT NULL UNIQUE,
-    account_id   TEXT NOT NULL,  -- who pays
+    account_id   TEXT NOT NULL,  -- the account that pays
     workflow_id  TEXT NOT NULL REFERENCES workflows (id) ON DELETE CASCADE,
     status       TEXT NOT NULL,
     input        TEXT NOT NULL,  -- JSON object
@@ -253,7 +253,7 @@ CREATE TABLE IF NOT EXISTS workflow_steps (
     run_id       TEXT NOT NULL REFERENCES workflow_executions (id) ON DELETE CASCADE,
     position     INTEGER NOT NULL,
     step_id      TEXT NOT NULL,
-    definition   TEXT NOT NULL,  -- JSON, the step as it was when the run was asked for
+    definition   TEXT NOT NULL,  -- JSON, the step at the time the run was created
     status       TEXT NOT NULL,
     execution_id TEXT,
     output       TEXT,

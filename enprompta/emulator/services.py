@@ -1,4 +1,4 @@
-"""What every part of the emulator is given: the settings, and the parts that share state."""
+"""The parts of one emulator that the API's handlers use."""
 
 from __future__ import annotations
 
@@ -10,32 +10,36 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.access.accounts import AccountStore
     from enprompta.emulator.access.idempotency import Idempotency
-    from enprompta.emulator.access.oauth_clients import Clients
+    from enprompta.emulator.access.oauth_clients import OAuthClientStore
     from enprompta.emulator.access.rate_limiter import RateLimiter
-    from enprompta.emulator.access.visitors import Visitors
+    from enprompta.emulator.access.trusted_hosts import TrustedHosts
     from enprompta.emulator.database import Database
     from enprompta.emulator.errors import ErrorDialect
+    from enprompta.emulator.execution.executor import Executor
     from enprompta.emulator.execution.providers import Providers
     from enprompta.emulator.execution.workflow_runner import WorkflowRunner
     from enprompta.emulator.serving.faults import Faults
     from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue
+    from enprompta.emulator.webhooks.event_publisher import EventPublisher
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One emulator's parts; each emulator of a process has its own."""
+    """Settings and shared parts of one emulator."""
 
     clock: Callable[[], float]
-    """Unix seconds; everything that has a time has it from here."""
+    """Returns Unix seconds; the source of every time in the emulator."""
     started_at: float
     error_dialect: ErrorDialect
     database: Database
     accounts: AccountStore
-    clients: Clients
+    clients: OAuthClientStore
     limiter: RateLimiter
     idempotency: Idempotency
     providers: Providers
-    deliverer: DeliveryQueue
+    delivery_queue: DeliveryQueue
+    events: EventPublisher
+    executor: Executor
     runner: WorkflowRunner
     faults: Faults
-    visitors: Visitors
+    trusted_hosts: TrustedHosts

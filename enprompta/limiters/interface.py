@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from enprompta._http.ratelimit import parse_rate_limit
+from enprompta.limiters.server_wait import parse_rate_limit
 
 if TYPE_CHECKING:
     from enprompta.errors import RateLimit
@@ -38,6 +38,10 @@ class Account(Protocol):
 
     def holds(self) -> bool:
         """True if requests are waiting or blocked now."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what answers have reported."""
         ...
 
     @property
@@ -88,12 +92,20 @@ class Unpaced:
         """Nothing was counted."""
 
     def holds(self) -> bool:
-        """Nobody is ever held back."""
+        """No request is ever held back."""
         return False
+
+    def reset(self) -> None:
+        """Forget the last report."""
+        self._headers = None
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The budget; None before the first answer that tells one."""
+        """The budget; None before the first answer that reports one."""
         if self._headers is None:
             return None
-        return parse_rate_limit({name.decode("latin-1").lower(): one.decode("latin-1") for name, one in self._headers})
+        found: dict[str, str] = {}
+        for name, value in self._headers:
+            key = name.decode("latin-1").lower()
+            found[key] = f"{found[key]}, {value.decode('latin-1')}" if key in found else value.decode("latin-1")
+        return parse_rate_limit(found)

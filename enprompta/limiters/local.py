@@ -54,8 +54,8 @@ class LocalAccount:
         Args:
             ticket: The ticket of the call's last request when that was answered 429: it keeps its place in the line.
                 None joins at the end.
-            max_wait: Seconds to the next time when anybody can go, above which not to wait at all. It says nothing of
-                the length of the line.
+            max_wait: Seconds to wait for the next request that can go, or for a probe's answer; if it takes longer, the
+                call is refused as soon as that is known. It does not bound the time spent behind others in the line.
             deadline: When to give up, in seconds of the monotonic clock; None for never.
 
         Returns:
@@ -125,7 +125,7 @@ class LocalAccount:
             self._pump(monotonic())
 
     def holds(self) -> bool:
-        """Tell whether the next request will have to wait here, so that who was answered 429 need not sleep first.
+        """Return True if the next request has to wait here, so that a call that was answered 429 need not sleep first.
 
         Sleeping outside of the line would cost such a call its place in it: it would come back when the new window's
         budget is spent already.
@@ -133,9 +133,15 @@ class LocalAccount:
         with self._lock:
             return self._pacer.room(monotonic())[0] == 0
 
+    def reset(self) -> None:
+        """Forget what answers have reported, blocks included; the next request goes alone and finds out again."""
+        with self._lock:
+            self._pacer.reset()
+            self._pump(monotonic())
+
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The budget as the server last told it; None when it never did."""
+        """The budget as the server last reported it; None if it never did."""
         told = self._pacer.told
         return None if told is None else RateLimit(told[0], told[1], datetime.fromtimestamp(told[2], timezone.utc))
 
@@ -281,6 +287,15 @@ class LocalLimiter:
             key: The base URL and the credential, in one text. Only a digest of it is kept.
         """
         return _ACCOUNTS.get(digest(key), LocalAccount)
+
+    def reset_rate_limit(self) -> None:
+        """Forget what was learned about the rate limits of every client of this process that is paced locally.
+
+        Blocks are lifted at once. For each credential the next request goes alone and learns the budget again.
+        `Enprompta.reset_rate_limit` does the same for one client's credential.
+        """
+        for account in _ACCOUNTS:
+            account.reset()
 
     def __repr__(self) -> str:
         return "LocalLimiter()"

@@ -3,23 +3,7 @@
 Everything here is pure. The clock comes in as `now`, in seconds of a monotonic clock; nothing sleeps, locks or does
 I/O. The server allows LIMIT requests in a fixed window that ends at `Reset`, and tells what is left with every answer.
 
-What keeps this right, whatever the order and the delay of requests and answers:
-
-I1. Within a window `Remaining` only falls. A request of ours that was answered in this window is therefore inside
-    `LIMIT - least Remaining`, and one that is not inside it has not been answered. So every unanswered request is
-    charged, to whatever window is current, until its answer says which one it was counted in. Used plus charged never
-    exceeds LIMIT at the moment a request is let go, in any window it can fall into.
-I2. The server's clock is known as an interval, never as a point. A window counts as over only when even the slowest
-    clock in the interval is past `Reset`. A request can then be late, by a second and a round trip at most, but never
-    early; and the budget that was not touched in that second is spent in the rest of the window.
-I3. `_base` is a local time that is never later than the one from which the least `Remaining` is exact. A charge that
-    the server has surely counted before `_base` is inside that number, or in an older window, and is dropped: it can
-    neither be lost nor count twice.
-
-They hold when nobody else spends the budget, `Date` and `Reset` come from one clock, a request is counted within
-`TRANSIT` of its grant and within `GRACE` of its failure, and clocks drift by less than `DRIFT`. When one of these does
-not hold, the price is one burst of answers 429, and the rules for other spenders, late edges and clocks that were set
-bring the account back.
+The rules that keep this right, whatever the order and the delay of requests and answers, are in `rules.py`.
 """
 
 from __future__ import annotations
@@ -28,8 +12,20 @@ from math import ceil, inf
 from sys import maxsize
 from typing import TYPE_CHECKING
 
+from enprompta.limiters.blocks import Block, Pause, Room
 from enprompta.limiters.in_flight import Charges
-from enprompta.limiters.rate_limit_headers import LONGEST_WAIT
+from enprompta.limiters.rate_limit_headers import CLIENT_ERROR, LONGEST_WAIT, SERVER_ERROR
+from enprompta.limiters.rules import (
+    BARE_RUN,
+    DECAY,
+    GRACE,
+    LATEST_EDGE,
+    LONG,
+    LONGEST_OWN_WAIT,
+    PROBE_EVERY,
+    TICK,
+    TRANSIT,
+)
 from enprompta.limiters.server_clock import ServerClock
 from enprompta.limiters.wait_queue import Line
 
@@ -37,27 +33,7 @@ if TYPE_CHECKING:
     from enprompta.limiters.rate_limit_headers import Reading
     from enprompta.limiters.wait_queue import Ticket
 
-__all__ = ["BARE_RUN", "DECAY", "EARLIEST_RESET", "GRACE", "LATEST_EDGE", "PROBE_EVERY", "TICK", "TRANSIT", "Pacer"]
-
-TRANSIT = 30.0
-"""Seconds from its grant within which a request has been counted by the server, answered or not."""
-GRACE = 2.0
-"""Seconds after a request failed without an answer within which the server has counted it, if it ever does."""
-PROBE_EVERY = 2.0
-"""Seconds after which a lone request whose answer does not come is followed by another one."""
-DECAY = 0.7
-"""What is left, a window later, of the belief that others spend the same budget."""
-BARE_RUN = 20
-"""Answers without a budget, in a row, after which the server is taken to have stopped telling it."""
-LATEST_EDGE = 1.5
-"""Seconds; the most that a window's end is allowed to lie behind the `Reset` that was told."""
-EARLIEST_RESET = -2.0
-"""Seconds; a reset that lies further before its answer, its time in flight aside, is absurd."""
-TICK = 1e-3
-"""Seconds past a computed moment at which it has surely come, whatever rounding did to it."""
-
-_TOO_MANY_REQUESTS = 429
-_SERVER_ERROR = 500
+__all__ = ["Pacer"]
 
 
 class Pacer:
@@ -68,49 +44,32 @@ class Pacer:
     """
 
     __slots__ = (
-        "_bare",
-        "_base",
-        "_blocked",
-        "_charges",
-        "_clock",
-        "_counted",
-        "_ends",
-        "_floor",
-        "_granted",
-        "_length",
-        "_limit",
-        "_newest",
-        "_off",
-        "_others",
-        "_remaining",
-        "_reset",
-        "_rolled",
-        "_sampled",
-        "_seen",
-        "_sent",
-        "_slack",
-        "_trusted",
-        "chance_at",
-        "line",
-        "sharers",
-        "told",
+        *("_bare", "_base", "_block", "_blocked", "_charges", "_clock", "_counted", "_ends", "_floor", "_granted"),
+        *("_hollow", "_length", "_limit", "_newest", "_off", "_others", "_pause", "_remaining", "_reset", "_rolled"),
+        *("_sampled", "_seen", "_sent", "_slack", "_trusted", "chance_at", "line", "sharers", "told"),
     )
 
     def __init__(self) -> None:
         self.line: Line = Line()
-        """Who waits."""
         self.chance_at: float = inf
-        """When `grant` can next let somebody go, as its last call knew it; meant for when somebody waits."""
-        self.told: tuple[int, int, int] | None = None
-        """Limit, remaining and reset as the server last told them; None before the first answer that did."""
+        """When `grant` is worth another call, while requests wait, as its last call knew it."""
+        self.told: tuple[int, int, int] | None  # limit, remaining and reset as last reported; None before
         self.sharers: int = 1
         """How many programs, this one included, spend the budget without hearing of each other, each its equal share of
         a window; 1 when there is none that is known of."""
         self._charges = Charges()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that answers have reported; requests that wait or are in flight stay."""
+        self.told = None
         self._clock = ServerClock()
         self._slack = 0.0  # seconds by which windows end later than told
         self._granted = -inf  # when the last request was let go
-        self._blocked = -inf  # nobody goes before this local time
+        self._blocked = -inf  # local time until which answers of 429 block the line
+        self._block = Block()
+        self._pause = Pause()
+        self._hollow = -1  # the reset for which `Remaining: 0` was refuted: a request was served all the same
         self._off = False  # the server tells no budget: no pacing
         self._bare = 0  # answers in a row that told none
         self._forget()
@@ -144,15 +103,34 @@ class Pacer:
 
     # What may go.
 
-    def room(self, now: float) -> tuple[int, float]:
-        """Tell how many requests may go.
+    def room(self, now: float) -> Room:
+        """Return how many requests may go now, and what to wait for when none may.
 
         Args:
             now: The present.
-
-        Returns:
-            How many, and 0.0; or 0 and the seconds to the next chance of one.
         """
+        free, wait = self._ordinary_room(now)
+        block = self._block
+        if free:
+            if block.held < inf:
+                block.clear()
+            return self._pause.room(self._granted, now) if self._pause.strikes else Room(free)
+        if not block.is_on:
+            if not self._is_claim(wait, now):
+                return Room(0, wait, wait, 0.0, wait)
+            block.begin(now)
+        return block.room(wait, now)
+
+    def _is_claim(self, wait: float, now: float) -> bool:
+        """Return True if a wait is longer than this program can account for itself (B2)."""
+        if wait <= LONG:
+            return False
+        if now < self._blocked or wait > LONGEST_OWN_WAIT:
+            return True
+        return self.sharers == 1 and self._seen > 0 and self._remaining == 0
+
+    def _ordinary_room(self, now: float) -> tuple[int, float]:
+        """Return how many may go if all that was reported is true; or 0, and the seconds until one may."""
         if now < self._blocked:
             return 0, self._blocked - now
         if self._off:
@@ -264,12 +242,12 @@ class Pacer:
         settled: list[Ticket] = []
         line = self.line
         while line:
-            allowed, wait = self.room(now)
-            if allowed <= 0:
-                self.chance_at = now + wait
-                settled += line.refuse(wait)
+            room = self.room(now)
+            if room.free <= 0:
+                settled += line.refuse(room, now)
+                self.chance_at = now + line.look(room, now)
                 break
-            settled += self.admit(allowed, now)
+            settled += self.admit(room.free, now)
         return settled
 
     def admit(self, count: int, now: float) -> list[Ticket]:
@@ -291,6 +269,7 @@ class Pacer:
             admitted.append(ticket)
         self._sent += len(admitted)
         self._granted = now
+        self._block.admit(now)
         return admitted
 
     def cancel(self, ticket: Ticket) -> None:
@@ -299,12 +278,14 @@ class Pacer:
             self.line.leave(ticket)
         elif ticket.state == "granted":
             ticket.state = "done"
+            self._block.take_back(ticket.sent)
             if self._charges.land(ticket) and ticket.sent >= self._rolled:
                 self._sent -= 1
 
     def fail(self, ticket: Ticket, now: float) -> None:
         """Note that no answer came; the request may have been counted, so it stays charged."""
         if ticket.state == "granted":
+            self._block.end_probe(ticket.sent)
             self._end(ticket, now + GRACE)
 
     def observe(self, ticket: Ticket, reading: Reading, now: float) -> None:
@@ -315,29 +296,88 @@ class Pacer:
             reading: What its headers say.
             now: When it came, or a later time.
         """
-        earliest = EARLIEST_RESET - (now - ticket.sent)  # the reset was told when it was counted, `Date` after that
-        if not reading.limit or not earliest <= reading.reset - reading.date <= LONGEST_WAIT:
-            self._observe_bare(ticket, reading, now)
-            return
+        fresh = self._block.is_fresh(ticket.sent)
+        self._block.end_probe(ticket.sent)
+        if fresh and reading.is_refusal:
+            self._block.confirm()
+        hollow = reading.is_last and self._is_hollow(reading, fresh=fresh)
+        if hollow or not reading.is_consistent(now - ticket.sent):
+            self._observe_bare(ticket, reading, now, fresh=fresh)
+        else:
+            self._observe_budget(ticket, reading, now, fresh=fresh)
+        if now < self._blocked or (self._limit and self._remaining <= len(self._charges)):
+            self.room(now)  # so that a block begins when it becomes known, whether requests wait or not
+
+    def _is_hollow(self, reading: Reading, *, fresh: bool) -> bool:
+        """Return True if nothing is left of a window, as an answer claims, but requests are served in it."""
+        if fresh and reading.reset == self._reset:
+            self._hollow = reading.reset
+        return reading.reset == self._hollow
+
+    def _observe_budget(self, ticket: Ticket, reading: Reading, now: float, *, fresh: bool) -> None:
+        """Learn from an answer that reports a consistent budget."""
         self._bare = 0
         if self._off:
             self._off = False
             self._forget()
-        limited = reading.status == _TOO_MANY_REQUESTS
+        limited = reading.is_refusal
+        self._pause.end(ticket.sent)
         clock_was_set = self._clock.synchronise(reading.date, ticket.sent, now)
+        if fresh:
+            self._replace_news(reading)
         other_limit = self._limit not in (0, reading.limit)
         if limited and other_limit:
             self._observe_other_limit(ticket, reading, now)
             return
+        doubtful = not (fresh or limited) and self._blocked > now
         ours = self._charges.land(ticket)
         ticket.state = "done"
         if limited and reading.retry_after is not None:
-            self._block(now + reading.retry_after)
+            self._block_until(now + reading.retry_after)
         earlier = self._reset is not None and reading.reset < self._reset
         if (clock_was_set and reading.reset != self._reset) or (other_limit and earlier):
             self._leave_window()
+        elif earlier and self._refutes(reading, now):
+            self._refute_window()
+        sampled = self._sampled
         if self._place(ticket, reading, now):
             self._count(ticket, reading, counts=ours and not limited)
+        elif limited and sampled and ticket.sent >= self._rolled:
+            # It was sent in the present window, and refused because of another one.
+            self._pause.strike(ticket.sent, None, self._length, now)
+        if doubtful:
+            self._lift_doubtfully()
+
+    def _replace_news(self, reading: Reading) -> None:
+        """Drop the bad news that began a block: a request that was sent since has been answered."""
+        self._blocked = -inf
+        if not reading.is_refusal:
+            self._unblock()
+        elif reading.reset != self._reset:
+            self._leave_window()
+
+    def _unblock(self) -> None:
+        """Lift the block: a request was served that was sent since it began."""
+        self._blocked = -inf
+        self._block.lift()
+        self._refute_window()
+
+    def _lift_doubtfully(self) -> None:
+        """Lift the block because of an answer in flight when it began; the next request goes at once, alone."""
+        self._blocked = self._granted = -inf
+        self._block.lift()
+        self.doubt()
+
+    def _refutes(self, reading: Reading, now: float) -> bool:
+        """Return True if a window that an answer shows to be open cannot be followed by the present one yet (B3)."""
+        if self._reset is None or self._reset - reading.reset <= LONGEST_OWN_WAIT:
+            return False
+        return reading.reset > now + self._clock.high(now)
+
+    def _refute_window(self) -> None:
+        """Take the next reading as the first one; what was reported of other spenders is not believed either."""
+        self._leave_window()
+        self._counted, self._seen = self._limit, 0
 
     def _place(self, ticket: Ticket, reading: Reading, now: float) -> bool:
         """Find out which window an answer tells of, entering it if it is a new one; False when it is an old one."""
@@ -354,10 +394,10 @@ class Pacer:
 
     def _count(self, ticket: Ticket, reading: Reading, *, counts: bool) -> None:
         """Take over what an answer tells of the present window."""
-        limited = reading.status == _TOO_MANY_REQUESTS
+        limited = reading.is_refusal
         if not self._sampled:
             if self._newest is not None and reading.reset > self._newest:
-                self._length = min(self._length or inf, reading.reset - self._newest)
+                self._length = min(self._length or LONGEST_WAIT, reading.reset - self._newest)
             self._newest = self._reset = reading.reset
             self._sampled, self._trusted = True, self._length is not None
             self._remaining = reading.limit
@@ -374,18 +414,27 @@ class Pacer:
     def _observe_other_limit(self, ticket: Ticket, reading: Reading, now: float) -> None:
         """Learn that another budget than the window's is used up, such as the day's: wait until it is refilled."""
         self._end(ticket, now)
-        self._block(max(self._clock.surely(reading.reset + self._slack), now + (reading.retry_after or 0.0)))
+        self._block_until(max(self._clock.surely(reading.reset + self._slack), now + (reading.retry_after or 0.0)))
         self._trusted = False  # what the windows do by then is found out with one request
         self._set_end()
         self.told = reading.limit, 0, reading.reset
 
-    def _observe_bare(self, ticket: Ticket, reading: Reading, now: float) -> None:
-        """Learn from an answer that tells no budget: it was counted by now, in whatever window."""
+    def _observe_bare(self, ticket: Ticket, reading: Reading, now: float, *, fresh: bool) -> None:
+        """Learn from an answer without a consistent budget: it was counted by now, in whatever window."""
         self._end(ticket, now)
-        if reading.status == _TOO_MANY_REQUESTS:
-            self._block(now + (PROBE_EVERY if reading.retry_after is None else reading.retry_after))
-            self._remaining = 0
-        elif reading.status < _SERVER_ERROR and not self._off:
+        if reading.is_refusal:
+            if not self._block.is_on:
+                self._pause.strike(ticket.sent, reading.retry_after, self._length, now)
+            return
+        if reading.status >= SERVER_ERROR:
+            return
+        self._pause.end(ticket.sent)
+        if reading.status < CLIENT_ERROR:
+            if fresh:
+                self._unblock()
+            elif self._blocked > now:
+                self._lift_doubtfully()
+        if not self._off:
             self._bare += 1
             if not self._limit or self._bare >= BARE_RUN:
                 self._forget()
@@ -398,5 +447,5 @@ class Pacer:
             self._charges.keep(counted_by)
         ticket.state = "done"
 
-    def _block(self, until: float) -> None:
+    def _block_until(self, until: float) -> None:
         self._blocked = max(self._blocked, until)

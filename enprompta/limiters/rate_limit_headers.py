@@ -1,8 +1,8 @@
 """What one answer says of the request budget, read from its headers.
 
 A set of headers is believed as a whole or not at all: a limit that is no number, more remaining than the limit, a
-missing `Date` or a reset that lies days away say that something on the way does not know the budget, and half of such
-a set would be a guess. Nothing here raises, whatever the headers hold.
+missing `Date`, a header that comes twice, a 429 with requests remaining, or a `Retry-After` that contradicts the reset
+say that something on the way does not know the budget. Nothing here raises, whatever the headers hold.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from enprompta.limiters.rules import EARLIEST_RESET
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["LONGEST_WAIT", "Headers", "Reading", "read"]
+__all__ = ["CLIENT_ERROR", "LONGEST_WAIT", "SERVER_ERROR", "Headers", "Reading", "read"]
 
 Headers: TypeAlias = "Mapping[str, str] | list[tuple[bytes, bytes]]"
 """Headers as a mapping, or as the raw pairs of the wire, which are read in 2 µs where a mapping takes 4."""
@@ -21,6 +23,10 @@ Headers: TypeAlias = "Mapping[str, str] | list[tuple[bytes, bytes]]"
 LONGEST_WAIT = 25 * 3600.0
 """Seconds; a reset or a `Retry-After` further away is a mistake: the longest real one is the next midnight's."""
 
+_AGREES = 5.0
+"""Seconds by which a `Retry-After` and the reset of one 429 may differ: both are rounded, and `Date` is cut."""
+CLIENT_ERROR, SERVER_ERROR = 400, 500
+_TOO_MANY_REQUESTS = 429
 _MOST_DIGITS = 12  # a Unix time has ten; int() of thousands of digits would be slow, then an error
 _LAST_SECOND = 253402300799  # of the year 9999, after which there are no dates to show
 
@@ -37,7 +43,7 @@ class Reading(NamedTuple):
     status: int
     """The HTTP status."""
     limit: int = 0
-    """Requests allowed in the window; 0 when the headers are missing or absurd: then the next three mean nothing."""
+    """Requests allowed in the window; 0 when the headers are missing, absurd or contradict each other."""
     remaining: int = 0
     """Requests left in the window."""
     reset: int = 0
@@ -46,6 +52,24 @@ class Reading(NamedTuple):
     """When the answer was made, in whole Unix seconds of the server's clock."""
     retry_after: float | None = None
     """Seconds the server asks to wait; None when it does not ask, or asks for the absurd."""
+
+    @property
+    def is_refusal(self) -> bool:
+        """True for a 429."""
+        return self.status == _TOO_MANY_REQUESTS
+
+    @property
+    def is_last(self) -> bool:
+        """True if the request was served, or failed for another reason than the budget, and no other one remains."""
+        return not self.remaining and self.limit > 0 and self.status < SERVER_ERROR and not self.is_refusal
+
+    def is_consistent(self, flight: float) -> bool:
+        """Return True if it reports a budget whose window ends neither long before its answer nor days after it.
+
+        Args:
+            flight: Seconds the request was in flight: the reset was read when it was counted, `Date` written later.
+        """
+        return self.limit > 0 and EARLIEST_RESET - flight <= self.reset - self.date <= LONGEST_WAIT
 
 
 def read(status: int, headers: Headers) -> Reading:
@@ -64,11 +88,17 @@ def read(status: int, headers: Headers) -> Reading:
     for name, value in pairs:
         slot = slots.get(name.lower())
         if slot is not None:
-            found[slot] = value if isinstance(value, str) else value.decode("latin-1")
+            text = value if isinstance(value, str) else value.decode("latin-1")
+            again = found[slot] is not None and (slot != _DATE or found[slot] != text)
+            found[slot] = "" if again else text  # of two, neither is believed
     limit, remaining, reset = _number(found[_LIMIT]), _number(found[_REMAINING]), _number(found[_RESET])
     date = _unix_time(found[_DATE])
     retry_after = _wait(found[_RETRY_AFTER], date)
     if date is None or limit < 1 or not 0 <= remaining <= limit or not 0 <= reset <= _LAST_SECOND:
+        return Reading(status, retry_after=retry_after)
+    if status == _TOO_MANY_REQUESTS and (
+        remaining or (retry_after is not None and abs(retry_after - max(reset - date, 0.0)) > _AGREES)
+    ):
         return Reading(status, retry_after=retry_after)
     return Reading(status, limit, remaining, reset, date, retry_after)
 

@@ -27,7 +27,8 @@ from urllib.parse import urlsplit
 from enprompta._common.clock import monotonic
 from enprompta._common.data import read_data
 from enprompta.errors import ConfigurationError
-from enprompta.limiters import pacer, server_clock
+from enprompta.limiters import rules, server_clock
+from enprompta.limiters.blocks import Room
 from enprompta.limiters.local import Accounts, LocalAccount, digest
 from enprompta.limiters.rate_limit_headers import LONGEST_WAIT
 
@@ -43,7 +44,7 @@ _LOG = logging.getLogger("enprompta")
 
 _CHUNKS = 8
 """Into how many parts a window is cut when several processes ask for it: at most one part each time."""
-_LAYOUT = 1
+_LAYOUT = 2
 """Version of what the script keeps in Redis; it goes into the names of the keys, so that two versions never mix."""
 _PATIENCE = 1.0
 """Seconds for Redis to connect or to answer, after which it counts as away."""
@@ -64,15 +65,7 @@ _LONG_AGO = -1e15
 @cache
 def _script() -> str:
     """Put the constants of the policy in front of the script."""
-    constants = {
-        "TRANSIT": pacer.TRANSIT,
-        "GRACE": pacer.GRACE,
-        "PROBE_EVERY": pacer.PROBE_EVERY,
-        "DECAY": pacer.DECAY,
-        "BARE_RUN": pacer.BARE_RUN,
-        "LATEST_EDGE": pacer.LATEST_EDGE,
-        "EARLIEST_RESET": pacer.EARLIEST_RESET,
-        "TICK": pacer.TICK,
+    constants = {name: getattr(rules, name) for name in rules.__all__} | {
         "DRIFT": server_clock.DRIFT,
         "STEP": server_clock.STEP,
         "LONGEST_WAIT": LONGEST_WAIT,
@@ -104,10 +97,17 @@ class _SharedAccount:
         self._client = client
         self._sha = ""
 
-    def introduce(self, prefix: str, members: list[str]) -> None:
-        """Make sure that the script is there, and tell what is under way."""
+    def introduce(self, prefix: str, members: list[str], *, forgets: bool = False) -> None:
+        """Make sure that the script is there, and report what is in flight.
+
+        Args:
+            prefix: What the names of this process's requests begin with.
+            members: Those in flight.
+            forgets: True to forget first what answers have reported.
+        """
         self._sha = self._client.script_load(_script())
-        self.run([("adopt", prefix, *members)])
+        first: list[tuple[str | float, ...]] = [("reset",)] if forgets else []
+        self.run([*first, ("adopt", prefix, *members)])
 
     def run(self, steps: list[tuple[str | float, ...]], time: str = "") -> list[Any]:
         """Run steps of the script in their order; tell what each returned.
@@ -129,13 +129,15 @@ class _SharedAccount:
 class RedisAccount(LocalAccount):
     """One budget as all processes spend it that share a Redis; see `LocalAccount` for what it does for callers."""
 
-    def __init__(self, connect: Callable[[], _SharedAccount]) -> None:
+    def __init__(self, connect: Callable[[], _SharedAccount], where: str = "") -> None:
         """Make an account; nothing is connected before the first request.
 
         Args:
             connect: Makes the connection.
+            where: A digest of where Redis is; the URL itself may hold a password.
         """
         self._connect = connect
+        self.where = where
         super().__init__()
 
     def renew(self) -> None:
@@ -151,6 +153,18 @@ class RedisAccount(LocalAccount):
         self._processes = 1  # that share the account, as Redis last told
         self._wary_until = 0.0  # when to trust a Redis that is back
         self._told = Event()  # Redis knows of everything that has happened
+        self._forgets = False  # Redis has to forget the account, and has not been told yet
+
+    def reset(self) -> None:
+        """Forget what answers have reported, for every process that shares the account.
+
+        Redis is told by the thread that talks to it; this does not wait for it.
+        """
+        with self._lock:
+            self._forgets = True
+            self._outbox.append(("reset",))
+            self._pacer.reset()
+            self._pump(monotonic())
 
     def flush(self, timeout: float) -> None:
         """Wait until Redis knows of everything that has happened, unless it is away.
@@ -241,8 +255,10 @@ class RedisAccount(LocalAccount):
                 if ticket.mark is None:
                     ticket.mark = self._name(1), _LONG_AGO
             members = [ticket.mark[0] for ticket in self._pacer.under_way]
-        shared.introduce(self._prefix, members)
+            forgets = self._forgets
+        shared.introduce(self._prefix, members, forgets=forgets)
         with self._lock:
+            self._forgets = self._forgets and not forgets
             if self._away:
                 self._away = False
                 self._wary_until = monotonic() + _WARY
@@ -269,10 +285,12 @@ class RedisAccount(LocalAccount):
         if wanted:
             steps.append(("acquire", self._prefix, first, wanted))
         results = shared.run(steps)
+        if ("reset",) in steps:
+            self._forgets = False
         if not wanted:
             return 0.0
-        allowed, wait, time, self._processes = results[-1]
-        return self._hand_out(first, int(allowed), float(wait), float(time))
+        allowed, time, self._processes, *waits = results[-1]
+        return self._hand_out(first, Room(int(allowed), *map(float, waits)), float(time))
 
     def _appetite(self, now: float) -> int:
         """Tell for how many requests to ask; the lock is held."""
@@ -283,30 +301,33 @@ class RedisAccount(LocalAccount):
             self._pacer.sharers = 1
         return wanted
 
-    def _hand_out(self, first: int, allowed: int, wait: float, time: float) -> float:
-        """Let go whom Redis allows, and refuse those to whom the next chance is too far away.
+    def _hand_out(self, first: int, room: Room, time: float) -> float:
+        """Let the requests go that Redis allows, and refuse those whose next chance is too far away.
 
         Args:
             first: Number of the first of the requests that Redis let go.
-            allowed: How many those are.
-            wait: Seconds to the next chance when there are none.
-            time: When Redis let them go, by its server_clock.
+            room: How many those are, and what to wait for when there are none.
+            time: When Redis let them go, by its clock.
 
         Returns:
             Seconds to the next question.
         """
+        allowed = room.free
         with self._lock:
             names = [f"{self._prefix}{number}" for number in range(first, first + allowed)]
             settled = self._pacer.admit(allowed, monotonic())
             for name, ticket in zip(names, settled, strict=False):
                 ticket.mark = name, time
             self._outbox += [("cancel", name, time) for name in names[len(settled) :]]  # who asked has left since
+            look = room.look
             if not allowed:
-                settled = self._pacer.line.refuse(wait)
+                now = monotonic()
+                settled = self._pacer.line.refuse(room, now)
+                look = self._pacer.line.look(room, now)
             self._wake(settled)
         if allowed:
             return 0.0
-        return min(wait, max(_SHORTEST_POLL, min(wait / 20, _LONGEST_POLL)))
+        return min(look, max(_SHORTEST_POLL, min(look / 20, _LONGEST_POLL)))
 
     def _go_alone(self, error: Exception) -> None:
         """Pace without Redis."""
@@ -374,7 +395,20 @@ class RedisLimiter:
         """
         _flush_at_exit()
         url = self._url
-        return _ACCOUNTS.get(digest(url, key), lambda: RedisAccount(lambda: _SharedAccount(_client(url), digest(key))))
+        return _ACCOUNTS.get(
+            digest(url, key), lambda: RedisAccount(lambda: _SharedAccount(_client(url), digest(key)), digest(url))
+        )
+
+    def reset_rate_limit(self) -> None:
+        """Forget what was learned about the rate limits of this process's clients that share this Redis.
+
+        The accounts in Redis are reset, so every other process forgets too. Blocks are lifted at once, and for each
+        credential the next request goes alone and learns the budget again. It does not wait for Redis.
+        `Enprompta.reset_rate_limit` does the same for one client's credential.
+        """
+        for account in _ACCOUNTS:
+            if account.where == digest(self._url):
+                account.reset()
 
     def __reduce__(self) -> tuple[type[RedisLimiter], tuple[str]]:
         return RedisLimiter, (self._url,)

@@ -1,23 +1,24 @@
--- The policy of policy.py for a fleet: one account in Redis, every step of it one atomic run of this script.
+-- The policy of pacer.py for a fleet: one account in Redis, every step of it one atomic run of this script.
 --
--- Read policy.py first; functions and fields here carry its names. What differs:
+-- Read pacer.py and blocks.py first; functions and fields here carry its names. What differs:
 --   * The clock is that of Redis. A request is let go in here before it is sent, and observed in here after its answer
 --     has come, so the interval of the server's clock holds, and no client's clock matters.
 --   * There is no line: each process has its own, and asks for a few requests at a time, so that none takes a window.
 --   * Requests under way are members of a sorted set, with the time by which they are surely counted as the score. What
 --     a process that died had under way is dropped by that time, like that of any other.
 --   * 0 stands for false and for what is not known; FAR and -FAR for the infinities.
--- The constants in capitals are put in front of this text by redis.py, which takes them from policy.py.
+-- The constants in capitals are put in front of this text by redis.py, which takes them from the policy.
 --
 -- KEYS: the account (hash), requests under way (sorted set), requests that ended without a reading (sorted set), the
 --   processes that have asked lately (sorted set by time).
 -- ARGV: the time, or '' for the present; then one of
 --   acquire PREFIX FIRST COUNT   let up to COUNT requests go, as members PREFIX..FIRST and on;
---                                returns how many, the seconds to the next chance when none, the time, and how many
---                                processes have asked within TRANSIT, this one included
+--                                returns how many, the time, how many processes have asked within TRANSIT, this one
+--                                included, and the four times of Room (see blocks.py)
 --   observe MEMBER SENT STATUS LIMIT REMAINING RESET DATE RETRY_AFTER     an answer; RETRY_AFTER may be ''
---   fail MEMBER                  no answer came
+--   fail MEMBER SENT             no answer came
 --   cancel MEMBER SENT           it was not sent
+--   reset                        forget what answers have reported
 --   adopt PREFIX MEMBER...       exactly these of the PREFIX are under way
 
 local FAR = 1e15
@@ -35,16 +36,85 @@ else
   now = tonumber(ARGV[1])
 end
 
-local a = {
-  limit = 0, length = 0, others = 0, seen = 0, floor = -FAR, reset = 0, newest = 0, remaining = 0, base = -FAR,
-  sampled = 0, trusted = 0, sent = 0, counted = 0, rolled = -FAR, ends = FAR,
-  low = -FAR, high = FAR, synced = now, slack = 0, granted = -FAR, blocked = -FAR, off = 0, bare = 0,
+-- What is kept: for each field its value at the start, then the least and the most that make sense.
+local MOST, FUTURE = 1e12, now + 2 * LONGEST_WAIT -- of requests or Unix seconds; of this clock's times
+local FIELDS = {
+  limit = { 0, 0, MOST }, length = { 0, 0, LONGEST_WAIT }, others = { 0, 0, MOST }, seen = { 0, 0, MOST },
+  floor = { -FAR, -FAR, MOST }, reset = { 0, 0, MOST }, newest = { 0, 0, MOST }, remaining = { 0, 0, MOST },
+  base = { -FAR, -FAR, FUTURE }, sampled = { 0, 0, 1 }, trusted = { 0, 0, 1 }, sent = { 0, -1e6, MOST },
+  counted = { 0, 0, 2 * MOST }, rolled = { -FAR, -FAR, FUTURE }, ends = { FAR, -FAR, FAR },
+  low = { -FAR, -FAR, FAR }, high = { FAR, -FAR, FAR }, synced = { now, -FAR, FUTURE },
+  slack = { 0, 0, LATEST_EDGE }, granted = { -FAR, -FAR, FUTURE }, blocked = { -FAR, -FAR, FUTURE },
+  off = { 0, 0, 1 }, bare = { 0, 0, BARE_RUN }, hollow = { -1, -1, MOST },
+  since = { FAR, -FAR, FAR }, held = { FAR, -FAR, FAR }, confirmed = { 0, 0, 1 }, probed = { -FAR, -FAR, FUTURE }, probing = { 0, 0, 1 },
+  strikes = { 0, 0, MOST }, struck = { -FAR, -FAR, FUTURE }, paused = { -FAR, -FAR, FUTURE },
 }
-local stored = redis.call('HGETALL', ACCOUNT)
-for i = 1, #stored, 2 do
-  a[stored[i]] = tonumber(stored[i + 1])
+local a = {}
+
+local function start_again()
+  for name, field in pairs(FIELDS) do
+    a[name] = field[1]
+  end
 end
-a.granted = math.min(a.granted, now) -- the clock of Redis itself may have been set back
+
+local function surely(server_time)
+  return (server_time - a.low - DRIFT * a.synced) / (1 - DRIFT)
+end
+
+local function makes_sense()
+  if a.remaining > a.limit or a.others > a.limit or a.seen > a.limit or (a.length > 0 and a.length < 1) then
+    return false
+  end
+  if a.low > a.high or a.floor > a.high + FUTURE or (a.low == -FAR and a.floor > -FAR) then
+    return false
+  end
+  if a.reset == 0 then
+    return a.ends == FAR
+  end
+  return a.floor < a.reset and math.abs(a.ends - surely(a.reset + a.slack)) < 2 * NEXT_PROBE
+end
+
+-- A value that makes no sense was not written by this script. Then nothing is believed, and the account starts again.
+local function recall(stored)
+  for i = 1, #stored, 2 do
+    local field = FIELDS[stored[i]]
+    if field then
+      local value = tonumber(stored[i + 1])
+      if not (value and value >= field[2] and value <= field[3]) then -- which also catches NaN
+        return false
+      end
+      if field[3] == 1 and value ~= 0 and value ~= 1 then
+        return false
+      end
+      a[stored[i]] = value
+    end
+  end
+  return makes_sense()
+end
+
+for i, kind in ipairs({ 'hash', 'zset', 'zset', 'zset' }) do
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= kind and found ~= 'none' then
+    redis.call('DEL', KEYS[i])
+  end
+end
+start_again()
+if not recall(redis.call('HGETALL', ACCOUNT)) then
+  redis.call('DEL', ACCOUNT)
+  start_again()
+end
+for _, name in ipairs({ 'granted', 'probed', 'struck' }) do
+  a[name] = math.min(a[name], now) -- the clock of Redis itself may have been set back
+end
+for _, name in ipairs({ 'since', 'held' }) do
+  if a[name] ~= FAR then
+    a[name] = math.min(a[name], now)
+  end
+end
+a.paused = math.min(a.paused, now + LONGEST_PAUSE)
+-- No charge lasts longer than TRANSIT; twice that allows for a clock of Redis that was set back.
+redis.call('ZREMRANGEBYSCORE', FLIGHT, text(now + 2 * TRANSIT), '+inf')
+redis.call('ZREMRANGEBYSCORE', LOST, text(now + 2 * TRANSIT), '+inf')
 
 -- The server's clock.
 
@@ -54,10 +124,6 @@ end
 
 local function high(at)
   return a.high + DRIFT * (at - a.synced)
-end
-
-local function surely(server_time)
-  return (server_time - a.low - DRIFT * a.synced) / (1 - DRIFT)
 end
 
 local function synchronise(date, sent)
@@ -183,7 +249,7 @@ local function room_in_window()
   return 0, a.ends - now
 end
 
-local function room(wanted)
+local function ordinary_room(wanted)
   if now < a.blocked then
     return 0, a.blocked - now
   end
@@ -202,10 +268,88 @@ local function room(wanted)
   return probe(PROBE_EVERY)
 end
 
+-- Blocks and pauses.
+
+local function lift()
+  a.since, a.confirmed, a.probing = FAR, 0, 0
+end
+
+local function block_room(wait)
+  local due = math.max(a.since + LONG, a.probed + NEXT_PROBE) - now
+  if due <= 0 then
+    return 1, 0, 0, 0, 0
+  end
+  local look = math.min(due, wait)
+  local chance = a.confirmed == 1 and wait or a.probing == 1 and SOON or look
+  return 0, wait, chance, now - a.held, look
+end
+
+local function pause_room(free)
+  if a.strikes == 0 then
+    return free, 0, 0, 0, 0
+  end
+  local wait = (a.granted < a.paused and a.paused or a.granted + PAUSE) - now
+  if wait <= 0 then
+    return 1, 0, 0, 0, 0
+  end
+  return 0, wait, wait, now - a.struck, wait
+end
+
+local function is_claim(wait)
+  if wait <= LONG then
+    return false
+  end
+  return now < a.blocked or wait > LONGEST_OWN_WAIT or (a.seen > 0 and a.remaining == 0)
+end
+
+-- How many may go; then four times in seconds from now: see Room in blocks.py.
+local function room(wanted)
+  local free, wait = ordinary_room(wanted)
+  if free > 0 then
+    lift()
+    a.held = FAR
+    return pause_room(free)
+  end
+  if a.since == FAR then
+    if not is_claim(wait) then
+      return 0, wait, wait, 0, wait
+    end
+    a.since, a.held, a.confirmed, a.probing = now, math.min(a.held, now), 0, 0
+  end
+  return block_room(wait)
+end
+
+local function strike(sent, retry_after)
+  if sent < a.paused then
+    return
+  end
+  if a.strikes == 0 then
+    a.struck = now
+  end
+  a.strikes = a.strikes + 1
+  local longest = math.min(LONGEST_PAUSE, a.length ~= 0 and a.length or FAR)
+  if retry_after and a.strikes == 1 then
+    longest = math.min(longest, retry_after)
+  end
+  a.paused = now + math.min(PAUSE * 2 ^ math.min(a.strikes - 1, 10), longest)
+end
+
+local function end_pause(sent)
+  if a.strikes > 0 and sent >= a.paused then
+    a.strikes, a.struck, a.paused = 0, -FAR, -FAR
+  end
+end
+
+local function end_probe(sent)
+  if sent == a.probed then
+    a.probing = 0
+  end
+end
+
 -- A request's life.
 
 local function acquire(prefix, first, wanted)
-  local allowed, wait = room(wanted)
+  local allowed, wait, chance, age, look = room(wanted)
   if a.limit ~= 0 then
     allowed = math.min(allowed, math.ceil(a.limit / CHUNKS))
   elseif allowed > 0 and redis.call('ZCARD', FLIGHT) == 0 then
@@ -218,22 +362,57 @@ local function acquire(prefix, first, wanted)
   if allowed > 0 then
     a.sent = a.sent + allowed
     a.granted = now
+    if a.since ~= FAR then
+      a.probed, a.probing = now, 1
+    end
   end
   redis.call('ZADD', PROCESSES, text(now), prefix)
   redis.call('ZREMRANGEBYSCORE', PROCESSES, '-inf', text(now - TRANSIT))
-  return { allowed, text(wait), text(now), redis.call('ZCARD', PROCESSES) }
+  redis.call('ZREMRANGEBYSCORE', PROCESSES, text(now + TRANSIT), '+inf')
+  return { allowed, text(now), redis.call('ZCARD', PROCESSES), text(wait), text(chance), text(age), text(look) }
 end
 
 local function block(till)
   a.blocked = math.max(a.blocked, till)
 end
 
-local function observe_bare(member, status, retry_after)
+local function lift_doubtfully()
+  a.blocked, a.granted = -FAR, -FAR
+  lift()
+  a.sampled, a.trusted = 0, 0
+end
+
+local function refute_window()
+  leave_window()
+  a.counted, a.seen = a.limit, 0
+end
+
+local function unblock()
+  a.blocked = -FAR
+  lift()
+  refute_window()
+end
+
+local function observe_bare(member, sent, status, retry_after, fresh)
   finish(member, now)
   if status == 429 then
-    block(now + (retry_after or PROBE_EVERY))
-    a.remaining = 0
-  elseif status < 500 and a.off == 0 then
+    if a.since == FAR then
+      strike(sent, retry_after)
+    end
+    return
+  end
+  if status >= 500 then
+    return
+  end
+  end_pause(sent)
+  if status < 400 then
+    if fresh then
+      unblock()
+    elseif a.blocked > now then
+      lift_doubtfully()
+    end
+  end
+  if a.off == 0 then
     a.bare = a.bare + 1
     if a.limit == 0 or a.bare >= BARE_RUN then
       forget()
@@ -265,7 +444,7 @@ local function count(sent, status, limit, remaining, reset, counts)
   if a.sampled == 0 then
     if a.newest ~= 0 and reset > a.newest then
       local distance = reset - a.newest
-      a.length = a.length == 0 and distance or math.min(a.length, distance)
+      a.length = math.min(a.length == 0 and LONGEST_WAIT or a.length, distance)
     end
     a.newest, a.reset, a.sampled, a.remaining = reset, reset, 1, limit
     a.trusted = a.length ~= 0 and 1 or 0
@@ -283,19 +462,40 @@ local function count(sent, status, limit, remaining, reset, counts)
   set_end()
 end
 
-local function observe(member, sent, status, limit, remaining, reset, date, retry_after)
-  local ahead = reset - date
-  if limit == 0 or ahead < EARLIEST_RESET - (now - sent) or ahead > LONGEST_WAIT then
-    observe_bare(member, status, retry_after)
-    return
+local function is_hollow(status, limit, remaining, reset, fresh)
+  if remaining ~= 0 or limit == 0 or status >= 500 or status == 429 then
+    return false
   end
+  if fresh and reset == a.reset then
+    a.hollow = reset
+  end
+  return reset == a.hollow
+end
+
+local function refutes(reset)
+  if a.reset == 0 or a.reset - reset <= LONGEST_OWN_WAIT then
+    return false
+  end
+  return reset > now + high(now)
+end
+
+local function observe_budget(member, sent, status, limit, remaining, reset, date, retry_after, fresh)
   a.bare = 0
   if a.off == 1 then
     a.off = 0
     forget()
   end
   local limited = status == 429
+  end_pause(sent)
   local clock_was_set = synchronise(date, sent)
+  if fresh and not limited then
+    unblock()
+  elseif fresh then
+    a.blocked = -FAR
+    if reset ~= a.reset then
+      leave_window()
+    end
+  end
   local other_limit = a.limit ~= 0 and a.limit ~= limit
   if limited and other_limit then
     finish(member, now)
@@ -304,6 +504,7 @@ local function observe(member, sent, status, limit, remaining, reset, date, retr
     set_end()
     return
   end
+  local doubtful = not (fresh or limited) and a.blocked > now
   local ours = redis.call('ZREM', FLIGHT, member) == 1
   if limited and retry_after then
     block(now + retry_after)
@@ -311,13 +512,43 @@ local function observe(member, sent, status, limit, remaining, reset, date, retr
   local earlier = a.reset ~= 0 and reset < a.reset
   if (clock_was_set and reset ~= a.reset) or (other_limit and earlier) then
     leave_window()
+  elseif earlier and refutes(reset) then
+    refute_window()
   end
+  local sampled = a.sampled == 1
   if place(sent, reset) then
     count(sent, status, limit, remaining, reset, ours and not limited)
+  elseif limited and sampled and sent >= a.rolled then
+    strike(sent, nil)
+  end
+  if doubtful then
+    lift_doubtfully()
+  end
+end
+
+local function observe(member, sent, status, limit, remaining, reset, date, retry_after)
+  local fresh = sent > a.since
+  end_probe(sent)
+  if status == 429 and fresh then
+    a.confirmed = 1
+  end
+  local ahead = reset - date
+  local consistent = limit > 0 and ahead >= EARLIEST_RESET - (now - sent) and ahead <= LONGEST_WAIT
+  if is_hollow(status, limit, remaining, reset, fresh) or not consistent then
+    observe_bare(member, sent, status, retry_after, fresh)
+  else
+    observe_budget(member, sent, status, limit, remaining, reset, date, retry_after, fresh)
+  end
+  if now < a.blocked
+    or (a.limit ~= 0 and a.remaining <= redis.call('ZCARD', FLIGHT) + redis.call('ZCARD', LOST)) then
+    room(1)
   end
 end
 
 local function cancel(member, sent)
+  if sent == a.probed and a.probing == 1 then
+    a.probed, a.probing = -FAR, 0
+  end
   if redis.call('ZREM', FLIGHT, member) == 1 and sent >= a.rolled then
     a.sent = a.sent - 1
   end
@@ -347,9 +578,12 @@ elseif step == 'observe' then
   end
   observe(ARGV[3], n[4], n[5], n[6], n[7], n[8], n[9], n[10])
 elseif step == 'fail' then
+  end_probe(tonumber(ARGV[4]))
   finish(ARGV[3], now + GRACE)
 elseif step == 'cancel' then
   cancel(ARGV[3], tonumber(ARGV[4]))
+elseif step == 'reset' then
+  start_again()
 else
   adopt(ARGV[3])
 end
@@ -360,7 +594,7 @@ for name, value in pairs(a) do
   fields[#fields + 1] = text(value)
 end
 redis.call('HSET', ACCOUNT, unpack(fields))
-local reset_in = a.reset == 0 and 0 or a.reset - low(now) - now
+local reset_in = a.reset == 0 and 0 or a.ends - now
 local keep = math.max(2 * TRANSIT, 4 * a.length, a.blocked - now + 60, reset_in + 60)
 for _, key in ipairs(KEYS) do
   redis.call('EXPIRE', key, math.ceil(math.min(keep, 2 * LONGEST_WAIT)))

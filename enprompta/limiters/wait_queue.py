@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import inf
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from enprompta.limiters.rules import TICK
+
+if TYPE_CHECKING:
+    from enprompta.limiters.blocks import Room
 
 __all__ = ["Line", "Ticket", "Waker"]
 
@@ -42,6 +47,15 @@ class Ticket:
     """Who sleeps on it; None while nobody does."""
     mark: Any = None
     """What a shared account knows it by."""
+
+    def patience(self, room: Room, now: float) -> float:
+        """Return the seconds by which its `max_wait` is longer than the time to its next chance.
+
+        Args:
+            room: What there is to wait for.
+            now: The present; the same clock.
+        """
+        return self.max_wait - room.chance - min(now - self.asked, room.age)
 
     def __lt__(self, other: Ticket) -> bool:
         """Decide between equal numbers, which only a fork can bring about."""
@@ -109,23 +123,38 @@ class Line:
         if self._gone * 2 > len(self._heap):
             self._sweep()
 
-    def refuse(self, wait: float) -> list[Ticket]:
-        """Refuse every ticket that is not willing to wait so long for its next chance.
+    def refuse(self, room: Room, now: float) -> list[Ticket]:
+        """Refuse every ticket whose `max_wait` is over before its next chance.
 
         Args:
-            wait: Seconds to the next chance.
+            room: What there is to wait for.
+            now: The present, in seconds of the monotonic clock.
 
         Returns:
             The refused tickets, in their order.
         """
-        if wait <= self._patience:
+        if room.age + room.chance <= self._patience:
             return []
-        refused = [ticket for _, ticket in sorted(self._heap) if ticket.state == "queued" and ticket.max_wait < wait]
+        refused = [
+            ticket for _, ticket in sorted(self._heap) if ticket.state == "queued" and ticket.patience(room, now) < 0
+        ]
         for ticket in refused:
             ticket.state = "refused"
-            ticket.wait = wait
+            ticket.wait = room.wait
         self._sweep()
         return refused
+
+    def look(self, room: Room, now: float) -> float:
+        """Return the seconds until something can change for those who wait, a `max_wait` that ends included.
+
+        Args:
+            room: What there is to wait for.
+            now: The present, in seconds of the monotonic clock.
+        """
+        if room.age <= 0 or room.chance >= room.look:
+            return room.look
+        waiting = (ticket for _, ticket in self._heap if ticket.state == "queued")
+        return min(room.look, *(ticket.patience(room, now) + TICK for ticket in waiting), room.look)
 
     def _sweep(self) -> None:
         self._heap = [entry for entry in self._heap if entry[1].state == "queued"]

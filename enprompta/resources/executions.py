@@ -1,4 +1,4 @@
-"""`client.executions`: what came of executing prompts."""
+"""`client.executions`: inspect executions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ExecutionCalls(Resource):
-    """The calls on executions (reference: "Prompts")."""
+    """Calls on executions (API reference: "Prompts")."""
 
     __slots__ = ()
 
@@ -31,8 +31,8 @@ class ExecutionCalls(Resource):
         """Fetch one execution by its id.
 
         Raises:
-            NotFoundError: There is no such execution, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The execution does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("GET", path("/executions/{}", execution_id), Execution, options=options)
 
@@ -48,19 +48,19 @@ class ExecutionCalls(Resource):
         end_date: datetime | date | str | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[Page[Execution]]:
-        """List executions, the newest first; iterating the result walks every page.
+        """List executions, newest first; iterating over the result fetches all pages.
 
         Args:
-            limit: Executions a page, 1 to 100; the API's default is 20.
-            cursor: Where to go on, from a page's `pagination.next_cursor`.
-            prompt_id: Only those of this prompt.
-            provider: Only those run there.
-            start_date: Only those from this moment on; a naive one is taken as UTC, text is sent as it is.
-            end_date: Only those up to this moment.
+            limit: Executions per page, 1 to 100; the API's default is 20.
+            cursor: The page to start with: `pagination.next_cursor` of the page before it.
+            prompt_id: Only executions of this prompt.
+            provider: Only executions on this provider.
+            start_date: Only executions from this time on. Times without a zone are UTC; text is sent as is.
+            end_date: Only executions up to this time.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         params = body(
             limit=limit, cursor=cursor, promptId=prompt_id, provider=provider, startDate=start_date, endDate=end_date,
@@ -76,16 +76,16 @@ class ExecutionCalls(Resource):
         end_date: datetime | date | str | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[Sequence[ExecutionStats]]:
-        """Sum up executions by day, prompt or model.
+        """Summarize executions by day, prompt or model.
 
         Args:
             group_by: `day`, `prompt` or `model`.
-            start_date: Only executions from this moment on; a naive one is taken as UTC, text is sent as it is.
-            end_date: Only executions up to this moment.
+            start_date: Only executions from this time on. Times without a zone are UTC; text is sent as is.
+            end_date: Only executions up to this time.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         params = body(groupBy=group_by, startDate=start_date, endDate=end_date)
         return Call("GET", "/executions/stats", Sequence[ExecutionStats], params=params, options=options)

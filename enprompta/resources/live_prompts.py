@@ -1,4 +1,4 @@
-"""`client.prompts.get_live` and its kin: the prompts of a running program, kept by the client."""
+"""Live prompts: `client.prompts.get_live` and related methods, served through the client's cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions
-    from enprompta._core.operation import Flow
+    from enprompta._core.runner import Flow
     from enprompta.cache import Fallback, LiveCache
     from enprompta.cache.entries import Request
     from enprompta.cache.keys import PromptKey
@@ -32,7 +32,7 @@ class LivePromptCalls(Resource):
 
     @property
     def live_cache(self) -> LiveCache:
-        """The live prompts that this client and its views hold; `live_cache.metrics` tells how they serve."""
+        """The cache of live prompts that this client and its views share; see `live_cache.metrics`."""
         return cast("LiveCache", self._client.live_cache)
 
     @flow
@@ -47,28 +47,28 @@ class LivePromptCalls(Resource):
         fallback: Fallback | None = None,
         **options: Unpack[RequestOptions],
     ) -> Flow[LivePrompt]:
-        """Give the version of a prompt that is live under a label: from memory, and the service as seldom as may be.
+        """Return the live version of a prompt from cache, contacting the service as rarely as possible.
 
-        The first call asks the service. Later ones are answered from memory: for `ttl` seconds with nothing else done,
-        then at once too, while one request in the background looks for a newer version. When the service is away, what
-        is held goes on being given; when nothing is, what `cache_dir` has; else `fallback`; else the error is raised.
-        `is_stale`, `is_fallback`, `age` and `error` of the prompt tell which it is.
+        The first call fetches the prompt. Later calls return the cached prompt immediately; once it is older than
+        `ttl`, one request in the background fetches the newest version. When the service is unavailable, the cached
+        prompt is returned, else the snapshot in `cache_dir`, else `fallback`; without any of them the error is raised.
+        The prompt's `is_stale`, `is_fallback`, `age` and `error` say which case it is.
 
         Args:
             slug: The prompt's name in URLs.
-            label: Which version, such as `production` or `staging`.
-            project: The project to look in; not given is the account's default.
-            ttl: Seconds for which a version is taken for live; up to a tenth less is used, so that a fleet does not ask
-                all at once. 0 asks at every call, None never again.
-            fallback: What to give when there is nothing else: a text, a list of messages, or a callable that gives one
-                (without arguments, or of the slug; async in the async client). With it, no call waits longer than
-                connecting may take, 5 seconds or `timeout`, and none waits after a first failure.
+            label: The label of the version, such as `production` or `staging`.
+            project: The project of the prompt; the account's default if not given.
+            ttl: Seconds for which a cached prompt is fresh. Up to a tenth is subtracted at random, so that the
+                processes of a fleet do not refresh at the same time. 0 fetches on every call, None never refreshes.
+            fallback: The prompt to return when there is nothing else: a text, a list of messages, or a callable that
+                returns one (without arguments, or with the slug; async in the async client). With a fallback, a call
+                waits no longer than connecting may take (5 seconds or `timeout`), and after a failure not at all.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of the request, if this call makes one.
 
         Raises:
-            NotFoundError: No such slug, or no version has this label, and there is no fallback.
-            APIError: What any call may raise, when there is nothing else to give.
-            ConfigurationError: The call cannot work, or the fallback is of no kind there is.
+            NotFoundError: The slug is unknown or no version has this label, and there is no fallback.
+            APIError: The call failed, and there is no cached prompt, snapshot or fallback.
+            ConfigurationError: An argument is invalid, or the fallback has the wrong type.
         """
         request = _request(self._client, _key(slug, label, project), ttl, options, fallback)
         return self.live_cache.get(request)
@@ -84,22 +84,22 @@ class LivePromptCalls(Resource):
         ttl: float | None = TTL,
         **options: Unpack[RequestOptions],
     ) -> Flow[list[LivePrompt]]:
-        """Fetch prompts before they are needed, several at once, as when a program starts.
+        """Fetch several prompts concurrently before they are needed, such as at startup.
 
         Args:
             prompts: Slugs, or pairs of slug and label.
-            label: The label of those that come without one.
+            label: The label of prompts that are given without one.
             project: As for `get_live`.
-            ttl: As for `get_live`: what is held and younger is not asked for.
+            ttl: As for `get_live`; prompts that are still fresh are not fetched.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Returns:
             The prompts, in the same order.
 
         Raises:
-            NotFoundError: One of them is not there.
-            APIError: What any call may raise, when there is no snapshot of it either.
-            ConfigurationError: The call cannot work.
+            NotFoundError: One of the prompts does not exist.
+            APIError: A call failed, and there is no snapshot of the prompt.
+            ConfigurationError: An argument is invalid.
         """
         if isinstance(prompts, str):
             raise ConfigurationError("preload takes a list of slugs: preload([slug])")
@@ -111,43 +111,43 @@ class LivePromptCalls(Resource):
 
     @flow
     def invalidate(self, slug: str, /, *, label: str | None = None) -> Flow[int]:
-        """Have a prompt asked for anew at its next `get_live`; what is held is then given only if that fails.
+        """Refresh a prompt at its next `get_live`; the cached version is then used only if that fails.
 
         Args:
-            slug: Exactly this one.
-            label: Only under this label; None for all.
+            slug: The prompt's slug, matched exactly.
+            label: Only the version under this label; None for all labels.
 
         Returns:
-            How many prompts that are held, one for each label and project, this concerns.
+            The number of cached prompts that were invalidated; each label and project counts.
 
         Raises:
-            Nothing: it makes no request.
+            Nothing: no request is made.
         """
         yield from ()
         return self.live_cache.invalidate(slug, label=label)
 
     @flow
     def on_event(self, event: object, /) -> Flow[int]:
-        """Invalidate the prompt that a webhook event says has changed: `receiver.on("*")(client.prompts.on_event)`.
+        """Invalidate the prompt that a webhook event reports as changed: `receiver.on("*")(client.prompts.on_event)`.
 
-        The API has no event of that kind today. Any whose name begins with `prompt.`, other than `prompt.executed`, and
-        whose data has a `slug` or a `prompt_id` will do; every other event does nothing.
+        The API has no such event yet. Every event counts whose name begins with `prompt.`, except `prompt.executed`,
+        and whose data has a `slug` or a `prompt_id`. Other events are ignored.
 
         Args:
-            event: The event, as the receiver or `construct_event` gives it.
+            event: The event, from the receiver or `construct_event`.
 
         Returns:
-            How many prompts that are held this concerns.
+            The number of cached prompts that were invalidated.
 
         Raises:
-            Nothing: it makes no request.
+            Nothing: no request is made.
         """
         yield from ()
         return self.live_cache.on_event(event)
 
 
 class PlainLivePromptCalls(Resource):
-    """Live prompts past the cache, for `with_raw_response`."""
+    """Live prompts without the cache, for `with_raw_response`."""
 
     __slots__ = ()
 
@@ -161,17 +161,17 @@ class PlainLivePromptCalls(Resource):
         project: str | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[LivePrompt]:
-        """Fetch the version of a prompt that is live under a label from the service, whatever the cache holds.
+        """Fetch the live version of a prompt from the service, bypassing the cache.
 
         Args:
             slug: The prompt's name in URLs.
-            label: Which version, such as `production` or `staging`.
-            project: The project to look in; not given is the account's default.
+            label: The label of the version, such as `production` or `staging`.
+            project: The project of the prompt; the account's default if not given.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
 
         Raises:
-            NotFoundError: No such slug, or no version has this label.
-            APIError: What any call may raise.
+            NotFoundError: The slug is unknown, or no version has this label.
+            APIError: The call failed in another way.
         """
         return _call(_key(slug, label, project), options)
 
@@ -183,22 +183,22 @@ def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:
 
 
 def _key(slug: str, label: str, project: str | Unset) -> PromptKey:
-    from enprompta.cache.keys import PromptKey  # noqa: PLC0415 (the cache, 5 ms, for programs that use it)
+    from enprompta.cache.keys import PromptKey  # noqa: PLC0415 (loaded when first used)
 
     return PromptKey(slug, label, None if isinstance(project, Unset) else project)
 
 
-def _pair(given: Any, label: str) -> tuple[str, str]:  # noqa: ANN401 (whatever the caller gave)
+def _pair(given: Any, label: str) -> tuple[str, str]:  # noqa: ANN401 (checked here)
     """Read one of the prompts to preload.
 
     Raises:
-        ConfigurationError: It is a tuple of other things than a slug and a label.
+        ConfigurationError: It is a tuple, but not of a slug and a label.
     """
     if not isinstance(given, tuple):
         return given, label
     pair = cast("tuple[Any, ...]", given)
     if len(pair) != 2:  # noqa: PLR2004 (a slug and a label)
-        raise ConfigurationError(f"preload takes slugs, and pairs of slug and label, not {pair!r}")
+        raise ConfigurationError(f"preload takes slugs and (slug, label) pairs, not {pair!r}")
     slug, own = pair
     return slug, own
 
@@ -210,17 +210,17 @@ def _request(
     options: RequestOptions,
     fallback: Fallback | None = None,
 ) -> Request:
-    """Check what a caller asks for.
+    """Check the arguments and make the cache's request.
 
     Raises:
-        ConfigurationError: The slug or the TTL makes no sense, or an option is none.
+        ConfigurationError: The slug, the TTL or an option is invalid.
     """
     slug: Any = key.slug  # whatever the caller gave
     if not isinstance(slug, str) or not slug:
-        path("/api/sdk/prompts/{}", key.slug)  # which says what is wrong with it
+        path("/api/sdk/prompts/{}", key.slug)  # raises the error that names the problem
     given: Any = ttl
     if given is not None and not (isinstance(given, (int, float)) and 0 <= given < math.inf):
-        raise ConfigurationError(f"ttl must be a number of seconds, 0 or more, or None for ever, not {ttl!r}")
+        raise ConfigurationError(f"ttl must be a number of seconds, 0 or more, or None to never refresh, not {ttl!r}")
     if options:
         client.settings_for(options)
     from enprompta.cache.entries import Request  # noqa: PLC0415 (as above)

@@ -1,4 +1,4 @@
-"""`client.prompts`: the prompts of an account, and executing them."""
+"""`client.prompts`: manage and execute the prompts of an account."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from enprompta._core.body import body
 from enprompta._core.boundary import public_with
 from enprompta._core.call import Call, path
-from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
+from enprompta._core.operation import (
+    AsyncRawResource,
+    AsyncResource,
+    RawResource,
+    Resource,
+    SyncResource,
+    describe_call,
+    operation,
+)
 from enprompta._core.unset import UNSET, Unset
 from enprompta.models.executions import Execution
 from enprompta.models.prompts import Prompt
@@ -28,13 +36,13 @@ RowT = TypeVar("RowT")
 
 
 def _batch_options() -> Iterable[str]:
-    from enprompta.batch.options import BatchOptions  # noqa: PLC0415 (loaded by programs that use it)
+    from enprompta.batch.options import BatchOptions  # noqa: PLC0415 (loaded when first used)
 
     return BatchOptions.__annotations__
 
 
 class PromptCalls(Resource):
-    """The calls on prompts (reference: "Prompts")."""
+    """Calls on prompts (API reference: "Prompts")."""
 
     __slots__ = ()
 
@@ -55,19 +63,19 @@ class PromptCalls(Resource):
         """Create a prompt.
 
         Args:
-            title: What people find it by.
-            content: The text; `{{name}}` stands for a variable.
-            description: What it is for.
-            category: Free text to filter lists by.
-            tags: Free words.
+            title: The title shown to people.
+            content: The text; `{{name}}` is a placeholder for a variable.
+            description: A description of its purpose.
+            category: Any text; lists can be filtered by it.
+            tags: Any words.
             variables: Declarations of the variables in `content`: models, or dicts of the same fields.
             visibility: `PRIVATE`, `TEAM` or `PUBLIC`.
-            team_id: The team to give it to; not given, or None, makes it personal.
+            team_id: The team that owns it; if None or not given, it is personal.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
             BadRequestError: A field is invalid; `details` names it.
-            APIError: What any call may raise.
+            APIError: The call failed in another way.
         """
         fields = body(
             title=title, content=content, description=description, category=category, tags=tags,
@@ -80,8 +88,8 @@ class PromptCalls(Resource):
         """Fetch one prompt by its id.
 
         Raises:
-            NotFoundError: There is no such prompt, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The prompt does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("GET", path("/prompts/{}", prompt_id), Prompt, options=options)
 
@@ -101,24 +109,24 @@ class PromptCalls(Resource):
         team_id: str | Unset | None = UNSET,
         **options: Unpack[WriteOptions],
     ) -> Call[Prompt]:
-        """Change the fields that are given; None clears one, a new `content` makes a new version.
+        """Change the given fields; None clears a field, and new `content` creates a new version.
 
         Args:
-            prompt_id: Which prompt.
-            title: What people find it by.
-            content: The text; `{{name}}` stands for a variable.
-            description: What it is for.
-            category: Free text to filter lists by.
-            tags: Free words.
+            prompt_id: The prompt's id.
+            title: The title shown to people.
+            content: The text; `{{name}}` is a placeholder for a variable.
+            description: A description of its purpose.
+            category: Any text; lists can be filtered by it.
+            tags: Any words.
             variables: Declarations of the variables in `content`.
             visibility: `PRIVATE`, `TEAM` or `PUBLIC`.
-            team_id: The team to give it to; None makes it personal.
+            team_id: The team that owns it; None makes it personal.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
-            NotFoundError: There is no such prompt, or this key may not see it.
+            NotFoundError: The prompt does not exist, or this key cannot access it.
             BadRequestError: A field is invalid; `details` names it.
-            APIError: What any call may raise.
+            APIError: The call failed in another way.
         """
         fields = body(
             title=title, content=content, description=description, category=category, tags=tags,
@@ -131,8 +139,8 @@ class PromptCalls(Resource):
         """Delete a prompt.
 
         Raises:
-            NotFoundError: There is no such prompt, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The prompt does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("DELETE", path("/prompts/{}", prompt_id), NoneType, options=options)
 
@@ -148,19 +156,19 @@ class PromptCalls(Resource):
         team_id: str | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[Page[Prompt]]:
-        """List prompts; iterating the result walks every page.
+        """List prompts; iterating over the result fetches all pages.
 
         Args:
-            limit: Prompts a page, 1 to 100; the API's default is 20.
-            cursor: Where to go on, from a page's `pagination.next_cursor`.
-            visibility: Only these.
-            category: Only those of this category.
-            search: Only those that hold this text.
-            team_id: Only those of this team.
+            limit: Prompts per page, 1 to 100; the API's default is 20.
+            cursor: The page to start with: `pagination.next_cursor` of the page before it.
+            visibility: Only prompts with this visibility.
+            category: Only prompts in this category.
+            search: Only prompts that contain this text.
+            team_id: Only prompts of this team.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         params = body(
             limit=limit, cursor=cursor, visibility=visibility, category=category, search=search, teamId=team_id,
@@ -182,33 +190,45 @@ class PromptCalls(Resource):
         stop_sequences: Sequence[str] | Unset = UNSET,
         **options: Unpack[WriteOptions],
     ) -> Call[Execution]:
-        """Fill in a prompt's variables and run it on a model; costs one token of the plan.
+        """Fill in a prompt's variables and run it on a model; it costs one credit of the plan.
 
-        The call carries an idempotency key, so that a retry after a lost answer is not charged again.
+        The call has an idempotency key, so a retry after a lost response is not charged again.
 
         Args:
-            prompt_id: Which prompt.
-            variables: Values for its placeholders, by name.
-            provider: Who runs the model, such as `openai`; not given is the account's default.
-            model: Which model; not given is the provider's default.
+            prompt_id: The prompt's id.
+            variables: Values of the placeholders, by name.
+            provider: The model's provider, such as `openai`; the account's default if not given.
+            model: The model; the provider's default if not given.
             temperature: 0 to 2, higher is more varied.
             max_tokens: The longest output, in tokens.
-            top_p: 0 to 1, the share of probability that is drawn from.
+            top_p: 0 to 1, the nucleus-sampling threshold.
             stop_sequences: Texts that end the output.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Returns:
-            The execution; `status` is `failed`, with `error`, when the model's provider failed.
+            The execution. If the model's provider failed, `status` is `failed` and `error` has the reason.
 
         Raises:
             BadRequestError: A required variable is missing, one is unknown, or an option is out of range.
-            InsufficientTokensError: The plan's tokens are used up.
-            NotFoundError: There is no such prompt, or this key may not see it.
-            APIError: What any call may raise.
+            InsufficientTokensError: The plan has no credits left.
+            NotFoundError: The prompt does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         model_options = body(temperature=temperature, maxTokens=max_tokens, topP=top_p, stopSequences=stop_sequences)
         fields = body(provider=provider, model=model, variables=variables, options=model_options or UNSET)
         return Call("POST", path("/prompts/{}/execute", prompt_id), Execution, json=fields, options=options)
+
+    def _execute_template(self, prompt_id: str, options: Mapping[str, Any]) -> Call[Execution]:
+        """Describe the call that the rows of a bulk run share; their variables are added later.
+
+        Raises:
+            ConfigurationError: An option is invalid.
+            TypeError: An option is unknown.
+        """
+        from enprompta.batch.options import check, model_options  # noqa: PLC0415 (loaded when first used)
+
+        check(options)
+        return describe_call(PromptCalls, "execute", prompt_id, **model_options(options))
 
 
 class Prompts(PromptCalls, LivePromptCalls, SyncResource):
@@ -226,28 +246,29 @@ class Prompts(PromptCalls, LivePromptCalls, SyncResource):
         variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
         **options: Unpack[BatchOptions],
     ) -> BatchRun[RowT]:
-        """Execute a prompt once for each row, many at once, each charged once whatever happens; see docs/bulk.md.
+        """Execute a prompt once for each row, concurrently, and charge each row at most once.
 
-        The run starts when it is iterated. Leaving the loop ends it; with a checkpoint, the same call goes on there.
+        The run starts when you iterate it, and stops when you leave the loop. With a checkpoint, the same call resumes
+        it. docs/bulk.md is the guide.
 
         Args:
-            prompt_id: Which prompt.
-            rows: Anything that gives rows; taken as they are needed, so there may be any number.
-            variables: How a row becomes the values of the prompt's variables: a function, a mapping from variable to
-                column, or the columns to take. None when a row is the mapping itself.
-            **options: How to go about it; see `BatchOptions` for each. The most used ones are `concurrency`, `ordered`,
-                `errors`, `budget`, `checkpoint`, `progress` and the model options of `execute`.
+            prompt_id: The prompt's id.
+            rows: Any iterable of rows. Rows are read as they are needed, so there can be any number of them.
+            variables: How to get the values of the prompt's variables from a row: a function of the row, a mapping from
+                variable to column, or a list of columns. None if each row is the mapping of its variables.
+            **options: Options of the run; `BatchOptions` documents each. The most used ones are `concurrency`,
+                `ordered`, `errors`, `budget`, `checkpoint`, `progress` and the model options of `execute`.
 
         Returns:
-            The run, which gives a `BatchResult` for each row. A row that fails has its `error` there.
+            The run. It yields a `BatchResult` for each row; a failed row has its `error`.
 
         Raises:
-            ConfigurationError: An option cannot work.
-            RowError: `variables` names columns, `rows` is a list, and one of them lacks a column; nothing was sent.
+            ConfigurationError: An option is invalid.
+            RowError: `variables` names columns, `rows` is a list, and a row lacks a column; nothing was sent.
         """
-        from enprompta.batch import BatchRun  # noqa: PLC0415 (loaded by those who use it)
+        from enprompta.batch import BatchRun  # noqa: PLC0415 (loaded when first used)
 
-        return BatchRun(self._client, prompt_id, rows, variables, **options)
+        return BatchRun(self._client, self._execute_template(prompt_id, options), rows, variables, **options)
 
 
 class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
@@ -265,29 +286,14 @@ class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
         variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
         **options: Unpack[BatchOptions],
     ) -> AsyncBatchRun[RowT]:
-        """Execute a prompt once for each row, many at once, each charged once whatever happens; see docs/bulk.md.
+        """Execute a prompt once for each row, concurrently, and charge each row at most once.
 
-        The run starts when it is iterated. Leaving the loop ends it; with a checkpoint, the same call goes on there.
-
-        Args:
-            prompt_id: Which prompt.
-            rows: Anything that gives rows; taken as they are needed, so there may be any number. An async
-                iterable will do too.
-            variables: How a row becomes the values of the prompt's variables: a function, a mapping from variable to
-                column, or the columns to take. None when a row is the mapping itself.
-            **options: How to go about it; see `BatchOptions` for each. The most used ones are `concurrency`, `ordered`,
-                `errors`, `budget`, `checkpoint`, `progress` and the model options of `execute`.
-
-        Returns:
-            The run, which gives a `BatchResult` for each row. A row that fails has its `error` there.
-
-        Raises:
-            ConfigurationError: An option cannot work.
-            RowError: `variables` names columns, `rows` is a list, and one of them lacks a column; nothing was sent.
+        Everything is as in `Prompts.execute_many`, with two differences: `rows` may also be an async iterable, and the
+        run is iterated with `async for`.
         """
-        from enprompta.batch import AsyncBatchRun  # noqa: PLC0415 (loaded by those who use it)
+        from enprompta.batch import AsyncBatchRun  # noqa: PLC0415 (loaded when first used)
 
-        return AsyncBatchRun(self._client, prompt_id, rows, variables, **options)
+        return AsyncBatchRun(self._client, self._execute_template(prompt_id, options), rows, variables, **options)
 
 
 class RawPrompts(PromptCalls, PlainLivePromptCalls, RawResource):

@@ -1,4 +1,4 @@
-"""`client.teams`: teams and who is in them."""
+"""`client.teams`: teams and their members."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TeamCalls(Resource):
-    """The calls on teams (reference: "Teams")."""
+    """Calls on teams (API reference: "Teams")."""
 
     __slots__ = ()
 
@@ -28,16 +28,16 @@ class TeamCalls(Resource):
     def create(
         self, *, name: str, description: str | Unset | None = UNSET, **options: Unpack[WriteOptions]
     ) -> Call[Team]:
-        """Create a team; its creator is its owner.
+        """Create a team; you become its owner.
 
         Args:
-            name: What people find it by.
-            description: What it is for.
+            name: The name shown to people.
+            description: A description of its purpose.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
             BadRequestError: A field is invalid; `details` names it.
-            APIError: What any call may raise.
+            APIError: The call failed in another way.
         """
         return Call("POST", "/teams", Team, json=body(name=name, description=description), options=options)
 
@@ -46,8 +46,8 @@ class TeamCalls(Resource):
         """Fetch one team by its id.
 
         Raises:
-            NotFoundError: There is no such team, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The team does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("GET", path("/teams/{}", team_id), Team, options=options)
 
@@ -61,18 +61,18 @@ class TeamCalls(Resource):
         description: str | Unset | None = UNSET,
         **options: Unpack[WriteOptions],
     ) -> Call[Team]:
-        """Change the fields that are given; None clears one.
+        """Change the given fields; None clears a field.
 
         Args:
-            team_id: Which team.
-            name: What people find it by.
-            description: What it is for.
+            team_id: The team's id.
+            name: The name shown to people.
+            description: A description of its purpose.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
-            NotFoundError: There is no such team, or this key may not see it.
-            PermissionDeniedError: Your role in the team does not allow it.
-            APIError: What any call may raise.
+            NotFoundError: The team does not exist, or this key cannot access it.
+            PermissionDeniedError: Your role in the team does not permit it.
+            APIError: The call failed in another way.
         """
         fields = body(name=name, description=description)
         return Call("PUT", path("/teams/{}", team_id), Team, json=fields, options=options)
@@ -82,9 +82,9 @@ class TeamCalls(Resource):
         """Delete a team.
 
         Raises:
-            NotFoundError: There is no such team, or this key may not see it.
-            PermissionDeniedError: Your role in the team does not allow it.
-            APIError: What any call may raise.
+            NotFoundError: The team does not exist, or this key cannot access it.
+            PermissionDeniedError: Your role in the team does not permit it.
+            APIError: The call failed in another way.
         """
         return Call("DELETE", path("/teams/{}", team_id), NoneType, options=options)
 
@@ -92,15 +92,15 @@ class TeamCalls(Resource):
     def list(
         self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET, **options: Unpack[RequestOptions]
     ) -> Call[Page[Team]]:
-        """List the teams you are in; iterating the result walks every page.
+        """List the teams you are a member of; iterating over the result fetches all pages.
 
         Args:
-            limit: Teams a page, 1 to 100; the API's default is 20.
-            cursor: Where to go on, from a page's `pagination.next_cursor`.
+            limit: Teams per page, 1 to 100; the API's default is 20.
+            cursor: The page to start with: `pagination.next_cursor` of the page before it.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         return Call("GET", "/teams", Page[Team], params=body(limit=limit, cursor=cursor), options=options)
 
@@ -114,17 +114,17 @@ class TeamCalls(Resource):
         cursor: str | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[Page[TeamMember]]:
-        """List a team's members; iterating the result walks every page.
+        """List a team's members; iterating over the result fetches all pages.
 
         Args:
-            team_id: Which team.
-            limit: Members a page, 1 to 100; the API's default is 20.
-            cursor: Where to go on, from a page's `pagination.next_cursor`.
+            team_id: The team's id.
+            limit: Members per page, 1 to 100; the API's default is 20.
+            cursor: The page to start with: `pagination.next_cursor` of the page before it.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
-            NotFoundError: There is no such team, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The team does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         params = body(limit=limit, cursor=cursor)
         return Call("GET", path("/teams/{}/members", team_id), Page[TeamMember], params=params, options=options)
@@ -136,16 +136,16 @@ class TeamCalls(Resource):
         """Add a person to a team; fires the event `team.member_added`.
 
         Args:
-            team_id: Which team.
-            email: The person's address.
-            role: `ADMIN`, `MEMBER` or `VIEWER`; not given is the API's default.
+            team_id: The team's id.
+            email: The person's email address.
+            role: `ADMIN`, `MEMBER` or `VIEWER`; the API's default if not given.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
-            ConflictError: The person is a member already.
-            PermissionDeniedError: Your role in the team does not allow it.
-            NotFoundError: There is no such team, or this key may not see it.
-            APIError: What any call may raise.
+            ConflictError: The person is already a member.
+            PermissionDeniedError: Your role in the team does not permit it.
+            NotFoundError: The team does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         fields = body(email=email, role=role)
         return Call("POST", path("/teams/{}/members", team_id), TeamMember, json=fields, options=options)
@@ -154,18 +154,18 @@ class TeamCalls(Resource):
     def update_member(
         self, team_id: str, user_id: str, /, *, role: TeamRole, **options: Unpack[WriteOptions]
     ) -> Call[TeamMember]:
-        """Give a member another role.
+        """Change a member's role.
 
         Args:
-            team_id: Which team.
-            user_id: Which member, by `user_id`.
+            team_id: The team's id.
+            user_id: The member's `user_id`.
             role: `ADMIN`, `MEMBER` or `VIEWER`.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
-            PermissionDeniedError: Your role in the team does not allow it.
-            NotFoundError: There is no such team or member.
-            APIError: What any call may raise.
+            PermissionDeniedError: Your role in the team does not permit it.
+            NotFoundError: The team or the member does not exist.
+            APIError: The call failed in another way.
         """
         address = path("/teams/{}/members/{}", team_id, user_id)
         return Call("PUT", address, TeamMember, json=body(role=role), options=options)
@@ -175,14 +175,14 @@ class TeamCalls(Resource):
         """Remove a person from a team; fires the event `team.member_removed`.
 
         Args:
-            team_id: Which team.
-            user_id: Which member, by `user_id`.
+            team_id: The team's id.
+            user_id: The member's `user_id`.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
 
         Raises:
-            PermissionDeniedError: Your role in the team does not allow it.
-            NotFoundError: There is no such team or member.
-            APIError: What any call may raise.
+            PermissionDeniedError: Your role in the team does not permit it.
+            NotFoundError: The team or the member does not exist.
+            APIError: The call failed in another way.
         """
         return Call("DELETE", path("/teams/{}/members/{}", team_id, user_id), NoneType, options=options)
 
@@ -192,8 +192,8 @@ class TeamCalls(Resource):
 
         Raises:
             ConflictError: The owner cannot leave.
-            NotFoundError: There is no such team, or you are not in it.
-            APIError: What any call may raise.
+            NotFoundError: The team does not exist, or you are not a member of it.
+            APIError: The call failed in another way.
         """
         return Call("POST", path("/teams/{}/leave", team_id), NoneType, options=options)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TemplateCalls(Resource):
-    """The calls on templates (reference: "Templates")."""
+    """Calls on templates (API reference: "Templates")."""
 
     __slots__ = ()
 
@@ -32,17 +32,17 @@ class TemplateCalls(Resource):
         search: str | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[Page[Template]]:
-        """List templates; iterating the result walks every page.
+        """List templates; iterating over the result fetches all pages.
 
         Args:
-            limit: Templates a page, 1 to 100; the API's default is 20.
-            cursor: Where to go on, from a page's `pagination.next_cursor`.
-            category: Only those of this category.
-            search: Only those that hold this text.
+            limit: Templates per page, 1 to 100; the API's default is 20.
+            cursor: The page to start with: `pagination.next_cursor` of the page before it.
+            category: Only templates in this category.
+            search: Only templates that contain this text.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         params = body(limit=limit, cursor=cursor, category=category, search=search)
         return Call("GET", "/templates", Page[Template], params=params, options=options)
@@ -52,8 +52,8 @@ class TemplateCalls(Resource):
         """Fetch one template by its id.
 
         Raises:
-            NotFoundError: There is no such template.
-            APIError: What any call may raise.
+            NotFoundError: The template does not exist.
+            APIError: The call failed in another way.
         """
         return Call("GET", path("/templates/{}", template_id), Template, options=options)
 
@@ -61,16 +61,16 @@ class TemplateCalls(Resource):
     def fork(
         self, template_id: str, /, *, title: str | Unset = UNSET, **options: Unpack[WriteOptions]
     ) -> Call[TemplateFork]:
-        """Make a prompt of your own from a template.
+        """Create a prompt from a template.
 
         Args:
-            template_id: Which template.
-            title: The new prompt's title; not given is the template's.
+            template_id: The template's id.
+            title: The new prompt's title; the template's if not given.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
-            NotFoundError: There is no such template.
-            APIError: What any call may raise.
+            NotFoundError: The template does not exist.
+            APIError: The call failed in another way.
         """
         return Call(
             "POST", path("/templates/{}/fork", template_id), TemplateFork, json=body(title=title), options=options

@@ -1,4 +1,4 @@
-"""`client.usage`: what was used, and what it costs."""
+"""`client.usage`: usage, billing and invoices."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 class UsageCalls(Resource):
-    """The calls on usage and billing (reference: "Usage & Billing")."""
+    """Calls on usage and billing (API reference: "Usage & Billing")."""
 
     __slots__ = ()
 
     @operation
     def get(self, **options: Unpack[RequestOptions]) -> Call[UsageModel]:
-        """Fetch what the account has used in its current period.
+        """Fetch the account's usage in the current billing period.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         return Call("GET", "/usage", UsageModel, options=options)
 
@@ -45,16 +45,16 @@ class UsageCalls(Resource):
         group_by: GroupBy | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[Sequence[UsageRecord]]:
-        """Sum up usage by day, prompt or model.
+        """Summarize usage by day, prompt or model.
 
         Args:
-            start_date: Only usage from this moment on; a naive one is taken as UTC, text is sent as it is.
-            end_date: Only usage up to this moment.
+            start_date: Only usage from this time on. Times without a zone are UTC; text is sent as is.
+            end_date: Only usage up to this time.
             group_by: `day`, `prompt` or `model`.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         params = body(startDate=start_date, endDate=end_date, groupBy=group_by)
         return Call("GET", "/usage/history", Sequence[UsageRecord], params=params, options=options)
@@ -64,7 +64,7 @@ class UsageCalls(Resource):
         """Fetch the subscription.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         return Call("GET", "/billing", Billing, options=options)
 
@@ -72,15 +72,15 @@ class UsageCalls(Resource):
     def invoices(
         self, *, limit: int | Unset = UNSET, cursor: str | Unset = UNSET, **options: Unpack[RequestOptions]
     ) -> Call[Page[Invoice]]:
-        """List invoices, the newest first; iterating the result walks every page.
+        """List invoices, newest first; iterating over the result fetches all pages.
 
         Args:
-            limit: Invoices a page, 1 to 100; the API's default is 20.
-            cursor: Where to go on, from a page's `pagination.next_cursor`.
+            limit: Invoices per page, 1 to 100; the API's default is 20.
+            cursor: The page to start with: `pagination.next_cursor` of the page before it.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         return Call("GET", "/billing/invoices", Page[Invoice], params=body(limit=limit, cursor=cursor), options=options)
 

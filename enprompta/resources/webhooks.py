@@ -1,4 +1,4 @@
-"""`client.webhooks`: where events are sent; what arrives is verified with `enprompta.webhooks`."""
+"""`client.webhooks`: subscriptions to events; verify deliveries with `enprompta.webhooks`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class WebhookCalls(Resource):
-    """The calls on webhooks (reference: "Webhooks")."""
+    """Calls on webhooks (API reference: "Webhooks")."""
 
     __slots__ = ()
 
@@ -39,18 +39,18 @@ class WebhookCalls(Resource):
         """Subscribe an address to events.
 
         Args:
-            name: What people find it by.
-            url: Where events are POSTed to.
-            events: Which events, such as `prompt.executed`.
-            description: What it is for.
+            name: The name shown to people.
+            url: The address that events are POSTed to.
+            events: The events to send, such as `prompt.executed`.
+            description: A description of its purpose.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Returns:
-            The webhook with its `secret`, which the API shows only here: store it.
+            The webhook and its `secret`. The API shows the secret only once: store it.
 
         Raises:
             BadRequestError: A field is invalid; `details` names it.
-            APIError: What any call may raise.
+            APIError: The call failed in another way.
         """
         fields = body(name=name, url=url, events=events, description=description)
         return Call("POST", "/webhooks", CreatedWebhook, json=fields, options=options)
@@ -60,8 +60,8 @@ class WebhookCalls(Resource):
         """Fetch one webhook by its id, without its secret.
 
         Raises:
-            NotFoundError: There is no such webhook, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The webhook does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("GET", path("/webhooks/{}", webhook_id), Webhook, options=options)
 
@@ -78,42 +78,42 @@ class WebhookCalls(Resource):
         is_active: bool | Unset = UNSET,
         **options: Unpack[WriteOptions],
     ) -> Call[Webhook]:
-        """Change the fields that are given; None clears one.
+        """Change the given fields; None clears a field.
 
         Args:
-            webhook_id: Which webhook.
-            name: What people find it by.
-            url: Where events are POSTed to.
-            events: Which events.
-            description: What it is for.
-            is_active: Whether events are sent.
+            webhook_id: The webhook's id.
+            name: The name shown to people.
+            url: The address that events are POSTed to.
+            events: The events to send.
+            description: A description of its purpose.
+            is_active: True to send events, False to pause them.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
-            NotFoundError: There is no such webhook, or this key may not see it.
+            NotFoundError: The webhook does not exist, or this key cannot access it.
             BadRequestError: A field is invalid; `details` names it.
-            APIError: What any call may raise.
+            APIError: The call failed in another way.
         """
         fields = body(name=name, url=url, events=events, description=description, isActive=is_active)
         return Call("PUT", path("/webhooks/{}", webhook_id), Webhook, json=fields, options=options)
 
     @operation
     def enable(self, webhook_id: str, /, **options: Unpack[WriteOptions]) -> Call[Webhook]:
-        """Send events to this webhook again.
+        """Resume sending events to a webhook.
 
         Raises:
-            NotFoundError: There is no such webhook, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The webhook does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("PUT", path("/webhooks/{}", webhook_id), Webhook, json={"isActive": True}, options=options)
 
     @operation
     def disable(self, webhook_id: str, /, **options: Unpack[WriteOptions]) -> Call[Webhook]:
-        """Send no more events to this webhook, and keep it.
+        """Pause a webhook: no events are sent to it until `enable`.
 
         Raises:
-            NotFoundError: There is no such webhook, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The webhook does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("PUT", path("/webhooks/{}", webhook_id), Webhook, json={"isActive": False}, options=options)
 
@@ -122,8 +122,8 @@ class WebhookCalls(Resource):
         """Delete a webhook.
 
         Raises:
-            NotFoundError: There is no such webhook, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The webhook does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("DELETE", path("/webhooks/{}", webhook_id), NoneType, options=options)
 
@@ -132,7 +132,7 @@ class WebhookCalls(Resource):
         """List all webhooks.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         return Call("GET", "/webhooks", Page[Webhook], options=options)
 
@@ -144,8 +144,8 @@ class WebhookCalls(Resource):
             The delivery of that event.
 
         Raises:
-            NotFoundError: There is no such webhook, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The webhook does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("POST", path("/webhooks/{}/test", webhook_id), WebhookDelivery, options=options)
 
@@ -159,17 +159,17 @@ class WebhookCalls(Resource):
         cursor: str | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[Page[WebhookDelivery]]:
-        """List what was sent to a webhook, the newest first; iterating the result walks every page.
+        """List the deliveries of a webhook, newest first; iterating over the result fetches all pages.
 
         Args:
-            webhook_id: Which webhook.
-            limit: Deliveries a page, 1 to 100; the API's default is 20.
-            cursor: Where to go on, from a page's `pagination.next_cursor`.
+            webhook_id: The webhook's id.
+            limit: Deliveries per page, 1 to 100; the API's default is 20.
+            cursor: The page to start with: `pagination.next_cursor` of the page before it.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
-            NotFoundError: There is no such webhook, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The webhook does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         params = body(limit=limit, cursor=cursor)
         address = path("/webhooks/{}/deliveries", webhook_id)
@@ -179,25 +179,25 @@ class WebhookCalls(Resource):
     def retry_delivery(
         self, webhook_id: str, delivery_id: str, /, **options: Unpack[WriteOptions]
     ) -> Call[WebhookDelivery]:
-        """Send an event once more, unchanged.
+        """Send a delivery's event again, unchanged.
 
         Raises:
-            NotFoundError: There is no such delivery, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The delivery does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         address = path("/webhooks/{}/deliveries/{}/retry", webhook_id, delivery_id)
         return Call("POST", address, WebhookDelivery, options=options)
 
     @operation
     def rotate_secret(self, webhook_id: str, /, **options: Unpack[WriteOptions]) -> Call[WebhookSecret]:
-        """Give a webhook a new secret; verify with both until deliveries signed with the old one have arrived.
+        """Replace a webhook's secret; accept both until all deliveries signed with the old one have arrived.
 
         Returns:
-            The new secret, which the API shows only here: store it.
+            The new secret. The API shows it only once: store it.
 
         Raises:
-            NotFoundError: There is no such webhook, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The webhook does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("POST", path("/webhooks/{}/rotate-secret", webhook_id), WebhookSecret, options=options)
 

@@ -1,4 +1,4 @@
-"""`client.workflows`: prompts chained into steps, run and waited for."""
+"""`client.workflows`: prompts chained into steps, and their runs."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions, WriteOptions
-    from enprompta._core.operation import Flow
+    from enprompta._core.runner import Flow
     from enprompta.models.workflows import WorkflowStatus, WorkflowStepParam
 
     Steps = Sequence[WorkflowStep | WorkflowStepParam]
     Progress = Callable[[WorkflowExecution], None]
 
-FIRST_POLL = 0.5  # seconds; a short workflow is seen soon
-LONGEST_POLL = 5.0  # seconds; a long one costs a request every five
+FIRST_POLL = 0.5  # seconds, so that the end of a short workflow is noticed soon
+LONGEST_POLL = 5.0  # seconds, so that a long workflow costs few requests
 POLL_GROWTH = 1.5
 
 
 class WorkflowCalls(Resource):
-    """The calls on workflows (reference: "Workflows")."""
+    """Calls on workflows (API reference: "Workflows")."""
 
     __slots__ = ()
 
@@ -60,16 +60,16 @@ class WorkflowCalls(Resource):
         """Create a workflow.
 
         Args:
-            name: What people find it by.
-            steps: Models, or dicts of the same fields. A variable of a step may hold `{{input.NAME}}` and
-                `{{steps.STEPID.output}}`; the latter also orders the steps.
-            description: What it is for.
-            team_id: The team to give it to; not given, or None, makes it personal.
+            name: The name shown to people.
+            steps: Models, or dicts with the same fields. The variables of a step may contain `{{input.NAME}}` and
+                `{{steps.STEPID.output}}`; the latter makes the step run after that one.
+            description: A description of its purpose.
+            team_id: The team that owns it; if None or not given, it is personal.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
-            BadRequestError: The steps go in a circle or refer to an unknown step; `details` names it.
-            APIError: What any call may raise.
+            BadRequestError: The steps form a cycle or refer to an unknown step; `details` names it.
+            APIError: The call failed in another way.
         """
         fields = body(name=name, steps=_steps(steps), description=description, teamId=team_id)
         return Call("POST", "/workflows", Workflow, json=fields, options=options)
@@ -79,8 +79,8 @@ class WorkflowCalls(Resource):
         """Fetch one workflow by its id.
 
         Raises:
-            NotFoundError: There is no such workflow, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The workflow does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("GET", path("/workflows/{}", workflow_id), Workflow, options=options)
 
@@ -96,20 +96,20 @@ class WorkflowCalls(Resource):
         team_id: str | Unset | None = UNSET,
         **options: Unpack[WriteOptions],
     ) -> Call[Workflow]:
-        """Change the fields that are given; None clears one.
+        """Change the given fields; None clears a field.
 
         Args:
-            workflow_id: Which workflow.
-            name: What people find it by.
-            steps: All steps anew, as for `create`.
-            description: What it is for.
-            team_id: The team to give it to; None makes it personal.
+            workflow_id: The workflow's id.
+            name: The name shown to people.
+            steps: The new list of all steps, as for `create`.
+            description: A description of its purpose.
+            team_id: The team that owns it; None makes it personal.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Raises:
-            NotFoundError: There is no such workflow, or this key may not see it.
+            NotFoundError: The workflow does not exist, or this key cannot access it.
             BadRequestError: A field is invalid; `details` names it.
-            APIError: What any call may raise.
+            APIError: The call failed in another way.
         """
         fields = body(
             name=name, steps=steps if steps is UNSET else _steps(steps), description=description, teamId=team_id
@@ -121,8 +121,8 @@ class WorkflowCalls(Resource):
         """Delete a workflow.
 
         Raises:
-            NotFoundError: There is no such workflow, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The workflow does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return Call("DELETE", path("/workflows/{}", workflow_id), NoneType, options=options)
 
@@ -136,17 +136,17 @@ class WorkflowCalls(Resource):
         team_id: str | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[Page[Workflow]]:
-        """List workflows; iterating the result walks every page.
+        """List workflows; iterating over the result fetches all pages.
 
         Args:
-            limit: Workflows a page, 1 to 100; the API's default is 20.
-            cursor: Where to go on, from a page's `pagination.next_cursor`.
-            search: Only those that hold this text.
-            team_id: Only those of this team.
+            limit: Workflows per page, 1 to 100; the API's default is 20.
+            cursor: The page to start with: `pagination.next_cursor` of the page before it.
+            search: Only workflows that contain this text.
+            team_id: Only workflows of this team.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
-            APIError: What any call may raise.
+            APIError: The call failed.
         """
         params = body(limit=limit, cursor=cursor, search=search, teamId=team_id)
         return Call("GET", "/workflows", Page[Workflow], params=params, options=options)
@@ -160,20 +160,20 @@ class WorkflowCalls(Resource):
         input: Mapping[str, Any] | Unset = UNSET,
         **options: Unpack[WriteOptions],
     ) -> Call[WorkflowExecution]:
-        """Start a run and return at once; each step that runs costs one token of the plan.
+        """Start a run and return immediately; each step that runs costs one credit of the plan.
 
         Args:
-            workflow_id: Which workflow.
-            input: Values for `{{input.NAME}}`, by name.
+            workflow_id: The workflow's id.
+            input: Values of `{{input.NAME}}`, by name.
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Returns:
-            The run, `pending` or `running`; `wait` gives it when it has ended.
+            The run, `pending` or `running`; use `wait` to get it when it has ended.
 
         Raises:
-            NotFoundError: There is no such workflow, or this key may not see it.
-            InsufficientTokensError: The plan's tokens are used up.
-            APIError: What any call may raise.
+            NotFoundError: The workflow does not exist, or this key cannot access it.
+            InsufficientTokensError: The plan has no credits left.
+            APIError: The call failed in another way.
         """
         return _execute(workflow_id, input, options)
 
@@ -188,18 +188,18 @@ class WorkflowCalls(Resource):
         status: WorkflowStatus | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[Page[WorkflowExecution]]:
-        """List a workflow's runs, the newest first; iterating the result walks every page.
+        """List a workflow's runs, newest first; iterating over the result fetches all pages.
 
         Args:
-            workflow_id: Which workflow.
-            limit: Runs a page, 1 to 100; the API's default is 20.
-            cursor: Where to go on, from a page's `pagination.next_cursor`.
-            status: Only those that stand so.
+            workflow_id: The workflow's id.
+            limit: Runs per page, 1 to 100; the API's default is 20.
+            cursor: The page to start with: `pagination.next_cursor` of the page before it.
+            status: Only runs with this status.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Raises:
-            NotFoundError: There is no such workflow, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The workflow does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         params = body(limit=limit, cursor=cursor, status=status)
         address = path("/workflows/{}/executions", workflow_id)
@@ -212,8 +212,8 @@ class WorkflowCalls(Resource):
         """Fetch one run.
 
         Raises:
-            NotFoundError: There is no such run, or this key may not see it.
-            APIError: What any call may raise.
+            NotFoundError: The run does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         return _get_execution(workflow_id, execution_id, options)
 
@@ -221,12 +221,12 @@ class WorkflowCalls(Resource):
     def cancel_execution(
         self, workflow_id: str, execution_id: str, /, **options: Unpack[WriteOptions]
     ) -> Call[WorkflowExecution]:
-        """Stop what has not started of a run; steps that run are left to end.
+        """Cancel a run: steps that have not started are skipped, steps that are running complete.
 
         Raises:
-            ConflictError: The run has ended already.
-            NotFoundError: There is no such run, or this key may not see it.
-            APIError: What any call may raise.
+            ConflictError: The run has already ended.
+            NotFoundError: The run does not exist, or this key cannot access it.
+            APIError: The call failed in another way.
         """
         address = path("/workflows/{}/executions/{}/cancel", workflow_id, execution_id)
         return Call("POST", address, WorkflowExecution, options=options)
@@ -243,24 +243,24 @@ class WorkflowCalls(Resource):
         raise_on_failure: bool = False,
         **options: Unpack[RequestOptions],
     ) -> Flow[WorkflowExecution]:
-        """Wait until a run has ended: asks after 0.5 s, then less and less often, every 5 s at the most.
+        """Wait until a run has ended; polls after 0.5 s, then at growing intervals of up to 5 s.
 
         Args:
-            workflow_id: Which workflow.
-            execution_id: Which run.
-            wait_timeout: Seconds to wait at most, all requests included; None waits without end. The run goes on.
-            on_progress: Called with the run each time its status or a step's has changed, in the thread or task that
-                waits.
-            raise_on_failure: Raise when the run has failed or was cancelled, instead of returning it.
+            workflow_id: The workflow's id.
+            execution_id: The run's id.
+            wait_timeout: Maximum seconds to wait, requests included; None waits indefinitely. The run itself continues.
+            on_progress: Called with the run each time its status or the status of a step changes, in the waiting
+                thread or task.
+            raise_on_failure: True to raise if the run failed or was cancelled, instead of returning it.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
         Returns:
-            The run as it ended: look at `status`, and at `failed_step` and `error` when it failed.
+            The ended run: see `status`, and for a failed run `failed_step` and `error`.
 
         Raises:
-            WorkflowFailedError: The run has failed or was cancelled, and `raise_on_failure` is true.
-            APITimeoutError: `wait_timeout` has passed; the run goes on at the service.
-            APIError: What any call may raise.
+            WorkflowFailedError: The run failed or was cancelled, and `raise_on_failure` is True.
+            APITimeoutError: `wait_timeout` has passed; the run continues at the service.
+            APIError: The call failed in another way.
         """
         ends = _end_of_wait(wait_timeout)
         return (
@@ -287,24 +287,24 @@ class WorkflowCalls(Resource):
         raise_on_failure: bool = False,
         **options: Unpack[WriteOptions],
     ) -> Flow[WorkflowExecution]:
-        """Start a run and wait until it has ended; `execute` and `wait` in one.
+        """Start a run and wait until it has ended: `execute` and `wait` in one call.
 
         Args:
-            workflow_id: Which workflow.
-            input: Values for `{{input.NAME}}`, by name.
-            wait_timeout: Seconds to wait at most, all requests included; None waits without end. The run goes on.
-            on_progress: Called with the run each time its status or a step's has changed.
-            raise_on_failure: Raise when the run has failed or was cancelled, instead of returning it.
+            workflow_id: The workflow's id.
+            input: Values of `{{input.NAME}}`, by name.
+            wait_timeout: Maximum seconds to wait, requests included; None waits indefinitely. The run itself continues.
+            on_progress: Called with the run each time its status or the status of a step changes.
+            raise_on_failure: True to raise if the run failed or was cancelled, instead of returning it.
             **options: `timeout`, `deadline`, `max_retries`, `headers` of each request, `idempotency_key` of the first.
 
         Returns:
-            The run as it ended: look at `status`, and at `failed_step` and `error` when it failed.
+            The ended run: see `status`, and for a failed run `failed_step` and `error`.
 
         Raises:
-            WorkflowFailedError: The run has failed or was cancelled, and `raise_on_failure` is true.
-            APITimeoutError: `wait_timeout` has passed; the run goes on at the service.
-            InsufficientTokensError: The plan's tokens are used up.
-            APIError: What any call may raise.
+            WorkflowFailedError: The run failed or was cancelled, and `raise_on_failure` is True.
+            APITimeoutError: `wait_timeout` has passed; the run continues at the service.
+            InsufficientTokensError: The plan has no credits left.
+            APIError: The call failed in another way.
         """
         ends = _end_of_wait(wait_timeout)
         started: WorkflowExecution = yield _execute(workflow_id, input, options)
@@ -333,7 +333,7 @@ def _get_execution(workflow_id: str, execution_id: str, options: Any) -> Call[Wo
 
 
 def _steps(given: object) -> list[dict[str, object]]:
-    """Check steps and write them in wire names.
+    """Check steps and convert them to the API's field names.
 
     Raises:
         ConfigurationError: A value of a step cannot be sent; the text names it, such as `steps[2].options.temperature`.
@@ -358,7 +358,7 @@ def _step(place: str, step: Any) -> dict[str, object]:  # noqa: ANN401 (any item
 
 
 def _options(place: str, options: Any) -> object:  # noqa: ANN401 (any value)
-    """Check a step's model options; those that this version does not know are sent as they are."""
+    """Check a step's model options; unknown options are sent unchanged."""
     if not isinstance(options, Mapping):
         raise ConfigurationError(f"{place} must be a mapping of names to values, not {type(options).__name__}")
     return {
@@ -373,7 +373,7 @@ _OPTIONS: dict[str, arguments.Check] = {
     "maxTokens": arguments.whole_number,
     "stopSequences": arguments.texts,
 }
-# Each field's check and its wire name, under both names.
+# The check and the API's name of each field, under its Python name and its API name.
 _STEP_FIELDS: dict[str, tuple[arguments.Check, str]] = {
     "id": (check_id, "id"),
     "prompt_id": (check_id, "promptId"),
@@ -420,8 +420,8 @@ def _wait(
             return run
         if ends is not None and monotonic() + pause > ends:
             raise APITimeoutError(
-                f"workflow run {run.id} is still {run.status} and wait_timeout has passed; the run goes on: "
-                f"wait({workflow_id!r}, {run.id!r}) waits for it again"
+                f"workflow run {run.id} is still {run.status} and wait_timeout has passed. The run continues: "
+                f"call wait({workflow_id!r}, {run.id!r}) to wait for it again"
             )
         yield Sleep(pause)
         pause = min(pause * POLL_GROWTH, LONGEST_POLL)

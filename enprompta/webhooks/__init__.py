@@ -1,10 +1,10 @@
-"""Receiving webhooks: verify, type, deduplicate, receive. Needs no client and no network.
+"""Receive webhooks: verify signatures, parse events, skip duplicates, serve an endpoint. Needs no API client.
 
 from enprompta.webhooks import construct_event
 
 event = construct_event(request.body, request.headers, secret)
 
-Verifying is loaded at once and is light; everything else is loaded when it is first asked for.
+Importing this module loads only signature verification; the rest is loaded on first use.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Load the module that holds a name when it is first asked for."""
+    """Load the module of a public name on first access."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""What becomes of one delivery, whatever way it came in: admit it, handle it once, answer."""
+"""Process one delivery, independent of the framework: verify it, handle the event once, reply."""
 
 from __future__ import annotations
 
@@ -24,58 +24,58 @@ _LOG = logging.getLogger("enprompta.webhooks")
 Handler: TypeAlias = Callable[[Any], object]
 
 ANY = "*"
-"""The name under which the handler of all other events is registered."""
+"""The name that registers the handler for all other events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What to answer a delivery with, in any framework."""
+    """The HTTP response to a delivery, for any framework."""
 
     status: int
     body: bytes
-    """JSON."""
+    """A JSON document."""
     headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
 
 
 def accepted(outcome: Literal["handled", "duplicate", "ignored"]) -> Reply:
-    """Answer so that the service does not send the event again."""
+    """Build a 200 reply, after which the service does not send the event again."""
     return Reply(200, json.dumps({"status": outcome}).encode())
 
 
 def refused(status: int, code: str, message: str, *headers: tuple[str, str]) -> Reply:
-    """Answer in the API's own error format."""
+    """Build an error reply in the API's format."""
     body = json.dumps({"error": {"code": code, "message": message}}).encode()
     return Reply(status, body, (("Content-Type", "application/json"), *headers))
 
 
-NOT_A_POST = refused(405, "METHOD_NOT_ALLOWED", "Deliveries are sent with POST", ("Allow", "POST"))
+NOT_A_POST = refused(405, "METHOD_NOT_ALLOWED", "Send deliveries with POST", ("Allow", "POST"))
 TOO_LARGE = refused(413, "PAYLOAD_TOO_LARGE", "The delivery is larger than this receiver accepts")
-NOT_SIGNED = refused(401, "INVALID_SIGNATURE", "The delivery is not signed with this receiver's secret")
+BAD_SIGNATURE = refused(401, "INVALID_SIGNATURE", "The delivery is not signed with this receiver's secret")
 NOT_AN_EVENT = refused(400, "INVALID_PAYLOAD", "The delivery is signed, but is not an event")
 BUSY = refused(503, "EVENT_IN_PROGRESS", "The event is being handled: send it again later")
-FAILED = refused(500, "HANDLER_FAILED", "The event could not be handled: send it again later")
-LATE = refused(500, "HANDLER_TIMEOUT", "The event is not handled yet: send it again later")
+FAILED = refused(500, "HANDLER_FAILED", "The handler failed: send the event again later")
+TIMED_OUT = refused(500, "HANDLER_TIMEOUT", "The handler has not finished: send the event again later")
 
 
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
-    """An event that is to be handled, and by what."""
+    """A verified event and its handler."""
 
     event: WebhookEvent
     handler: Handler
 
     @property
     def is_async(self) -> bool:
-        """Whether the handler belongs on an event loop; one that only returns an awaitable is run beside it."""
+        """True if the handler is a coroutine function; one that only returns an awaitable runs in a thread."""
         function = self.handler
         return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-            getattr(function, "__call__", None)  # noqa: B004 (an object whose `__call__` is async is not itself so)
+            getattr(function, "__call__", None)  # noqa: B004 (not `callable`: the method itself is inspected)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryHandler:
-    """Takes deliveries in; holds what `WebhookReceiver` was given."""
+    """Verifies and handles deliveries, with the settings of `WebhookReceiver`."""
 
     secrets: tuple[bytes, ...] = field(repr=False)
     deduplicator: Deduplicator
@@ -86,7 +86,7 @@ class DeliveryHandler:
     handlers: dict[str, Handler] = field(default_factory=dict[str, Handler])
 
     def verify(self, body: bytes, headers: Headers) -> PendingEvent | Reply:
-        """Verify, then parse, then find who handles the event; a `Reply` when there is nothing to handle."""
+        """Verify and parse a delivery and find its handler; return a `Reply` if there is nothing to handle."""
         if len(body) > self.max_body:
             return TOO_LARGE
         try:
@@ -95,7 +95,7 @@ class DeliveryHandler:
             )
         except WebhookSignatureError as error:
             _LOG.warning("webhook.refused status=401 reason=%s", error)
-            return NOT_SIGNED
+            return BAD_SIGNATURE
         except WebhookPayloadError as error:
             _LOG.warning("webhook.refused status=400 reason=%s", error)
             return NOT_AN_EVENT
@@ -105,42 +105,42 @@ class DeliveryHandler:
             return accepted("ignored")
         return PendingEvent(event, handler)
 
-    def handle(self, job: PendingEvent) -> Reply:
-        """Handle an event on this thread, from claim to answer; an async handler gets an event loop for itself."""
+    def handle(self, pending: PendingEvent) -> Reply:
+        """Handle an event in this thread: claim it, run the handler, reply. An async handler gets a new event loop."""
         try:
-            with self.deduplicator.claim(job.event.id) as claim:
+            with self.deduplicator.claim(pending.event.id) as claim:
                 if not claim.is_mine:
-                    return not_mine(claim)
-                result = job.handler(job.event)
+                    return duplicate(claim)
+                result = pending.handler(pending.event)
                 if inspect.isawaitable(result):
                     asyncio.run(self._awaited(result))
-        except BaseException:  # noqa: BLE001 (whatever a handler raises, `SystemExit` too, this thread must answer)
-            return failed(job.event)
-        return handled(job.event)
+        except BaseException:  # noqa: BLE001 (the thread must reply even after `SystemExit`)
+            return failed(pending.event)
+        return handled(pending.event)
 
     async def _awaited(self, result: Awaitable[object]) -> None:
         await asyncio.wait_for(result, self.timeout)
 
 
-def not_mine(claim: Claim) -> Reply:
-    """Answer for an event that somebody else has handled, or is handling."""
+def duplicate(claim: Claim) -> Reply:
+    """Reply to an event that was handled already or is being handled."""
     _LOG.info("webhook.duplicate event_id=%s state=%s", claim.event_id, claim.state.value)
     return accepted("duplicate") if claim.state is ClaimState.DONE else BUSY
 
 
 def handled(event: WebhookEvent) -> Reply:
-    """Answer for a handler that has succeeded."""
+    """Reply after the handler has succeeded."""
     _LOG.info("webhook.handled event=%s event_id=%s", event.event, event.id)
     return accepted("handled")
 
 
 def failed(event: WebhookEvent) -> Reply:
-    """Answer for a handler, or a store, that has raised; call it where the exception is handled."""
+    """Reply after a handler or store has raised; call it inside the `except` block."""
     _LOG.exception("webhook.handler_failed event=%s event_id=%s", event.event, event.id)
     return FAILED
 
 
-def late(event: WebhookEvent) -> Reply:
-    """Answer for a handler that has taken too long."""
+def timed_out(event: WebhookEvent) -> Reply:
+    """Reply after the handler has timed out."""
     _LOG.error("webhook.handler_timeout event=%s event_id=%s", event.event, event.id)
-    return LATE
+    return TIMED_OUT

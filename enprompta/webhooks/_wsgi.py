@@ -17,55 +17,55 @@ _CHUNK = 65_536
 
 
 class StartResponse(Protocol):
-    """What a WSGI server gives to begin an answer with."""
+    """The callable with which a WSGI application starts its response."""
 
     def __call__(self, status: str, headers: list[tuple[str, str]], /) -> object:
-        """Send status and headers."""
+        """Send the status and the headers."""
         ...
 
 
 class Input(Protocol):
-    """What a request's body is read from."""
+    """The stream that holds the request body."""
 
     def read(self, size: int, /) -> bytes:
-        """Read at most so many bytes; none at the end."""
+        """Read at most `size` bytes; empty at the end of the stream."""
         ...
 
 
 def serve(
-    desk: DeliveryHandler,
+    deliveries: DeliveryHandler,
     take: Callable[[bytes, Headers], Reply],
     environ: dict[str, Any],
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Answer one WSGI request."""
-    body = _read(desk, environ)
+    body = _read(deliveries, environ)
     reply = body if isinstance(body, Reply) else take(body, _headers(environ))
     status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
     start_response(status, [*reply.headers, ("Content-Length", str(len(reply.body)))])
     return [reply.body]
 
 
-def _read(desk: DeliveryHandler, environ: dict[str, Any]) -> bytes | Reply:
-    """Read the body, and no more of it than is accepted."""
+def _read(deliveries: DeliveryHandler, environ: dict[str, Any]) -> bytes | Reply:
+    """Read the body, up to the maximum size."""
     if environ["REQUEST_METHOD"] != "POST":
         return NOT_A_POST
-    told: str = environ.get("CONTENT_LENGTH") or ""
-    if told and not (told.isascii() and told.isdigit()):
+    content_length: str = environ.get("CONTENT_LENGTH") or ""
+    if content_length and not (content_length.isascii() and content_length.isdigit()):
         return _BAD_LENGTH
-    if told:
-        length = int(told[:20])
-        if length > desk.max_body:
+    if content_length:
+        length = int(content_length[:20])
+        if length > deliveries.max_body:
             return TOO_LARGE
     else:
-        # Without a length, reading may block for ever, unless the server marks the end of a chunked body. One byte more
-        # than is accepted is enough to be refused.
-        length = desk.max_body + 1 if environ.get("wsgi.input_terminated") else 0
+        # Without a length, a read may block forever unless the server ends the stream after a chunked body. Reading one
+        # byte more than the maximum is enough to reject the delivery.
+        length = deliveries.max_body + 1 if environ.get("wsgi.input_terminated") else 0
     return _take(environ["wsgi.input"], length)
 
 
 def _take(source: Input, length: int) -> bytes:
-    """Read so many bytes, or to the end if that comes first."""
+    """Read `length` bytes, or fewer if the stream ends first."""
     body = bytearray()
     while len(body) < length:
         chunk = source.read(min(_CHUNK, length - len(body)))
@@ -76,5 +76,5 @@ def _take(source: Input, length: int) -> bytes:
 
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:
-    """Restore the names of the headers, which CGI writes as `HTTP_X_NAME`."""
+    """Restore header names from the CGI form `HTTP_X_NAME`."""
     return {key[5:].replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_")}

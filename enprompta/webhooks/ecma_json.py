@@ -1,8 +1,8 @@
-"""JSON as JavaScript writes it.
+"""Serialize JSON as JavaScript does.
 
-The service signs `JSON.stringify(payload)`. Whoever holds the parsed payload alone must write exactly the same text
-again, and Python's `json.dumps` does not: it keeps integer-like keys where they were, writes `1.0` for `1`, `1e-07`
-for `1e-7`, integers of any length, and lone surrogates that no UTF-8 can hold.
+The service signs `JSON.stringify(payload)`. To verify a parsed payload, exactly the same text must be produced.
+Python's `json.dumps` differs: it does not move integer-like keys to the front, writes `1.0` for `1`, `1e-07` for
+`1e-7` and integers of any length, and keeps lone surrogates, which UTF-8 cannot encode.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ecma_json", "rewrite"]
 
-_EXACT = 2**53  # up to here every integer is a double of its own
+_MAX_SAFE_INTEGER = 2**53  # every integer up to here has an exact double
 _LAST_INDEX = 2**32 - 2  # the largest array index (ECMA-262, 6.1.7)
 _PLAIN_DIGITS = 21  # longest integer part written without an exponent (ECMA-262, Number::toString)
 _ZERO_IN_EXPONENT = -9  # smallest power of ten whose exponent Python pads to two digits
@@ -30,21 +30,21 @@ _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]")
 
 
 def ecma_json(value: object) -> str:
-    """Write a value as ECMAScript's `JSON.stringify` writes the same value.
+    """Serialize a value as ECMAScript's `JSON.stringify` does.
 
     Args:
-        value: What `json.loads` gives: mappings with text keys, lists, tuples, text, numbers, booleans and None.
-            Numbers count as the doubles they are to JavaScript, so an integer beyond 2**53 is rounded, and one that
-            no double can hold is written `null`, as infinities and NaN are.
+        value: A value as returned by `json.loads`: mappings with string keys, lists, tuples, strings, numbers, booleans
+            and None. Numbers are doubles, as in JavaScript: an integer beyond 2**53 is rounded, and one too large for a
+            double is written as `null`, like infinities and NaN.
 
     Raises:
-        TypeError: Something in the value has no JSON form.
-        RecursionError: The value is nested deeper than the interpreter allows, or holds itself.
+        TypeError: Part of the value has no JSON form.
+        RecursionError: The value is nested deeper than the interpreter allows, or contains itself.
     """
     pieces: list[str] = []
     _write(value, pieces.append)
     text = "".join(pieces)
-    # Surrogates are rare and only ever inside strings: one look at the whole is the cheapest.
+    # Surrogates are rare and occur only inside strings: check the whole text once.
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -53,9 +53,9 @@ def ecma_json(value: object) -> str:
 
 
 def rewrite(text: str) -> str | None:
-    """Write a JSON text again, as `JSON.stringify(JSON.parse(text))` does; None when it is not JSON.
+    """Return a JSON text as `JSON.stringify(JSON.parse(text))` writes it; None if it is not JSON.
 
-    Nesting deeper than the interpreter can follow counts as not being JSON.
+    Text nested deeper than the interpreter's recursion limit counts as invalid.
     """
     try:
         return ecma_json(_decode(text))
@@ -64,16 +64,16 @@ def rewrite(text: str) -> str | None:
 
 
 def _refuse(constant: str) -> NoReturn:
-    """Refuse `NaN` and `Infinity`, which Python's parser takes for numbers."""
+    """Reject `NaN` and `Infinity`, which Python's parser accepts."""
     raise ValueError(constant)
 
 
-# Every number as a double: what JavaScript reads, and no limit on the digits of an integer to trip over.
+# Parse every number as a double, as JavaScript does; this also avoids Python's limit on integer digits.
 _decode: Callable[[str], object] = json.JSONDecoder(parse_int=float, parse_constant=_refuse).decode
 
 
 def _write(value: object, put: Callable[[str], object]) -> None:
-    """Append the pieces of a value's text, rather than return it: each level of nesting would copy it once more."""
+    """Append the pieces of a value's text; returning text would copy it once per nesting level."""
     if isinstance(value, str):
         put(_quote(value))
     elif isinstance(value, float):
@@ -87,7 +87,7 @@ def _write(value: object, put: Callable[[str], object]) -> None:
         put("]" if value else "[]")
     elif isinstance(value, dict):
         _write_object(cast("dict[object, object]", value), put)
-    elif value is None or isinstance(value, int):  # before a question to `Mapping`, which takes longer
+    elif value is None or isinstance(value, int):  # before the slower check for `Mapping`
         put(_CONSTANTS[value] if value is None or isinstance(value, bool) else _integer(value))
     elif isinstance(value, Mapping):
         _write_object(cast("Mapping[object, object]", value), put)
@@ -109,7 +109,7 @@ def _ordered(value: Mapping[object, object]) -> Iterable[str]:
     indices: list[str] = []
     for key in value:
         if not isinstance(key, str):
-            raise TypeError(f"A key of a JSON object is text, not {type(key).__name__}")
+            raise TypeError(f"JSON object keys must be strings, not {type(key).__name__}")
         if key[:1].isdigit() and _is_index(key):
             indices.append(key)
     keys = cast("Iterable[str]", value)
@@ -121,7 +121,7 @@ def _is_index(key: str) -> bool:
 
 
 def _surrogates(found: re.Match[str]) -> str:
-    """Join a pair into its character; escape a surrogate that is alone (well-formed JSON.stringify)."""
+    """Join a surrogate pair into its character; escape a lone surrogate (well-formed JSON.stringify)."""
     units = found[0]
     if len(units) == 1:
         return f"\\u{ord(units):04x}"
@@ -129,7 +129,7 @@ def _surrogates(found: re.Match[str]) -> str:
 
 
 def _integer(value: int) -> str:
-    if -_EXACT <= value <= _EXACT:
+    if -_MAX_SAFE_INTEGER <= value <= _MAX_SAFE_INTEGER:
         return int.__repr__(value)
     try:
         return _number(float(value))
@@ -138,7 +138,7 @@ def _integer(value: int) -> str:
 
 
 def _number(value: float) -> str:
-    """Write a double as ECMAScript does: Python finds the same digits and only lays them out otherwise."""
+    """Write a double as ECMAScript does; Python produces the same digits in a different layout."""
     text = float.__repr__(value)
     if text.endswith(".0"):
         return "0" if value == 0 else text[:-2]  # JSON.stringify(-0) is "0"

@@ -1,4 +1,4 @@
-"""From a delivery to a typed event: verified first, then parsed."""
+"""Verify a delivery and parse it into a typed event."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["construct_event"]
 
-_NAMED = 3  # problems of a payload that an error spells out
+_MAX_PROBLEMS = 3  # number of validation problems that an error lists
 
 
 def construct_event(
@@ -34,29 +34,29 @@ def construct_event(
     max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
     clock: Callable[[], float] = wall_clock,
 ) -> WebhookEvent:
-    """Verify a delivery and read its event.
+    """Verify a delivery and return its event.
 
-    The event is read from the text that was signed, so it holds what the sender wrote even where the body has been
-    written anew on its way.
+    The event is parsed from the signed text, so it has the sender's content even if the body was reformatted on the
+    way.
 
     Args:
-        payload: The raw body (best), or the payload already parsed.
+        payload: The raw body (preferred), or the parsed payload.
         signature: The value of the `X-Enprompta-Signature` header, or all headers as a mapping.
         secret: The webhook's secret, or several while it is being rotated.
-        tolerance: Seconds that `created_at` may lie in the past or future. None, the default, accepts any age: the
-            service sends an event again, unchanged, until it is accepted, so an old event is more likely a late one
-            than a replay. To handle each event once, use a `Deduplicator`.
+        tolerance: Maximum difference in seconds between `created_at` and now. None, the default, accepts any age: the
+            service resends an event unchanged until it is accepted, so an old event is more likely late than replayed.
+            To handle each event once, use a `Deduplicator`.
         max_reserialized: As in `verify_signature`.
-        clock: Returns the time that `tolerance` compares with, in Unix seconds. The default follows `time.time`, frozen
-            or not.
+        clock: Returns the current time in Unix seconds, which `tolerance` uses. The default follows `time.time`, even
+            if it is frozen.
 
     Returns:
-        One of the event classes; `UnknownEvent` for an event that this version does not know.
+        An instance of an event class; `UnknownEvent` for an event that this version does not know.
 
     Raises:
-        WebhookSignatureError: The delivery is not signed with the secret, or is older than `tolerance`: answer 401.
-        WebhookPayloadError: It is signed and not an event, that is, not a JSON object with `id`, `event` and
-            `created_at`: answer 400. An event with data that does not fit its class is still one: `WebhookEventBase`.
+        WebhookSignatureError: The delivery is not signed with the secret, or is outside the tolerance: answer 401.
+        WebhookPayloadError: The delivery is signed but is not a JSON object with `id`, `event` and `created_at`:
+            answer 400. An event whose data does not match its class is valid, and returned as `WebhookEventBase`.
         ConfigurationError: A secret is empty, the tolerance is not positive, or `max_reserialized` is negative.
     """
     check_tolerance(tolerance)
@@ -64,7 +64,7 @@ def construct_event(
     if match is None:
         raise WebhookSignatureError(
             f"The webhook delivery is not signed with this secret: check the secret, that {SIGNATURE_HEADER} arrives, "
-            "and that the body is passed on as it came"
+            "and that the raw body is passed unchanged"
         )
     event = _read(match[1])
     if tolerance is not None:
@@ -72,13 +72,13 @@ def construct_event(
         if abs(age) > tolerance:
             raise WebhookSignatureError(
                 f"The webhook event {event.id} was created {abs(age):.0f} seconds {'ago' if age > 0 else 'ahead'}, "
-                f"outside of the tolerance of {tolerance:g} seconds"
+                f"outside the tolerance of {tolerance:g} seconds"
             )
     return event
 
 
 def check_tolerance(tolerance: float | None) -> None:
-    """Refuse a tolerance that nothing, or everything, would pass."""
+    """Raise ConfigurationError unless the tolerance is None or a positive, finite number."""
     if tolerance is not None and not 0 < tolerance < math.inf:
         raise ConfigurationError(f"tolerance must be a positive number of seconds or None, not {tolerance}")
 
@@ -97,13 +97,13 @@ def _read(body: bytes) -> WebhookEvent:
 
 
 def _explain(error: ValidationError) -> str:
-    """Name the fields that are wrong, and none of their values."""
+    """List the invalid fields without their values."""
     problems = error.errors()
-    named = [f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}" for each in problems[:_NAMED]]
-    more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+    named = [f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}" for each in problems[:_MAX_PROBLEMS]]
+    more = f" and {len(problems) - _MAX_PROBLEMS} more" if len(problems) > _MAX_PROBLEMS else ""
     return "; ".join(named) + more
 
 
 def _timestamp(moment: datetime) -> float:
-    """Read a time that names no zone as UTC, which is what the API writes."""
+    """Return a Unix timestamp; a time without a zone is UTC, as in the API."""
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

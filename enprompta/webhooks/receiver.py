@@ -1,4 +1,4 @@
-"""A webhook endpoint in five lines, mountable wherever ASGI or WSGI is spoken.
+"""A webhook endpoint that runs as an ASGI or WSGI application.
 
     receiver = WebhookReceiver(secret, store=SQLiteStore("events.db"))
 
@@ -8,17 +8,17 @@
 
     app = receiver.asgi      # Starlette, FastAPI, or uvicorn itself;  receiver.wsgi for Flask, Django, gunicorn
 
-What it answers:
+Responses:
 
-======  =======================================================================================================
-200     handled; or handled before; or nobody here handles this event
+======  ==========================================================================================================
+200     handled, already handled, or no handler is registered for this event
 400     signed, but not an event
 401     not signed with the secret
 405     not a POST
 413     larger than `max_body`
-500     the handler raised, or took longer than `timeout`, or the store failed: the service sends the event again
-503     the event is being handled at this moment, perhaps elsewhere, and may still fail: the same
-======  =======================================================================================================
+500     the handler raised, took longer than `timeout`, or the store failed; the service sends the event again
+503     the event is being handled, perhaps by another process, and may fail; the service sends the event again
+======  ==========================================================================================================
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from enprompta.errors import ConfigurationError
-from enprompta.webhooks._delivery import DeliveryHandler, Handler, Reply, late
+from enprompta.webhooks._delivery import DeliveryHandler, Handler, Reply, timed_out
 from enprompta.webhooks.dedupe import Deduplicator
 from enprompta.webhooks.events import check_tolerance
 from enprompta.webhooks.signature import DEFAULT_MAX_RESERIALIZED, check_max_reserialized, secret_keys
@@ -61,7 +61,7 @@ R = TypeVar("R")
 
 
 class Register(Protocol[E]):
-    """A decorator that takes handlers of one kind of event and returns them unchanged."""
+    """A decorator that registers handlers for one kind of event and returns them unchanged."""
 
     def __call__(self, handler: Callable[[E], R], /) -> Callable[[E], R]:
         """Register the handler."""
@@ -69,22 +69,22 @@ class Register(Protocol[E]):
 
 
 class WebhookReceiver:
-    """Verifies deliveries, deduplicates them and calls the handlers that are registered with `on`.
+    """Verifies deliveries, skips duplicates and calls the handlers registered with `on`.
 
     Args:
         secret: The webhook's secret, or several while it is being rotated.
-        store: Where claims on events are kept, so that each is handled once. None for a `MemoryStore`, which is right
-            for one process; several need a `SQLiteStore` or a `RedisStore`.
-        timeout: Seconds after which a delivery is answered with 500 although its handler has not ended; None waits for
-            ever. An async handler is then cancelled. A sync one cannot be: it runs on in its thread and keeps its
-            claim, so that the event, when it is sent again, is accepted once the handler has succeeded.
-        lease: Seconds after which the claim of a process that died is void; longer than any handler takes.
-        max_body: Bytes a delivery may have.
+        store: Where claims on events are kept, so that each event is handled once. None for a `MemoryStore`, which
+            serves one process; several processes need a `SQLiteStore` or a `RedisStore`.
+        timeout: Seconds until a delivery is answered with 500 although its handler has not finished; None waits
+            forever. An async handler is then cancelled. A sync handler continues in its thread and keeps its claim;
+            if it succeeds, the next delivery of the event is answered with 200.
+        lease: Seconds until the claim of a process that died expires; must exceed the longest handler run.
+        max_body: Maximum size of a delivery in bytes.
         tolerance: As in `construct_event`.
         max_reserialized: As in `verify_signature`.
 
     Raises:
-        ConfigurationError: A secret is empty, or one of the numbers makes no sense.
+        ConfigurationError: A secret is empty, or a number is out of range.
     """
 
     def __init__(
@@ -107,7 +107,9 @@ class WebhookReceiver:
         check_tolerance(tolerance)
         check_max_reserialized(max_reserialized)
         deduplicator = Deduplicator(store, lease=lease)
-        self._desk = DeliveryHandler(secret_keys(secret), deduplicator, timeout, max_body, tolerance, max_reserialized)
+        self._deliveries = DeliveryHandler(
+            secret_keys(secret), deduplicator, timeout, max_body, tolerance, max_reserialized
+        )
 
     @overload
     def on(self, event: Literal["prompt.executed"], /) -> Register[PromptExecuted]: ...
@@ -127,18 +129,20 @@ class WebhookReceiver:
         """Register the handler of an event, as a decorator.
 
         Args:
-            event: The event's name; `"*"` for all events that have no handler of their own. An event that this version
-                does not know comes as `UnknownEvent`. The handler, a function or a coroutine function, is called with
-                the event; what it returns does not matter, what it raises makes the service send the event again.
+            event: The event's name; `"*"` for all events without a handler. An event that this version does not know is
+                passed as `UnknownEvent`. The handler, a function or coroutine function, is called with the event. Its
+                return value is ignored; if it raises, the service sends the event again.
 
         Raises:
-            ConfigurationError: The event has a handler already: which of them should decide over success?
+            ConfigurationError: The event already has a handler.
         """
 
         def register(handler: Handler) -> Handler:
-            if event in self._desk.handlers:
-                raise ConfigurationError(f"The event {event!r} has a handler already: call both from one")
-            self._desk.handlers[event] = handler
+            if event in self._deliveries.handlers:
+                raise ConfigurationError(
+                    f"The event {event!r} already has a handler: call both functions from one handler"
+                )
+            self._deliveries.handlers[event] = handler
             return handler
 
         return register
@@ -148,43 +152,43 @@ class WebhookReceiver:
         """The receiver as an ASGI application, for asyncio and trio."""
         from enprompta.webhooks._asgi import Application  # noqa: PLC0415 (a WSGI server needs no event loop)
 
-        return Application(self._desk)
+        return Application(self._deliveries)
 
     def wsgi(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Serve a request, as a WSGI application."""
+        """Serve a request as a WSGI application."""
         from enprompta.webhooks._wsgi import serve  # noqa: PLC0415 (an ASGI server does not need it)
 
-        return serve(self._desk, self.handle, environ, start_response)
+        return serve(self._deliveries, self.handle, environ, start_response)
 
     async def ahandle(self, body: bytes, headers: Headers) -> Reply:
-        """Take one delivery without blocking the event loop, where no ASGI application can be mounted.
+        """Process one delivery without blocking the event loop, for use inside an existing async endpoint.
 
         Args:
-            body: The raw body, as it arrived.
-            headers: The request's headers, in any case.
+            body: The raw body, unchanged.
+            headers: The request's headers; names are case-insensitive.
         """
-        from enprompta.webhooks._asgi import take  # noqa: PLC0415 (as in `asgi`)
+        from enprompta.webhooks._asgi import handle_delivery  # noqa: PLC0415 (as in `asgi`)
 
-        return await take(self._desk, body, headers)
+        return await handle_delivery(self._deliveries, body, headers)
 
     def handle(self, body: bytes, headers: Headers) -> Reply:
-        """Take one delivery, where no WSGI application can be mounted, as in a Django view.
+        """Process one delivery, for use inside an existing endpoint such as a Django view.
 
         Args:
-            body: The raw body, as it arrived.
-            headers: The request's headers, in any case.
+            body: The raw body, unchanged.
+            headers: The request's headers; names are case-insensitive.
         """
-        job = self._desk.verify(body, headers)
-        if isinstance(job, Reply):
-            return job
+        pending = self._deliveries.verify(body, headers)
+        if isinstance(pending, Reply):
+            return pending
         replies: queue.SimpleQueue[Reply] = queue.SimpleQueue()
-        # A thread can be left behind when time is up, which nothing else can; and in a fresh one, unlike in the
-        # caller's, an event loop for async handlers can be started. The caller's context variables go with it.
+        # Only a thread can be left running after a timeout, and a new thread can start an event loop for async
+        # handlers. It inherits the caller's context variables.
         context = contextvars.copy_context()
-        settle = functools.partial(self._desk.handle, job)
-        name = f"webhook {job.event.id}"
+        settle = functools.partial(self._deliveries.handle, pending)
+        name = f"webhook {pending.event.id}"
         threading.Thread(target=lambda: replies.put(context.run(settle)), name=name, daemon=True).start()
         try:
-            return replies.get(timeout=self._desk.timeout)
+            return replies.get(timeout=self._deliveries.timeout)
         except queue.Empty:
-            return late(job.event)
+            return timed_out(pending.event)

@@ -1,9 +1,9 @@
-"""Who sent this? Signing deliveries, and telling whether one is signed.
+"""Sign deliveries and verify their signatures.
 
-A signature is `sha256=` and the HMAC-SHA256, in lower-case hex, of `JSON.stringify(payload)` under the webhook's
-secret. Pass the body as it arrived whenever you can. Where a framework has kept the parsed payload alone, or something
-on the way has written the body again with other spacing, it still verifies: the payload is written once more as
-JavaScript would (see `ecma_json`), which is what the sender signed.
+A signature is `sha256=` and the HMAC-SHA256, in lower-case hex, of `JSON.stringify(payload)` with the webhook's
+secret. Pass the raw body whenever possible. If a framework keeps only the parsed payload, or a proxy has reformatted
+the body, the signature still verifies: the payload is serialized again as JavaScript does (see `ecma_json`), which
+is the text that the sender signed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["SIGNATURE_HEADER", "matching_secret", "sign", "verify_signature"]
 
 SIGNATURE_HEADER = "X-Enprompta-Signature"
-"""The header that carries the signature."""
+"""The name of the signature header."""
 
 DEFAULT_MAX_RESERIALIZED = 65_536
-"""Bytes up to which a body is re-serialized. Anyone can post one, so its cost is bounded: about 15 ms of CPU."""
+"""Maximum size in bytes of a body that is re-serialized. The limit bounds the cost of a forged body to 15 ms of CPU."""
 
 _HEADER = SIGNATURE_HEADER.lower()
 _HEADER_LENGTH = len(_HEADER)
@@ -42,10 +42,10 @@ _WELL_FORMED = re.compile(rb"sha256=[0-9a-f]{64}")
 
 
 class Headers(Protocol):
-    """A request's headers as any framework holds them: a mapping, or anything else with `items()`."""
+    """The headers of a request in any framework: a mapping, or any object with `items()`."""
 
     def items(self) -> Iterable[tuple[Any, Any]]:
-        """Give every header's name and value."""
+        """Return the name and value of every header."""
         ...
 
 
@@ -56,22 +56,23 @@ def verify_signature(
     *,
     max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
 ) -> bool:
-    """Tell whether a delivery is signed with the secret.
+    """Return True if a delivery is signed with the secret.
 
     Args:
-        payload: The raw body, or the payload already parsed.
-        signature: The value of the `X-Enprompta-Signature` header, or all headers as a mapping, in which it is found
-            whatever its case. None, several signatures or anything malformed is just not a signature.
+        payload: The raw body, or the parsed payload.
+        signature: The value of the `X-Enprompta-Signature` header, or all headers as a mapping with names in any case.
+            None, several signatures or a malformed value do not verify.
         secret: The webhook's secret, or several while it is being rotated.
-        max_reserialized: Largest raw body, in bytes, that is re-serialized and checked again when its own bytes do not
-            match, as after a proxy has reformatted it. 0 checks the bytes alone. Unchanged bodies of any size verify.
+        max_reserialized: Maximum size in bytes of a raw body that is re-serialized and checked again if its own bytes
+            do not match, as after a proxy has reformatted it. 0 checks only the bytes. Unchanged bodies verify at any
+            size.
 
     Returns:
-        True when one of the secrets has signed it. The time taken does not depend on how much of a wrong signature
+        True if one of the secrets signed the delivery. The time taken does not depend on how much of a wrong signature
         is right, nor on its length.
 
     Raises:
-        ConfigurationError: A secret is empty, or there is none: with that, anyone could sign. Or `max_reserialized` is
+        ConfigurationError: A secret is empty or missing, which would let anyone sign, or `max_reserialized` is
             negative.
     """
     return authenticate(payload, signature, secret, max_reserialized) is not None
@@ -84,7 +85,7 @@ def matching_secret(
     *,
     max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
 ) -> int | None:
-    """Tell which secret a delivery is signed with, to learn when an old one is no longer in use.
+    """Return which secret signed a delivery, to find out when an old secret is no longer in use.
 
     Args:
         payload: As in `verify_signature`.
@@ -93,7 +94,7 @@ def matching_secret(
         max_reserialized: As in `verify_signature`.
 
     Returns:
-        The first fitting secret's index, 0 for a single secret; None when none fits.
+        The index of the first secret that matches, 0 for a single secret; None if none matches.
 
     Raises:
         ConfigurationError: As in `verify_signature`.
@@ -103,10 +104,10 @@ def matching_secret(
 
 
 def sign(payload: Payload, secret: str | bytes) -> str:
-    """Sign a delivery as the service does, for senders and for tests.
+    """Sign a delivery as the service does, for senders and tests.
 
     Args:
-        payload: The body to send, or a payload that will be sent as `ecma_json` writes it.
+        payload: The body to send, or a payload that will be serialized with `ecma_json`.
         secret: The webhook's secret.
 
     Returns:
@@ -114,7 +115,7 @@ def sign(payload: Payload, secret: str | bytes) -> str:
 
     Raises:
         ConfigurationError: The secret is empty.
-        TypeError: The payload is neither a body nor a value that JSON can hold.
+        TypeError: The payload is neither a body nor a JSON-serializable value.
     """
     body = _raw(payload)
     return _signature(_key(secret), ecma_json(payload).encode() if body is None else body).decode()
@@ -123,41 +124,41 @@ def sign(payload: Payload, secret: str | bytes) -> str:
 def authenticate(
     payload: Payload, signature: Signature, secret: Secret, max_reserialized: int = DEFAULT_MAX_RESERIALIZED
 ) -> tuple[int, bytes] | None:
-    """Find the secret that signed a delivery, and the very text that it signed.
+    """Find the secret that signed a delivery, and the text that it signed.
 
     Returns:
-        The secret's index and the signed text, which is the one to read: it is authentic to the last byte, where the
-        body that came may only mean the same. None when the delivery is not signed.
+        The secret's index and the signed text; None if the delivery is not signed. Parse the signed text: it is
+        authentic to the last byte, while the received body may only be equivalent.
     """
     keys = secret_keys(secret)
     check_max_reserialized(max_reserialized)
     claimed = _claimed(signature)
     if len(claimed) != _LENGTH:
-        return None  # before anything is read, let alone hashed: a signature of 10 MB costs nothing
+        return None  # checked before reading or hashing: a signature of 10 MB costs nothing
     body = payload if type(payload) is bytes else _raw(payload)
     if body is None:
-        return _find(keys, claimed, _written(payload)) if _WELL_FORMED.fullmatch(claimed) else None
+        return _find(keys, claimed, _serialized(payload)) if _WELL_FORMED.fullmatch(claimed) else None
     match = _find(keys, claimed, body)
-    # Re-serializing costs a hundred times what hashing does: only for a well-formed signature and a bounded body.
+    # Re-serializing costs a hundred times as much as hashing: only for a well-formed signature and a bounded body.
     if match is None and len(body) <= max_reserialized and _WELL_FORMED.fullmatch(claimed):
-        match = _find(keys, claimed, _rewritten(body))
-        # A writer that means the same never differs in a single byte. A forger may: in a digit, say, that still rounds
-        # to the same double.
-        if match is not None and _one_byte_apart(body, match[1]):
+        match = _find(keys, claimed, _reserialized(body))
+        # Equivalent JSON never differs in just one byte. A forgery may, such as in a digit that rounds to the same
+        # double.
+        if match is not None and _differs_in_one_byte(body, match[1]):
             return None
     return match
 
 
 def check_max_reserialized(limit: int) -> None:
-    """Refuse a negative limit."""
+    """Raise ConfigurationError if the limit is negative."""
     if limit < 0:
-        raise ConfigurationError(f"max_reserialized must be a number of bytes, or 0 for none, not {limit}")
+        raise ConfigurationError(f"max_reserialized must be 0 or a positive number of bytes, not {limit}")
 
 
 def secret_keys(secret: object) -> tuple[bytes, ...]:
-    """Read one secret or several; ConfigurationError when that leaves nothing to verify with.
+    """Return the keys of one or several secrets; raises ConfigurationError if there are none.
 
-    Any object may come in: None, most of all, where an environment variable is not set.
+    Accepts any object, because a secret is None if its environment variable is not set.
     """
     if isinstance(secret, (str, bytes)):
         return (_key(secret),)
@@ -169,14 +170,14 @@ def secret_keys(secret: object) -> tuple[bytes, ...]:
 
 def _key(secret: object) -> bytes:
     if not isinstance(secret, (str, bytes)):
-        raise ConfigurationError(f"A webhook secret is text or bytes, not {type(secret).__name__}")
+        raise ConfigurationError(f"A webhook secret must be a string or bytes, not {type(secret).__name__}")
     try:
         key = secret.encode() if isinstance(secret, str) else secret
     except UnicodeEncodeError:
-        raise ConfigurationError("A webhook secret holds half a character: check how it is decoded") from None
+        raise ConfigurationError("A webhook secret contains a lone surrogate: check how it is decoded") from None
     if not key:
-        raise ConfigurationError("A webhook secret is empty, with which anyone could sign: check where it is read from")
-    is_text = isinstance(secret, str) or key.isascii()  # other bytes may be of any kind
+        raise ConfigurationError("A webhook secret is empty, so anyone could sign: check where it is read from")
+    is_text = isinstance(secret, str) or key.isascii()  # other bytes may be binary
     if is_text and (problem := problem_of(key.decode(), ascii_only=False)):
         raise ConfigurationError(f"A webhook secret {problem}")
     return key
@@ -191,20 +192,20 @@ def _find(keys: tuple[bytes, ...], claimed: bytes, body: bytes | None) -> tuple[
         return None
     found = None
     for index, key in enumerate(keys):
-        # All keys are tried, so that the time taken does not tell which one fits.
+        # Try all keys, so that the time taken does not reveal which one matches.
         if compare_digest(_signature(key, body), claimed) and found is None:
             found = index, body
     return found
 
 
 def _claimed(signature: Signature) -> bytes:
-    """Reduce whatever was given as a signature to bytes; empty when it cannot be one."""
+    """Return the given signature as bytes; empty if it cannot be one."""
     if isinstance(signature, str):
-        # What is not ASCII becomes "?", which no signature holds.
+        # "replace" turns other characters into "?", which no signature contains.
         return signature.encode("ascii", "replace") if len(signature) == _LENGTH else b""
     if isinstance(signature, bytes):
         return signature
-    # Not asked of `Mapping`: Flask's headers are none, nor are those of `http.server`.
+    # Not `isinstance(..., Mapping)`: the headers of Flask and `http.server` are not mappings.
     return _from_headers(signature) if signature is not None and hasattr(signature, "items") else b""
 
 
@@ -214,13 +215,13 @@ def _from_headers(headers: Headers) -> bytes:
         text = name.decode("latin-1") if isinstance(name, bytes) else name
         if isinstance(text, str) and len(text) == _HEADER_LENGTH and text.lower() == _HEADER:
             values += value if isinstance(value, (list, tuple)) else (value,)
-    # Two signatures mean that somebody has added one: neither is to be believed.
+    # Two signatures mean that one was added on the way: reject both.
     only = values[0] if len(values) == 1 else None
     return _claimed(only) if isinstance(only, (str, bytes)) else b""
 
 
 def _raw(payload: object) -> bytes | None:
-    """Take a raw body as bytes; None when the payload is a parsed one."""
+    """Return a raw body as bytes; None if the payload is parsed."""
     if isinstance(payload, str):
         return payload.encode("utf-8", "surrogatepass")
     if isinstance(payload, bytes):
@@ -228,16 +229,16 @@ def _raw(payload: object) -> bytes | None:
     return bytes(cast("bytearray", payload)) if isinstance(payload, (bytearray, memoryview)) else None
 
 
-def _written(payload: object) -> bytes | None:
-    """Write a parsed payload as the sender did; None when no JSON parser can have made it."""
+def _serialized(payload: object) -> bytes | None:
+    """Serialize a parsed payload as the sender did; None if it has no JSON form."""
     try:
         return ecma_json(payload).encode()
     except (TypeError, RecursionError):
         return None
 
 
-def _rewritten(body: bytes) -> bytes | None:
-    """Write a body again as the sender did, undoing what something on the way has done; None when it is not JSON."""
+def _reserialized(body: bytes) -> bytes | None:
+    """Serialize a body again as the sender did, to undo reformatting on the way; None if it is not JSON."""
     try:
         text = rewrite(body.decode("utf-8", "surrogatepass"))  # as `json.loads` decodes bytes
     except UnicodeDecodeError:
@@ -245,5 +246,5 @@ def _rewritten(body: bytes) -> bytes | None:
     return None if text is None else text.encode()
 
 
-def _one_byte_apart(body: bytes, written: bytes) -> bool:
+def _differs_in_one_byte(body: bytes, written: bytes) -> bool:
     return len(body) == len(written) and sum(ours != theirs for ours, theirs in zip(body, written, strict=True)) == 1

@@ -1,8 +1,8 @@
-"""Where claims on events are kept: in memory, in a SQLite file, or in Redis.
+"""Stores for claims on events: in memory, in a SQLite file, or in Redis.
 
-A store knows three states of a key. Unknown: nobody has it, or its time is over. Claimed: the holder of a token is at
-work, until its lease ends. Done: it is finished with, for as long as the store remembers (`ttl`). Moving from unknown
-to claimed is atomic, so that of any number of claimants exactly one gets the key.
+A key has three states. Unknown: it is not claimed, or its claim or TTL has expired. Claimed: the holder of a token
+handles it, until the lease ends. Done: it was handled; the store remembers it for `ttl` seconds. The step from
+unknown to claimed is atomic: of any number of concurrent callers, exactly one gets the key.
 """
 
 from __future__ import annotations
@@ -25,66 +25,66 @@ if TYPE_CHECKING:
 __all__ = ["ClaimState", "MemoryStore", "RedisStore", "SQLiteStore", "Store"]
 
 _DAY = 86_400.0
-_REMEMBERED = 7 * _DAY  # longer than any service goes on sending an event again
-_PATIENCE = 5.0  # seconds for Redis to accept a connection, and for each answer
+_DEFAULT_TTL = 7 * _DAY  # longer than the service retries a delivery
+_REDIS_TIMEOUT = 5.0  # seconds for Redis to accept a connection, and for each response
 
 
 class ClaimState(Enum):
-    """How an attempt to claim a key ended."""
+    """The result of an attempt to claim a key."""
 
     NEW = "new"
-    """The key is the claimant's."""
+    """The caller holds the key."""
     BUSY = "busy"
-    """Someone else is at work on it and may still fail."""
+    """Another caller holds the key and may still fail."""
     DONE = "done"
-    """It is finished with."""
+    """The key is done."""
 
 
 class Store(Protocol):
-    """What a `Deduplicator` needs; implement it to keep claims elsewhere. Every method must be atomic."""
+    """The interface that a `Deduplicator` needs; implement it for another backend. Every method must be atomic."""
 
     def claim(self, key: str, token: str, lease: float) -> ClaimState:
-        """Try to take a key for the holder of a token, for at most `lease` seconds."""
+        """Try to claim a key for the holder of a token, for at most `lease` seconds."""
         ...
 
     def complete(self, key: str, token: str) -> bool:
-        """Mark a key as done; False when the token does not hold it any more, and nothing is changed."""
+        """Mark a key as done; return False and change nothing if the token no longer holds it."""
         ...
 
     def release(self, key: str, token: str) -> bool:
-        """Give a key back; False when the token does not hold it any more, and nothing is changed."""
+        """Release a key; return False and change nothing if the token no longer holds it."""
         ...
 
 
 class MemoryStore:
-    """Keeps claims in this process: enough for one process, and for tests.
+    """Keeps claims in memory, for a single process and for tests.
 
     Args:
         ttl: Seconds for which a finished event is remembered.
-        max_events: How many finished events are remembered at most; the least recently seen is forgotten first.
-        clock: What tells the time, in seconds from any start.
+        max_events: Maximum number of finished events; the least recently seen is evicted first.
+        clock: Returns seconds from any starting point.
     """
 
     def __init__(
-        self, *, ttl: float = _REMEMBERED, max_events: int = 100_000, clock: Callable[[], float] = monotonic
+        self, *, ttl: float = _DEFAULT_TTL, max_events: int = 100_000, clock: Callable[[], float] = monotonic
     ) -> None:
         self._ttl = _positive("ttl", ttl)
         self._max_events = int(_positive("max_events", max_events))
         self._clock = clock
         self._lock = threading.Lock()
         self._claims: dict[str, tuple[str, float]] = {}  # key: token, end of the lease
-        self._done: OrderedDict[str, float] = OrderedDict()  # key: when it is forgotten; least recently seen first
+        self._done: OrderedDict[str, float] = OrderedDict()  # key: expiry; least recently seen first
 
     def claim(self, key: str, token: str, lease: float) -> ClaimState:
-        """Try to take a key; see `Store`."""
+        """Try to claim a key; see `Store`."""
         with self._lock:
             now = self._clock()
             if self._done.get(key, now) > now:
                 self._done.move_to_end(key)
                 return ClaimState.DONE
             self._done.pop(key, None)
-            held = self._claims.get(key)
-            if held is not None and held[1] > now:
+            claim = self._claims.get(key)
+            if claim is not None and claim[1] > now:
                 return ClaimState.BUSY
             self._claims[key] = token, now + lease
             return ClaimState.NEW
@@ -92,46 +92,46 @@ class MemoryStore:
     def complete(self, key: str, token: str) -> bool:
         """Mark a key as done; see `Store`."""
         with self._lock:
-            held = self._drop(key, token)
-            if held:
+            claim = self._drop(key, token)
+            if claim:
                 self._done[key] = self._clock() + self._ttl
                 if len(self._done) > self._max_events:
                     self._done.popitem(last=False)
-            return held
+            return claim
 
     def release(self, key: str, token: str) -> bool:
-        """Give a key back; see `Store`."""
+        """Release a key; see `Store`."""
         with self._lock:
             return self._drop(key, token)
 
     def _drop(self, key: str, token: str) -> bool:
-        held = self._claims.get(key)
-        if held is None or held[0] != token:
+        claim = self._claims.get(key)
+        if claim is None or claim[0] != token:
             return False
         del self._claims[key]
         return True
 
 
 class SQLiteStore:
-    """Keeps claims in a SQLite file: survives restarts, and serves all processes of one machine.
+    """Keeps claims in a SQLite file: survives restarts and serves all processes of one machine.
 
-    The file is created when it is first needed, readable by its owner alone. A store may be used from several threads,
-    and after a fork.
+    The file is created on first use, readable only by its owner. A store can be used from several threads and after a
+    fork.
 
     Args:
         path: The file, on a local disk: SQLite's locks do not hold on network file systems.
         ttl: Seconds for which a finished event is remembered.
-        timeout: Seconds to wait for other processes' writes before `sqlite3.OperationalError` is raised.
-        clock: What tells the time, in Unix seconds, the same for all processes.
+        timeout: Seconds to wait for writes of other processes before `sqlite3.OperationalError` is raised.
+        clock: Returns Unix seconds, the same for all processes.
     """
 
-    _PURGE_EVERY = 1_000  # completions between two sweeps of what is over
+    _PURGE_EVERY = 1_000  # completions between two purges of expired claims
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
-        ttl: float = _REMEMBERED,
+        ttl: float = _DEFAULT_TTL,
         timeout: float = 30.0,
         clock: Callable[[], float] = real_time,
     ) -> None:
@@ -146,9 +146,9 @@ class SQLiteStore:
         self._completions = 0
 
     def claim(self, key: str, token: str, lease: float) -> ClaimState:
-        """Try to take a key; see `Store`."""
+        """Try to claim a key; see `Store`."""
         now = self._clock()
-        # One statement, hence one transaction: insert, or take over what is over, or change nothing.
+        # One statement, so one transaction: insert the claim, take over an expired one, or change nothing.
         taken = self._execute(
             "INSERT INTO claims (key, token, ends) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
             " SET token = excluded.token, ends = excluded.ends WHERE claims.ends <= ?",
@@ -159,7 +159,7 @@ class SQLiteStore:
         row = cast(
             "tuple[str | None] | None", self._execute("SELECT token FROM claims WHERE key = ?", (key,)).fetchone()
         )
-        # No row: its holder has given it back between the two statements. The next attempt will get it.
+        # No row: the holder released the key between the two statements. The next attempt gets it.
         return ClaimState.DONE if row is not None and row[0] is None else ClaimState.BUSY
 
     def complete(self, key: str, token: str) -> bool:
@@ -172,11 +172,11 @@ class SQLiteStore:
         return self._execute(done, (now + self._ttl, key, token)).rowcount == 1
 
     def release(self, key: str, token: str) -> bool:
-        """Give a key back; see `Store`."""
+        """Release a key; see `Store`."""
         return self._execute("DELETE FROM claims WHERE key = ? AND token = ?", (key, token)).rowcount == 1
 
     def close(self) -> None:
-        """Close the file; the store opens it again when it is used again."""
+        """Close the file; the next use opens it again."""
         with self._lock:
             if self._connection is not None and self._pid == os.getpid():
                 self._connection.close()
@@ -191,8 +191,8 @@ class SQLiteStore:
             return self._connection.execute(statement, values)
 
     def _after_fork(self) -> None:
-        # SQLite forbids a child to use, or even to close, its parent's connection: it is kept and never touched. The
-        # lock may have been held by a thread that does not exist here.
+        # SQLite forbids a child process to use or close its parent's connection, so it is kept untouched. A thread that
+        # does not exist here may have held the lock.
         self._lock = threading.Lock()
         self._pid = os.getpid()
         if self._connection is not None:
@@ -202,24 +202,24 @@ class SQLiteStore:
     def _open(self) -> sqlite3.Connection:
         create_private(self._path)
         connection = sqlite3.connect(self._path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
-        # Several processes may try this at once, and one is enough: the mode is a property of the file. It is for
-        # speed alone; the claims hold in any mode.
+        # Several processes may try this at once, and one success is enough: the mode is a property of the file. WAL
+        # only makes it faster; claims are correct in any mode.
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS claims"
-            " (key TEXT PRIMARY KEY, token TEXT, ends REAL NOT NULL) WITHOUT ROWID"  # a token of NULL: done
+            " (key TEXT PRIMARY KEY, token TEXT, ends REAL NOT NULL) WITHOUT ROWID"  # a NULL token means done
         )
         connection.execute("CREATE INDEX IF NOT EXISTS claims_ends ON claims (ends)")
         return connection
 
 
 class RedisClient(Protocol):
-    """What `RedisStore` uses of a `redis.Redis`."""
+    """The methods of `redis.Redis` that `RedisStore` uses."""
 
     def set(self, name: str, value: str, *, nx: bool, px: int) -> object:
-        """Set a key that does not exist."""
+        """Set a key if it does not exist."""
         ...
 
     def get(self, name: str) -> object:
@@ -232,18 +232,18 @@ class RedisClient(Protocol):
 
 
 class RedisStore:
-    """Keeps claims in Redis: serves a fleet of machines. Needs the extra `enprompta[redis]`.
+    """Keeps claims in Redis, for several machines. Needs the extra `enprompta[redis]`.
 
     Args:
-        client: A `redis.Redis`, or a URL such as `redis://localhost:6379/0`, for which a Redis that does not answer
-            within 5 seconds is away; `?socket_timeout=2` at its end sets another time.
+        client: A `redis.Redis`, or a URL such as `redis://localhost:6379/0`. With a URL, connecting and each response
+            time out after 5 seconds; append `?socket_timeout=2` for another timeout.
         ttl: Seconds for which a finished event is remembered.
-        prefix: What the names of this store's keys start with. Give each receiver that handles the same events for
-            another purpose its own.
+        prefix: Prefix of this store's keys. Receivers that handle the same events for different purposes need different
+            prefixes.
     """
 
     _DONE = "done"
-    # Only the holder may end a claim: another one may have taken it over when the lease had ended.
+    # Only the holder may end a claim: after the lease, another caller may have taken it over.
     _COMPLETE = (
         "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end "
         "redis.call('set', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1"
@@ -251,18 +251,18 @@ class RedisStore:
     _RELEASE = "if redis.call('get', KEYS[1]) ~= ARGV[1] then return 0 end return redis.call('del', KEYS[1])"
 
     def __init__(
-        self, client: RedisClient | str, *, ttl: float = _REMEMBERED, prefix: str = "enprompta:webhooks:"
+        self, client: RedisClient | str, *, ttl: float = _DEFAULT_TTL, prefix: str = "enprompta:webhooks:"
     ) -> None:
         self._ttl = _milliseconds(_positive("ttl", ttl))
         self._client = _connect(client) if isinstance(client, str) else client
         self._prefix = prefix
 
     def claim(self, key: str, token: str, lease: float) -> ClaimState:
-        """Try to take a key; see `Store`."""
+        """Try to claim a key; see `Store`."""
         name = self._prefix + key
         if self._client.set(name, token, nx=True, px=_milliseconds(lease)):
             return ClaimState.NEW
-        # Nothing there: its holder has given it back in between. The next attempt will get it.
+        # No value: the holder released the key in between. The next attempt gets it.
         return ClaimState.DONE if self._client.get(name) in {self._DONE, self._DONE.encode()} else ClaimState.BUSY
 
     def complete(self, key: str, token: str) -> bool:
@@ -270,7 +270,7 @@ class RedisStore:
         return self._client.eval(self._COMPLETE, 1, self._prefix + key, token, self._DONE, str(self._ttl)) == 1
 
     def release(self, key: str, token: str) -> bool:
-        """Give a key back; see `Store`."""
+        """Release a key; see `Store`."""
         return self._client.eval(self._RELEASE, 1, self._prefix + key, token) == 1
 
 
@@ -280,8 +280,8 @@ def _connect(url: str) -> RedisClient:
     except ImportError:
         raise ConfigurationError("RedisStore needs redis-py: pip install 'enprompta[redis]'") from None
     make: Any = redis.Redis.from_url  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    # Else a Redis that hangs would keep the thread of each delivery for ever. What the URL itself says goes first.
-    return cast("RedisClient", make(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE))
+    # Without a timeout, a Redis that hangs would block the thread of each delivery. Options in the URL take precedence.
+    return cast("RedisClient", make(url, socket_timeout=_REDIS_TIMEOUT, socket_connect_timeout=_REDIS_TIMEOUT))
 
 
 def _milliseconds(seconds: float) -> int:
@@ -290,5 +290,5 @@ def _milliseconds(seconds: float) -> int:
 
 def _positive(name: str, value: float) -> float:
     if not value > 0:
-        raise ConfigurationError(f"{name} must be more than 0, not {value}")
+        raise ConfigurationError(f"{name} must be greater than 0, not {value}")
     return value

@@ -1,4 +1,4 @@
-"""A small application that uses the Enprompta API: it writes summaries, and keeps account of what they cost."""
+"""A small application of the Enprompta API: it writes summaries and records their cost."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ NO_SUMMARY = "(no summary at the moment)"
 
 
 class Summaries:
-    """Writes summaries with a prompt that it creates when it is first needed."""
+    """Writes summaries with a prompt that it creates on first use."""
 
     def __init__(self) -> None:
         self._client = Enprompta()
         self._prompt_id: str | None = None
 
     def write(self, text: str) -> str:
-        """Summarise a text; when the service cannot, say so rather than fail."""
+        """Summarise a text; return a placeholder if the service fails."""
         try:
             if self._prompt_id is None:
                 self._prompt_id = self._client.prompts.create(title="Summary", content=PROMPT).id
@@ -34,14 +34,14 @@ class Summaries:
 
 
 class Ledger:
-    """Adds up what executions cost, as webhooks tell of them."""
+    """Adds up the cost of executions, as reported by webhooks."""
 
     def __init__(self) -> None:
         self.total = 0.0
         self._receiver = WebhookReceiver(os.environ["ENPROMPTA_WEBHOOK_SECRET"])
         self._receiver.on("prompt.executed")(self._add)
         self.app = self._receiver.wsgi
-        """The WSGI application that takes deliveries."""
+        """The WSGI application that receives deliveries."""
 
     def _add(self, event: PromptExecuted) -> None:
         self.total += event.data.cost or 0.0

@@ -18,13 +18,13 @@ receiver = WebhookReceiver(os.environ["ENPROMPTA_WEBHOOK_SECRET"], store=SQLiteS
 
 @receiver.on("prompt.executed")
 def count(event: PromptExecuted) -> None:
-    """Handle an execution; what is raised here makes the service send the event again."""
+    """Handle an execution; if this raises, the service sends the event again."""
     print(f"{event.id} {event.data.execution_id} {event.data.cost}", flush=True)
 
 
-@csrf_exempt  # a delivery brings a signature, not a cookie
+@csrf_exempt  # deliveries have a signature instead of a cookie
 def receive(request: HttpRequest) -> HttpResponse:
-    """Hand the raw body to the receiver."""
+    """Pass the raw body to the receiver."""
     reply = receiver.handle(request.body, request.headers)
     return HttpResponse(reply.body, status=reply.status, headers=dict(reply.headers))
 

@@ -14,10 +14,10 @@ receiver = WebhookReceiver(os.environ["ENPROMPTA_WEBHOOK_SECRET"], store=SQLiteS
 
 @receiver.on("prompt.executed")
 async def count(event: PromptExecuted) -> None:
-    """Handle an execution; what is raised here makes the service send the event again."""
+    """Handle an execution; if this raises, the service sends the event again."""
     print(f"{event.id} {event.data.execution_id} {event.data.cost}", flush=True)
 
 
 app = FastAPI()
-# Not `app.mount`, which answers a POST to the path itself with a redirect that no delivery follows.
+# Not `app.mount`, which redirects a POST to the path itself; deliveries do not follow redirects.
 app.add_route("/webhooks/enprompta", receiver.asgi, methods=["POST"])

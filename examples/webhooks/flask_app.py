@@ -15,10 +15,10 @@ receiver = WebhookReceiver(os.environ["ENPROMPTA_WEBHOOK_SECRET"], store=SQLiteS
 
 @receiver.on("prompt.executed")
 def count(event: PromptExecuted) -> None:
-    """Handle an execution; what is raised here makes the service send the event again."""
+    """Handle an execution; if this raises, the service sends the event again."""
     print(f"{event.id} {event.data.execution_id} {event.data.cost}", flush=True)
 
 
 app = Flask(__name__)
-# Before Flask, so that nothing reads the body first.
+# Runs before Flask, so that the body is still unread.
 app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {"/webhooks/enprompta": receiver.wsgi})

@@ -15,7 +15,7 @@ receiver = WebhookReceiver(os.environ["ENPROMPTA_WEBHOOK_SECRET"], store=SQLiteS
 
 @receiver.on("prompt.executed")
 async def count(event: PromptExecuted) -> None:
-    """Handle an execution; what is raised here makes the service send the event again."""
+    """Handle an execution; if this raises, the service sends the event again."""
     print(f"{event.id} {event.data.execution_id} {event.data.cost}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""A service that counts what it is asked, and one way to run rows in threads, on asyncio and on trio."""
+"""A fake service that records requests, and one runner for threads, asyncio and trio."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ _numbers = itertools.count(1)
 
 
 class Service(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """Executes any prompt, charges each idempotency key once, and does what a test tells it."""
+    """Executes any prompt, charges each idempotency key once, and answers as a test configures it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.requests: list[httpx.Request] = []
         self.charged: dict[str, str] = {}
-        """What was executed, by idempotency key."""
+        """The executed rows, by idempotency key."""
         self.answer: Callable[[str], httpx.Response | Exception | None] = lambda _: None
-        """Given a row's `n`, what to answer instead of executing it."""
+        """Returns the answer to the row `n`; None executes the row."""
         self.open = threading.Event()
-        """Cleared, it holds up every answer."""
+        """While cleared, every answer waits."""
         self.open.set()
         self.at_once = self.most = 0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a thread."""
+        """Handle a request of the blocking client."""
         self._begin(request)
         self.open.wait()
         return self._end(request)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a task."""
+        """Handle a request of the async client."""
         self._begin(request)
         try:
             await anyio.lowlevel.checkpoint()
@@ -76,7 +76,7 @@ class Service(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
 
 def executed(n: str, **fields: object) -> httpx.Response:
-    """Answer that a row was executed."""
+    """Make the response of an executed row."""
     data = {
         "id": f"exe_{n}",
         "status": "completed",
@@ -89,7 +89,7 @@ def executed(n: str, **fields: object) -> httpx.Response:
 
 
 def refused(status: int, **headers: str) -> httpx.Response:
-    """Answer that something is wrong."""
+    """Make an error response."""
     return httpx.Response(status, json={"error": {"code": "NO", "message": "no"}}, headers=headers)
 
 
@@ -103,7 +103,7 @@ class Runner:
         self.client = self.make()
 
     def make(self, **options: Any) -> Any:
-        """Make a client on the service; unpaced unless told otherwise."""
+        """Make a client of the service, unpaced by default."""
         http: Any = httpx.AsyncClient(transport=self.service) if self.portal else httpx.Client(transport=self.service)
         kind: Any = AsyncEnprompta if self.portal else Enprompta
         given = {"limiter": None, "max_retries": 0, "http_client": http, "base_url": "https://api.test/api/v1"}
@@ -116,7 +116,7 @@ class Runner:
         return options.pop("client", self.client).prompts.execute_many("p", rows, **options)
 
     def walk(self, run: Any, most: int = 1_000_000, then: Callable[[Any], object] = lambda _: None) -> list[Any]:
-        """Iterate a run, at most so far, telling `then` of each result."""
+        """Iterate a run up to `most` results, and call `then` with each."""
         taken: list[Any] = []
         if self.portal is None:
             with run:
@@ -137,7 +137,7 @@ class Runner:
         return taken
 
     def all(self, rows: Any, **options: Any) -> list[Any]:
-        """Give the results of rows, in the order of the rows."""
+        """Return the results of rows, in the order of the rows."""
         return sorted(self.walk(self.many(rows, **options)), key=lambda result: result.index)
 
     def close(self) -> None:
@@ -157,7 +157,7 @@ def numbered(count: int) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="session", params=["threads", "asyncio", "trio"])
 def portal(request: pytest.FixtureRequest) -> Iterator[BlockingPortal | None]:
-    """Run an event loop beside the tests; none for threads."""
+    """Run an event loop beside the tests; None for threads."""
     if request.param == "threads":
         yield None
         return
@@ -167,10 +167,10 @@ def portal(request: pytest.FixtureRequest) -> Iterator[BlockingPortal | None]:
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    """Give a service that executes everything."""
+    """Provide a service that executes everything."""
     service = Service()
     yield service
-    service.open.set()  # lets threads end whose task was cancelled
+    service.open.set()  # so that threads of cancelled tasks end
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def runner(portal: BlockingPortal | None, service: Service) -> Iterator[Runner]:
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
-    """Hold every test to what a run promises: when it is over, its threads are."""
+    """Check after every test that no worker thread is left."""
     yield
     left = [thread.name for thread in threading.enumerate() if thread.name == "enprompta-batch"]
     assert left == []

@@ -1,8 +1,8 @@
-"""Many rows on two workers of Dask that share a Redis, one killed with SIGKILL in the middle: what was lost, or twice.
+"""Count lost and repeated rows of a run on two Dask workers that share a Redis, one killed with SIGKILL.
 
 Run it as a program: `python tests/batch/distributed_endurance.py [ROWS [list|bag|stream]]`. Without arguments 10,000
-rows of a list; `bag` has the workers read the rows, and `stream` takes the results as they come. It prints what came of
-it, and fails when that is not one result and one charge a row without an answer of 429.
+rows of a list; `bag` has the workers read the rows, and `stream` takes the results as they complete. It prints the
+result, and fails unless each row has one result and one charge, without a 429 response.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from enprompta.batch import distributed
 from enprompta.limiters import RedisLimiter
 from tests.limiters.redis_server import RedisServer
 
-WINDOW, LIMIT = 3.0, 600  # the tier's limit a window, less than two workers could send
+WINDOW, LIMIT = 3.0, 600  # the tier's limit per window, less than two workers could send
 
-# Counts at the service, for what a killed worker was answered nobody else can tell.
+# Count at the service, because responses to a killed worker are seen nowhere else.
 EMULATOR = f"""
 import json, sys
 from enprompta.emulator import Emulator
@@ -62,10 +62,10 @@ def row(number: int) -> dict[str, str]:
 
 
 class Killer(threading.Thread):
-    """Kills a process once so many rows have been charged."""
+    """Kills a process once a number of rows has been charged."""
 
     def __init__(self, client: Enprompta, pid: int, target: int) -> None:
-        super().__init__(daemon=True)  # should the run fail, nobody is to be killed
+        super().__init__(daemon=True)  # if the run fails, do not kill a worker
         self._client = client
         self._pid = pid
         self._target = target
@@ -80,14 +80,14 @@ class Killer(threading.Thread):
 
 
 def charged(client: Enprompta) -> tuple[int, int]:
-    """Tell the credits used at the emulator, and the executions it has."""
+    """Return the credits used and the number of executions at the emulator."""
     usage = client.usage.get()
     assert usage.tokens is not None
     return usage.tokens.used or 0, usage.executions or 0
 
 
 def streamed(engine: Any, results: Any) -> list[Any]:
-    """Take the results of each partition when it is done, and let go of them on the workers."""
+    """Take the results of each partition when it is done, and release them on the workers."""
     taken: list[Any] = []
     for future in as_completed(engine.compute(results.to_delayed())):
         taken += future.result()
@@ -96,7 +96,7 @@ def streamed(engine: Any, results: Any) -> list[Any]:
 
 
 def work(client: Enprompta, number: int, how: str) -> dict[str, Any]:
-    """Execute the rows on two workers, one of which is killed; tell what came of it."""
+    """Execute the rows on two workers, kill one, and return the counts."""
     prompt = client.prompts.create(title="Endurance", content="row {{n}}").id
     size = max(10, number // 50)
     rows = dask.bag.range(number, number // size).map(row) if how == "bag" else [row(i) for i in range(number)]
@@ -128,7 +128,7 @@ def work(client: Enprompta, number: int, how: str) -> dict[str, Any]:
 
 
 def endure(number: int, how: str) -> dict[str, Any]:
-    """Run it all; tell what came of it."""
+    """Run the whole program, and return the counts."""
     command = [sys.executable, "-c", EMULATOR]
     with (
         RedisServer() as redis,
@@ -143,7 +143,7 @@ def endure(number: int, how: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do as the arguments say."""
+    """Run with the arguments of the command line."""
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     how = sys.argv[2] if len(sys.argv) > 2 else "list"
     told = endure(number, how)

@@ -1,8 +1,8 @@
-"""Many rows at an emulator, killed with SIGKILL at random moments and resumed: how many were lost, or charged twice.
+"""Count lost and twice-charged rows of a run that is killed with SIGKILL at random moments and resumed.
 
 Run it as a program: `python tests/batch/endurance.py [ROWS [KILLS [threads|asyncio|trio]]]`. Without arguments 100,000
-rows and five kills in tasks; it prints what came of it, and fails when that is not one result and one charge a row, or
-when the run took more than 150 MB.
+rows and five kills in tasks. It prints the counts, and fails unless each row has one result and one charge and the run
+took at most 150 MB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from enprompta.hooks import ResponseRecord
 
-WINDOW, LIMIT = 3.0, 6_000  # the tier's limit a window, so that pacing has something to do
+WINDOW, LIMIT = 3.0, 6_000  # the tier's limit per window, so that pacing is needed
 
 EMULATOR = f"""
 import sys
@@ -38,7 +38,7 @@ with Emulator(db=sys.argv[1], window={WINDOW}, limits={{"enterprise": ({LIMIT}, 
 
 
 class Answers(Hooks):
-    """Counts answers of a status that there must be none of."""
+    """Counts responses with a status that must not occur."""
 
     refused = 0
 
@@ -48,25 +48,25 @@ class Answers(Hooks):
 
 
 def rows(number: int) -> Iterator[dict[str, str]]:
-    """Make rows, none of which is kept."""
+    """Generate rows."""
     for i in range(number):
         yield {"n": str(i)}
 
 
 def say(text: str) -> None:
-    """Print a line, at once."""
+    """Print a line and flush it."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def peak() -> float:
-    """Tell the most memory this process has used, in MB."""
+    """Return the peak memory of this process in MB."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def work(prompt: str, file: str, number: int, how: str) -> None:
-    """Execute the rows, or what is left of them, and tell what came of it."""
+    """Execute the rows, or those left, and print the counts."""
     answers, seen = Answers(), bytearray(number)
     restored = 0
     idle = 0.0
@@ -101,12 +101,12 @@ def work(prompt: str, file: str, number: int, how: str) -> None:
         import anyio
 
         anyio.run(awaiting, backend=how)
-    told = {"once": seen.count(1), "restored": restored, "429": answers.refused, "idle": idle, "peak": peak()}
-    say(json.dumps(told))
+    counts = {"once": seen.count(1), "restored": restored, "429": answers.refused, "idle": idle, "peak": peak()}
+    say(json.dumps(counts))
 
 
 def charged(key: str, url: str) -> tuple[int, int]:
-    """Tell the credits used at the emulator, and the executions it has."""
+    """Return the credits used and the number of executions at the emulator."""
     with Enprompta(api_key=key, base_url=url) as client:
         usage = client.usage.get()
         assert usage.tokens is not None
@@ -114,7 +114,7 @@ def charged(key: str, url: str) -> tuple[int, int]:
 
 
 def endure(number: int, kills: int, how: str, folder: Path) -> dict[str, Any]:
-    """Run it all; tell what came of it."""
+    """Run the whole program, and return the counts."""
     arguments = [sys.executable, "-c", EMULATOR, str(folder / "emulator.db")]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as emulator:
         assert emulator.stdout is not None
@@ -133,13 +133,13 @@ def endure(number: int, kills: int, how: str, folder: Path) -> dict[str, Any]:
                 run.kill()
             killed_at.append(charged(key, url)[0] - 1)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        counts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         used, executions = charged(key, url)
         assert emulator.stdin is not None
         emulator.stdin.close()
     # One execution warmed up each process under one key.
     return {
-        **told,
+        **counts,
         "killed_at": killed_at,
         "credits": used - 1,
         "executions": executions - 1,
@@ -148,7 +148,7 @@ def endure(number: int, kills: int, how: str, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do as the arguments say."""
+    """Run with the arguments of the command line."""
     if sys.argv[1:2] == ["work"]:
         prompt, file, number, how = sys.argv[2:]
         work(prompt, file, int(number), how)
@@ -157,11 +157,11 @@ def main() -> None:
     kills = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     how = sys.argv[3] if len(sys.argv) > 3 else "asyncio"
     with tempfile.TemporaryDirectory() as folder:
-        told = endure(number, kills, how, Path(folder))
-    say(json.dumps(told))
-    assert told["once"] == told["credits"] == told["executions"] == number, told
-    assert told["429"] == 0, told
-    assert told["peak"] - told["idle"] <= 150, told
+        counts = endure(number, kills, how, Path(folder))
+    say(json.dumps(counts))
+    assert counts["once"] == counts["credits"] == counts["executions"] == number, counts
+    assert counts["429"] == 0, counts
+    assert counts["peak"] - counts["idle"] <= 150, counts
 
 
 if __name__ == "__main__":

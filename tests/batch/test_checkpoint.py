@@ -1,4 +1,4 @@
-"""A run that was stopped goes on where it was, and a file of another run is refused."""
+"""Checkpoints: a stopped run resumes, and the file of another run is refused."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def numbered(count: int) -> list[dict[str, str]]:
 
 
 def refused(status: int) -> httpx.Response:
-    """Answer that something is wrong."""
+    """Make an error response."""
     return httpx.Response(status, json={"error": {"code": "NO", "message": "no", "request_id": "req_9"}})
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where the checkpoint is."""
+    """Provide the path of the checkpoint."""
     return tmp_path / "run.db"
 
 
-def test_a_run_goes_on_where_it_was_left(runner: Runner, file: Path) -> None:
-    """What was done before a run was left is given from the checkpoint, and the rest is executed: each row once."""
+def test_a_run_resumes_where_it_was_left(runner: Runner, file: Path) -> None:
+    """Finished rows are restored from the checkpoint and the others are executed: each row once."""
     run = runner.many(numbered(100), checkpoint=file, concurrency=4)
     runner.walk(run, most=40)
     assert str(file) in run.resume_hint
@@ -49,7 +49,7 @@ def test_a_run_goes_on_where_it_was_left(runner: Runner, file: Path) -> None:
 
 
 def test_what_is_restored_is_what_was_given(runner: Runner, file: Path) -> None:
-    """A result from the checkpoint has the execution and the error of the first time, without a call."""
+    """A restored result has the first execution and error, without a call."""
 
     def answer(n: str) -> httpx.Response | None:
         if n == "2":
@@ -74,7 +74,7 @@ def test_what_is_restored_is_what_was_given(runner: Runner, file: Path) -> None:
 
 
 def test_failures_are_executed_again(runner: Runner, file: Path) -> None:
-    """Resuming tries failed rows anew: with another key where the API would only repeat its answer, else the same."""
+    """Resuming executes failed rows again: with a new key if the API would repeat its response, else with the same."""
     runner.service.answer = {"1": refused(400), "2": refused(500), "3": refused(409)}.get
     runner.all(numbered(4), checkpoint=file)
     keys = [request.headers["idempotency-key"] for request in runner.service.requests]
@@ -89,7 +89,7 @@ def test_failures_are_executed_again(runner: Runner, file: Path) -> None:
 
 
 def test_done_rows_may_be_left_out(runner: Runner, file: Path) -> None:
-    """With `skip_done`, only what was executed now is given, in order where that is asked for."""
+    """With `skip_done`, only rows executed now are returned, in order if `ordered` is set."""
     runner.walk(runner.many(numbered(200), checkpoint=file, concurrency=4), most=100)
     done = len(runner.service.charged)
     results = runner.walk(runner.many(numbered(200), checkpoint=file, skip_done=True, ordered=True))
@@ -97,12 +97,10 @@ def test_done_rows_may_be_left_out(runner: Runner, file: Path) -> None:
     assert [result.index for result in results] == sorted(result.index for result in results)
 
 
-def test_a_run_stopped_for_want_of_credit_goes_on(runner: Runner, file: Path) -> None:
-    """When the plan's tokens are used up the run stops, and the same call goes on once there are new ones."""
+def test_a_run_stopped_without_credits_resumes(runner: Runner, file: Path) -> None:
+    """Without credits the run stops, and the same call resumes it once there are new ones."""
     runner.service.answer = lambda _: refused(402) if len(runner.service.charged) >= 30 else None
-    with pytest.raises(
-        InsufficientTokensError, match=r"30 of 100 rows have ended; run the same again with checkpoint="
-    ):
+    with pytest.raises(InsufficientTokensError, match=r"30 of 100 rows have ended; run again with checkpoint="):
         runner.all(numbered(100), checkpoint=file)
     runner.service.answer = lambda _: None
     assert len(runner.all(numbered(100), checkpoint=file)) == 100
@@ -110,7 +108,7 @@ def test_a_run_stopped_for_want_of_credit_goes_on(runner: Runner, file: Path) ->
 
 
 def test_a_budget_is_that_of_the_whole_run(runner: Runner, file: Path) -> None:
-    """What was spent before a run was resumed counts; done rows are given, for they cost nothing more."""
+    """Earlier spending counts after resuming; restored rows are returned at no cost."""
     for budget, rows in ((Budget(credits=10), 10), (Budget(credits=10), 10), (Budget(usd=7.5), 15)):
         run = runner.many(numbered(100), checkpoint=file, budget=budget, ordered=True)
         assert len(runner.walk(run)) == rows
@@ -119,23 +117,26 @@ def test_a_budget_is_that_of_the_whole_run(runner: Runner, file: Path) -> None:
 
 
 def differing(runner: Runner, file: Path) -> Iterator[tuple[Callable[[], Any], str]]:
-    """Runs that are not the one the file is of, and how they differ."""
+    """Yield runs that differ from that of the file, each with the message."""
     rows = numbered(10)
 
     def run(rows: Any, **options: Any) -> Callable[[], Any]:
         return lambda: runner.all(rows, checkpoint=file, **options)
 
     other = [*rows[:7], {"n": "x", "m": "1"}, *rows[8:]]
-    yield run(other), """row 7 differs from the one it was begun with: its 'm' was not there and is "1"; so do n"""
-    yield run(rows[:5]), "it knows of row 9, and now there are only 5"
-    yield run(row for row in rows[:5]), "it knows of row 9, and now there are only 5"
-    yield run(rows, temperature=0.5), "of a run with other options: 'options' was not there and is"
+    yield (
+        run(other),
+        """row 7 differs from the row that the run was started with: its 'm' was missing and is "1"; so do n""",
+    )
+    yield run(rows[:5]), "it has row 9, and the input has only 5 rows"
+    yield run(row for row in rows[:5]), "it has row 9, and the input has only 5 rows"
+    yield run(rows, temperature=0.5), "of a run with other options: 'options' was missing and is"
     yield run(rows, run_id="mine"), "this one is 'mine'"
     yield run([{"n": "y" * 100}, *rows[1:]]), 'is "' + "y" * 59 + "…"
 
 
 def test_the_file_of_another_run_is_refused(runner: Runner, file: Path) -> None:
-    """A checkpoint of other rows, options or another prompt is refused, saying how they differ; nothing is sent."""
+    """A checkpoint of other rows, options or another prompt is refused with the difference; nothing is sent."""
     runner.all(numbered(10), checkpoint=file)
     runner.service.requests.clear()
     for act, text in differing(runner, file):
@@ -143,20 +144,20 @@ def test_the_file_of_another_run_is_refused(runner: Runner, file: Path) -> None:
             act()
         assert text in str(caught.value)
     run = runner.client.prompts.execute_many("q", numbered(10), checkpoint=file)
-    with pytest.raises(CheckpointError, match="of another prompt: it was begun with p, this run is of q"):
+    with pytest.raises(CheckpointError, match="of another prompt: it was started with p, and this run uses q"):
         runner.walk(run)
     assert runner.service.requests == []
 
 
 def test_more_rows_than_before_are_welcome(runner: Runner, file: Path) -> None:
-    """Rows may be added at the end of the input."""
+    """Rows may be appended to the input."""
     runner.all(numbered(10), checkpoint=file)
     assert len(runner.all(numbered(15), checkpoint=file)) == 15
     assert len(runner.service.charged) == 15
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(runner: Runner, file: Path, tmp_path: Path) -> None:
-    """Another program's database, a text, or a place where there can be no file: each is refused with its reason."""
+    """Another program's database, a text, and an impossible path are each refused with the reason."""
     with closing(sqlite3.connect(file)) as other:
         other.execute("CREATE TABLE theirs (x)")
         other.commit()
@@ -170,7 +171,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(runner: Runner, file: Path, tmp
 
 
 def test_a_file_of_another_format_is_refused(runner: Runner, file: Path) -> None:
-    """A checkpoint that a later version wrote is left alone."""
+    """A checkpoint of a later version is not changed."""
     runner.all(numbered(1), checkpoint=file)
     with closing(sqlite3.connect(file)) as db:
         db.execute("UPDATE run SET value = '9' WHERE name = 'format'")
@@ -195,7 +196,7 @@ def test_a_file_in_use_is_refused(runner: Runner, file: Path) -> None:
 
 
 class FullDisk:
-    """A connection to a disk that is full while `full` says so.
+    """A connection to a disk that is full while `full` is set.
 
     Args:
         real: The connection.
@@ -210,7 +211,7 @@ class FullDisk:
         return getattr(self._real, name)
 
     def executemany(self, sql: str, rows: Any) -> Any:
-        """Fail as SQLite does, which rolls back by itself."""
+        """Fail like SQLite, which then rolls back."""
         if self.full and "rows" in sql:
             self._real.execute("ROLLBACK")
             raise sqlite3.OperationalError("database or disk is full")
@@ -218,7 +219,7 @@ class FullDisk:
 
 
 def test_a_full_disk_loses_nothing(runner: Runner, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full stops the run and says so; what was not written is answered again without a charge."""
+    """A full disk stops the run with an error; unwritten rows are not charged again."""
     connect = sqlite3.connect
     monkeypatch.setattr("sqlite3.connect", lambda *args, **how: FullDisk(connect(*args, **how)))
     given: list[Any] = []
@@ -238,7 +239,7 @@ def test_a_full_disk_loses_nothing(runner: Runner, file: Path, monkeypatch: pyte
 
 
 def test_keys_are_those_of_the_file(runner: Runner, file: Path, service: Service) -> None:
-    """The run id is kept in the file, so that a row sent again carries the key it had."""
+    """The file keeps the run id, so a row that is sent again has the same key."""
     first = runner.many(numbered(3), checkpoint=file)
     runner.walk(first)
     again = runner.many(numbered(6), checkpoint=file)
@@ -249,7 +250,7 @@ def test_keys_are_those_of_the_file(runner: Runner, file: Path, service: Service
 
 
 def test_an_error_of_a_strange_kind_is_restored_as_one(runner: Runner, file: Path) -> None:
-    """Whatever class of error a file names, only errors of this package are made of it."""
+    """Only error classes of this package are recreated from a file."""
     runner.service.answer = {
         "0": httpx.ConnectError("gone"), "1": httpx.Response(200, text="?"), "2": refused(400)
     }.get  # fmt: skip
@@ -263,7 +264,7 @@ def test_an_error_of_a_strange_kind_is_restored_as_one(runner: Runner, file: Pat
 
 
 def test_an_option_of_the_run_may_change(runner: Runner, file: Path) -> None:
-    """Concurrency, order and the like are no part of what a run is."""
+    """Options such as concurrency and order may change when a run is resumed."""
     runner.walk(runner.many(numbered(50), checkpoint=file), most=20)
     assert len(runner.all(numbered(50), checkpoint=file, ordered=True, concurrency=1)) == 50
     with pytest.raises(ConfigurationError):

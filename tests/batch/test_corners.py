@@ -1,4 +1,4 @@
-"""What seldom happens to a run, and must not surprise it."""
+"""Rare situations of a run."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 
 def opened(runner: Runner, path: Path) -> tuple[Any, Checkpoint]:
-    """Open the checkpoint of a run of two rows that has ended."""
+    """Open the checkpoint of a completed run of two rows."""
     runner.all(numbered(2), checkpoint=path)
     run = runner.many(numbered(2), checkpoint=path)
-    return run, Checkpoint(path, run._spec, fixed=False)
+    return run, Checkpoint(path, run._template, fixed=False)
 
 
-def test_a_checkpoint_that_goes_bad_is_told(runner: Runner, tmp_path: Path) -> None:
-    """What cannot be read any more while a run goes on ends it, with the name of the file."""
+def test_a_checkpoint_that_becomes_unreadable_is_reported(runner: Runner, tmp_path: Path) -> None:
+    """A checkpoint that becomes unreadable during a run ends it with an error that names the file."""
     run, checkpoint = opened(runner, tmp_path / "run.db")
     checkpoint._db.execute("DROP TABLE rows")
     with pytest.raises(CheckpointError, match=r"run\.db"):
-        checkpoint.find(run._spec.job(0, {"n": "0"}))
+        checkpoint.find(run._template.task(0, {"n": "0"}))
     checkpoint.close()
 
 
 def test_what_cannot_be_written_is_rolled_back(runner: Runner, tmp_path: Path) -> None:
-    """A write that fails half-way leaves no lock on the file, and the rows that were there."""
+    """A failed write leaves no lock, and keeps the earlier rows."""
     path = tmp_path / "run.db"
     _, checkpoint = opened(runner, path)
     checkpoint._pending.append((object(),) * 8)
@@ -47,14 +47,14 @@ def test_what_cannot_be_written_is_rolled_back(runner: Runner, tmp_path: Path) -
 
 
 def test_a_row_that_could_not_be_sent_is_restored_as_one() -> None:
-    """The error of a row comes back from the file as what it was."""
+    """The error of a row is restored with its class."""
     error = _error_from(_error_json(RowError("row 7 has no column 'n'")), None)
     assert isinstance(error, RowError)
     assert str(error) == "row 7 has no column 'n'"
 
 
 def test_done_rows_may_be_left_out_in_any_order(runner: Runner, tmp_path: Path) -> None:
-    """With `skip_done` and no order asked for, what was done is simply not there."""
+    """With `skip_done` and without order, restored rows are left out."""
     path = tmp_path / "run.db"
     runner.walk(runner.many(numbered(60), checkpoint=path, concurrency=4), most=30)
     done = len(runner.service.charged)
@@ -64,7 +64,7 @@ def test_done_rows_may_be_left_out_in_any_order(runner: Runner, tmp_path: Path) 
 
 
 def test_a_run_that_was_asleep_forgets_how_fast_it_was() -> None:
-    """What was done longer than a minute ago is not speed."""
+    """The rate covers only the last minute."""
     meter = Meter(None, 0.0)
     for second in range(1, 11):
         meter.count(DONE, 1)
@@ -75,7 +75,7 @@ def test_a_run_that_was_asleep_forgets_how_fast_it_was() -> None:
 
 
 def test_a_bar_shows_a_run(runner: Runner, capfd: pytest.CaptureFixture[str]) -> None:
-    """`progress=True` draws on standard error, and leaves the bar there when the run is over."""
+    """`progress=True` draws on standard error, and the bar stays when the run is over."""
     pytest.importorskip("rich")
     runner.all(numbered(3), progress=True)
     out, err = capfd.readouterr()
@@ -84,12 +84,12 @@ def test_a_bar_shows_a_run(runner: Runner, capfd: pytest.CaptureFixture[str]) ->
 
 
 def test_equal_variables_of_other_options() -> None:
-    """Where a row's variables are the same, the difference is told to be elsewhere."""
+    """For equal variables, the message names the options as the difference."""
     assert differences({"n": "1"}, {"n": "1"}) == "its variables are the same, but the options are not"
 
 
 def test_a_run_may_be_cancelled_before_it_begins(runner: Runner) -> None:
-    """There is nothing to end, and it cannot be begun afterwards by mistake."""
+    """Cancelling a run before its start does nothing, and the run can't be started afterwards."""
     run = runner.many(numbered(3))
     if runner.portal is None:
         run.close()
@@ -99,7 +99,7 @@ def test_a_run_may_be_cancelled_before_it_begins(runner: Runner) -> None:
 
 
 def test_a_run_that_is_closed_inside_its_loop_gives_what_has_ended(runner: Runner) -> None:
-    """Results that were there when it was closed are not lost; nothing more is sent."""
+    """A run closed inside its loop returns the finished results and sends nothing more."""
     run = runner.many(numbered(50), concurrency=4)
 
     def close(result: object) -> None:
@@ -110,12 +110,12 @@ def test_a_run_that_is_closed_inside_its_loop_gives_what_has_ended(runner: Runne
     assert len(results) == len(runner.service.charged) if runner.portal is None else len(results) == 50
 
 
-def test_a_worker_that_is_told_to_end_is_no_row(runner: Runner) -> None:
-    """Giving up what waits in the queue passes over the word for workers to end."""
+def test_the_sentinel_of_a_worker_is_not_a_row(runner: Runner) -> None:
+    """Cancelling queued rows skips the sentinel that stops workers."""
     if runner.portal is not None:
         pytest.skip("tasks have no such queue")
     run = runner.many(numbered(3))
-    run._jobs.put(None)
-    run._give_up()
-    assert run._jobs.empty()
+    run._tasks.put(None)
+    run._cancel_waiting()
+    assert run._tasks.empty()
     assert run.progress.done == run.progress.failed == 0

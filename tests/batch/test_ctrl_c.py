@@ -1,4 +1,4 @@
-"""Ctrl-C between any two lines of a blocking run: it ends, nothing is left behind, and every row is charged once."""
+"""Ctrl-C at any line of a blocking run ends it without leftovers, and every row is charged once."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 PACKAGE = str(Path(enprompta.batch.__file__).parent)
 ROWS = 12
-# A prime apart, so that all kinds of lines are met; 1 in the long form: then it is each and every line.
+# A prime step, so that all kinds of lines occur; 1 in the long form covers every line.
 STEP = 1 if os.environ.get("ENPROMPTA_LONG_TESTS") else 23
 
 
 class Interrupter:
-    """Raises KeyboardInterrupt at the given lines of the package that this thread comes to, counted from 1.
+    """Raises KeyboardInterrupt at the given executed lines of the package in this thread, counted from 1.
 
-    One line is left out, since Python has no way to guard it: that on which the run's generator begins to clean up. A
-    run that is interrupted there is closed by its `with` block, or else when the program ends.
+    One line is left out, because Python cannot guard it: the first clean-up line of the run's generator. A run that is
+    interrupted there is closed by its `with` block, or at the end of the program.
     """
 
     def __init__(self, *at: int) -> None:
@@ -42,7 +42,7 @@ class Interrupter:
         self.lines = 0
 
     def __enter__(self) -> Self:
-        self._before = sys.gettrace()  # what measures coverage, perhaps
+        self._before = sys.gettrace()  # the coverage tracer, if there is one
         sys.settrace(self._trace)
         return self
 
@@ -61,14 +61,14 @@ class Interrupter:
 
 @pytest.fixture
 def client(service: Service) -> Iterator[Enprompta]:
-    """Give a client of the service."""
+    """Provide a client of the service."""
     with httpx.Client(transport=service) as http:
         client = Enprompta(api_key="ep_x", limiter=None, http_client=http, base_url="https://api.test/api/v1")
         yield client
 
 
 def attempt(client: Enprompta, file: Path, interrupter: Interrupter, *, block: bool) -> bool:
-    """Run the rows; tell whether the run came to its end."""
+    """Run the rows; return True if the run completed."""
     run = client.prompts.execute_many("p", iter(numbered(ROWS)), concurrency=2, checkpoint=file)
     try:
         with interrupter:
@@ -85,7 +85,7 @@ def attempt(client: Enprompta, file: Path, interrupter: Interrupter, *, block: b
 
 
 def check(client: Enprompta, service: Service, file: Path) -> None:
-    """Nothing is under way any more, and the run goes on to its end with each row charged once."""
+    """Check that no call is in flight, and that the resumed run charges each row once."""
     began = time.monotonic()
     while any(thread.name == "enprompta-batch" for thread in threading.enumerate()):
         assert time.monotonic() < began + 5, "a thread is left"
@@ -98,7 +98,7 @@ def check(client: Enprompta, service: Service, file: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", [True, False], ids=["with a block", "without"])
 def test_once(client: Enprompta, service: Service, tmp_path: Path, block: bool) -> None:  # noqa: FBT001
-    """Whichever line it is: the run ends at once, and goes on later."""
+    """Ctrl-C at any line ends the run at once, and the run can be resumed."""
     for line in count(1, STEP):
         file = tmp_path / f"{line}.db"
         service.charged.clear()
@@ -110,7 +110,7 @@ def test_once(client: Enprompta, service: Service, tmp_path: Path, block: bool) 
 
 @pytest.mark.slow
 def test_twice(client: Enprompta, service: Service, tmp_path: Path) -> None:
-    """Who presses it again while the run ends need not wait, and loses nothing either."""
+    """A second Ctrl-C while the run ends skips the wait, and loses nothing."""
     for line in range(1, 1000, 3 * STEP):
         for again in (5, 20, 40):
             file = tmp_path / f"{line}-{again}.db"

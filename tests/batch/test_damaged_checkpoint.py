@@ -1,4 +1,4 @@
-"""A checkpoint that is damaged, or that somebody has made to do harm, is a `CheckpointError` that says what to do."""
+"""A damaged or malicious checkpoint raises a `CheckpointError` that says what to do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROWS = [{"n": str(number)} for number in range(300)]
 
 @pytest.fixture
 def service() -> Service:
-    """A service that refuses row 7."""
+    """Provide a service that refuses row 7."""
     service = Service()
     service.answer = {"7": refused(400)}.get
     return service
@@ -33,7 +33,7 @@ def service() -> Service:
 
 @pytest.fixture
 def client(service: Service) -> Iterator[Enprompta]:
-    """A client of it."""
+    """Provide a client of the service."""
     with (
         httpx.Client(transport=service) as http,
         Enprompta(api_key="ep_damaged", limiter=None, max_retries=0, http_client=http) as client,
@@ -43,7 +43,7 @@ def client(service: Service) -> Iterator[Enprompta]:
 
 @pytest.fixture
 def file(client: Enprompta, tmp_path: Path) -> Path:
-    """A checkpoint of 300 rows."""
+    """Provide a checkpoint of 300 rows."""
     path = tmp_path / "run.db"
     execute(client, path)
     return path
@@ -62,7 +62,7 @@ def change(path: Path, *statements: str) -> None:
 
 
 def loosened(column: str, value: str, where: str = "idx = 7") -> tuple[str, ...]:
-    """Statements that set a column to what the schema would not let in."""
+    """List statements that set a column to a value that the schema refuses."""
     return (
         "CREATE TABLE loose AS SELECT * FROM rows",
         "DROP TABLE rows",
@@ -91,7 +91,7 @@ def loosened(column: str, value: str, where: str = "idx = 7") -> tuple[str, ...]
         (loosened("error", "5"), "damaged at row 7: its error"),
         (loosened("idx", "'seven'"), "damaged at row seven: its place"),
         (loosened("idx", "-1"), "damaged at row -1: its place"),
-        (("UPDATE rows SET execution = '{' WHERE idx = 8",), "row 8: its execution is not what a run writes"),
+        (("UPDATE rows SET execution = '{' WHERE idx = 8",), "row 8: its execution has an unexpected form"),
         (("UPDATE rows SET execution = '[]' WHERE idx = 8",), "damaged at row 8: its execution"),
         (("UPDATE rows SET execution = '{\"id\": []}' WHERE idx = 8",), "damaged at row 8: its execution"),
         (("UPDATE rows SET execution = CAST(x'7bff7d' AS TEXT) WHERE idx = 8",), "row 8: Could not"),
@@ -122,7 +122,7 @@ def loosened(column: str, value: str, where: str = "idx = 7") -> tuple[str, ...]
 def test_a_damaged_checkpoint_says_what_to_do(
     client: Enprompta, service: Service, file: Path, statements: tuple[str, ...], says: str
 ) -> None:
-    """Whatever a row or the run's description holds, it is one error with the row and the cure; nothing is sent."""
+    """Any invalid content of a row or of the run's facts is one error with the row and the cure; nothing is sent."""
     change(file, *statements)
     service.requests.clear()
     with pytest.raises(CheckpointError) as caught:
@@ -135,7 +135,7 @@ def test_a_damaged_checkpoint_says_what_to_do(
 
 
 def test_the_cure_of_a_row_works(client: Enprompta, service: Service, file: Path) -> None:
-    """The row that was deleted is sent again under its key and not charged twice; the others are restored."""
+    """A deleted row is sent again with its key and not charged twice; the others are restored."""
     keys = set(service.charged)
     change(file, "UPDATE rows SET execution = '{' WHERE idx = 8")
     with pytest.raises(CheckpointError, match=r"delete the row \(idx = 8 in table rows\) to execute it again"):
@@ -166,7 +166,7 @@ def test_spoilt_pages(client: Enprompta, file: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["text", "directory", "device", "missing directory", "pipe", "NUL", "link"])
 def test_what_is_no_checkpoint(client: Enprompta, tmp_path: Path, kind: str) -> None:
-    """Another kind of file, or a name that no file can have, is refused with its reason."""
+    """Another kind of file and an invalid name are refused with the reason."""
     path = tmp_path / "run.db"
     if kind == "text":
         path.write_text("n\n1\n" * 1_000)
@@ -185,21 +185,21 @@ def test_what_is_no_checkpoint(client: Enprompta, tmp_path: Path, kind: str) -> 
 
 
 def test_a_file_that_cannot_be_written(client: Enprompta, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A read-only file is refused before anything is sent, with what to do."""
+    """A read-only file is refused before anything is sent; the text says what to do."""
     connect = sqlite3.connect
 
     def read_only(path: str, **options: Any) -> Any:
         return connect(f"file:{path}?mode=ro", uri=True, **options)
 
     monkeypatch.setattr("enprompta.batch.checkpoint.sqlite3.connect", read_only)
-    with pytest.raises(CheckpointError, match=r"cannot be used as a checkpoint: .* Give a file in a directory that"):
+    with pytest.raises(CheckpointError, match=r"cannot be used as a checkpoint: .* Use a file in a directory that"):
         execute(client, file)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 @pytest.mark.parametrize("link", [False, True])
 def test_a_checkpoint_is_its_owners_alone(client: Enprompta, tmp_path: Path, umask: int, *, link: bool) -> None:
-    """Whatever the umask, the file and those SQLite puts beside it have mode 0600, through a link too."""
+    """With any umask, the file and its SQLite companions have mode 0600, through a link too."""
     path = tmp_path / "run.db"
     if link:
         path.symlink_to(tmp_path / "there.db")
@@ -224,7 +224,7 @@ def test_a_mode_that_was_chosen_stays(client: Enprompta, file: Path) -> None:
 
 
 def test_an_error_that_is_not_ours_is_a_plain_one(client: Enprompta, file: Path) -> None:
-    """A class that is named in the file is made only when it is one of the library's."""
+    """A class named in the file is created only if it belongs to the library."""
     for name in ("SystemExit", "__class__", "subprocess.Popen", "APIStatusError", "ExecutionFailedError"):
         known = {"type": name, "message": "x", "status_code": 418, "code": None, "request_id": None}
         change(file, f"UPDATE rows SET error = '{json.dumps(known)}' WHERE idx = 7")

@@ -1,4 +1,4 @@
-"""The same run on workers of Dask: results as a collection, keys that partitions do not change, and a worker killed."""
+"""Runs on Dask workers: results as a collection, keys independent of partitions, and a killed worker."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OUTPUTS = [f"row {i}" for i in range(25)]
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    """Run an emulator with room for all tests."""
+    """Run an emulator with enough budget for all tests."""
     with Emulator(rate_limits=False) as emulator:
         yield emulator
 
@@ -56,39 +56,39 @@ def prompt(client: Enprompta) -> str:
 
 @pytest.fixture
 def seen(emulator: Emulator) -> Iterator[Fault]:
-    """Have executions take a little, which the emulator keeps a list of."""
+    """Make executions take a moment."""
     yield emulator.faults.add("/prompts/*/execute", latency=1e-6)
     emulator.faults.clear()
 
 
 @pytest.fixture(autouse=True)
 def in_this_process() -> Iterator[None]:
-    """Compute here, where no test says otherwise: what differs in other processes is tested with real ones."""
+    """Compute in this process by default; tests of several processes use real ones."""
     with dask.config.set(scheduler="synchronous"):
         yield
 
 
 def uneven() -> Any:
-    """Give the rows as a bag whose partitions are long, short and empty."""
+    """Return the rows as a bag with long, short and empty partitions."""
     return bags.from_delayed([dask.delayed(part) for part in (ROWS[:3], [], ROWS[3:4], ROWS[4:], [])])
 
 
 def keys(seen: Fault) -> list[str]:
-    """Tell the idempotency keys of the requests since the last question."""
+    """Return the idempotency keys of the requests since the last call."""
     found = [hit.headers["idempotency-key"] for hit in seen.hits]
     seen.hits.clear()
     return found
 
 
 def charged(client: Enprompta) -> int:
-    """Tell the credits used so far."""
+    """Return the credits used so far."""
     usage = client.usage.get()
     assert usage.tokens is not None
     return usage.tokens.used or 0
 
 
 def test_the_results_are_a_bag(client: Enprompta, prompt: str, seen: Fault) -> None:
-    """There is a bag of results, in the order of the rows, in partitions of the size asked for; computing it sends."""
+    """The result is a bag in the order of the rows, with the given partition size; computing it sends the requests."""
     results = distributed.execute_many(client, prompt, ROWS, partition_size=10, concurrency=4)
     assert type(results) is bags.Bag
     assert results.npartitions == 3
@@ -101,7 +101,7 @@ def test_the_results_are_a_bag(client: Enprompta, prompt: str, seen: Fault) -> N
 
 @pytest.mark.parametrize("form", ["iterator", "tuple", "uneven bag", "bag of one part"])
 def test_keys_are_those_of_one_machine(client: Enprompta, prompt: str, form: str, seen: Fault) -> None:
-    """Whatever the partitions, and whoever reads the rows, each has the key that a run on one machine gives it."""
+    """With any partitions and any reader, each row has the same key as in a run on one machine."""
     rows: Any = {
         "iterator": iter(ROWS),
         "tuple": tuple(ROWS),
@@ -119,7 +119,7 @@ def test_keys_are_those_of_one_machine(client: Enprompta, prompt: str, form: str
 
 
 def test_computed_again_nothing_is_charged(client: Enprompta, prompt: str, seen: Fault) -> None:
-    """A collection keeps its run id, so that computing it twice costs what it costs once; another one has another."""
+    """A collection keeps its run id, so computing it twice is charged once; another collection has another id."""
     before = charged(client)
     results = distributed.execute_many(client, prompt, ROWS)
     results.compute()
@@ -133,7 +133,7 @@ def test_computed_again_nothing_is_charged(client: Enprompta, prompt: str, seen:
 
 
 def test_a_data_frame_gives_a_row_a_record(client: Enprompta, prompt: str) -> None:
-    """The rows of a data frame of Dask are mappings from column to value."""
+    """The rows of a Dask data frame are mappings from column to value."""
     frames: Any = pytest.importorskip("dask.dataframe")
     pandas: Any = pytest.importorskip("pandas")
     frame = frames.from_pandas(pandas.DataFrame({"n": range(25), "other": "x"}), npartitions=3)
@@ -148,29 +148,29 @@ def test_no_rows(client: Enprompta, prompt: str) -> None:
 
 
 def test_failed_rows_are_collected(client: Enprompta, prompt: str) -> None:
-    """A row that fails is a result with its error, which names the row by its place in the whole input."""
+    """A failed row is a result with an error that names the row's index in the whole input."""
     rows = [*ROWS[:7], 7, *ROWS[8:]]
     results = distributed.execute_many(client, prompt, rows, partition_size=5).compute()
     assert [result.index for result in results if not result.ok] == [7]
     assert isinstance(results[7].error, RowError)
-    assert "row 7 gives its variables as int" in str(results[7].error)
+    assert "row 7 has variables of type int" in str(results[7].error)
 
 
 def test_failed_rows_are_raised(client: Enprompta, prompt: str) -> None:
     """With `errors="raise"` the computation ends at the first row that fails."""
     rows = [*ROWS[:7], 7, *ROWS[8:]]
-    with pytest.raises(RowError, match=r"row 7 gives.* this was in rows 5 to 9"):
+    with pytest.raises(RowError, match=r"row 7 has variables.* this was in the partition of rows 5 to 9"):
         distributed.execute_many(client, prompt, rows, partition_size=5, errors="raise").compute()
 
 
 def test_what_no_row_could_do_better_is_raised(client: Enprompta) -> None:
-    """A prompt that is not there ends the computation, and the error says how to go on."""
+    """An unknown prompt ends the computation, and the error says how to resume."""
     with pytest.raises(NotFoundError, match="With run_id='r' and the same rows"):
         distributed.execute_many(client, "nope", ROWS, run_id="r").compute()
 
 
 def test_the_next_computation_goes_on(client: Enprompta, prompt: str, emulator: Emulator) -> None:
-    """When the plan's tokens are used up in the middle, the same again charges only the rows that were not executed."""
+    """After running out of credits, the same computation charges only rows that were not executed."""
     before = charged(client)
     options: Any = {"run_id": "r", "partition_size": 5, "concurrency": 1}
     emulator.faults.add("/prompts/*/execute", latency=1e-6, times=12)
@@ -185,7 +185,7 @@ def test_the_next_computation_goes_on(client: Enprompta, prompt: str, emulator: 
 
 
 def test_one_client_a_process(client: Enprompta, prompt: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All partitions that come to a process, each with settings of its own, use one client."""
+    """All partitions of a run in one process share a client."""
     results = distributed.execute_many(client, prompt, ROWS, partition_size=5)
     used: list[object] = []
     borrow = client_pool.borrow
@@ -193,15 +193,15 @@ def test_one_client_a_process(client: Enprompta, prompt: str, monkeypatch: pytes
     with dask.config.set(scheduler="threads"):
         assert [result.output for result in results.compute()] == OUTPUTS
     work = next(name for name in used)
-    travelled = cloudpickle.loads(cloudpickle.dumps(results))  # as a partition comes to a worker
+    travelled = cloudpickle.loads(cloudpickle.dumps(results))  # as Dask sends a partition to a worker
     travelled.compute()
     assert used == [work] * 10
-    assert len(client_pool._lent) == 1
-    assert client_pool._lent[str(work)].client is not client
+    assert len(client_pool._entries) == 1
+    assert client_pool._entries[str(work)].client is not client
 
 
 def test_results_travel(client: Enprompta, prompt: str) -> None:
-    """A result comes out of a pickle as it went in, whether the row was executed or not."""
+    """A pickled result is equal after unpickling, for executed and failed rows."""
     results = distributed.execute_many(client, prompt, [ROWS[0], 7]).compute()
     copies = cloudpickle.loads(cloudpickle.dumps(results))
     assert copies[0] == results[0]
@@ -209,7 +209,7 @@ def test_results_travel(client: Enprompta, prompt: str) -> None:
 
 
 def test_nothing_shows(client: Enprompta, prompt: str) -> None:
-    """Neither the graph nor the names in it show a credential or what is in the rows."""
+    """The graph and its names show no credential and no content of rows."""
     secret = str(client._arguments()["api_key"])
     results = distributed.execute_many(client, prompt, [{"n": "private"}])
     shown = f"{results!r} {results} {dict(results.dask)!r} {list(results.dask)} {results.dask!r}"
@@ -239,13 +239,13 @@ def test_nothing_shows(client: Enprompta, prompt: str) -> None:
     ],
 )
 def test_what_cannot_be_kept_to_is_refused(client: Enprompta, option: dict[str, Any], says: str) -> None:
-    """An option that cannot hold on many machines is refused, saying why and what to do."""
+    """An option that needs a single machine is refused with the reason and an alternative."""
     with pytest.raises(ConfigurationError, match=says):
         distributed.execute_many(client, "p", ROWS, **option)
 
 
 def test_what_is_unknown_is_refused(client: Enprompta) -> None:
-    """A misspelt option is an error; one that says nothing is none."""
+    """A misspelled option is an error; None for an unavailable option is accepted."""
     misspelt: Any = {"concurency": 5}
     with pytest.raises(TypeError, match="'concurency'"):
         distributed.execute_many(client, "p", ROWS, **misspelt)
@@ -255,7 +255,7 @@ def test_what_is_unknown_is_refused(client: Enprompta) -> None:
 
 @pytest.mark.parametrize("rows", [5, "text", {"n": "1"}])
 def test_rows_must_be_rows(client: Enprompta, rows: Any) -> None:
-    """What is no series of rows is refused, and so is a list that lacks a column, before anything is sent."""
+    """Invalid rows, and a list that lacks a column, are refused before anything is sent."""
     with pytest.raises(ConfigurationError, match="rows must be an iterable"):
         distributed.execute_many(client, "p", rows)
     with pytest.raises(RowError, match="row 1 has no column 'n'"):
@@ -263,7 +263,7 @@ def test_rows_must_be_rows(client: Enprompta, rows: Any) -> None:
 
 
 class Unpicklable:
-    """Hooks that hold on to what cannot travel."""
+    """Hooks with an attribute that cannot be pickled."""
 
     def __init__(self) -> None:
         self.lines = (line for line in "")
@@ -273,7 +273,7 @@ class Unpicklable:
 
 
 def test_the_client_must_be_able_to_travel() -> None:
-    """A client that would not work in many processes is refused: its limiter, its kind, its hooks, its connections."""
+    """A client that cannot be used by many processes is refused: for its limiter, class, hooks or connections."""
     import httpx
 
     given: Any = {"api_key": "ep_x"}
@@ -281,9 +281,9 @@ def test_the_client_must_be_able_to_travel() -> None:
         for client, says in [
             (Enprompta(**given), "RedisLimiter"),
             (Enprompta(**given, limiter=LocalLimiter()), "RedisLimiter"),
-            (AsyncEnprompta(**given, limiter=None), "give an Enprompta"),
-            (Enprompta(**given, limiter=None, hooks=[Unpicklable()]), "it may be its hooks: TypeError"),
-            (Enprompta(**given, limiter=None, http_client=http), "http_client of yours"),
+            (AsyncEnprompta(**given, limiter=None), "pass an Enprompta"),
+            (Enprompta(**given, limiter=None, hooks=[Unpicklable()]), "check its hooks: TypeError"),
+            (Enprompta(**given, limiter=None, http_client=http), "http_client"),
         ]:
             anything: Any = client
             with pytest.raises(ConfigurationError, match=says):
@@ -298,14 +298,14 @@ def test_without_dask(client: Enprompta, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_dask_is_imported_by_those_who_use_it() -> None:
-    """Importing the package, bulk execution and this module loads nothing of Dask."""
+    """Importing the package, `batch` and `distributed` does not load Dask."""
     script = "import sys, enprompta, enprompta.batch, enprompta.batch.distributed as d; print('dask' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
 def test_clients_are_closed_when_nobody_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client is open as long as it is used or was used lately, and made anew after that; also where nobody forks."""
+    """A client stays open while it is used or was used lately, and is created again later; also without `fork`."""
     monkeypatch.delattr(os, "register_at_fork", raising=False)
     lending = ClientPool()
     made: list[Enprompta] = []
@@ -327,7 +327,7 @@ def test_clients_are_closed_when_nobody_wants_them(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_child_has_clients_of_its_own() -> None:
-    """A child after a fork finds none of the parent's, whose users are not there to give them back."""
+    """After a fork, the pool of the child is empty."""
     lending = ClientPool()
     numbers = itertools.count()
 
@@ -335,7 +335,7 @@ def test_a_child_has_clients_of_its_own() -> None:
         return Enprompta(api_key=f"ep_{next(numbers)}", limiter=None)
 
     with lending.borrow("a", make) as parents:
-        lending._renew()
+        lending._after_fork()
         with lending.borrow("a", make) as own:
             assert own is not parents
         lending.close()
@@ -364,7 +364,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 @pytest.mark.step("cluster")
 def test_logs_of_a_cluster(emulator: Emulator, tmp_path: Path) -> None:
-    """What Dask logs of a partition that fails has the error, and neither credentials nor what is in the rows."""
+    """Dask's log of a failed partition has the error, but no credentials and no content of rows."""
     script = tmp_path / "script.py"
     script.write_text(LOGGED)
     command = [sys.executable, script, emulator.keys.enterprise, emulator.url]
@@ -380,10 +380,10 @@ def test_logs_of_a_cluster(emulator: Emulator, tmp_path: Path) -> None:
 @pytest.mark.skipif(BINARY is None, reason="redis-server is not installed")
 @pytest.mark.parametrize("how", ["list", "bag", "stream"])
 def test_a_worker_is_killed(how: str) -> None:
-    """Two workers that share a Redis, one killed in the middle: a result and a charge a row, and never a 429."""
+    """With two workers on one Redis, one killed midway, each row has one result and one charge, without a 429."""
     command = [sys.executable, "-W", "error", ENDURANCE, "800", how]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout)
-    assert (told["results"], told["credits"], told["executions"], told["429"]) == (800, 800, 800, 0)
-    assert told["killed_at"] < 800
+    counts = json.loads(done.stdout)
+    assert (counts["results"], counts["credits"], counts["executions"], counts["429"]) == (800, 800, 800, 0)
+    assert counts["killed_at"] < 800

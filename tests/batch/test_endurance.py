@@ -1,4 +1,4 @@
-"""Rows at an emulator, in programs that are killed: the short form of `endurance.py`."""
+"""The short form of `endurance.py`: programs that are killed and resumed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROGRAM = Path(__file__).with_name("endurance.py")
 
 @pytest.fixture(scope="module")
 def endurance() -> Any:
-    """The program, as a module."""
+    """Load the program as a module."""
     spec = importlib.util.spec_from_file_location("endurance", PROGRAM)
     assert spec is not None
     assert spec.loader is not None
@@ -27,15 +27,15 @@ def endurance() -> Any:
 @pytest.mark.step("cluster")
 @pytest.mark.parametrize("how", ["threads", "asyncio"])
 def test_killed_and_resumed(endurance: Any, how: str, tmp_path: Path) -> None:
-    """Rows of a program that is killed twice and started again: one result and one charge each, and never a 429."""
-    told = endurance.endure(600, 2, how, tmp_path)
-    assert (told["once"], told["credits"], told["executions"], told["429"]) == (600, 600, 600, 0)
-    assert told["restored"] > 0
+    """After two kills and restarts, each row has one result and one charge, and no 429 occurs."""
+    counts = endurance.endure(600, 2, how, tmp_path)
+    assert (counts["once"], counts["credits"], counts["executions"], counts["429"]) == (600, 600, 600, 0)
+    assert counts["restored"] > 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is told by /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_memory_is_flat(endurance: Any) -> None:
-    """The memory a run takes does not grow with its rows."""
+    """The memory of a run does not grow with its rows."""
     import httpx
 
     from enprompta import Enprompta
@@ -54,4 +54,4 @@ def test_memory_is_flat(endurance: Any) -> None:
         client = Enprompta(api_key="ep_x", limiter=None, http_client=http)
         run = iter(client.prompts.execute_many("p", rows, concurrency=4))
         first = most_after(500)
-        assert most_after(4_000) - first < 5  # MB; the answers alone are 8
+        assert most_after(4_000) - first < 5  # MB; the responses alone are 8

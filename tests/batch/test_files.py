@@ -1,4 +1,4 @@
-"""Rows out of files: read as they are needed, and known to be good before the first one."""
+"""Rows from files: read lazily, and validated before the first one is sent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def file(tmp_path: Path, name: str, text: str | bytes) -> Path:
 
 
 def test_csv(tmp_path: Path) -> None:
-    """A CSV gives a mapping a row, with quotes, line breaks and a byte order mark understood; and it has a length."""
+    """CSV yields a mapping per row, handles quotes, line breaks and a byte order mark, and has a length."""
     path = file(tmp_path, "a.csv", '\ufefftopic,id\r\n"a, b\nc",1\r\n\r\nd,2\r\n')
     rows = read_rows(path)
     assert list(rows) == list(rows) == [{"topic": "a, b\nc", "id": "1"}, {"topic": "d", "id": "2"}]
@@ -43,7 +43,7 @@ def test_csv(tmp_path: Path) -> None:
 
 
 def test_json_lines(tmp_path: Path) -> None:
-    """JSON Lines gives an object a line; blank lines are no rows."""
+    """JSON Lines yields an object per line and skips blank lines."""
     path = file(tmp_path, "a.jsonl", '{"topic": "a", "n": 1}\n\n{"topic": "b"}\n')
     rows = read_rows(str(path))
     assert list(rows) == [{"topic": "a", "n": 1}, {"topic": "b"}]
@@ -70,7 +70,7 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_variables_are_those_of_the_prompt(tmp_path: Path) -> None:
-    """Columns that the prompt does not know are kept in the rows, and not among the variables."""
+    """Columns unknown to the prompt stay in the rows, but are not variables."""
     path = file(tmp_path, "a.csv", "id,who,topic\n1,me,x\n")
     rows = read_rows(path, prompt=PROMPT)
     assert list(rows) == [{"id": "1", "who": "me", "topic": "x"}]
@@ -80,7 +80,7 @@ def test_the_variables_are_those_of_the_prompt(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("a.csv", "who\nme\n", "line 2: there is no column 'topic', which the prompt needs; there are: who"),
+        ("a.csv", "who\nme\n", "line 2: there is no column 'topic', which the prompt needs; the columns are: who"),
         ("a.csv", "topic,count\nx,1\ny,many\n", "line 3, column 'count': "),
         ("a.csv", "topic,who\nx\n", "line 2: the row ends before column 'who'"),
         ("a.csv", "topic\nx\ny,z\n", "line 3: the row has 2 fields, and there are 1 columns"),
@@ -91,11 +91,11 @@ def test_the_variables_are_those_of_the_prompt(tmp_path: Path) -> None:
         ("a.jsonl", '{"topic": null}\n', "line 1, column 'topic'"),
         ("a.jsonl", '{"topic": \n', "line 1 is not JSON"),
         ("a.jsonl", "\n[1]\n", "line 2 is a list, not an object"),
-        ("a.jsonl", "{}\n", "there are: none"),
+        ("a.jsonl", "{}\n", "the columns are: none"),
     ],
 )
 def test_a_bad_row_is_found_before_the_first_one(tmp_path: Path, name: str, text: str | bytes, says: str) -> None:
-    """What is wrong with a file is told with the line and the column, before any row is given."""
+    """An error in a file names the line and the column, before any row is returned."""
     with pytest.raises(RowError) as caught:
         read_rows(file(tmp_path, name, text), prompt=PROMPT)
     assert says in str(caught.value)
@@ -103,16 +103,16 @@ def test_a_bad_row_is_found_before_the_first_one(tmp_path: Path, name: str, text
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    """A file that is not there, or is of no known kind, is an error of configuration."""
+    """A missing file and an unknown format are configuration errors."""
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         read_rows(tmp_path / "a.csv")
-    with pytest.raises(ConfigurationError, match="of no known format"):
+    with pytest.raises(ConfigurationError, match="has an unknown format"):
         read_rows(tmp_path / "a.xlsx")
     assert len(read_rows(file(tmp_path, "rows.txt", "topic\nx\n"), format="csv")) == 1
 
 
 def test_a_file_is_not_held_in_memory(tmp_path: Path) -> None:
-    """Rows are read one by one, each time anew."""
+    """Rows are read one by one, and can be read again."""
     rows = read_rows(file(tmp_path, "a.csv", "topic\n" + "x\n" * 1000))
     assert next(iter(rows)) == {"topic": "x"}
     assert len(rows) == 1000

@@ -1,4 +1,4 @@
-"""Whatever ends a run early: no row is started any more, what is on its way is kept, nothing hangs, nothing is left."""
+"""Runs that end early: no further row starts, results in flight are saved, nothing hangs or is left behind."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def wait_for(happened: Any) -> None:
-    """Wait until something has happened."""
+    """Wait until a condition is true."""
     for _ in range(2_000):
         if happened():
             return
@@ -42,7 +42,7 @@ def wait_for(happened: Any) -> None:
 
 
 def leave(runner: Runner, run: Any) -> None:
-    """Leave the loop at the first result, with no block round it."""
+    """Leave the loop at the first result, without a `with` block."""
     if runner.portal is None:
         for _ in run:
             break
@@ -56,7 +56,7 @@ def leave(runner: Runner, run: Any) -> None:
 
 
 def test_leaving_the_loop_ends_the_run(runner: Runner, tmp_path: Path) -> None:
-    """After `break` no row is started any more, and what was charged is in the checkpoint."""
+    """After `break` no further row is started, and charged rows are in the checkpoint."""
     file = tmp_path / "run.db"
     run = runner.many(numbered(1000), concurrency=4, checkpoint=file)
     leave(runner, run)
@@ -71,7 +71,7 @@ def test_leaving_the_loop_ends_the_run(runner: Runner, tmp_path: Path) -> None:
 
 
 def test_an_exception_in_the_loop_ends_the_run(runner: Runner) -> None:
-    """An exception of the caller's leaves the block as it is, and nothing behind."""
+    """An exception of the caller leaves the block unchanged, and the run leaves nothing behind."""
 
     def fails(_: object) -> None:
         raise LookupError("mine")
@@ -84,7 +84,7 @@ def test_an_exception_in_the_loop_ends_the_run(runner: Runner) -> None:
 
 
 def test_closing_waits_for_what_is_on_its_way(runner: Runner, tmp_path: Path) -> None:
-    """Rows that were sent when a run is closed are waited for, and kept."""
+    """Closing a run waits for rows that were sent, and saves them."""
     service = runner.service
     service.answer = lambda n: service.open.clear() if n == "0" else None
     run = runner.many(numbered(1000), concurrency=4, checkpoint=tmp_path / "run.db")
@@ -99,12 +99,12 @@ def test_a_run_that_never_began_has_nothing_to_close(runner: Runner) -> None:
     """Entering and leaving a run without iterating it does nothing."""
     run = runner.many(numbered(3))
     assert runner.walk(run, most=0) == [] or runner.portal is not None
-    assert "not begun" in repr(runner.many([]))
+    assert "not started" in repr(runner.many([]))
 
 
 @pytest.fixture
 def budgeted(runner: Runner) -> Iterator[Any]:
-    """A client whose request budget is used up for a minute after some rows."""
+    """Provide a client whose rate limit is exhausted after some rows."""
     left, reset = iter(range(9, -1, -1)), str(int(time.time()) + 50)
 
     def answer(n: str) -> httpx.Response:
@@ -118,13 +118,13 @@ def budgeted(runner: Runner) -> Iterator[Any]:
 
 
 def test_closing_does_not_wait_for_the_rate_limit(runner: Runner, budgeted: Any) -> None:
-    """A run that waits for its request budget tells so, and Ctrl-C ends it at once."""
+    """A run that waits for the rate limit reports it, and Ctrl-C ends it at once."""
     waits: list[float] = []
     taken: list[Any] = []
 
-    def press(told: Progress) -> None:
-        waits.append(told.waiting)
-        if told.waiting > 0.5:
+    def press(progress: Progress) -> None:
+        waits.append(progress.waiting)
+        if progress.waiting > 0.5:
             raise KeyboardInterrupt if runner.portal is None else LookupError("stop")
 
     run = runner.many(numbered(1000), client=budgeted, concurrency=8, on_progress=press)
@@ -138,7 +138,7 @@ def test_closing_does_not_wait_for_the_rate_limit(runner: Runner, budgeted: Any)
 
 
 def test_cancellation(runner: Runner, tmp_path: Path) -> None:
-    """Cancelling the task that iterates cancels what is on its way; the run goes on later, each row charged once."""
+    """Cancelling the iterating task cancels requests in flight; the resumed run charges each row once."""
     if runner.portal is None:
         pytest.skip("threads cannot be cancelled")
     file = tmp_path / "run.db"
@@ -183,7 +183,7 @@ def test_a_native_cancellation_of_asyncio(service: Service) -> None:
 
         task = asyncio.create_task(iterate())
         for _ in range(100):
-            await asyncio.sleep(0)  # until rows are on their way
+            await asyncio.sleep(0)  # until rows are in flight
         assert service.at_once == 4
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -234,19 +234,19 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def test_ctrl_c(process: Any, tmp_path: Path) -> None:
-    """Ctrl-C ends the program soon; the run says how to go on, and no thread is left."""
+    """Ctrl-C ends the program soon; the run says how to resume, and no thread is left."""
     with process(tmp_path / "run.db", "wait") as program:
         assert program.stdout.readline() == "ready\n"
         time.sleep(0.3)
         program.send_signal(signal.SIGINT)
         out, err = program.communicate(timeout=20)
     assert err == ""
-    assert "run the same again with checkpoint=" in out
+    assert "run again with checkpoint=" in out
     assert out.rstrip().endswith(" 1")
 
 
 def test_a_forgotten_run_does_not_hold_up_the_end_of_the_program(process: Any, tmp_path: Path) -> None:
-    """A program may end while an iterator is open: what is on its way is waited for, then the program ends."""
+    """A program that ends with an open iterator waits for requests in flight."""
     with process(tmp_path / "run.db", "forget") as program:
         _, err = program.communicate(timeout=20)
     assert (program.returncode, err) == (0, "")

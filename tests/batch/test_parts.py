@@ -1,4 +1,4 @@
-"""Rows that are a part of a longer input."""
+"""Runs over a part of a longer input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_parts_have_the_keys_of_the_whole(runner: Runner) -> None:
-    """Rows executed in parts, each told where it begins, are numbered and keyed as if they were executed together."""
+    """Rows executed in parts, each with its first index, have the same numbers and keys as in one run."""
     rows = numbered(50)
     runner.all(rows, run_id="r")
     charged = dict(runner.service.charged)
@@ -31,7 +31,7 @@ def test_parts_have_the_keys_of_the_whole(runner: Runner) -> None:
 
 
 def test_errors_count_from_the_first_row(runner: Runner) -> None:
-    """A row that cannot be sent is named by its place in the whole input."""
+    """The error of an invalid row names its index in the whole input."""
     rows: list[Any] = [*numbered(2), 7]
     assert str(runner.all(rows, first_index=10)[2].error).startswith("row 12 ")
     with pytest.raises(RowError, match="row 11 has no column 'n'"):
@@ -39,7 +39,7 @@ def test_errors_count_from_the_first_row(runner: Runner) -> None:
 
 
 def test_a_part_goes_on_where_it_was(runner: Runner, tmp_path: Path) -> None:
-    """A part has a checkpoint like any run; one that has lost rows is refused, and so is one that begins elsewhere."""
+    """A part has a checkpoint like any run; a part with fewer rows or another first index is refused."""
     options: Any = {"checkpoint": tmp_path / "part.db", "first_index": 10, "ordered": True}
     runner.walk(runner.many(numbered(8), **options), most=5)
     results = runner.walk(runner.many(numbered(8), **options))
@@ -54,6 +54,6 @@ def test_a_part_goes_on_where_it_was(runner: Runner, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", [-1, 1.5, "1"])
 def test_a_place_is_a_number(runner: Runner, first: object) -> None:
-    """What is no place of a row is refused."""
+    """An invalid first index is refused."""
     with pytest.raises(ConfigurationError, match="first_index must be"):
         runner.many(numbered(1), first_index=first)

@@ -1,4 +1,4 @@
-"""How far a run has come, on a clock that is told."""
+"""The progress of a run, on a fake clock."""
 
 from __future__ import annotations
 
@@ -22,49 +22,55 @@ def read(meter: Meter, now: float) -> Progress:
 
 
 def test_rate_and_time_left() -> None:
-    """The rate is that of the last minute, and the rest is told by it."""
+    """The rate covers the last minute, and the time left follows from it."""
     meter = Meter(10_000, 100.0)
-    told = read(meter, 100.0)
-    assert (told.rate, told.eta) == (0.0, None)
+    progress = read(meter, 100.0)
+    assert (progress.rate, progress.eta) == (0.0, None)
     for second in range(1, 201):
         for _ in range(10 if second <= 100 else 20):
             meter.count(DONE, 1)
-        told = read(meter, 100.0 + second)
-    assert told.rate == pytest.approx(20.0)
-    assert told.eta == pytest.approx((10_000 - 3_000) / 20)
-    assert (told.done, told.tokens, told.cost, told.credits, told.elapsed) == (3000, 9000, 750.0, 3000, 200.0)
+        progress = read(meter, 100.0 + second)
+    assert progress.rate == pytest.approx(20.0)
+    assert progress.eta == pytest.approx((10_000 - 3_000) / 20)
+    assert (progress.done, progress.tokens, progress.cost, progress.credits, progress.elapsed) == (
+        3000,
+        9000,
+        750.0,
+        3000,
+        200.0,
+    )
 
 
 def test_what_is_restored_is_not_speed() -> None:
-    """Rows from the checkpoint count as done, and not for the rate."""
+    """Restored rows count as done, but not for the rate."""
     meter = Meter(None, 0.0)
     meter.count(replace(DONE, restored=True), 1)
     meter.count(BatchResult(1, {}, {}, None, EnpromptaError("x")), 0)
-    told = read(meter, 2.0)
-    assert (told.done, told.failed, told.restored, told.rate) == (1, 1, 1, 0.5)
-    assert (told.total, told.eta) == (None, None)
+    progress = read(meter, 2.0)
+    assert (progress.done, progress.failed, progress.restored, progress.rate) == (1, 1, 1, 0.5)
+    assert (progress.total, progress.eta) == (None, None)
 
 
-def test_more_rows_than_told_are_no_negative_time() -> None:
-    """A total that was too low leaves no time, rather than less than none."""
+def test_more_rows_than_the_total_leave_no_negative_time() -> None:
+    """With too low a total, the time left is 0, not negative."""
     meter = Meter(0, 0.0)
     meter.count(DONE, 1)
     assert read(meter, 1.0).eta == 0.0
 
 
 def test_reports_are_ten_a_second_at_most() -> None:
-    """Whoever wants to know is told at intervals; with nobody there, nothing is due."""
-    told: list[Progress] = []
-    reporter, progress = Reporter([told.append]), read(Meter(1, 0.0), 0.0)
+    """Callbacks are called at intervals; without callbacks nothing is due."""
+    reports: list[Progress] = []
+    reporter, progress = Reporter([reports.append]), read(Meter(1, 0.0), 0.0)
     for now in range(1, 1000):
         if reporter.due(now / 1000):
             reporter.report(progress, now / 1000)
-    assert len(told) == 10
+    assert len(reports) == 10
     assert not Reporter([]).due(10.0)
 
 
 def test_a_record_is_a_value() -> None:
-    """Records cannot be changed by those who are told."""
+    """Callbacks cannot change a progress record."""
     with pytest.raises(FrozenInstanceError):
         read(Meter(1, 0.0), 0.0).done = 3  # type: ignore[misc]
 
@@ -76,7 +82,7 @@ PROGRESS = Progress(
 
 
 def test_the_bar_in_words() -> None:
-    """The bar tells rate and cost, and what else there is to tell; while it waits, the wait in place of the rate."""
+    """The bar shows rate, cost and whatever else is known; during a wait it shows the wait in place of the rate."""
     assert describe(PROGRESS) == "12.3/s · 1.5000 USD"
     full = replace(PROGRESS, total=5000, failed=7, eta=3725.4)
     assert describe(full) == "of 5000 · 7 failed · 12.3/s · 1.5000 USD · 1:02:05 left"
@@ -85,7 +91,7 @@ def test_the_bar_in_words() -> None:
 
 
 def test_the_bar_is_drawn() -> None:
-    """The bar shows the rows done on its console, and stays when it is closed."""
+    """The bar shows the finished rows, and stays after it is closed."""
     console = pytest.importorskip("rich.console").Console(file=StringIO(), force_terminal=True, width=120)
     bar = Bar(console)
     bar.update(replace(PROGRESS, total=2400))
@@ -95,7 +101,7 @@ def test_the_bar_is_drawn() -> None:
 
 
 def test_a_narrow_bar_shows_the_count() -> None:
-    """On a terminal of 80 columns the whole text is there while it waits; on a narrower one the count still is."""
+    """80 columns fit the whole text during a wait; a narrower terminal still shows the count."""
     for width, last in ((80, "rate limit (12 s)"), (40, "of 5000 · 7 failed")):
         console = pytest.importorskip("rich.console").Console(file=StringIO(), force_terminal=True, width=width)
         bar = Bar(console)

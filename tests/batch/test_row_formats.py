@@ -1,4 +1,4 @@
-"""Files of rows as spreadsheets, programs and accidents leave them: read as they are meant, or refused in a line."""
+"""Row files as spreadsheets and programs write them: read as intended, or refused with one line."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def file(tmp_path: Path, name: str, data: str | bytes) -> Path:
     ],
 )  # fmt: skip
 def test_marks_and_line_ends_are_not_data(tmp_path: Path, name: str, text: str) -> None:
-    """A byte order mark, any line ends, and a missing last one leave names and values as they are."""
+    """A byte order mark, any line endings and a missing last one do not change names and values."""
     assert list(read_rows(file(tmp_path, name, text))) == [{"topic": "x"}]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(cells, min_size=2, max_size=2), max_size=5))
 def test_what_the_csv_module_writes_is_read(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]) -> None:
-    """Quotes, separators and line ends of any kind inside quoted fields come back to the letter."""
+    """Quotes, separators and line endings inside quoted fields are preserved exactly."""
     path = tmp_path_factory.mktemp("rows") / "a.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream, quoting=csv.QUOTE_ALL).writerows([["a", "b"], *rows, ["x", "y"]])
@@ -70,7 +70,7 @@ def test_what_the_csv_module_writes_is_read(tmp_path_factory: pytest.TempPathFac
 
 
 def test_a_field_may_be_of_any_length(tmp_path: Path) -> None:
-    """A cell beyond the limit of the `csv` module is read, and the limit is the process's own again afterwards."""
+    """A cell beyond the limit of the `csv` module is read, and the limit is restored afterwards."""
     before = csv.field_size_limit()
     long = "x" * 300_000
     assert list(read_rows(file(tmp_path, "a.csv", f"topic,who\n{long},y\n"))) == [{"topic": long, "who": "y"}]
@@ -78,7 +78,7 @@ def test_a_field_may_be_of_any_length(tmp_path: Path) -> None:
 
 
 def test_empty_rows_are_skipped_and_counted(tmp_path: Path) -> None:
-    """Rows whose cells are all empty, as spreadsheets leave them below the data, are no rows; objects always are."""
+    """Table rows with only empty cells are skipped; empty JSON objects are kept."""
     rows = read_rows(file(tmp_path, "a.csv", "topic,who\nx,y\n,\n , \n\nz,\n,\n"))
     assert list(rows) == [{"topic": "x", "who": "y"}, {"topic": "z", "who": ""}]
     assert (len(rows), rows.skipped) == (2, 3)
@@ -123,11 +123,11 @@ def test_a_required_value_is_not_empty(tmp_path: Path, row: dict[str, str], colu
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [
-        ("a.csv", "topic,who\n", "a.csv has no rows below the line with the names of the columns"),
+        ("a.csv", "topic,who\n", "a.csv has no rows below the line with the column names"),
         ("a.csv", "", "a.csv has no rows"),
         ("a.csv", "topic,who\n,\n , \n", "a.csv has no rows: all cells of its 2 rows are empty"),
-        ("a.csv", "\n\nx\n", "line 1 must have the names of the columns"),
-        ("a.csv", ",,\nx,y,z\n", "line 1 must have the names of the columns"),
+        ("a.csv", "\n\nx\n", "line 1 must have the column names"),
+        ("a.csv", ",,\nx,y,z\n", "line 1 must have the column names"),
         ("a.csv", "a,b,a\n1,2,3\n", "line 1: there are two columns 'a'"),
         ("a.csv", 'a,b\n1,2\n3,"x\ny\nz\n', "line 3: a quoted field of this row is not closed"),
         ("a.csv", 'a\n"x"y\n', "line 2: "),
@@ -147,8 +147,8 @@ def test_a_required_value_is_not_empty(tmp_path: Path, row: dict[str, str], colu
         ("a.jsonl", "true\n", "line 1 is a boolean, not an object"),
         ("a.jsonl", "null\n", "line 1 is null, not an object"),
         ("a.jsonl", '{"a": 1}\n{"a": 1} {"a": 2}\n', "line 2 is not JSON: Extra data"),
-        ("a.jsonl", '{"a": 1, "b": 2, "a": 3}\n', "line 1 is not JSON: 'a' stands there twice"),
-        ("a.jsonl", '{"a": NaN}\n', "line 1 is not JSON: NaN is no number"),
+        ("a.jsonl", '{"a": 1, "b": 2, "a": 3}\n', "line 1 is not JSON: 'a' occurs twice"),
+        ("a.jsonl", '{"a": NaN}\n', "line 1 is not JSON: NaN is not a number"),
         ("a.jsonl", '{"a": ' + "[" * 100_000 + "\n", "line 1 is not JSON: "),
         ("a.jsonl", '{"a": ' + "9" * 5_000 + "}\n", "line 1 is not JSON: "),
         ("a.jsonl", '{"a": "\0"}\n', "line 1 is not JSON: Invalid control character"),
@@ -157,7 +157,7 @@ def test_a_required_value_is_not_empty(tmp_path: Path, row: dict[str, str], colu
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, name: str, data: str | bytes, says: str) -> None:
-    """Whatever a file holds, reading it is an error that names the file, the line, and what to do."""
+    """An unreadable file is an error that names the file, the line and what to do."""
     with pytest.raises(RowError) as caught:
         read_rows(file(tmp_path, name, data))
     assert says in str(caught.value)
@@ -168,14 +168,14 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, name: str, data: st
 def test_a_line_of_gigabytes_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without line feeds ends with an error once the longest line is exceeded."""
     monkeypatch.setattr(row_formats, "MAX_LINE", 100)
-    with pytest.raises(RowError, match="line 2 is longer than 100 characters: JSON Lines has an object a line"):
+    with pytest.raises(RowError, match="line 2 is longer than 100 characters: JSON Lines has one object per line"):
         read_rows(file(tmp_path, "a.jsonl", '{"a": 1}\n[' + "{}," * 100))
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "directory"])
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_what_is_not_a_regular_file_is_refused(tmp_path: Path, kind: str, ending: str) -> None:
-    """Rows are read twice, so a pipe would hang or lose them; a device has no end."""
+    """Pipes and devices are refused, because rows are read twice."""
     path = tmp_path / f"a.{ending}"
     if kind == "pipe":
         os.mkfifo(path)
@@ -198,7 +198,7 @@ def parquet_bytes(tmp_path: Path, columns: Any) -> bytes:
 
 
 def test_broken_parquet_is_a_row_error(tmp_path: Path) -> None:
-    """Cut at any place, or with any byte changed, a Parquet file is read or is one line that names it."""
+    """A truncated or altered Parquet file is read, or refused with one line that names it."""
     data = parquet_bytes(tmp_path, {"topic": [f"topic {number}" for number in range(30)], "n": list(range(30))})
     broken = [b"", b"PAR1", b"PAR1PAR1", b"topic\nx\n", data[:100], data[:-1], data[:-4] + b"XXXX", b"\0" * 5_000]
     broken += [data[:at] + b"\xff" * 8 + data[at + 8 :] for at in range(0, len(data), max(1, len(data) // 150))]
@@ -213,7 +213,7 @@ def test_broken_parquet_is_a_row_error(tmp_path: Path) -> None:
 
 
 def test_a_file_that_breaks_after_some_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says after which row; names that stand twice are refused, since a row has only one value for each."""
+    """The error says after which row; duplicate column names are refused."""
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 

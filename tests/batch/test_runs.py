@@ -1,4 +1,4 @@
-"""What a run does, in threads, on asyncio and on trio."""
+"""Bulk runs in threads, on asyncio and on trio."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def numbered(count: int) -> list[dict[str, str]]:
 
 
 def refused(status: int, **headers: str) -> httpx.Response:
-    """Answer that something is wrong."""
+    """Make an error response."""
     return httpx.Response(status, json={"error": {"code": "NO", "message": "no"}}, headers=headers)
 
 
 def test_each_row_gives_its_result(runner: Runner) -> None:
-    """A result tells the row, what was filled in, and what came of it."""
+    """A result has the row, its variables and its output."""
     results = runner.all(numbered(100), concurrency=8)
     assert [result.output for result in results] == [f"did {i}" for i in range(100)]
     assert all(result.ok and result.row == result.variables == {"n": str(result.index)} for result in results)
@@ -49,7 +49,7 @@ def test_each_row_gives_its_result(runner: Runner) -> None:
 
 
 def test_rows_are_taken_as_they_are_needed(runner: Runner) -> None:
-    """Endless rows are no problem: no more are taken than a few times what is under way at once."""
+    """Rows may be endless: only a few times `concurrency` are read ahead."""
     taken: list[int] = []
 
     def rows() -> Iterator[dict[str, str]]:
@@ -64,7 +64,7 @@ def test_rows_are_taken_as_they_are_needed(runner: Runner) -> None:
 
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
 def test_no_more_are_under_way_than_asked(runner: Runner, concurrency: int) -> None:
-    """`concurrency` bounds the requests at one time, and is reached."""
+    """`concurrency` bounds the requests in flight, and is reached."""
     seen: list[int] = []
     runner.service.answer = lambda _: seen.append(runner.service.at_once)  # type: ignore[func-returns-value]
     runner.all(numbered(60), concurrency=concurrency)
@@ -72,20 +72,20 @@ def test_no_more_are_under_way_than_asked(runner: Runner, concurrency: int) -> N
 
 
 def test_order_is_kept_when_asked(runner: Runner) -> None:
-    """With `ordered`, results come in the order of the rows; without, as they come, each once."""
+    """With `ordered`, results are in the order of the rows; without, each is returned once, as it completes."""
     ordered = runner.walk(runner.many(numbered(200), concurrency=8, ordered=True))
     assert [result.index for result in ordered] == list(range(200))
     assert {result.index for result in runner.walk(runner.many(numbered(200), concurrency=8))} == set(range(200))
 
 
 def test_equal_rows_are_rows_of_their_own(runner: Runner) -> None:
-    """Rows with the same content are executed and charged each."""
+    """Rows with equal content are executed and charged separately."""
     assert len(runner.all([{"n": "x"}] * 10)) == 10
     assert len(runner.service.charged) == 10
 
 
 def test_the_same_run_sends_the_same_keys(runner: Runner) -> None:
-    """A run id and a row make the key, whatever the order of the columns; another id makes others."""
+    """The key depends on the run id and the row, not on the order of columns."""
     runner.all([{"n": "1", "a": "2"}], run_id="r")
     runner.all([{"a": "2", "n": "1"}], run_id="r")
     runner.all([{"n": "1", "a": "2"}], run_id="s")
@@ -95,7 +95,7 @@ def test_the_same_run_sends_the_same_keys(runner: Runner) -> None:
 
 
 def test_variables_of_a_row(runner: Runner) -> None:
-    """Variables come of a function, of columns by other names, of a choice of columns, or are the row."""
+    """Variables come from a function, renamed columns, selected columns or the row itself."""
     row = {"n": "1", "id": "7", "who": "me"}
 
     def sent(**options: Any) -> Any:
@@ -110,7 +110,7 @@ def test_variables_of_a_row(runner: Runner) -> None:
 
 
 def test_options_go_with_each_row(runner: Runner) -> None:
-    """The model and its options are those of `execute`; headers and tries are the run's own."""
+    """The model options are sent as by `execute`; headers and retries apply to the run."""
     runner.service.answer = lambda _: refused(503)
     result = runner.all(
         numbered(1), provider="openai", model="m", temperature=0.5, max_tokens=9, top_p=0.1, stop_sequences=["x"],
@@ -125,7 +125,7 @@ def test_options_go_with_each_row(runner: Runner) -> None:
 
 
 def test_rows_of_a_csv_reader(runner: Runner) -> None:
-    """`csv.DictReader` does as it is; a line with too many fields is an error of its row."""
+    """`csv.DictReader` works; a line with too many fields is an error of its row."""
     results = runner.all(csv.DictReader(io.StringIO("n\n1\n2,3\n")))
     assert results[0].output == "did 1"
     assert isinstance(results[1].error, RowError)
@@ -133,7 +133,7 @@ def test_rows_of_a_csv_reader(runner: Runner) -> None:
 
 
 def test_failures_are_collected(runner: Runner) -> None:
-    """A row that fails has its error on its result, and the others go on."""
+    """A failed row has its error on its result, and the other rows continue."""
     runner.service.answer = lambda n: refused(400) if n == "3" else None
     results = runner.all(numbered(20))
     assert [result.index for result in results if not result.ok] == [3]
@@ -142,7 +142,7 @@ def test_failures_are_collected(runner: Runner) -> None:
 
 
 def test_a_failed_execution_is_a_failure(runner: Runner) -> None:
-    """An execution whose provider failed is an error of its row, which holds the execution."""
+    """A failed execution is an error of its row, and the error has the execution."""
     failed = {"id": "exe_1", "status": "failed", "error": "model overloaded"}
     runner.service.answer = lambda _: httpx.Response(201, json={"success": True, "data": failed})
     result = runner.all(numbered(1))[0]
@@ -152,7 +152,7 @@ def test_a_failed_execution_is_a_failure(runner: Runner) -> None:
 
 
 def test_the_first_failure_is_raised(runner: Runner) -> None:
-    """With `errors="raise"` the first failure ends the run: what is under way ends, and is given before the error."""
+    """With `errors="raise"` the first failure ends the run; results in flight are returned before the error."""
     runner.service.answer = lambda n: refused(400) if n == "5" else None
     run = runner.many(numbered(1000), concurrency=4, errors="raise")
     given: list[Any] = []
@@ -173,7 +173,7 @@ def test_the_first_failure_is_raised(runner: Runner) -> None:
     ],
 )
 def test_what_no_row_survives_ends_the_run(runner: Runner, status: int, error: type[Exception]) -> None:
-    """An error that all rows would meet is raised, after the results of those that were charged."""
+    """An error that would fail all rows is raised after the results of charged rows."""
     answers = iter(range(1000))
     runner.service.answer = lambda _: refused(status) if next(answers) >= 30 else None
     run = runner.many(numbered(1000), concurrency=4)
@@ -184,8 +184,8 @@ def test_what_no_row_survives_ends_the_run(runner: Runner, status: int, error: t
     assert len(runner.service.requests) < 60
 
 
-def test_a_service_that_stays_away_ends_the_run(runner: Runner) -> None:
-    """Many rows in succession without an answer end the run; a few are failures of their rows."""
+def test_an_unavailable_service_ends_the_run(runner: Runner) -> None:
+    """Many successive outages end the run; a few are failures of their rows."""
     runner.service.answer = lambda n: refused(500) if int(n) % 30 < 15 else None
     assert sum(not result.ok for result in runner.all(numbered(90), concurrency=1)) == 45
     runner.service.answer = lambda _: httpx.ConnectError("refused")
@@ -199,7 +199,7 @@ def test_a_service_that_stays_away_ends_the_run(runner: Runner) -> None:
 
 
 def test_a_budget_of_credits_is_never_exceeded(runner: Runner) -> None:
-    """A run stops when its credits are used, and says so; what failed and was not charged is not counted."""
+    """A run stops when its credits are used; failed rows without a charge do not count."""
     runner.service.answer = lambda n: refused(400) if int(n) % 3 == 0 else None
     run = runner.many(numbered(1000), concurrency=16, budget=Budget(credits=25))
     runner.walk(run)
@@ -209,42 +209,42 @@ def test_a_budget_of_credits_is_never_exceeded(runner: Runner) -> None:
 
 
 def test_a_budget_in_usd_stops_before_it_is_exceeded(runner: Runner) -> None:
-    """Rows of one price are executed as long as the budget has room for another one."""
+    """Rows of equal cost are executed while the budget allows another one."""
     run = runner.many(numbered(1000), concurrency=16, budget=Budget(usd=10.2))
     runner.walk(run)
     assert len(runner.service.charged) == 20
     assert (run.ending, run.progress.cost) == ("budget", 10.0)
 
 
-def test_a_budget_that_is_enough_is_not_felt(runner: Runner) -> None:
-    """A run that needs all of its budget is complete."""
+def test_a_sufficient_budget_has_no_effect(runner: Runner) -> None:
+    """A run that uses its whole budget completes."""
     run = runner.many(numbered(20), budget=Budget(credits=20, usd=10.0))
     assert len(runner.walk(run)) == 20
     assert run.ending == "completed"
     assert run.resume_hint == ""
 
 
-def test_progress_is_told(runner: Runner) -> None:
-    """A callback is told of the rows, their tokens and cost; its last record is the whole."""
-    told: list[Progress] = []
+def test_progress_is_reported(runner: Runner) -> None:
+    """The callback receives rows, tokens and cost; its last record is the total."""
+    reports: list[Progress] = []
     runner.service.answer = lambda n: refused(400) if n == "3" else None
-    run = runner.many(numbered(40), on_progress=told.append)
+    run = runner.many(numbered(40), on_progress=reports.append)
     runner.walk(run)
-    last = told[-1]
+    last = reports[-1]
     assert (last.done, last.failed, last.total, last.in_flight) == (39, 1, 40, 0)
     assert (last.tokens, last.cost, last.credits, last.eta) == (78, 19.5, 39, 0.0)
-    assert len(told) < 40
+    assert len(reports) < 40
 
 
 def test_no_rows_are_no_problem(runner: Runner) -> None:
-    """An empty input gives nothing and is complete."""
+    """An empty input completes without results."""
     run = runner.many([])
     assert runner.walk(run) == []
     assert run.ending == "completed"
 
 
 def test_an_error_of_the_input_is_raised(runner: Runner) -> None:
-    """What the rows raise is raised as it is, after the results of the rows under way."""
+    """An exception of the input is raised unchanged, after the results of rows in flight."""
 
     def rows() -> Iterator[dict[str, str]]:
         yield from numbered(10)
@@ -257,7 +257,7 @@ def test_an_error_of_the_input_is_raised(runner: Runner) -> None:
 
 
 def test_an_error_of_the_callback_is_raised(runner: Runner) -> None:
-    """What the progress callback raises is raised, not swallowed."""
+    """An exception of the progress callback is raised."""
 
     def fails(_: Progress) -> None:
         raise LookupError("no such bar")
@@ -267,12 +267,12 @@ def test_an_error_of_the_callback_is_raised(runner: Runner) -> None:
 
 
 def test_a_run_is_iterated_once(runner: Runner) -> None:
-    """A run that is over says how to go on, when it is iterated again."""
+    """Iterating a finished run again is an error that says what to do."""
     run = runner.many(numbered(3))
     runner.walk(run)
     assert "completed" in repr(run)
     if runner.portal is None:
-        with pytest.raises(ConfigurationError, match="iterated once"):
+        with pytest.raises(ConfigurationError, match="iterated only once"):
             runner.walk(run)
 
 
@@ -296,7 +296,7 @@ def test_a_run_is_iterated_once(runner: Runner) -> None:
     ],
 )
 def test_what_cannot_work_is_refused(runner: Runner, options: dict[str, Any], text: str) -> None:
-    """A wrong option is refused when the run is made, before anything is sent."""
+    """An invalid option is refused before anything is sent."""
     with pytest.raises(ConfigurationError, match=text):
         runner.many(numbered(1), **options)
     with pytest.raises(TypeError, match=r"prompts.execute_many\(\) got 'concurency'; did you mean 'concurrency'\?"):
@@ -304,7 +304,7 @@ def test_what_cannot_work_is_refused(runner: Runner, options: dict[str, Any], te
 
 
 def test_what_is_no_rows_is_refused(runner: Runner) -> None:
-    """Text, a single row and a data frame are no rows, though they can be iterated."""
+    """Text, a single row and a data frame are refused as rows."""
 
     class Frame:
         columns = ("n",)
@@ -317,7 +317,7 @@ def test_what_is_no_rows_is_refused(runner: Runner) -> None:
 
 
 def test_rows_that_come_asynchronously(runner: Runner) -> None:
-    """The async client takes async iterables too; the blocking one says that it does not."""
+    """The async client accepts async iterables; the blocking one refuses them."""
 
     async def rows() -> AsyncIterator[dict[str, str]]:
         for row in numbered(30):
@@ -333,10 +333,14 @@ def test_rows_that_come_asynchronously(runner: Runner) -> None:
 @pytest.mark.parametrize(
     ("row", "options", "text"),
     [
-        ({"m": "1"}, {"variables": lambda row: {"n": row["n"]}}, "row 1: its variables cannot be told: KeyError: 'n'"),
-        ({"m": "1"}, {"variables": lambda row: row["m"]}, "row 1 gives its variables as str"),
-        ([1], {}, "row 1 gives its variables as list"),
-        ({1: "1"}, {}, "row 1 has a variable whose name is no text: 1"),
+        (
+            {"m": "1"},
+            {"variables": lambda row: {"n": row["n"]}},
+            "row 1: the function variables= failed: KeyError: 'n'",
+        ),
+        ({"m": "1"}, {"variables": lambda row: row["m"]}, "row 1 has variables of type str"),
+        ([1], {}, "row 1 has variables of type list"),
+        ({1: "1"}, {}, "row 1 has a variable whose name is not text: 1"),
         (
             {"n": object()},
             {},
@@ -345,7 +349,7 @@ def test_rows_that_come_asynchronously(runner: Runner) -> None:
     ],
 )
 def test_a_row_that_cannot_be_sent(runner: Runner, row: Any, options: dict[str, Any], text: str) -> None:
-    """A row without variables that could be sent is a failure of that row, which its error names."""
+    """A row without valid variables fails, and its error names it."""
     results = runner.all([{"n": "0", "m": "0"}, row], **options)
     assert not results[1].ok
     assert isinstance(results[1].error, RowError)
@@ -363,7 +367,7 @@ def test_a_row_that_cannot_be_sent(runner: Runner, row: Any, options: dict[str, 
     ],
 )
 def test_a_missing_column_is_found_before_anything_is_sent(runner: Runner, row: Any, text: str) -> None:
-    """Where rows are a list and columns are named, a row that lacks one is refused first, both named."""
+    """If rows are a list and columns are named, a missing column is refused before sending."""
     with pytest.raises(RowError) as caught:
         runner.many([*numbered(2), row], variables=["n"])
     assert text in str(caught.value)
@@ -371,7 +375,7 @@ def test_a_missing_column_is_found_before_anything_is_sent(runner: Runner, row: 
 
 
 def test_how_to_go_on_without_a_checkpoint(runner: Runner) -> None:
-    """A run that was left tells the run id with which its rows are not charged again."""
+    """A stopped run reports the run id with which its rows are not charged again."""
     run = runner.many(numbered(100), run_id="mine")
     runner.walk(run, most=5)
     assert "run_id='mine'" in run.resume_hint

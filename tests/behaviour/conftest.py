@@ -1,6 +1,6 @@
-"""One way to drive the blocking client and the async one on asyncio and on trio, so that each claim is written once.
+"""Drive the blocking client and the async client on asyncio and trio in one way, so that each test is written once.
 
-Each claim is held to over httpx, over the caller's client of httpx2, and over aiohttp.
+Each test runs over httpx, over the caller's httpx2 client, and over aiohttp.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _numbers = itertools.count(1)
 
 
 class Driver:
-    """Does to a client what a program would do: call, await, iterate, close.
+    """Uses a client as a program would: call, await, iterate, close.
 
     Args:
-        portal: The event loop that async clients run on; None drives blocking clients.
-        backend: What sends the requests: `httpx`, `httpx2` or `aiohttp`.
+        portal: The event loop of async clients; None for blocking clients.
+        backend: The HTTP library that sends the requests: `httpx`, `httpx2` or `aiohttp`.
     """
 
     def __init__(self, portal: BlockingPortal | None, backend: str = "httpx") -> None:
@@ -46,13 +46,13 @@ class Driver:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """What a client of the backend is made with, beside its key."""
+        """The arguments, besides the key, of a client on this backend."""
         if self.backend == "aiohttp":
             return {"http_client": "aiohttp"}
         return {} if self.backend == "httpx" else {"http_client": self._opened_here(self.http_class()())}
 
     def http_class(self) -> Any:
-        """Give the class of HTTP clients that the backend has for this kind of client."""
+        """Return the backend's HTTP client class for this kind of client."""
         library = import_module("httpx" if self.backend == "aiohttp" else self.backend)
         return library.AsyncClient if self.is_async else library.Client
 
@@ -61,25 +61,25 @@ class Driver:
         return it
 
     def make(self, **options: Any) -> Any:
-        """Make a client that is closed when the test ends; each has a key, and so a request budget, of its own."""
+        """Create a client that is closed when the test ends; each has a separate key and request budget."""
         given = options if "http_client" in options else {**self.defaults, **options}
         return self._opened_here(self.client_class(**{"api_key": f"ep_test_{next(_numbers)}", **given}))
 
     def http(self, handler: Callable[[httpx.Request], httpx.Response]) -> Any:
-        """Make an HTTP client that a function answers; it is closed when the test ends."""
+        """Create an HTTP client that a function answers; it is closed when the test ends."""
         library = import_module("httpx2" if self.backend == "httpx2" else "httpx")
 
         def answer(request: Any) -> Any:
             answered = handler(request)
             if isinstance(answered, library.Response):
                 return answered
-            content = library.ByteStream(b"".join(answered.stream))  # as it is, though no one may decode it
+            content = library.ByteStream(b"".join(answered.stream))  # unchanged, because it may not be decodable
             return library.Response(answered.status_code, headers=answered.headers.raw, stream=content)
 
         return self._opened_here(self.http_class()(transport=library.MockTransport(answer)))
 
     def call(self, do: Callable[[Any], Any], client: Any) -> Any:
-        """Give what a call gives, after awaiting it where it has to be awaited."""
+        """Return the result of a call, awaited if necessary."""
         if self.portal is None:
             return do(client)
 
@@ -90,7 +90,7 @@ class Driver:
         return self.portal.call(awaited)
 
     def walk(self, do: Callable[[Any], Any], client: Any, most: int = 1_000_000, then: Any = None) -> list[Any]:
-        """Iterate what a call gives, at most so far, telling `then` of each item; give the items."""
+        """Iterate the result of a call up to a limit, and pass each item to `then`; return the items."""
         taken: list[Any] = []
         if self.portal is None:
             for item in itertools.islice(do(client), most):
@@ -111,7 +111,7 @@ class Driver:
         return taken
 
     def close(self, it: Any) -> None:
-        """Close a client of either kind, ours or httpx's."""
+        """Close a client, an HTTP client or one of this package."""
         if self.portal is None:
             it.close()
         else:
@@ -130,7 +130,7 @@ class Driver:
         return self.portal.call(used)
 
     def close_all(self) -> None:
-        """Close what was made, the last first: a client before what it sends through."""
+        """Close everything in reverse order: a client before its HTTP client."""
         for it in reversed(self._opened):
             self.close(it)
 
@@ -141,7 +141,7 @@ class Api(Driver):
     def __init__(self, portal: BlockingPortal | None, backend: str = "httpx") -> None:
         super().__init__(portal, backend)
         self.waits: list[float] = []
-        """What the client slept, without any time passing."""
+        """The sleeps that the client requested; no time passes."""
         self.requests: list[httpx.Request] = []
         self._script: Iterator[Any] = iter(())
         self.server = ScriptServer(self._answer) if backend == "aiohttp" else None
@@ -149,17 +149,17 @@ class Api(Driver):
         self.client = self.scripted()
 
     def scripted(self, **options: Any) -> Any:
-        """Make a client on the script; unpaced, for the script tells of budgets that no clock here agrees with."""
+        """Create a client on the script; without a limiter, because the script's rate limit headers match no clock."""
         return self.make(**{"base_url": BASE_URL, "limiter": None, "http_client": self.http_client, **options})
 
     def answers(self, *script: Any) -> None:
-        """Say what the next requests get: responses, exceptions, or functions of the request; all are to be used."""
+        """Set the next answers: responses, exceptions, or functions of the request; all must be used."""
         self.requests.clear()
         self.waits.clear()
         self._script = iter(script)
 
     def always(self, answer: Callable[[httpx.Request], httpx.Response]) -> None:
-        """Let a function answer every request from now on."""
+        """Let a function answer all further requests."""
         self.answers()
         self._script = itertools.repeat(answer)
 
@@ -177,11 +177,11 @@ class Api(Driver):
             )
         if callable(answer):
             return answer(request)
-        # A copy: a response keeps what was done to it, and parameters of a test are the same object for each driver.
+        # A copy: a response is changed by use, and the drivers share the parameters of a test.
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
 
     def run(self, do: Callable[[Any], Any], client: Any = None) -> Any:
-        """Call on the scripted client."""
+        """Make a call on the scripted client."""
         return self.call(do, client or self.client)
 
     def items(self, do: Callable[[Any], Any], **how: Any) -> list[Any]:
@@ -189,14 +189,14 @@ class Api(Driver):
         return self.walk(do, self.client, **how)
 
     def close_all(self) -> None:
-        """Close what was made."""
+        """Close all clients."""
         super().close_all()
         if self.server:
             self.server.close()
 
     @property
     def sent(self) -> int:
-        """How many requests were made."""
+        """The number of requests."""
         return len(self.requests)
 
 
@@ -208,12 +208,12 @@ FLAVOURS = ("sync", "asyncio", "trio", "sync-httpx2", "asyncio-httpx2", "trio-ht
     params=[flavour if "-" not in flavour else pytest.param(flavour, marks=pytest.mark.slow) for flavour in FLAVOURS],
 )
 def flavour(request: pytest.FixtureRequest) -> str:
-    """Tell which kind of client a test is of, and what sends its requests where that is not httpx."""
+    """Return the kind of client of a test, and its backend unless that is httpx."""
     return request.param
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what there is no sense in: respx answers for httpx, not for other libraries."""
+    """Leave out combinations that make no sense: respx only patches httpx."""
     strange = [
         item
         for item in items
@@ -226,7 +226,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def portal(flavour: str) -> Iterator[BlockingPortal | None]:
-    """Run an event loop beside the tests; none for the blocking client."""
+    """Run an event loop for the async clients; None for the blocking client."""
     loop, _, _ = flavour.partition("-")
     if loop == "sync":
         yield None
@@ -237,13 +237,13 @@ def portal(flavour: str) -> Iterator[BlockingPortal | None]:
 
 @pytest.fixture(scope="session")
 def backend(flavour: str) -> str:
-    """Tell what sends the requests."""
+    """Return the backend."""
     return flavour.partition("-")[2] or "httpx"
 
 
 @pytest.fixture
 def driver(portal: BlockingPortal | None, backend: str) -> Iterator[Driver]:
-    """Drive clients of one kind."""
+    """Provide a driver for one kind of client."""
     driver = Driver(portal, backend)
     yield driver
     driver.close_all()
@@ -251,7 +251,7 @@ def driver(portal: BlockingPortal | None, backend: str) -> Iterator[Driver]:
 
 @pytest.fixture
 def api(portal: BlockingPortal | None, backend: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """Give a client whose requests are answered by a script, and whose waits are only recorded."""
+    """Provide a client whose requests are answered by a script, and whose sleeps are only recorded."""
     api = Api(portal, backend)
 
     async def sleep(seconds: float) -> None:
@@ -260,7 +260,7 @@ def api(portal: BlockingPortal | None, backend: str, monkeypatch: pytest.MonkeyP
     if api.server:
         monkeypatch.setattr(AiohttpSender, "send", api.server.send(AiohttpSender.send))
     monkeypatch.setattr("enprompta._http.drivers.sleep", sleep)
-    if portal is None:  # patched in the time module itself, so not while an event loop's thread may need it
+    if portal is None:  # patched in the time module, so not while the thread of an event loop may need it
         monkeypatch.setattr("enprompta._http.drivers.time.sleep", api.waits.append)
     yield api
     api.close_all()
@@ -268,7 +268,7 @@ def api(portal: BlockingPortal | None, backend: str, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
-    """Serve the API on this machine, without limits; tests keep apart by what they create."""
+    """Serve the API on this machine, without rate limits; tests stay separate by the objects that they create."""
     from enprompta.emulator import Emulator
 
     with Emulator(rate_limits=False) as emulator:

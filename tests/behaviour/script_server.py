@@ -1,4 +1,4 @@
-"""A server on this machine that a function answers: aiohttp, unlike httpx, has no transport to put in its place."""
+"""A local server that a function answers, because aiohttp, unlike httpx, has no replaceable transport."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class _Server(ThreadingHTTPServer):
 
 
 class ScriptServer:
-    """Answers what is sent through aiohttp, wherever it is sent.
+    """Answers requests sent through aiohttp, whatever their address.
 
     Args:
-        handler: Asked for each answer. When it raises, the connection is closed, and that is raised to who sent.
+        handler: Called for each answer. If it raises, the connection is closed, and the sender raises that exception.
     """
 
     def __init__(self, handler: Callable[[httpx.Request], httpx.Response]) -> None:
@@ -37,7 +37,7 @@ class ScriptServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            wbufsize = -1  # an answer in one piece
+            wbufsize = -1  # send an answer in one piece
 
             def _answer(self) -> None:
                 number = self.headers[_NUMBER]
@@ -45,16 +45,16 @@ class ScriptServer:
                 assert self.rfile.read(int(self.headers.get("Content-Length", "0"))) == request.content
                 try:
                     answer = handler(request)
-                except Exception as error:  # noqa: BLE001 (told to who sent)
+                except Exception as error:  # noqa: BLE001 (raised again by the sender)
                     server._failures[number] = error
                     self.close_connection = True
                     return
-                content = b"".join(cast("Iterable[bytes]", answer.stream))  # as it is, though no one may decode it
+                content = b"".join(cast("Iterable[bytes]", answer.stream))  # unchanged, because it may not be decodable
                 self.send_response_only(answer.status_code)
                 for name, value in answer.headers.multi_items():
                     self.send_header(name, value)
                 lengths = {"content-length", "transfer-encoding"} & answer.headers.keys()
-                # An answer that may be told to be longer than it is ends with its connection.
+                # An answer that may announce more bytes than it has must end with its connection.
                 exact = lengths == {"content-length"} and answer.headers["content-length"] == str(len(content))
                 self.close_connection = bool(lengths) and not exact
                 if not lengths:
@@ -63,17 +63,17 @@ class ScriptServer:
                 self.wfile.write(content)
                 self.wfile.flush()
 
-            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 (the base class's names)
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 (names defined by the base class)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
     def send(self, really: Any) -> Any:
-        """Make a `send` that reroutes to here what `really`, the sender's own, would send elsewhere."""
+        """Build a `send` that redirects all requests to this server; `really` is the original."""
 
         async def rerouted(sender: AiohttpSender, request: httpx.Request) -> httpx.Response:
             number = str(next(self._numbers))
@@ -93,7 +93,7 @@ class ScriptServer:
         return rerouted
 
     def close(self) -> None:
-        """Stop to listen."""
+        """Stop listening."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -1,4 +1,4 @@
-"""What is sent for a call, and what comes of its answer."""
+"""The request that a call sends, and the result that its response becomes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sent_json(request: httpx.Request) -> Any:
 
 
 def test_a_call_gives_its_model(api: Any) -> None:
-    """A 200 is read into the type that the method promises."""
+    """A 200 is decoded into the return type of the method."""
     api.answers(ok())
     prompt = api.run(lambda client: client.prompts.get("pmt_1"))
     assert type(prompt) is Prompt
@@ -78,7 +78,7 @@ def test_a_call_gives_its_model(api: Any) -> None:
     ids=range(14),
 )
 def test_each_method_sends_its_request(api: Any, do: Any, method: str, url: str, body: Any) -> None:
-    """Method, address and body are those of the reference."""
+    """Method, address and body match the API reference."""
     one = {**PROMPT, "promptId": "pmt_2"}
     many = method == "GET" and not re.search(r"/(p|e|t)$", url)
     api.answers(httpx.Response(204) if method == "DELETE" else ok([] if many else one))
@@ -152,7 +152,7 @@ WIRE_STEP = {"id": "s", "promptId": "p", "dependsOn": ["r"]}
     ids=range(35),
 )  # fmt: skip
 def test_the_other_resources_send_theirs(api: Any, do: Any, method: str, url: str, body: Any, data: Any) -> None:  # noqa: PLR0917 (a row)
-    """Method, address and body of workflows, teams, webhooks, usage and health are those of the reference."""
+    """Method, address and body of workflows, teams, webhooks, usage and health match the API reference."""
     api.answers(httpx.Response(204) if data is None else ok(data))
     result = api.run(do)
     (request,) = api.requests
@@ -163,12 +163,12 @@ def test_the_other_resources_send_theirs(api: Any, do: Any, method: str, url: st
 
 
 def run_of(status: str, **more: Any) -> httpx.Response:
-    """Answer with a workflow's run."""
+    """Answer with a workflow run."""
     return ok({"id": "r", "status": status, **more})
 
 
 def test_waiting_asks_less_and_less_often_until_the_run_has_ended(api: Any) -> None:
-    """A run is started once and asked after until it ends; progress is told when something has changed."""
+    """A run is started once and polled until it ends; progress is reported when something has changed."""
     api.answers(run_of("pending"), run_of("running"), run_of("running"), run_of("completed", output="done"))
     seen: list[str] = []
     run = api.run(
@@ -186,7 +186,7 @@ def test_waiting_asks_less_and_less_often_until_the_run_has_ended(api: Any) -> N
 
 
 def test_waiting_ends_as_it_was_asked_to(api: Any) -> None:
-    """A failed run is returned, or raised with its step; no time left is a time-out that says the run goes on."""
+    """A failed run is returned, or raised with its step; a timeout reports that the run continues."""
     step = {"stepId": "s", "status": "failed", "error": "boom"}
     for status, more, says in (
         ("failed", {"steps": [step]}, "at step 's': boom"),
@@ -206,14 +206,14 @@ def test_waiting_ends_as_it_was_asked_to(api: Any) -> None:
 
 
 def test_an_error_in_a_flow_is_the_calls_own(api: Any) -> None:
-    """A request of a flow that fails raises what the call alone would have raised."""
+    """If a request of a flow fails, the flow raises what the single call would raise."""
     api.answers(run_of("running"), httpx.Response(404))
     with pytest.raises(NotFoundError):
         api.run(lambda c: c.workflows.wait("w", "r"))
 
 
 def test_every_request_has_the_headers_of_the_reference(api: Any) -> None:
-    """Content-Type goes with GET and DELETE too; the key is a bearer token; the library names itself."""
+    """Content-Type is sent with GET and DELETE too; the key is a bearer token; the User-Agent names the library."""
     api.answers(*(ok(), ok(), ok(), httpx.Response(204)))
     client = api.scripted(api_key="ep_live_1", default_headers={"X-Team": "blue"})
     api.run(lambda c: c.prompts.get("p"), client)
@@ -233,7 +233,7 @@ def test_every_request_has_the_headers_of_the_reference(api: Any) -> None:
 
 
 def test_the_callers_user_agent_replaces_ours(api: Any) -> None:
-    """A header of the same name is sent once, in whatever case it is given."""
+    """A header is sent once, in any case in which it is given."""
     api.answers(ok())
     client = api.scripted(default_headers={"user-agent": "mine/1"})
     api.run(lambda c: c.prompts.get("p"), client)
@@ -241,7 +241,7 @@ def test_the_callers_user_agent_replaces_ours(api: Any) -> None:
 
 
 def test_update_tells_null_from_not_given(api: Any) -> None:
-    """`update(description=None)` clears the description; what is not given is not sent."""
+    """`update(description=None)` clears the description; omitted fields are not sent."""
     api.answers(ok(), ok())
     api.run(lambda c: c.prompts.update("p", description=None))
     api.run(lambda c: c.prompts.update("p", title="t", tags=[]))
@@ -249,7 +249,7 @@ def test_update_tells_null_from_not_given(api: Any) -> None:
 
 
 def test_execute_nests_the_options_of_the_model(api: Any) -> None:
-    """Flat keywords become the wire's `options`; those not given are not there."""
+    """Flat keywords become the API's `options`; omitted ones are absent."""
     api.answers(ok({"id": "exe_1"}), ok({"id": "exe_2"}))
     execution = api.run(
         lambda c: c.prompts.execute(
@@ -269,7 +269,7 @@ def test_execute_nests_the_options_of_the_model(api: Any) -> None:
 
 
 def test_create_takes_models_and_dicts(api: Any) -> None:
-    """Variables may be declared either way, and arrive in wire names."""
+    """Variables may be declared in either form, and are sent with the API's names."""
     api.answers(ok(status=201))
     variables = [PromptVariable(name="a", required=False), {"name": "b", "type": "number"}]
     api.run(lambda c: c.prompts.create(title="t", content="c", variables=variables, team_id=None, tags=("x",)))
@@ -283,7 +283,7 @@ def test_create_takes_models_and_dicts(api: Any) -> None:
 
 
 def test_dates_of_filters_are_utc(api: Any) -> None:
-    """A moment is sent in UTC, a naive one taken as such, text as it is."""
+    """A datetime is sent in UTC, a naive one is taken as UTC, and text is sent unchanged."""
     api.answers(ok([]))
     naive, aware = datetime(2024, 1, 17, 10, 15), datetime(2024, 1, 18, tzinfo=timezone.utc)  # noqa: DTZ001
     api.run(lambda c: c.executions.list(start_date=naive, end_date=aware))
@@ -302,7 +302,7 @@ def test_dates_of_filters_are_utc(api: Any) -> None:
     ],
 )
 def test_live_prompts_are_beside_the_versioned_api(api: Any, base_url: str, address: str) -> None:
-    """`get_live` asks below the API root, which is the parent of any base URL."""
+    """`get_live` sends its request below the API root, which is the parent of any base URL."""
     api.answers(httpx.Response(200, json={"id": "p", "content": "hi", "_meta": {"a": 1}}))
     client = api.scripted(base_url=base_url)
     assert client.base_url == base_url.rstrip("/")
@@ -316,7 +316,7 @@ def test_live_prompts_are_beside_the_versioned_api(api: Any, base_url: str, addr
 
 @pytest.mark.parametrize("prompt_id", ["../teams", "a/b?x=1", ".", "..", "żółw", "%2e%2e", "a b#c", "🐢", "a\r\nX: 1"])
 def test_an_id_reaches_its_own_path_and_nothing_more(api: Any, prompt_id: str) -> None:
-    """Whatever the id, the request is for one object below /prompts, and httpx leaves it so."""
+    """Whatever the id, the request addresses one object below /prompts, and httpx does not change the URL."""
     api.answers(ok(), httpx.Response(204), ok())
     api.run(lambda c: c.prompts.get(prompt_id))
     api.run(lambda c: c.prompts.delete(prompt_id))
@@ -329,7 +329,7 @@ def test_an_id_reaches_its_own_path_and_nothing_more(api: Any, prompt_id: str) -
 
 @pytest.mark.parametrize("prompt_id", ["", None, 7, b"p", "\ud800"])
 def test_an_id_that_is_none_is_refused_at_once(api: Any, prompt_id: Any) -> None:
-    """Nothing is sent for it."""
+    """An invalid id sends no request."""
     for do in (lambda c: c.prompts.get(prompt_id), lambda c: c.prompts.delete(prompt_id)):
         with pytest.raises(ConfigurationError, match=r"prompt_id (is empty|is None|must be text)|lone surrogate"):
             api.run(do)
@@ -358,7 +358,7 @@ def test_an_id_that_is_none_is_refused_at_once(api: Any, prompt_id: Any) -> None
     ids=range(15),
 )
 def test_a_call_that_cannot_be_sent_is_a_configuration_error(api: Any, do: Any) -> None:
-    """Every value that has no place in a request is refused before anything is sent."""
+    """Values that a request cannot carry are rejected before anything is sent."""
     with pytest.raises(ConfigurationError):
         api.run(do)
     assert api.sent == 0
@@ -374,14 +374,14 @@ def test_a_call_that_cannot_be_sent_is_a_configuration_error(api: Any, do: Any) 
     ids=["id", "query", "path"],
 )
 def test_an_address_that_cannot_be_is_a_configuration_error(api: Any, do: Any) -> None:
-    """An id or a search too long for any URL, and a path that was not quoted, are refused before anything is sent."""
+    """An id or search too long for a URL, and an unquoted path, are rejected before anything is sent."""
     with pytest.raises(ConfigurationError):
         api.run(do)
     assert api.sent == 0
 
 
 def test_an_unknown_keyword_is_a_type_error(api: Any) -> None:
-    """A typing mistake is Python's own kind of error; it suggests the right keyword and names the public method."""
+    """A misspelled keyword is a TypeError that suggests the right keyword and names the public method."""
     wrong: dict[str, Any] = {
         r"prompts.get() got 'timeuot'; did you mean 'timeout'?": lambda c: c.prompts.get("p", timeuot=3),
         r"prompts.execute() got 'temprature'; did you mean 'temperature'?": lambda c: c.prompts.execute(
@@ -406,14 +406,14 @@ def test_an_unknown_keyword_is_a_type_error(api: Any) -> None:
 
 
 def test_deletion_gives_none_whatever_is_in_the_body(api: Any) -> None:
-    """204 without a body, and 200 with any."""
+    """204 without a body and 200 with any body return None."""
     for answer in (httpx.Response(204), ok({"deleted": True}), httpx.Response(200, text="<p>gone")):
         api.answers(answer)
         assert api.run(lambda c: c.prompts.delete("p")) is None
 
 
 def test_with_raw_response_gives_everything_round_the_data(api: Any) -> None:
-    """Status, headers, request id, budget and attempts, beside what the method gives."""
+    """An `APIResponse` has the status, headers, request id, budget and attempts besides the result."""
     api.answers(ok(status=201, headers={"X-Request-Id": "req_1", "ETag": "e", **BUDGET}))
     response = api.run(lambda c: c.with_raw_response.prompts.create(title="t", content="c"))
     assert type(response) is APIResponse
@@ -426,7 +426,7 @@ def test_with_raw_response_gives_everything_round_the_data(api: Any) -> None:
 
 
 def test_raw_responses_of_any_call(api: Any) -> None:
-    """`run_raw` does there what `run` does, for there is nothing rawer; and it says whose responses it gives."""
+    """`run_raw` equals `run` on `with_raw_response`, and reports whose responses it returns."""
     api.answers(ok(status=201), ok(status=201))
     call = Call("POST", "/beta", Prompt)
     first = api.run(lambda c: c.with_raw_response.run(call))
@@ -440,7 +440,7 @@ def test_raw_responses_of_any_call(api: Any) -> None:
 
 
 def test_calls_that_belong_together(api: Any) -> None:
-    """A flow gives what it comes to, whoever runs it: its calls are its own."""
+    """A flow returns its own result under `with_raw_response` too, because its calls are internal."""
     api.answers(ok(), ok({**PROMPT, "id": "pmt_2"}))
 
     def both() -> Any:
@@ -466,7 +466,7 @@ def test_a_raw_listing_holds_a_page_that_goes_on(api: Any) -> None:
 
 
 def test_run_is_the_way_to_an_endpoint_without_a_method(api: Any) -> None:
-    """Any call gives its type: a model, a list, a dict, nothing, a page."""
+    """A custom call returns its type: a model, list, dict, None or page."""
     api.answers(ok({"a": 1}), ok([PROMPT]), ok(), httpx.Response(202, text="odd"))
     params = {"x": True, "y": None}
     assert api.run(lambda c: c.run(Call("GET", "/beta", dict[str, int], params=params))) == {"a": 1}
@@ -483,7 +483,7 @@ def test_run_is_the_way_to_an_endpoint_without_a_method(api: Any) -> None:
 
 
 def test_run_says_when_json_is_not_read_into_a_type(api: Any) -> None:
-    """The mistake is named, whatever the service answered."""
+    """The error says that the type cannot be decoded, whatever the service answered."""
     api.answers(ok())
     with pytest.raises(ConfigurationError, match="a call cannot return"):
         api.run(lambda c: c.run(Call("GET", "/beta", httpx.Client)))
@@ -502,13 +502,13 @@ def test_run_says_when_json_is_not_read_into_a_type(api: Any) -> None:
     ids=range(6),
 )
 def test_a_2xx_that_is_not_what_was_promised(api: Any, answer: httpx.Response, complaint: str) -> None:
-    """It is an `APIResponseError` with the request id, which shows nothing of the body and holds all of it."""
+    """The error is an `APIResponseError` with the request id; it shows nothing of the body and keeps all of it."""
     answer.headers["X-Request-Id"] = "req_9"
     api.answers(answer)
     with pytest.raises(APIResponseError, match=complaint) as caught:
         api.run(lambda c: c.prompts.get("p"))
     error = caught.value
-    assert str(error).startswith(f"GET /prompts/p gave {answer.status_code} with ")
+    assert str(error).startswith(f"GET /prompts/p returned {answer.status_code} with ")
     assert str(error).endswith("(request id: req_9)")
     assert (error.status_code, error.request_id, error.body) == (answer.status_code, "req_9", answer.content)
     assert error.headers["x-request-id"] == "req_9"
@@ -517,7 +517,7 @@ def test_a_2xx_that_is_not_what_was_promised(api: Any, answer: httpx.Response, c
 
 
 def test_a_long_unreadable_body_is_kept_in_part(api: Any) -> None:
-    """An error holds 64 KiB at most."""
+    """An error keeps at most 64 KiB of a body."""
     api.answers(httpx.Response(200, content=b"<" + b"x" * 200_000))
     with pytest.raises(APIResponseError) as caught:
         api.run(lambda c: c.prompts.get("p"))
@@ -526,7 +526,7 @@ def test_a_long_unreadable_body_is_kept_in_part(api: Any) -> None:
 
 
 def test_redirects_are_not_followed(api: Any) -> None:
-    """The key goes to the host it was meant for, even if the caller's own HTTP client would follow."""
+    """The key is sent only to the configured host, even if the caller's HTTP client would follow redirects."""
     if not api.server:
         api.http_client.follow_redirects = True
     for status in (301, 302, 303, 307, 308):
@@ -538,7 +538,7 @@ def test_redirects_are_not_followed(api: Any) -> None:
 
 
 def test_the_budget_last_seen_is_on_the_client(api: Any) -> None:
-    """`client.rate_limit` is None until an answer tells it; errors tell it too, answers without it change nothing."""
+    """`client.rate_limit` is None until a response reports it; errors report it too, other responses change nothing."""
     assert api.client.rate_limit is None
     api.answers(ok(), ok(headers=BUDGET), ok(), httpx.Response(404, headers={**BUDGET, "X-RateLimit-Remaining": "7"}))
     api.run(lambda c: c.prompts.get("p"))
@@ -553,7 +553,7 @@ def test_the_budget_last_seen_is_on_the_client(api: Any) -> None:
 
 
 def test_a_fork_names_the_new_prompt(api: Any) -> None:
-    """Forking gives the id of a prompt of one's own."""
+    """`fork` returns the id of the user's new prompt."""
     api.answers(ok({"promptId": "pmt_2"}, status=201))
     fork = api.run(lambda c: c.templates.fork("t"))
     assert type(fork) is TemplateFork

@@ -1,4 +1,4 @@
-"""Nothing but `EnpromptaError` leaves a call, and every error travels."""
+"""A call raises only `EnpromptaError`, and every error can be pickled."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ STATUSES = (400, 401, 402, 403, 404, 405, 409, 422, 429, 500, 503)
 
 
 def every_class(base: type[EnpromptaError]) -> set[type[EnpromptaError]]:
-    """Find a class and all below it."""
+    """Return a class and all its subclasses."""
     return {base}.union(*(every_class(one) for one in base.__subclasses__()))
 
 
 def same(one: EnpromptaError, other: EnpromptaError) -> bool:
-    """Tell whether two errors say and carry the same; by looks, for a body may hold a NaN, which equals nothing."""
+    """Return True if two errors have the same content; compared as text, because NaN does not equal itself."""
     return (type(one), one.args, repr(vars(one))) == (type(other), other.args, repr(vars(other)))
 
 
 def causes_pickle(error: BaseException) -> None:
-    """Check that what an error came of pickles too: where Dask is loaded, it is pickled with the error."""
+    """Check that the causes of an error can be pickled too: where Dask is loaded, they are pickled with the error."""
     for cause in (error.__cause__, error.__context__):
         if cause is not None:
             assert type(pickle.loads(pickle.dumps(cause))) is type(cause)
@@ -54,7 +54,7 @@ def causes_pickle(error: BaseException) -> None:
 
 
 def make(cls: type[EnpromptaError]) -> EnpromptaError:
-    """Make an error of a class with all it can carry."""
+    """Build an error of a class with all possible attributes."""
     attempts = (Attempt(1, 0.5, 503, wait=1.0, request_id="r"), Attempt(2, 0.1, error="reset"))
     answer = {"request_id": "r", "headers": {"a": "b"}, "attempts": attempts}
     for base, carried in (
@@ -74,7 +74,7 @@ def make(cls: type[EnpromptaError]) -> EnpromptaError:
     "cls", sorted(every_class(EnpromptaError), key=lambda cls: cls.__name__), ids=lambda it: it.__name__
 )
 def test_every_error_pickles_with_all_it_carries(cls: type[EnpromptaError]) -> None:
-    """Errors cross processes: class, text, args and attributes are the same on the other side, notes included."""
+    """Pickling preserves class, text, args, attributes and notes."""
     error = make(cls)
     error.add_context("more")
     error.note = "mine"  # type: ignore[attr-defined]
@@ -87,7 +87,7 @@ def test_every_error_pickles_with_all_it_carries(cls: type[EnpromptaError]) -> N
 
 
 def test_the_tree_is_the_one_that_is_drawn() -> None:
-    """Every public error is in the docstring's tree, below the base it is drawn under."""
+    """Every public error is in the docstring's tree, below the base class shown there."""
     drawn = enprompta.errors.__doc__ or ""
     for cls in every_class(EnpromptaError):
         if cls.__module__ == "enprompta.errors":
@@ -100,7 +100,7 @@ def test_the_tree_is_the_one_that_is_drawn() -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_an_error_of_a_call_pickles(api: Any, status: int) -> None:
-    """As it leaves a call: with httpx's headers, the budget, the decoded body, every attempt."""
+    """An error raised by a call, with headers, budget, decoded body and every attempt, can be pickled."""
     body = {
         "error": {"code": "X", "message": "no", "details": [{"field": "f", "message": "bad"}], "request_id": "req_1"}
     }
@@ -122,7 +122,7 @@ def test_an_error_of_a_call_pickles(api: Any, status: int) -> None:
     "failure", [httpx.ReadTimeout("x"), httpx.ConnectError("x"), httpx.Response(200, text="<")], ids=repr
 )
 def test_an_error_without_a_readable_answer_pickles(api: Any, failure: Any) -> None:
-    """Connection errors and unreadable answers too."""
+    """Connection errors and unreadable responses can be pickled too."""
     api.answers(failure)
     with pytest.raises(APIError) as caught:
         api.run(lambda c: c.prompts.get("p"), api.scripted(max_retries=0))
@@ -198,7 +198,7 @@ header_values |= st.sampled_from(
 
 
 class Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body as the network gives it: still encoded, however the headers say."""
+    """A body as received from the network: encoded in any way that the headers claim."""
 
     def __init__(self, body: bytes) -> None:
         self._parts = iter([body])
@@ -215,7 +215,7 @@ class Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
         raise StopAsyncIteration
 
 
-# httpx leaves its own generator behind when a body cannot be decoded, and trio warns of that.
+# httpx does not close its generator if a body cannot be decoded, and trio warns about that.
 @pytest.mark.filterwarnings("ignore:Async generator 'httpx:ResourceWarning")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=120)
 @given(
@@ -225,14 +225,14 @@ class Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
     st.dictionaries(st.sampled_from(header_names), header_values, max_size=5),
 )
 def test_nothing_foreign_leaves_a_call(api: Any, do: Any, status: int, body: bytes, headers: dict[str, bytes]) -> None:
-    """Whatever status, headers and body come, a call gives its result or an `EnpromptaError` that pickles."""
+    """For any status, headers and body, a call returns its result or raises an `EnpromptaError` that can be pickled."""
     pairs = [(name.encode(), value) for name, value in headers.items()]
 
     api.always(lambda _: httpx.Response(status, headers=pairs, stream=Stream(body)))
     try:
         api.run(do)
     except EnpromptaError as error:
-        assert isinstance(error, (APIStatusError, APIResponseError, APIConnectionError))  # noqa: PT017 (results are fine too)
+        assert isinstance(error, (APIStatusError, APIResponseError, APIConnectionError))  # noqa: PT017 (results are valid too)
         assert same(pickle.loads(pickle.dumps(error)), error)  # noqa: PT017
         causes_pickle(error)
     assert api.client.rate_limit is None or api.client.rate_limit.limit >= 0
@@ -240,7 +240,7 @@ def test_nothing_foreign_leaves_a_call(api: Any, do: Any, status: int, body: byt
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
-    """Collect what a test has left while its own filters for warnings hold."""
+    """Collect garbage while the warning filters of the test apply."""
     yield
     gc.collect()
 
@@ -248,7 +248,7 @@ def nothing_left_behind() -> Iterator[None]:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)
 @given(st.text())
 def test_any_id_is_refused_or_asked_for(api: Any, prompt_id: str) -> None:
-    """What reaches the service unquotes to the id, in one segment; what cannot is refused unsent."""
+    """A path that reaches the service unquotes to the id, in one segment; other ids are rejected before sending."""
     api.always(lambda _: httpx.Response(204))
     try:
         api.run(lambda c: c.prompts.delete(prompt_id))

@@ -1,4 +1,4 @@
-"""Whole journeys over real sockets, against the emulator."""
+"""End-to-end scenarios over real sockets, against the emulator."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def client(driver: Any, emulator: Emulator) -> Any:
-    """Make a client of the team account."""
+    """Create a client of the team account."""
     return driver.make(api_key=emulator.keys.team, base_url=emulator.url)
 
 
 def add_prompts(emulator: Emulator, number: int) -> list[str]:
-    """Put prompts into the enterprise account without a request for each; give their ids, oldest first."""
+    """Insert prompts into the enterprise account without requests; return their ids, oldest first."""
     services = emulator._started().services
     account = services.accounts.authenticate(f"Bearer {emulator.keys.enterprise}")
     with services.database.transaction():
@@ -41,13 +41,13 @@ def add_prompts(emulator: Emulator, number: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def crowded() -> Iterator[tuple[Emulator, list[str]]]:
-    """Serve an account of 10,000 prompts."""
+    """Serve an account with 10,000 prompts."""
     with Emulator(rate_limits=False) as emulator:
         yield emulator, add_prompts(emulator, 10_000)
 
 
 def test_the_life_of_a_prompt(driver: Any, client: Any) -> None:
-    """Create, list, fetch, change, execute, look back at executions, delete."""
+    """Create, list, fetch, change and execute a prompt, list its executions, and delete it."""
     title = uuid.uuid4().hex
     prompt = driver.call(
         lambda c: c.prompts.create(title=title, content="Hello {{name}}", category=title, tags=["a"]), client
@@ -85,7 +85,7 @@ def test_the_life_of_a_prompt(driver: Any, client: Any) -> None:
 
 
 def test_the_live_version_of_a_prompt(driver: Any, client: Any, emulator: Emulator) -> None:
-    """`get_live` gives what a label points at, beside the versioned API."""
+    """`get_live` returns the version that a label points at, outside the versioned API."""
     title = uuid.uuid4().hex
     prompt = driver.call(lambda c: c.prompts.create(title=title, content="one"), client)
     driver.call(lambda c: c.prompts.update(prompt.id, content="two"), client)
@@ -99,7 +99,7 @@ def test_the_live_version_of_a_prompt(driver: Any, client: Any, emulator: Emulat
 
 
 def test_templates_are_found_and_forked(driver: Any, client: Any) -> None:
-    """Browse, fetch, make one's own, run it."""
+    """Browse and fetch templates, fork one, and execute it."""
     templates = driver.walk(lambda c: c.templates.list(limit=5), client)
     assert len({one.id for one in templates}) == len(templates) >= 12
     template = driver.call(lambda c: c.templates.get(templates[0].id), client)
@@ -111,14 +111,14 @@ def test_templates_are_found_and_forked(driver: Any, client: Any) -> None:
 
 
 def test_an_id_cannot_climb(driver: Any, client: Any) -> None:
-    """Over a real server, any id asks for a prompt of that id: there is none, and nothing else is answered."""
+    """On a real server, any id addresses a prompt with that id, which is not found; no other endpoint answers."""
     for prompt_id in ("../templates", "..", ".", "a/b?x=1", "żółw", "%2e%2e/templates"):
         with pytest.raises(NotFoundError, match="Prompt"):
             driver.call(lambda c, prompt_id=prompt_id: c.prompts.get(prompt_id), client)
 
 
 def test_errors_of_the_service_name_the_field(driver: Any, client: Any) -> None:
-    """A 400 tells what is wrong with what, in both places where one looks."""
+    """A 400 names the invalid fields in `details`."""
     prompt = driver.call(lambda c: c.prompts.create(title="t", content="{{topic}}"), client)
     with pytest.raises(BadRequestError) as caught:
         driver.call(lambda c: c.prompts.execute(prompt.id, variables={"topc": "x"}), client)
@@ -129,7 +129,7 @@ def test_errors_of_the_service_name_the_field(driver: Any, client: Any) -> None:
 
 @pytest.mark.parametrize("dialect", ["reference", "detailed"])
 def test_who_may_not_is_told_why(driver: Any, dialect: Any) -> None:
-    """A wrong key is a 401, a free one a 403, used-up credits a 402, in either dialect of the service."""
+    """An invalid key raises 401, a free plan 403, and used-up credits 402, in both dialects of the service."""
     with Emulator(rate_limits=False, error_dialect=dialect, credits={"pro": 1}) as emulator:
         for key, error in (("ep_wrong", AuthenticationError), (emulator.keys.free, PermissionDeniedError)):
             with pytest.raises(error) as caught:
@@ -147,7 +147,7 @@ def test_who_may_not_is_told_why(driver: Any, dialect: Any) -> None:
 
 
 def test_an_idempotency_key_is_charged_once(driver: Any) -> None:
-    """The same call again with its key gives the first answer; another call with that key is a conflict."""
+    """Repeating a call with its idempotency key returns the first response; another call with the key is a conflict."""
     with Emulator(rate_limits=False, credits={"pro": 2}) as emulator:
         client = driver.make(api_key=emulator.keys.pro, base_url=emulator.url)
         prompt = driver.call(lambda c: c.prompts.create(title="t", content="{{x}}"), client)
@@ -166,7 +166,7 @@ def test_an_idempotency_key_is_charged_once(driver: Any) -> None:
 
 
 def test_a_used_up_budget_is_a_rate_limit_error(driver: Any) -> None:
-    """Beyond its limit a client that will not wait is told at once, with the budget and the seconds to its reset."""
+    """A client that does not wait gets an error at its limit, with the budget and the seconds until the reset."""
     with Emulator(limits={"pro": (2, 1000)}, clock=lambda: 1_705_486_510.0) as emulator:
         client = driver.make(api_key=emulator.keys.pro, base_url=emulator.url, max_wait=0, limiter=None)
         for left in (1, 0):
@@ -180,7 +180,7 @@ def test_a_used_up_budget_is_a_rate_limit_error(driver: Any) -> None:
 
 
 def test_ten_thousand_prompts_list_through_a_hundred_pages(driver: Any, crowded: tuple[Emulator, list[str]]) -> None:
-    """Nothing is lost and nothing comes twice, in the service's order."""
+    """Paging loses and repeats nothing, in the service's order."""
     emulator, ids = crowded
     client = driver.make(api_key=emulator.keys.enterprise, base_url=emulator.url)
     pages = driver.walk(lambda c: c.prompts.list(limit=100).pages(), client)
@@ -194,7 +194,7 @@ def test_ten_thousand_prompts_list_through_a_hundred_pages(driver: Any, crowded:
 
 
 def test_a_list_may_grow_while_it_is_walked(driver: Any, crowded: tuple[Emulator, list[str]]) -> None:
-    """Prompts that are added meanwhile neither push any out nor bring any back."""
+    """Prompts added during paging neither hide nor repeat others."""
     emulator, ids = crowded
     client = driver.make(api_key=emulator.keys.enterprise, base_url=emulator.url)
     walked: list[str] = []

@@ -1,4 +1,4 @@
-"""Listings walk every page once, forwards, and end."""
+"""Listings read every page once, forwards, and end."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from enprompta.pagination import next_call
 LIST = Call("GET", "/prompts", Page[Prompt], params={"limit": 2})
 
 
-def told(**pagination: Any) -> Pagination:
-    """Make what an answer tells of its place."""
+def pagination_of(**pagination: Any) -> Pagination:
+    """Build the pagination data of a response."""
     return Pagination.model_validate(pagination)
 
 
@@ -25,14 +25,14 @@ def told(**pagination: Any) -> Pagination:
     [{}, {"has_more": False}, {"has_more": False, "next_cursor": "c"}, {"next_cursor": None}, {"next_cursor": ""}]
 )  # fmt: skip
 def test_nothing_follows_the_last_page(pagination: dict[str, Any]) -> None:
-    """No more, or no cursor where `has_more` is not told."""
-    assert next_call(LIST, told(**pagination)) is None
+    """A listing ends if `has_more` is false, or if both it and the cursor are absent."""
+    assert next_call(LIST, pagination_of(**pagination)) is None
 
 
 @pytest.mark.parametrize("pagination", [{"has_more": True, "next_cursor": "c"}, {"next_cursor": "c"}])
 def test_the_next_call_is_the_same_with_the_cursor(pagination: dict[str, Any]) -> None:
-    """Filters and limit stay; the call that was made does not change."""
-    assert next_call(LIST, told(**pagination)) == Call(
+    """Filters and limit are kept; the original call is unchanged."""
+    assert next_call(LIST, pagination_of(**pagination)) == Call(
         "GET", "/prompts", Page[Prompt], params={"limit": 2, "cursor": "c"}
     )
     assert LIST.params == {"limit": 2}
@@ -40,20 +40,20 @@ def test_the_next_call_is_the_same_with_the_cursor(pagination: dict[str, Any]) -
 
 @pytest.mark.parametrize("cursor", [None, ""])
 def test_more_without_a_cursor_is_an_error(cursor: str | None) -> None:
-    """A listing cut short must not look like a whole one."""
-    with pytest.raises(APIResponseError, match="/prompts has more pages but gives no cursor"):
-        next_call(LIST, told(has_more=True, next_cursor=cursor))
+    """A truncated listing raises, because it must not look like a complete one."""
+    with pytest.raises(APIResponseError, match="/prompts but no cursor for them"):
+        next_call(LIST, pagination_of(has_more=True, next_cursor=cursor))
 
 
 def test_a_cursor_that_comes_back_is_an_error() -> None:
-    """Going on would never end."""
+    """A repeated cursor raises, because the listing would never end."""
     call = Call("GET", "/prompts", Page[Prompt], params={"cursor": "c"})
-    with pytest.raises(APIResponseError, match="with the cursor it was asked with"):
-        next_call(call, told(has_more=True, next_cursor="c"))
+    with pytest.raises(APIResponseError, match="with the same cursor as in the request"):
+        next_call(call, pagination_of(has_more=True, next_cursor="c"))
 
 
 def prompt(number: int) -> dict[str, Any]:
-    """Make a prompt as it goes over the wire."""
+    """Build a prompt in the API's format."""
     return {"id": f"pmt_{number}", "title": "t", "content": "c"}
 
 
@@ -63,7 +63,7 @@ def page(numbers: list[int], **pagination: Any) -> httpx.Response:
 
 
 def three_pages() -> list[httpx.Response]:
-    """Answer a whole walk, with an empty page in its middle."""
+    """Answer a whole listing, with an empty page in the middle."""
     return [
         page([1, 2], has_more=True, next_cursor="b", total_count=3, limit=2),
         page([], has_more=True, next_cursor="c", total_count=3, limit=2),
@@ -72,12 +72,12 @@ def three_pages() -> list[httpx.Response]:
 
 
 def numbers(prompts: list[Any]) -> list[int]:
-    """Take the numbers out of ids."""
+    """Return the numbers in ids."""
     return [int(one.id.removeprefix("pmt_")) for one in prompts]
 
 
 def test_iterating_walks_every_item_of_every_page(api: Any) -> None:
-    """In the API's order, each page asked for once, with the filters of the call."""
+    """Items come in the API's order, and each page is requested once, with the filters of the call."""
     api.answers(*three_pages())
     assert numbers(api.items(lambda c: c.prompts.list(limit=2, search="x"))) == [1, 2, 3]
     assert [dict(one.url.params) for one in api.requests] == [
@@ -88,7 +88,7 @@ def test_iterating_walks_every_item_of_every_page(api: Any) -> None:
 
 
 def test_pages_are_walked_as_pages(api: Any) -> None:
-    """`.pages()` gives each page with its place in the listing."""
+    """`.pages()` yields each page with its position in the listing."""
     api.answers(*three_pages())
     pages = api.items(lambda c: c.prompts.list(limit=2).pages())
     assert [numbers(one.data) for one in pages] == [[1, 2], [], [3]]
@@ -97,7 +97,7 @@ def test_pages_are_walked_as_pages(api: Any) -> None:
 
 
 def test_pages_are_fetched_one_by_one(api: Any) -> None:
-    """Nothing is asked for before it is needed."""
+    """A page is requested only when needed."""
     api.answers(*three_pages())
     first = api.run(lambda c: c.prompts.list())
     assert api.sent == 1
@@ -106,13 +106,13 @@ def test_pages_are_fetched_one_by_one(api: Any) -> None:
     third = api.run(lambda _: second.next_page())
     assert numbers(third.data) == [3]
     assert not third.has_next_page()
-    with pytest.raises(EnpromptaError, match="this is the last page: ask has_next_page"):
+    with pytest.raises(EnpromptaError, match="this is the last page: check has_next_page"):
         api.run(lambda _: third.next_page())
     assert api.sent == 3
 
 
 def test_a_page_can_be_walked_from_where_it_stands(api: Any) -> None:
-    """Iterating a page goes on from it, as often as one likes."""
+    """Iterating a page starts from that page, every time."""
     api.answers(three_pages()[0])
     first = api.run(lambda c: c.prompts.list())
     for _ in range(2):
@@ -123,7 +123,7 @@ def test_a_page_can_be_walked_from_where_it_stands(api: Any) -> None:
 
 
 def test_a_walk_may_be_left_early(api: Any) -> None:
-    """Leaving a loop fetches no further page, and leaves nothing behind that an event loop would warn of."""
+    """Leaving a loop fetches no further page, and leaves no generator that an event loop would warn about."""
     api.answers(*three_pages())
     assert numbers(api.items(lambda c: c.prompts.list(), most=2)) == [1, 2]
     assert api.sent == 1
@@ -133,7 +133,7 @@ def test_a_walk_may_be_left_early(api: Any) -> None:
 
 
 def test_an_iterator_goes_on_where_it_was_left(api: Any) -> None:
-    """One iterator over items may feed several loops."""
+    """Several loops can share one iterator."""
     api.answers(*three_pages())
     walk = (lambda page: page.__aiter__()) if api.is_async else iter
     items = walk(api.client.prompts.list())
@@ -143,10 +143,10 @@ def test_an_iterator_goes_on_where_it_was_left(api: Any) -> None:
 
 
 def test_a_repeated_cursor_ends_the_walk_with_an_error(api: Any) -> None:
-    """The same cursor again is an error, never a loop; what came before it was given."""
+    """A repeated cursor raises after the previous items were returned, and never loops."""
     api.answers(page([1], has_more=True, next_cursor="a"), page([2], has_more=True, next_cursor="a"))
     seen: list[Any] = []
-    with pytest.raises(APIResponseError, match="the cursor it was asked with; going on would never end"):
+    with pytest.raises(APIResponseError, match="the same cursor as in the request, so the listing would never end"):
         api.items(lambda c: c.prompts.list(), then=seen.append)
     assert numbers(seen) == [1, 2]
     assert api.sent == 2
@@ -154,7 +154,7 @@ def test_a_repeated_cursor_ends_the_walk_with_an_error(api: Any) -> None:
 
 @pytest.mark.parametrize("start", [None, "b"])
 def test_a_longer_circle_is_noticed(api: Any, start: str | None) -> None:
-    """A cursor that was followed before ends the walk, also when it is the one that the caller began with."""
+    """A cursor used before ends the listing with an error, even if it is the caller's initial cursor."""
     circle = {"b": "c", "c": "d", "d": "b"}
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -171,7 +171,7 @@ def test_a_longer_circle_is_noticed(api: Any, start: str | None) -> None:
 
 
 def test_more_without_a_cursor_ends_the_walk_with_an_error(api: Any) -> None:
-    """The items that came are given before the error says that some are missing."""
+    """The received items are returned before the error reports that some are missing."""
     api.answers(page([1], has_more=True))
     seen: list[Any] = []
     with pytest.raises(APIResponseError, match="the listing is incomplete"):
@@ -184,7 +184,7 @@ def test_more_without_a_cursor_ends_the_walk_with_an_error(api: Any) -> None:
 
 
 def test_a_failure_midway_is_the_calls_own_error(api: Any) -> None:
-    """A page that fails for good raises what any call would; pages are retried like any call."""
+    """A page that fails permanently raises what any call would; pages are retried like any call."""
     api.answers(three_pages()[0], httpx.Response(503), *three_pages()[1:])
     assert numbers(api.items(lambda c: c.prompts.list())) == [1, 2, 3]
     api.answers(three_pages()[0], *[httpx.Response(503) for _ in range(4)])
@@ -193,7 +193,7 @@ def test_a_failure_midway_is_the_calls_own_error(api: Any) -> None:
 
 
 def test_a_page_shows_where_it_stands(api: Any) -> None:
-    """`repr` tells how many items, of how many, and whether more follow."""
+    """`repr` shows the number of items, the total, and if more pages follow."""
     kind = "AsyncPage" if api.is_async else "Page"
     for answer, text in (
         (page([1, 2], has_more=True, next_cursor="b", total_count=3), "2 of 3 items, more to come"),

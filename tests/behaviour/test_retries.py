@@ -1,4 +1,4 @@
-"""What is tried again, what is not, and what the caller is told of it."""
+"""Retries: which failures are retried, and what the caller learns about them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ WRITES = {
     ids=repr,
 )
 def test_what_may_pass_is_tried_again(api: Any, failure: Any) -> None:
-    """The call succeeds on its second try, after a wait of at most half a second."""
+    """The call succeeds on its second attempt, after a wait of at most half a second."""
     api.answers(failure, ok())
     assert type(api.run(get)) is Prompt
     assert api.sent == 2
@@ -65,7 +65,7 @@ def test_what_may_pass_is_tried_again(api: Any, failure: Any) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 418, 422, 451, 501, 505])
 def test_what_would_not_pass_is_not_tried_again(api: Any, status: int) -> None:
-    """One request, one error, no wait."""
+    """A permanent failure sends one request, raises one error, and does not wait."""
     api.answers(no(status))
     with pytest.raises(APIStatusError) as caught:
         api.run(get)
@@ -75,14 +75,14 @@ def test_what_would_not_pass_is_not_tried_again(api: Any, status: int) -> None:
 
 
 def test_three_retries_and_then_the_last_error(api: Any) -> None:
-    """By default there are four tries; the error is the last one's and tells of all."""
+    """The default is four attempts; the error is that of the last one and lists all."""
     api.answers(no(500), httpx.ReadTimeout("x"), no(429, **{"Retry-After": "2"}), no(503, **{"X-Request-Id": "req_4"}))
-    with pytest.raises(InternalServerError, match=r"gave 503 .*gave up after 4 attempts") as caught:
+    with pytest.raises(InternalServerError, match=r"returned 503 .*gave up after 4 attempts") as caught:
         api.run(get)
     attempts = caught.value.attempts
     assert [one.number for one in attempts] == [1, 2, 3, 4]
     assert [one.status_code for one in attempts] == [500, None, 429, 503]
-    assert attempts[1].error == "GET /prompts/p: api.test went silent for longer than timeout allows"
+    assert attempts[1].error == "GET /prompts/p: api.test sent nothing for longer than timeout allows"
     assert [one.wait for one in attempts] == [*api.waits, 0.0]
     assert attempts[3].request_id == caught.value.request_id == "req_4"
     first, second, third = api.waits
@@ -92,7 +92,7 @@ def test_three_retries_and_then_the_last_error(api: Any) -> None:
 
 
 def test_attempts_are_told_of_success_too(api: Any) -> None:
-    """`with_raw_response` tells every try, the last being the answer."""
+    """`with_raw_response` lists every attempt; the last one is the response."""
     api.answers(no(500, **{"X-Request-Id": "req_1"}), httpx.ConnectError("refused"), ok())
     response = api.run(lambda c: c.with_raw_response.prompts.get("p"))
     assert [one.status_code for one in response.attempts] == [500, None, 200]
@@ -102,7 +102,7 @@ def test_attempts_are_told_of_success_too(api: Any) -> None:
 
 @pytest.mark.parametrize(("max_retries", "tries"), [(0, 1), (1, 2), (5, 6)])
 def test_max_retries_counts_further_tries(api: Any, max_retries: int, tries: int) -> None:
-    """The client's setting bounds them."""
+    """`max_retries` of the client limits the attempts."""
     api.answers(*[no(503) for _ in range(tries)])
     client = api.scripted(max_retries=max_retries)
     with pytest.raises(InternalServerError):
@@ -112,7 +112,7 @@ def test_max_retries_counts_further_tries(api: Any, max_retries: int, tries: int
 
 @pytest.mark.parametrize("write", WRITES)
 def test_writes_carry_one_idempotency_key_through_all_tries(api: Any, write: str) -> None:
-    """A retry after a lost answer is the same request to the service; the next call is another."""
+    """A retry after a lost response is the same request for the service; the next call is another."""
     keys: list[set[str]] = []
     for _ in range(2):
         api.answers(httpx.ReadTimeout("lost"), no(503), ok())
@@ -125,7 +125,7 @@ def test_writes_carry_one_idempotency_key_through_all_tries(api: Any, write: str
 
 
 def test_reads_and_deletions_carry_none(api: Any) -> None:
-    """GET and DELETE are safe to repeat as they are."""
+    """GET and DELETE are safe to repeat without a key."""
     api.answers(no(503), ok(), no(503), httpx.Response(204))
     api.run(get)
     api.run(lambda c: c.prompts.delete("p"))
@@ -135,21 +135,21 @@ def test_reads_and_deletions_carry_none(api: Any) -> None:
 
 @pytest.mark.parametrize("write", WRITES)
 def test_the_callers_key_is_sent(api: Any, write: str) -> None:
-    """One's own key makes a call safe to repeat across processes."""
+    """The caller's key makes a call safe to repeat across processes."""
     api.answers(no(503), ok())
     api.run(lambda c: WRITES[write](c, idempotency_key="order-17"))
     assert [request.headers.get_list("Idempotency-Key") for request in api.requests] == [["order-17"], ["order-17"]]
 
 
 def test_a_key_on_a_read_is_not_sent(api: Any) -> None:
-    """A page of a listing asked with a key, against the types, changes nothing."""
+    """An idempotency key on a read, against the types, is not sent."""
     api.answers(ok())
     api.run(lambda c: c.prompts.get("p", idempotency_key="k"))
     assert "Idempotency-Key" not in api.requests[0].headers
 
 
 def test_the_servers_wait_is_kept(api: Any) -> None:
-    """Retry-After in any form, and for a 429 the reset, are waited in full."""
+    """`Retry-After` in any form, and the reset for a 429, are waited in full."""
     now = time.time()
     date = {"Date": formatdate(now, usegmt=True)}
     api.answers(
@@ -165,31 +165,31 @@ def test_the_servers_wait_is_kept(api: Any) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_wait_longer_than_max_wait_comes_at_once_and_says_so(api: Any, status: int) -> None:
-    """Nobody is blocked until midnight without having asked for it."""
+    """A wait beyond `max_wait`, as until midnight, raises unless the caller has allowed it."""
     api.answers(no(status, **{"Retry-After": "3600"}))
     with pytest.raises(APIStatusError) as caught:
         api.run(get)
-    assert str(caught.value).endswith(
-        "the API asks to wait 3600 s, more than max_wait (65 s), so it was not tried again"
-    )
+    assert str(caught.value).endswith("not retried, because the API asks to wait 3600 s, more than max_wait (65 s)")
     assert caught.value.retry_after == 3600.0
     assert api.sent == 1
     assert api.waits == []
 
 
 def test_max_wait_may_be_raised(api: Any) -> None:
-    """Who is willing to wait an hour does."""
+    """With a `max_wait` of an hour, the client waits an hour."""
     api.answers(no(429, **{"Retry-After": "3600"}), ok())
     api.run(get, api.scripted(max_wait=3600))
     assert api.waits == [3600.0]
     api.answers(no(429, **{"Retry-After": "3600"}), no(429, **{"Retry-After": "3601"}))
-    with pytest.raises(RateLimitError, match="gave up after 2 attempts; the API asks to wait 3601 s") as caught:
+    with pytest.raises(
+        RateLimitError, match="gave up after 2 attempts; not retried, because the API asks to wait 3601 s"
+    ) as caught:
         api.run(get, api.scripted(max_wait=3600))
     assert len(caught.value.attempts) == 2
 
 
 def test_the_first_final_error_ends_the_tries(api: Any) -> None:
-    """A 400 after a 503 is the answer."""
+    """A 400 after a 503 is final."""
     api.answers(no(503), no(400))
     with pytest.raises(BadRequestError, match="gave up after 2 attempts"):
         api.run(get)
@@ -219,7 +219,7 @@ def test_the_first_final_error_ends_the_tries(api: Any) -> None:
     ids=lambda it: getattr(it, "__name__", type(it).__name__),
 )
 def test_what_the_transport_raises_is_ours(api: Any, raised: Exception, expected: type[Exception]) -> None:
-    """No answer is an `APIConnectionError`, in time or not; the original is its cause."""
+    """A missing response raises `APIConnectionError` or its timeout subclass, with the original as cause."""
     api.answers(raised)
     with pytest.raises(APIConnectionError) as caught:
         api.run(get, api.scripted(max_retries=0))
@@ -232,7 +232,7 @@ def test_what_the_transport_raises_is_ours(api: Any, raised: Exception, expected
 
 
 def test_a_bug_below_is_not_dressed_up(api: Any) -> None:
-    """What is no failure of the network, such as an error in the caller's own transport, is raised as it is."""
+    """An exception that is no network failure, as in the caller's transport, is raised unchanged."""
     api.answers(ZeroDivisionError("mine"))
     with pytest.raises(ZeroDivisionError, match="mine"):
         api.run(get)
@@ -240,16 +240,16 @@ def test_a_bug_below_is_not_dressed_up(api: Any) -> None:
 
 
 def test_a_closed_client_says_so(api: Any) -> None:
-    """A call on a closed client is a mistake of its caller, not a broken connection; it is not retried."""
+    """A call on a closed client is the caller's mistake, not a connection error, and is not retried."""
     api.close(api.client if api.server else api.http_client)
     assert api.client.is_closed
-    with pytest.raises(ConfigurationError, match="this client is closed; make a new one"):
+    with pytest.raises(ConfigurationError, match="this client is closed; create a new one"):
         api.run(get)
     assert api.waits == []
 
 
 def test_events_are_logged_without_secrets(api: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """`retry` and `response` have the call, numbers and ids; neither key, nor body, nor query."""
+    """`retry` and `response` log the call, numbers and ids, but no key, body or query."""
     client = api.scripted(api_key="ep_hunter2")
     api.answers(no(503, **{"X-Request-Id": "req_1"}), httpx.Response(200, json={"data": [], "HIDDEN": 1}))
     with caplog.at_level("DEBUG", logger="enprompta"):

@@ -1,4 +1,4 @@
-"""The speed budget, held against this machine: `python -m tests.benchmarks`. Each line is a ratio, or says its unit."""
+"""Compare the speed with its budget: `python -m tests.benchmarks`. Each line is a ratio, or states its unit."""
 
 from __future__ import annotations
 

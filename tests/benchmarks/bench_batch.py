@@ -1,9 +1,9 @@
 """How many rows a second `execute_many` reaches, beside calling `execute` by hand.
 
-Run it as a program: `python tests/benchmarks/bench_batch.py [ROWS]`. The server is a process of its own that answers
-every request at once with the same bytes, so that the client is what limits. Rounds of all cases are interleaved, so
-that a busy machine slows all of them; ratios are the median over the rounds. That of processor time says the same as
-that of rows a second on an idle machine, and is the one to believe on a busy one.
+Run it as a program: `python tests/benchmarks/bench_batch.py [ROWS]`. The server is a separate process that answers
+every request at once with the same bytes, so that the client is the bottleneck. Rounds of all cases are interleaved, so
+that a busy machine slows all of them; ratios are the median over the rounds. On an idle machine the ratios of processor
+time and of rows a second agree; on a busy machine, use the ratio of processor time.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def many_threads(client: Enprompta, number: int) -> None:
 
 
 def timed(do: Callable[[], object], number: int) -> tuple[float, float]:
-    """Tell how many rows a second something reaches, and how many a second of this process's processor time."""
+    """Measure the rows a second, and the rows a second of this process's processor time."""
     started, worked = time.perf_counter(), time.process_time()
     do()
     return number / (time.perf_counter() - started), number / (time.process_time() - worked)

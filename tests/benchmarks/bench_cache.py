@@ -59,7 +59,7 @@ def tell(what: str, figure: str) -> None:
 
 
 def calls() -> None:
-    """What a call costs that makes no request."""
+    """Measure the cost of a call that makes no request."""
     options: dict[str, Any] = {"api_key": "ep_x", "limiter": None, "max_retries": 0}
     for client_class, http_class, measure in (
         (Enprompta, httpx.Client, cost),
@@ -87,10 +87,10 @@ def calls() -> None:
 
 
 def outage() -> None:
-    """What callers with a fallback wait for a service that is away, and what it costs that service."""
+    """Measure how long callers with a fallback wait in an outage, and how many requests they send."""
     with FaultServer(listening=False) as nobody, FaultServer() as hangs:
         hangs.play(then=stalling)
-        for what, server in (("nobody there", nobody), ("a service that hangs, timeout=1", hangs)):
+        for what, server in (("connection refused", nobody), ("a service that hangs, timeout=1", hangs)):
             client = Enprompta(api_key="ep_x", base_url=server.base_url, limiter=None, timeout=1.0)
             took: list[float] = []
             for _ in range(1_001):

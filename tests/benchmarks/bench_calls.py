@@ -1,7 +1,7 @@
-"""What a call costs beside raw httpx, and beside another SDK where that is installed: `pip install openai`.
+"""Compare the cost of a call with raw httpx, and with another SDK if it is installed: `pip install openai`.
 
 `python -m tests.benchmarks.bench_calls` prints ratios. They are of processor time, which on an idle machine says the
-same as wall time; the server has a processor of its own.
+same as wall time; the server runs on a separate processor.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Variable(BaseModel):
 
 
 class _Prompt(BaseModel):
-    """A prompt as somebody would type it by hand, who wants what ours gives: the same fields, unknown ones kept."""
+    """A model written by hand with the features of this package's model: the same fields, unknown ones kept."""
 
     model_config = ConfigDict(populate_by_name=True, extra="allow")
     id: str
@@ -100,7 +100,7 @@ class _Nothing:
         self._answer = Answer(answer.status_code, answer.headers, answer.content, answer.request)
 
     def send(self, request: object) -> Answer:
-        """Give the answer."""
+        """Return the response."""
         del request
         return self._answer
 
@@ -149,7 +149,7 @@ def lists(server: Canned) -> Iterator[Figure]:
 
 
 async def _rate(call: Callable[[], Awaitable[object]], in_flight: int, calls: int) -> float:
-    """Give the processor seconds a call, with so many under way at all times."""
+    """Return the processor seconds of a call, with a fixed number in flight."""
     left = iter(range(calls))
 
     async def some() -> None:

@@ -1,6 +1,6 @@
 """The client's pacing in figures: `python -m tests.benchmarks.bench_client_pacing` (some minutes).
 
-Whole clients over real sockets, against a strict server in a process of its own: 1,000 calls at 50 per 3 s window.
+Whole clients over real sockets, against a strict server in a separate process: 1,000 calls at 50 per 3 s window.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Count:
         self.answered_429 = 0
 
     def on_response(self, record: object) -> None:
-        """Look at an answer."""
+        """Count a response."""
         status = getattr(record, "status_code", None)
         self.ok += status == 200
         self.answered_429 += status == 429
 
 
 def tasks(port: int, calls: int = CALLS, limiter: RedisLimiter | None = None) -> Count:
-    """Each call in a task of its own."""
+    """Make each call in a separate task."""
     count = Count()
 
     async def run() -> None:

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.bench_deliveries 1000 5
 
-runs 1,000 prompts and kills the emulator 5 times with SIGKILL on the way. Then it holds against each other what was
+runs 1,000 prompts and kills the emulator 5 times with SIGKILL on the way. Then it compares what was
 executed, what was received and what is on record, and prints the figures.
 """
 
@@ -75,7 +75,7 @@ def _hold(
     assert set(acknowledged) <= executed, "an execution that was acknowledged is not on record"
     assert {it["eventId"] for it in kept} == set(told), "a delivery is on record that never arrived, or the reverse"
     assert len(kept) == len(executed), "an execution has no delivery, or has two"
-    assert set(told.values()) == executed, "an execution was never told"
+    assert set(told.values()) == executed, "an execution was never delivered"
     assert all(verify_signature(it.body, it.headers, secret) for it in received), "a signature does not verify"
     assert len({(it.event["id"], it.body) for it in received}) == len(told), "an event changed between its attempts"
     sent = Counter(it.event["id"] for it in received)
@@ -95,7 +95,7 @@ def _delivered(client: httpx.Client, webhook: dict[str, Any]) -> list[dict[str, 
 def _execute(
     client: httpx.Client, path: str, number: int, acknowledged: list[str], served: Served, *, kill: bool
 ) -> None:
-    """Run the prompt so often, from several threads; then kill the emulator while more of it is going on."""
+    """Run the prompt repeatedly from several threads; then kill the emulator while more executions run."""
     stop = threading.Event()
     start = len(acknowledged)
 

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.bench_emulator 200 60
 
-lets 200 clients make, run, change, read and list prompts for 60 seconds while each execution is told to a webhook.
+lets 200 clients make, run, change, read and list prompts for 60 seconds while each execution is sent to a webhook.
 Then it holds what was acknowledged against what is there, and prints the figures.
 """
 
@@ -26,7 +26,7 @@ from tests.emulator.receivers import Receiver, until
 
 @dataclass
 class Account:
-    """What the clients were told has happened."""
+    """The results that the clients were sent."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """Pacing in figures: real sockets, real processes, a real Redis, and a day on a fake clock.
 
 `python -m tests.benchmarks.bench_pacing` runs every case, in some minutes; with names as arguments it runs those.
-The server is strict, independent of the policy, and has a process of its own; the clients are bare sockets, so that
+The server is strict, independent of the policy, and runs in a separate process; the clients are bare sockets, so that
 what is measured is pacing and not an HTTP library.
 """
 
@@ -23,6 +23,7 @@ from enprompta.limiters import LocalLimiter
 from enprompta.limiters.local import LocalAccount
 from tests.limiters.redis_server import BINARY, RedisServer
 from tests.limiters.simulation import Network, Server, Simulation
+from tests.limiters.troubles import TROUBLES, Steady
 from tests.limiters.wire import AsyncioClient, BlockingClient, Report, Rules, Tally
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ LIMIT = 50
 
 
 class ServerProcess:
-    """The strict server in a process of its own."""
+    """The strict server in a separate process."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -87,7 +88,7 @@ def threads(account: LocalAccount, port: int, report: Report) -> None:
 
 
 def one_process(case: str, rules: Rules, work: Callable[[LocalAccount, int, Report], None]) -> None:
-    """Run a case in this process, with an account of its own."""
+    """Run a case in this process, with a separate account."""
     report = Report()
     with ServerProcess(rules) as server:
         started = time.perf_counter()
@@ -195,6 +196,17 @@ def callers(simulation: Simulation, until: float) -> None:
     more()
 
 
+def troubles() -> None:
+    """A steady program for half an hour, and one thing that goes wrong in the third minute."""
+    for trouble in TROUBLES:
+        outcome = Steady(trouble).run().outcome
+        sys.stdout.write(
+            f"{trouble.__name__:<24} served {outcome.served:>5}   429s {outcome.answered_429:>3}   "
+            f"errors {outcome.failed + outcome.refused:>5}   silent {outcome.longest_gap:6.1f} s   "
+            f"waited {outcome.longest_wait:5.1f} s\n"
+        )
+
+
 def hours() -> None:
     """Saturated for hours on a fake clock, at several limits and windows."""
     for limit, window, length in ((1, 60, 24), (60, 60, 24), (1000, 60, 6), (50, 3, 2), (7, 1, 2)):
@@ -215,7 +227,7 @@ def hours() -> None:
 
 
 def cost() -> None:
-    """What pacing adds to a call that need not wait."""
+    """Measure what pacing adds to a call that need not wait."""
     headers = [
         (b"Server", b"nginx"),
         (b"Date", formatdate(time.time(), usegmt=True).encode()),
@@ -260,7 +272,7 @@ def cost() -> None:
 
 
 CASES: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (cost, day, hours, plain, skew, others, redis, outage)
+    each.__name__: each for each in (cost, troubles, day, hours, plain, skew, others, redis, outage)
 }
 
 

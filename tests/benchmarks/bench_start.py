@@ -1,6 +1,6 @@
-"""What it costs to import the package, to make a client, and what stays in memory; beside httpx and pydantic.
+"""Measure import, client creation and memory, compared with httpx and pydantic.
 
-`python -m tests.benchmarks.bench_start` prints ratios. Each program has a process of its own, whose processor time is
+`python -m tests.benchmarks.bench_start` prints ratios. Each program runs in a separate process, whose processor time is
 what the operating system says it was; that of a bare Python is taken off.
 """
 
@@ -24,7 +24,7 @@ PROGRAMS = {
     "bare": "pass",
     "reference": "import httpx; from pydantic import BaseModel",
     "ours": "from enprompta import AsyncEnprompta, Enprompta",
-    "all of ours": "\n".join(
+    "all resources": "\n".join(
         ["from enprompta import Enprompta", *(f"import enprompta.resources.{it}" for it in RESOURCES)]
     ),
 }
@@ -78,7 +78,7 @@ def importing() -> Iterator[Figure]:
     bare = statistics.median(figures["bare"])
     net = {name: [one - bare for one in found] for name, found in figures.items()}
     yield Figure("import: of httpx and pydantic", ratio(net, "ours", "reference"), budget=1.15)
-    yield Figure("import with every resource", ratio(net, "all of ours", "reference"), budget=1.35)
+    yield Figure("import with every resource", ratio(net, "all resources", "reference"), budget=1.35)
     if not Path("/proc/self/statm").exists():
         return
     memory = {name: float(run(program + RESIDENT)[1]) for name, program in PROGRAMS.items()}
@@ -86,11 +86,11 @@ def importing() -> Iterator[Figure]:
     yield Figure(
         "memory after import: of httpx and pydantic", (memory["ours"] - memory["bare"]) / reference, budget=1.2
     )
-    yield Figure("memory with every resource", (memory["all of ours"] - memory["bare"]) / reference)
+    yield Figure("memory with every resource", (memory["all resources"] - memory["bare"]) / reference)
 
 
 def making() -> Iterator[Figure]:
-    """What clients cost."""
+    """Measure the cost of creating clients."""
     ours = {"setup": PROGRAMS["ours"], "make": 'Enprompta(api_key="ep_x")'}
     raw = {"setup": PROGRAMS["reference"], "make": "httpx.Client()"}
     found: dict[str, list[list[Any]]] = {"ours": [], "raw": []}

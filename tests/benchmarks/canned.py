@@ -1,6 +1,6 @@
-"""A server in a process of its own that answers at once with the same bytes, so that the client is what is measured.
+"""A server in a separate process that answers at once with the same bytes, so that the client is what is measured.
 
-It speaks enough HTTP for well-formed clients, and tells a request budget that nobody uses up, so pacing is at work.
+It speaks enough HTTP for well-formed clients, and reports a request budget that never runs out, so pacing is active.
 """
 
 from __future__ import annotations

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Figure(NamedTuple):
-    """What came of comparing two."""
+    """The result of a comparison."""
 
     what: str
     value: float
     unit: str = "x"
     """`x` for a ratio."""
     budget: float | None = None
-    """What it must not exceed, or reach where `at_least`; None where nothing is promised."""
+    """The maximum, or the minimum if `at_least`; None if nothing is promised."""
     at_least: bool = False
 
     def show(self) -> None:
@@ -53,7 +53,7 @@ def in_turns(cases: Mapping[str, Callable[[], float]], rounds: int) -> dict[str,
 
 
 def ratio(figures: Mapping[str, list[float]], name: str, against: str) -> float:
-    """Give the median, over the rounds, of one figure by another of the same round."""
+    """Return the median over the rounds of one figure divided by another of the same round."""
     return statistics.median(one / other for one, other in zip(figures[name], figures[against], strict=True))
 
 

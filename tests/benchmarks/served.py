@@ -1,4 +1,4 @@
-"""An emulator in a process of its own, on a file: one that can be killed."""
+"""A file-backed emulator in a separate process that can be killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cache driven by hand: a clock that is set, a service that is scripted, refreshes that run when they are told to."""
+"""A cache driven by hand: a clock that tests set, a scripted service, and refreshes that run on request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta import Call
-from enprompta._core.operation import Raw
+from enprompta._core.runner import Raw
 from enprompta._core.steps import WaitForFuture
 from enprompta._http.settings import Settings
 from enprompta.cache.background_runners import Threads
@@ -36,50 +36,50 @@ if TYPE_CHECKING:
 
 
 def live(content: str = "v1", **fields: Any) -> LivePrompt:
-    """Make a prompt as the service gives it."""
+    """Build a prompt as the service returns it."""
     return LivePrompt(**{"id": "p1", "slug": "hi", "label": "production", "content": content, **fields})
 
 
 def down() -> APIError:
-    """What a service that is away comes to."""
+    """Build the error of an unavailable service."""
     return APIConnectionError("GET /api/sdk/prompts/hi: cannot connect")
 
 
 def status(code: int, cls: type[APIStatusError] = APIStatusError, **fields: Any) -> APIError:
-    """What a service that refuses comes to."""
-    return cls(f"GET /api/sdk/prompts/hi gave {code}", status_code=code, **fields)
+    """Build the error of a service that refuses."""
+    return cls(f"GET /api/sdk/prompts/hi returned {code}", status_code=code, **fields)
 
 
 def missing() -> APIError:
-    """What a service that knows no such prompt comes to."""
+    """Build the error of a service that does not know the prompt."""
     return status(404, NotFoundError)
 
 
 class Sequence:
-    """A service that answers one after another; the last answer stays."""
+    """Scripted answers, one per request; the last one repeats."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
 
     def __call__(self, _: object) -> Any:
-        """Give the next answer."""
+        """Return the next answer."""
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 class ByHand(Threads):
-    """Refreshes that wait until a test runs them, or until somebody waits for what they bring."""
+    """Refreshes that wait until a test runs them, or until a caller waits for their result."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waiting: list[tuple[Generator[Any, Any, None], Callable[[], None]]] = []
 
     def spawn(self, client: Any, flow: Generator[Any, Any, None], ended: Callable[[], None]) -> None:
-        """Take note of a refresh."""
+        """Record a refresh."""
         self.waiting.append((flow, ended))
 
 
 class Service:
-    """Plays the service, the client and the event loop for one cache; `answer` says what the service does."""
+    """The service, the client and the event loop of one cache; `answer` defines what the service does."""
 
     def __init__(self, disk: Disk | None = None, most: int = 1_000) -> None:
         self.now = 1_000.0
@@ -93,33 +93,33 @@ class Service:
         self.cache = LiveCache(self.background, disk, most=most, clock=lambda: self.now, chance=lambda: self.chance)
 
     def settings_for(self, options: RequestOptions) -> Settings:
-        """Give the settings of a call, as a client does."""
+        """Return the settings of a call, as a client does."""
         return self.settings.override(options)  # type: ignore[arg-type]
 
     def request(self, slug: str = "hi", *, label: str = "production", ttl: float | None = 60.0, **how: Any) -> Request:
-        """Describe what a caller asks for."""
+        """Describe a caller's request."""
         fallback = how.pop("fallback", None)
         key = PromptKey(slug, label, how.pop("project", None))
         return Request(self, key, _call, ttl, fallback, how)
 
     def get(self, slug: str = "hi", **how: Any) -> LivePrompt:
-        """Make a call that ends."""
+        """Run a call to completion."""
         return self.drive(self.cache.get(self.request(slug, **how)))
 
     def begin(self, slug: str = "hi", **how: Any) -> tuple[Generator[Any, Any, LivePrompt], Any]:
-        """Make a call as far as its first wish."""
+        """Run a call up to its first step."""
         flow = self.cache.get(self.request(slug, **how))
         return flow, next(flow)
 
     def run_background(self) -> None:
-        """Run the refreshes that wait."""
+        """Run the waiting refreshes."""
         waiting, self.background.waiting = self.background.waiting, []
         for flow, ended in waiting:
             self.drive(flow)
             ended()
 
     def drive(self, flow: Generator[Any, Any, Any]) -> Any:
-        """Do what a flow wishes until it ends."""
+        """Execute the steps of a flow until it ends."""
         try:
             wish = next(flow)
         except StopIteration as stop:
@@ -127,7 +127,7 @@ class Service:
         return self.drive_on(flow, wish)
 
     def drive_on(self, flow: Generator[Any, Any, Any], wish: Any) -> Any:
-        """Do what a flow wishes, from this wish on."""
+        """Execute the steps of a flow, starting with this one."""
         try:
             while True:
                 try:
@@ -140,7 +140,7 @@ class Service:
             return stop.value
 
     def perform(self, wish: Any) -> Any:
-        """Do one thing."""
+        """Execute one step."""
         if isinstance(wish, WaitForFuture):
             if not self.is_hanging:
                 self.run_background()
@@ -161,7 +161,7 @@ class Service:
 
     @property
     def sent(self) -> int:
-        """How many requests were made."""
+        """The number of requests."""
         return len(self.calls)
 
 
@@ -171,13 +171,13 @@ def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:
 
 @pytest.fixture
 def service() -> Service:
-    """Play a service that is there."""
+    """Provide a service that is available."""
     return Service()
 
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> str:
-    """Each kind of client in turn."""
+    """Provide each kind of client in turn."""
     return request.param
 
 

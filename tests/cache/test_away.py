@@ -1,4 +1,4 @@
-"""Runtime prompts with real clients, when the service hangs, refuses or is not there at all."""
+"""Runtime prompts with real clients, when the service hangs, refuses or cannot be reached."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 class TestAway:
     def test_nobody_there(self, flavour: str) -> None:
-        """With a fallback a refused connection costs one try; the calls after it cost nothing."""
+        """With a fallback, a refused connection costs one attempt; later calls cost none."""
         with FaultServer(listening=False) as server:
 
             async def scenario() -> None:
@@ -43,7 +43,7 @@ class TestAway:
 
     @pytest.mark.parametrize("hangs", ["connecting", "answering"])
     def test_a_service_that_hangs(self, flavour: str, hangs: str) -> None:
-        """The first call waits for no longer than connecting may take; those after it not at all."""
+        """The first call waits at most the connect timeout; later calls do not wait."""
         with FaultServer() as server, FullBacklog() as full:
             server.play(then=stalling)
             base_url = full.base_url if hangs == "connecting" else server.base_url
@@ -63,7 +63,7 @@ class TestAway:
             run(flavour, scenario)
 
     def test_without_anything_the_error_comes(self, flavour: str, server: FaultServer) -> None:
-        """A 404 is raised at once, each time."""
+        """A 404 is raised immediately on every call."""
         server.play(then=refused(404))
 
         async def scenario() -> None:
@@ -77,7 +77,7 @@ class TestAway:
         assert len(server.received) == 2
 
     def test_a_start_from_disk(self, flavour: str, server: FaultServer, tmp_path: Path) -> None:
-        """A new process finds what the last one saw; a client with another key does not."""
+        """A new process reads the snapshot of the previous one; a client with another key does not."""
 
         async def scenario() -> None:
             client = make(flavour, server.base_url, cache_dir=tmp_path)
@@ -95,7 +95,7 @@ class TestAway:
         run(flavour, scenario)
 
     def test_async_fallbacks(self, server: FaultServer) -> None:
-        """The async client awaits what its fallback gives, on either event loop; its errors are the caller's."""
+        """The async client awaits an async fallback on asyncio and trio; its errors reach the caller."""
         server.play(then=refused(503))
 
         async def fallback(slug: str) -> str:

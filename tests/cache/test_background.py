@@ -1,4 +1,4 @@
-"""Threads and tasks that refresh: started when they are needed, told of their end, gone when there is nothing to do."""
+"""Threads and tasks that run refreshes: started on demand, always reported as ended, and removed when idle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trio
 
-from enprompta.cache.background_runners import MOST_THREADS, Tasks, Threads
+from enprompta.cache.background_runners import MAX_THREADS, Tasks, Threads
 from tests.cache.wire import refreshers
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ class Client:
     """Runs a flow by calling it."""
 
     def run_flow(self, flow: Any) -> Any:
-        """Do what the flow is."""
+        """Call the flow."""
         return flow()
 
 
@@ -40,7 +40,7 @@ def joined(threads: Threads) -> bool:
 
 class TestThreads:
     def test_they_end_when_there_is_nothing_to_do(self) -> None:
-        """A thread serves what comes while it waits, and ends after a while without work."""
+        """An idle thread takes new jobs and ends after a while without any."""
         threads = Threads(idle=0.05)
         names: list[int | None] = []
         for _ in range(2):
@@ -52,18 +52,18 @@ class TestThreads:
         assert len(names) == 2
 
     def test_they_are_few(self) -> None:
-        """However much there is to do, all of it is done, by a few."""
+        """Any number of jobs runs, on a bounded number of threads."""
         threads = Threads(idle=0.05)
         go, done = threading.Event(), threading.Semaphore(0)
         for _ in range(50):
             threads.submit(lambda: go.wait(PATIENCE), done.release)
-        assert len(threads._threads) == MOST_THREADS
+        assert len(threads._threads) == MAX_THREADS
         go.set()
         assert all(done.acquire(timeout=PATIENCE) for _ in range(50))
         assert joined(threads)
 
     def test_the_contexts_of_callers_go_along(self) -> None:
-        """What a caller has set in its context is there, as traces need it."""
+        """A job sees the caller's context variables, as tracing needs."""
         import contextvars
 
         name: contextvars.ContextVar[str] = contextvars.ContextVar("name")
@@ -75,7 +75,7 @@ class TestThreads:
         assert joined(threads)
 
     def test_what_breaks_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
-        """A mistake in a refresh ends neither the thread nor the program, and is not hidden."""
+        """A bug in a refresh is logged and ends neither the thread nor the program."""
         threads, ended = Threads(idle=0.0), threading.Event()
         with caplog.at_level(logging.ERROR, logger="enprompta"):
             threads.submit(lambda: {}["nothing"], ended.set)
@@ -84,7 +84,7 @@ class TestThreads:
         assert caplog.records[0].__dict__["fields"] == {"error": "KeyError", "what": "'nothing'"}
 
     def test_no_room_for_a_thread(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-        """Where none can be started, the end is told at once, and the next one tries again."""
+        """If a thread cannot be started, the job is reported as ended at once, and the next job tries again."""
         threads = Threads(idle=0.0)
 
         def fail(_: object) -> None:
@@ -102,20 +102,20 @@ class TestThreads:
         assert joined(threads)
 
     def test_closing_drops_what_waits(self) -> None:
-        """What has not begun is told of its end, what runs is waited for, and work may come again."""
+        """Closing drops waiting jobs, waits for running ones, and accepts new jobs later."""
         threads = Threads(idle=60.0)
         began, go, ends = threading.Semaphore(0), threading.Event(), []
-        for number in range(MOST_THREADS + 2):
+        for number in range(MAX_THREADS + 2):
             threads.submit(lambda: (began.release(), go.wait(PATIENCE)), lambda number=number: ends.append(number))  # type: ignore[misc]
-        assert all(began.acquire(timeout=PATIENCE) for _ in range(MOST_THREADS))
+        assert all(began.acquire(timeout=PATIENCE) for _ in range(MAX_THREADS))
         threading.Timer(0.05, go.set).start()
         threads.close()
-        assert ends[:2] == [MOST_THREADS, MOST_THREADS + 1]
-        assert sorted(ends) == list(range(MOST_THREADS + 2))
+        assert ends[:2] == [MAX_THREADS, MAX_THREADS + 1]
+        assert sorted(ends) == list(range(MAX_THREADS + 2))
         assert refreshers() == []
 
     def test_one_of_them_may_close(self) -> None:
-        """It does not wait for itself, and what comes after is done."""
+        """Closing from inside a refresh does not deadlock, and later jobs run."""
         threads, ended = Threads(idle=0.05), threading.Event()
         threads.submit(threads.close, lambda: None)
         threads.submit(lambda: None, ended.set)
@@ -125,7 +125,7 @@ class TestThreads:
 
 class TestTasks:
     def test_a_task_that_never_began_is_told_of_its_end(self) -> None:
-        """An event loop that ends at once cancels it before its first step."""
+        """An event loop that ends at once cancels the refresh before its first step."""
         tasks, ended = Tasks(), []
 
         async def never() -> None:
@@ -140,7 +140,7 @@ class TestTasks:
 
     @pytest.mark.parametrize("run", [asyncio.run, trio.run], ids=["asyncio", "trio"])
     def test_what_breaks_is_logged(self, run: Any, caplog: pytest.LogCaptureFixture) -> None:
-        """On trio too, where an error of a system task would end the program."""
+        """An error in a refresh does not end the program on trio either, where an error of a system task would."""
         tasks, ended = Tasks(), threading.Event()
 
         async def broken(_: object) -> None:
@@ -150,7 +150,7 @@ class TestTasks:
             import anyio
 
             tasks.spawn(SimpleNamespace(run_flow=broken), None, ended.set)  # type: ignore[arg-type]
-            while not ended.is_set():  # noqa: ASYNC110 (it is set from either loop)
+            while not ended.is_set():  # noqa: ASYNC110 (set from either loop)
                 await anyio.sleep(0.001)
 
         with caplog.at_level(logging.ERROR, logger="enprompta"):
@@ -160,7 +160,7 @@ class TestTasks:
 
     @pytest.mark.parametrize("run", [asyncio.run, trio.run], ids=["asyncio", "trio"])
     def test_closing_cancels_what_runs_here(self, run: Any) -> None:
-        """A task that would never end does, and is told of it."""
+        """Closing cancels a task that never ends, and reports it as ended."""
         tasks, ended = Tasks(), threading.Event()
 
         async def main() -> None:
@@ -175,7 +175,7 @@ class TestTasks:
         run(main() if run is asyncio.run else main)
 
     def test_after_a_fork_there_is_none(self) -> None:
-        """Tasks and threads of the parent are not the child's."""
+        """A child process does not inherit the parent's tasks and threads."""
         tasks = Tasks()
 
         async def main() -> None:
@@ -187,7 +187,7 @@ class TestTasks:
         asyncio.run(main())
 
     def test_files_are_written_by_a_thread(self) -> None:
-        """An event loop does not wait for a disk; what goes wrong there reaches who waits."""
+        """Disk work does not block the event loop, and its errors reach the waiting caller."""
         tasks = Tasks()
 
         async def main() -> None:
@@ -224,7 +224,7 @@ with FaultServer() as server:
         threading.Event().wait(0.001)
     child = os.fork()
     if child == 0:
-        given = client.prompts.get_live("hi", ttl=0)  # neither the lock nor the refresh is anybody's here
+        given = client.prompts.get_live("hi", ttl=0)  # no thread of the child holds the lock or runs the refresh
         print(given.content, given.is_stale, client.prompts.get_live("hi").age < 5, flush=True)
         os._exit(0)
     os.waitpid(child, 0)
@@ -235,7 +235,7 @@ with FaultServer() as server:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_child_process_goes_on(tmp_path: Path) -> None:
-    """After a fork, in the midst of a refresh and of a look-up, the child has what was held, and asks by itself."""
+    """After a fork during a refresh and a look-up, the child has the cached prompt and sends its own requests."""
     file = tmp_path / "fork.py"
     file.write_text(FORK)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -1,4 +1,4 @@
-"""Runtime prompts with real clients: a crowd of threads, tasks and event loops, and what else a client has."""
+"""Runtime prompts with real clients, shared by many threads, tasks and event loops, and with other client features."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 class TestSingleFlight:
     def test_a_crowd_asks_once(self, flavour: str, server: FaultServer) -> None:
-        """100 threads or 1,000 tasks that come at once, to an empty cache, make one request between them."""
+        """100 threads or 1,000 tasks that start together on an empty cache share one request."""
         server.play(then=prompt(after=0.2))
         client = make(flavour, server.base_url)
         contents: list[str] = []
@@ -44,7 +44,7 @@ class TestSingleFlight:
         asyncio.run(close(client))
 
     def test_event_loops_share_a_request(self, server: FaultServer) -> None:
-        """Tasks of several loops, of both kinds, wait for the one request without blocking each other."""
+        """Tasks on several loops, asyncio and trio, wait for the one request without blocking each other."""
         server.play(then=prompt(after=0.3))
         client = make("asyncio", server.base_url)
         contents: list[str] = []
@@ -72,7 +72,7 @@ class TestSingleFlight:
         assert len(server.received) == 1
 
     def test_a_cancelled_caller_takes_nobody_with_it(self, server: FaultServer) -> None:
-        """When the task that asks is cancelled, one of those who wait asks."""
+        """If the task that fetches is cancelled, one of the waiting tasks fetches instead."""
         server.play(stalling, then=prompt())
 
         async def scenario() -> None:
@@ -90,7 +90,7 @@ class TestSingleFlight:
 
 class TestRefresh:
     def test_in_the_background(self, flavour: str, server: FaultServer) -> None:
-        """A stale prompt is given while the service takes its time; then the new one is there."""
+        """A stale prompt is served while the service is slow; then the new one is available."""
 
         async def scenario() -> None:
             client = make(flavour, server.base_url)
@@ -109,7 +109,7 @@ class TestRefresh:
         run(flavour, scenario)
 
     def test_not_modified_over_the_wire(self, flavour: str, server: FaultServer) -> None:
-        """The tag is sent, and 304 is no error: not to the caller, not in the figures."""
+        """The client sends the ETag, and a 304 counts as an error neither for the caller nor in the metrics."""
 
         async def scenario() -> None:
             client = make(flavour, server.base_url)
@@ -122,7 +122,7 @@ class TestRefresh:
         run(flavour, scenario)
 
     def test_a_loop_for_each_call(self, server: FaultServer) -> None:
-        """A program that runs an event loop for each call gets new versions too, one call later."""
+        """A program that runs an event loop for each call also gets new versions, one call later."""
         client = make("asyncio", server.base_url)
 
         def get() -> str:
@@ -136,7 +136,7 @@ class TestRefresh:
         assert [get(), get()] == ["v1", "v2"]
 
     def test_closing_is_quick(self, flavour: str, server: FaultServer) -> None:
-        """A refresh that hangs does not keep a client from closing, and no thread stays."""
+        """A refresh that hangs does not keep a client from closing, and leaves no thread running."""
 
         async def scenario() -> None:
             client = make(flavour, server.base_url)
@@ -156,7 +156,7 @@ class TestRefresh:
 
 class TestTheRest:
     def test_views_share_and_copies_do_not(self, flavour: str, server: FaultServer, tmp_path: Path) -> None:
-        """`with_options` gives a view on the same cache; a copy and a pickle start with an empty one."""
+        """`with_options` shares the cache; a copy and a pickle start with an empty one."""
 
         async def scenario() -> None:
             client = make(flavour, server.base_url, cache_dir=tmp_path)
@@ -178,7 +178,7 @@ class TestTheRest:
         run(flavour, scenario)
 
     def test_raw_responses_pass_the_cache_by(self, flavour: str, server: FaultServer) -> None:
-        """`with_raw_response` is for who wants to see what the service says now."""
+        """`with_raw_response` bypasses the cache and returns the service's current response."""
 
         async def scenario() -> None:
             client = make(flavour, server.base_url)
@@ -191,7 +191,7 @@ class TestTheRest:
         run(flavour, scenario)
 
     def test_preload_invalidate_and_events(self, flavour: str, server: FaultServer) -> None:
-        """Methods of the client like any other."""
+        """The cache methods behave like other client methods."""
 
         async def scenario() -> None:
             client = make(flavour, server.base_url)
@@ -213,7 +213,7 @@ class TestTheRest:
         "wrong", [{"ttl": -1}, {"ttl": float("nan")}, {"ttl": float("inf")}, {"ttl": "60"}, {"timeout": 0}]
     )
     def test_what_cannot_be_is_refused(self, flavour: str, server: FaultServer, wrong: dict[str, Any]) -> None:
-        """At once, and by every call, whether the prompt is held or not."""
+        """Invalid arguments are rejected on every call, whether the prompt is cached or not."""
 
         async def scenario() -> None:
             client = make(flavour, server.base_url)
@@ -229,12 +229,12 @@ class TestTheRest:
 
     @pytest.mark.parametrize("cache_dir", ["", 7, b"x"])
     def test_a_cache_dir_is_a_path(self, flavour: str, cache_dir: Any) -> None:
-        """Anything else is refused when the client is made."""
+        """An invalid `cache_dir` is rejected when the client is created."""
         with pytest.raises(ConfigurationError, match="cache_dir must be the path of a folder"):
             make(flavour, "http://127.0.0.1:1/api/v1", cache_dir=cache_dir)
 
     def test_a_receiver_takes_the_handler(self, flavour: str, server: FaultServer) -> None:
-        """`receiver.on("*")(client.prompts.on_event)` invalidates what a delivery says has changed."""
+        """`receiver.on("*")(client.prompts.on_event)` invalidates the prompts that a delivery reports as changed."""
 
         async def scenario() -> None:
             client = make(flavour, server.base_url)

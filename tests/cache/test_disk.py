@@ -1,4 +1,4 @@
-"""Snapshots: written whole, for their owner alone, and believed only when they are what was written."""
+"""Snapshots are written atomically, readable only by their owner, and ignored unless their signature is valid."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ PROMPT = live("Cześć {{name}} 👋", variables={"name": "you"}, messages=None,
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Disk:
-    """A folder that is not there yet."""
+    """Provide the path of a folder that does not exist."""
     return Disk(tmp_path / "a" / "b", "https://api.test/api/v1 ep_x", "ep_x")
 
 
 def away(disk: Disk) -> Service:
-    """A program that starts while the service is away."""
+    """Provide a program that starts while the service is unavailable."""
     service = Service(disk)
     service.answer = lambda _: down()
     return service
 
 
 def test_what_is_saved_is_loaded(disk: Disk) -> None:
-    """A prompt comes back as it was, unknown fields and all, with its tag and its age."""
+    """A prompt is restored unchanged, with unknown fields, ETag and age."""
     assert disk.load(KEY) is None
     disk.save(KEY, PROMPT, '"v1"')
     os.utime(disk.path(KEY), (0, disk._clock() - 100))
@@ -49,7 +49,7 @@ def test_what_is_saved_is_loaded(disk: Disk) -> None:
 
 
 def test_files_are_their_owners_alone(disk: Disk) -> None:
-    """0600 in a folder of 0700, whatever the umask, and nothing else is left in it."""
+    """Files have mode 0600 in a folder of mode 0700, whatever the umask, and no other files remain."""
     before = os.umask(0)
     try:
         disk.save(KEY, PROMPT, None)
@@ -66,7 +66,7 @@ def test_files_are_their_owners_alone(disk: Disk) -> None:
 def test_a_write_that_fails_leaves_the_old_file(
     disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails: str
 ) -> None:
-    """A full disk costs the new snapshot, not the old one, and is told in the log."""
+    """A full disk loses the new snapshot, keeps the old one, and is logged."""
     disk.save(KEY, PROMPT, None)
 
     def fail(*_: object) -> None:
@@ -84,19 +84,19 @@ def test_a_write_that_fails_leaves_the_old_file(
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A `cache_dir` that is a file stops nobody."""
+    """A `cache_dir` that is a file does not affect callers."""
     (tmp_path / "file").write_text("")
     disk = Disk(tmp_path / "file", "a", "s")
     service = Service(disk)
     with caplog.at_level(logging.WARNING, logger="enprompta"):
         assert service.get().content == "v1"
-        disk.forget(KEY)
+        disk.delete(KEY)
     events = [record.__dict__["event"] for record in caplog.records]
     assert events == ["live_snapshot_unreadable", "live_snapshot_not_written", "live_snapshot_not_removed"]
 
 
 def rewritten(change: Callable[[dict[str, Any]], None]) -> Callable[[Disk], None]:
-    """Change the content and sign it anew, as another version of the package might."""
+    """Change the content and sign it again, as another version of the package might."""
 
     def rewrite(disk: Disk) -> None:
         held = json.loads(disk.path(KEY).read_bytes().partition(b"\n")[2])
@@ -127,7 +127,7 @@ def rewritten(change: Callable[[dict[str, Any]], None]) -> Callable[[Disk], None
 def test_what_is_not_what_was_written_is_not_believed(
     disk: Disk, caplog: pytest.LogCaptureFixture, harm: Callable[[Disk], None]
 ) -> None:
-    """It is passed over with a warning, as if it were not there."""
+    """A damaged or foreign snapshot is skipped with a warning, as if it did not exist."""
     disk.save(KEY, PROMPT, None)
     disk.save(PromptKey("other", "production", None), PROMPT, None)
     Disk(disk.folder, "other", "secret").save(KEY, PROMPT, None)
@@ -140,7 +140,7 @@ def test_what_is_not_what_was_written_is_not_believed(
 
 
 def test_what_cannot_be_written_is_told(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
-    """A prompt that has no JSON form is given all the same, and costs only its snapshot."""
+    """A prompt with no JSON form is served, but not saved."""
     with caplog.at_level(logging.WARNING, logger="enprompta"):
         disk.save(KEY, live(odd=object()), None)
     assert [record.__dict__["event"] for record in caplog.records] == ["live_snapshot_not_written"]
@@ -148,7 +148,7 @@ def test_what_cannot_be_written_is_told(disk: Disk, caplog: pytest.LogCaptureFix
 
 
 def test_accounts_do_not_meet(tmp_path: Path) -> None:
-    """In one folder each base URL and credential has files of its own."""
+    """In one folder, each base URL and credential has separate files."""
     names = {
         Disk(tmp_path, account, "s").path(KEY) for account in ("https://a ep_x", "https://b ep_x", "https://a ep_y")
     }
@@ -164,7 +164,7 @@ def test_accounts_do_not_meet(tmp_path: Path) -> None:
 
 class TestInTheCache:
     def test_a_start_without_the_service(self, disk: Disk) -> None:
-        """What another process saw is given, as stale, with its age and the reason; the fallback is not needed."""
+        """A prompt saved by another process is served as stale, with its age and the error, before any fallback."""
         Service(disk).get()
         os.utime(disk.path(KEY), (0, disk._clock() - 500))
         service = away(disk)
@@ -177,7 +177,7 @@ class TestInTheCache:
         assert service.calls[0].options["max_retries"] == 0
 
     def test_a_snapshot_saves_the_download(self, disk: Disk) -> None:
-        """With the service there it is only confirmed: its tag is sent, and 304 makes it fresh, on disk too."""
+        """If the service is available, the snapshot is confirmed with its ETag: a 304 makes it fresh, also on disk."""
         Service(disk).get()
         os.utime(disk.path(KEY), (0, 1_000))
         service = Service(disk)
@@ -190,7 +190,7 @@ class TestInTheCache:
         assert snapshot.age < 60
 
     def test_only_what_is_new_is_written(self, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A refresh that brings the same writes nothing, unless the file was taken away."""
+        """A refresh with an unchanged prompt writes nothing, unless the file was deleted."""
         service = Service(disk)
         written: list[str | None] = []
         save = disk.save
@@ -206,7 +206,7 @@ class TestInTheCache:
         assert written == ["v1", "v2", "v2"]
 
     def test_what_is_no_more_is_removed(self, disk: Disk) -> None:
-        """After a 404 no later start finds it."""
+        """After a 404, the snapshot is deleted."""
         Service(disk).get()
         service = Service(disk)
         service.answer = lambda _: missing()
@@ -216,7 +216,7 @@ class TestInTheCache:
         assert service.get(fallback="x").is_fallback
 
     def test_a_refused_key_reads_no_snapshot(self, disk: Disk) -> None:
-        """A snapshot stands in for a service that is away, not for one that says no."""
+        """A snapshot is served during an outage, not when the service refuses the request."""
         Service(disk).get()
         service = Service(disk)
         service.answer = lambda _: status(401, AuthenticationError)
@@ -227,7 +227,7 @@ class TestInTheCache:
         assert disk.load(KEY) is not None
 
     def test_one_reads_for_all(self, disk: Disk) -> None:
-        """Callers that come while it is read wait for that, and what the service brought first is kept."""
+        """Callers that arrive during the read share it, and a prompt fetched meanwhile is kept."""
         Service(disk).get()
         service = Service(disk)
         jobs: list[Any] = []
@@ -243,7 +243,7 @@ class TestInTheCache:
         assert service.sent == 1
 
     def test_it_is_read_once(self, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A program without snapshots does not look for one at every call."""
+        """Without snapshots, a program does not look for one on every call."""
         service = away(disk)
         loads: list[PromptKey] = []
         monkeypatch.setattr(disk, "load", loads.append)

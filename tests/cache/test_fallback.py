@@ -1,4 +1,4 @@
-"""What callers bring along for when there is nothing else."""
+"""The fallbacks that callers pass to `get_live`."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ class Static:
     """Callables of every kind."""
 
     def __call__(self) -> str:
-        """Give a text."""
+        """Return a text."""
         return "called"
 
     def method(self, slug: str) -> str:
-        """Give a text for a slug."""
+        """Return a text for a slug."""
         return f"method {slug}"
 
 
 class Awaited:
-    """Can be awaited, and is no coroutine."""
+    """An awaitable that is not a coroutine."""
 
     def __await__(self) -> Any:
-        """Give a text."""
+        """Return a text."""
         yield
 
 
 @pytest.fixture
 def away(service: Service) -> Service:
-    """A service that is away."""
+    """Provide a service that is unavailable."""
     service.answer = lambda _: down()
     return service
 
@@ -58,7 +58,7 @@ def away(service: Service) -> Service:
     ],
 )
 def test_texts_and_callables(away: Service, fallback: Any, content: str) -> None:
-    """A text, or what gives one: without arguments, or of the slug when an argument is required."""
+    """A fallback is a string or a callable, which gets the slug if it requires an argument."""
     given = away.get(fallback=fallback)
     assert (given.content, given.is_fallback, given.label) == (content, True, "production")
 
@@ -74,15 +74,15 @@ def test_messages(away: Service, fallback: Any) -> None:
     "fallback", [7, b"x", ["x"], [{"role": "user"}], {"role": "user", "content": "x"}, lambda: None]
 )
 def test_anything_else_is_refused(away: Service, fallback: Any) -> None:
-    """The error says what there is."""
-    with pytest.raises(ConfigurationError, match=r"fallback of prompt 'hi' must be a text, a list of messages"):
+    """Any other fallback is rejected, with the accepted types in the error."""
+    with pytest.raises(ConfigurationError, match=r"fallback of prompt 'hi' must be a string, a list of messages"):
         away.get(fallback=fallback)
 
 
 def test_it_is_asked_only_when_it_is_needed(service: Service) -> None:
-    """A service that answers leaves a callable alone; in an outage it is called once for each failure."""
+    """A callable is not called while the service answers; in an outage it is called once per failure."""
     called: list[int] = []
-    fallback = lambda: called.append(1) or "x"  # noqa: E731 (one object, many calls)
+    fallback = lambda: called.append(1) or "x"  # noqa: E731 (the same object in several calls)
     service.get(fallback=fallback)
     assert called == []
     service.cache.clear()
@@ -98,13 +98,13 @@ def test_it_is_asked_only_when_it_is_needed(service: Service) -> None:
 
 
 def test_callers_have_each_their_own(away: Service) -> None:
-    """One caller's fallback is not another's."""
+    """Each caller gets its own fallback."""
     for text in ("a", "b", "a"):
         assert away.get(fallback=lambda text=text: text).content == text
 
 
 def test_what_it_raises_is_the_callers(away: Service) -> None:
-    """An error of a fallback is not hidden."""
+    """An error in a fallback reaches the caller."""
 
     def broken() -> str:
         raise LookupError("no file")
@@ -114,18 +114,18 @@ def test_what_it_raises_is_the_callers(away: Service) -> None:
 
 
 def test_an_async_one_needs_the_async_client(away: Service) -> None:
-    """The blocking client says so, and leaves no coroutine behind."""
+    """The blocking client rejects an async fallback and leaves no coroutine behind."""
 
     async def fallback() -> str:
         return "x"
 
     for it in (fallback, Awaited):
-        with pytest.raises(ConfigurationError, match="AsyncEnprompta can await"):
+        with pytest.raises(ConfigurationError, match="the fallback is async: use AsyncEnprompta"):
             away.get(fallback=it)
 
 
 def test_a_fallback_knows_fewer_names(away: Service) -> None:
-    """A variable that the fallback has no place for does not fail the program; one that it needs does."""
+    """A variable that the fallback does not use is ignored; a missing one raises."""
     given = away.get(fallback="Hello {{name}}")
     assert given.render(name="Ada", tone="kind") == "Hello Ada"
     with pytest.raises(TemplateError) as caught:

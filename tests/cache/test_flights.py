@@ -1,4 +1,4 @@
-"""One request for all who want it, what ends it, what makes it needed, and what is counted; on a clock set by hand."""
+"""Pending fetches: how callers share, lose and invalidate them, and what the metrics count; on a fake clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from enprompta._core.operation import Raw
+from enprompta._core.runner import Raw
 from enprompta._core.steps import WaitForFuture
 from enprompta.cache.live_cache import _after_fork
 from enprompta.cache.memory import FETCH_LEASE_SECONDS
@@ -17,7 +17,7 @@ from tests.cache.conftest import Sequence, Service, down, live, missing
 
 class TestSingleFlight:
     def test_others_join_the_first(self, service: Service) -> None:
-        """Who comes while a request is on its way waits for that one, with a lease."""
+        """A caller that arrives during a fetch waits for it, up to the lease."""
         leader, wish = service.begin()
         assert isinstance(wish, Raw)
         others = [service.begin() for _ in range(100)]
@@ -30,7 +30,7 @@ class TestSingleFlight:
         assert service.cache.metrics.misses == 101
 
     def test_they_share_its_failure(self, service: Service) -> None:
-        """One request fails for all."""
+        """A failed fetch fails all callers that wait for it."""
         service.answer = lambda _: down()
         leader, wish = service.begin()
         other, until = service.begin()
@@ -43,7 +43,7 @@ class TestSingleFlight:
         assert service.sent == 1
 
     def test_when_the_first_gives_up_another_takes_over(self, service: Service) -> None:
-        """A caller that is cancelled takes nobody with it."""
+        """A cancelled caller does not cancel the others."""
         leader, _ = service.begin()
         others = [service.begin() for _ in range(3)]
         leader.close()
@@ -51,7 +51,7 @@ class TestSingleFlight:
         assert service.sent == 1
 
     def test_a_call_that_cannot_be_made_is_its_callers_own(self, service: Service) -> None:
-        """A mistake in one call is not the others' failure."""
+        """A bug in one call does not fail the others."""
         leader, _ = service.begin()
         other, until = service.begin()
         with pytest.raises(ConfigurationError):
@@ -59,15 +59,17 @@ class TestSingleFlight:
         assert service.drive_on(other, until).content == "v1"
 
     def test_waiting_for_another_ends_with_ones_own_deadline(self, service: Service) -> None:
-        """And says so."""
+        """A waiting caller's deadline ends its wait, with a message that says so."""
         leader, _ = service.begin()
         service.is_hanging = True
-        with pytest.raises(APITimeoutError, match=r"'hi': the deadline of 3 s passed while another caller was asking"):
+        with pytest.raises(
+            APITimeoutError, match=r"'hi': the deadline of 3 s passed while another caller was fetching"
+        ):
             service.get(deadline=3.0)
         leader.close()
 
     def test_one_that_stands_still_is_replaced(self, service: Service) -> None:
-        """When the leader has not ended within a lease, one of those who wait asks."""
+        """If the leader has not finished within the lease, one of the waiting callers fetches."""
         leader, wish = service.begin()
         service.is_hanging = True
         began = service.now
@@ -78,7 +80,7 @@ class TestSingleFlight:
         assert service.get().content == "v1"
 
     def test_what_an_ending_event_loop_broke_off_is_waited_for_next_time(self, service: Service) -> None:
-        """Else a program that runs a loop for each call would never get anything new."""
+        """An abandoned refresh makes the next caller wait, so that a program with a loop per call gets new versions."""
         service.get()
         service.now += 100
         service.get()
@@ -90,7 +92,7 @@ class TestSingleFlight:
         assert service.get().content == "v2"
 
     def test_a_refresh_that_cannot_begin_is_not_waited_for(self, service: Service) -> None:
-        """With no room for a thread the fallback is given at once."""
+        """If no thread can be started, the fallback is served at once."""
         service.background.spawn = lambda client, flow, ended: ended()  # type: ignore[method-assign]
         assert service.get(fallback="x").is_fallback
 
@@ -101,7 +103,7 @@ class TestInvalidate:
         [({}, 2, ["foo", "foo"]), ({"label": "staging"}, 1, ["foo"]), ({"label": "none"}, 0, [])],
     )
     def test_exactly_this_slug(self, service: Service, how: Any, count: int, asked: list[str]) -> None:
-        """`foo` is not `foobar`, under every label or the one that is named."""
+        """`invalidate` matches the exact slug, under every label or the given one."""
         keys: list[Any] = [("foo", "production"), ("foo", "staging"), ("foobar", "production"), ("fo", "production")]
         for slug, label in keys:
             service.get(slug, label=label)
@@ -112,7 +114,7 @@ class TestInvalidate:
         assert [call.path.rpartition("/")[2] for call in service.calls] == asked
 
     def test_the_next_call_waits_for_the_new_one(self, service: Service) -> None:
-        """It asks with the tag of what is held."""
+        """The fetch after `invalidate` sends the ETag of the cached prompt."""
         service.get()
         service.cache.invalidate("hi")
         service.answer = lambda _: live("v2")
@@ -120,7 +122,7 @@ class TestInvalidate:
         assert service.calls[1].options["headers"] == {"If-None-Match": '"v1"'}
 
     def test_when_that_fails_the_old_one_is_given(self, service: Service) -> None:
-        """Invalidating costs nothing in an outage."""
+        """Invalidating during an outage has no cost."""
         service.get()
         service.cache.invalidate("hi")
         service.answer = lambda _: down()
@@ -128,7 +130,7 @@ class TestInvalidate:
         assert service.sent == 2
 
     def test_what_was_on_its_way_is_not_held(self, service: Service) -> None:
-        """A request that was made before may bring what was live before."""
+        """A fetch started before `invalidate` is not stored, because it may return the old version."""
         leader, wish = service.begin()
         service.cache.invalidate("hi")
         service.answer = Sequence(live("old"), live("new"))
@@ -138,7 +140,7 @@ class TestInvalidate:
 
 class TestMetricsAndPreload:
     def test_metrics(self, service: Service) -> None:
-        """Each call counts once, each request that failed or ran in the background once."""
+        """Each call counts once, and so does each failed or background request."""
         service.get()
         service.get()
         service.now += 100
@@ -152,7 +154,7 @@ class TestMetricsAndPreload:
         assert "hits=1" in repr(service.cache)
 
     def test_preload(self, service: Service) -> None:
-        """All are asked for at once, with the retries of an ordinary call, and given in order."""
+        """`preload` fetches all prompts concurrently, with ordinary retries, and returns them in order."""
         requests = [service.request(slug) for slug in ("a", "b", "a")]
         service.answer = lambda call: live(call.path[-1])
         assert [one.content for one in service.drive(service.cache.preload(requests))] == ["a", "b", "a"]
@@ -162,7 +164,7 @@ class TestMetricsAndPreload:
         assert service.sent == 2
 
     def test_preload_says_what_is_missing(self, service: Service) -> None:
-        """An error is raised once all have been asked for."""
+        """`preload` raises an error after all fetches were started."""
         service.answer = lambda call: missing() if call.path.endswith("b") else live()
         with pytest.raises(NotFoundError):
             service.drive(service.cache.preload([service.request(slug) for slug in ("b", "a")]))
@@ -171,7 +173,7 @@ class TestMetricsAndPreload:
         assert service.sent == 0
 
     def test_clear_forgets(self, service: Service) -> None:
-        """After it everything is asked for anew."""
+        """After `clear`, every prompt is fetched again."""
         service.get()
         service.cache.clear()
         assert len(service.cache) == 0
@@ -194,7 +196,7 @@ class TestEvents:
         ],
     )
     def test_events_that_concern_a_prompt(self, service: Service, name: str, data: Any, count: int) -> None:
-        """One that says that a prompt has changed invalidates it, by slug or id; all others do nothing."""
+        """An event that reports a changed prompt invalidates it by slug or id; other events do nothing."""
         from enprompta.models.events import UnknownEvent
 
         service.get()
@@ -205,16 +207,16 @@ class TestEvents:
 
 class TestAfterAFork:
     def test_nobody_is_waited_for(self, service: Service) -> None:
-        """The child keeps what is held, waits for no request and no thread of its parent, and holds no lock of it."""
+        """A child process keeps the cached prompts, and waits for no request, thread or lock of its parent."""
         service.get()
         service.now += 100
         service.get()
         service.cache._memory._lock.acquire()
         (entry,) = service.cache._memory._entries.values()
-        assert entry.flight is not None
+        assert entry.pending is not None
         entry.reading = Future()
         service.background.waiting.clear()
-        _after_fork()  # which a child process does for every cache there is
+        _after_fork()  # as a child process does for every cache
         assert entry.reading is None
         assert service.get().is_stale
         service.run_background()
@@ -222,7 +224,7 @@ class TestAfterAFork:
         assert service.sent == 2
 
     def test_what_was_read_is_kept(self, service: Service) -> None:
-        """A snapshot that the parent read is not read again."""
+        """A snapshot that the parent has read is not read again."""
         service.get()
         (entry,) = service.cache._memory._entries.values()
         entry.reading = gate = Future()

@@ -1,4 +1,4 @@
-"""Who asks, who waits and who gets what, on a clock that is set by hand: no time passes and nothing is sent."""
+"""How `get_live` decides between cache, service and fallback, on a fake clock without requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from enprompta.cache.freshness import LONGEST_PAUSE
+from enprompta.cache.freshness import MAX_BACKOFF_SECONDS
 from enprompta.cache.memory import FETCH_LEASE_SECONDS
 from enprompta.errors import APIError, ConfigurationError, NotFoundError, PermissionDeniedError
 from tests.cache.conftest import Sequence, Service, down, live, missing, status
@@ -16,7 +16,7 @@ from tests.cache.conftest import Sequence, Service, down, live, missing, status
 
 class TestFresh:
     def test_one_request_within_the_ttl(self, service: Service) -> None:
-        """The first call asks, those after it are answered from memory, each with an object of its own."""
+        """The first call fetches; later calls are served from memory, each with a separate object."""
         first = service.get()
         service.now += 50
         second = service.get()
@@ -28,7 +28,7 @@ class TestFresh:
         assert (first.age, second.age, second.is_stale, second.is_fallback, second.error) == (0, 50, False, False, None)
 
     def test_prompts_are_kept_by_slug_label_and_project(self, service: Service) -> None:
-        """None of the three is mistaken for another."""
+        """Slug, label and project separate the cached prompts."""
         for _ in range(2):
             for how in ({}, {"label": "staging"}, {"project": "p"}, {"slug": "hi-2"}, {"project": "production"}):
                 service.get(**how)  # type: ignore[arg-type]
@@ -36,21 +36,21 @@ class TestFresh:
         assert len(service.cache) == 5
 
     def test_ttl_none_never_asks_again(self, service: Service) -> None:
-        """What is held is given for ever."""
+        """With `ttl=None` the cached prompt is served forever."""
         service.get(ttl=None)
         service.now += 1e9
         assert not service.get(ttl=None).is_stale
         assert service.sent == 1
 
     def test_ttl_zero_always_asks(self, service: Service) -> None:
-        """Every call waits for the service, which is told what is known."""
+        """With `ttl=0` every call waits for the service, with a conditional request."""
         contents = [service.get(ttl=0).content for service.answer in (lambda _: live("a"), lambda _: live("b"))]
         assert contents == ["a", "b"]
         assert service.calls[1].options["headers"] == {"If-None-Match": '"a"'}
         assert service.cache.metrics.misses == 2
 
     def test_each_caller_has_its_own_ttl(self, service: Service) -> None:
-        """One who wants it fresher has it refreshed, another goes on."""
+        """A caller with a shorter TTL triggers a refresh; other callers are unaffected."""
         service.get()
         service.now += 10
         assert not service.get(ttl=60).is_stale
@@ -58,7 +58,7 @@ class TestFresh:
         assert len(service.background.waiting) == 1
 
     def test_least_recently_used_goes_first(self) -> None:
-        """The cache is bounded; what is asked for stays."""
+        """The cache is bounded, and recently used prompts stay."""
         service = Service(most=2)
         for slug in ("a", "b", "a", "c", "a", "b"):
             service.get(slug)
@@ -68,7 +68,7 @@ class TestFresh:
 
 class TestStale:
     def test_stale_at_once_while_one_refresh_runs(self, service: Service) -> None:
-        """Beyond its TTL a prompt is given without waiting, and asked for once, whoever comes meanwhile."""
+        """After its TTL a prompt is served without waiting, and refreshed once for all callers."""
         service.get()
         service.now += 100
         service.answer = lambda _: live("v2")
@@ -80,7 +80,7 @@ class TestStale:
         assert (service.get().content, service.get().is_stale, service.sent) == ("v2", False, 2)
 
     def test_not_modified_keeps_the_value(self, service: Service) -> None:
-        """With 304 the prompt that is held is fresh again."""
+        """After a 304, the cached prompt is fresh again."""
         service.get()
         service.now += 100
         service.answer = lambda _: status(304)
@@ -92,20 +92,20 @@ class TestStale:
         assert service.cache.metrics.errors == 0
 
     def test_a_callers_headers_go_along(self, service: Service) -> None:
-        """The tag is added to them."""
+        """The caller's headers are sent with the ETag."""
         service.get()
         service.get(ttl=0, headers={"X-Team": "blue"})
         assert service.calls[1].options["headers"] == {"X-Team": "blue", "If-None-Match": '"v1"'}
 
     def test_a_tag_that_cannot_be_sent_is_not_sent(self, service: Service) -> None:
-        """An `ETag` that is no header text is passed over, as one that is missing is."""
+        """An invalid `ETag` is ignored, like a missing one."""
         service.answer = lambda _: live("ż")
         service.get(ttl=0)
         service.get(ttl=0)
         assert "headers" not in service.calls[1].options
 
     def test_a_refresh_asks_once_and_has_an_end(self, service: Service) -> None:
-        """No retries, for the next call may try again; thirty seconds at most."""
+        """A background request has no retries, since the next call may repeat it, and a deadline of at most 30 s."""
         service.get()
         service.get(ttl=0)
         assert service.calls[0].options == {}
@@ -115,7 +115,7 @@ class TestStale:
         assert (service.calls[2].options["deadline"], service.calls[2].options["max_retries"]) == (7.0, 2)
 
     def test_a_refresh_that_never_ends_is_given_up(self, service: Service) -> None:
-        """After a lease another one is made; what the first one brings late is not held."""
+        """After the lease a second fetch starts, and a late result of the first is discarded."""
         service.get()
         service.now += 100
         service.get()
@@ -131,7 +131,7 @@ class TestStale:
         assert service.get().content == "new"
 
     def test_a_refresh_whose_turn_came_too_late_asks_nothing(self, service: Service) -> None:
-        """One that waited for a thread until another took its place ends there."""
+        """A refresh that lost its lease while waiting for a thread sends nothing."""
         service.get()
         service.now += 100
         service.get()
@@ -144,7 +144,7 @@ class TestStale:
 
 class TestAway:
     def test_an_hour_without_the_service(self) -> None:
-        """Every call is answered, requests are as few as pauses allow, and a TTL after it is back all is fresh."""
+        """In an outage every call is answered, requests follow the backoff, and all is fresh one TTL after recovery."""
         service = Service()
         draw = random.Random(6)
         service.get()
@@ -157,13 +157,13 @@ class TestAway:
             given = service.get()
             service.run_background()
             assert given.content == "v1"
-            assert given.is_stale == (given.age >= 54)  # of the TTL a tenth may be taken off
+            assert given.is_stale == (given.age >= 54)  # jitter may shorten the TTL by a tenth
             assert service.sent - before <= 1
         asked = [moment for moment in service.asked_at if moment > gone]
         pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
-        # Half of a step at least: 1, 2, 4 … 60 s.
-        assert all(pause >= min(2**n, LONGEST_PAUSE) / 2 for n, pause in enumerate(pauses))
-        assert len(asked) <= 6 + 3_600 / (LONGEST_PAUSE / 2)
+        # At least half of each step: 1, 2, 4 … 60 s.
+        assert all(pause >= min(2**n, MAX_BACKOFF_SECONDS) / 2 for n, pause in enumerate(pauses))
+        assert len(asked) <= 6 + 3_600 / (MAX_BACKOFF_SECONDS / 2)
         assert service.get().error is not None
         service.answer = lambda _: live("v2")
         while service.get().content != "v2":
@@ -174,7 +174,7 @@ class TestAway:
         assert service.get().error is None
 
     def test_a_fallback_from_the_start(self, service: Service) -> None:
-        """One request, then none until its pause has passed, and nobody waits any more."""
+        """The first failure costs one request; until the backoff ends no request is sent and no caller waits."""
         service.answer = lambda _: down()
         for _ in range(100):
             given = service.get(fallback="Hello {{name}}")
@@ -192,12 +192,12 @@ class TestAway:
         assert service.cache.metrics.fallbacks == 101
 
     def test_a_service_that_hangs_keeps_a_fallback_waiting_for_a_connection_only(self, service: Service) -> None:
-        """The first caller gets the fallback after five seconds, the next one at once; what comes late is held."""
+        """The first caller gets the fallback after five seconds, the next one at once; a late result is cached."""
         service.is_hanging = True
         began = service.now
         given = service.get(fallback="x")
         assert (given.is_fallback, service.now - began) == (True, 5.0)
-        assert "has not answered yet" in str(given.error)
+        assert "has not answered within the connect timeout" in str(given.error)
         service.get(fallback="x")
         assert service.now - began == 5.0
         service.run_background()
@@ -213,12 +213,12 @@ class TestAway:
             assert service.now - began == 2.0
 
     def test_without_anything_the_error_comes_with_all_tries(self, service: Service) -> None:
-        """A caller who has nothing else asks as an ordinary call does; for a while others are told at once."""
+        """A caller without a fallback retries as in an ordinary call; during the backoff others fail at once."""
         service.answer = lambda _: down()
         with pytest.raises(APIError, match=r"cannot connect$"):
             service.get()
         assert "max_retries" not in service.calls[0].options
-        with pytest.raises(APIError, match=r"cannot connect; get_live does not ask again for 1.0 s"):
+        with pytest.raises(APIError, match=r"cannot connect; get_live sends no further request for 1.0 s"):
             service.get()
         assert service.sent == 1
         service.now += 1
@@ -227,7 +227,7 @@ class TestAway:
         assert service.cache.metrics.errors == 1
 
     def test_each_error_is_the_callers_own(self, service: Service) -> None:
-        """The same failure is raised as another object each time: a traceback grows with every raise."""
+        """Each caller gets a copy of the error, because each raise extends a traceback."""
         service.answer = lambda _: down()
         errors = []
         for _ in range(3):
@@ -235,10 +235,10 @@ class TestAway:
                 service.get()
             errors.append(caught.value)
         assert len({id(error) for error in errors}) == 3
-        assert errors[2].message.count("does not ask again") == 1
+        assert errors[2].message.count("no further request") == 1
 
     def test_a_refresh_that_cannot_be_made_is_logged(self, service: Service, caplog: pytest.LogCaptureFixture) -> None:
-        """As when the client was closed: what is held is given, and nothing counts as a failure of the service."""
+        """A request that was never sent, as after closing the client, is not a failure of the service."""
         service.get()
         service.now += 100
         service.answer = lambda _: ConfigurationError("this client is closed")
@@ -249,7 +249,7 @@ class TestAway:
         assert service.cache.metrics.errors == 0
 
     def test_failures_are_logged(self, service: Service, caplog: pytest.LogCaptureFixture) -> None:
-        """A failure that is hidden from the callers is told in the log, once a request."""
+        """A failure hidden from the callers is logged, once per request."""
         service.get()
         service.now += 100
         service.answer = lambda _: down()
@@ -264,21 +264,21 @@ class TestAway:
 
 class TestRefused:
     def test_not_found_is_no_outage(self, service: Service) -> None:
-        """What is no more is not given any more, and every call without a fallback asks again."""
+        """A deleted prompt is not served from cache, and every call without a fallback fetches again."""
         service.get()
         service.now += 100
         service.answer = lambda _: missing()
         assert service.get().content == "v1"
         service.run_background()
         for _ in range(2):
-            with pytest.raises(NotFoundError, match=r"gave 404$"):
+            with pytest.raises(NotFoundError, match=r"returned 404$"):
                 service.get()
         assert service.sent == 4
         service.answer = lambda _: live("new")
         assert service.get().content == "new"
 
     def test_not_found_with_a_fallback(self, service: Service) -> None:
-        """The fallback is given, and the service asked after a pause only."""
+        """With a fallback, a deleted prompt is fetched again only after the backoff."""
         service.answer = lambda _: missing()
         for _ in range(5):
             given = service.get(fallback="x")
@@ -287,7 +287,7 @@ class TestRefused:
         assert service.sent == 1
 
     def test_forbidden_leaves_what_is_held(self, service: Service) -> None:
-        """A key that may not read any more does not stop a program that runs; the prompt says what is the matter."""
+        """A revoked key does not stop a running program; the served prompt reports the error."""
         service.get()
         service.now += 100
         service.answer = lambda _: status(403, PermissionDeniedError)
@@ -298,14 +298,14 @@ class TestRefused:
         assert isinstance(given.error, PermissionDeniedError)
 
     def test_forbidden_from_the_start(self, service: Service) -> None:
-        """It is raised, and not remembered: whoever gives the key its right sees it work."""
+        """A refusal is raised and not cached, so that a call succeeds as soon as the key has access."""
         service.answer = Sequence(status(403, PermissionDeniedError), live())
         with pytest.raises(PermissionDeniedError):
             service.get()
         assert service.get().content == "v1"
 
     def test_a_304_to_who_holds_nothing_is_an_error(self, service: Service) -> None:
-        """A broken server or proxy is not believed."""
+        """A malformed response of a broken server or proxy is not cached."""
         service.answer = lambda _: status(304)
         with pytest.raises(APIError, match="304"):
             service.get()

@@ -1,4 +1,4 @@
-"""What is to be done for a caller, decided without a clock, a lock or a service."""
+"""The cache decisions, without a clock, a lock or a service."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from hypothesis import strategies as st
 
 from enprompta.cache.freshness import (
     EMPTY,
-    FIRST_PAUSE,
-    LONGEST_ASKED,
-    LONGEST_PAUSE,
+    FIRST_BACKOFF_SECONDS,
+    MAX_BACKOFF_SECONDS,
+    MAX_RETRY_AFTER_SECONDS,
     TTL_JITTER,
     CacheDecision,
     CachedPrompt,
+    backoff_seconds,
     can_serve,
     confirmed,
+    decide,
     failed,
     invalidated,
     is_refusal,
-    judge,
-    pause_after,
 )
 from enprompta.errors import APIResponseError, APITimeoutError, AuthenticationError, InternalServerError, RateLimitError
 from tests.cache.conftest import down, live, missing, status
@@ -30,7 +30,7 @@ HELD = confirmed(live(), '"v1"', NOW, chance=0.0)
 
 
 @pytest.mark.parametrize(
-    ("held", "ttl", "after", "has_fallback", "verdict"),
+    ("held", "ttl", "after", "has_fallback", "decision"),
     [
         (EMPTY, 60.0, 0.0, False, CacheDecision.MISS),
         (EMPTY, 60.0, 0.0, True, CacheDecision.MISS),
@@ -59,22 +59,22 @@ def test_decisions(
     ttl: float | None,
     after: float,
     has_fallback: bool,  # noqa: FBT001
-    verdict: CacheDecision,
+    decision: CacheDecision,
 ) -> None:
-    """Each row of the table at the top of the module."""
-    assert judge(held, NOW + after, ttl, has_fallback=has_fallback) is verdict
+    """Each row of the table in the module's docstring."""
+    assert decide(held, NOW + after, ttl, has_fallback=has_fallback) is decision
 
 
 def test_what_was_abandoned_is_waited_for() -> None:
-    """A refresh that its event loop did not let end would never end in the background: the next is waited for."""
+    """After a refresh was cancelled with its event loop, the next caller waits for a fetch."""
     abandoned = CachedPrompt(live(), confirmed_at=NOW, was_abandoned=True)
-    assert judge(abandoned, NOW + 100, 60.0, has_fallback=False) is CacheDecision.MISS
-    assert judge(abandoned, NOW + 1, 60.0, has_fallback=False) is CacheDecision.FRESH
+    assert decide(abandoned, NOW + 100, 60.0, has_fallback=False) is CacheDecision.MISS
+    assert decide(abandoned, NOW + 1, 60.0, has_fallback=False) is CacheDecision.FRESH
 
 
 @given(st.floats(0, 1), st.floats(0.001, 1e6))
 def test_a_ttl_may_end_early_and_never_late(chance: float, ttl: float) -> None:
-    """Up to a tenth early, by chance, so that what was loaded together is not asked for together."""
+    """A TTL ends up to a tenth early at random, so that prompts loaded together are not fetched together."""
     held = confirmed(live(), None, 0.0, chance)
     assert not held.is_fresh(ttl, ttl)
     assert held.is_fresh(ttl * (1 - TTL_JITTER) * 0.999, ttl)
@@ -82,22 +82,22 @@ def test_a_ttl_may_end_early_and_never_late(chance: float, ttl: float) -> None:
 
 @given(st.integers(1, 2_000), st.floats(0, 1), st.none() | st.floats(0, 1e6))
 def test_pauses_are_bounded(failures: int, chance: float, ttl: float | None) -> None:
-    """Between half of a step and all of it; no step is longer than a minute, or than a TTL of a second or more."""
-    pause = pause_after(failures, ttl, chance)
-    assert FIRST_PAUSE / 2 <= pause <= LONGEST_PAUSE
+    """The backoff is between half of the step and all of it; a step is at most a minute, or a shorter TTL."""
+    pause = backoff_seconds(failures, ttl, chance)
+    assert FIRST_BACKOFF_SECONDS / 2 <= pause <= MAX_BACKOFF_SECONDS
     if ttl is not None:
-        assert pause <= max(ttl, FIRST_PAUSE)
+        assert pause <= max(ttl, FIRST_BACKOFF_SECONDS)
 
 
 def test_pauses_double() -> None:
-    """One second, two, four, until a minute."""
-    assert [pause_after(n, None, 1.0) for n in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert [pause_after(n, 10.0, 0.0) for n in range(1, 6)] == [0.5, 1, 2, 4, 5]
+    """The steps are one, two and four seconds, up to a minute."""
+    assert [backoff_seconds(n, None, 1.0) for n in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert [backoff_seconds(n, 10.0, 0.0) for n in range(1, 6)] == [0.5, 1, 2, 4, 5]
 
 
 def test_the_service_may_ask_for_a_longer_pause() -> None:
-    """`Retry-After` is kept to, up to five minutes."""
-    for asked, pause in ((30.0, 30.0), (1e6, LONGEST_ASKED), (0.0, 1.0)):
+    """`Retry-After` is respected, up to five minutes."""
+    for asked, pause in ((30.0, 30.0), (1e6, MAX_RETRY_AFTER_SECONDS), (0.0, 1.0)):
         error = status(503, InternalServerError, retry_after=asked)
         assert failed(HELD, error, NOW, 60.0, 1.0).retry_at == NOW + pause
 
@@ -121,19 +121,19 @@ def test_the_service_may_ask_for_a_longer_pause() -> None:
     ids=repr,
 )
 def test_being_away_is_no_refusal(error: Exception | None, refuses: bool) -> None:  # noqa: FBT001
-    """A 4xx is an answer, which asking again will not change; what passes by itself is none."""
+    """A 4xx is a refusal, which a retry would repeat; a temporary failure is not."""
     assert is_refusal(error) is refuses  # type: ignore[arg-type]
 
 
 def test_what_is_no_more_is_not_given() -> None:
-    """A 404 ends what was held; every other failure leaves it."""
+    """A 404 removes the cached value; every other failure keeps it."""
     assert failed(HELD, missing(), NOW, 60.0, 1.0).value is None
     assert failed(HELD, down(), NOW, 60.0, 1.0).value is HELD.value
     assert failed(HELD, status(403), NOW, 60.0, 1.0).value is HELD.value
 
 
 def test_a_snapshot_stands_in_for_who_is_away_only() -> None:
-    """A key that was revoked does not read on from the disk."""
+    """A revoked key cannot continue to read from the disk."""
     snapshot = CachedPrompt(live(), is_valid=False, is_snapshot=True)
     assert can_serve(snapshot)
     assert can_serve(failed(snapshot, down(), NOW, 60.0, 1.0))
@@ -142,6 +142,6 @@ def test_a_snapshot_stands_in_for_who_is_away_only() -> None:
 
 
 def test_success_forgets_failures() -> None:
-    """After one good answer everything starts anew."""
+    """One success resets the state."""
     held = confirmed(live("v2"), None, NOW, 0.3)
     assert (held.failures, held.retry_at, held.error, held.is_valid, held.was_abandoned) == (0, 0.0, None, True, False)

@@ -1,4 +1,4 @@
-"""Prompts render themselves, strictly, with the variables they declare."""
+"""Prompts render their declared variables strictly."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ KINDS: Any = [Prompt, Template]
 @pytest.mark.parametrize("kind", KINDS)
 class TestPromptsAndTemplates:
     def test_values_and_defaults(self, kind: Any) -> None:
-        """Values are filled in as text, defaults step in, and nothing is parsed twice."""
+        """Values are inserted as text, defaults apply, and inserted text is not parsed again."""
         prompt = kind(id="p", title="t", content="{{topic}} {{ tone }} {{}}", variables=DECLARED)
         assert prompt.render(topic="{{tone}}") == "{{tone}} calm {{}}"
         assert prompt.render(topic="x", tone="wild") == "x wild {{}}"
 
     def test_every_name_that_is_wrong_is_told(self, kind: Any) -> None:
-        """Missing and unknown ones, with what was meant."""
+        """The error lists missing and unknown variables, with suggestions."""
         prompt = kind(id="p", title="t", content="{{topic}}", variables=DECLARED)
         with pytest.raises(
             TemplateError, match=r"Missing variables: 'topic'. Unknown .*did you mean 'topic'"
@@ -33,13 +33,13 @@ class TestPromptsAndTemplates:
         assert (caught.value.missing, caught.value.unknown) == (("topic",), ("topci",))
 
     def test_any_name_can_be_given(self, kind: Any) -> None:
-        """Even `self` and `values` as keywords, and names that are no Python names in a mapping."""
+        """Variables may be named `self` or `values`, and a mapping may hold names that are not Python identifiers."""
         prompt = kind(id="p", title="t", content="{{self}} {{values}} {{first-name}} {{a.b}}")
         given = {"first-name": "Ada", "a.b": 1, "self": "overruled"}
         assert prompt.render(given, self="me", values=True) == "me true Ada 1"
 
     def test_types_are_held_to(self, kind: Any) -> None:
-        """A value that does not fit its declaration is refused."""
+        """A value that does not match its declaration is rejected."""
         prompt = kind(id="p", title="t", content="{{n}}", variables=[{"name": "n", "type": "number"}])
         with pytest.raises(TemplateError, match="Must be a number"):
             prompt.render(n="many")
@@ -57,21 +57,21 @@ class TestLivePrompts:
         ids=["defaults", "declarations by name", "declarations", "noise"],
     )
     def test_variables_as_the_service_tells_them(self, variables: Any) -> None:
-        """As defaults by name, or as declarations."""
+        """Variables are declared as defaults by name, or as declarations."""
         prompt = LivePrompt(id="p", content="{{topic}} {{tone}}", variables=variables)
         assert prompt.render(topic="x") == "x calm"
         with pytest.raises(TemplateError, match="Missing variables: 'topic'"):
             prompt.render()
 
     def test_an_empty_default_is_empty_text(self) -> None:
-        """That is how the service tells of a variable that need not be given; null tells nothing."""
+        """A default marks an optional variable; null marks a required one."""
         assert LivePrompt(id="p", content="<{{a}}>", variables={"a": ""}).render() == "<>"
         with pytest.raises(TemplateError, match="Missing"):
             LivePrompt(id="p", content="<{{a}}>", variables={"a": None}).render()
         assert LivePrompt.model_validate({"id": "p", "content": "x", "variables": None}).render() == "x"
 
     def test_a_conversation(self) -> None:
-        """Each message keeps its role and whatever else it has; a name one of them uses is known to all."""
+        """Each message keeps its role and extra fields; a variable of one message is known to all."""
         told: Any = [{"role": "system", "content": "Be {{tone}}"}, {"role": "user", "content": "{{q}}", "name": "Ada"}]
         prompt = LivePrompt(id="p", slug="chat", messages=told)
         rendered = prompt.render(tone="kind", q="Why?")
@@ -85,19 +85,19 @@ class TestLivePrompts:
             prompt.render_text(tone="kind", q="Why?")
 
     def test_a_text_as_a_conversation(self) -> None:
-        """`render_messages` gives messages of any prompt, `render_text` a text."""
+        """`render_messages` works for any prompt and returns messages; `render_text` returns a text."""
         prompt = LivePrompt(id="p", content="Hi {{self}}")
         assert prompt.render_text(self="Ada") == "Hi Ada"
         assert prompt.render_messages(self="Ada") == [LiveMessage(role="user", content="Hi Ada")]
 
     def test_nothing_to_render(self) -> None:
-        """A prompt that came without text says so."""
+        """A prompt without text raises a clear error."""
         with pytest.raises(TemplateError, match="'p' has no text"):
             LivePrompt(id="p").render()
 
 
 def test_how_it_came_is_no_part_of_what_it_says() -> None:
-    """Prompts compare by what they say; a copy and a pickle remember how they came."""
+    """Prompts compare by content; a copy and a pickle keep the cache information."""
     prompt = LivePrompt(id="p", content="x", _meta={"a": 1})  # type: ignore[call-arg]
     served = prompt.with_cache_info(CacheInfo(7.0, is_stale=True, error=TemplateError("why")))
     for it in (served, pickle.loads(pickle.dumps(served)), served.model_copy(deep=True)):

@@ -1,4 +1,4 @@
-"""A service of one live prompt over real sockets, and clients of each kind."""
+"""A service with one live prompt over real sockets, and clients of each kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEY = "ep_test_cache"
 
 
 def prompt(content: str = "v1", *, after: float = 0.0) -> Callable[[Peer], None]:
-    """Answer with a live prompt, or with 304 to who knows it."""
+    """Answer with a live prompt, or with 304 if the ETag matches."""
     tag = f'"{content}"'
 
     def play(peer: Peer) -> None:
@@ -33,7 +33,7 @@ def prompt(content: str = "v1", *, after: float = 0.0) -> Callable[[Peer], None]
 
 
 def stalling(peer: Peer) -> None:
-    """Take the request and never answer."""
+    """Accept the request and never answer."""
     peer.read()
     peer.stall()
 
@@ -49,7 +49,7 @@ def refused(code: int) -> Callable[[Peer], None]:
 
 
 def make(flavour: str, base_url: str, **options: Any) -> Any:
-    """Make a client."""
+    """Create a client."""
     made: Any = Enprompta if flavour == "sync" else AsyncEnprompta
     return made(**{"api_key": KEY, "base_url": base_url, "limiter": None, **options})
 
@@ -60,11 +60,11 @@ async def close(client: Any) -> None:
 
 
 def refreshers() -> list[str]:
-    """List the threads that refresh."""
+    """List the refresh threads."""
     return [thread.name for thread in threading.enumerate() if thread.name == "enprompta-refresh"]
 
 
 def content_of(client: Any) -> str | None:
-    """What a client holds that holds one prompt."""
+    """Return the content of the only cached prompt."""
     (entry,) = client.live_cache._memory._entries.values()
-    return entry.held.value.content if entry.held.value else None
+    return entry.cached.value.content if entry.cached.value else None

@@ -62,9 +62,12 @@ def test_the_doctor_of_an_unwell_service(run: Run, faults: Faults) -> None:
 def test_the_doctor_of_credentials_that_lack_a_scope(run: Run, faults: Faults) -> None:
     """When usage alone is refused, that is a warning; when prompts fail too, however, it is a failure."""
     faults.add("/usage", status=403)
-    assert "warn  account      usage cannot be read with these credentials: GET /usage gave 403" in run("doctor").output
+    assert (
+        "warn  account      usage cannot be read with these credentials: GET /usage returned 403"
+        in run("doctor").output
+    )
     faults.add("/prompts", status=500)
-    assert "fail  account      GET /prompts gave 500" in run("doctor", status=1).output
+    assert "fail  account      GET /prompts returned 500" in run("doctor", status=1).output
 
 
 def test_usage_of_nobody(run: Run, faults: Faults) -> None:

@@ -116,7 +116,7 @@ def test_a_full_disk_is_one_line(client: Enprompta, environment: dict[str, str],
 
 
 def test_a_closed_output(environment: dict[str, str]) -> None:
-    """Without a standard output a command says so; a reader that has left is no news, and no success either."""
+    """A command without a standard output, or whose reader has left, prints one line and exits with 1."""
     shell = f"exec {sys.executable} -c 'import sys; from enprompta.cli import main; sys.exit(main())' prompts list"
     for closing, said in (("", b"error  Standard output cannot be written: It is closed\n"), ("2>&-", b"")):
         done = subprocess.run(
@@ -130,7 +130,7 @@ def test_a_closed_output(environment: dict[str, str]) -> None:
     os.close(ours)
     done = process(environment, "--help", stdout=theirs, stderr=subprocess.PIPE)
     os.close(theirs)
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (done.returncode, done.stderr) == (1, b"")  # help that nothing reads
 
 
 @pytest.mark.parametrize("arguments", [["prompts", "list"], ["doctor"]])
@@ -198,8 +198,12 @@ def _take_terminal() -> None:
     ("error", "status", "said"),
     [
         (KeyboardInterrupt(), 130, ""),
-        (BrokenPipeError(32, "Broken pipe"), 1, ""),
-        (OSError(28, "Disk full"), 1, "error  Standard output cannot be written: Disk full\n"),
+        (BrokenPipeError(32, "Broken pipe"), 1, "error  Standard output cannot be written: Broken pipe\n"),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "error  Standard output cannot be written: No space left on device\n",
+        ),
         (PermissionError(13, "Permission denied", "a.txt"), 1, "error  a.txt: Permission denied\n"),
         (OSError("odd"), 1, "error  Standard output cannot be written: odd\n"),
     ],

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(inspect.getfile(enprompta)).parent
 # Modules whose configuration errors commands can meet. The rest is for programs: hooks, pickling, limiters, frames.
-REACHABLE = ["_http/auth.py", "_http/config.py", "_http/log.py", "_core/body.py", "_core/call.py", "resources/*.py",
+REACHABLE = ["_http/auth.py", "_http/settings.py", "_common/log.py", "_core/body.py", "_core/call.py", "resources/*.py",
              "batch/checkpoint.py", "webhooks/signature.py"]  # fmt: skip
 # What only a program can do wrong, by a part of its text.
 PROGRAMS_ONLY = (
     "must be text, not", "header", "scopes must be", "preload", "must be a mapping", "fallback", "closed",
-    "wait_timeout", "belong to no client", "ttl must", "max_reserialized",
+    "wait_timeout", "not connected to a client", "ttl must", "max_reserialized",
 )  # fmt: skip
 PYTHON = re.compile(r"\b[a-z]+_[a-z_]+\b|\b\w+=(?!VALUE)|\.\w+\(|\.id\b|\bkeyword\b|\bargument\b|\bNone\b")
 
@@ -82,10 +82,10 @@ def test_arguments_become_options_and_variables(told: str, shown: str) -> None:
 def test_only_our_own_words_are_rewritten() -> None:
     """Of an API error only names of settings change, for the rest is the service's; other errors stay as they are."""
     api = APIConnectionError(
-        "gave 302: team_id is wrong; check base_url, or raise max_wait: longer than timeout allows"
+        "returned 302: team_id is wrong; check base_url, or raise max_wait: longer than timeout allows"
     )
     assert explain(api) == (
-        "gave 302: team_id is wrong; check ENPROMPTA_BASE_URL, or raise ENPROMPTA_MAX_WAIT: longer than "
+        "returned 302: team_id is wrong; check ENPROMPTA_BASE_URL, or raise ENPROMPTA_MAX_WAIT: longer than "
         "ENPROMPTA_TIMEOUT allows"
     )
     assert explain(WebhookSignatureError("max_wait=1")) == "max_wait=1"

@@ -1,4 +1,4 @@
-"""What callers pass becomes query text and JSON bytes, or a `ConfigurationError`."""
+"""Arguments are encoded as query strings and JSON bodies, or rejected with a `ConfigurationError`."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_query_names_keep_their_order() -> None:
     ids=range(10),
 )
 def test_a_query_value_without_text_is_refused(value: object, reason: str) -> None:
-    """What cannot stand in a URL is the caller's mistake, said before anything is sent."""
+    """Values without a form in a URL are rejected before anything is sent."""
     with pytest.raises(ConfigurationError, match=reason):
         encode_query({"q": value})
 
@@ -242,7 +242,7 @@ def test_a_generator_beside_unset_entries_is_read_once() -> None:
 
 
 def test_a_body_holds_what_was_given() -> None:
-    """None is a value of its own; UNSET is its absence."""
+    """None is a value; UNSET means no value."""
     assert body(a=1, b=None, c=UNSET, d="", e=0) == {"a": 1, "b": None, "d": "", "e": 0}
 
 

@@ -92,7 +92,7 @@ def test_an_id_that_is_not_text_is_refused(value: Any, says: str) -> None:
      (" pmt_1", "has white space around it")],
 )  # fmt: skip
 def test_an_id_with_white_space_around_it_is_refused(value: str, says: str) -> None:
-    """What a file or a form adds to an id never becomes a part of it."""
+    """Spaces and line breaks from files or forms never become part of an id."""
     with pytest.raises(ConfigurationError, match=f"prompt_id {says}: pass the id"):
         check_id("prompt_id", value)
 
@@ -123,7 +123,7 @@ def test_a_lone_surrogate_is_refused() -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_text_reaches_its_own_segment(prompt_id: str) -> None:
-    """What httpx sends is one segment, which unquotes to the id: nothing is lost, nothing is climbed."""
+    """Every id is sent as one path segment that decodes to the id, and none changes the path."""
     url = httpx.URL(f"https://api.test/v1{path('/prompts/{}', prompt_id)}/execute")
     before, prompts, segment, after = url.raw_path.decode("ascii").rsplit("/", 3)
     assert (before, prompts, after) == ("/v1", "prompts", "execute")

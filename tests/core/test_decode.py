@@ -161,7 +161,7 @@ def test_ids_that_are_numbers_become_text() -> None:
     ids=range(15),
 )
 def test_what_was_not_promised_is_explained_without_being_shown(body: bytes, complaint: str) -> None:
-    """The message tells where the answer differs and never quotes it."""
+    """The message says where the response differs and never quotes it."""
     with pytest.raises(UndecodableError, match=complaint) as caught:
         read(Prompt, body)
     assert "hunter2" not in str(caught.value)
@@ -193,7 +193,7 @@ def test_many_threads_may_read_a_type_for_the_first_time_at_once() -> None:
     start, seen = threading.Barrier(8), list[str]()
 
     class Fresh(Prompt):
-        """A type nobody has read yet."""
+        """A type without a cached reader."""
 
     def work() -> None:
         start.wait()

@@ -203,7 +203,7 @@ values = st.recursive(
 
 @given(values)
 def test_whatever_python_writes_is_read(value: object) -> None:
-    """What `json.dumps` writes, NaN and lone surrogates too, does not lose the object round it, and can be encoded."""
+    """Any output of `json.dumps`, including NaN and lone surrogates, is read without loss and can be encoded."""
     execution: Execution = read(Execution, json.dumps({"id": "e", "output": "paid", "x": value}).encode())
     assert execution.output == "paid"
     json.dumps(execution.x, ensure_ascii=False).encode()  # type: ignore[attr-defined]

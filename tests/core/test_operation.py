@@ -1,4 +1,4 @@
-"""Methods made of descriptions tell the truth about themselves in all four flavours."""
+"""Generated methods have correct signatures and documentation in all four flavors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
     Described,
-    Flow,
     RawResource,
     Resource,
     SyncResource,
@@ -32,6 +31,8 @@ from enprompta.resources.templates import AsyncRawTemplates, AsyncTemplates, Raw
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from enprompta._core.runner import Flow
 
 FLAVOURS: dict[type[Resource], list[type[Any]]] = {
     SyncResource: [Prompts, Executions, Templates],
@@ -162,7 +163,7 @@ def test_async_flavours_run_the_call() -> None:
     assert finish(gadgets.get("g/1", deep=True)) == ("run", GET)
     pager = gadgets.list(limit=5)
     assert isinstance(pager, AsyncPager)
-    assert repr(pager) == "<AsyncPager of /gadgets: await it for a page, or `async for` over it for every item>"
+    assert repr(pager) == "<AsyncPager of /gadgets: `await` it for a page, or use `async for` for every item>"
     assert finish(gadgets.settle("g")) == ("run_flow", SETTLE)
     raw = AsyncRawGadgets(AsyncRecorder())  # type: ignore[arg-type]
     assert finish(raw.get("g/1", deep=True)) == ("run_raw", GET)

@@ -44,7 +44,7 @@ def ours(error: BaseException) -> int:
     ids=range(12),
 )
 def test_an_error_shows_one_line_of_the_package(do: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller's line is followed by one of ours at most, causes included; debugging shows them all."""
+    """At most one frame of the package follows the caller's frame, also for causes; debugging shows all."""
     with httpx.Client(transport=httpx.MockTransport(refuse)) as http:
         client = Enprompta(api_key="ep_test_x", http_client=http, max_retries=0, limiter=None)
         with pytest.raises(EnpromptaError) as caught:

@@ -32,7 +32,7 @@ NAMES = {
     one.__name__: one
     for one in (UserString, Decimal, datetime, date, timedelta, UUID, Fraction, Path, SecretStr, Prompt)
 }
-"""What the examples of the page use."""
+"""Names that the examples on the page use."""
 PAGE = Path(__file__).parents[2] / "docs" / "calls.md"
 
 
@@ -77,12 +77,14 @@ def test_the_documented_table_is_true(source: str, becomes: str) -> None:
         with pytest.raises(conversions.RefusedValueError):
             conversions.variable(value)
         with pytest.raises(RowError, match=r"row 0 cannot be sent: variables\.x "):
-            spec.job(0, {"x": value})
+            spec.task(0, {"x": value})
         with pytest.raises(TemplateError):
             prompt.render(x=value)
         return
     assert json.dumps(conversions.variable(value)) == becomes
-    assert json.loads(encode_json(spec.call(spec.job(0, {"x": value})).json))["variables"] == {"x": json.loads(becomes)}
+    assert json.loads(encode_json(spec.call(spec.task(0, {"x": value})).json))["variables"] == {
+        "x": json.loads(becomes)
+    }
     assert prompt.render(x=value) == becomes.strip('"')
 
 
@@ -105,7 +107,7 @@ def test_the_table_has_examples() -> None:
     ids=range(7),
 )
 def test_values_of_derived_types_are_what_they_hold(value: object, becomes: object) -> None:
-    """What a class shows itself as is not what is sent."""
+    """The real type of a value decides, not the class it claims to be."""
     sent = conversions.variable(value)
     assert sent == becomes
     assert type(sent) is type(becomes)
@@ -137,7 +139,7 @@ def test_what_is_no_value_is_refused_with_a_cure(value: object, says: str) -> No
 
 
 def test_variables_are_a_mapping_of_text() -> None:
-    """Anything else in their place is refused; a model is told how to become one."""
+    """Other types are rejected; for a model, the message suggests the conversion."""
     for wrong, says in [([1], "not list"), (Prompt(id="p", title="", content=""), "pass value.model_dump()")]:
         with pytest.raises(conversions.RefusedValueError, match=re.escape(says)):
             conversions.variables(wrong)
@@ -173,7 +175,7 @@ def test_nulls_of_a_file_are_left_out() -> None:
     call: Any = describe_call(PromptCalls, "execute", "p")
     for variables in (None, ["a", "b"]):
         spec: CallTemplate[Any] = CallTemplate(call, variables, "run", skip_nulls=True)
-        assert spec.job(0, {"a": None, "b": "x"}).variables == {"b": "x"}
+        assert spec.task(0, {"a": None, "b": "x"}).variables == {"b": "x"}
         with pytest.raises(RowError, match=r"variables\.a must be text, a number or a boolean, not None: leave it out"):
-            CallTemplate(call, variables, "run").job(0, {"a": None, "b": "x"})
+            CallTemplate(call, variables, "run").task(0, {"a": None, "b": "x"})
     assert call.returns is Execution

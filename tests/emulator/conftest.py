@@ -1,4 +1,4 @@
-"""An emulator for each test, a clock it can turn, and clients whose every answer is held against the API's document."""
+"""Fixtures: an emulator per test with a clock to set, and clients that check every response against openapi.yaml."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ NOON = 1_705_492_800.0  # 2024-01-17T12:00:00Z, the top of a minute
 
 
 class Clock:
-    """A clock that stands until it is turned."""
+    """A clock that only moves when it is set."""
 
     def __init__(self) -> None:
         self.now = NOON
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the current time."""
         return self.now
 
 
 @lru_cache
 def document() -> dict[str, Any]:
-    """The API's document."""
+    """The OpenAPI document."""
     return yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
 
 
@@ -53,7 +53,7 @@ def _resolve(node: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _operation(method: str, path: str) -> tuple[str, dict[str, Any]] | None:
-    """The template and the operation that a path belongs to; one without parameters goes before one with."""
+    """The path template and operation of a path; a template without parameters takes precedence."""
     for template, item in sorted(document()["paths"].items(), key=lambda it: it[0].count("{")):
         pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
         if method.lower() in item and re.fullmatch(pattern, path):
@@ -63,14 +63,14 @@ def _operation(method: str, path: str) -> tuple[str, dict[str, Any]] | None:
 
 @cache
 def _validator(method: str, template: str, status: str) -> Draft202012Validator:
-    """The validator of an operation's answer of one status."""
+    """The validator of an operation's response with one status."""
     answer = _resolve(document()["paths"][template][method.lower()]["responses"][status])
     schema = answer["content"]["application/json"]["schema"]
     return Draft202012Validator({**schema, "components": document()["components"]})
 
 
 def hold_against_document(response: httpx.Response) -> None:
-    """Fail when an answer of a documented operation is not what the document says."""
+    """Fail if the response of a documented operation violates the document."""
     method, status = response.request.method, str(response.status_code)
     found = _operation(method, response.request.url.raw_path.decode().partition("?")[0])
     if found is None:
@@ -98,7 +98,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def connect() -> Iterator[Callable[..., httpx.Client]]:
-    """Make clients of an emulator, closed when the test ends."""
+    """Create clients of an emulator, closed when the test ends."""
     clients: list[httpx.Client] = []
 
     def make(emulator: Emulator, key: str | None = "ep_test_enterprise") -> httpx.Client:
@@ -129,13 +129,13 @@ def emulator(clock: Clock) -> Iterator[Emulator]:
 
 @pytest.fixture
 def client(emulator: Emulator, connect: Callable[..., httpx.Client]) -> httpx.Client:
-    """A client with a key that has no limits to speak of."""
+    """A client whose key has practically no limits."""
     return connect(emulator)
 
 
 @pytest.fixture
 def create(client: httpx.Client) -> Callable[..., dict[str, Any]]:
-    """Create a prompt and give it as it came."""
+    """Create a prompt and return it."""
 
     def make(**fields: Any) -> dict[str, Any]:
         response = client.post("/prompts", json={"title": "Greeting", "content": "Hello {{ name }}", **fields})
@@ -150,7 +150,7 @@ class _Listener(ThreadingHTTPServer):
 
 
 class FakeUpstream:
-    """A server on this machine that records requests; `answer` returns a status, a body and, maybe, headers."""
+    """A local server that records requests; `answer` returns a status, a body and optionally headers."""
 
     def __init__(self, answer: Callable[[dict[str, Any]], Any]) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -175,7 +175,7 @@ class FakeUpstream:
             do_GET = do_POST = _answer  # noqa: N815 (the base class's names)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = _Listener(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -183,7 +183,7 @@ class FakeUpstream:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop to listen."""
+        """Stop the server."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -191,7 +191,7 @@ class FakeUpstream:
 
 @pytest.fixture
 def upstream() -> Iterator[Callable[..., FakeUpstream]]:
-    """Make model servers, closed when the test ends."""
+    """Create model servers, closed when the test ends."""
     servers: list[FakeUpstream] = []
 
     def make(answer: Callable[[dict[str, Any]], Any]) -> FakeUpstream:

@@ -1,4 +1,4 @@
-"""Journeys in few words: to run prompts and workflows, and see what comes of it."""
+"""Short helpers to run prompts and workflows and read the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENDED = {"completed", "failed", "cancelled"}
 
 
 def data(response: httpx.Response, status: int = 200) -> Any:
-    """The data of an answer that is what was hoped for."""
+    """The data of a response with the expected status."""
     assert response.status_code == status, response.text
     return response.json()["data"]
 
@@ -26,31 +26,31 @@ def details(response: httpx.Response) -> list[tuple[str, str]]:
 
 
 def make_prompt(client: httpx.Client, content: str = "<{{x}}>") -> str:
-    """Make a prompt and give its id."""
+    """Create a prompt and return its id."""
     return data(client.post("/prompts", json={"title": "t", "content": content}), 201)["id"]
 
 
 def make(client: httpx.Client, *steps: dict[str, Any], prompt: str | None = None) -> dict[str, Any]:
-    """Make a workflow; a step that names no prompt has one that puts its variable x in brackets."""
+    """Create a workflow; a step without a prompt gets one that puts its variable x in brackets."""
     prompt = prompt or make_prompt(client)
     body = {"name": "Flow", "steps": [{"promptId": prompt, "model": "m", **step} for step in steps]}
     return data(client.post("/workflows", json=body), 201)
 
 
 def step(id: str, x: str = "", *needs: str, **more: Any) -> dict[str, Any]:
-    """A step with a variable."""
+    """A step with one variable."""
     return {"id": id, "variables": {"x": x}, "dependsOn": list(needs), **more}
 
 
 def begin(client: httpx.Client, workflow: dict[str, Any], **inputs: Any) -> str:
-    """Execute a workflow and give the path of its execution."""
+    """Execute a workflow and return the path of its execution."""
     execution = data(client.post(f"/workflows/{workflow['id']}/execute", json={"input": inputs}), 202)
     assert execution["status"] == "pending"
     return f"/workflows/{workflow['id']}/executions/{execution['id']}"
 
 
 def ended(client: httpx.Client, path: str) -> dict[str, Any]:
-    """Wait for the end of an execution."""
+    """Wait until an execution has ended."""
     return until(lambda: next((it for it in [data(client.get(path))] if it["status"] in ENDED), None))
 
 
@@ -60,22 +60,22 @@ def statuses(execution: dict[str, Any]) -> dict[str, str]:
 
 
 def completion(text: str) -> tuple[int, bytes]:
-    """What a model server answers."""
+    """A response of a model server."""
     return 200, json.dumps({"choices": [{"message": {"content": text}}], "usage": {"total_tokens": 10}}).encode()
 
 
 def asked(request: dict[str, Any]) -> str:
-    """The prompt that a model server is asked."""
+    """The prompt that a model server received."""
     return request["body"]["messages"][0]["content"]
 
 
 def subscribe(client: httpx.Client, url: str, *events: str) -> dict[str, Any]:
-    """Make a webhook, of prompt executions unless told otherwise."""
+    """Create a webhook, subscribed to prompt executions by default."""
     return data(client.post("/webhooks", json={"name": "h", "url": url, "events": events or ["prompt.executed"]}), 201)
 
 
 def run(client: httpx.Client, content: str = "x", **body: Any) -> dict[str, Any]:
-    """Make a prompt and run it."""
+    """Create a prompt and execute it."""
     return data(client.post(f"/prompts/{make_prompt(client, content)}/execute", json=body), 201)
 
 
@@ -92,5 +92,5 @@ def deliveries(client: httpx.Client, webhook: dict[str, Any]) -> list[dict[str, 
 
 
 def only_delivery(client: httpx.Client, webhook: dict[str, Any], *states: str) -> dict[str, Any]:
-    """Wait until the webhook's one delivery has come to one of these states."""
+    """Wait until the webhook's only delivery has one of these statuses."""
     return until(lambda: next((it for it in deliveries(client, webhook) if it["status"] in states), None))

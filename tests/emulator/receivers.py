@@ -1,4 +1,4 @@
-"""Receivers of webhooks: one that answers as it is told, and one that may do to its connections what it likes."""
+"""Webhook receivers: one with configurable responses, and one that can misuse its connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Received:
-    """One attempt to deliver, as it arrived."""
+    """One received delivery attempt."""
 
     path: str
     headers: dict[str, str]
@@ -38,7 +38,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Receiver:
-    """A web server that keeps what it is sent.
+    """A web server that records its requests.
 
     Args:
         answer: Gives the status to answer with, by what has come.
@@ -64,7 +64,7 @@ class Receiver:
                     self.wfile.write(b"ok")
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = _Server((host, 0), Handler)
         self.url = f"http://{host}:{self._server.server_port}/hook"
@@ -81,7 +81,7 @@ class Receiver:
 
 
 class Hostile:
-    """A socket that takes connections in and treats each as it likes, on a thread of its own.
+    """A listening socket that passes each connection to a function, on a separate thread.
 
     Args:
         treat: What to do with a connection; whatever goes wrong there is not a fault.
@@ -127,9 +127,9 @@ class Hostile:
 
 
 def until(true: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Wait until something is true, and give it."""
+    """Wait until a function returns a true value, and return it."""
     deadline = time.monotonic() + seconds
     while not (value := true()):
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "waited without success"
         time.sleep(0.005)
     return value

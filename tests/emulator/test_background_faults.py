@@ -1,4 +1,4 @@
-"""Work that goes on behind the answers when the emulator itself is at fault: it ends, is logged, and harms no other."""
+"""Failures of background work in the emulator are logged, end the work and harm nothing else."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from enprompta.emulator import Emulator
+from enprompta.emulator.access.accounts import AccountStore
 from enprompta.emulator.database import Database
+from enprompta.emulator.execution.executor import Executor
+from enprompta.emulator.execution.providers import Providers
 from enprompta.emulator.execution.workflow_runner import WorkflowRunner
 from enprompta.emulator.stores import deliveries as store
 from enprompta.emulator.stores import runs
 from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue
+from enprompta.emulator.webhooks.event_publisher import EventPublisher
 from tests.emulator.flows import asked, begin, data, deliveries, ended, make, run, statuses, step, subscribe
 from tests.emulator.receivers import Receiver, until
 
@@ -27,14 +31,14 @@ if TYPE_CHECKING:
 
 
 def fail(*_: object, **__: object) -> Any:
-    """Fail as nobody foresaw."""
+    """Fail with an unexpected exception."""
     raise sqlite3.OperationalError("disk full")
 
 
 def test_a_step_that_fails_for_no_reason_of_its_own(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An unforeseen failure fails the step and its run, without a word of it to the client."""
+    """An unexpected failure fails the step and its run, and the client sees no details of it."""
     workflow = make(client, step("a"), step("b", "", "a"))
     monkeypatch.setattr(runs, "end_step", fail)
     with caplog.at_level(logging.ERROR, "enprompta.emulator"):
@@ -45,7 +49,7 @@ def test_a_step_that_fails_for_no_reason_of_its_own(
 
 
 def test_of_two_steps_that_fail_the_first_is_named(clock: Clock, connect: Any, upstream: Any) -> None:
-    """Steps that fail side by side both tell why; the run tells of the one that failed first."""
+    """Concurrent steps that fail both report the reason; the run reports the step that failed first."""
     both, first = threading.Barrier(2, timeout=5), threading.Event()
 
     def answer(request: dict[str, Any]) -> tuple[int, bytes]:
@@ -67,7 +71,7 @@ def test_of_two_steps_that_fail_the_first_is_named(clock: Clock, connect: Any, u
 def test_a_run_that_cannot_end_is_logged(
     clock: Clock, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When its end cannot be written, a run is taken up at the next start, where it ends."""
+    """A run whose end cannot be stored resumes, and ends, at the next start."""
     with Emulator(db=tmp_path / "e.db", clock=clock) as emulator, monkeypatch.context() as patch:
         client = connect(emulator)
         workflow = make(client, step("a", "x"))
@@ -80,7 +84,7 @@ def test_a_run_that_cannot_end_is_logged(
 
 
 def test_a_step_found_running_is_paid_for_once(clock: Clock, connect: Any, tmp_path: Path) -> None:
-    """What a killed emulator leaves running is run again, and the credit taken for it is given back."""
+    """A step interrupted by a kill runs again, and its first charge is refunded."""
     file = tmp_path / "e.db"
     with Emulator(db=file, clock=clock, credits={"pro": 2}) as emulator:
         client = connect(emulator, emulator.keys.pro)
@@ -101,7 +105,7 @@ def test_a_step_found_running_is_paid_for_once(clock: Clock, connect: Any, tmp_p
 def test_a_delivery_that_cannot_be_recorded_is_made_again(
     clock: Clock, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When the state after an attempt cannot be written, the delivery is made again at the next start."""
+    """A delivery whose attempt cannot be stored is sent again at the next start."""
     with Receiver() as receiver:
         with Emulator(db=tmp_path / "e.db", clock=clock) as emulator, monkeypatch.context() as patch:
             client = connect(emulator)
@@ -109,7 +113,7 @@ def test_a_delivery_that_cannot_be_recorded_is_made_again(
             patch.setattr(store, "record", fail)
             with caplog.at_level(logging.ERROR, "enprompta.emulator"):
                 run(client)
-                until(lambda: "taken up when the emulator starts again" in caplog.text)
+                until(lambda: "retried when the emulator starts again" in caplog.text)
         with Emulator(db=tmp_path / "e.db", clock=clock) as emulator:
             client = connect(emulator)
             until(lambda: deliveries(client, webhook)[0]["status"] == "DELIVERED")
@@ -118,14 +122,17 @@ def test_a_delivery_that_cannot_be_recorded_is_made_again(
 
 
 def test_nothing_is_begun_before_the_start_or_after_the_stop() -> None:
-    """What comes then is in the database already, and the next start finds it there."""
+    """Before the start and after the stop, nothing begins: the next start finds the work in the database."""
     database = Database(":memory:")
-    deliverer = DeliveryQueue(database, time.time, backoff=(), timeout=1)
-    deliverer.send("dlv_1", "http://127.0.0.1:1/")
-    assert not deliverer.is_under_way("dlv_1")
-    runner = WorkflowRunner()
+    queue = DeliveryQueue(database, time.time, backoff=(), timeout=1)
+    queue.send("dlv_1", "http://127.0.0.1:1/")
+    assert not queue.is_in_progress("dlv_1")
+    accounts = AccountStore(database)
+    events = EventPublisher(database, time.time, queue)
+    executor = Executor(database, accounts, Providers(None), events)
+    runner = WorkflowRunner(database, time.time, accounts=accounts, executor=executor, events=events)
     row = database.one("SELECT 'wfe_1' AS id")
     assert row is not None
     runner.run(row)
-    runner.abandon("wfe_1")
+    runner.halt("wfe_1")
     database.close()

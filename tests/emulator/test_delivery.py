@@ -1,4 +1,4 @@
-"""Events on their way: what is sent, how often, and what receivers that mean harm cannot do."""
+"""Deliveries: their content, retries and limits."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ QUICK = (0.01,) * 40
 
 @pytest.fixture
 def emulator(clock: Clock) -> Iterator[Emulator]:
-    """An emulator that tries again soon, and does not wait for long."""
+    """An emulator with short backoff and timeouts."""
     with Emulator(clock=clock, webhook_backoff=(0.01, 0.02), webhook_timeout=0.3) as running:
         yield running
 
 
 def test_an_event_arrives_as_the_reference_shows_it(client: httpx.Client) -> None:
-    """A POST of the documented payload, written and signed as the reference's sample has it, raw or parsed."""
+    """A delivery is a POST of the documented payload with the reference's headers, verifiable raw or parsed."""
     with Receiver() as receiver:
         webhook = subscribe(client, receiver.url + "?a=%20b#c")
         execution = run(client)
@@ -66,7 +66,7 @@ def test_an_event_arrives_as_the_reference_shows_it(client: httpx.Client) -> Non
 
 
 def test_a_failed_execution_is_told_too(clock: Clock, connect: Any, upstream: Any) -> None:
-    """`prompt.executed` tells that an execution has ended, and how."""
+    """`prompt.executed` reports the end and status of an execution."""
     broken = upstream(lambda _: (500, b"broken"))
     with Receiver() as receiver, Emulator(clock=clock, upstream=broken.url) as emulator:
         client = connect(emulator)
@@ -77,7 +77,7 @@ def test_a_failed_execution_is_told_too(clock: Clock, connect: Any, upstream: An
 
 
 def test_an_event_is_sent_until_it_is_accepted(client: httpx.Client, clock: Clock) -> None:
-    """It is sent again unchanged, with waits between that are those asked for; the last answer is what is told."""
+    """A failed delivery is retried unchanged with the given backoff; the last response is recorded."""
     answers = iter([503, 302, 204])
     with Receiver(lambda _: next(answers)) as receiver:
         webhook = subscribe(client, receiver.url)
@@ -95,7 +95,7 @@ def test_an_event_is_sent_until_it_is_accepted(client: httpx.Client, clock: Cloc
 
 
 def test_a_delivery_fails_when_its_attempts_are_used_up(client: httpx.Client, clock: Clock) -> None:
-    """Then the webhook counts a failure; a retry that arrives sets the count back and has attempts of its own."""
+    """Out of attempts, the webhook counts a failure; a retry that succeeds resets the count."""
     with Receiver(lambda _: 500) as receiver:
         webhook = subscribe(client, receiver.url)
         path = f"/webhooks/{webhook['id']}"
@@ -115,7 +115,7 @@ def test_a_delivery_fails_when_its_attempts_are_used_up(client: httpx.Client, cl
 
 
 def test_a_retry_does_not_wait_for_its_turn(clock: Clock, connect: Any) -> None:
-    """A delivery that waits for its next attempt has it at once when asked; one that is being sent is a 409."""
+    """A delivery that waits for a retry can be sent at once; one that is being sent gets a 409."""
     answers = iter([500, 200])
     with Receiver(lambda _: next(answers)) as receiver, Emulator(clock=clock, webhook_backoff=(3600,)) as emulator:
         client = connect(emulator)
@@ -132,7 +132,7 @@ def test_a_retry_does_not_wait_for_its_turn(clock: Clock, connect: Any) -> None:
 
 
 def test_a_webhook_that_is_disabled_meanwhile_is_sent_nothing_more(client: httpx.Client) -> None:
-    """What was under way to it fails; once it is enabled it may be sent again."""
+    """Pending deliveries of a disabled webhook fail; they can be retried once it is enabled."""
     with Receiver(lambda _: 500) as receiver:
         webhook = subscribe(client, receiver.url)
         receiver.answer = lambda _: client.put(f"/webhooks/{webhook['id']}", json={"isActive": False}).status_code + 300
@@ -141,7 +141,7 @@ def test_a_webhook_that_is_disabled_meanwhile_is_sent_nothing_more(client: httpx
 
 
 def test_a_deleted_webhook_is_sent_nothing_more(client: httpx.Client) -> None:
-    """Its deliveries go with it, those under way too."""
+    """Deleting a webhook deletes its deliveries, including pending ones."""
     with Receiver() as receiver:
         webhook = subscribe(client, receiver.url)
         receiver.answer = lambda _: client.delete(f"/webhooks/{webhook['id']}").status_code + 300
@@ -155,7 +155,7 @@ def test_a_deleted_webhook_is_sent_nothing_more(client: httpx.Client) -> None:
 
 
 def test_credentials_in_a_url_are_sent_as_such(client: httpx.Client) -> None:
-    """A name and a password before the host become basic authentication, and no part of the Host header."""
+    """A login in the URL is sent as basic authentication and is not part of the Host header."""
     with Receiver() as receiver:
         subscribe(client, receiver.url.replace("127.0.0.1", "me:s%20cret@localhost"))
         run(client)
@@ -168,13 +168,13 @@ def test_credentials_in_a_url_are_sent_as_such(client: httpx.Client) -> None:
     "wrong", [{"webhook_timeout": 0}, {"webhook_backoff": (-1,)}, {"webhook_backoff": (float("nan"),)}]
 )
 def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
-    """A timeout of nothing, or a wait of less than nothing, is refused at the start."""
+    """A timeout of 0 and negative backoff are rejected at the start."""
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         Emulator(**wrong).start()
 
 
 def test_every_event_arrives_whatever_fails(clock: Clock, connect: Any, tmp_path: Path) -> None:
-    """With a receiver that fails every other time, and a stop midway, each event arrives and no delivery is lost."""
+    """With a receiver that fails every other time and a restart in the middle, every event arrives."""
     chance = random.Random(1)
     seen: list[Received] = []
 

@@ -1,4 +1,4 @@
-"""Errors in both dialects, and requests that are odd on purpose."""
+"""Errors in both formats, and unusual requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def raw(emulator: Emulator, target: str) -> httpx.Response:
-    """GET a target exactly as written: httpx would tidy it up."""
+    """GET a target exactly as written; httpx would normalize it."""
     parts = urlsplit(emulator.url)
     with socket.create_connection((parts.hostname, parts.port), timeout=5) as connection:
         lines = (f"GET {target} HTTP/1.1", "Host: localhost", "Authorization: Bearer ep_test_pro", "Connection: close")
@@ -31,7 +31,7 @@ def raw(emulator: Emulator, target: str) -> httpx.Response:
 
 
 def test_reference_dialect(client: httpx.Client) -> None:
-    """By default an error is what the reference shows: a name, a message and details."""
+    """By default, errors have the reference's format: code, message and details."""
     response = client.post("/prompts", json={"title": "t"})
     assert response.json() == {
         "error": {
@@ -44,7 +44,7 @@ def test_reference_dialect(client: httpx.Client) -> None:
 
 
 def test_detailed_dialect(clock: Clock, connect: Any) -> None:
-    """In the other dialect the code is a number and the body carries the request's id."""
+    """In the detailed format, the code is a number and the body contains the request id."""
     with Emulator(clock=clock, error_dialect="detailed", limits={"pro": (1, 9)}, credits={"team": 0}) as emulator:
         team, pro = connect(emulator, emulator.keys.team), connect(emulator, emulator.keys.pro)
         prompt_id = team.post("/prompts", json={"title": "t", "content": "c"}).json()["data"]["id"]
@@ -85,7 +85,7 @@ def test_detailed_dialect(clock: Clock, connect: Any) -> None:
     ],
 )
 def test_malformed_body_is_a_400(client: httpx.Client, body: bytes, message: str) -> None:
-    """A body that is not a JSON object of text is a 400 in the same dialect that says what is wrong with it."""
+    """A body that is not a JSON object in UTF-8 gets a 400 with the reason."""
     response = client.post("/prompts", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 400
     (detail,) = response.json()["error"]["details"]
@@ -94,7 +94,7 @@ def test_malformed_body_is_a_400(client: httpx.Client, body: bytes, message: str
 
 
 def test_emoji_may_be_written_as_a_surrogate_pair(client: httpx.Client) -> None:
-    """Both halves of a surrogate pair are a letter, as JavaScript writes it."""
+    """A surrogate pair written as two escapes is one character, as in JavaScript."""
     body = b'{"title": "\\ud83c\\udf88", "content": "c"}'
     response = client.post("/prompts", content=body, headers={"Content-Type": "application/json; charset=utf-8"})
     assert response.json()["data"]["title"] == "🎈"
@@ -102,7 +102,7 @@ def test_emoji_may_be_written_as_a_surrogate_pair(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"])
 def test_body_must_be_declared_as_json(client: httpx.Client, content_type: str | None) -> None:
-    """A body of another type, or of none, is a 400 that names the header."""
+    """A body with another or no content type gets a 400 that names the header."""
     headers = {} if content_type is None else {"Content-Type": content_type}
     response = client.post("/prompts", content=b'{"title": "t", "content": "c"}', headers=headers)
     assert response.status_code == 400
@@ -110,14 +110,14 @@ def test_body_must_be_declared_as_json(client: httpx.Client, content_type: str |
 
 
 def test_no_body_needs_no_type(client: httpx.Client) -> None:
-    """Without a body the header may be missing, or be there all the same."""
+    """Without a body, the content type header is optional."""
     assert client.get("/prompts", headers={"Content-Type": "application/json"}).status_code == 200
     assert client.delete("/prompts/none").status_code == 404
     assert client.post("/prompts").json()["error"]["details"][0] == {"field": "title", "message": "Required"}
 
 
 def test_unknown_path_and_method(client: httpx.Client) -> None:
-    """A path that is not there is a 404, and a method it does not know a 405 that lists those it does."""
+    """An unknown path gets a 404, and an unsupported method a 405 that lists the supported ones."""
     assert client.get("/nowhere").json()["error"]["code"] == "NOT_FOUND"
     assert client.get("/prompts/").status_code == 404
     assert client.get("/").status_code == 404
@@ -128,7 +128,7 @@ def test_unknown_path_and_method(client: httpx.Client) -> None:
 
 
 def test_body_that_is_too_large(client: httpx.Client) -> None:
-    """A body beyond what any call can need is a 413 before it is all taken in."""
+    """A body over the limit gets a 413 before all of it is read."""
     content = b'{"title": "' + b"x" * (5 * 1024 * 1024)
     hooks, client.event_hooks = client.event_hooks, {}  # the document does not speak of it
     response = client.post("/prompts", content=content, headers={"Content-Type": "application/json"})
@@ -139,7 +139,7 @@ def test_body_that_is_too_large(client: httpx.Client) -> None:
 
 
 def test_a_huge_body_comes_after_the_credential_and_counts(clock: Clock, connect: Any) -> None:
-    """A body that is too large is a 401 without a key, a 403 without access; with both it uses up a request."""
+    """A too large body gets a 401 without a key and a 403 without access; otherwise it counts as a request."""
     content = b"x" * (5 * 1024 * 1024)
     with Emulator(clock=clock, limits={"pro": (2, 9)}) as emulator:
         statuses = {}
@@ -170,28 +170,28 @@ def test_a_huge_body_comes_after_the_credential_and_counts(clock: Clock, connect
     ],
 )
 def test_quoted_id_stays_in_its_segment(emulator: Emulator, path: str, prompt_id: str) -> None:
-    """An id is what is in its segment of the path, unquoted; a quoted slash does not end it."""
+    """An id is its decoded path segment; an encoded slash does not end it."""
     response = raw(emulator, f"/api/v1/prompts/{path}")
     assert response.status_code == 404
     assert response.json()["error"]["message"] == f"Prompt {prompt_id!r} not found"
 
 
 def test_unneeded_quoting_does_not_matter(emulator: Emulator) -> None:
-    """A path may quote what it need not, as RFC 3986 has it."""
+    """A path may encode characters unnecessarily, as RFC 3986 allows."""
     assert raw(emulator, "/api/v1/prom%70ts").status_code == 200
     assert raw(emulator, "/api/v1/%70rompts?limit=1").status_code == 200
     assert canonical_path(b"/a%62c/%2F/%zz/\xff") == "/abc/%2F/%25zz/%EF%BF%BD".replace("%EF%BF%BD", "%C3%BF")
 
 
 def test_dots_are_not_resolved(emulator: Emulator) -> None:
-    """A path is routed as it is written: `..` leads nowhere."""
+    """A path is routed as written: `..` is not resolved."""
     assert raw(emulator, "/api/v1/prompts/../executions").status_code == 404
 
 
 def test_failure_of_a_handler_is_a_500(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault of the emulator's own is a 500 in the dialect, logged with its request; with a key it is not kept."""
+    """An internal failure gets a 500, is logged with its request id, and is not stored under an idempotency key."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("boom")
@@ -210,14 +210,14 @@ def test_failure_of_a_handler_is_a_500(
 
 
 def test_request_ids_differ(client: httpx.Client) -> None:
-    """Each request has an id of its own."""
+    """Each request has a unique id."""
     assert len({client.get("/prompts").headers["X-Request-Id"] for _ in range(5)}) == 5
 
 
 def test_a_request_that_breaks_off_asks_for_nothing(
     emulator: Emulator, client: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A client that died in the middle of its body is not taken at its half word, though that would do as a request."""
+    """A truncated request of a client that disconnected is not handled, even if the part received is valid."""
     parts = urlsplit(emulator.url)
     head = (
         "POST /api/v1/teams HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ep_test_enterprise\r\n"

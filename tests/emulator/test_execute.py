@@ -1,4 +1,4 @@
-"""Running prompts: the echo, variables, options, credits; executions and what they add up to."""
+"""Executing prompts: the echo, variables, options, credits and statistics."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def run(client: httpx.Client, prompt: dict[str, Any], **body: Any) -> httpx.Response:
-    """Run a prompt with a name."""
+    """Execute a prompt with a value for `name`."""
     return client.post(f"/prompts/{prompt['id']}/execute", json={"variables": {"name": "Ada"}, **body})
 
 
 def details(response: httpx.Response) -> dict[str, str]:
-    """The details of a 400, by field."""
+    """The messages of a 400 by field."""
     assert response.status_code == 400, response.text
     return {it["field"]: it["message"] for it in response.json()["error"]["details"]}
 
 
 def test_echo_answers_with_the_rendered_prompt(create: Any, client: httpx.Client) -> None:
-    """The output is the prompt with its variables filled in; tokens, cost and latency follow from it."""
+    """The echo returns the rendered prompt; tokens, cost and latency follow from it."""
     prompt = create()
     response = run(client, prompt, provider="openai", model="gpt-4o", options={"temperature": 0.5, "maxTokens": 9})
     assert response.status_code == 201
@@ -50,20 +50,20 @@ def test_echo_answers_with_the_rendered_prompt(create: Any, client: httpx.Client
 
 
 def test_provider_and_model_may_be_left_to_the_emulator(create: Any, client: httpx.Client) -> None:
-    """Without a provider the echo is one."""
+    """The echo is the default provider."""
     execution = run(client, create()).json()["data"]
     assert (execution["provider"], execution["model"]) == ("echo", "echo-1")
 
 
 def test_defaults_fill_in(create: Any, client: httpx.Client) -> None:
-    """A variable that is not given takes its default, and an optional one without a default is empty."""
+    """A variable without a value gets its default, or an empty string if it is optional."""
     declared = [{"name": "name", "default": 3}, {"name": "more", "required": False}]
     prompt = create(content="{{name}}/{{more}}/{{ name }}", variables=declared)
     assert run(client, prompt, variables={}).json()["data"]["output"] == "3//3"
 
 
 def test_missing_and_unknown_variables_are_named(create: Any, client: httpx.Client) -> None:
-    """Each missing and each unknown variable is a detail of the 400, and nothing is recorded."""
+    """Missing and unknown variables are details of the 400, and nothing is recorded."""
     prompt = create(content="{{a}} {{b}}")
     assert details(run(client, prompt, variables={"a": "x", "zz": "y"})) == {
         "variables.b": "Required variable is missing",
@@ -73,7 +73,7 @@ def test_missing_and_unknown_variables_are_named(create: Any, client: httpx.Clie
 
 
 def test_values_must_fit_their_declaration(create: Any, client: httpx.Client) -> None:
-    """A value of the wrong type, or outside the options, is a detail of the 400."""
+    """A value of the wrong type or outside the options is a detail of the 400."""
     declared = [{"name": "n", "type": "number"}, {"name": "s", "type": "select", "options": ["a", "b"]}]
     prompt = create(content="{{n}} {{s}} {{t}}", variables=declared)
     wrong = details(run(client, prompt, variables={"n": "many", "s": "c", "t": ["x"]}))
@@ -82,7 +82,7 @@ def test_values_must_fit_their_declaration(create: Any, client: httpx.Client) ->
 
 
 def test_every_wrong_option_is_named(create: Any, client: httpx.Client) -> None:
-    """Options out of range are named as the reference names them."""
+    """Options out of range are reported by the reference's names."""
     options = {"temperature": 2.1, "maxTokens": 0, "topP": "1", "stopSequences": ["", 1]}
     assert details(run(client, create(), provider="", model=4, options=options)) == {
         "provider": "Must not be empty",
@@ -100,13 +100,13 @@ def test_every_wrong_option_is_named(create: Any, client: httpx.Client) -> None:
 
 
 def test_options_at_their_bounds(create: Any, client: httpx.Client) -> None:
-    """The bounds themselves are allowed, and a whole number may be written with a point."""
+    """The bounds are inclusive, and a whole number may be written as a float."""
     for options in ({"temperature": 0, "topP": 1, "maxTokens": 1}, {"temperature": 2.0, "topP": 0, "maxTokens": 5.0}):
         assert run(client, create(), options=options).status_code == 201
 
 
 def test_credits_run_out(clock: Clock, connect: Any) -> None:
-    """Each execution costs one credit; without one it is a 402 and nothing is recorded; the next month has new ones."""
+    """Each execution costs one credit; without one, it gets a 402; the next month has new ones."""
     with Emulator(clock=clock, credits={"pro": 2}) as emulator:
         client = connect(emulator, emulator.keys.pro)
         prompt = client.post("/prompts", json={"title": "t", "content": "Hi {{name}}"}).json()["data"]
@@ -121,7 +121,7 @@ def test_credits_run_out(clock: Clock, connect: Any) -> None:
 
 
 def test_a_400_costs_nothing(clock: Clock, connect: Any) -> None:
-    """A request that is refused for its fields takes no credit."""
+    """A request with invalid fields costs no credit."""
     with Emulator(clock=clock, credits={"pro": 1}) as emulator:
         client = connect(emulator, emulator.keys.pro)
         prompt = client.post("/prompts", json={"title": "t", "content": "Hi {{name}}"}).json()["data"]
@@ -146,7 +146,7 @@ def test_a_400_costs_nothing(clock: Clock, connect: Any) -> None:
 def test_executions_are_filtered(
     create: Any, client: httpx.Client, clock: Clock, query: dict[str, str], number: int
 ) -> None:
-    """Executions are narrowed by provider and time; a day is a whole day, and both ends belong to the range."""
+    """Executions can be filtered by provider and time; both dates are inclusive."""
     prompt = create()
     for day, provider in ((0, "a"), (1, "a"), (1, "a"), (2, "b")):
         clock.now = 1_705_492_800.0 + day * 86_400 + 0.7
@@ -156,7 +156,7 @@ def test_executions_are_filtered(
 
 
 def test_executions_of_one_prompt(create: Any, client: httpx.Client) -> None:
-    """`promptId` gives one prompt's executions, newest first, and they outlive the prompt."""
+    """`promptId` selects one prompt's executions, newest first, which remain after the prompt is deleted."""
     one, two = create(), create()
     ids = [run(client, prompt).json()["data"]["id"] for prompt in (one, two, one)]
     client.delete(f"/prompts/{one['id']}")
@@ -166,13 +166,13 @@ def test_executions_of_one_prompt(create: Any, client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("date", ["yesterday", "2024-02-30", "2024-1-1", "1705492800", "2024-01-01T00:00:00+99:00", ""])
 def test_a_date_that_is_none_is_refused(client: httpx.Client, date: str) -> None:
-    """What is no date is a 400 that shows what one looks like."""
+    """An invalid date gets a 400 with an example of a valid one."""
     for path in ("/executions", "/executions/stats"):
         assert set(details(client.get(path, params={"startDate": date, "endDate": date}))) == {"startDate", "endDate"}
 
 
 def test_stats_add_up(create: Any, client: httpx.Client, clock: Clock) -> None:
-    """Executions are added up by day, by prompt and by model, within a range of time."""
+    """Statistics sum up executions by day, prompt or model, within a range of time."""
     one, two = create(), create()
     run(client, one, model="m1")
     clock.now += 86_400
@@ -196,10 +196,10 @@ def test_stats_add_up(create: Any, client: httpx.Client, clock: Clock) -> None:
 
 
 def test_stats_group_by_what_they_can(client: httpx.Client) -> None:
-    """Any other grouping is a 400 that lists those there are."""
+    """An unknown grouping gets a 400 that lists the valid ones."""
     assert details(client.get("/executions/stats?groupBy=year")) == {"groupBy": "Must be one of day, prompt, model"}
 
 
 def test_unknown_execution(client: httpx.Client) -> None:
-    """An execution that is not there is a 404."""
+    """An unknown execution gets a 404."""
     assert client.get("/executions/exe_none").status_code == 404

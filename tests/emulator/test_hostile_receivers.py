@@ -1,4 +1,4 @@
-"""Receivers that mean harm, or are broken: what they cannot do to the emulator."""
+"""Hostile and broken receivers cannot harm the emulator."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ CRLF = b"\r\n"
 
 
 def never(connection: socket.socket) -> None:
-    """Never answer."""
+    """Never respond."""
     connection.recv(1)
 
 
 def sending(*pieces: bytes, pause: float = 0.0) -> Callable[[socket.socket], None]:
-    """Send something, and the last piece of it over and over."""
+    """Send something, then repeat its last piece forever."""
 
     def treat(connection: socket.socket) -> None:
         for piece in pieces:
@@ -74,7 +74,7 @@ HOSTILE = {
 def test_whatever_a_receiver_does_an_attempt_ends(
     treat: Callable[[socket.socket], None], status: int | None, clock: Clock, connect: Any
 ) -> None:
-    """It ends in time, with what was answered if that was an answer, and the API goes on as if nothing was there."""
+    """The attempt ends in time, with the status if there was one, and the API stays responsive."""
     with Hostile(treat) as hostile, Emulator(clock=clock, webhook_backoff=(), webhook_timeout=0.3) as emulator:
         client = connect(emulator)
         webhook = subscribe(client, hostile.url)
@@ -100,7 +100,7 @@ def test_whatever_a_receiver_does_an_attempt_ends(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_nobody_there(clock: Clock, connect: Any, scheme: str) -> None:
-    """A port where nobody listens, or where nobody speaks TLS, is a failed attempt."""
+    """A port without a listener, or without TLS for an https URL, is a failed attempt."""
     with Receiver() as receiver, Emulator(clock=clock, webhook_backoff=(0, 0)) as emulator:
         client = connect(emulator)
         url = receiver.url.replace("http", "https") if scheme == "https" else "http://127.0.0.1:1/hook"
@@ -111,7 +111,7 @@ def test_nobody_there(clock: Clock, connect: Any, scheme: str) -> None:
 
 
 def test_a_receiver_that_talks_on_is_sent_to_again_meanwhile(clock: Clock, connect: Any) -> None:
-    """What is retried need not wait until a receiver has said all it has to say of the last attempt."""
+    """A retry does not wait until the receiver has finished its last response."""
     drip = sending(b"HTTP/1.1 500 No\r\n\r\n", b"x", pause=0.05)
     with Hostile(drip) as hostile, Emulator(clock=clock, webhook_backoff=(0.0,) * 20) as emulator:
         client = connect(emulator)
@@ -139,7 +139,7 @@ def test_a_host_that_hangs_holds_up_no_other(clock: Clock, connect: Any) -> None
 
 
 def test_a_name_that_is_slow_to_look_up(clock: Clock, connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The attempt ends in time; what the name server says afterwards is of no more interest."""
+    """The attempt ends in time, and a late result of the name lookup is ignored."""
     answered, real = threading.Event(), socket.getaddrinfo
 
     def slow(host: str, *args: Any, **kwargs: Any) -> Any:
@@ -163,7 +163,7 @@ def test_a_name_that_is_slow_to_look_up(clock: Clock, connect: Any, monkeypatch:
 def test_it_stops_at_once_with_deliveries_under_way(
     clock: Clock, connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a receiver that hangs, nor one that waits for its turn, nor a slow name server keeps it from stopping."""
+    """Hanging receivers, queued deliveries and slow name servers do not delay the stop."""
     looked_up, real = threading.Event(), socket.getaddrinfo
 
     def slow(host: str, *args: Any, **kwargs: Any) -> Any:

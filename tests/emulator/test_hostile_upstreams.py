@@ -1,4 +1,4 @@
-"""An upstream may answer anything: each answer is a recorded execution, and what it says can be read by a person."""
+"""Any response of an upstream becomes a recorded execution with an output or a readable error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from enprompta.emulator import Emulator, __main__
 from enprompta.emulator.execution import upstream as upstream_module
-from enprompta.emulator.execution.completions import UpstreamError, as_text, read_completion
+from enprompta.emulator.execution.chat_completions import UpstreamError, as_text, read_completion
 from enprompta.errors import ConfigurationError
 from tests.emulator.test_upstream import COMPLETION, answering, execute
 
@@ -34,13 +34,13 @@ JSON = st.recursive(
 
 
 def said(content: object, finish_reason: str = "stop", **more: Any) -> dict[str, Any]:
-    """A completion whose only choice has this content."""
+    """A completion with one choice and this content."""
     return {"choices": [{"message": {"content": content, **more}, "finish_reason": finish_reason}]}
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[dict[str, Any]]:
-    """One emulator and one upstream for all answers of this module; `answer` is what the upstream says next."""
+    """One emulator and upstream for all tests of this module; `answer` sets the upstream's next response."""
     from tests.emulator.conftest import FakeUpstream
 
     state: dict[str, Any] = {"answer": (200, b"{}")}
@@ -53,7 +53,7 @@ def world() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def run(world: dict[str, Any], connect: Callable[..., httpx.Client]) -> Callable[..., dict[str, Any]]:
-    """Execute a prompt while the upstream gives an answer, and return the execution."""
+    """Execute a prompt with a given response of the upstream, and return the execution."""
     client = connect(world["emulator"])
 
     def go(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def run(world: dict[str, Any], connect: Callable[..., httpx.Client]) -> Callable
     ],
 )
 def test_an_answer_with_text_is_completed(run: Any, body: Any, output: str) -> None:
-    """Text in any of the forms that servers write it is the output; what is no character is replaced."""
+    """Text in every format that servers use is the output; lone surrogates are replaced."""
     execution = run(body)
     assert (execution["status"], execution["output"], execution["error"]) == ("completed", output, None)
 
@@ -110,7 +110,7 @@ def test_an_answer_with_text_is_completed(run: Any, body: Any, output: str) -> N
     ],
 )
 def test_tokens_that_cannot_be_are_counted_here(run: Any, usage: Any, tokens: int) -> None:
-    """Tokens are the server's count, the sum of its parts, or, where that cannot be, counted by the echo's rule."""
+    """Tokens are the server's total, the sum of its counts or, if those are invalid, counted as the echo does."""
     execution = run({**said("Bonjour"), "usage": usage})
     assert (execution["status"], execution["tokens"]) == ("completed", tokens)
 
@@ -150,7 +150,7 @@ def test_tokens_that_cannot_be_are_counted_here(run: Any, usage: Any, tokens: in
     ],
 )
 def test_an_answer_without_text_has_failed_with_a_reason(run: Any, body: Any, reason: str) -> None:
-    """Whatever else comes is a failed execution that says in plain words what came instead of a text."""
+    """Any other response is a failed execution that says what was received."""
     execution = run(body)
     assert (execution["status"], execution["output"], execution["tokens"]) == ("failed", None, 0)
     assert reason in execution["error"]
@@ -167,13 +167,13 @@ def test_an_answer_without_text_has_failed_with_a_reason(run: Any, body: Any, re
     ],
 )
 def test_headers_that_lie(run: Any, body: bytes, headers: dict[str, str], reason: str) -> None:
-    """Encodings that are wrong, unknown or a bomb make a failed execution."""
+    """Invalid and unknown encodings and decompression bombs are failed executions."""
     assert reason in run(body, headers=headers)["error"]
 
 
 @given(JSON, JSON, JSON, JSON)
 def test_any_json_is_text_or_a_reason(answer: Any, message: Any, content: Any, usage: Any) -> None:
-    """Any JSON, in any place of an answer, is read as text that UTF-8 can hold, or refused with a reason."""
+    """Any JSON anywhere in a response is read as text that UTF-8 can encode, or refused with a reason."""
     for candidate in (
         answer,
         {"choices": message},
@@ -193,7 +193,7 @@ def test_any_json_is_text_or_a_reason(answer: Any, message: Any, content: Any, u
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("wait", ["0", "date"])
 def test_a_busy_upstream_is_asked_again(connect: Any, upstream: Any, status: int, wait: str) -> None:
-    """A 429 or 503 that says when to return is followed within the call, in seconds or to a date."""
+    """A 429 or 503 with `Retry-After`, in seconds or as a date, is retried within the call."""
     answers = iter([(status, b"busy", {"Retry-After": formatdate() if wait == "date" else wait})] * 2)
     server = upstream(lambda _: next(answers, (200, json.dumps(COMPLETION).encode())))
     with Emulator(upstream=server.url) as emulator:
@@ -207,14 +207,14 @@ def test_a_busy_upstream_is_asked_again(connect: Any, upstream: Any, status: int
         ({}, 1, "it answered 429: busy"),
         ({"Retry-After": "soon"}, 1, "it answered 429: busy"),
         ({"Retry-After": "-5"}, 1, "it answered 429: busy"),
-        ({"Retry-After": "3600"}, 1, "it asks to wait 3600 s, longer than the execution may take"),
+        ({"Retry-After": "3600"}, 1, "retry after 3600 s, longer than the execution may take"),
         ({"Retry-After": formatdate(time.time() + 7200)}, 1, "longer than the execution may take"),
         ({"Retry-After": "Wed, 17 Jan 2024 12:00:00 -0000"}, 5, "it answered 429: busy"),
         ({"Retry-After": "0"}, 5, "it answered 429: busy"),
     ],
 )
 def test_waiting_is_bounded(connect: Any, upstream: Any, headers: dict[str, str], asked: int, reason: str) -> None:
-    """A busy upstream without a time, with one too far away, or that stays busy makes a failed execution."""
+    """A busy upstream without `Retry-After`, with a too late one, or that stays busy fails the execution."""
     server = upstream(lambda _: (429, b"busy", headers))
     with Emulator(upstream=server.url) as emulator:
         assert reason in execute(connect(emulator))["error"]
@@ -225,7 +225,7 @@ def test_waiting_is_bounded(connect: Any, upstream: Any, headers: dict[str, str]
 def test_a_login_is_sent_and_never_shown(
     request: pytest.FixtureRequest, login: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A login in the upstream's URL reaches the upstream as basic authentication, and no log, error, page or repr."""
+    """A login in the upstream's URL is sent as basic authentication, and appears in no log, error, page or repr."""
     connect, upstream, caplog, capsys = map(request.getfixturevalue, ("connect", "upstream", "caplog", "capsys"))
     server = upstream(lambda it: (401, f"no: {it['headers']['authorization']} s3cr3t-word".encode()))
     url = server.url.replace("http://", f"http://{login}@")
@@ -258,7 +258,7 @@ def test_a_login_is_sent_and_never_shown(
     ],
 )
 def test_a_wrong_url_is_one_line_without_its_login(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A URL that cannot be used is an error that does not show the login in it."""
+    """An invalid URL is an error that does not show its login."""
     with pytest.raises(ConfigurationError, match="must be an http") as caught:
         Emulator(upstream=url)
     assert "s3cr3t" not in str(caught.value)
@@ -269,21 +269,21 @@ def test_a_wrong_url_is_one_line_without_its_login(url: str, capsys: pytest.Capt
 
 
 def test_a_key_that_no_header_can_hold_is_refused() -> None:
-    """A key with line breaks or letters beyond ASCII is an error when the emulator starts."""
+    """A key with line breaks or non-ASCII characters is an error at the start."""
     for key in ("sk\nX-Evil: 1", "ключ"):
         with pytest.raises(ConfigurationError, match="printable ASCII"):
             Emulator(upstream="http://127.0.0.1:9", upstream_key=key).start()
 
 
 def test_the_masked_url_keeps_what_is_no_login() -> None:
-    """The printed URL leaves out the login and the query."""
+    """The displayed URL omits the login and the query."""
     shown = upstream_module.shown_url
     assert shown("https://h:1/v1?key=s") == "https://h:1/v1"
     assert shown("https://a@b:c@h/v1#f") == "https://***@h/v1"
 
 
 class TestStrictModels:
-    """A strict emulator refuses the providers and models that it does not know."""
+    """A strict emulator rejects unknown providers and models."""
 
     @pytest.mark.parametrize(
         ("body", "field"),
@@ -296,7 +296,7 @@ class TestStrictModels:
         ],
     )
     def test_unknown_names_are_refused(self, connect: Any, body: dict[str, str], field: str) -> None:
-        """An unknown name is a 400 that names the field and the known names, and costs no credit."""
+        """An unknown name gets a 400 that names the field and the known names, and costs no credit."""
         with Emulator(strict_models=True, models={"ollama": ["llama3*"]}, credits={"pro": 1}) as emulator:
             client = connect(emulator, emulator.keys.pro)
             prompt = client.post("/prompts", json={"title": "t", "content": "c"}).json()["data"]
@@ -312,7 +312,7 @@ class TestStrictModels:
             assert client.get("/usage").json()["data"]["tokens"]["used"] == 1
 
     def test_a_step_with_an_unknown_model_fails(self, connect: Any) -> None:
-        """In a workflow the step fails, with the same reason."""
+        """In a workflow, the step fails with the same reason."""
         from tests.emulator.flows import begin, ended, make, step
 
         with Emulator(strict_models=True) as emulator:
@@ -322,7 +322,7 @@ class TestStrictModels:
         assert "Unknown model 'gtp-4'" in execution["error"]
 
     def test_a_real_model_judges_names_itself(self, connect: Any, upstream: Any) -> None:
-        """With an upstream, and by default, any name is accepted."""
+        """By default, and with an upstream, any name is accepted."""
         server = upstream(answering(200, COMPLETION))
         with Emulator(upstream=server.url, strict_models=True) as emulator:
             assert execute(connect(emulator))["status"] == "completed"

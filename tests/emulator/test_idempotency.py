@@ -1,4 +1,4 @@
-"""Idempotency keys: one effect, one charge, one answer."""
+"""Idempotency keys: one effect, one charge, one response."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ BODY = {"title": "t", "content": "Hi"}
 
 
 def total(client: httpx.Client, path: str = "/prompts") -> int:
-    """The number of items of a list."""
+    """The number of items in a list."""
     return client.get(path).json()["pagination"]["total_count"]
 
 
 def test_same_request_gets_the_first_answer(client: httpx.Client, clock: Clock) -> None:
-    """The same key and body again is answered with the first answer, byte for byte, and does nothing more."""
+    """A repetition with the same key gets the first response byte for byte, and has no second effect."""
     first = client.post("/prompts", json=BODY, headers=KEY)
     clock.now += 3600
     again = client.post("/prompts", json=BODY, headers=KEY)
@@ -42,7 +42,7 @@ def test_same_request_gets_the_first_answer(client: httpx.Client, clock: Clock) 
 
 
 def test_execution_is_charged_once(clock: Clock, connect: Any) -> None:
-    """Running a prompt twice with one key costs one credit, and gives the one execution."""
+    """Executing a prompt twice with one key costs one credit and returns the same execution."""
     with Emulator(clock=clock, credits={"pro": 1}) as emulator:
         client = connect(emulator, emulator.keys.pro)
         path = f"/prompts/{client.post('/prompts', json=BODY).json()['data']['id']}/execute"
@@ -53,7 +53,7 @@ def test_execution_is_charged_once(clock: Clock, connect: Any) -> None:
 
 
 def test_key_with_another_request_is_a_409(create: Any, client: httpx.Client) -> None:
-    """A key belongs to its request: another body, path or query is a 409 and has no effect."""
+    """Another body, path or query with the same key gets a 409 and has no effect."""
     prompt = create()
     client.post("/prompts", json=BODY, headers=KEY)
     others = [
@@ -67,7 +67,7 @@ def test_key_with_another_request_is_a_409(create: Any, client: httpx.Client) ->
 
 
 def test_put_is_kept_too(create: Any, client: httpx.Client) -> None:
-    """A change sent again is not made again."""
+    """A repeated update is not applied again."""
     path = f"/prompts/{create()['id']}"
     changed = client.put(path, json={"content": "one"}, headers=KEY)
     client.put(path, json={"content": "two"})
@@ -76,14 +76,14 @@ def test_put_is_kept_too(create: Any, client: httpx.Client) -> None:
 
 
 def test_get_and_delete_have_no_key(create: Any, client: httpx.Client) -> None:
-    """On methods that are idempotent by themselves the header means nothing."""
+    """The header is ignored on idempotent methods."""
     path = f"/prompts/{create()['id']}"
     statuses = [client.get(path, headers=KEY), client.delete(path, headers=KEY), client.get(path, headers=KEY)]
     assert [it.status_code for it in statuses] == [200, 204, 404]
 
 
 def test_keys_are_an_accounts_own(emulator: Emulator, connect: Any) -> None:
-    """The same text is another key in another account."""
+    """Each account has separate keys."""
     ids = {
         connect(emulator, key).post("/prompts", json=BODY, headers=KEY).json()["data"]["id"]
         for key in (emulator.keys.pro, emulator.keys.team)
@@ -92,7 +92,7 @@ def test_keys_are_an_accounts_own(emulator: Emulator, connect: Any) -> None:
 
 
 def test_a_400_is_kept_with_its_headers(client: httpx.Client) -> None:
-    """A refusal for what the request says is an answer like any other."""
+    """A 400 is stored like any other response."""
     answers = [client.post("/prompts", json={}, headers=KEY) for _ in range(2)]
     assert answers[0].content == answers[1].content
     assert answers[1].headers["Idempotent-Replayed"] == "true"
@@ -103,7 +103,7 @@ def test_a_400_is_kept_with_its_headers(client: httpx.Client) -> None:
 
 
 def test_a_refusal_that_passes_is_not_kept(clock: Clock, connect: Any) -> None:
-    """A 402 and a 429 do not bind the key: the same request may succeed later."""
+    """A 402 and a 429 are not stored, because the same request may succeed later."""
     with Emulator(clock=clock, credits={"pro": 0}, limits={"pro": (3, 99)}) as emulator:
         client = connect(emulator, emulator.keys.pro)
         path = f"/prompts/{client.post('/prompts', json=BODY).json()['data']['id']}/execute"
@@ -115,7 +115,7 @@ def test_a_refusal_that_passes_is_not_kept(clock: Clock, connect: Any) -> None:
 
 
 def test_key_is_forgotten_after_a_day(client: httpx.Client, clock: Clock) -> None:
-    """A day later the key is a fresh one."""
+    """A key can be used again after a day."""
     client.post("/prompts", json=BODY, headers=KEY)
     clock.now += 86_401
     assert client.post("/prompts", json={**BODY, "title": "x"}, headers=KEY).status_code == 201
@@ -123,14 +123,14 @@ def test_key_is_forgotten_after_a_day(client: httpx.Client, clock: Clock) -> Non
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
 def test_key_must_be_one(client: httpx.Client, key: str) -> None:
-    """An empty or an endless key is a 400 that names the header."""
+    """An empty or too long key gets a 400 that names the header."""
     response = client.post("/prompts", json=BODY, headers={"Idempotency-Key": key})
     assert response.status_code == 400
     assert response.json()["error"]["details"][0]["field"] == "Idempotency-Key"
 
 
 def test_concurrent_requests_wait_for_the_first(clock: Clock, connect: Any, upstream: Callable[..., Any]) -> None:
-    """Eight requests with one key at the same time have one effect: the others wait and get its answer."""
+    """Eight concurrent requests with one key have one effect and get the same response."""
     arrived, release = threading.Event(), threading.Event()
 
     def answer(_: dict[str, Any]) -> tuple[int, bytes]:
@@ -159,7 +159,7 @@ def test_concurrent_requests_wait_for_the_first(clock: Clock, connect: Any, upst
 
 
 def test_answers_survive_a_restart(clock: Clock, connect: Any, tmp_path: Path) -> None:
-    """With a file the key is known after a restart, as are prompts, credits and the requests of the day."""
+    """With a file, keys, prompts, credits and daily requests survive a restart."""
     settings = {"db": tmp_path / "e.db", "clock": clock, "credits": {"pro": 1}, "limits": {"pro": (50, 6)}}
     with Emulator(**settings) as emulator:
         client = connect(emulator, emulator.keys.pro)
@@ -176,21 +176,21 @@ def test_answers_survive_a_restart(clock: Clock, connect: Any, tmp_path: Path) -
 
 
 def test_a_key_is_used_up_by_operations_only(client: httpx.Client) -> None:
-    """What the API does not have is a 405 or a 404, also with a key that was used."""
+    """An unknown path or method gets a 404 or 405, even with a used key."""
     assert client.post("/prompts", json=BODY, headers=KEY).status_code == 201
     assert client.put("/prompts", json={}, headers=KEY).status_code == 405
     assert client.post("/nothing", json={}, headers=KEY).status_code == 404
 
 
 def ask_token(client: httpx.Client, emulator: Emulator, key: str, **more: str) -> httpx.Response:
-    """Ask for a token with an idempotency key."""
+    """Request a token with an idempotency key."""
     own = emulator.clients.pro
     body = {"grant_type": "client_credentials", "client_id": own.client_id, "client_secret": own.client_secret, **more}
     return client.post("/oauth/token", json=body, headers={"Idempotency-Key": key})
 
 
 def test_a_token_is_kept_for_as_long_as_it_is_of_use(clock: Clock, connect: Any) -> None:
-    """A token request that is sent again gets the same token, until that has ended; a refusal is not kept."""
+    """A repeated token request gets the same token until it expires; a refusal is not stored."""
     with Emulator(clock=clock, token_lifetime=60) as emulator:
         client = connect(emulator, None)
         first = ask_token(client, emulator, "k")
@@ -208,7 +208,7 @@ def test_a_token_is_kept_for_as_long_as_it_is_of_use(clock: Clock, connect: Any)
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000, b'{"client_id": 7}', b'{"client_id": "\\ud800"}'])
 def test_a_key_needs_an_owner(client: httpx.Client, body: bytes) -> None:
-    """A token request that names no client is refused each time, with nothing kept."""
+    """A token request without a client id is refused each time, and nothing is stored."""
     headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
     for _ in range(2):
         refused = client.post("/oauth/token", content=body, headers=headers)

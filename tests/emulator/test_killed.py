@@ -22,21 +22,21 @@ LONG = bool(os.environ.get("ENPROMPTA_LONG_TESTS"))
 
 
 def test_no_event_is_lost_when_the_emulator_is_killed(tmp_path: Path) -> None:
-    """Killed while prompts run and the receiver fails half the time: every execution is told, signed, and on record."""
+    """After a kill with failing deliveries, every execution is recorded, and reported with a valid signature."""
     events, kills = (1_000, 5) if LONG else (40, 1)
     figures = bench_deliveries.prove(tmp_path / "e.db", events=events, kills=kills)
     assert figures["executions acknowledged"] >= events
 
 
 def test_many_clients_at_once_lose_nothing(tmp_path: Path) -> None:
-    """Many clients write as fast as they can: no answer is a 5xx, and every write that was acknowledged is there."""
+    """With many concurrent writers, no response is a 5xx and every acknowledged write is stored."""
     clients, seconds = (200, 60) if LONG else (30, 1)
     figures = bench_emulator.prove(tmp_path / "e.db", clients=clients, seconds=seconds)
     assert figures["requests"] >= clients
 
 
 def test_a_workflow_goes_on_when_the_emulator_was_killed(tmp_path: Path, upstream: Any) -> None:
-    """A step that was running is run again, costs one credit in all, and has one execution."""
+    """An interrupted step runs again, costs one credit in total and has one execution."""
     broken_off: list[str] = []
 
     def answer(request: dict[str, Any]) -> tuple[int, bytes]:

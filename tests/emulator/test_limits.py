@@ -1,4 +1,4 @@
-"""Who may ask, and how often: keys, tiers, request windows."""
+"""Authentication, tiers and rate limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def budget(response: httpx.Response) -> tuple[int, int, int]:
-    """The limit, what remains of it and its reset, as the headers tell."""
+    """The limit, remaining requests and reset in the headers."""
     names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
     limit, remaining, reset = (int(response.headers[name]) for name in names)
     return limit, remaining, reset
@@ -24,7 +24,7 @@ def budget(response: httpx.Response) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer  ep", "Bearer ep_nobody", "Basic ep_test_pro"])
 def test_unknown_key_is_a_401(emulator: Emulator, connect: Any, authorization: str | None) -> None:
-    """Without a key, or with one that is nobody's, all of the API is a 401; paths are not told apart."""
+    """A missing or invalid key gets a 401 on all paths of the API, known or not."""
     headers = {} if authorization is None else {"Authorization": authorization}
     client = connect(emulator, None)
     for path in ("/prompts", "/nowhere", "/prompts/x"):
@@ -35,7 +35,7 @@ def test_unknown_key_is_a_401(emulator: Emulator, connect: Any, authorization: s
 
 
 def test_free_tier_has_no_access(emulator: Emulator, connect: Any) -> None:
-    """The free tier's key is a 403 on everything, and the message says what to do."""
+    """The free tier's key gets a 403 everywhere, with advice."""
     client = connect(emulator, emulator.keys.free)
     for response in (client.get("/prompts"), client.post("/prompts", json={}), client.get("/nowhere")):
         assert response.status_code == 403
@@ -44,7 +44,7 @@ def test_free_tier_has_no_access(emulator: Emulator, connect: Any) -> None:
 
 @pytest.mark.parametrize(("tier", "limit"), [("pro", 60), ("team", 300), ("enterprise", 1000), ("free", 60)])
 def test_each_tier_has_its_limit(emulator: Emulator, connect: Any, tier: str, limit: int) -> None:
-    """The headers tell the tier's requests a minute, what is left of them and the top of the next minute."""
+    """The headers have the tier's limit per minute, the remaining requests and the start of the next minute."""
     client = connect(emulator, getattr(emulator.keys, tier))
     assert budget(client.get("/prompts")) == (limit, limit - 1, 1_705_492_860)
     assert budget(client.get("/prompts/none")) == (limit, limit - 2, 1_705_492_860)
@@ -53,13 +53,13 @@ def test_each_tier_has_its_limit(emulator: Emulator, connect: Any, tier: str, li
 
 
 def test_strangers_share_a_budget_of_their_own(emulator: Emulator, connect: Any) -> None:
-    """Answers to nobody in particular have the headers too, and take nothing from an account's budget."""
+    """Anonymous responses have the headers too and do not use an account's budget."""
     assert budget(connect(emulator, None).get("/prompts")) == (1000, 999, 1_705_492_860)
     assert budget(connect(emulator, emulator.keys.pro).get("/prompts"))[1] == 59
 
 
 def test_minute_is_used_up_and_comes_back(clock: Clock, connect: Any) -> None:
-    """A request beyond the limit is a 429 that tells when to come back, and is not counted; then the window is new."""
+    """A request over the limit gets a 429 with `Retry-After` and is not counted; the next window is full again."""
     clock.now += 17.5
     with Emulator(clock=clock, limits={"pro": (3, 100)}) as emulator:
         client = connect(emulator, emulator.keys.pro)
@@ -77,7 +77,7 @@ def test_minute_is_used_up_and_comes_back(clock: Clock, connect: Any) -> None:
 
 
 def test_window_can_be_short(clock: Clock, connect: Any) -> None:
-    """The length of a minute can be set; windows start at its multiples."""
+    """The window's length can be set; windows start at its multiples."""
     clock.now += 1.2
     with Emulator(clock=clock, window=2.5, limits={"pro": (2, 100)}) as emulator:
         client = connect(emulator, emulator.keys.pro)
@@ -87,7 +87,7 @@ def test_window_can_be_short(clock: Clock, connect: Any) -> None:
 
 
 def test_day_is_used_up_until_midnight(clock: Clock, connect: Any) -> None:
-    """A day beyond its limit is a 429 with the day's own numbers, and a wait until midnight UTC."""
+    """A request over the daily limit gets a 429 with the day's numbers and a wait until midnight UTC."""
     with Emulator(clock=clock, limits={"pro": (10, 2)}) as emulator:
         client = connect(emulator, emulator.keys.pro)
         assert [client.get("/prompts").status_code for _ in range(3)] == [200, 200, 429]
@@ -101,7 +101,7 @@ def test_day_is_used_up_until_midnight(clock: Clock, connect: Any) -> None:
 
 
 def test_limits_can_be_off(clock: Clock, connect: Any) -> None:
-    """Without rate limits nothing is refused, and the headers tell of room for any client's pace."""
+    """Without rate limits no request is refused, and the headers report a practically unlimited budget."""
     with Emulator(clock=clock, rate_limits=False, limits={"pro": (1, 1)}) as emulator:
         client = connect(emulator, emulator.keys.pro)
         answers = [client.get("/prompts") for _ in range(3)]
@@ -110,7 +110,7 @@ def test_limits_can_be_off(clock: Clock, connect: Any) -> None:
 
 
 def test_date_follows_the_clock(client: httpx.Client, clock: Clock) -> None:
-    """`Date` is the emulator's own time, and so is all it says of when things happened."""
+    """`Date` and all times follow the emulator's clock."""
     clock.now = 1_000_000_000.9
     response = client.post("/prompts", json={"title": "t", "content": "c"})
     assert response.headers.get_list("Date") == ["Sun, 09 Sep 2001 01:46:40 GMT"]
@@ -118,7 +118,7 @@ def test_date_follows_the_clock(client: httpx.Client, clock: Clock) -> None:
 
 
 def test_health_is_for_everyone(emulator: Emulator, connect: Any, clock: Clock) -> None:
-    """Health needs no key, comes bare, and tells of the parts when asked to."""
+    """Health needs no key, has no envelope, and lists components on request."""
     client = connect(emulator, None)
     clock.now += 61
     brief = client.get("/health")
@@ -134,9 +134,9 @@ def test_health_is_for_everyone(emulator: Emulator, connect: Any, clock: Clock) 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"limits": {"gold": (1, 1)}}, "No such tier: gold; there are free, pro, team, enterprise"),
+        ({"limits": {"gold": (1, 1)}}, "Unknown tier gold; use one of free, pro, team, enterprise"),
         ({"limits": {"pro": (0, 1)}}, "at least 1 request"),
-        ({"credits": {"gold": 1}}, "No such tier"),
+        ({"credits": {"gold": 1}}, "Unknown tier"),
         ({"window": 0}, "longer than 0 seconds"),
         ({"day": -1}, "longer than 0 seconds"),
         ({"port": 70_000}, "between 0 and 65535"),
@@ -144,12 +144,12 @@ def test_health_is_for_everyone(emulator: Emulator, connect: Any, clock: Clock) 
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, Any], message: str) -> None:
-    """A setting that cannot work is refused when the emulator starts, saying why."""
+    """An invalid setting is rejected at the start, with the reason."""
     with pytest.raises(ConfigurationError, match=message):
         Emulator(**settings).start()
 
 
 def test_error_dialect_is_one_of_two() -> None:
-    """An unknown dialect is refused at once."""
+    """An unknown error format is rejected."""
     with pytest.raises(ConfigurationError, match="reference, detailed"):
         Emulator(error_dialect="klingon")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a running program fetches: the version a label points at."""
+"""Live prompts: the version that a label points at."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def live(client: httpx.Client, slug: str, headers: dict[str, str] | None = None, **query: str) -> httpx.Response:
-    """Fetch a live prompt, which is not under the base URL."""
+    """Fetch a live prompt, whose path is not below the base URL."""
     url = str(client.base_url).removesuffix("/v1/") + f"/sdk/prompts/{slug}"
     return client.get(url, params=query, headers=headers)
 
 
 def test_live_prompt_is_bare(create: Any, client: httpx.Client) -> None:
-    """It comes without the envelope, found by its slug, and tells of variables what is known without a value."""
+    """A live prompt has no envelope, is found by slug, and contains the defaults of its variables."""
     declared = [{"name": "tone", "default": "warm"}, {"name": "more", "required": False}, {"name": "topic"}]
     prompt = create(title="Café: Grand Opening!", content="{{topic}} {{tone}}", variables=declared)
     answer = live(client, "cafe-grand-opening", project="any")
@@ -40,7 +40,7 @@ def test_live_prompt_is_bare(create: Any, client: httpx.Client) -> None:
 
 
 def test_slugs_are_unique_and_stay(create: Any, client: httpx.Client) -> None:
-    """Like titles get numbered slugs, a title without letters gets one too, and a new title changes nothing."""
+    """Equal titles get numbered slugs, a title without letters gets a slug too, and renaming keeps the slug."""
     first = create(title="Hi")
     second = create(title="Hi")
     create(title="???")
@@ -52,13 +52,13 @@ def test_slugs_are_unique_and_stay(create: Any, client: httpx.Client) -> None:
 
 
 def test_a_taken_number_is_passed_over(create: Any, client: httpx.Client) -> None:
-    """A title that reads like a numbered slug does not clash with one."""
+    """A title that looks like a numbered slug does not collide with one."""
     ids = [create(title=it)["id"] for it in ("Hi 2", "Hi", "Hi")]
     assert [live(client, it).json()["id"] for it in ("hi-2", "hi", "hi-3")] == ids
 
 
 def test_production_follows_the_newest_version_until_set(create: Any, client: httpx.Client, emulator: Emulator) -> None:
-    """`production` is the newest version by default; a label that is set stays where it points."""
+    """`production` points at the newest version by default; a label that was set stays in place."""
     prompt = create(title="Hi", content="one")
     client.put(f"/prompts/{prompt['id']}", json={"content": "two"})
     assert live(client, "hi").json()["content"] == "two"
@@ -72,7 +72,7 @@ def test_production_follows_the_newest_version_until_set(create: Any, client: ht
 
 
 def test_a_version_keeps_its_variables(create: Any, client: httpx.Client, emulator: Emulator) -> None:
-    """An older version comes with the variables it had."""
+    """An older version has the variables it had at the time."""
     prompt = create(title="Hi", variables=[{"name": "name", "default": "you"}])
     client.put(f"/prompts/{prompt['id']}", json={"content": "{{x}}", "variables": [{"name": "x", "default": "y"}]})
     emulator.set_label(prompt["id"], "production", 1)
@@ -80,7 +80,7 @@ def test_a_version_keeps_its_variables(create: Any, client: httpx.Client, emulat
 
 
 def test_label_must_point_at_something(create: Any, client: httpx.Client, emulator: Emulator) -> None:
-    """A version that is not there cannot be labelled, and a label that was not set is a 404, as is an unknown slug."""
+    """A missing version cannot be labeled; an unknown label or slug gets a 404."""
     prompt = create(title="Hi")
     with pytest.raises(LookupError, match="no version 2"):
         emulator.set_label(prompt["id"], "staging", 2)
@@ -90,7 +90,7 @@ def test_label_must_point_at_something(create: Any, client: httpx.Client, emulat
 
 
 def test_unchanged_prompt_is_not_sent_again(create: Any, client: httpx.Client) -> None:
-    """With the `ETag` of the last answer an unchanged prompt is a 304 without a body, a changed one comes anew."""
+    """With a matching `ETag`, an unchanged prompt is a 304 without a body; a changed one is sent again."""
     prompt = create(title="Hi")
     tag = live(client, "hi").headers["ETag"]
     for candidate in (tag, f"W/{tag}", f'"other", {tag}', "*"):

@@ -102,7 +102,7 @@ def test_stops_while_it_answers() -> None:
     with Emulator(local_model=True) as emulator:
         headers = {"Authorization": f"Bearer {emulator.keys.team}"}
         with httpx.Client(base_url=emulator.url, headers=headers, timeout=0.5) as client:
-            made = client.post("/prompts", json={"title": "Long", "content": "Tell a very long story."}).json()
+            made = client.post("/prompts", json={"title": "Long", "content": "Write a very long story."}).json()
             with pytest.raises(httpx.ReadTimeout):
                 client.post(f"/prompts/{made['data']['id']}/execute", json={"options": {"maxTokens": 2_000}})
         asked = time.monotonic()
@@ -110,7 +110,7 @@ def test_stops_while_it_answers() -> None:
 
 
 class FakeLlama:
-    """Stands in for llama.cpp: it says what it was asked, and can be slow, or refuse."""
+    """A fake llama.cpp: it records its input, and can be slow or raise."""
 
     made: ClassVar[list[FakeLlama]] = []
 
@@ -126,7 +126,7 @@ class FakeLlama:
         self.resets += 1
 
     def create_completion(self, prompt: str, **options: Any) -> Any:
-        """Answer, or write on and on until it is told to stop."""
+        """Return an answer, or generate until it must stop."""
         self.asked.append({"prompt": prompt, **options})
         if "too long" in prompt:
             raise ValueError("Requested tokens exceed context window")
@@ -139,7 +139,7 @@ class FakeLlama:
         return {"choices": [{"text": f" said {options['max_tokens']}\n"}], "usage": {"total_tokens": 7}}
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Unload the weights."""
         self.closed = True
 
 
@@ -202,11 +202,11 @@ def test_latency_leaves_out_the_queue() -> None:
 
 @pytest.mark.usefixtures("fake")
 def test_an_answer_is_broken_off_with_the_emulator() -> None:
-    """It need not come to its end, and is no answer; who asked is told why."""
+    """A stopped emulator interrupts the completion, and the client gets the reason."""
     with Emulator(local_model=True) as emulator, ThreadPoolExecutor(1) as threads:
         headers = {"Authorization": f"Bearer {emulator.keys.team}"}
         with httpx.Client(base_url=emulator.url, headers=headers, trust_env=False) as client:
-            made = client.post("/prompts", json={"title": "Model", "content": "Tell for ever"}).json()["data"]
+            made = client.post("/prompts", json={"title": "Model", "content": "Write for ever"}).json()["data"]
             model: Any = emulator._started().services.providers._model
             answer = threads.submit(client.post, f"/prompts/{made['id']}/execute", json={})
             while not FakeLlama.made[0].answering:

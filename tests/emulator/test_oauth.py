@@ -79,7 +79,7 @@ def test_each_paid_tier_has_a_client(emulator: Emulator, connect: Any, token: An
 
 
 def test_secret_is_not_shown(emulator: Emulator) -> None:
-    """A client's repr tells which one it is and not its secret."""
+    """A client's repr shows its id but not its secret."""
     assert repr(emulator.clients.pro) == "OAuthClient(client_id='ep_client_pro')"
 
 
@@ -132,7 +132,7 @@ def test_client_of_the_free_tier(emulator: Emulator, connect: Any, token: Any) -
 @pytest.mark.parametrize(("tier", "scopes"), [("gold", []), ("pro", ["prompts:own"])])
 def test_client_must_make_sense(emulator: Emulator, tier: str, scopes: list[str]) -> None:
     """There is no client of a tier, or with a scope, that is not there."""
-    with pytest.raises(ConfigurationError, match="No such"):
+    with pytest.raises(ConfigurationError, match="Unknown"):
         emulator.add_client(tier, scopes=scopes)
 
 

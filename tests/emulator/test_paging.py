@@ -36,7 +36,7 @@ def walk(client: httpx.Client, follow: str = "next_cursor", **params: Any) -> li
 
 
 def test_pages_are_newest_first_and_twenty_long(emulator: Emulator, client: httpx.Client) -> None:
-    """Without a limit a page has 20 items, the newest first, and its pagination says how it goes on."""
+    """The default page has 20 items, newest first, with a cursor for the next page."""
     fill(emulator, 45)
     pages = walk(client)
     assert [len(it["data"]) for it in pages] == [20, 20, 5]
@@ -68,7 +68,7 @@ def test_ten_thousand_prompts_while_more_are_added(connect: Any) -> None:
     with Emulator(rate_limits=False) as emulator:
         fill(emulator, 10_000)
         client, other = connect(emulator), connect(emulator)
-        client.event_hooks = {}  # pages are held against the document in the other tests
+        client.event_hooks = {}  # pages are validated against the document in the other tests
         done = threading.Event()
         added: list[int] = []
 
@@ -106,7 +106,7 @@ def test_limit_is_1_to_100(client: httpx.Client, limit: str) -> None:
     "cursor", ["x", "é", "cHJvbXB0czwx!", "=", base64.urlsafe_b64encode(b"executions<5").decode(), "A" * 200]
 )
 def test_foreign_cursor_is_refused(client: httpx.Client, cursor: str) -> None:
-    """What is no cursor of this list is a 400, not the first page."""
+    """An invalid cursor gets a 400, not the first page."""
     response = client.get("/prompts", params={"cursor": cursor})
     assert response.status_code == 400
     assert response.json()["error"]["details"] == [{"field": "cursor", "message": "Is not a cursor of this list"}]

@@ -76,7 +76,7 @@ def test_create_keeps_what_is_given(client: httpx.Client) -> None:
 
 
 def test_update_changes_only_what_is_given(create: Any, client: httpx.Client, clock: Clock) -> None:
-    """Fields that are not given stay as they are; the time of change is told."""
+    """Fields not given are left unchanged; the update time is returned."""
     prompt = create(description="d", tags=["x"])
     clock.now += 90
     changed = client.put(f"/prompts/{prompt['id']}", json={"title": "New"}).json()["data"]
@@ -98,7 +98,7 @@ def test_update_refuses_null_where_something_must_be(create: Any, client: httpx.
 
 
 def test_new_content_makes_a_new_version(create: Any, client: httpx.Client) -> None:
-    """A content that differs makes the next version, with the variables of its own; the same content does not."""
+    """Changed content becomes a new version with new variables; the same content does not."""
     prompt = create()
     path = f"/prompts/{prompt['id']}"
     assert client.put(path, json={"content": prompt["content"]}).json()["data"]["version"] == 1
@@ -163,7 +163,7 @@ def test_every_wrong_field_is_named(client: httpx.Client) -> None:
         "tags[1]": "Must be text",
         "tags[2]": "Must be 1 to 100 characters",
         "visibility": "Must be one of PRIVATE, TEAM, PUBLIC",
-        "variables[0].name": "Must be letters, digits, _ or -, in parts joined by dots",
+        "variables[0].name": "Must be letters, digits, _ or -, in parts separated by dots",
         "variables[1].name": "Required",
         "variables[2].required": "Must be true or false",
         "variables[3]": "Must be an object",
@@ -186,7 +186,7 @@ def test_every_wrong_field_is_named(client: httpx.Client) -> None:
     ],
 )
 def test_sizes_and_kinds_are_limited(client: httpx.Client, body: dict[str, Any], wrong: dict[str, str]) -> None:
-    """What is too large, or of the wrong kind, is refused."""
+    """Values that are too large or of the wrong type are rejected."""
     assert details(client.post("/prompts", json=body)) == wrong
 
 

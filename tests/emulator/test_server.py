@@ -63,7 +63,7 @@ def test_stopped_and_started_again(connect: Any) -> None:
         _ = emulator.url
     emulator.start()
     connect(emulator).post("/prompts", json=BODY)
-    with pytest.raises(ConfigurationError, match="running already"):
+    with pytest.raises(ConfigurationError, match="already running"):
         emulator.start()
     emulator.stop()
     emulator.stop()
@@ -104,9 +104,9 @@ def test_ipv6(connect: Any) -> None:
 
 def test_host_that_is_not_here() -> None:
     """An address of another machine is refused with the reason."""
-    with pytest.raises(ConfigurationError, match=r"cannot listen at 192\.0\.2\.1"):
+    with pytest.raises(ConfigurationError, match=r"cannot listen on 192\.0\.2\.1"):
         Emulator(host="192.0.2.1").start()
-    with pytest.raises(ConfigurationError, match=r"cannot listen at nowhere\.invalid"):
+    with pytest.raises(ConfigurationError, match=r"cannot listen on nowhere\.invalid"):
         Emulator(host="nowhere.invalid").start()
 
 
@@ -235,7 +235,7 @@ def test_many_writers_on_a_file(tmp_path: Path, connect: Any) -> None:
 
 
 def test_full_disk_is_an_answer(tmp_path: Path, connect: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """When the database cannot grow the answer is a 500 that says so in one line, and reading goes on."""
+    """When the database cannot grow, writes get a 500 with a one-line reason, and reads still work."""
     with Emulator(db=tmp_path / "e.db") as emulator:
         client = connect(emulator)
         kept = client.post("/prompts", json=BODY).json()["data"]
@@ -251,7 +251,7 @@ def test_full_disk_is_an_answer(tmp_path: Path, connect: Any, caplog: pytest.Log
 
 
 def test_transaction_is_all_or_nothing() -> None:
-    """What fails inside a transaction leaves nothing behind, and a transaction inside another is a part of it."""
+    """A failed transaction leaves no changes, and a nested transaction is part of the outer one."""
     database = Database(":memory:")
     add = "INSERT INTO credits (account_id, month, used) VALUES (?, '2024-01', 1)"
 
@@ -302,7 +302,7 @@ class Broken(ModuleType):
     ("missing", "told"), [("uvicorn", True), ("starlette.types", True), ("yaml", True), ("sqlite3", False)]
 )
 def test_what_is_missing_is_told_apart(missing: str, *, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the extra brings is told with the command that brings it; a broken installation is not relabelled."""
+    """A missing package of the extra is reported with the install command; other import errors are not."""
     monkeypatch.delitem(sys.modules, "enprompta.emulator")
     monkeypatch.setitem(sys.modules, "enprompta.emulator.access.accounts", Broken(missing))
     with pytest.raises(ImportError) as caught:
@@ -335,7 +335,7 @@ def serve() -> Any:
 
 
 def test_command_serves_until_ctrl_c(serve: Callable[..., Any], tmp_path: Path) -> None:
-    """The banner tells URL and keys, requests are answered, and Ctrl-C ends it with 0 and no word; data is kept."""
+    """The banner shows URL and keys, requests are answered, Ctrl-C exits quietly with 0, and data is kept."""
     path = tmp_path / "e.db"
     arguments = ("--port", "0", "--db", str(path), "--error-dialect", "detailed", "--window", "5")
     for prompts in (0, 1):
@@ -355,7 +355,7 @@ def test_command_serves_until_ctrl_c(serve: Callable[..., Any], tmp_path: Path) 
 
 
 def test_command_survives_a_kill(serve: Callable[..., Any], tmp_path: Path) -> None:
-    """What was answered is kept, even when the process is killed right after."""
+    """Acknowledged writes survive a kill right after the response."""
     path = tmp_path / "e.db"
     process, banner = serve("--port", "0", "--db", str(path))
     url = re.search(r"http://\S+/api/v1", banner)[0]  # type: ignore[index]
@@ -389,7 +389,7 @@ def test_command_tells_of_its_upstream(serve: Callable[..., Any]) -> None:
 def test_command_refuses_in_one_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], keep_signals: None
 ) -> None:
-    """What cannot work is told in one line, with a status that is not 0."""
+    """An invalid setting is reported in one line, with a nonzero status."""
     assert __main__.main(["--port", "0", *arguments]) == 1
     output, errors = capsys.readouterr()
     assert output == ""
@@ -398,11 +398,11 @@ def test_command_refuses_in_one_line(
 
 
 def test_command_refuses_a_port_in_use(capsys: pytest.CaptureFixture[str], keep_signals: None) -> None:
-    """A port in use is told in one line."""
+    """A port in use is reported in one line."""
     with Emulator() as emulator:
         port = emulator.url.rpartition(":")[2].removesuffix("/api/v1")
         assert __main__.main(["--port", port]) == 1
-    assert capsys.readouterr().err == f"The emulator cannot listen at 127.0.0.1, port {port}: it is in use\n"
+    assert capsys.readouterr().err == f"The emulator cannot listen on 127.0.0.1, port {port}: it is in use\n"
 
 
 def test_command_warns_when_others_are_let_in(capsys: pytest.CaptureFixture[str], keep_signals: None) -> None:
@@ -411,14 +411,14 @@ def test_command_warns_when_others_are_let_in(capsys: pytest.CaptureFixture[str]
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         assert __main__.main(["--host", host, "--port", "0"]) == 0
         output, errors = capsys.readouterr()
-        assert "Ctrl-C stops it." in output
-        assert ("lets other machines in" in errors) is warned
+        assert "Press Ctrl-C to stop." in output
+        assert ("accepts other machines" in errors) is warned
 
 
 def test_command_serves_for_longer_than_it_waits_at_a_time(
     capsys: pytest.CaptureFixture[str], keep_signals: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An hour in which nobody has asked it to stop does not end it."""
+    """An hour without a stop request does not end the server."""
     waited: list[float | None] = []
 
     class Event(threading.Event):
@@ -431,7 +431,7 @@ def test_command_serves_for_longer_than_it_waits_at_a_time(
     monkeypatch.setattr(__main__, "threading", SimpleNamespace(Event=Event))
     assert __main__.main(["--port", "0"]) == 0
     assert waited == [3600] * 3
-    assert "Ctrl-C stops it." in capsys.readouterr().out
+    assert "Press Ctrl-C to stop." in capsys.readouterr().out
 
 
 def test_the_module_is_the_command(

@@ -1,4 +1,4 @@
-"""How the emulator begins to serve and ceases, and what it tells of itself."""
+"""Start, stop and health of the emulator's server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -18,9 +18,6 @@ from enprompta.emulator import Emulator
 from enprompta.emulator.api import middleware, openapi_document
 from enprompta.emulator.serving import server_thread
 from enprompta.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SIZE = 20_000_000  # bytes, more than what systems keep of a connection that is not read
 
@@ -35,19 +32,19 @@ async def _ends_at_once(self: object, sockets: object) -> None:
 
 @pytest.mark.parametrize(
     ("what", "how"),
-    [("create_app", lambda _: _fails_to_start), ("_Server.serve", _ends_at_once)],
+    [("emulator.create_app", lambda _: _fails_to_start), ("serving.server_thread._Server.serve", _ends_at_once)],
     ids=["its application fails", "its server ends at once"],
 )
 def test_a_server_that_does_not_start(what: str, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told, at once, and nothing of it is left: no thread, and the port is free."""
+    """A failed start is reported at once, and leaves no thread and no used port behind."""
     threads = set(threading.enumerate())
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
     with monkeypatch.context() as patch:
-        patch.setattr(f"enprompta.emulator.serving.server_thread.{what}", how)
-        with pytest.raises(ConfigurationError, match="did not start; its log says why"):
+        patch.setattr(f"enprompta.emulator.{what}", how)
+        with pytest.raises(ConfigurationError, match="did not start; see its log"):
             Emulator(port=port).start()
-    while set(threading.enumerate()) - threads:  # it ends by itself, when it has told
+    while set(threading.enumerate()) - threads:  # the thread ends after it has reported the failure
         time.sleep(0.001)
     with Emulator(port=port) as emulator:
         assert httpx.get(f"{emulator.url}/health", trust_env=False).status_code == 200
@@ -57,7 +54,7 @@ HALF = b"POST /api/v1/prompts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\
 LARGE = b"GET /api/v1/large HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ep_test_team\r\n\r\n"
 
 
-@pytest.mark.parametrize("request_", [HALF, LARGE], ids=["half a request", "an answer that nobody reads"])
+@pytest.mark.parametrize("request_", [HALF, LARGE], ids=["half a request", "an answer that is never read"])
 def test_what_never_ends_does_not_keep_it(request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopping, it waits so long for requests under way and then breaks their connections off."""
     monkeypatch.setattr(server_thread, "_GRACE_SECONDS", 0.05)
@@ -66,7 +63,7 @@ def test_what_never_ends_does_not_keep_it(request_: bytes, monkeypatch: pytest.M
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sender.connect(("127.0.0.1", int(emulator.url.rpartition(":")[2].removesuffix("/api/v1"))))
         sender.sendall(request_)
-        state = emulator._started()._server.server_state
+        state = emulator._started().server._server.server_state
         while not (state.tasks or state.total_requests):  # under way, or answered already
             time.sleep(0.001)
         began = time.monotonic()
@@ -105,18 +102,18 @@ def test_health_tells_of_a_database_that_fails(connect: Any, monkeypatch: pytest
     assert answer.json()["components"]["database"]["message"] == "disk I/O error"
 
 
-def test_the_document_of_a_wheel_is_the_one_beside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Installed, there is no docs directory: the copy that the wheel carries is shown."""
-    (tmp_path / "openapi.yaml").write_text("openapi: 3.1.0\n# the wheel's\n")
-    monkeypatch.setattr(openapi_document, "files", lambda _: tmp_path)
+def test_the_document_of_a_wheel_is_the_one_beside_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package has no docs directory: the copy in the wheel is served."""
+    files = {("enprompta.emulator", "openapi.yaml"): b"openapi: 3.1.0\n# the wheel's\n"}
+    monkeypatch.setattr(openapi_document, "read_data", lambda *name: files[name])
     assert openapi_document._text() == "openapi: 3.1.0\n# the wheel's\n"
 
 
 def test_the_rest_of_a_request_never_comes() -> None:
-    """Who asks for more of a request that was read already is not told that its client has gone."""
+    """Receiving after the body waits forever, and does not report a disconnected client."""
 
     async def ask() -> None:
         with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(middleware._nothing_more(), 0.01)
+            await asyncio.wait_for(middleware._never_receive(), 0.01)
 
     asyncio.run(ask())

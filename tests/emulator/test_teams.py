@@ -1,4 +1,4 @@
-"""Teams: who is in them, who may do what, and what they share."""
+"""Teams: members, permissions and shared objects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def team(client: httpx.Client) -> dict[str, Any]:
 
 @pytest.fixture
 def join(emulator: Emulator, connect: Any, client: httpx.Client, team: dict[str, Any]) -> Callable[..., httpx.Client]:
-    """Put another account into the team and give its client."""
+    """Add another account to the team and return its client."""
 
     def make(role: str, tier: str = "team") -> httpx.Client:
         body = {"email": f"{tier}@example.com", "role": role}
@@ -37,12 +37,12 @@ def join(emulator: Emulator, connect: Any, client: httpx.Client, team: dict[str,
 
 
 def refusal(response: httpx.Response) -> tuple[int, str]:
-    """The status and message of a refusal."""
+    """The status and message of an error."""
     return response.status_code, response.json()["error"]["message"]
 
 
 def test_who_makes_a_team_owns_it(client: httpx.Client, team: dict[str, Any], clock: Clock) -> None:
-    """A new team has one member, its owner, and can be read, changed, listed and deleted."""
+    """A new team has its owner as the only member, and can be read, updated, listed and deleted."""
     path = f"/teams/{team['id']}"
     assert team.pop("id").startswith("tem_")
     assert team == {
@@ -85,14 +85,14 @@ def test_who_makes_a_team_owns_it(client: httpx.Client, team: dict[str, Any], cl
     ],
 )
 def test_fields_of_a_team_are_checked(client: httpx.Client, body: dict[str, Any], wrong: dict[str, str]) -> None:
-    """A wrong field is a 400 that names it."""
+    """An invalid field gets a 400 that names it."""
     answer = client.post("/teams", json=body)
     assert answer.status_code == 400
     assert {it["field"]: it["message"] for it in answer.json()["error"]["details"]} == wrong
 
 
 def test_accounts_that_share_a_team(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
-    """A member by an account's email sees the team in their own list; who is in none sees nothing."""
+    """A member added by an account's email sees the team in its list; other accounts do not."""
     member = join("MEMBER")
     [seen] = member.get("/teams").json()["data"]
     assert seen == {**team, "memberCount": 2}
@@ -103,7 +103,7 @@ def test_accounts_that_share_a_team(client: httpx.Client, team: dict[str, Any], 
 def test_a_team_is_not_there_for_others(
     client: httpx.Client, team: dict[str, Any], emulator: Emulator, connect: Any
 ) -> None:
-    """Whatever somebody outside asks of a team is a 404."""
+    """Every request of a non-member gets a 404."""
     other, path = connect(emulator, emulator.keys.pro), f"/teams/{team['id']}"
     answers = [
         other.get(path),
@@ -126,7 +126,7 @@ def test_people_without_an_account(client: httpx.Client, team: dict[str, Any]) -
     assert added.items() >= {"email": "Ada@Example.org", "name": None, "role": "MEMBER"}.items()
     assert added["userId"].startswith("usr_")
     again = client.post(path, json={"email": "ada@example.ORG"})
-    assert refusal(again) == (409, "ada@example.ORG is a member of the team already")
+    assert refusal(again) == (409, "ada@example.ORG is already a member of the team")
     other = client.post("/teams", json={"name": "Other"}).json()["data"]
     there = client.post(f"/teams/{other['id']}/members", json={"email": "ada@example.org"}).json()["data"]
     assert there["userId"] == added["userId"]
@@ -136,7 +136,7 @@ def test_people_without_an_account(client: httpx.Client, team: dict[str, Any]) -
     "email", ["ada", "ada@", "@example.com", "a b@example.com", "a@-x.com", "a@x..y", "a@x.y\n", 5]
 )
 def test_email_must_be_one(client: httpx.Client, team: dict[str, Any], email: Any) -> None:
-    """What is no address is a 400."""
+    """An invalid email address gets a 400."""
     answer = client.post(f"/teams/{team['id']}/members", json={"email": email, "role": "GUEST"})
     assert answer.status_code == 400
     assert [it["field"] for it in answer.json()["error"]["details"]] == ["email", "role"]
@@ -171,9 +171,9 @@ def test_who_may_manage_members(client: httpx.Client, team: dict[str, Any], join
 
 
 def test_only_owners_decide_on_owners(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
-    """An ADMIN can neither make an owner nor unmake one; an OWNER can."""
+    """An ADMIN cannot add or change owners; an OWNER can."""
     admin, path = join("ADMIN"), f"/teams/{team['id']}/members"
-    message = "Insufficient permissions: only an OWNER of the team may decide on its owners"
+    message = "Insufficient permissions: only an OWNER of the team may add or change owners"
     assert refusal(admin.post(path, json={"email": "ada@example.com", "role": "OWNER"})) == (403, message)
     assert refusal(admin.put(f"{path}/usr_team", json={"role": "OWNER"})) == (403, message)
     assert refusal(admin.put(f"{path}/usr_enterprise", json={"role": "VIEWER"})) == (403, message)
@@ -195,7 +195,7 @@ def test_the_last_owner_stays(client: httpx.Client, team: dict[str, Any], join: 
 
 
 def test_leaving_and_being_removed(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
-    """Who has left, or was removed, is out of the team and can come back."""
+    """A member who left or was removed has no access, and can be added again."""
     member, path = join("VIEWER"), f"/teams/{team['id']}"
     assert member.post(f"{path}/leave").status_code == 204
     assert member.post(f"{path}/leave").status_code == 404
@@ -215,7 +215,7 @@ def test_role_must_be_given(client: httpx.Client, team: dict[str, Any], join: An
 
 
 def test_team_prompts_are_shared(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
-    """A prompt made in a team is seen by it, and a MEMBER changes, runs, serves and deletes it."""
+    """A team's prompt is visible to its members, and a MEMBER can change, execute, fetch and delete it."""
     prompt = client.post("/prompts", json={**PROMPT, "teamId": team["id"]}).json()["data"]
     assert prompt["visibility"] == "TEAM"
     member, path = join("MEMBER"), f"/prompts/{prompt['id']}"
@@ -233,7 +233,7 @@ def test_team_prompts_are_shared(client: httpx.Client, team: dict[str, Any], joi
 
 
 def test_viewers_only_look(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
-    """A VIEWER reads the team's prompts; writing, running and adding one is a 403."""
+    """A VIEWER can read the team's prompts; changing, executing and adding one gets a 403."""
     prompt = client.post("/prompts", json={**PROMPT, "teamId": team["id"]}).json()["data"]
     viewer, path = join("VIEWER"), f"/prompts/{prompt['id']}"
     assert viewer.get(path).json()["data"] == prompt
@@ -245,12 +245,12 @@ def test_viewers_only_look(client: httpx.Client, team: dict[str, Any], join: Any
         viewer.post("/prompts", json={**PROMPT, "teamId": team["id"]}),
         viewer.put(f"/prompts/{own['id']}", json={"teamId": team["id"]}),
     ]
-    needed = "Insufficient permissions: this takes OWNER or ADMIN or MEMBER of the team, not VIEWER"
+    needed = "Insufficient permissions: requires the role OWNER or ADMIN or MEMBER in the team, not VIEWER"
     assert [refusal(it) for it in answers] == [(403, needed)] * 5
 
 
 def test_private_prompts_stay_private(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
-    """A PRIVATE prompt of a team is its maker's alone, until it is shown."""
+    """A PRIVATE prompt of a team is visible to its creator only."""
     body = {**PROMPT, "teamId": team["id"], "visibility": "PRIVATE"}
     path = f"/prompts/{client.post('/prompts', json=body).json()['data']['id']}"
     member = join("MEMBER")
@@ -263,7 +263,7 @@ def test_private_prompts_stay_private(client: httpx.Client, team: dict[str, Any]
 
 
 def test_who_leaves_loses_sight_of_the_prompts(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
-    """What a team shares stays with it when its maker leaves, and goes back to the maker when the team is deleted."""
+    """Shared objects stay when their creator leaves, and return to the creator when the team is deleted."""
     member, path = join("MEMBER"), f"/teams/{team['id']}"
     prompt = member.post("/prompts", json={**PROMPT, "teamId": team["id"]}).json()["data"]
     assert member.post(f"{path}/leave").status_code == 204
@@ -275,7 +275,7 @@ def test_who_leaves_loses_sight_of_the_prompts(client: httpx.Client, team: dict[
 
 
 def test_own_prompts_are_served_before_the_teams(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
-    """Of prompts with one slug, the account's own is the live one."""
+    """The account's prompt takes precedence over a team's prompt with the same slug."""
     client.post("/prompts", json={**PROMPT, "teamId": team["id"]})
     member = join("MEMBER")
     own = member.post("/prompts", json=PROMPT).json()["data"]

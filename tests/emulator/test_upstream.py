@@ -1,4 +1,4 @@
-"""Prompts that run on a model of somebody else's server."""
+"""Prompts that run on an OpenAI-compatible server."""
 
 from __future__ import annotations
 

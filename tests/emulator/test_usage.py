@@ -63,7 +63,7 @@ def test_usage_without_a_limit(client: httpx.Client, create: Any) -> None:
 
 
 def test_usage_of_an_account_is_its_own(emulator: Emulator, connect: Any, client: httpx.Client, create: Any) -> None:
-    """What others use does not count."""
+    """Usage of other accounts does not count."""
     run(client, create())
     usage = data(connect(emulator, emulator.keys.team).get("/usage"))
     assert usage["executions"] == 0
@@ -96,7 +96,7 @@ def test_history_by_day(client: httpx.Client, create: Any, clock: Clock) -> None
     ],
 )
 def test_history_between_dates(client: httpx.Client, clock: Clock, query: str, days: list[str]) -> None:
-    """Only days between the dates are told of; a day asked for in part counts whole."""
+    """Only days between the dates are listed; a partial day counts as a whole one."""
     for _ in range(3):
         client.get("/usage")
         clock.now += DAY

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from enprompta.emulator import Emulator
-from enprompta.emulator.access.visitors import Authority, parse_authority
+from enprompta.emulator.access.trusted_hosts import Authority, parse_authority
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:

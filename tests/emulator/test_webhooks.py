@@ -42,7 +42,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def webhook(client: httpx.Client, receiver: Receiver) -> dict[str, Any]:
-    """A webhook that is told everything."""
+    """A webhook subscribed to all events."""
     return data(client.post("/webhooks", json={"name": "Hook", "url": receiver.url, "events": ALL}), 201)
 
 
@@ -106,7 +106,7 @@ def test_every_wrong_field_is_named(client: httpx.Client) -> None:
         "url": "Must be an http:// or https:// URL",
         "events[1]": unknown,
         "events[2]": unknown,
-        "events[3]": "'prompt.executed' is named twice",
+        "events[3]": "'prompt.executed' is listed twice",
     }
     path = f"/webhooks/{data(client.post('/webhooks', json=PLAIN), 201)['id']}"
     assert details(client.put(path, json={"events": [], "isActive": "no", "name": None, "url": None})) == {
@@ -132,7 +132,7 @@ def test_every_wrong_field_is_named(client: httpx.Client) -> None:
     ],
 )
 def test_a_url_that_cannot_be_sent_to_is_refused(client: httpx.Client, url: str) -> None:
-    """What is no http or https URL with a host and a possible port is a 400."""
+    """A URL that is not http or https, or has no host or an impossible port, gets a 400."""
     assert "url" in details(client.post("/webhooks", json={**PLAIN, "url": url}))
 
 
@@ -232,7 +232,7 @@ def test_a_rotated_secret_signs_at_once(client: httpx.Client, webhook: dict[str,
 
 
 def test_a_delivery_is_sent_again_when_asked(client: httpx.Client, webhook: dict[str, Any], receiver: Receiver) -> None:
-    """To retry sends the same event once more, even one that arrived; its attempts go on counting."""
+    """A retry sends the same event again, even a delivered one; attempts continue to count."""
     path = f"/webhooks/{webhook['id']}"
     delivery = data(client.post(f"{path}/test"))
     first_delivery(client, webhook)

@@ -163,7 +163,7 @@ def test_executions_are_listed_by_status(client: httpx.Client) -> None:
 
 
 def test_a_step_that_fails_fails_the_run(clock: Clock, connect: Any, upstream: Any) -> None:
-    """What runs beside it ends, what comes after it does not begin, and `workflow.failed` names it."""
+    """After a failure, running steps finish, later ones never start, and `workflow.failed` names the step."""
     beside = threading.Event()
 
     def answer(request: dict[str, Any]) -> tuple[int, bytes]:
@@ -284,7 +284,7 @@ def test_a_deleted_workflow_runs_no_further(clock: Clock, connect: Any, gate: Ga
 
 
 def test_a_run_outlives_the_emulator(clock: Clock, connect: Any, gate: Gate, tmp_path: Path) -> None:
-    """Stopped midway, it goes on at the next start: what was broken off runs again, and is paid for once."""
+    """A run interrupted by a stop resumes at the next start; interrupted steps run again and are paid once."""
 
     def emulator() -> Emulator:
         return Emulator(db=tmp_path / "e.db", clock=clock, upstream=gate.url, credits={"pro": 3})

@@ -160,7 +160,7 @@ class TestDeliveries:
 
 
 def test_the_clock_of_the_package_is_the_real_one() -> None:
-    """`monotonic` reads what the system's clock reads, and goes on while a test has stopped that of its modules."""
+    """`monotonic` equals the system's clock, and keeps running while a test has frozen the clock of all modules."""
     import time
 
     assert abs(monotonic() - time.monotonic()) < 1

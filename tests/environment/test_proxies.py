@@ -24,7 +24,7 @@ API = "https://api.test/v1"
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> str:
-    """Each kind of client in turn, and each HTTP library of ours."""
+    """Each kind of client and each HTTP library in turn."""
     return request.param
 
 

@@ -43,6 +43,7 @@ OPTIONS: dict[str, Any] = {
     "deadline": 7.5,
     "max_retries": 0,
     "max_wait": 3.0,
+    "max_response_bytes": 5_000,
     "limiter": None,
     "default_headers": {"X-Team": "blue"},
     "hooks": (Hook(),),

@@ -1,4 +1,4 @@
-"""Servers that fail, waits that take no time, and file descriptors that are counted."""
+"""Servers that fail, waits that take no time, and a count of file descriptors."""
 
 from __future__ import annotations
 

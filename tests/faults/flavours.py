@@ -1,4 +1,4 @@
-"""One scenario, three ways to run it: the blocking client, the async one on asyncio, the async one on trio.
+"""Run one scenario in three ways: with the blocking client, and with the async client on asyncio and on trio.
 
 A scenario is an `async def` that uses a client through a `Caller`. Run with the blocking client it never suspends.
 """
@@ -33,7 +33,7 @@ _numbers = itertools.count(1)
 
 
 def run(flavour: str, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a scenario to its end, and fail when an event loop had something to complain of."""
+    """Run a scenario to completion, and fail if an event loop reported a problem."""
     if flavour == "sync":
         coroutine = scenario()
         try:
@@ -55,7 +55,7 @@ def run(flavour: str, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None
 
 
 def together(flavour: str, scenarios: Iterable[Callable[[], Coroutine[Any, Any, None]]]) -> None:
-    """Run scenarios at the same time: in threads, or in tasks of one event loop."""
+    """Run scenarios concurrently: in threads, or in tasks of one event loop."""
     if flavour == "sync":
         with ThreadPoolExecutor(200) as threads:
             for done in [threads.submit(run, flavour, scenario) for scenario in scenarios]:
@@ -74,12 +74,12 @@ def together(flavour: str, scenarios: Iterable[Callable[[], Coroutine[Any, Any, 
 
 
 async def settle(result: Any) -> Any:
-    """Await what has to be awaited."""
+    """Await the value if it is awaitable."""
     return await result if inspect.isawaitable(result) else result
 
 
 async def until(flavour: str, condition: Callable[[], object]) -> None:
-    """Wait until something has come about elsewhere, in another thread or task."""
+    """Wait for a condition that another thread or task fulfills."""
     ends = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < ends, "it never came about"
@@ -92,7 +92,7 @@ async def until(flavour: str, condition: Callable[[], object]) -> None:
 
 
 class Caller:
-    """A client of either kind, called in the same way; it is not paced unless a limiter is given."""
+    """A client of either kind with one interface; it has no limiter unless one is given."""
 
     def __init__(self, flavour: str, **options: Any) -> None:
         self.is_async = flavour != "sync"
@@ -107,7 +107,7 @@ class Caller:
         await settle(self.client.aclose() if self.is_async else self.client.close())
 
     async def call(self, method: str, client: Any = None, **options: Any) -> Any:
-        """Make the call of a method, and give the `APIResponse`."""
+        """Call with a method, and return the `APIResponse`."""
         prompts = (client or self.client).with_raw_response.prompts
         if method == "GET":
             return await settle(prompts.get("p1", **options))
@@ -118,7 +118,7 @@ class Caller:
         return await settle(prompts.delete("p1", **options))
 
     async def outcome(self, method: str, client: Any = None, **options: Any) -> Any:
-        """Make a call, and give the response or the error; an exception that is not ours goes through."""
+        """Make a call, and return the response or the error; foreign exceptions are raised."""
         try:
             return await self.call(method, client, **options)
         except EnpromptaError as error:
@@ -126,7 +126,7 @@ class Caller:
 
 
 class Waits(list[float]):
-    """What clients slept between tries, without any time passing.
+    """The sleeps of clients between attempts; no time passes.
 
     `then` maps a number of waits to what happens in that one.
     """
@@ -149,7 +149,7 @@ class Waits(list[float]):
 
 
 def descriptors() -> list[str]:
-    """List the open file descriptors of this process; empty where the system cannot tell."""
+    """List the open file descriptors of this process; empty on systems without `/proc`."""
     found: list[str] = []
     home = Path("/proc/self/fd")
     for entry in home.iterdir() if home.exists() else ():

@@ -1,4 +1,4 @@
-"""A server made of a raw socket and threads, which does to each request what a script says, faults above all.
+"""A server of a raw socket and threads that follows a script for each request, mostly of faults.
 
 A fault is a function of a `Peer`, one connection, and plays one request: it may read it, answer it, drip, reset, close
 or stall. `FaultServer.play(a, b, then=c)` does `a` to the first request, `b` to the second one, `c` to all others.
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 Headers: TypeAlias = Iterable[tuple[str, str]]
 
-PATIENCE = 10.0  # seconds after which something that should have happened never will
+PATIENCE = 10.0  # seconds after which an expected event counts as missing
 _PROMPT = {"id": "p1", "title": "Greeting", "content": "Hello {{name}}"}
 PROMPT = json.dumps({"success": True, "data": _PROMPT}).encode()
 ERROR = json.dumps({"error": {"code": "OOPS", "message": "it went wrong"}}).encode()
 
 
 def certificate(name: str) -> Path:
-    """Find a certificate, with its key: `trusted` is what test clients trust, `stranger` what nobody does."""
+    """Return the path of a certificate and its key: test clients trust `trusted`, and no client trusts `stranger`."""
     return Path(__file__).with_name(f"{name}.pem")
 
 
 def serving_tls(name: str) -> ssl.SSLContext:
-    """Make the server's side of TLS with a certificate."""
+    """Create the TLS context of a server with a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate(name))
     return context
@@ -53,12 +53,12 @@ class Received:
     body: bytes
 
 
-class Gone(Exception):  # noqa: N818 (no error: how a script ends its connection)
-    """The connection is over."""
+class Gone(Exception):  # noqa: N818 (ends the connection of a script)
+    """The connection is closed."""
 
 
 class Peer:
-    """One connection, as a fault sees it."""
+    """One connection, as used by a fault."""
 
     def __init__(self, server: FaultServer, connection: socket.socket) -> None:
         self.server = server
@@ -99,7 +99,7 @@ class Peer:
         self.socket.sendall(data)
 
     def drip(self, data: bytes, every: float) -> None:
-        """Send a byte now and then, until all are sent, the client leaves or the server stops."""
+        """Send the bytes slowly, until all are sent, the client leaves or the server stops."""
         for at in range(len(data)):
             self.send(data[at : at + 1])
             if self.server.stopping.wait(every):
@@ -112,19 +112,19 @@ class Peer:
         raise Gone
 
     def close(self) -> None:
-        """Close the connection in good order."""
+        """Close the connection cleanly."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
         raise Gone
 
     def reset(self) -> None:
-        """Break the connection off with RST."""
+        """Reset the connection with RST."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
         raise Gone
 
     def start_tls(self, name: str) -> None:
-        """Shake hands, with a certificate."""
+        """Perform the TLS handshake with a certificate."""
         self.socket = serving_tls(name).wrap_socket(self.socket, server_side=True)
 
 
@@ -132,13 +132,13 @@ Fault: TypeAlias = Callable[[Peer], None]
 
 
 def at_connect(fault: Fault) -> Fault:
-    """Mark a fault that plays as soon as there is a connection, not when a request arrives on it."""
+    """Mark a fault that plays when a connection opens, not when a request arrives."""
     fault.at_connect = True  # type: ignore[attr-defined]
     return fault
 
 
 def answer(status: int, body: bytes = b"", headers: Headers = (), *, version: str = "1.1") -> bytes:
-    """Write an answer; its length is told unless the headers tell one."""
+    """Build a response; its length is added unless the headers have one."""
     lines = [f"HTTP/{version} {status} {_reason(status)}", *(f"{name}: {value}" for name, value in headers)]
     told = {name.lower() for name, _ in headers}
     if status >= 200 and status not in {204, 304} and not told & {"content-length", "transfer-encoding"}:
@@ -162,7 +162,7 @@ def fine(peer: Peer) -> None:
 
 
 class FaultServer:
-    """Listens on a port of its own, with a thread for each connection.
+    """Listens on a separate port, with a thread for each connection.
 
     Args:
         listening: False to be a port that refuses connections, until `listen()`.
@@ -175,10 +175,10 @@ class FaultServer:
         self.attempts = 0
         """The requests that a fault was played to, read or not, since the last `play`."""
         self.connections = 0
-        """Connections made, since the last `play`."""
+        """Connections accepted since the last `play`."""
         self.stopping = threading.Event()
         self.problems: list[BaseException] = []
-        """What went wrong with the server itself; must stay empty."""
+        """Errors of the server; must stay empty."""
         self._tls = tls
         self._script: deque[Fault] = deque()
         self._then: Fault = fine
@@ -194,7 +194,7 @@ class FaultServer:
 
     @property
     def base_url(self) -> str:
-        """What to give to a client."""
+        """The base URL for a client."""
         return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}/api/v1"
 
     def listen(self) -> None:
@@ -204,7 +204,7 @@ class FaultServer:
         self._start(self._accept)
 
     def play(self, *faults: Fault, then: Fault = fine) -> None:
-        """Say what the next requests meet, and count from zero."""
+        """Set the faults for the next requests, and reset the counters."""
         self._script = deque(faults)
         self._then = then
         self.received = []
@@ -222,7 +222,7 @@ class FaultServer:
 
     @property
     def open_connections(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
         return len(self._open)
 
     def __enter__(self) -> Self:
@@ -232,7 +232,7 @@ class FaultServer:
         self.stop()
 
     def stop(self) -> None:
-        """Break off all connections and listen no more."""
+        """Reset all connections and stop listening."""
         self.stopping.set()
         if self._listening:
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -275,7 +275,7 @@ class FaultServer:
                 fault(peer)
         except (Gone, OSError):  # scripted, or the client has left
             pass
-        except BaseException as problem:  # noqa: BLE001 (told when the server stops)
+        except BaseException as problem:  # noqa: BLE001 (raised when the server stops)
             self.problems.append(problem)
         finally:
             peer.socket.close()
@@ -296,7 +296,7 @@ class FaultServer:
 
 
 class FullBacklog:
-    """A port whose queue of connections is full: a connection to it is neither made nor refused."""
+    """A port with a full backlog, which neither accepts nor refuses connections."""
 
     def __init__(self) -> None:
         self._listener = socket.socket()
@@ -307,11 +307,11 @@ class FullBacklog:
 
     @property
     def base_url(self) -> str:
-        """What to give to a client."""
+        """The base URL for a client."""
         return f"http://127.0.0.1:{self.port}/api/v1"
 
     def __enter__(self) -> Self:
-        for _ in range(8):  # Linux takes one more than the backlog says
+        for _ in range(8):  # Linux accepts one more than the backlog
             queued = socket.socket()
             queued.setblocking(False)
             queued.connect_ex(("127.0.0.1", self.port))

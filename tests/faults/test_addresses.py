@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta import APIConnectionError, APITimeoutError
-from enprompta._http import connect
+from enprompta._http.senders import connect
 from tests.faults.flavours import Caller, descriptors, run
 from tests.faults.server import FaultServer, FullBacklog
 

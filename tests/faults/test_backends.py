@@ -1,4 +1,4 @@
-"""The fault matrix over aiohttp and over the caller's client of httpx2: what sends makes no difference to a caller."""
+"""The fault matrix over aiohttp and the caller's httpx2 client: the backend makes no difference to the caller."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ BACKENDS = ("asyncio-aiohttp", "sync-httpx2", "asyncio-httpx2", "trio-httpx2")
 TIMES = (1, 2, ATTEMPTS) if os.environ.get("ENPROMPTA_LONG_TESTS") else (1,)
 
 
-# What a library does otherwise: it takes a 101 for an answer, or has a cookie jar.
+# Known differences of a library: it treats a 101 as a response, or has a cookie jar.
 OTHERWISE: dict[tuple[str, str], dict[str, Any]] = {
-    ("aiohttp", "101, which nobody asked for"): {
+    ("aiohttp", "101, which was not requested"): {
         "error": APIStatusError,
         "retried": False,
-        "text": "gave 101",
+        "text": "returned 101",
         "spoils": True,
     },
     ("httpx2", "302 with a cookie that cannot be sent back"): {
         "error": APIConnectionError,
         "retried": True,
-        "text": "gave a broken answer",
+        "text": "sent an invalid response",
     },
 }
 
@@ -54,7 +54,7 @@ class Closing:
 
 
 async def caller_over(backend: str, stack: AsyncExitStack, **options: Any) -> Caller:
-    """Make a caller that sends through a backend."""
+    """Create a caller on a backend."""
     flavour, _, library = backend.partition("-")
     http: Any = "aiohttp"
     if library == "httpx2":
@@ -68,7 +68,7 @@ async def caller_over(backend: str, stack: AsyncExitStack, **options: Any) -> Ca
 def test_each_fault_is_mapped_retried_and_survived(
     backend: str, name: str, times: int, server: FaultServer, waits: Waits
 ) -> None:
-    """The right class after the right tries and waits, one key for all tries, nothing leaks, the next call works."""
+    """Each fault raises the right class after the right attempts, with one key, no leaks, and a usable client."""
     flavour, _, library = backend.partition("-")
     case = replace(CASES[name], **OTHERWISE.get((library, name), {}))
     before = descriptors()

@@ -306,11 +306,11 @@ def test_a_body_that_the_callers_hook_has_read(way: str, server: FaultServer) ->
 
 
 def test_a_condition_that_was_sent_explains_a_304(flavour: str, server: FaultServer) -> None:
-    """A caller who sends an ETag is told that the object is the same."""
+    """A caller who sends an ETag gets an error saying that the object is unchanged."""
     server.play(then=sends(answer(304)))
     headers = {"If-None-Match": '"1"'}
     error = outcome(flavour, server, lambda client: client.prompts.get("p1", headers=headers))
-    assert "gave 304 Not Modified: the object is the one that the request's If-None-Match" in str(error)
+    assert "returned 304 Not Modified: the object still matches the If-None-Match" in str(error)
 
 
 def test_json_of_this_test_is_what_it_says() -> None:

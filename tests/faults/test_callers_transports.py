@@ -86,7 +86,7 @@ def test_a_unix_socket(flavour: str, on_file: OnFile) -> None:
 
 
 def test_connections_that_the_transport_tries_again(flavour: str, server: FaultServer) -> None:
-    """What a caller's transport does before anything is sent is one try of ours."""
+    """The retries inside a caller's transport count as one attempt of the client."""
 
     async def scenario() -> None:
         http = make(flavour, retries=1)

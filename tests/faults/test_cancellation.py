@@ -1,4 +1,4 @@
-"""A call that is cancelled at any step leaves nothing behind: no connection, no place in a line, no claim to budget."""
+"""A call cancelled at any step leaves no connection, no place in the queue and no claim to budget."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import signal
 import sys
 import threading
+import time
+from email.utils import formatdate
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +53,13 @@ def _no_handshake(peer: Peer) -> None:
 def _later(status: int) -> Fault:
     def fault(peer: Peer) -> None:
         peer.read()
-        peer.send(answer(status, ERROR, [("Retry-After", "30")]))
+        now = time.time()
+        budget = [
+            ("X-RateLimit-Limit", "50"),
+            ("X-RateLimit-Remaining", "0"),
+            ("X-RateLimit-Reset", str(int(now) + 30)),
+        ]
+        peer.send(answer(status, ERROR, [("Retry-After", "30"), ("Date", formatdate(now, usegmt=True)), *budget]))
 
     return fault
 
@@ -80,13 +88,13 @@ async def cancel_when(flavour: str, condition: Callable[[], object], call: Calla
         await until(flavour, condition)
         nursery.cancel_scope.cancel()
     (error,) = seen
-    while isinstance(error, BaseExceptionGroup):  # as trio wraps it where it has tasks of its own, such as to connect
+    while isinstance(error, BaseExceptionGroup):  # trio wraps it if it has separate tasks, such as to connect
         (error,) = error.exceptions
     assert type(error) is trio.Cancelled
 
 
 def assert_nobody_waits(account: Any) -> None:
-    """Nobody stands in the line, and no request is thought to be under way."""
+    """The queue is empty, and no request counts as in flight."""
     pacer = account._pacer
     assert len(pacer.line) == 0
     assert pacer.line.head is None
@@ -254,7 +262,7 @@ def test_waiting_for_a_token(flavour: str, who: str, server: FaultServer) -> Non
 
 @ASYNC
 def test_a_time_limit_of_the_caller_s_own(flavour: str, server: FaultServer) -> None:
-    """A cancel scope or `wait_for` round a call ends as the event loop's own time-out, not as one of ours."""
+    """A cancel scope or `wait_for` around a call raises the event loop's own timeout, not a timeout of the client."""
     server.play(_silent)
 
     async def scenario() -> None:
@@ -337,7 +345,7 @@ def test_an_interrupt_while_waiting_for_the_budget(server: FaultServer, monkeypa
     """Ctrl-C in the line gives the place back."""
     with Caller("sync", base_url=server.base_url, **OPTIONS).client as client:
         account: Any = client._account
-        ahead = account.acquire(max_wait=60.0)  # of which nobody knows yet what it will be told
+        ahead = account.acquire(max_wait=60.0)  # its rate limit headers are still unknown
         with monkeypatch.context() as patch:
             patch.setattr(ThreadSleeper, "sleep", _interrupt)
             with pytest.raises(KeyboardInterrupt):

@@ -110,6 +110,13 @@ def _later(peer: Peer) -> None:
     peer.send(answer(429, ERROR, [("Retry-After", "60")]))
 
 
+def _later_for_all(peer: Peer) -> None:
+    peer.read()
+    now = time.time()
+    headers = [("Date", formatdate(now, usegmt=True)), ("X-RateLimit-Limit", "50"), ("X-RateLimit-Remaining", "0")]
+    peer.send(answer(429, ERROR, [*headers, ("X-RateLimit-Reset", str(int(now) + 60)), ("Retry-After", "60")]))
+
+
 def _window_used_up(peer: Peer) -> None:
     peer.read()
     now = time.time()
@@ -126,7 +133,7 @@ CASES: dict[str, tuple[Fault, dict[str, Any]]] = {
     "silence in place of a handshake": (_no_handshake, {}),
     "endless 503s": (_unavailable, {"max_retries": 100}),
     "429 of 60 s": (_later, {}),
-    "429 of 60 s, paced": (_later, {"limiter": LocalLimiter()}),
+    "429 of 60 s, paced": (_later_for_all, {"limiter": LocalLimiter()}),
     "a used up window": (_window_used_up, {"limiter": LocalLimiter()}),
     "slow token endpoint": (_slow_headers, {"client_id": "app", "client_secret": "hunter2-hunter2"}),
     "failing token endpoint": (
@@ -342,7 +349,7 @@ def test_a_call_in_time_does_not_notice_its_deadline(flavour: str, server: Fault
 
 
 def test_a_client_serves_on_after_a_missed_deadline(flavour: str, server: FaultServer) -> None:
-    """What was broken off is not used again, and what comes next is answered."""
+    """An interrupted connection is not reused, and the next call is answered."""
     server.play(_slow_body, fine, _silent, fine)
 
     async def scenario() -> None:

@@ -39,29 +39,29 @@ pytestmark = pytest.mark.filterwarnings("ignore:Async generator .* was garbage c
 
 ALWAYS = 99
 TIMES = pytest.mark.parametrize("times", [1, 2, ALWAYS], ids=["once", "twice", "always"])
-ATTEMPTS = 4  # max_retries is 3 unless told otherwise
+ATTEMPTS = 4  # the default of max_retries is 3
 
 
 @dataclass(frozen=True)
 class Case:
-    """One fault, and what has to come of it."""
+    """One fault and its expected result."""
 
     fault: Fault
     error: type[EnpromptaError] | None = APIConnectionError
     """The exact class; None when the call must not notice."""
     retried: bool = True
     text: str = ""
-    """What the message must say."""
+    """A pattern that the message must match."""
     wait: float | None = None
     """The wait that the server asks for; None when it is ours to choose."""
     spoils: bool = False
-    """Whether bytes are left over, so that the next call may need another connection."""
+    """True if bytes are left over, so that the next call may need another connection."""
     delete: bool = True
-    """Whether it is a fault to DELETE too, which reads no body."""
+    """True if the fault also applies to DELETE, which reads no body."""
 
 
 def sends(data: bytes, *, then: str = "") -> Fault:
-    """Read the request, send these bytes, then close, reset, or go on."""
+    """Read the request, send the bytes, then close, reset or continue."""
 
     def fault(peer: Peer) -> None:
         peer.read()
@@ -96,30 +96,36 @@ CASES = {
     "reset at connect": Case(_reset_at_connect),
     "reset before the request was read": Case(_reset_before),
     "reset after the request was read": Case(_reset_after),
-    "closed without an answer": Case(sends(b"", then="close"), text="gave a broken answer"),
-    "half a status line": Case(sends(b"HTTP/1.1 20", then="close"), text="gave a broken answer"),
+    "closed without an answer": Case(sends(b"", then="close"), text="sent an invalid response"),
+    "half a status line": Case(sends(b"HTTP/1.1 20", then="close"), text="sent an invalid response"),
     "half a status line, then reset": Case(sends(b"HTTP/1.1 20", then="reset")),
-    "half the headers": Case(sends(answer(200, PROMPT)[:30], then="close"), text="gave a broken answer"),
-    "half a body": Case(sends(answer(200, PROMPT)[:-20], then="close"), text="gave a broken answer"),
+    "half the headers": Case(sends(answer(200, PROMPT)[:30], then="close"), text="sent an invalid response"),
+    "half a body": Case(sends(answer(200, PROMPT)[:-20], then="close"), text="sent an invalid response"),
     "half a body, then reset": Case(sends(answer(200, PROMPT)[:-20], then="reset")),
-    "half a chunk": Case(sends(answer(200, b'40\r\n{"succ', _chunked), then="close"), text="gave a broken answer"),
-    "no last chunk": Case(sends(answer(200, b"4\r\ntrue\r\n", _chunked), then="close"), text="gave a broken answer"),
-    "a chunk of no length": Case(sends(answer(200, b"zz\r\n", _chunked)), text="gave a broken answer"),
-    "half an error": Case(sends(answer(404, ERROR)[:-9], then="close"), text="gave a broken answer"),
-    "length too long": Case(sends(answer(200, PROMPT, _long), then="close"), text="gave a broken answer"),
+    "half a chunk": Case(sends(answer(200, b'40\r\n{"succ', _chunked), then="close"), text="sent an invalid response"),
+    "no last chunk": Case(
+        sends(answer(200, b"4\r\ntrue\r\n", _chunked), then="close"), text="sent an invalid response"
+    ),
+    "a chunk of no length": Case(sends(answer(200, b"zz\r\n", _chunked)), text="sent an invalid response"),
+    "half an error": Case(sends(answer(404, ERROR)[:-9], then="close"), text="sent an invalid response"),
+    "length too long": Case(sends(answer(200, PROMPT, _long), then="close"), text="sent an invalid response"),
     "length too short": Case(
         sends(answer(200, PROMPT, _short)), APIResponseError, retried=False, spoils=True, delete=False, text="not whole"
     ),
-    "two lengths": Case(sends(answer(200, PROMPT, [*_long, *_short])), text="gave a broken answer"),
-    "a length that is none": Case(sends(answer(200, PROMPT, [("Content-Length", "-1")])), text="gave a broken answer"),
-    "gzip that is none": Case(sends(answer(200, PROMPT, _zipped)), text="gave a broken answer"),
-    "gzip with a wrong sum": Case(sends(answer(200, GZIPPED[:-8] + bytes(8), _zipped)), text="gave a broken answer"),
-    "half of the gzip": Case(sends(answer(200, GZIPPED[:40], _zipped)), text="gave a broken answer.*incomplete"),
+    "two lengths": Case(sends(answer(200, PROMPT, [*_long, *_short])), text="sent an invalid response"),
+    "a length that is none": Case(
+        sends(answer(200, PROMPT, [("Content-Length", "-1")])), text="sent an invalid response"
+    ),
+    "gzip that is none": Case(sends(answer(200, PROMPT, _zipped)), text="sent an invalid response"),
+    "gzip with a wrong sum": Case(
+        sends(answer(200, GZIPPED[:-8] + bytes(8), _zipped)), text="sent an invalid response"
+    ),
+    "half of the gzip": Case(sends(answer(200, GZIPPED[:40], _zipped)), text="sent an invalid response.*incomplete"),
     "half of the second gzip member": Case(
-        sends(answer(200, gzip.compress(b"{") + GZIPPED[:-9], _zipped)), text="gave a broken answer.*incomplete"
+        sends(answer(200, gzip.compress(b"{") + GZIPPED[:-9], _zipped)), text="sent an invalid response.*incomplete"
     ),
     "gzip of an error with a wrong sum": Case(
-        sends(answer(404, gzip.compress(ERROR)[:-8] + bytes(8), _zipped)), text="gave a broken answer.*damaged"
+        sends(answer(404, gzip.compress(ERROR)[:-8] + bytes(8), _zipped)), text="sent an invalid response.*damaged"
     ),
     "gzip within gzip": Case(
         sends(answer(200, gzip.compress(GZIPPED), [("Content-Encoding", "gzip, gzip")])),
@@ -139,12 +145,14 @@ CASES = {
         sends(answer(404, b"\x0b\x02\x80", [("Content-Encoding", "br")])),
         NotFoundError,
         retried=False,
-        text="gave 404 Not Found with a body in the encoding 'br'.*which was not read",
+        text="returned 404 Not Found with a body in the encoding 'br'.*which was not read",
     ),
-    "no HTTP at all": Case(sends(b"\x00\xffSSH-2.0-OpenSSH\r\n\r\n"), text="gave a broken answer"),
-    "headers without an end": Case(sends(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 40_000), text="gave a broken answer"),
-    "a header that is none": Case(sends(b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n"), text="gave a broken answer"),
-    "an early answer, then closed": Case(sends(answer(100), then="close"), text="gave a broken answer"),
+    "no HTTP at all": Case(sends(b"\x00\xffSSH-2.0-OpenSSH\r\n\r\n"), text="sent an invalid response"),
+    "headers without an end": Case(
+        sends(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 40_000), text="sent an invalid response"
+    ),
+    "a header that is none": Case(sends(b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n"), text="sent an invalid response"),
+    "an early answer, then closed": Case(sends(answer(100), then="close"), text="sent an invalid response"),
     "early answers, then the answer": Case(sends(answer(102) + answer(103) + answer(200, PROMPT)), None),
     "HTTP/1.0, then closed": Case(
         sends(answer(200, PROMPT, [("Connection", "close")], version="1.0"), then="close"), None
@@ -178,8 +186,8 @@ CASES = {
     "200 and another shape": Case(
         sends(answer(200, b'{"data": []}')), APIResponseError, retried=False, delete=False, text="another shape"
     ),
-    "101, which nobody asked for": Case(
-        sends(answer(101, headers=[("Upgrade", "websocket")]), then="close"), text="gave a broken answer"
+    "101, which was not requested": Case(
+        sends(answer(101, headers=[("Upgrade", "websocket")]), then="close"), text="sent an invalid response"
     ),
     "asked to wait, in seconds": Case(sends(answer(503, ERROR, [("Retry-After", "7")])), InternalServerError, wait=7.0),
     "asked to wait, by a date": Case(
@@ -213,7 +221,7 @@ CASES = {
         sends(answer(429, ERROR, [("Retry-After", "66")])),
         RateLimitError,
         retried=False,
-        text=r"asks to wait 66 s, more than max_wait \(65 s\), so it was not tried again",
+        text=r"not retried, because the API asks to wait 66 s, more than max_wait \(65 s\)",
     ),
 }
 
@@ -222,22 +230,22 @@ for _status in {*range(300, 309)} - {304}:
         sends(answer(_status, headers=[("Location", "https://elsewhere.invalid/"), ("Content-Length", "0")])),
         APIStatusError,
         retried=False,
-        text=rf"gave {_status}.*redirects are not followed",
+        text=rf"returned {_status}.*redirects are not followed",
     )
 CASES["304"] = Case(
-    sends(answer(304)), APIStatusError, retried=False, text="gave 304 Not Modified: the request has no condition"
+    sends(answer(304)), APIStatusError, retried=False, text="returned 304 Not Modified: the request is unconditional"
 )
 CASES["302 with a cookie that cannot be sent back"] = Case(
     sends(answer(302, headers=[("Location", "/login"), ("Set-Cookie", "a=\xb0; Path=/"), ("Content-Length", "0")])),
     APIStatusError,
     retried=False,
-    text="gave 302 Found: redirects are not followed",
+    text="returned 302 Found: redirects are not followed",
 )
 CASES["302 to nowhere"] = Case(
     sends(answer(302, headers=[("Location", "https://a:b:c/"), ("Content-Length", "0")])),
     APIStatusError,
     retried=False,
-    text="gave 302 Found: redirects are not followed",
+    text="returned 302 Found: redirects are not followed",
 )
 
 CLASSES: dict[int, type[APIStatusError]] = {
@@ -256,19 +264,19 @@ for _status in sorted({*(status.value for status in HTTPStatus), 420, 499, 509, 
             sends(answer(_status, ERROR, [("X-Request-Id", "req_7")])),
             CLASSES.get(_status, InternalServerError if _status >= 500 else APIStatusError),
             retried=_status in {408, 429, 500, 502, 503, 504},
-            text=rf"gave {_status}.*it went wrong.*OOPS.*req_7",
+            text=rf"returned {_status}.*it went wrong.*OOPS.*req_7",
         )
 
 
 def expected_attempts(case: Case, times: int) -> int:
-    """Tell how many tries a call takes."""
+    """Return the number of attempts of a call."""
     if case.error is None or not case.retried:
         return 1
     return min(times + 1, ATTEMPTS)
 
 
 async def check(caller: Caller, method: str, case: Case, times: int, waits: Waits) -> Any:
-    """Make a call against a fault, and hold what comes of it against the case."""
+    """Make a call against a fault, and compare the result with the case."""
     waits.clear()
     outcome = await caller.outcome(method)
     attempts = expected_attempts(case, times)
@@ -334,7 +342,7 @@ def test_each_fault_is_mapped_retried_and_survived(
 
 @TIMES
 def test_a_refused_connection(flavour: str, times: int, waits: Waits) -> None:
-    """A port that nobody listens at: tried again, and an error that says where nobody answered."""
+    """A refused connection is retried, and the error names the address."""
     before = descriptors()
     for method in METHODS:
         with FaultServer(listening=False) as server:
@@ -425,7 +433,7 @@ def _broken_off(peer: Peer) -> None:
 @TIMES
 @pytest.mark.parametrize("fault", [_stranger, _plain, _mute, _broken_off], ids=lambda fault: fault.__name__)
 def test_tls_that_fails(flavour: str, fault: Fault, times: int, waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate that nobody vouches for, a plain answer, and silence: tried again, never trusted."""
+    """An untrusted certificate, a plain-text answer and silence are retried, and never trusted."""
     import enprompta._http.route as home
 
     context = httpx.create_ssl_context()
@@ -460,7 +468,7 @@ def test_tls_is_not_spoken_to_a_plain_port(flavour: str, waits: Waits, server: F
 
 
 def test_a_certificate_of_a_stranger_is_refused_by_default(flavour: str, waits: Waits) -> None:
-    """Without settings of one's own, a self-signed certificate ends in an error that names it."""
+    """By default, a self-signed certificate ends in an error that names it."""
     with FaultServer(tls="trusted") as server:
 
         async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""OAuth2 client credentials: one token request for all who need it, renewed in time, and a secret that never shows."""
+"""OAuth2 client credentials: one shared token request, renewed in time, with a secret that never shows."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_cold_start_asks_for_one_token(flavour: str, server: FaultServer, api:
 
 
 def test_what_is_asked_for(flavour: str, server: FaultServer, api: Api) -> None:
-    """The token request says what the reference shows, with no key or token of its own, and no idempotency key."""
+    """The token request matches the API reference, without API key, token or idempotency key."""
 
     async def scenario() -> None:
         async with caller_of(flavour, server, scopes=["prompts:read", "prompts:write"]) as caller:
@@ -181,7 +181,7 @@ def test_half_credentials_are_refused_unseen(
 
 
 def test_a_token_is_renewed_by_one_while_others_go_on(flavour: str, server: FaultServer, api: Api) -> None:
-    """Before a token ends one caller fetches the next; nobody else waits, and then all use it."""
+    """Before a token expires one caller renews it; the others do not wait, and then all use the new one."""
     caller = caller_of(flavour, server)
     auth: Any = caller.client._auth
     now = [1000.0]
@@ -259,7 +259,7 @@ def test_a_second_401_is_the_error(flavour: str, server: FaultServer, api: Api) 
     """A new token that is refused as well is not renewed for ever."""
 
     def forget(peer: Peer) -> None:
-        says(200, {"access_token": "nobody knows"})(peer)
+        says(200, {"access_token": "unknown token"})(peer)
 
     api.script = [forget] * 3
 
@@ -308,9 +308,9 @@ REFUSALS: dict[str, tuple[Fault, int, str | None, str]] = {
         says(401, {"error": {"code": "INVALID_CLIENT", "message": "The client is unknown"}}),
         401, "INVALID_CLIENT", "The client is unknown",
     ),
-    "HTML": (says(403, b"<html>Forbidden"), 403, None, "gave 403 Forbidden"),
+    "HTML": (says(403, b"<html>Forbidden"), 403, None, "returned 403 Forbidden"),
     "a redirect": (says(302, b"", [("Location", "/login")]), 302, None, "redirects are not followed"),
-    "nothing": (says(404, b""), 404, None, "gave 404 Not Found"),
+    "nothing": (says(404, b""), 404, None, "returned 404 Not Found"),
 }  # fmt: skip
 
 
@@ -396,7 +396,7 @@ def test_a_token_endpoint_that_is_not_there(flavour: str, waits: Waits) -> None:
     ],
 )  # fmt: skip
 def test_every_form_of_expires_in(expires_in: Any, *, serves: bool, form: str, server: FaultServer, api: Api) -> None:
-    """A token that tells no sensible end serves until a 401; one that has ended serves the call that fetched it."""
+    """A token without a valid lifetime serves until a 401; an expired one serves the call that fetched it."""
     fields = {"access_token": "token", **({} if expires_in is ... else {"expires_in": expires_in})}
     api.valid.add("token")
     api.script = [says(200, {"success": True, "data": fields} if form == "enveloped" else fields)] * 2
@@ -429,14 +429,14 @@ UNUSABLE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", list(UNUSABLE))
 def test_a_token_answer_without_a_token(flavour: str, name: str, server: FaultServer, api: Api) -> None:
-    """200 with something else is an `APIResponseError` that tells where, and quotes nothing."""
+    """A 200 with other content is an `APIResponseError` that names the endpoint and quotes nothing."""
     api.script = [says(200, UNUSABLE[name], [("X-Request-Id", "req_9")])]
 
     async def scenario() -> None:
         async with caller_of(flavour, server) as caller:
             error = await caller.outcome("GET")
             assert type(error) is APIResponseError
-            assert str(error) == "the token endpoint gave 200 without a usable access_token"
+            assert str(error) == "the token endpoint returned 200 without a usable access_token"
             assert (error.status_code, error.request_id, error.body) == (200, "req_9", b"")
             assert len(error.attempts) == 1
             await caller.call("GET")
@@ -450,7 +450,7 @@ def test_a_token_answer_without_a_token(flavour: str, name: str, server: FaultSe
 def test_a_leader_s_own_deadline_does_not_hurt_the_others(
     flavour: str, fault: Fault, server: FaultServer, api: Api
 ) -> None:
-    """Who fetches the token and runs out of time is replaced by one of those who wait, who then all succeed."""
+    """If the caller that fetches the token times out, a waiting caller takes over, and all waiting callers succeed."""
     api.script = [fault]
     caller = caller_of(flavour, server)
     outcomes: list[Any] = []
@@ -471,7 +471,7 @@ def test_a_leader_s_own_deadline_does_not_hurt_the_others(
 
 
 def test_a_follower_s_deadline_is_its_own(flavour: str, server: FaultServer, api: Api) -> None:
-    """Who waits for another's token request gives up at its own deadline, and says what it waited for."""
+    """A caller that waits for another's token request stops at its deadline; the error says what it waited for."""
     api.release.clear()
     caller = caller_of(flavour, server)
 

@@ -1,4 +1,4 @@
-"""Executions cost money: through a server that fails and breaks off, each is answered and charged exactly once.
+"""Executions through a server that fails and disconnects are each answered and charged exactly once.
 
 `ENPROMPTA_LONG_TESTS=1` runs the long form: 10,000 executions each.
 """
@@ -107,7 +107,7 @@ def execute_all(flavour: str, base_url: str, prompt_id: str, **options: Any) -> 
 
 
 def test_every_execution_is_answered_and_charged_once(flavour: str, server: FaultServer, waits: Waits) -> None:
-    """No result is lost, none is another's, and nobody pays twice."""
+    """No result is lost or mixed up, and no execution is charged twice."""
     ledger = Ledger()
     unreliable = Unreliable(ledger)
     server.play(then=unreliable)

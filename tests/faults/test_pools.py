@@ -1,4 +1,4 @@
-"""The pools of connections: as many as there are calls at once, no more than may be, and none kept for long."""
+"""Connection pools: one connection per concurrent call, up to the maximum, and idle ones are closed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from enprompta import APITimeoutError, ConfigurationError
-from enprompta._http.senders import connection_pool, httpx_senders
+from enprompta._http.senders import connection_pool, httpx_senders, patch_client
 from tests.faults.flavours import Caller, run, together, until
 from tests.faults.server import FaultServer, Peer, fine
 
@@ -55,7 +55,7 @@ class Crowd:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let pools have two connections at the most."""
-    monkeypatch.setattr(httpx_senders, "MOST", 2)
+    monkeypatch.setattr(patch_client, "MAX_CONNECTIONS", 2)
     return 2
 
 
@@ -70,7 +70,7 @@ async def at_once(flavour: str, works: list[Callable[[], Any]]) -> None:
 
 
 def calls(flavour: str, server: FaultServer, number: int, **options: Any) -> list[Any]:
-    """Make calls at once, with one client; give what came of them."""
+    """Make concurrent calls with one client; return their results."""
     outcomes: list[Any] = []
 
     async def scenario() -> None:
@@ -160,7 +160,7 @@ def test_old_connections_are_closed_by_later_calls(
 def test_a_connection_that_is_given_back_serves_the_next_who_waits(
     flavour: str, server: FaultServer, small: int
 ) -> None:
-    """Who waits and gives up takes nothing away from those behind."""
+    """A caller that stops waiting takes nothing from those behind it."""
     server.play(then=Crowd())
 
     async def scenario() -> None:
@@ -181,7 +181,7 @@ def test_a_connection_that_is_given_back_serves_the_next_who_waits(
 
 
 def test_who_waits_for_a_connection_when_the_client_is_closed(flavour: str, server: FaultServer, small: int) -> None:
-    """Is told that it is closed; no connection is opened for it."""
+    """A waiting call learns that the client is closed; no connection is opened for it."""
 
     def hold(peer: Peer) -> None:
         peer.read()

@@ -1,4 +1,4 @@
-"""What a signal handler of the caller raises leaves a call untouched, wherever it fires, and nothing is sent again."""
+"""An exception of the caller's signal handler leaves a call unchanged at any point, and nothing is sent again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 import tenacity
 
 from enprompta import APITimeoutError, Enprompta
-from enprompta._http import handler_errors
+from enprompta._common import handler_errors
 from enprompta._http.senders.deadline import is_bound
 from tests.faults.flavours import Caller, run
 from tests.faults.server import FaultServer, Peer, answer, certificate, fine

@@ -1,4 +1,4 @@
-"""Hooks that keep what they are told, a server that fails as told, and waits that take no time."""
+"""Recording hooks, a server that fails on request, and waits that take no time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Diary:
 
 @pytest.fixture
 def diary() -> Diary:
-    """Hooks that write down what they are told."""
+    """Hooks that record their calls."""
     return Diary()
 
 

@@ -1,4 +1,4 @@
-"""Hooks are told of every try in order, cannot change or break a call, and see no secret."""
+"""Hooks see every attempt in order, cannot change or break a call, and see no secrets."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Slow(Unpaced):
         self.given_back = 0
 
     def account(self, key: str) -> Self:
-        """Give itself."""
+        """Return itself."""
         return self
 
     def cancel(self, ticket: object) -> None:
@@ -63,7 +63,7 @@ class Slow(Unpaced):
 
 class TestOrder:
     def test_a_call_that_succeeds(self, flavour: str, server: FaultServer, diary: Diary) -> None:
-        """One request, one answer; the records say which, and what came of it."""
+        """One request and one response are recorded with their data and outcome."""
 
         async def scenario() -> None:
             async with Caller(flavour, base_url=server.base_url, hooks=[diary], api_key=KEY) as caller:
@@ -82,7 +82,7 @@ class TestOrder:
         assert 0 < response.duration < 5
 
     def test_a_call_that_is_tried_again(self, flavour: str, server: FaultServer, diary: Diary, waits: Waits) -> None:
-        """Each try is announced and reported, and each pause told before it is made; all have the call's id."""
+        """Each attempt is reported before and after, each pause before it starts, all with the same call id."""
         server.play(status(503, ("Retry-After", "2"), ("X-Request-Id", "r1")), Peer.reset)
 
         async def scenario() -> None:
@@ -103,13 +103,13 @@ class TestOrder:
             (requests[0], 2.0, 503),
             (requests[1], waits[1], None),
         ]
-        assert "gave 503" in retries[0].error
+        assert "returned 503" in retries[0].error
         assert waits[0] == 2.0
         assert len({record.call_id for record in requests}) == 2
         assert len({record.call_id for record in requests[:3]}) == 1
 
     def test_a_call_that_fails_at_last(self, flavour: str, server: FaultServer, diary: Diary, waits: Waits) -> None:
-        """Of the last try the answer is told, and no pause."""
+        """The last attempt is reported with its response, without a retry record."""
         server.play(then=status(500))
 
         async def scenario() -> None:
@@ -120,7 +120,7 @@ class TestOrder:
         assert diary.events == ["request", "response", "retry", "request", "response"]
 
     def test_no_connection(self, flavour: str, diary: Diary) -> None:
-        """A refused connection is told in words, with the class of the error."""
+        """A refused connection is reported with its message and error class."""
         with FaultServer(listening=False) as server:
 
             async def scenario() -> None:
@@ -133,7 +133,7 @@ class TestOrder:
         assert diary.events == ["request", "response"]
 
     def test_a_wait_for_the_budget(self, flavour: str, server: FaultServer, diary: Diary) -> None:
-        """A wait is told when it is over, before the request it was for."""
+        """A wait is reported when it is over, before its request."""
 
         async def scenario() -> None:
             async with Caller(flavour, base_url=server.base_url, hooks=[diary], limiter=Slow()) as caller:
@@ -174,7 +174,7 @@ class TestOrder:
         assert (response.status_code, response.error, response.error_type) == (None, "cancelled", "cancelled")
 
     def test_a_thread_that_is_interrupted(self, diary: Diary) -> None:
-        """Control-C in the midst of a request is reported as cancelled, and goes through."""
+        """Ctrl-C during a request is reported as cancelled, and propagates."""
 
         def interrupted(_: httpx.Request) -> NoReturn:
             raise KeyboardInterrupt
@@ -186,7 +186,7 @@ class TestOrder:
         assert [record.error for record in diary.records("response")] == ["cancelled"]
 
     def test_what_a_foreign_transport_raises(self, diary: Diary) -> None:
-        """An exception that is nobody's failure is reported by its class alone, and goes through."""
+        """An unexpected exception is reported by its class only, and propagates."""
 
         def broken(_: httpx.Request) -> NoReturn:
             raise LookupError("with who knows what in it")
@@ -199,7 +199,7 @@ class TestOrder:
         assert response.error == response.error_type == "LookupError"
 
     def test_a_client_that_is_closed(self, flavour: str, server: FaultServer, diary: Diary) -> None:
-        """A call on a closed client is told as what it is, not as cancelled."""
+        """A call on a closed client is reported with its error, not as cancelled."""
 
         async def scenario() -> None:
             async with Caller(flavour, base_url=server.base_url, hooks=[diary]) as caller:
@@ -212,7 +212,7 @@ class TestOrder:
         assert "closed" in response.error
 
     def test_a_renewed_token(self, flavour: str, server: FaultServer, diary: Diary) -> None:
-        """After a 401 the try with a new token is told without a pause; the token requests are not told of."""
+        """After a 401, the attempt with a new token is reported without a pause; token requests are not reported."""
 
         def token(peer: Peer) -> None:
             peer.read()
@@ -333,7 +333,7 @@ class TestRaising:
     def test_a_hook_that_raises_is_logged_and_not_felt(
         self, flavour: str, server: FaultServer, diary: Diary, waits: Waits, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The call goes on, other hooks are told, and a warning names the hook, the method and the class of error."""
+        """The call continues, other hooks run, and a warning names the hook, the method and the error class."""
         server.play(status(503))
         hooks = [Raising(ValueError("has my hunter2 in it")), diary]
 
@@ -371,7 +371,7 @@ class Adding(Hooks):
         self.headers = list(headers)
 
     def on_request(self, record: RequestRecord, /) -> Any:
-        """Give the next headers."""
+        """Return the next headers."""
         return self.headers.pop(0)
 
 
@@ -390,7 +390,7 @@ class Crooked(Mapping[str, str]):
 
 class TestHeaders:
     def test_headers_are_sent(self, flavour: str, server: FaultServer, waits: Waits) -> None:
-        """What `on_request` returns goes with the request, in place of the client's, and stays for further tries."""
+        """Headers returned by `on_request` replace the client's and stay for retries."""
         server.play(status(503))
         first = Adding({"Traceparent": "a", "user-agent": "mine"}, {"traceparent": "b"})
         hooks = [first, Adding(MappingProxyType({"X-One": "1"}), httpx.Headers({"X-Two": "2"})), Hooks()]
@@ -412,8 +412,8 @@ class TestHeaders:
             ({"X-Good": "1", "X-Bad": "a\r\nX-Evil: b"}, "the value of header X-Bad"),
             ({"X-Good": "1", "X-Bad": "ż"}, "the value of header X-Bad"),
             ({"X-Good": "1", "X-Bad": 5}, "the value of header X-Bad"),
-            ({"X Bad": "1", "X-Good": "1"}, "'X Bad' is not a header name"),
-            ({5: "1", "X-Good": "1"}, "5 is not a header name"),
+            ({"X Bad": "1", "X-Good": "1"}, "'X Bad' is not a valid header name"),
+            ({5: "1", "X-Good": "1"}, "5 is not a valid header name"),
             ({"authorization": "Bearer hunter2", "X-Good": "1"}, "header authorization cannot be set"),
             ({"Idempotency-Key": "k", "X-Good": "1"}, "header Idempotency-Key cannot be set"),
             (["X-Good"], "headers must be a mapping of names to values, not list"),
@@ -424,7 +424,7 @@ class TestHeaders:
     def test_headers_that_cannot_be_sent_are_logged_and_left_out(
         self, server: FaultServer, caplog: pytest.LogCaptureFixture, given: Any, reason: str | None
     ) -> None:
-        """The call goes on with the headers that can be sent, and the log says which could not and why."""
+        """The call continues with the valid headers, and the log says which were left out and why."""
         options: Any = {"api_key": KEY, "base_url": server.base_url, "limiter": None}
         with caplog.at_level(logging.WARNING, "enprompta"), Enprompta(hooks=[Adding(given)], **options) as client:
             client.prompts.get("p1")
@@ -441,7 +441,7 @@ class TestHeaders:
 
 class TestSetup:
     def test_views_and_calls_with_options_keep_hooks(self, flavour: str, server: FaultServer, diary: Diary) -> None:
-        """A view, a view of a view, a raw view and a call with keywords of its own tell the client's hooks."""
+        """Views, nested views, raw views and calls with options run the client's hooks."""
 
         async def scenario() -> None:
             async with Caller(flavour, base_url=server.base_url, hooks=[diary]) as caller:
@@ -454,7 +454,7 @@ class TestSetup:
         assert diary.events == ["request", "response"] * 3
 
     def test_no_hooks_no_records(self, flavour: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without hooks nothing is recorded and nobody is called."""
+        """Without hooks, nothing is recorded and no hook runs."""
         for name in ("RequestRecord", "ResponseRecord", "RecordHeaders", "announce", "notify"):
             monkeypatch.delattr(f"enprompta.hooks.{name}")
 
@@ -465,7 +465,7 @@ class TestSetup:
         run(flavour, scenario)
 
     def test_the_base_class_does_nothing(self, server: FaultServer, waits: Waits) -> None:
-        """A subclass overrides what it wants to be told of; the rest is there and does nothing."""
+        """A subclass overrides the methods it needs; the others do nothing."""
         server.play(status(503))
         seen: list[int | None] = []
 
@@ -504,6 +504,6 @@ class TestSetup:
         ],
     )
     def test_what_could_never_be_called_is_refused(self, hooks: Any, reason: str) -> None:
-        """A misspelt method, a class, one object without its list and a coroutine function are told at once."""
+        """A misspelled method, a class, an object outside a list and a coroutine function are rejected at once."""
         with pytest.raises(ConfigurationError, match=reason):
             Enprompta(api_key=KEY, hooks=hooks)

@@ -40,7 +40,7 @@ EXECUTION = {"id": "exe_1", "status": "completed", "output": "the answer", "toke
 
 
 class Telescope:
-    """What a backend would see."""
+    """The spans that a backend would receive."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -104,7 +104,7 @@ class Slow(Unpaced):
     waited = 1.5
 
     def account(self, key: str) -> Self:
-        """Give itself."""
+        """Return itself."""
         return self
 
 
@@ -133,7 +133,7 @@ def test_a_call_is_a_span(flavour: str, server: FaultServer, seen: Telescope) ->
 
 
 def test_each_try_is_a_span_of_its_own(flavour: str, server: FaultServer, seen: Telescope, waits: Waits) -> None:
-    """Tries count up, each tells its own failure, and each sends its own span along."""
+    """Attempts are numbered, each span has its own failure, and each request carries its own span."""
     server.play(status(503), Peer.reset)
 
     async def scenario() -> None:
@@ -196,7 +196,7 @@ def test_without_a_parent_a_trace_begins(flavour: str, server: FaultServer, seen
 
 
 def test_baggage_is_sent_along(server: FaultServer, seen: Telescope, client: Enprompta) -> None:
-    """What else the propagators carry goes with the request; a value they cannot quote does not break the call."""
+    """Other propagated values are sent too; a value that cannot be encoded does not break the call."""
     token = context.attach(baggage.set_baggage("tenant", "ż b"))
     try:
         client.prompts.get("p1")
@@ -270,7 +270,7 @@ class TestExecutions:
         assert "the answer" not in span.to_json()
 
     def test_what_was_not_asked_for_is_not_told(self, server: FaultServer, seen: Telescope, client: Enprompta) -> None:
-        """Without provider and settings the span names ours, until the answer tells whose model ran."""
+        """Without a provider in the settings, the span names this service until the response names the provider."""
         server.play(executed, status(400))
         client.prompts.execute("p1")
         with pytest.raises(BadRequestError):
@@ -295,7 +295,7 @@ class TestExecutions:
         "body", [b"", b"nope", b"[]", b'"x"', b'{"data": []}', b'{"data": {"tokens": {}, "provider": 5}}', b"[" * 9_999]
     )
     def test_any_answer_will_do(self, server: FaultServer, seen: Telescope, body: bytes, client: Enprompta) -> None:
-        """What cannot be read as an execution ends the span like any other."""
+        """A response that is not an execution ends the span as usual."""
 
         def play(peer: Peer) -> None:
             peer.read()
@@ -320,7 +320,7 @@ class TestExecutions:
 
 
 def test_queries_are_left_out(server: FaultServer, seen: Telescope, client: Enprompta) -> None:
-    """What a user searches for is not recorded."""
+    """Search terms are not recorded."""
     server.play(lambda peer: (peer.read(), peer.send(answer(200, b'{"data": []}')))[0])
     client.prompts.list(search="hush")
     (span,) = seen.spans
@@ -333,7 +333,7 @@ def test_queries_are_left_out(server: FaultServer, seen: Telescope, client: Enpr
     ("scheme", "port"), [("http://localhost", 80), ("https://api.test", 443), ("https://api.test:8443", 8443)]
 )
 def test_ports(scheme: str, port: int, seen: Telescope) -> None:
-    """The port is told also where the URL leaves it to the scheme."""
+    """The port is recorded even if the URL leaves it to the scheme."""
     import httpx
 
     with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"data": {}}))) as http:
@@ -396,7 +396,7 @@ class TestMetrics:
 
 
 def test_a_span_that_is_not_sampled_is_still_sent_along(server: FaultServer) -> None:
-    """Where sampling is off nothing is recorded, and the server is told not to record either."""
+    """Without sampling, nothing is recorded, and the server is asked not to record either."""
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     hooks = OpenTelemetryHooks(tracer_provider=provider)
     server.play(then=executed)
@@ -427,7 +427,7 @@ def test_hooks_pickle(server: FaultServer) -> None:
 
 
 def test_an_answer_to_nothing_is_counted_alone(server: FaultServer, seen: Telescope, client: Enprompta) -> None:
-    """Hooks that were not told of a request, as after a fork in its midst, record no span of it and do not fail."""
+    """Hooks that missed `on_request`, as after a fork, record no span and do not fail."""
     seen.hooks.on_request = lambda record: {}  # type: ignore[method-assign]
     client.prompts.get("p1")
     assert seen.spans == []

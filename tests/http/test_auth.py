@@ -60,7 +60,7 @@ def test_a_secret_shows_itself_only_on_demand() -> None:
 
 
 def finished(steps: Any) -> Any:
-    """Give what steps return that have nothing to wait for."""
+    """Return the result of steps that wait for nothing."""
     with pytest.raises(StopIteration) as ended:
         next(steps)
     return ended.value.value
@@ -75,13 +75,13 @@ def test_a_key_is_always_ready() -> None:
 
 
 def test_credentials_need_a_client() -> None:
-    """Without one there is nobody to ask for a token, and the message says so."""
-    with pytest.raises(ConfigurationError, match="belong to no client"):
+    """Credentials without a client cannot fetch a token, and the message says so."""
+    with pytest.raises(ConfigurationError, match="not connected to a client"):
         next(ClientCredentials("me", Secret(SECRET), []).obtain(None))
 
 
 def test_a_fork_in_the_midst_of_a_token() -> None:
-    """A child that was forked while a token was fetched fetches it to the end, with nobody of its parent to tell."""
+    """A child forked during a token fetch completes the fetch by itself."""
     content = b'{"access_token": "at_1", "expires_in": 60}'
     reply = HttpReply(Answer(200, httpx.Headers(), content, httpx.Request("POST", "https://api.test/")), (), 0.1)
 

@@ -23,7 +23,7 @@ class OnSocket(httpcore.MockStream):
         self.socket = sock
 
     def get_extra_info(self, info: str) -> Any:
-        """Give the socket."""
+        """Return the socket."""
         return self.socket if info == "socket" else None
 
 

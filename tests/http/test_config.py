@@ -60,7 +60,7 @@ def test_a_variable_that_is_no_number_is_named(name: str) -> None:
 @pytest.mark.parametrize("name", ["TIMEOUT", "MAX_WAIT"])
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e400"])
 def test_a_variable_is_checked_like_an_argument(name: str, value: str) -> None:
-    """What `float()` reads may still be no duration."""
+    """Values that `float()` accepts may still be invalid durations."""
     with pytest.raises(ConfigurationError, match=f"ENPROMPTA_{name} must be a number of seconds"):
         settings_from({f"ENPROMPTA_{name}": value})
 
@@ -257,7 +257,7 @@ def test_header_values_that_cannot_be_sent_are_refused(value: Any) -> None:
 @pytest.mark.parametrize("name", ["", "X Team", "X:Team", "X\nTeam", "Żółw", "(x)", None, 1, b"X-Team"])
 def test_header_names_that_are_none_are_refused(name: Any) -> None:
     """RFC 9110, 5.6.2: a name is a token."""
-    with pytest.raises(ConfigurationError, match="is not a header name"):
+    with pytest.raises(ConfigurationError, match="is not a valid header name"):
         Settings(headers={name: "x"})
 
 

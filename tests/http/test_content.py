@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from enprompta._http import content as home
 from enprompta._http.content import MAX_ERROR_BYTES, aread_parts, decompressed, read_parts
+from enprompta._http.senders.base import afinish, finish
 from enprompta._http.senders.deadline import thread_deadline
-from enprompta._http.senders.httpx_senders import afinish, finish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -107,7 +107,7 @@ def test_many_members_are_broken() -> None:
     ],
 )
 def test_other_encodings_are_refused(coding: str, words: str) -> None:
-    """What was not asked for, or is encoded more than once, is named and not read."""
+    """An unsupported or repeated encoding is named in the error, and the body is not read."""
     answer = read(gzip.compress(gzip.compress(TEXT)), coding)
     assert answer.content == b""
     assert re.search(words, answer.refusal)

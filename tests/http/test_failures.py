@@ -57,7 +57,7 @@ def test_every_status_has_its_class(status: int) -> None:
     error = failed(status)
     assert type(error) is expected
     assert error.status_code == status
-    assert f"GET /prompts gave {status}" in str(error)
+    assert f"GET /prompts returned {status}" in str(error)
 
 
 def test_the_references_dialect_is_read() -> None:
@@ -69,7 +69,7 @@ def test_the_references_dialect_is_read() -> None:
     assert error.details == (FieldError("temperature", "Must be between 0 and 2"),)
     assert error.body == {"error": {"code": "VALIDATION_ERROR", "message": "Invalid parameters", "details": details}}
     assert str(error) == (
-        "GET /prompts gave 400 Bad Request: Invalid parameters [VALIDATION_ERROR] "
+        "GET /prompts returned 400 Bad Request: Invalid parameters [VALIDATION_ERROR] "
         "(temperature: Must be between 0 and 2)"
     )
 
@@ -117,7 +117,7 @@ def test_no_body_is_too_odd(body: Any, message: str | None) -> None:
     assert type(error) is NotFoundError
     assert error.details == ()
     assert error.numeric_code is None
-    assert str(error) == f"GET /prompts gave 404 Not Found{f': {message}' if message else ''}"
+    assert str(error) == f"GET /prompts returned 404 Not Found{f': {message}' if message else ''}"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_an_oauth_error_is_read() -> None:
     error = failed(401, {"error": "invalid_client", "error_description": "Unknown client"})
     assert (error.code, str(error)) == (
         "invalid_client",
-        "GET /prompts gave 401 Unauthorized: Unknown client [invalid_client]",
+        "GET /prompts returned 401 Unauthorized: Unknown client [invalid_client]",
     )
 
 
@@ -179,7 +179,7 @@ def test_html_is_kept_as_text_and_not_shown() -> None:
     """A proxy's page is in `body`, not in the message."""
     error = failed(502, b"<html>Bad \xff gateway</html>")
     assert error.body == "<html>Bad \ufffd gateway</html>"
-    assert str(error) == "GET /prompts gave 502 Bad Gateway"
+    assert str(error) == "GET /prompts returned 502 Bad Gateway"
 
 
 def test_the_headers_request_id_goes_first() -> None:
@@ -192,7 +192,7 @@ def test_the_headers_request_id_goes_first() -> None:
 
 
 def test_budget_and_wait_come_along() -> None:
-    """A 429 tells the budget and the seconds to wait."""
+    """The error of a 429 has the rate limit and the seconds to wait."""
     told = {"X_RateLimit_Limit": "60", "X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "42"}
     error = failed(429, None, **told)
     assert error.rate_limit is not None
@@ -227,12 +227,12 @@ def test_the_message_is_bounded() -> None:
     [
         (httpx.ConnectTimeout("t"), APITimeoutError, "api.test did not accept a connection in time"),
         (httpx.PoolTimeout(""), APITimeoutError, "nothing was sent"),
-        (httpx.ReadTimeout("t"), APITimeoutError, "api.test went silent for longer than timeout allows"),
-        (httpx.WriteTimeout("t"), APITimeoutError, "api.test went silent for longer than timeout allows"),
+        (httpx.ReadTimeout("t"), APITimeoutError, "api.test sent nothing for longer than timeout allows"),
+        (httpx.WriteTimeout("t"), APITimeoutError, "api.test sent nothing for longer than timeout allows"),
         (httpx.ConnectError("refused"), APIConnectionError, "cannot connect to api.test: refused"),
         (httpx.ConnectError(""), APIConnectionError, "cannot connect to api.test: ConnectError"),
-        (httpx.RemoteProtocolError("cut"), APIConnectionError, "api.test gave a broken answer: cut"),
-        (httpx.DecodingError("gzip"), APIConnectionError, "api.test gave a broken answer: gzip"),
+        (httpx.RemoteProtocolError("cut"), APIConnectionError, "api.test sent an invalid response: cut"),
+        (httpx.DecodingError("gzip"), APIConnectionError, "api.test sent an invalid response: gzip"),
         (httpx.ReadError("reset"), APIConnectionError, "the connection to api.test failed: reset"),
         (httpx.WriteError(""), APIConnectionError, "the connection to api.test failed: WriteError"),
         (httpx.ProxyError("407"), APIConnectionError, "the proxy refused to connect to api.test: 407"),
@@ -244,7 +244,7 @@ def test_the_message_is_bounded() -> None:
     ],
 )
 def test_every_transport_failure_is_ours(raised: Exception, expected: type[Exception], says: str) -> None:
-    """Each kind of failure is told in words, with the call and the host."""
+    """The message of each failure names the call and the host."""
     error = transport_error("GET /prompts", "api.test", raised)
     assert type(error) is expected
     assert str(error).startswith("GET /prompts: ")

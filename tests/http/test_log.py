@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def untouched() -> Iterator[None]:
-    """Give the logger back as it was."""
+    """Restore the logger."""
     level, handlers = log.logger.level, list(log.logger.handlers)
     yield
     log.logger.setLevel(level)
@@ -38,7 +38,7 @@ def test_an_event_is_a_name_and_fields(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_an_event_below_the_level_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """A level that nobody listens to makes no record."""
+    """A disabled level creates no log record."""
     with caplog.at_level("WARNING", logger="enprompta"):
         log.event(logging.DEBUG, "response", call="GET /prompts")
     assert caplog.records == []

@@ -57,7 +57,7 @@ class Connection:
 
 
 def opens(*connections: Connection) -> Any:
-    """Give what opens these connections, one after the other."""
+    """Return a factory that opens these connections in turn."""
     waiting = list(connections)
     return SimpleNamespace(create_connection=lambda _: waiting.pop(0), _keepalive_expiry=5.0)
 
@@ -113,7 +113,7 @@ def test_closing_goes_on_when_it_is_cancelled(backend: str) -> None:
 
 
 def test_a_pool_that_is_closed_sends_nothing() -> None:
-    """Who comes too late is told so, and what was opened for it is closed."""
+    """A call that comes too late gets an error, and the connection opened for it is closed."""
 
     def during(moment: str) -> None:
         assert moment != "request"

@@ -28,7 +28,7 @@ def policy(max_retries: int = 3, max_wait: float = 65.0, **more: Any) -> RetryPo
 
 
 def waits(of: RetryPolicy, *errors: Exception) -> list[float]:
-    """Give the waits after each failure in turn."""
+    """Return the delay after each failure in turn."""
     retrier = Retrier(of)
     return [retrier.failed(error) for error in errors]
 
@@ -75,7 +75,7 @@ def test_jitter_is_full() -> None:
 
 
 def test_the_servers_word_goes_first() -> None:
-    """A wait that the server asked for is neither shortened, nor capped, nor jittered; 0 is a wait of its own."""
+    """A delay that the server asks for is not shortened, capped or jittered; 0 is a valid delay."""
     without_chance = policy(jitter=lambda: pytest.fail("drawn"))
     assert without_chance.wait(answered(429, 30.0), 1) == 30.0
     assert without_chance.wait(answered(503, 0.25), 4) == 0.25
@@ -101,7 +101,7 @@ def test_tenacity_counts_the_tries() -> None:
 
 
 def test_the_servers_word_reaches_the_wait() -> None:
-    """What a failed answer asks for is what is waited, whichever try it was; the back-off goes on counting tries."""
+    """The delay that the server asks for applies to any attempt; the backoff still counts all attempts."""
     assert waits(policy(), answered(429, 7.0), answered(503), answered(503, 0.0)) == [7.0, 1.0, 0.0]
 
 

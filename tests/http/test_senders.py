@@ -1,4 +1,4 @@
-"""What sends through a caller's client, where the answer comes as the client is closed, or over no socket at all."""
+"""Senders on the caller's client: responses that arrive while the client closes, and transports without sockets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import httpx
 
 from enprompta._http import drivers
 from enprompta._http.senders.async_streams import HandshakeBackend
-from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSender, given_async_sender
+from enprompta._http.senders.choose import async_sender_for_client
+from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ class Stream:
         self.closed = True
 
     def get_extra_info(self, info: str) -> None:
-        """Tell that there is no socket."""
+        """Report that there is no socket."""
         assert info == "socket"
 
 
@@ -73,7 +74,7 @@ def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list
 
 
 def test_a_connection_that_opened_while_its_client_was_closed_is_closed() -> None:
-    """Nobody else would: the client has closed those that it had by then. The answer is given."""
+    """A connection opened while the client was closing is closed afterwards, and the response is returned."""
     streams: list[Stream] = []
 
     def answer() -> httpx.Response:
@@ -87,10 +88,10 @@ def test_a_connection_that_opened_while_its_client_was_closed_is_closed() -> Non
 
 
 def test_a_client_that_is_given_twice_is_prepared_once() -> None:
-    """Two of ours on one client of the caller's do not wrap its connections twice."""
+    """Two clients on the same `http_client` wrap its connections only once."""
     http: Any = httpx.AsyncClient()
     for _ in range(2):
-        given_async_sender(http)
+        async_sender_for_client(http)
     backend = http._transport._pool._network_backend
     assert type(backend) is HandshakeBackend
     assert isinstance(backend._inner, httpcore.AsyncNetworkBackend)

@@ -1,4 +1,4 @@
-"""What keeps a connection from being used again, and the ways to look for it that few systems need."""
+"""Detection of unread bytes, including the paths that few systems use."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_host_is_looked_up_where_no_thread_can_start(monkeypatch: pytest.Monke
     """In the caller's thread then."""
     monkeypatch.setattr(deadline_streams, "Thread", NoThread)
     with thread_deadline(float("inf")):
-        assert DeadlineBackend(httpcore.SyncBackend(), httpcore)._looked_up("localhost", 80)
+        assert DeadlineBackend(httpcore.SyncBackend(), httpcore)._resolve("localhost", 80)
 
 
 def test_a_callers_own_backend_connects_as_it_does() -> None:

@@ -1,4 +1,4 @@
-"""A server on this machine, the three kinds of client, and programs run in processes of their own."""
+"""A local server, the three kinds of client, and programs that run in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`http_client="aiohttp"`: what is special about it; all else is held to beside the other clients."""
+"""Behavior specific to `http_client="aiohttp"`; other tests run for all clients."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_forgetting_to_close_is_told(server: FaultServer) -> None:
         await forget()
         gc.collect()
 
-    with pytest.warns(ResourceWarning, match=r"AsyncEnprompta client made at .*test_aiohttp\.py"):
+    with pytest.warns(ResourceWarning, match=r"AsyncEnprompta client created at .*test_aiohttp\.py"):
         asyncio.run(use())
     server.wait_for_connections()
 
@@ -146,7 +146,7 @@ def test_a_timeout_bounds_each_read(server: FaultServer) -> None:
 
     async def use() -> None:
         async with make(server, max_retries=0, timeout=0.2) as client:
-            with pytest.raises(APITimeoutError, match="went silent for longer than timeout allows"):
+            with pytest.raises(APITimeoutError, match="sent nothing for longer than timeout allows"):
                 await client.prompts.get("p1")
 
     asyncio.run(use())

@@ -1,4 +1,4 @@
-"""Closing: twice, in the midst of calls, never at all; who forgets it is told once, at the line to mend."""
+"""Closing a client: twice, during calls, or never, which warns once with the line that created it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TestTwice:
                     for client in (caller.client, view):
                         error: Any = await caller.outcome("GET", client)
                         assert isinstance(error, ConfigurationError)
-                        assert "this client is closed; make a new one" in str(error)
+                        assert "this client is closed; create a new one" in str(error)
 
         run(flavour, scenario)
         assert len(server.received) == 1
@@ -70,7 +70,7 @@ class TestTwice:
 class TestInTheMidst:
     @pytest.mark.parametrize("tls", [None, "trusted"])
     def test_threads_that_wait_for_an_answer(self, tls: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-        """They are woken with an error of ours, whatever their timeout, over TLS too; none hangs."""
+        """Waiting threads get an error of this package, whatever their timeout, also over TLS; none hangs."""
         context = ssl.create_default_context(cafile=str(certificate("trusted")))
         monkeypatch.setattr("enprompta._http.route.tls_context", lambda: context)
         outcomes: list[object] = []
@@ -81,7 +81,7 @@ class TestInTheMidst:
             def call() -> None:
                 try:
                     client.prompts.get("p1")
-                except Exception as error:  # noqa: BLE001 (the test tells which it may be)
+                except Exception as error:  # noqa: BLE001 (checked below)
                     outcomes.append(error)
 
             threads = [threading.Thread(target=call, daemon=True) for _ in range(5)]
@@ -98,10 +98,10 @@ class TestInTheMidst:
 
     def test_a_thread_that_is_connecting(self, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
         """Its call comes to its end, and its connection is closed with it."""
-        from httpcore import SyncBackend
+        from enprompta._http.senders.deadline_streams import DeadlineBackend
 
         connecting, go_on = threading.Event(), threading.Event()
-        connect_tcp = SyncBackend.connect_tcp
+        connect_tcp = DeadlineBackend.connect_tcp
 
         def slowly(self: Any, *args: Any, **kwargs: Any) -> Any:
             stream = connect_tcp(self, *args, **kwargs)
@@ -109,7 +109,7 @@ class TestInTheMidst:
             assert go_on.wait(10)
             return stream
 
-        monkeypatch.setattr(SyncBackend, "connect_tcp", slowly)
+        monkeypatch.setattr(DeadlineBackend, "connect_tcp", slowly)
         outcomes: list[object] = []
         client = Enprompta(api_key=KEY, base_url=server.base_url, limiter=None)
         thread = threading.Thread(target=lambda: outcomes.append(client.prompts.get("p1").id))
@@ -131,7 +131,7 @@ class TestInTheMidst:
 
 
 def _warnings_of(flavour: str, scenario: Callable[[], Any]) -> list[warnings.WarningMessage]:
-    """Run a scenario, collect garbage, and give the warnings that came of it."""
+    """Run a scenario, collect garbage, and return the resulting warnings."""
 
     async def collected() -> None:
         await scenario()
@@ -163,7 +163,7 @@ class TestForgotten:
         assert warning.category is ResourceWarning
         assert (warning.filename, warning.lineno) == (__file__, line)
         text = str(warning.message)
-        assert f"client made at {__file__}:{line} was not closed" in text
+        assert f"client created at {__file__}:{line} was not closed" in text
         assert ("`close()`" if flavour == "sync" else "`aclose()`") in text
         assert KEY not in text
         server.wait_for_connections(0)
@@ -251,7 +251,7 @@ class TestForgotten:
         assert len(told) == 1
 
     def test_the_callers_http_client_is_the_callers_to_close(self, flavour: str, server: FaultServer) -> None:
-        """With an `http_client` of one's own there is nothing of ours to close."""
+        """A client with the caller's `http_client` has nothing to close."""
 
         async def scenario() -> None:
             http: Any = httpx.Client() if flavour == "sync" else httpx.AsyncClient()
@@ -300,7 +300,7 @@ print(tracemalloc.get_traced_memory()[0] - before)
 
 class TestMany:
     def test_clients_that_are_closed_leave_nothing(self, server: FaultServer, program: Callable[..., str]) -> None:
-        """Five hundred of each kind, each with a key of its own, some of them used, leave next to nothing behind."""
+        """Five hundred clients of each kind, each with its key and some of them used, leave almost nothing behind."""
         assert int(program(MANY, server.base_url, "500")) < 50_000
         server.wait_for_connections(0)
 

@@ -24,7 +24,7 @@ RUNS: Any = pytest.mark.parametrize("run", [asyncio.run, trio.run], ids=["asynci
 
 @pytest.fixture
 def client(server: FaultServer) -> Iterator[AsyncEnprompta]:
-    """An async client made outside of any event loop, and closed in one of its own."""
+    """An async client created outside any event loop, and closed in a separate one."""
     client = AsyncEnprompta(api_key="ep_test_loops", base_url=server.base_url, limiter=None, max_retries=0)
     yield client
     asyncio.run(client.aclose())
@@ -50,7 +50,7 @@ def once(client: AsyncEnprompta) -> Callable[[], Coroutine[Any, Any, None]]:
 
 
 def test_one_run_after_another(server: FaultServer, client: AsyncEnprompta) -> None:
-    """Each run has connections of its own, which are closed when it ends: none is left to the next one."""
+    """Each run has its own connections, which are closed when it ends."""
     for run in (asyncio.run, asyncio.run, trio.run, asyncio.run, trio.run, trio.run):
         run(once(client)()) if run is asyncio.run else run(once(client))
         server.wait_for_connections(0)
@@ -89,7 +89,7 @@ def test_two_loops_at_once(server: FaultServer, client: AsyncEnprompta, kinds: t
     def thread(kind: str) -> None:
         try:
             anyio.run(calls, backend=kind)
-        except BaseException as error:  # noqa: BLE001 (told by the test)
+        except BaseException as error:  # noqa: BLE001 (checked by the test)
             failures.append(error)
             meet.abort()
 
@@ -106,7 +106,7 @@ def test_two_loops_at_once(server: FaultServer, client: AsyncEnprompta, kinds: t
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
 def test_closing_in_one_loop_closes_in_all(server: FaultServer, kind: str) -> None:
-    """The connections of another loop are closed by that loop, while it goes on; it makes no calls any more."""
+    """The connections of another loop are closed by that loop, which keeps running; it can make no more calls."""
     client = AsyncEnprompta(api_key="ep_test_loops", base_url=server.base_url, limiter=None, max_retries=0)
     ready, closed = threading.Event(), threading.Event()
     outcomes: list[object] = []
@@ -152,7 +152,7 @@ def test_closing_after_the_other_loop_has_ended(server: FaultServer) -> None:
 
 
 def test_a_loop_that_is_closed_by_hand(server: FaultServer, client: AsyncEnprompta) -> None:
-    """One that ends without the courtesies of `asyncio.run` leaves its connections to asyncio to warn of; we go on."""
+    """A loop that ends without `asyncio.run` leaves its connections to asyncio's warnings; the client still works."""
     loop = asyncio.new_event_loop()
     loop.run_until_complete(once(client)())
     loop.close()
@@ -167,7 +167,7 @@ def test_a_loop_that_is_closed_by_hand(server: FaultServer, client: AsyncEnpromp
 
 
 def test_closing_after_a_loop_was_closed_by_hand(server: FaultServer) -> None:
-    """What a loop has left unclosed is nobody's any more; closing the client says nothing of it."""
+    """Connections left open by a loop that ended do not affect closing the client."""
     client = AsyncEnprompta(api_key="ep_test_loops", base_url=server.base_url, limiter=None)
     loop = asyncio.new_event_loop()
     loop.run_until_complete(once(client)())
@@ -215,7 +215,7 @@ def test_sending_that_breaks_off(run: Any, server: FaultServer, client: AsyncEnp
 
 @RUNS
 def test_the_callers_http_client_is_used_as_it_is(run: Any, server: FaultServer) -> None:
-    """Whoever makes the `httpx.AsyncClient` minds its loop: it is used where it is, and stays open."""
+    """The creator of the `httpx.AsyncClient` manages its loop: the client uses it as it is and leaves it open."""
 
     async def calls() -> None:
         async with httpx.AsyncClient() as http:
@@ -232,7 +232,7 @@ def test_the_callers_http_client_is_used_as_it_is(run: Any, server: FaultServer)
 
 @RUNS
 def test_calls_in_flight_when_the_client_is_closed(run: Any, server: FaultServer) -> None:
-    """Tasks that wait for an answer get an error of ours at once; none hangs."""
+    """Tasks that wait for a response get an error of this package at once; none hangs."""
     server.play(then=Peer.stall)
     outcomes: list[BaseException] = []
 

@@ -51,7 +51,7 @@ CREDENTIALS: Any = pytest.mark.parametrize(
 
 
 class Counting:
-    """Hooks with a state of their own."""
+    """Hooks with state."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -91,7 +91,7 @@ class TestClients:
     @CREDENTIALS
     @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
     def test_the_secret_travels_unseen(self, kind: Any, credentials: dict[str, Any], protocol: int) -> None:
-        """Nobody sees it by looking at the client that arrives."""
+        """The unpickled client does not show its key."""
         arrived = travel(kind(**credentials), protocol)
         assert KEY in arrived._auth.secrets()
         for it in (arrived, arrived._auth, arrived._settings, arrived._plan, arrived._transport):
@@ -99,7 +99,7 @@ class TestClients:
             assert KEY not in str(it)
 
     def test_an_arrived_client_works(self, flavour: str, server: FaultServer) -> None:
-        """It makes calls, on connections of its own, whatever becomes of the one that was pickled."""
+        """The copy makes calls on its own connections, whether or not the original is closed."""
 
         async def scenario() -> None:
             async with Caller(flavour, base_url=server.base_url, hooks=[Counting()]) as caller:
@@ -116,13 +116,13 @@ class TestClients:
         assert len({one.headers["authorization"] for one in server.received}) == 1
 
     def test_a_closed_client_arrives_open(self) -> None:
-        """What travels is how to make a client."""
+        """A pickle contains the arguments of a client."""
         client = Enprompta(api_key=KEY)
         client.close()
         assert not travel(client).is_closed
 
     def test_limiters_travel(self) -> None:
-        """None, the default and a limiter of one's own arrive as they were; accounts of one key stay one account."""
+        """None, the default and a custom limiter are preserved; accounts of one key stay one account."""
         assert travel(Enprompta(api_key=KEY, limiter=None))._limiter is None
         default = Enprompta(api_key=KEY)
         assert travel(default)._limiter is default._limiter
@@ -145,13 +145,13 @@ class TestClients:
         http: Any = httpx.Client() if kind is Enprompta else httpx.AsyncClient()
         client = kind(api_key=KEY, http_client=http)
         for it in (client, client.with_options(timeout=3)):
-            with pytest.raises(ConfigurationError, match=r"http_client of yours cannot be pickled.*make the client"):
+            with pytest.raises(ConfigurationError, match=r"with an http_client cannot be pickled.*create the client"):
                 pickle.dumps(it)
         if kind is Enprompta:
             http.close()
 
     def test_hooks_that_cannot_travel_say_so(self) -> None:
-        """Pickle itself tells what it cannot take."""
+        """Pickle itself reports the options that it cannot handle."""
 
         class Local:
             def on_wait(self, record: object) -> None:
@@ -163,7 +163,7 @@ class TestClients:
     @CLIENTS
     @pytest.mark.parametrize("make", [copy.copy, copy.deepcopy])
     def test_copies(self, kind: Any, make: Callable[[Any], Any]) -> None:
-        """A copy has the settings, connections of its own, and the same hooks and limiter: these are shared tools."""
+        """A copy has the same settings, hooks and limiter, but its own connections."""
         hooks, limiter = Counting(), LocalLimiter()
         client = kind(api_key=KEY, hooks=[hooks], limiter=limiter, timeout=3)
         made = make({"client": client})["client"] if make is copy.deepcopy else make(client)
@@ -177,7 +177,7 @@ class TestClients:
 
     @pytest.mark.parametrize("make", [copy.copy, copy.deepcopy])
     def test_copies_share_the_callers_http_client(self, make: Callable[[Any], Any]) -> None:
-        """What the caller made, and closes, is not made anew."""
+        """The caller's `http_client` is shared, not created again."""
         with httpx.Client() as http:
             assert make(Enprompta(api_key=KEY, http_client=http))._http_client is http
 
@@ -330,7 +330,7 @@ class TestModels:
         assert printed.splitlines() == [value.model_dump_json() for value in values]
 
     def test_responses_travel(self, flavour: str, server: FaultServer) -> None:
-        """What `with_raw_response` gives arrives whole."""
+        """Results of `with_raw_response` are pickled completely."""
 
         async def scenario() -> None:
             async with Caller(flavour, base_url=server.base_url) as caller:

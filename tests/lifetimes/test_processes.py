@@ -1,4 +1,4 @@
-"""Clients in other processes: after a fork in the midst of everything, and handed to workers."""
+"""Clients in other processes: after a fork during calls, and passed to workers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
-# Threads of the parent are in the midst of calls, holding whatever locks there are, while it forks again and again.
-# Each child calls with the parent's clients, with a view, and with clients of its own, then leaves without cleaning up.
+# The parent forks repeatedly while its threads make calls and hold locks. Each child makes calls with the parent's
+# clients, a view and new clients, then exits without cleanup.
 FORKS = """
 import asyncio, os, signal, sys, threading
 from enprompta import AsyncEnprompta, Enprompta
@@ -207,12 +207,12 @@ def test_what_a_child_does_first(server: FaultServer) -> None:
 
 
 def test_forks_in_the_midst_of_calls(server: FaultServer, program: Callable[..., str]) -> None:
-    """Children work at once, with clients and a budget that threads were busy with, and parents go on."""
+    """Children work at once with clients and a budget that threads were using, and the parent continues."""
     assert program(FORKS, server.base_url) == "done\n"
 
 
 def test_a_fork_in_the_midst_of_fetching_a_token(server: FaultServer, program: Callable[..., str]) -> None:
-    """The child fetches a token of its own; the parent's arrives too."""
+    """The child fetches its own token; the parent's fetch completes too."""
     child_is_served = threading.Event()
 
     def token(peer: Peer) -> None:
@@ -237,7 +237,7 @@ def test_a_child_that_ends_in_good_order(server: FaultServer, program: Callable[
 
 
 def test_the_callers_http_client_after_a_fork(server: FaultServer, program: Callable[..., str]) -> None:
-    """It is not made anew, but opens connections of its own in the child."""
+    """The client is not created again, but opens its own connections in the child."""
     assert program(OWN, server.base_url) == "done\n" * 2
     assert server.connections == 2
 

@@ -99,7 +99,15 @@ class Outcome:
     served: int = 0
     answered_429: int = 0
     refused: int = 0
+    failed: int = 0
+    """Calls that got a 429 which asks them to wait longer than their `max_wait`."""
     finished_at: float = 0.0
+    longest_gap: float = 0.0
+    """The longest time in which no call was served."""
+    longest_wait: float = 0.0
+    """The longest time that a call stood in the line."""
+    refusals: list[float] = field(default_factory=list[float])
+    """When each 429 came."""
     order: list[int] = field(default_factory=list[int])
     """Numbers of the tickets in the order in which they were let go."""
 
@@ -117,6 +125,15 @@ class Simulation:
         self._serial = 0
         self._alarm = inf
         self._max_wait = inf
+        self.intercept: Callable[[float], Reading | None] = lambda _: None
+        """Answers a request in the server's place, such as a firewall; None lets it through."""
+        self.client_ahead = 0.0
+        """Seconds that the client's clock has jumped ahead."""
+
+    @property
+    def local(self) -> float:
+        """The time by the client's clock."""
+        return self.now + self.client_ahead
 
     def at(self, moment: float, action: Callable[[], None]) -> None:
         """Have something happen."""
@@ -127,18 +144,20 @@ class Simulation:
         """Put calls in the line, now."""
         self._max_wait = max_wait
         for _ in range(count):
-            self.pacer.reserve(None, max_wait, self.now)
+            self.pacer.reserve(None, max_wait, self.local)
         self.pump()
 
     def pump(self) -> None:
         """Send what may go now, and come back when there is a chance."""
-        for ticket in self.pacer.grant(self.now):
+        for ticket in self.pacer.grant(self.local):
+            self.outcome.longest_wait = max(self.outcome.longest_wait, self.local - ticket.asked)
             if ticket.state == "granted":
                 self._send(ticket)
             else:
                 self.outcome.refused += 1
-        if self.pacer.line and not self.now < self._alarm <= self.pacer.chance_at and self.pacer.chance_at < inf:
-            self._alarm = self.pacer.chance_at
+        chance = self.pacer.chance_at - self.client_ahead
+        if self.pacer.line and not self.now < self._alarm <= chance and chance < inf:
+            self._alarm = chance
             self.at(self._alarm, self.pump)
 
     def _send(self, ticket: Ticket) -> None:
@@ -154,24 +173,44 @@ class Simulation:
         self.at(arrival, lambda: self._arrive(ticket))
 
     def _arrive(self, ticket: Ticket) -> None:
+        intercepted = self.intercept(self.now)
+        if intercepted is not None:
+            self.at(self.now + self.network.trip(), lambda: self._answer(ticket, intercepted))
+            return
         status, limit, remaining, reset = self.server.count(self.now)
         date = float(floor(self.server.clock(self.now)))
         reading = Reading(status, limit, remaining, reset, date)
         self.at(self.now + self.network.trip(), lambda: self._answer(ticket, reading))
 
     def _answer(self, ticket: Ticket, reading: Reading) -> None:
-        self.pacer.observe(ticket, reading, self.now)
+        self.pacer.observe(ticket, reading, self.local)
         if reading.status == 429:
             self.outcome.answered_429 += 1
-            self.pacer.reserve(ticket, self._max_wait, self.now)
+            self.outcome.refusals.append(self.now)
+            self._come_back(ticket, reading)
         else:
             self.outcome.served += 1
+            self.outcome.longest_gap = max(self.outcome.longest_gap, self.now - self.outcome.finished_at)
             self.outcome.finished_at = self.now
         self.pump()
 
+    def _come_back(self, ticket: Ticket, reading: Reading) -> None:
+        """Retry a call that was answered 429: in the line, or after the wait that the answer asks this call for."""
+        wait = reading.retry_after or 0.0
+        if wait > self._max_wait:
+            self.outcome.failed += 1
+        elif reading.limit:
+            self.pacer.reserve(ticket, self._max_wait, self.local)
+        else:
+            self.at(self.now + wait, lambda: self._rejoin(ticket))
+
+    def _rejoin(self, ticket: Ticket) -> None:
+        self.pacer.reserve(ticket, self._max_wait, self.local)
+        self.pump()
+
     def _fail(self, ticket: Ticket) -> None:
-        self.pacer.fail(ticket, self.now)
-        self.pacer.reserve(None, self._max_wait, self.now)
+        self.pacer.fail(ticket, self.local)
+        self.pacer.reserve(None, self._max_wait, self.local)
         self.pump()
 
     def run(self, until: float = inf) -> Outcome:

@@ -17,11 +17,11 @@ import pytest
 import trio
 import trio.testing
 
-from enprompta.limiters import LocalLimiter
+from enprompta.limiters import LocalLimiter, blocks, pacer
 from enprompta.limiters.local import Accounts, LocalAccount
 from enprompta.limiters.pacer import Pacer
 from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached, async_sleeper
-from tests.limiters.wire import AsyncioClient, BlockingClient, Report, Rules, StrictServer, TrioClient
+from tests.limiters.wire import LIES, AsyncioClient, BlockingClient, Report, Rules, StrictServer, TrioClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -93,7 +93,7 @@ class TestAccounts:
         """Locks held and requests sent by the parent's threads are none of the child's business."""
         program = """
             import os, threading
-            from enprompta.limiters import LocalLimiter
+            from enprompta.limiters import LocalLimiter, blocks, pacer
             account = LocalLimiter().account("key")
             first = account.acquire(max_wait=65.0)
             account._lock.acquire()
@@ -130,6 +130,17 @@ class TestAccounts:
         assert 0 < limit.reset_at.timestamp() - time.time() <= 30
         assert limit.reset_at.utcoffset() is not None
 
+    def test_a_reset_lets_those_who_wait_go(self, account: LocalAccount) -> None:
+        """A block is lifted at once, from any thread, for every limiter of the process."""
+        limiter = LocalLimiter()
+        for reset in (lambda: limiter.account("reset").reset(), limiter.reset_rate_limit):
+            account = limiter.account("reset")
+            account.observe(account.acquire(max_wait=65.0), 429, budget(0, reset_in=3600))
+            threading.Timer(0.1, reset).start()
+            assert 0.05 < account.acquire(max_wait=65.0).waited < 5
+            assert account.rate_limit is None
+            account.reset()
+
     def test_the_moment_of_an_answer_can_be_given(self, account: LocalAccount) -> None:
         """A transport that noted when the answer came says so."""
         ticket = account.acquire(max_wait=65.0)
@@ -155,7 +166,7 @@ class TestWaiting:
 
         def wait() -> None:
             try:
-                account.acquire(max_wait=65.0)
+                account.acquire(max_wait=20.0)
             except BudgetExhausted as error:
                 caught.append(error)
 
@@ -163,7 +174,7 @@ class TestWaiting:
         for thread in threads:
             thread.start()
         wait_for(lambda: len(account._pacer.line) == 5)
-        account.observe(first, 429, {"Retry-After": "3600"})
+        account.observe(first, 429, budget(0, reset_in=3600))
         for thread in threads:
             thread.join(5)
         assert len(caught) == 5
@@ -453,6 +464,27 @@ class TestStrictServer:
                 worker.join()
         assert [(report.ok, report.answered_429) for report in reports] == [(80, 0)] * 3
         assert server.tally.refused == 0
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio", "threads"])
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_to_the_first_of_many_calls(monkeypatch: pytest.MonkeyPatch, kind: str, lie: str) -> None:
+    """Two hundred calls at once, of which the first is lied to: all are served once a probe has found the truth."""
+    monkeypatch.setattr(blocks, "LONG", 0.4)
+    monkeypatch.setattr(blocks, "PAUSE", 0.4)
+    monkeypatch.setattr(pacer, "LONG", 0.4)
+    report, account = Report(), LocalAccount()
+    with StrictServer(Rules(limit=200, lie=lie)) as server:
+        started = time.monotonic()
+        if kind == "threads":
+            BlockingClient(account, server.port, report).in_threads(50, 200)
+        else:
+            client = TrioClient if kind == "trio" else AsyncioClient
+            run(kind, lambda: client(account, server.port, report).in_tasks(200))
+        assert time.monotonic() - started < 10
+    assert report.ok == 200
+    assert report.answered_429 <= 1
+    assert server.tally.refused == 0
 
 
 def test_a_pacer_is_made_of_slots() -> None:

@@ -80,6 +80,43 @@ def test_retry_after(text: str, seconds: float | None) -> None:
     assert read(429, {"Retry-After": text, "Date": NOON}).retry_after == seconds
 
 
+@pytest.mark.parametrize("name", [*GOOD][:3])
+def test_a_header_that_comes_twice_voids_the_set(name: str) -> None:
+    """Of two proxies, even if they agree; a `Date` that comes twice may agree."""
+    pairs = [(key.encode(), value.encode()) for key, value in GOOD.items()]
+    assert read(200, [*pairs, (name.lower().encode(), GOOD[name].encode())]).limit == 0
+    assert read(200, GOOD | {name: f"{GOOD[name]}, {GOOD[name]}"}).limit == 0
+    assert read(200, [*pairs, (b"date", NOON.encode())]).limit == 60
+    assert read(200, [*pairs, (b"date", b"Tue, 14 Nov 2023 12:00:01 GMT")]).limit == 0
+    assert read(429, [(b"Retry-After", b"1"), (b"Retry-After", b"1")]).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("change", "believed"),
+    [
+        ({}, False),  # 59 remain
+        ({"X-RateLimit-Remaining": "0"}, True),
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "30"}, True),
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "33"}, True),
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "3600"}, False),
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "0"}, False),
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "-1"}, True),  # no number, hence not there
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "1e99"}, True),
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "Tue, 14 Nov 2023 12:00:30 GMT"}, True),
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "Tue, 14 Nov 2023 11:00:00 GMT"}, False),
+    ],
+)
+def test_a_429_that_contradicts_itself_reports_no_budget(change: dict[str, str], believed: bool) -> None:  # noqa: FBT001
+    """Requests that remain, or a `Retry-After` that is not the reset."""
+    assert (read(429, GOOD | change).limit > 0) is believed
+
+
+def test_other_statuses_may_ask_to_wait_as_they_like() -> None:
+    """A 503 during maintenance reports the budget, and asks for an hour."""
+    reading = read(503, GOOD | {"Retry-After": "3600"})
+    assert (reading.limit, reading.retry_after) == (60, 3600.0)
+
+
 def test_a_retry_date_without_a_date_says_nothing() -> None:
     """This machine's clock is not asked what the time is."""
     assert read(429, {"Retry-After": NOON}).retry_after is None

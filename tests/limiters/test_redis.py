@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import pickle
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-from math import ceil, isinf
+from email.utils import formatdate
+from math import ceil, inf, isinf
+from operator import attrgetter
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from enprompta.errors import ConfigurationError
 from enprompta.limiters import RedisLimiter
 from enprompta.limiters import redis as module
+from enprompta.limiters.blocks import Room
 from enprompta.limiters.local import digest
 from enprompta.limiters.pacer import Pacer
 from enprompta.limiters.rate_limit_headers import Reading
 from enprompta.limiters.redis import RedisAccount, _client, _SharedAccount
 from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached
+from tests.limiters import troubles
 from tests.limiters.redis_server import BINARY, RedisServer
 from tests.limiters.simulation import DAY, EPOCH, Network, Server, Simulation
+from tests.limiters.troubles import Steady
 from tests.limiters.wire import AsyncioClient, BlockingClient, Report, Rules, StrictServer, TrioClient
 
 if TYPE_CHECKING:
@@ -57,6 +65,16 @@ def process(server: RedisServer, name: str) -> RedisAccount:
     return RedisAccount(lambda: _SharedAccount(_client(server.url), name))
 
 
+def used_up(seconds: int) -> dict[str, str]:
+    """Make the headers of a 429 whose window ends in so many seconds."""
+    return {
+        "Date": formatdate(usegmt=True),
+        "X-RateLimit-Limit": "10000",
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(int(time.time()) + seconds),
+    }
+
+
 def wait_for(condition: Callable[[], object]) -> None:
     """Wait until another thread has come so far."""
     for _ in range(5000):
@@ -66,6 +84,18 @@ def wait_for(condition: Callable[[], object]) -> None:
     raise AssertionError("it never came so far")
 
 
+LONG = bool(os.environ.get("ENPROMPTA_LONG_TESTS"))
+ENDS = st.sampled_from(["answer"] * 8 + ["fail", "cancel"])
+ANSWERS = st.tuples(
+    st.sampled_from([200, 200, 200, 404, 429, 429, 503]),
+    st.sampled_from([50, 50, 50, 50, 20, 10_000, 0]),
+    st.sampled_from([0, 1, 10, 40, 49]),
+    st.sampled_from([60, 60, 60, 60, 120, 0, -60, 300, 86_400]),
+    st.sampled_from([None, None, None, 0.0, 1.0, 30.0, 3600.0]),
+)
+"""Status, limit, remaining, the reset after the begin of the minute, and `Retry-After`."""
+
+
 class Twin(Pacer):
     """The policy, and the script beside it, which must come to the same result at every step."""
 
@@ -73,8 +103,13 @@ class Twin(Pacer):
 
     FIELDS = (
         *("limit", "length", "others", "seen", "floor", "reset", "newest", "remaining", "base", "sampled", "trusted"),
-        *("sent", "counted", "rolled", "ends", "slack", "granted", "blocked", "off", "bare"),
+        *("sent", "counted", "rolled", "ends", "slack", "granted", "blocked", "off", "bare", "hollow"),
     )
+    PARTS = (
+        *("_block.since", "_block.held", "_block.confirmed", "_block.probed", "_block.probing"),
+        *("_pause.strikes", "_pause.struck", "_pause.until", "_clock._low", "_clock._high", "_clock._synced"),
+    )
+    """Fields of the policy's parts; each has the last word of its name in Redis, but for one."""
 
     def __init__(self, server: RedisServer, name: str) -> None:
         super().__init__()
@@ -91,11 +126,18 @@ class Twin(Pacer):
 
     def _compare(self) -> None:
         stored = {name.decode(): float(value) for name, value in self._client.hgetall(self._shared._keys[0]).items()}
-        for name in self.FIELDS:
-            mine = float(getattr(self, f"_{name}") or 0)
-            if isinf(mine):
-                mine = 1e15 if mine > 0 else -1e15
-            assert stored[name] == pytest.approx(mine, rel=1e-12, abs=1e-6), name
+        mine = {name: getattr(self, f"_{name}") for name in self.FIELDS}
+        for path in self.PARTS:
+            name = {"until": "paused"}.get(path.rpartition(".")[2], path.rpartition(".")[2].lstrip("_"))
+            mine[name] = attrgetter(path)(self)
+        assert set(stored) == set(mine)
+        for name, value in mine.items():
+            number = float(value or 0)
+            if isinf(number):
+                number = 1e15 if number > 0 else -1e15
+            if name == "synced" and mine["low"] == -inf:
+                continue  # nothing to be right about yet
+            assert stored[name] == pytest.approx(number, rel=1e-12, abs=1e-6), name
         assert self._client.zcard(self._shared._keys[1]) == self._charges.in_flight
         assert self._client.zcard(self._shared._keys[2]) == len(self._charges) - self._charges.in_flight
 
@@ -103,16 +145,16 @@ class Twin(Pacer):
         """Grant what both allow, a part of the window at a time."""
         settled: list[Ticket] = []
         while self.line:
-            allowed, wait = self.room(now)
+            room = self.room(now)
             wanted = len(self.line)
-            granted, lua_wait, time, _ = self._run(now, "acquire", "p:", self._named + 1, wanted)
-            expected = min(allowed, wanted, ceil(self._limit / 8) if self._limit else wanted)
+            granted, time, _, *waits = self._run(now, "acquire", "p:", self._named + 1, wanted)
+            expected = min(room.free, wanted, ceil(self._limit / 8) if self._limit else wanted)
             assert granted == expected
             assert float(time) == now
             if not granted:
-                assert float(lua_wait) == pytest.approx(wait, rel=1e-12, abs=1e-6)
-                self.chance_at = now + wait
-                settled += self.line.refuse(wait)
+                assert [float(wait) for wait in waits] == pytest.approx(list(room[1:]), rel=1e-12, abs=1e-6)
+                settled += self.line.refuse(room, now)
+                self.chance_at = now + self.line.look(room, now)
                 break
             for ticket in self.admit(granted, now):
                 self._named += 1
@@ -131,15 +173,19 @@ class Twin(Pacer):
     def fail(self, ticket: Ticket, now: float) -> None:
         """Tell both of a failure."""
         super().fail(ticket, now)
-        self._run(now, "fail", ticket.mark)
+        self._run(now, "fail", ticket.mark, format(ticket.sent, ".17g"))
         self._compare()
 
     def cancel(self, ticket: Ticket) -> None:
         """Take a request back from both."""
+        self.cancel_at(ticket, ticket.sent)
+
+    def cancel_at(self, ticket: Ticket, now: float) -> None:
+        """Take a request back from both, at some time."""
         granted = ticket.state == "granted"
         super().cancel(ticket)
         if granted:
-            self._run(ticket.sent, "cancel", ticket.mark, format(ticket.sent, ".17g"))
+            self._run(now, "cancel", ticket.mark, format(ticket.sent, ".17g"))
             self._compare()
 
 
@@ -251,13 +297,53 @@ class TestScript:
         assert outcome.served >= 290  # those that are never answered are replaced; bare ones count as served
         assert twin.steps > 500
 
+    @pytest.mark.parametrize("trouble", troubles.TROUBLES)
+    def test_the_script_is_the_policy_when_it_is_lied_to(
+        self, server: RedisServer, trouble: Callable[[Simulation], None]
+    ) -> None:
+        """Blocks, probes and pauses are the same in the script."""
+        twin = MutableTwin(server, "twin")
+        simulation = Steady(trouble, seed=5, every=3.7).run(twin)
+        twin._client.close()
+        assert simulation.outcome.served > 60
+        assert twin.steps > 200
+
+    @given(st.lists(st.tuples(st.floats(0, 40), st.integers(0, 5), ANSWERS, ENDS), max_size=40))
+    @settings(max_examples=2000 if LONG else 30)
+    def test_the_script_is_the_policy_whatever_is_answered(
+        self, server: RedisServer, steps: list[tuple[float, int, tuple[int, int, int, float, float | None], str]]
+    ) -> None:
+        """Random answers at random moments: the same requests go, and the same is remembered."""
+        twin = Twin(server, "twin")
+        now = 1000.0
+        flying: list[Ticket] = []
+        for passed, callers, (status, limit, remaining, reset_in, retry_after), end in steps:
+            now += passed
+            for _ in range(callers):
+                twin.reserve(None, 65.0, now)
+            flying += [ticket for ticket in twin.grant(now) if ticket.state == "granted"]
+            if not flying:
+                continue
+            ticket = flying.pop(len(flying) // 2)
+            if end == "fail":
+                twin.fail(ticket, now)
+            elif end == "cancel":
+                twin.cancel_at(ticket, now)
+            else:
+                date = float(int(EPOCH + now))
+                reset = int((EPOCH + now) // 60 * 60 + reset_in)
+                left = min(remaining, limit) if status != 429 else 0
+                twin.observe(ticket, Reading(status, limit, left, reset, date, retry_after), now)
+        twin._client.close()
+
     def test_what_is_kept_is_short_lived_and_holds_no_secret(self, server: RedisServer) -> None:
         """Keys carry a digest and expire."""
         account = RedisLimiter(server.url).account("https://enprompta.com ep_secret")
         account.cancel(account.acquire(max_wait=65.0))
         wait_for(lambda: account._speaker is None)
         client: Any = _client(server.url)
-        keys = client.keys("enprompta:*")
+        name = digest("https://enprompta.com ep_secret")
+        keys = client.keys(f"enprompta:*{name}*")
         assert keys
         assert all(b"ep_secret" not in key and 0 < client.ttl(key) < 200 for key in keys)
         client.close()
@@ -425,11 +511,11 @@ class TestProcesses:
         first = account.acquire(max_wait=65.0)
         with pytest.raises(DeadlineReached):
             account.acquire(max_wait=65.0, deadline=time.monotonic() + 0.1)
-        account.observe(first, 429, {"Retry-After": "3600"})
+        account.observe(first, 429, used_up(3600))
         other = process(server, "max_wait")
         with pytest.raises(BudgetExhausted) as caught:
-            other.acquire(max_wait=65.0)
-        assert 3590 < caught.value.wait <= 3600
+            other.acquire(max_wait=20.0)
+        assert 3590 < caught.value.wait <= 3605
 
     def test_a_failed_request_lets_the_next_one_try(self, server: RedisServer) -> None:
         """In another process too."""
@@ -448,7 +534,7 @@ class TestProcesses:
         account._named += 1
         (result,) = shared.run([("acquire", account._prefix, 1, 1)])
         account.cancel(ticket)
-        assert account._hand_out(1, int(result[0]), float(result[1]), float(result[2])) == 0.0
+        assert account._hand_out(1, Room(int(result[0])), float(result[1])) == 0.0
         assert account._outbox[0][:2] == ("cancel", f"{account._prefix}1")
         account._exchange(shared)
         assert shared.run([("acquire", "other:", 1, 1)])[0][0] == 1
@@ -500,6 +586,126 @@ class TestProcesses:
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         """
         subprocess.run([sys.executable, "-c", textwrap.dedent(program), server.url], check=True, timeout=20)
+
+
+@needs_server
+class TestBlocks:
+    """A fleet that is told bad news, by the clock of the script."""
+
+    LIE = ("observe", "a:1", 0, 429, 10_000, 0, EPOCH + DAY, EPOCH, "")
+    GOOD = (200, 50, 40, EPOCH + 120, EPOCH + 60, "")
+
+    @pytest.fixture
+    def shared(self, server: RedisServer) -> Iterator[_SharedAccount]:
+        """An account that was told that the day is used up, at 0.5."""
+        client: Any = _client(server.url)
+        client.flushall()
+        shared = _SharedAccount(client, "blocks")
+        shared.introduce("a:", [])
+        assert shared.run([("acquire", "a:", 1, 1)], "0")[0][0] == 1
+        shared.run([self.LIE], "0.5")
+        yield shared
+        client.close()
+
+    def test_one_probe_for_the_fleet(self, shared: _SharedAccount) -> None:
+        """Two processes ask, one of them sends it; its good answer frees both."""
+        assert shared.run([("acquire", "a:", 2, 5)], "30.4")[0][0] == 0
+        assert shared.run([("acquire", "a:", 3, 5)], "30.6")[0][0] == 1
+        assert shared.run([("acquire", "b:", 1, 5)], "30.7")[0][0] == 0
+        shared.run([("observe", "a:3", 30.6, *self.GOOD)], "31")
+        assert shared.run([("acquire", "b:", 2, 5)], "31.1")[0][0] == 5
+
+    def test_a_process_that_dies_with_the_probe_delays_the_next_one_by_a_minute(self, shared: _SharedAccount) -> None:
+        """Nobody answers for it."""
+        assert shared.run([("acquire", "a:", 2, 1)], "31")[0][0] == 1
+        assert shared.run([("acquire", "b:", 1, 1)], "90.9")[0][0] == 0
+        assert shared.run([("acquire", "b:", 2, 1)], "91")[0][0] == 1
+
+    def test_a_block_outlives_a_restart_of_the_programs_and_can_be_lifted(self, shared: _SharedAccount) -> None:
+        """A new process finds it, and the reset of any process ends it."""
+        assert shared.run([("acquire", "new:", 1, 1)], "10")[0][0] == 0
+        assert shared._client.ttl(shared._keys[0]) > DAY - 100  # type: ignore[attr-defined]
+        shared.run([("reset",)], "11")
+        assert shared.run([("acquire", "new:", 2, 5)], "12")[0][0] == 1
+
+    @pytest.mark.parametrize(
+        "garbage",
+        [
+            {"blocked": "1e99"},
+            {"blocked": "nan"},
+            {"blocked": "soon"},
+            {"blocked": ""},
+            {"limit": "-5", "remaining": "-7"},
+            {"limit": "5", "remaining": "6"},
+            {"limit": "5", "others": "1e9"},
+            {"sampled": "0.5"},
+            {"length": "1e-9"},
+            {"reset": "99999999999"},
+            {"reset": "5", "ends": "1e14"},
+            {"ends": "-3"},
+            {"low": "9", "high": "3"},
+            {"floor": "999999999999"},
+            {"off": "7"},
+            {"paused": "1e15"},
+        ],
+    )
+    def test_what_makes_no_sense_is_ignored(self, shared: _SharedAccount, garbage: dict[str, str]) -> None:
+        """The account starts again, as if nothing were known; others' fields do no harm."""
+        client: Any = shared._client
+        client.delete(*shared._keys)
+        client.hset(shared._keys[0], mapping={"stranger": "\xff", **garbage})
+        assert shared.run([("acquire", "a:", 9, 5)], "1000")[0][0] == 1
+        shared.run([("observe", "a:9", 1000, 200, 50, 49, EPOCH + 30, EPOCH, "")], "1000.1")
+        assert shared.run([("acquire", "a:", 10, 5)], "1000.2")[0][0] == 5
+
+    def test_keys_of_another_type_and_charges_of_another_time_are_dropped(self, shared: _SharedAccount) -> None:
+        """Text, lists and scores far ahead do not stop a fleet; every key expires."""
+        client: Any = shared._client
+        client.delete(*shared._keys)
+        client.set(shared._keys[0], "text")
+        client.rpush(shared._keys[1], "list")
+        client.zadd(shared._keys[2], {f"x{number}": 1e14 for number in range(100)})
+        client.sadd(shared._keys[3], "set")
+        assert shared.run([("acquire", "a:", 9, 5)], "1000")[0][0] == 1
+        shared.run([("observe", "a:9", 1000, 200, 50, 49, EPOCH + 30, EPOCH, "")], "1000.1")
+        assert shared.run([("acquire", "a:", 10, 5)], "1000.2")[0][0] == 5
+        assert all(client.ttl(key) > 0 for key in shared._keys if client.exists(key))
+
+    def test_a_clock_of_redis_that_was_set_back_does_not_delay_probes(self, shared: _SharedAccount) -> None:
+        """Times that lie ahead count from now."""
+        shared.run([("acquire", "a:", 2, 1)], "40")
+        assert shared.run([("acquire", "a:", 3, 1)], "-100")[0][0] == 0
+        assert shared.run([("acquire", "a:", 4, 1)], "-39")[0][0] == 1
+
+    def test_a_reset_reaches_redis(self, server: RedisServer) -> None:
+        """Another process goes at once, and the limiter resets all accounts of its Redis."""
+        limiter = RedisLimiter(server.url)
+        account, other = limiter.account("reset"), process(server, digest("reset"))
+        for reset in (account.reset, limiter.reset_rate_limit):
+            account.observe(account.acquire(max_wait=65.0), 429, used_up(3600))
+            account.flush(5.0)
+            with pytest.raises(BudgetExhausted):
+                other.acquire(max_wait=1.0)
+            reset()
+            account.flush(5.0)
+            assert account.rate_limit is None
+            ticket = other.acquire(max_wait=1.0)
+            assert ticket.waited < 1.0
+            other.cancel(ticket)
+            other.flush(5.0)
+        RedisLimiter("redis://localhost:1/0").reset_rate_limit()
+
+    def test_a_reset_while_redis_is_unavailable_is_sent_when_it_is_back(self, server: RedisServer) -> None:
+        """This process forgets at once, Redis when it is found again."""
+        account, other = process(server, "reset later"), process(server, "reset later")
+        account.observe(account.acquire(max_wait=65.0), 429, used_up(3600))
+        account.flush(5.0)
+        with account._lock:
+            account._outbox.clear()
+            account._forgets = True
+        account._introduce().close()
+        assert not account._forgets
+        assert other.acquire(max_wait=1.0).waited < 1.0
 
 
 def run_all(works: list[Callable[[], object]]) -> None:

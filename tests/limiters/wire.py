@@ -32,6 +32,19 @@ ANSWER = (
 )
 
 
+_BUDGET = b"Date: DATE\r\nX-RateLimit-Limit: %d\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: RESET\r\n"
+LIES = {
+    name: b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % head.rstrip()
+    for name, head in {
+        "nothing remains for a day": b"200 OK\r\n" + _BUDGET % 50,
+        "the day is used up": b"429 Too Many Requests\r\nRetry-After: 86400\r\n" + _BUDGET % 10_000,
+        "a firewall": b"429 Too Many Requests\r\nRetry-After: 3600",
+        "nothing": b"429 Too Many Requests",
+        "it comes twice": b"429 Too Many Requests\r\n" + _BUDGET % 50 + _BUDGET % 60,
+    }.items()
+}
+
+
 @dataclass
 class Rules:
     """What the server is strict about."""
@@ -47,6 +60,8 @@ class Rules:
     at_once: bool = False
     """Whether the others spend theirs at the begin of each window instead."""
     seed: int = 1
+    lie: str = ""
+    """How the first request is answered: a name in `LIES`, or empty for the truth."""
 
 
 @dataclass
@@ -114,6 +129,11 @@ class StrictServer:
         """Count a request, and say what comes of it."""
         rules, tally = self.rules, self.tally
         clock = time.time() + rules.skew
+        if rules.lie:
+            lie, rules.lie = LIES[rules.lie], ""
+            return lie.replace(b"DATE", formatdate(clock, usegmt=True).encode()).replace(
+                b"RESET", b"%d" % (clock + 86_400)
+            )
         index = floor(clock / rules.window)
         if rules.others:
             self._spend(index, clock)

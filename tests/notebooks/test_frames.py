@@ -1,4 +1,4 @@
-"""Data frames of pages: the same columns and types whatever a page holds, in polars and in pandas."""
+"""Data frames of pages: the same columns and types for every page, in polars and pandas."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ FULL: list[Any] = [
 
 @pytest.fixture(params=["polars", "pandas"])
 def make(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Make a frame in either library."""
+    """Create a frame in either library."""
     pytest.importorskip(request.param)
     made: Callable[..., Any] = getattr(tables, f"to_{request.param}")
     return made
 
 
 def schema(frame: Any) -> dict[str, str]:
-    """The columns of a frame and their types."""
+    """Return the columns of a frame and their types."""
     return {str(name): str(kind) for name, kind in zip(frame.columns, frame.dtypes, strict=True)}
 
 
 def concatenated(frames: list[Any]) -> Any:
-    """Put frames below one another, as strictly as their library does it."""
+    """Concatenate frames, as strictly as their library allows."""
     import pandas as pd
     import polars as pl
 
@@ -59,7 +59,7 @@ def concatenated(frames: list[Any]) -> Any:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_an_empty_page_has_its_columns(make: Callable[..., Any], model: type[Model]) -> None:
-    """No rows, and rows with nothing in them, have the columns and types of the model."""
+    """Empty frames, and frames of empty rows, have the columns and types of the model."""
     empty = make([], model=model)
     assert list(empty.columns) == list(model.model_fields)
     assert len(empty) == 0
@@ -71,7 +71,7 @@ def test_an_empty_page_has_its_columns(make: Callable[..., Any], model: type[Mod
 
 @pytest.mark.parametrize("row", FULL, ids=lambda row: type(row).__name__)
 def test_pages_concatenate(make: Callable[..., Any], row: Any) -> None:
-    """A page with everything, one with nothing, and an empty one go below one another, and keep their types."""
+    """Full, sparse and empty pages can be concatenated, and keep their types."""
     model = type(row)
     full, empty = make([row]), make([], model=model)
     nothing = make([model.model_construct(**dict.fromkeys(model.model_fields))])
@@ -82,7 +82,7 @@ def test_pages_concatenate(make: Callable[..., Any], row: Any) -> None:
 
 
 def test_values_come_out_as_they_went_in() -> None:
-    """Times are in UTC, nested models structs, and what may hold anything is JSON in polars, itself in pandas."""
+    """Times are in UTC; nested models are structs and free-form fields JSON in polars, objects in pandas."""
     pytest.importorskip("polars")
     pytest.importorskip("pandas")
     executions, prompt, workflow = FULL[:2], FULL[2], FULL[3]
@@ -107,7 +107,7 @@ def test_values_come_out_as_they_went_in() -> None:
 
 
 def test_what_no_type_holds_is_kept(make: Callable[..., Any]) -> None:
-    """An integer beyond 64 bits and half of a surrogate pair lose a column's type, and no value."""
+    """An integer beyond 64 bits or a lone surrogate changes a column's type, but loses no value."""
     rows = [Execution(id="a", tokens=2**70, output="\ud800", variables={"\ud800": 1}), Execution(id="b", tokens=1)]
     frame = make(rows)
     assert [str(value) for value in frame["tokens"]] == [str(2**70), "1"]
@@ -115,7 +115,7 @@ def test_what_no_type_holds_is_kept(make: Callable[..., Any]) -> None:
 
 
 def test_unknown_fields_and_other_rows(make: Callable[..., Any]) -> None:
-    """Fields that this version does not know are columns too; rows of several classes, or of none, have all columns."""
+    """Unknown fields are columns too; rows of several classes, or of none, have all columns."""
     frame = make([Execution(id="a", new=1), Execution(id="b", newer="x")])  # type: ignore[call-arg]
     assert list(frame.columns)[-2:] == ["new", "newer"]
     mixed = make([Execution(id="a"), UsageRecord(key="k")])
@@ -126,7 +126,7 @@ def test_unknown_fields_and_other_rows(make: Callable[..., Any]) -> None:
 
 
 def test_a_model_in_itself_is_json() -> None:
-    """A field of the model's own class ends the nesting."""
+    """A recursive field ends the nesting."""
 
     class Tree(Model):
         """A tree."""
@@ -145,7 +145,7 @@ def test_a_model_in_itself_is_json() -> None:
 
 
 def client(data: Any) -> httpx.MockTransport:
-    """Answer every request with this."""
+    """Answer every request with `data`."""
     answer = {"success": True, "data": data, "pagination": {"hasMore": False}}
     return httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
 

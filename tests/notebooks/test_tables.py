@@ -26,7 +26,7 @@ EXECUTIONS = [
 
 
 class Table(html.parser.HTMLParser):
-    """Reads a table back: its tags, and the texts of its cells."""
+    """Parses a table: its tags and the texts of its cells."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Table(html.parser.HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take note of a tag."""
+        """Record a tag."""
         self.tags.add(tag)
         if tag == "tr":
             self.rows.append([])
@@ -43,13 +43,13 @@ class Table(html.parser.HTMLParser):
             self.rows[-1].append("")
 
     def handle_data(self, data: str) -> None:
-        """Take note of a text."""
+        """Record a text."""
         if self.rows and self.rows[-1]:
             self.rows[-1][-1] += data
 
 
 def answering(data: Any, **envelope: Any) -> Any:
-    """Answer every request with this."""
+    """Answer every request with `data`."""
     return httpx.MockTransport(lambda _: httpx.Response(200, json={"success": True, "data": data, **envelope}))
 
 
@@ -60,7 +60,7 @@ def page() -> Page[Execution]:
 
 
 def test_a_page_is_a_table(page: Page[Execution]) -> None:
-    """A row for each item, a column for each field that has a value, and how much of the listing this is."""
+    """A page has a row per item, a column per field with a value, and a caption with its share of the listing."""
     text = page._repr_html_()
     table = Table(text)
     assert table.rows[0] == [
@@ -73,7 +73,7 @@ def test_a_page_is_a_table(page: Page[Execution]) -> None:
 
 
 def test_everything_is_escaped(page: Page[Execution]) -> None:
-    """Whatever stands in a prompt or an output, keys too, is text and never markup."""
+    """Prompts, outputs and keys are shown as text, never as markup."""
     for it in (page, page.data[0], Records(page.data)):
         table = Table(it._repr_html_())
         assert table.tags <= {"table", "thead", "tbody", "tr", "th", "td", "p", "strong"}
@@ -82,7 +82,7 @@ def test_everything_is_escaped(page: Page[Execution]) -> None:
 
 
 def test_long_ones_are_cut_short() -> None:
-    """A listing of thousands, or a text of a megabyte, does not drown the notebook."""
+    """Thousands of rows and long texts are truncated."""
     many = [Prompt(id=str(number), title="t", content="x" * 1_000_000) for number in range(60)]
     text = tables.to_html(many)
     assert len(text) < 50_000
@@ -91,21 +91,21 @@ def test_long_ones_are_cut_short() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    """What `repr` keeps to itself, a notebook does not show either."""
+    """Fields hidden from `repr` are hidden in notebooks too."""
     webhook = CreatedWebhook(id="w", secret="whsec_x")
     assert "whsec_x" not in webhook._repr_html_()
     assert "whsec_x" not in tables.to_html([webhook])
 
 
 def test_nothing_is_an_empty_table() -> None:
-    """A page without items is shown all the same."""
+    """A page without items is shown too."""
     empty: Page[Prompt] = Page([], Pagination())
     assert "0 items, the last page" in empty._repr_html_()
     assert Table(tables.to_html([1, None, "x"])).rows == [["value"], ["1"], [""], ["x"]]
 
 
 def test_lists_of_records_are_tables() -> None:
-    """`usage.history()` gives a list that is a table, and stays one when it is cut or pickled."""
+    """`usage.history()` returns a list that is shown as a table, also after slicing or pickling."""
     http = httpx.Client(transport=answering([{"key": "2026-01-01", "date": "2026-01-01", "tokens": 5, "cost": 0.5}]))
     with http, Enprompta(api_key="ep_x", http_client=http, limiter=None) as client:
         history: Any = client.usage.history()
@@ -124,7 +124,7 @@ async def first_page(client: AsyncEnprompta) -> Any:
 
 
 def test_async_pages_too() -> None:
-    """The async client's page is the same table."""
+    """A page of the async client is shown as the same table."""
     import asyncio
 
     http = httpx.AsyncClient(transport=answering(EXECUTIONS, pagination={"hasMore": False}))
@@ -135,7 +135,7 @@ def test_async_pages_too() -> None:
 
 
 def test_usage_is_a_table() -> None:
-    """A single object is a table of its fields."""
+    """A single object is shown as a table of its fields."""
     usage = Usage.model_validate(
         {"plan": "pro", "tokens": {"used": 1, "limit": None}, "periodStart": "2026-01-01T00:00:00Z"}
     )
@@ -148,7 +148,7 @@ def test_usage_is_a_table() -> None:
 
 
 def test_pandas(page: Page[Execution]) -> None:
-    """A column for each field, unknown ones too; times are times and numbers are numbers."""
+    """Each field is a typed column, unknown ones too."""
     pytest.importorskip("pandas")
     frame = page.to_pandas()
     assert list(frame["id"]) == ["e1", "e2"]
@@ -161,7 +161,7 @@ def test_pandas(page: Page[Execution]) -> None:
 
 
 def test_polars(page: Page[Execution]) -> None:
-    """The same; a column whose values have no type in common is text."""
+    """Each field is a typed column; values without a common type are text."""
     pytest.importorskip("polars")
     frame = page.to_polars()
     assert frame["id"].to_list() == ["e1", "e2"]
@@ -175,13 +175,13 @@ def test_polars(page: Page[Execution]) -> None:
 
 @pytest.mark.parametrize("name", ["pandas", "polars"])
 def test_what_is_not_installed_is_named(name: str, page: Page[Execution], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says what to install; nobody needs it for anything else."""
+    """The error says what to install; other functions do not need it."""
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigurationError, match=rf"^to_{name}\(\) needs {name}: pip install {name}$"):
         getattr(page, f"to_{name}")()
 
 
 def test_neither_is_loaded_with_the_package() -> None:
-    """Both are large, and loaded when they are asked for."""
+    """Both libraries are loaded only when they are used."""
     code = "import sys; from enprompta import *; assert not {'pandas', 'polars'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

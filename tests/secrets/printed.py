@@ -36,7 +36,7 @@ CREDENTIALS: list[Any] = [
 
 
 def forms(secret: str) -> set[str]:
-    """Give the ways in which a secret could be written."""
+    """Return the forms in which a secret could be written."""
     escaped = json.dumps(secret)[1:-1]
     every = "".join(f"\\u{ord(letter):04x}" for letter in secret)
     first = f"\\u{ord(secret[0]):04X}{secret[1:]}"
@@ -63,7 +63,7 @@ def assert_clean(output: str) -> None:
 
 
 def variables_of(error: BaseException) -> Iterator[str]:
-    """Give the local variables of the package's own frames, as tools show them that report crashes.
+    """Return the local variables of the package's frames, as crash reporters show them.
 
     What other frames hold is out of its hands: the caller's has the key it has just read, and an event loop's the bytes
     that it could not send.
@@ -81,7 +81,7 @@ class Printed(list[str]):
     """All that a program could print."""
 
     variables = True
-    """Whether what a crash reporter shows is taken down too: the variables of the package's frames."""
+    """True to capture the variables of the package's frames too, as a crash reporter does."""
 
     def all_of(self, it: object, depth: int = 0) -> None:
         """Take down every way to look at an object, and at what it holds."""
@@ -107,7 +107,7 @@ class Printed(list[str]):
 
 
 class Prying:
-    """Hooks that print what they are told."""
+    """Hooks that print their records."""
 
     def __init__(self, printed: Printed) -> None:
         self.printed = printed
@@ -123,7 +123,7 @@ class Prying:
 
 
 def with_token(fault: Callable[[Peer], None]) -> Callable[[Peer], None]:
-    """Give a token to who asks for one, and play a fault to all other requests."""
+    """Return a token for token requests, and play a fault for all others."""
 
     def play(peer: Peer) -> None:
         peer.arrived()

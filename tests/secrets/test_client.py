@@ -109,7 +109,7 @@ async def pry(flavour: str, printed: Printed, server: FaultServer, credentials: 
 
 
 def _plain(client: Any) -> Any:
-    """Give the client without hooks that hold a test's list."""
+    """Return the client without hooks that hold a test's list."""
     bare = copy.copy(client)
     bare._hooks = ()
     return bare
@@ -118,7 +118,7 @@ def _plain(client: Any) -> Any:
 @pytest.mark.parametrize("credentials", CREDENTIALS)
 @pytest.mark.parametrize("write", WRITERS)
 def test_every_status(flavour: str, credentials: dict[str, Any], write: Any, printed: Printed, waits: Waits) -> None:
-    """Whatever an error answer echoes, in its body and its headers, the error and all that is told of it is clean."""
+    """Whatever an error response echoes in its body and headers, the error, its log and its records are clean."""
     for status in STATUSES:
         with FaultServer() as server:
             server.play(then=with_token(echoing(status, write)))
@@ -134,7 +134,7 @@ def test_every_status(flavour: str, credentials: dict[str, Any], write: Any, pri
 def test_every_broken_answer(
     flavour: str, credentials: dict[str, Any], fault: Any, printed: Printed, waits: Waits
 ) -> None:
-    """An answer that cannot be read is told of without what it echoes, in the causes too."""
+    """The error of an unreadable response does not show what the response echoes, nor do its causes."""
     with FaultServer() as server:
         server.play(then=with_token(fault))
         run(flavour, lambda: pry(flavour, printed, server, credentials))
@@ -171,7 +171,7 @@ def test_no_token(flavour: str, fault: Any, printed: Printed, waits: Waits) -> N
 
 @pytest.mark.parametrize("access", [f"{TOKEN}\n", [TOKEN], {TOKEN: TOKEN}, f"{TOKEN}ż", ""])
 def test_a_token_that_cannot_be_used(access: Any, printed: Printed) -> None:
-    """What cannot stand in a header is refused unseen."""
+    """Credentials that a header cannot carry are rejected without being shown."""
 
     def token(peer: Peer) -> None:
         peer.read()
@@ -233,7 +233,7 @@ def test_a_key_that_is_passed_as_an_id(flavour: str, printed: Printed, waits: Wa
 
 @pytest.mark.parametrize("credentials", CREDENTIALS)
 def test_calls_that_succeed(flavour: str, credentials: dict[str, Any], printed: Printed) -> None:
-    """What a call gives, the records of hooks and the log of a call that went well are clean."""
+    """The result, the hook records and the log of a successful call are clean."""
     with FaultServer() as server:
         server.play(then=with_token(fine))
 
@@ -358,7 +358,7 @@ class TestMask:
             assert mask.body(f'{{"a": "{write(secret)}"}}'.encode("latin-1")) == b'{"a": "<secret>"}'
 
     def test_base64_is_hidden_at_every_alignment(self) -> None:
-        """What surrounds a secret in base64 shifts it by up to two bytes."""
+        """Text around a secret in base64 shifts it by up to two bytes."""
         for before in (b"", b"u:", b"me:"):
             for encode in (base64.b64encode, base64.urlsafe_b64encode):
                 shown = Redactor([KEY]).text(encode(before + KEY.encode()).decode())
@@ -369,7 +369,7 @@ class TestMask:
                 assert len(left) < len(before) + 3
 
     def test_keys_of_others_are_known_by_their_shape(self) -> None:
-        """Keys, webhook secrets and bearer tokens are redacted whoever they belong to, in JSON with escapes too."""
+        """Keys, webhook secrets and bearer tokens of any account are redacted, also in escaped JSON."""
         mask = Redactor(())
         assert mask.text("key ep_live_abcdef123 and ep_test_abcdef") == "key <secret> and <secret>"
         assert mask.text("whsec_abcdef12 Bearer abcdefghijklmnop==") == "<secret> Bearer <secret>"

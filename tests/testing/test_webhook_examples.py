@@ -81,7 +81,7 @@ class Application:
 @pytest.fixture
 def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
     """An emulator that delivers to one host as much at once as the claim says."""
-    monkeypatch.setattr(delivery_queue, "_AT_ONCE_TO_A_HOST", AT_ONCE)
+    monkeypatch.setattr(delivery_queue, "_MAX_CONCURRENT_PER_HOST", AT_ONCE)
     with Emulator(rate_limits=False, webhook_timeout=60) as running:
         yield running
 

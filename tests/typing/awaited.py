@@ -1,7 +1,7 @@
-"""What an editor shows of the async client. Never run: checked by pyright, mypy and pyrefly, all strict.
+"""Static types of the async client. Never run: checked by pyright, mypy and pyrefly, all strict.
 
-A line that must be an error is marked as one for the first two, which complain of marks that are not needed; the third
-has to find the same lines by itself.
+Lines that must be errors are marked for pyright and mypy, which report unused marks; pyrefly ignores the marks and must
+report the same lines.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ assert_type(client.rate_limit, RateLimit | None)
 
 
 async def later(slug: str) -> str:
-    """Give a fallback that has to be awaited."""
+    """Return a fallback that must be awaited."""
     return slug
 
 
 async def results() -> None:
-    """Each method gives its model when it is awaited."""
+    """Each method returns its model when awaited."""
     async with client as entered:
         assert_type(entered, AsyncEnprompta)
     assert_type(await client.prompts.get("p"), Prompt)
@@ -42,7 +42,7 @@ async def results() -> None:
 
 
 async def listings() -> None:
-    """A listing is awaited for a page, or iterated for items."""
+    """A listing can be awaited for a page, or iterated for items."""
     pager = client.prompts.list(limit=5)
     assert_type(pager, AsyncPager[Prompt])
     page = await pager
@@ -59,7 +59,7 @@ async def listings() -> None:
 
 
 async def raw_responses() -> None:
-    """The same methods give an `APIResponse` of what they gave."""
+    """The same methods return an `APIResponse` of their result."""
     raw = client.with_raw_response
     response = await raw.prompts.get("p")
     assert_type(response, APIResponse[Prompt])
@@ -69,14 +69,14 @@ async def raw_responses() -> None:
 
 
 async def any_endpoint() -> None:
-    """`run` gives what the call says it returns."""
+    """`run` has the result type of its call."""
     assert_type(await client.run(Call("GET", "/x", Prompt)), Prompt)
     assert_type(await client.run(Call("GET", "/x", list[Prompt])), list[Prompt])
     assert_type(await client.run_raw(Call("GET", "/x", Prompt)), APIResponse[Prompt])
 
 
 async def forgotten() -> None:
-    """Every way to forget the `await` is an error under all three."""
+    """Every forgotten `await` is an error in all three checkers."""
     client.prompts.get("p")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
     client.prompts.delete("p")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
     client.prompts.get("p").title  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # noqa: B018
@@ -92,7 +92,7 @@ async def forgotten() -> None:
 
 
 async def mistakes() -> None:
-    """Each of these lines is an error under all three."""
+    """Each of these lines is an error in all three checkers."""
     await client.prompts.get()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await client.prompts.get("p", timeuot=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await client.prompts.create(title="t")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -1,7 +1,7 @@
-"""What an editor shows of the blocking client. Never run: checked by pyright, mypy and pyrefly, all strict.
+"""Static types of the blocking client. Never run: checked by pyright, mypy and pyrefly, all strict.
 
-A line that must be an error is marked as one for the first two, which complain of marks that are not needed; the third
-has to find the same lines by itself.
+Lines that must be errors are marked for pyright and mypy, which report unused marks; pyrefly ignores the marks and must
+report the same lines.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ assert_type(client.is_closed, bool)
 
 
 def results() -> None:
-    """Each method gives its model."""
+    """Each method returns its model."""
     prompt = client.prompts.get("p")
     assert_type(prompt, Prompt)
     assert_type(prompt.id, str)
@@ -87,7 +87,7 @@ def variables_of_both_kinds() -> None:
 
 
 def listings() -> None:
-    """A listing is a page, iterates over items, and gives pages."""
+    """A listing is a page, iterates over items, and returns pages."""
     page = client.prompts.list(limit=5, visibility="PRIVATE")
     assert_type(page, Page[Prompt])
     assert_type(page.data, list[Prompt])
@@ -103,7 +103,7 @@ def listings() -> None:
 
 
 def raw_responses() -> None:
-    """The same methods give an `APIResponse` of what they gave."""
+    """The same methods return an `APIResponse` of their result."""
     raw = client.with_raw_response
     response = raw.prompts.get("p")
     assert_type(response, APIResponse[Prompt])
@@ -118,7 +118,7 @@ def raw_responses() -> None:
 
 
 def any_endpoint() -> None:
-    """`run` gives what the call says it returns."""
+    """`run` has the result type of its call."""
     assert_type(client.run(Call("GET", "/x", Prompt)), Prompt)
     assert_type(client.run(Call("GET", "/x", list[Prompt])), list[Prompt])
     assert_type(client.run(Call("GET", "/x", Page[Prompt])), Page[Prompt])
@@ -141,7 +141,7 @@ def errors() -> None:
 
 
 def mistakes() -> None:
-    """Each of these lines is an error under all three."""
+    """Each of these lines is an error in all three checkers."""
     client.prompts.get()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.prompts.get(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.prompts.get(prompt_id="p")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -1,4 +1,4 @@
-"""What an editor shows of bulk execution. Never run: checked by pyright, mypy and pyrefly, all strict."""
+"""Static types of bulk execution. Never run: checked by pyright, mypy and pyrefly, all strict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ aclient = AsyncEnprompta()
 
 
 def blocking(rows: list[dict[str, str]], numbers: Iterator[int]) -> None:
-    """A result knows its row's type."""
+    """A result has the type of its row."""
     run = client.prompts.execute_many("p", rows, concurrency=8, budget=Budget(usd=1), checkpoint="run.db")
     assert_type(run, BatchRun[dict[str, str]])
     assert_type(run.progress, Progress)
@@ -49,7 +49,7 @@ async def awaited(rows: list[dict[str, str]], later: AsyncIterator[int]) -> None
 
 
 def on_many_machines(rows: list[dict[str, str]], bag: Bag) -> None:
-    """Dask's own collection comes back, of rows of any kind."""
+    """Dask returns its own collection, for rows of any kind."""
     assert_type(distributed.execute_many(client, "p", rows, run_id="r", concurrency=8), Bag)
     assert_type(distributed.execute_many(client, "p", bag, variables=["n"], partition_size=5), Bag)
     distributed.execute_many(client, "p", rows, budget=Budget(credits=5))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -57,7 +57,7 @@ def on_many_machines(rows: list[dict[str, str]], bag: Bag) -> None:
 
 
 def mistakes(rows: list[dict[str, str]]) -> None:
-    """Each of these lines is an error under all three."""
+    """Each of these lines is an error in all three checkers."""
     client.prompts.execute_many("p", rows, concurency=8)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     client.prompts.execute_many("p", rows, errors="skip")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.prompts.execute_many("p", rows, budget=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""What users see in their editors holds under three type checkers, and every public name has a type they agree on."""
+"""The types that users see in editors hold in three type checkers, and every public name has a declared type."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.step("types")]
 
 
 def run(*command: str, cwd: Path = ROOT, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a checker of this environment, which looks for packages where this environment has them."""
+    """Run a checker of this environment with this environment's packages."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environ = {**os.environ, "PATH": path, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1", **environ}
     return subprocess.run(
@@ -27,21 +27,21 @@ def run(*command: str, cwd: Path = ROOT, **environ: str) -> subprocess.Completed
 
 
 def test_mypy_strict() -> None:
-    """Every `assert_type` holds, and every line marked as an error is one, under mypy --strict."""
+    """Under mypy --strict, every `assert_type` holds and every marked line is an error."""
     pytest.importorskip("mypy")
     done = run("mypy", "--strict", "--follow-imports=silent", *map(str, PINNED))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_pyright_strict() -> None:
-    """The same under pyright, in its strict mode."""
+    """Under strict pyright, every `assert_type` holds and every marked line is an error."""
     pytest.importorskip("pyright")
     done = run("pyright", "--project", str(HERE), "--pythonpath", sys.executable)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_pyrefly_strict() -> None:
-    """Pyrefly, strict and told of no mark, finds an error in each line that is marked as one, and in no other."""
+    """Under strict pyrefly, which ignores the marks, exactly the marked lines are errors."""
     pytest.importorskip("pyrefly")
     options = ["--config", str(HERE / "pyrefly.toml"), "--search-path", str(ROOT), "--python-interpreter-path"]
     done = run(
@@ -61,9 +61,9 @@ def test_pyrefly_strict() -> None:
 
 
 def test_every_public_name_has_a_type(tmp_path: Path) -> None:
-    """Each name a user can reach has a type that is written down, so that all checkers see the same: 100 % of them.
+    """Every public name has a declared type, so that all checkers infer the same: type completeness is 100 %.
 
-    The package is read as it is installed, by a checker that does not see this checkout.
+    The package is checked as installed, by a checker that does not see this checkout.
     """
     pytest.importorskip("pyright")
     shutil.copytree(ROOT / "enprompta", tmp_path / "enprompta")

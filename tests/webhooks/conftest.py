@@ -1,4 +1,4 @@
-"""A Redis for the tests of what keeps claims in one."""
+"""A Redis server for the tests of stores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REDIS_SERVER = shutil.which("redis-server")
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a Redis of our own, without persistence."""
+    """Run a separate Redis server without persistence."""
     pytest.importorskip("redis", reason="redis-py is not installed")
     if REDIS_SERVER is None:
         pytest.skip("redis-server is not installed")

@@ -1,7 +1,7 @@
 """Fuzz `verify_signature` and `construct_event` by mutation: `python -m tests.webhooks.fuzz 1000000 [seed]`.
 
-Inputs are mutations of real deliveries, half of them signed anew, so that what lies behind the signature is reached.
-The program fails on the first exception other than the two documented ones, and prints what came of the inputs.
+Inputs are mutations of real deliveries, half of them signed again, to reach the code behind the signature check.
+The program fails on the first exception other than the two documented ones, and prints the number of each outcome.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def mutate(rng: random.Random, data: bytes) -> bytes:
 
 
 def payload_of(rng: random.Random, body: bytes) -> Any:
-    """Hold a body in one of the forms that are accepted."""
+    """Return a body in one of the accepted types."""
     form = rng.randrange(4)
     if form == 0:
         return body.decode("utf-8", "surrogateescape")
@@ -96,7 +96,7 @@ def payload_of(rng: random.Random, body: bytes) -> Any:
 
 
 def signature_of(rng: random.Random, payload: Any, body: bytes) -> Any:
-    """Sign the payload, or forge something."""
+    """Sign the payload, or forge a signature."""
     draw = rng.random()
     if draw < 0.5:
         good = sign(payload if isinstance(payload, (dict, list)) else body, SECRET)
@@ -110,7 +110,7 @@ def signature_of(rng: random.Random, payload: Any, body: bytes) -> Any:
 
 
 def run(inputs: int, seed: int) -> Counter[str]:
-    """Try so many inputs; give how often each outcome was theirs."""
+    """Try a number of inputs; return the count of each outcome."""
     rng, outcomes = random.Random(seed), Counter[str]()
     for _ in range(inputs):
         body = mutate(rng, rng.choice(SEEDS))

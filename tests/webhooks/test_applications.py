@@ -1,4 +1,4 @@
-"""The receiver as servers see it: the corners of ASGI and WSGI."""
+"""Edge cases of ASGI and WSGI in the receiver."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SECRET = "whsec_0123456789"
 
 
 def event(number: int) -> bytes:
-    """Write an event."""
+    """Record an event."""
     data = {"execution_id": f"exe_{number}", "prompt_id": "pmt_1"}
     when = "2024-01-17T10:15:00Z"
     return json.dumps({"id": f"evt_{number}", "event": "prompt.executed", "created_at": when, "data": data}).encode()
 
 
 def asgi(receiver: WebhookReceiver, scope: dict[str, Any], *incoming: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run the ASGI application over some messages, and give what it sent."""
+    """Run the ASGI application over some messages, and return what it sent."""
     messages, sent = list(incoming), []
 
     async def receive() -> dict[str, Any]:
@@ -37,19 +37,19 @@ def asgi(receiver: WebhookReceiver, scope: dict[str, Any], *incoming: dict[str, 
 
 
 def test_lifespan_is_agreed_to() -> None:
-    """A server that runs the receiver on its own may start it up and shut it down."""
+    """The receiver answers the lifespan events of a server that runs it as the root application."""
     types = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
     sent = asgi(WebhookReceiver(SECRET), {"type": "lifespan"}, *types)
     assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
 def test_websockets_are_closed() -> None:
-    """A WebSocket is turned away."""
+    """A WebSocket connection is closed."""
     assert asgi(WebhookReceiver(SECRET), {"type": "websocket"}) == [{"type": "websocket.close", "code": 1008}]
 
 
 def test_a_body_that_breaks_off_is_not_answered() -> None:
-    """When the sender hangs up in the middle, nothing is verified and nothing is sent."""
+    """If the sender disconnects midway, nothing is verified and nothing is sent."""
     scope = {"type": "http", "method": "POST", "headers": []}
     half = {"type": "http.request", "body": b"half", "more_body": True}
     assert asgi(WebhookReceiver(SECRET), scope, half, {"type": "http.disconnect"}) == []
@@ -66,21 +66,21 @@ def test_a_body_that_breaks_off_is_not_answered() -> None:
     ],
 )
 def test_asgi_reads_no_more_than_the_cap(headers: list[tuple[bytes, bytes]], first: bytes | None) -> None:
-    """A body that is announced as too large is not read, and one that turns out to be is not read on."""
+    """A body announced as too large is not read; one that turns out to be too large is not read to the end."""
     scope = {"type": "http", "method": "POST", "headers": headers}
     incoming = [] if first is None else [{"type": "http.request", "body": first, "more_body": True}]
     assert asgi(WebhookReceiver(SECRET, max_body=10), scope, *incoming)[0]["status"] == 413
 
 
 def test_asgi_takes_a_body_of_just_the_cap() -> None:
-    """A body that is announced to be as large as is accepted is read."""
+    """A body announced with exactly the maximum size is read."""
     scope = {"type": "http", "method": "POST", "headers": [(b"content-length", b"10")]}
     incoming = {"type": "http.request", "body": b"x" * 10}
     assert asgi(WebhookReceiver(SECRET, max_body=10), scope, incoming)[0]["status"] == 401
 
 
 def test_asgi_reads_a_body_in_any_pieces() -> None:
-    """A message may leave out its body, and the last one that nothing follows, as the specification allows."""
+    """A message may omit its body, and the last one may omit `more_body`, as the specification allows."""
     body = event(1)
     scope = {"type": "http", "method": "POST", "headers": [(b"x-enprompta-signature", sign(body, SECRET).encode())]}
     pieces = [{"body": body[:9], "more_body": True}, {"more_body": True}, {"body": body[9:], "more_body": True}, {}]
@@ -89,8 +89,8 @@ def test_asgi_reads_a_body_in_any_pieces() -> None:
 
 
 def test_the_answer_as_the_servers_get_it() -> None:
-    """Over ASGI an answer is two messages, its headers in lower case; over WSGI a status line, headers and a body."""
-    body = b'{"error": {"code": "METHOD_NOT_ALLOWED", "message": "Deliveries are sent with POST"}}'
+    """An ASGI reply is two messages with lower-case headers; a WSGI reply is a status line, headers and a body."""
+    body = b'{"error": {"code": "METHOD_NOT_ALLOWED", "message": "Send deliveries with POST"}}'
     headers = [("Content-Type", "application/json"), ("Allow", "POST"), ("Content-Length", str(len(body)))]
     lower = [(name.lower().encode(), value.encode()) for name, value in headers]
     assert asgi(WebhookReceiver(SECRET), {"type": "http", "method": "GET", "headers": []}) == [
@@ -103,21 +103,21 @@ def test_the_answer_as_the_servers_get_it() -> None:
 
 
 class Headers:
-    """Headers that know on which thread they were read."""
+    """Headers that record the thread that reads them."""
 
     def __init__(self) -> None:
-        """Begin unread."""
+        """Start unread."""
         self.read_on: list[int] = []
 
     def items(self) -> list[tuple[str, str]]:
-        """Give no header, and take note of the thread."""
+        """Return no header, and record the thread."""
         self.read_on.append(threading.get_ident())
         return []
 
 
 @pytest.mark.parametrize(("size", "aside"), [(65_536, False), (65_537, True)])
 def test_a_large_body_does_not_hold_up_the_event_loop(size: int, *, aside: bool) -> None:
-    """A body so large that verifying it is felt is verified on a thread; for others that would cost more than it."""
+    """Only a body large enough to block the event loop is verified in a thread."""
     headers = Headers()
 
     async def deliver() -> int:
@@ -129,7 +129,7 @@ def test_a_large_body_does_not_hold_up_the_event_loop(size: int, *, aside: bool)
 
 
 def test_asgi_sees_a_header_that_is_sent_twice() -> None:
-    """Two signatures in one request are none, even if both are right."""
+    """Two signatures in one request are rejected, even if both are valid."""
     body = event(1)
     pair = (b"x-enprompta-signature", sign(body, SECRET).encode())
     for pairs, status in (([pair], 200), ([pair, pair], 401)):
@@ -153,7 +153,7 @@ def test_asgi_sees_a_header_that_is_sent_twice() -> None:
     ],
 )
 def test_wsgi_lengths(environ: dict[str, Any], status: str) -> None:
-    """A body is read by its length, or to its end where the server marks it; never further, which could block."""
+    """A body is read to its length, or to the end if the server marks it; never further, which could block."""
     lines: list[str] = []
     request = {
         "REQUEST_METHOD": "POST",
@@ -167,15 +167,15 @@ def test_wsgi_lengths(environ: dict[str, Any], status: str) -> None:
 
 
 def test_wsgi_reads_nothing_of_a_body_without_a_length() -> None:
-    """Where neither a length nor the server tells the end of a body, reading a single byte could block for ever."""
+    """Without a length or an end marked by the server, no byte is read, because a read could block forever."""
     lines: list[str] = []
-    request = {"REQUEST_METHOD": "POST", "wsgi.input": None}  # of which nothing can be read
+    request = {"REQUEST_METHOD": "POST", "wsgi.input": None}  # cannot be read
     WebhookReceiver(SECRET).wsgi(request, lambda line, headers, /: lines.append(line))
     assert lines == ["401 Unauthorized"]
 
 
 def test_wsgi_stops_reading_at_the_cap() -> None:
-    """An endless chunked body is read up to the cap and answered with 413."""
+    """An endless chunked body is read up to the maximum and answered with 413."""
 
     class Endless:
         given = 0

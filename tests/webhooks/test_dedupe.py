@@ -1,4 +1,4 @@
-"""Of any number of claims on an event one is granted, and an event whose handler has failed can be claimed again."""
+"""One of any number of concurrent claims on an event is granted; after a failure the event can be claimed again."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """Time that passes only when told to."""
+    """A clock that tests advance."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Give a clock that stands still."""
+    """Provide a stopped clock."""
     return Clock()
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Store]:
-    """Give each store that takes its clock as an argument, remembering for 1,000 seconds."""
+    """Provide each store that accepts a clock, with a TTL of 1,000 seconds."""
     if request.param == "memory":
         yield MemoryStore(ttl=1_000, clock=clock)
         return
@@ -49,7 +49,7 @@ def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Itera
 
 
 def test_a_key_goes_from_new_to_busy_to_done(store: Store) -> None:
-    """One claimant gets a key; the others learn whether it is being worked on or finished."""
+    """One caller gets a key; the others see whether it is being handled or done."""
     assert store.claim("e", "a", 60) is ClaimState.NEW
     assert store.claim("e", "b", 60) is ClaimState.BUSY
     assert store.claim("other", "b", 60) is ClaimState.NEW
@@ -60,7 +60,7 @@ def test_a_key_goes_from_new_to_busy_to_done(store: Store) -> None:
 
 
 def test_a_key_that_is_given_back_is_new(store: Store) -> None:
-    """After a failure the next claimant gets the key."""
+    """After a failure the next caller gets the key."""
     assert store.claim("e", "a", 60) is ClaimState.NEW
     assert not store.release("e", "b")
     assert store.release("e", "a")
@@ -68,7 +68,7 @@ def test_a_key_that_is_given_back_is_new(store: Store) -> None:
 
 
 def test_a_lease_ends(store: Store, clock: Clock) -> None:
-    """When a lease has ended the key can be taken over, and its first holder can end nothing any more."""
+    """After its lease a key can be taken over, and its first holder can no longer end it."""
     store.claim("e", "a", 60)
     clock.now += 59
     assert store.claim("e", "b", 60) is ClaimState.BUSY
@@ -80,7 +80,7 @@ def test_a_lease_ends(store: Store, clock: Clock) -> None:
 
 
 def test_a_late_holder_may_still_finish(store: Store, clock: Clock) -> None:
-    """A holder that is late, but whose key nobody has taken over, can finish it."""
+    """A late holder can finish its key if no other caller has taken it over."""
     store.claim("e", "a", 60)
     clock.now += 100
     assert store.complete("e", "a")
@@ -98,7 +98,7 @@ def test_what_is_done_is_forgotten_in_the_end(store: Store, clock: Clock) -> Non
 
 
 def test_memory_forgets_the_least_recently_seen() -> None:
-    """A MemoryStore holds so many finished events; one that was asked for again outlives one that was not."""
+    """A MemoryStore keeps a limited number of finished events and evicts the least recently seen."""
     store = MemoryStore(max_events=2)
     for key in ("1", "2"):
         store.claim(key, "t", 60)
@@ -111,7 +111,7 @@ def test_memory_forgets_the_least_recently_seen() -> None:
 
 
 def test_sqlite_sweeps_what_is_over(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file does not grow for ever: finished events are deleted once they are not remembered any more."""
+    """Finished events are deleted from the file after their TTL, so that it does not grow forever."""
     monkeypatch.setattr(SQLiteStore, "_PURGE_EVERY", 10)
     path = tmp_path / "events.db"
     with closing(SQLiteStore(path, ttl=5, clock=clock)) as store:
@@ -124,7 +124,7 @@ def test_sqlite_sweeps_what_is_over(tmp_path: Path, clock: Clock, monkeypatch: p
 
 
 def test_sqlite_survives_restarts_and_reopens(tmp_path: Path) -> None:
-    """What is done stays done for the next process, and a closed store opens its file again."""
+    """Finished events persist for the next process, and a closed store reopens its file."""
     path = tmp_path / "events.db"
     store = SQLiteStore(path)
     store.close()
@@ -139,7 +139,7 @@ def test_sqlite_survives_restarts_and_reopens(tmp_path: Path) -> None:
 
 
 def test_sqlite_claim_given_back_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A claim that vanishes while it is asked about counts as busy: the event will come again."""
+    """If a claim disappears during the check, the key counts as busy, and the event is delivered again."""
     with closing(SQLiteStore(tmp_path / "events.db")) as store:
         store.claim("e", "a", 60)
         execute = store._execute
@@ -154,7 +154,7 @@ def test_sqlite_claim_given_back_in_between(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_block_that_ends_has_handled_the_event(store: Store) -> None:
-    """A `with` block finishes its claim, and whoever claims the event after that does not get it."""
+    """A `with` block finishes its claim, and later claims on the event are refused."""
     deduplicator = Deduplicator(store)
     with deduplicator.claim("e") as claim:
         assert claim.is_mine
@@ -166,7 +166,7 @@ def test_a_block_that_ends_has_handled_the_event(store: Store) -> None:
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
 def test_a_block_that_raises_gives_the_event_back(store: Store, failure: type[BaseException]) -> None:
-    """Whatever a handler raises, its event can be claimed again; a failure of a non-holder gives nothing back."""
+    """After any exception in a handler the event can be claimed again; a block without the claim releases nothing."""
     deduplicator = Deduplicator(store)
 
     def fail() -> None:
@@ -185,7 +185,7 @@ def test_a_block_that_raises_gives_the_event_back(store: Store, failure: type[Ba
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_async_claims(store: Store, backend: str) -> None:
-    """`aclaim` does what `claim` does, on either event loop."""
+    """`aclaim` does what `claim` does, on asyncio and trio."""
     deduplicator = Deduplicator(store)
 
     async def handle(states: list[ClaimState], *, failing: bool) -> None:
@@ -194,7 +194,7 @@ def test_async_claims(store: Store, backend: str) -> None:
             with suppress(ValueError):
                 async with deduplicator.aclaim("e") as other:
                     states.append(other.state)
-                    raise ValueError  # which gives back nothing that is not this block's own
+                    raise ValueError  # must not release a claim of another block
             if failing:
                 raise ValueError
 
@@ -211,7 +211,7 @@ def test_async_claims(store: Store, backend: str) -> None:
 
 
 def test_cancelling_gives_the_event_back() -> None:
-    """A handler that is cancelled has not succeeded: its event can be claimed again."""
+    """A cancelled handler has not succeeded: its event can be claimed again."""
     deduplicator = Deduplicator()
 
     async def scenario() -> bool:
@@ -224,7 +224,7 @@ def test_cancelling_gives_the_event_back() -> None:
 
 
 class HangingStore(MemoryStore):
-    """A store that hangs in one of its methods until it is told to go on; then it does what it was asked to."""
+    """A store that hangs in one method until it is released, and then completes the operation."""
 
     def __init__(self, method: str) -> None:
         super().__init__()
@@ -238,28 +238,28 @@ class HangingStore(MemoryStore):
             assert self.goes_on.wait(30)
 
     def claim(self, key: str, token: str, lease: float) -> ClaimState:
-        """Take a key, in the end."""
+        """Claim a key, after the release."""
         self._hang("claim")
         state = super().claim(key, token, lease)
         self.done.append("claim")
         return state
 
     def complete(self, key: str, token: str) -> bool:
-        """Mark a key as done, in the end."""
+        """Mark a key as done, after the release."""
         self._hang("complete")
         held = super().complete(key, token)
         self.done.append("complete")
         return held
 
     def release(self, key: str, token: str) -> bool:
-        """Give a key back, in the end."""
+        """Release a key, after the release."""
         self._hang("release")
         held = super().release(key, token)
         self.done.append("release")
         return held
 
     def has_done(self, *methods: str) -> bool:
-        """Let it go on, and tell whether this is what it does in the end."""
+        """Release the store; return True if it then does the expected operation."""
         self.goes_on.set()
         deadline = time.monotonic() + 30
         while len(self.done) < len(methods) and time.monotonic() < deadline:
@@ -270,7 +270,7 @@ class HangingStore(MemoryStore):
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize(("method", "last"), [("claim", "release"), ("complete", "complete"), ("release", "release")])
 def test_a_store_that_hangs_holds_no_task(backend: str, method: str, last: str) -> None:
-    """A task whose time is up goes on; what the store was asked is done in the end, a late claim given back."""
+    """A task that times out continues; the store completes its operation later, and a late claim is released."""
     store = HangingStore(method)
 
     async def scenario() -> float:
@@ -287,7 +287,7 @@ def test_a_store_that_hangs_holds_no_task(backend: str, method: str, last: str) 
 
 
 def test_a_store_that_hangs_holds_no_task_that_asyncio_cancels() -> None:
-    """`asyncio.wait_for` and `task.cancel()`, which set no deadline that could be asked for, end a task as soon."""
+    """`asyncio.wait_for` and `task.cancel()`, which set no deadline, end a task just as quickly."""
     store = HangingStore("release")
 
     async def scenario() -> float:
@@ -306,7 +306,7 @@ def test_a_store_that_hangs_holds_no_task_that_asyncio_cancels() -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_claim_that_comes_with_the_cancellation_is_given_back(backend: str) -> None:
-    """Granted in the moment in which its task is cancelled, a claim does not bar the event until its lease ends."""
+    """A claim granted at the moment its task is cancelled is released at once, not after its lease."""
     store = HangingStore("claim")
     granted = threading.Event()
 
@@ -321,13 +321,13 @@ def test_a_claim_that_comes_with_the_cancellation_is_given_back(backend: str) ->
 
             async def claim() -> None:
                 async with Watched(store).aclaim("e"):
-                    raise AssertionError  # its task was cancelled before
+                    raise AssertionError  # the task was cancelled before
 
             group.start_soon(claim)
             await anyio.to_thread.run_sync(store.asked.wait)
             store.goes_on.set()
             assert granted.wait(30)
-            time.sleep(0.05)  # noqa: ASYNC251 (the event loop is held up, so that the claim waits there for its task)
+            time.sleep(0.05)  # noqa: ASYNC251 (block the event loop, so that the granted claim waits for its task)
             group.cancel_scope.cancel()
 
     anyio.run(scenario, backend=backend)
@@ -335,7 +335,7 @@ def test_a_claim_that_comes_with_the_cancellation_is_given_back(backend: str) ->
 
 
 def test_a_cancelled_task_is_not_held_while_a_late_claim_is_given_back() -> None:
-    """Cancelled by asyncio, with no deadline, as its claim is granted, a task does not wait for a store that hangs."""
+    """A task cancelled by asyncio, with no deadline, as its claim is granted does not wait for a store that hangs."""
     store = HangingStore("claim")
     granted = threading.Event()
 
@@ -350,7 +350,7 @@ def test_a_cancelled_task_is_not_held_while_a_late_claim_is_given_back() -> None
     async def scenario() -> float:
         async def handle() -> None:
             async with Watched(store).aclaim("e"):
-                raise AssertionError  # its task was cancelled before
+                raise AssertionError  # the task was cancelled before
 
         task = asyncio.create_task(handle())
         await asyncio.to_thread(store.asked.wait)
@@ -369,7 +369,7 @@ def test_a_cancelled_task_is_not_held_while_a_late_claim_is_given_back() -> None
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_task_that_has_time_waits_for_its_store(backend: str) -> None:
-    """A store that is slow and no more holds the block up until it is done, however long it takes."""
+    """With a slow store the block waits until the operation is done, however long it takes."""
     store = HangingStore("complete")
 
     async def scenario() -> list[str]:
@@ -382,7 +382,7 @@ def test_a_task_that_has_time_waits_for_its_store(backend: str) -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_claim_ends_when_no_thread_is_free(backend: str) -> None:
-    """When every thread of the event loop hangs, as with a database that is away, a claim is finished all the same."""
+    """If every worker thread of the event loop hangs, as when a database is unavailable, a claim is still finished."""
     store = MemoryStore()
 
     async def scenario() -> None:
@@ -397,7 +397,7 @@ def test_a_claim_ends_when_no_thread_is_free(backend: str) -> None:
 
 
 def test_threads_claim_once(store: Store) -> None:
-    """Of many threads that claim the same events at once, one handles each."""
+    """Of many threads that claim the same events at once, one handles each event."""
     deduplicator, handled, start = Deduplicator(store), Counter[str](), threading.Barrier(8)
 
     def work() -> None:
@@ -416,7 +416,7 @@ def test_threads_claim_once(store: Store) -> None:
 
 
 def test_a_forked_store_leaves_its_parents_connection_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a fork, the inherited connection is neither used nor closed, and the store opens one of its own."""
+    """After a fork the inherited connection is neither used nor closed, and the store opens a new one."""
     store = SQLiteStore(tmp_path / "events.db")
     store.claim("e", "a", 60)
     inherited = store._connection
@@ -430,5 +430,5 @@ def test_a_forked_store_leaves_its_parents_connection_alone(tmp_path: Path, monk
         assert store._connection is own
         store.close()
     assert inherited.execute("SELECT count(*) FROM claims").fetchone() == (1,)
-    assert store._inherited == [inherited]  # held, as being collected would close it
+    assert store._inherited == [inherited]  # kept, because garbage collection would close it
     inherited.close()

@@ -1,4 +1,4 @@
-"""What a delivery leaves behind: an answer in the API's own form, a line in the log, a thread that can be found."""
+"""The observable results of a delivery: a reply in the API's format, a log line, and a named thread."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ EVENT = {
 
 
 def deliver(receiver: WebhookReceiver, payload: Any = EVENT, signature: str | None = None) -> int:
-    """Deliver a payload, well signed unless a signature is given, and tell the answer's status."""
+    """Deliver a payload, validly signed unless a signature is given, and return the status of the reply."""
     body = json.dumps(payload).encode()
     return receiver.handle(body, {"X-Enprompta-Signature": signature or sign(body, SECRET)}).status
 
 
 def test_a_refusal_has_the_apis_form() -> None:
-    """A refusal is JSON with a code and a message, as the API's own errors are, and says that it is JSON."""
+    """An error reply is JSON with a code and a message, as the API's own errors are, with the JSON content type."""
     assert refused(418, "A_TEAPOT", "Short and stout", ("Allow", "BREW")) == Reply(
         418,
         b'{"error": {"code": "A_TEAPOT", "message": "Short and stout"}}',
@@ -38,7 +38,7 @@ def test_a_refusal_has_the_apis_form() -> None:
 
 
 def test_every_delivery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Each outcome is one line, whose event is constant and whose fields name the event and the reason."""
+    """Each outcome is one log line with a constant event name and fields for the event and the reason."""
     store, leave = MemoryStore(), threading.Event()
     receiver, hasty = WebhookReceiver(SECRET, store=store), WebhookReceiver(SECRET, timeout=0.1)
     receiver.on("prompt.executed")(lambda event: None)
@@ -56,12 +56,12 @@ def test_every_delivery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         ]
         lines = [(record.levelname, record.getMessage()) for record in caplog.records]
     leave.set()
-    # Threads that tests before this one have left behind may be handling their events still.
+    # Threads left by earlier tests may still be handling their events.
     lines = [line for line in lines if "own_" in line[1] or "refused" in line[1]]
     assert statuses == [401, 400, 200, 200, 200, 503, 500]
     unsigned = (
         "The webhook delivery is not signed with this secret: check the secret, that X-Enprompta-Signature arrives, "
-        "and that the body is passed on as it came"
+        "and that the raw body is passed unchanged"
     )
     assert lines == [
         ("WARNING", f"webhook.refused status=401 reason={unsigned}"),
@@ -78,7 +78,7 @@ def test_every_delivery_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_the_thread_of_a_handler() -> None:
-    """A sync handler's thread bears the event's id, for whoever looks at a dump, and holds up no process's end."""
+    """The thread of a sync handler is named after the event, and is a daemon thread."""
     seen: list[tuple[str, bool]] = []
     receiver = WebhookReceiver(SECRET)
     receiver.on("*")(lambda event: seen.append((threading.current_thread().name, threading.current_thread().daemon)))
@@ -87,7 +87,7 @@ def test_the_thread_of_a_handler() -> None:
 
 
 def test_time_and_lease_by_default() -> None:
-    """A handler has ten seconds by default, and a claim five minutes, which must be the longer of the two."""
+    """The default timeout is ten seconds and the default lease five minutes; the lease must be longer."""
     WebhookReceiver(SECRET, lease=10.5)
     with pytest.raises(ConfigurationError, match=r"^lease \(10 s\) must be longer than timeout \(10 s\)$"):
         WebhookReceiver(SECRET, lease=10)
@@ -97,7 +97,7 @@ def test_time_and_lease_by_default() -> None:
 
 
 def test_a_cap_of_one_byte() -> None:
-    """However little a receiver accepts, it is a setup that works: `max_body=1` takes a body of one byte."""
+    """`max_body=1` is a valid setting: a body of one byte is accepted."""
     receiver = WebhookReceiver(SECRET, max_body=1)
     assert receiver.handle(b"0", {"X-Enprompta-Signature": sign(b"0", SECRET)}).status == 400
     assert receiver.handle(b"00", {"X-Enprompta-Signature": sign(b"00", SECRET)}).status == 413

@@ -1,4 +1,4 @@
-"""ECMAScript's text for JSON, checked against the standard without Node."""
+"""`ecma_json` follows the ECMAScript standard, checked without Node."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from enprompta.webhooks.ecma_json import rewrite
     ],
 )
 def test_numbers(number: float, text: str) -> None:
-    """A number is written as Number::toString writes the double that it is."""
+    """A number is written as Number::toString writes its double."""
     assert ecma_json(number) == text
 
 
@@ -57,7 +57,7 @@ def test_numbers(number: float, text: str) -> None:
     ],
 )
 def test_strings(value: str, text: str) -> None:
-    """Only what must be escaped is: quotes, controls, and surrogates that are alone."""
+    """Only quotes, backslashes, control characters and lone surrogates are escaped."""
     assert ecma_json(value) == text
 
 
@@ -73,23 +73,23 @@ def test_strings(value: str, text: str) -> None:
     ],
 )
 def test_objects(value: Any, text: str) -> None:
-    """Array indices come first in number order, all else as it was inserted."""
+    """Array indices come first in numeric order; other keys keep their insertion order."""
     assert ecma_json(value) == text
 
 
 @pytest.mark.parametrize("text", ["", "nope", "[1,]", "NaN", '{"a":-Infinity}', "\ufeff{}", "[" * 100_000, '"\n"'])
 def test_what_is_not_json_is_not_rewritten(text: str) -> None:
-    """A text that JSON.parse refuses has no rewriting, and no depth of nesting raises."""
+    """`rewrite` returns None for text that JSON.parse rejects, and no nesting depth raises."""
     assert rewrite(text) is None
 
 
 def test_rewriting_reads_numbers_as_doubles() -> None:
-    """Numbers of any length are read as JavaScript reads them, with no limit on their digits to trip over."""
+    """Numbers of any length are read as JavaScript reads them, without Python's limit on digits."""
     assert rewrite(f"[-0, 1.0, 1E3, {'9' * 5000}, 9007199254740993]") == "[0,1,1000,null,9007199254740992]"
 
 
 def test_a_payload_that_holds_itself_is_refused() -> None:
-    """Endless nesting ends in RecursionError, as documented."""
+    """Endless nesting raises RecursionError, as documented."""
     value: list[Any] = []
     value.append(value)
     with pytest.raises(RecursionError):

@@ -52,19 +52,19 @@ MEMBER = {"team_id": "tem_1", "user_id": "usr_1", "email": "a@example.com", "rol
 
 
 def read(**changes: Any) -> WebhookEvent:
-    """Sign the reference's example with some fields changed, and read it."""
+    """Sign the reference's example with some fields changed, and parse it."""
     body = json.dumps({**REFERENCE, **changes})
     return construct_event(body, sign(body, SECRET), SECRET)
 
 
 def signed(payload: dict[str, Any]) -> tuple[str, str]:
-    """Write a payload, and sign it."""
+    """Serialize and sign a payload."""
     body = json.dumps(payload)
     return body, sign(body, SECRET)
 
 
 def test_the_references_example_is_read() -> None:
-    """The payload that the API reference shows comes out typed, in every form it may be held in."""
+    """The example of the API reference is parsed into a typed event, from every accepted form of payload."""
     body = json.dumps(REFERENCE)
     signature = {"X-Enprompta-Signature": sign(REFERENCE, SECRET)}
     for payload in (body, body.encode(), REFERENCE):
@@ -92,7 +92,7 @@ def test_the_references_example_is_read() -> None:
     ],
 )
 def test_each_event_has_its_class(name: str, data: Any, kind: type) -> None:
-    """The class follows from `event`; an event of the future is an UnknownEvent that has lost nothing."""
+    """The class follows from `event`; an unknown event is an UnknownEvent with all its fields."""
     event = read(event=name, data=data)
     assert type(event) is kind
     assert event.event == name
@@ -101,7 +101,7 @@ def test_each_event_has_its_class(name: str, data: Any, kind: type) -> None:
 
 
 def test_match_narrows() -> None:
-    """A `match` on the class reaches the data of that event."""
+    """A `match` on the class gives access to the data of that event."""
     match read(event="team.member_added", data=MEMBER):
         case TeamMemberAdded(data=data):
             assert data.role == "ADMIN"
@@ -110,7 +110,7 @@ def test_match_narrows() -> None:
 
 
 def test_new_fields_come_through() -> None:
-    """Fields that this version does not know are kept, and both spellings of known ones are read."""
+    """Unknown fields are kept, and both spellings of known fields are read."""
     event = read(region="eu", data={"executionId": "exe_1", "promptId": "pmt_1", "model": "m-1"})
     assert isinstance(event, PromptExecuted)
     assert event.data.execution_id == "exe_1"
@@ -119,7 +119,7 @@ def test_new_fields_come_through() -> None:
 
 
 def test_the_union_is_a_pydantic_type() -> None:
-    """`WebhookEvent` validates by itself, from JSON and from events, for applications that store events."""
+    """`WebhookEvent` validates JSON and events by itself, for applications that store events."""
     adapter: TypeAdapter[WebhookEvent] = TypeAdapter(WebhookEvent)
     event = adapter.validate_json(json.dumps(REFERENCE))
     assert isinstance(event, PromptExecuted)
@@ -130,7 +130,7 @@ def test_the_union_is_a_pydantic_type() -> None:
 
 @pytest.mark.parametrize("signature", [None, "", "sha256=" + "0" * 64, {}, "é" * 71])
 def test_what_is_not_signed_is_not_read(signature: Any) -> None:
-    """Without a right signature the body is not looked at: the error is about the signature even when it is no JSON."""
+    """Without a valid signature the body is not parsed: the error is about the signature even for invalid JSON."""
     for body in (json.dumps(REFERENCE), "nonsense"):
         with pytest.raises(WebhookSignatureError, match="is not signed with this secret") as caught:
             construct_event(body, signature, SECRET)
@@ -155,13 +155,13 @@ def test_what_is_not_signed_is_not_read(signature: Any) -> None:
     ],
 )
 def test_what_is_signed_and_no_event_is_a_payload_error(body: bytes, problem: str) -> None:
-    """A signed body that is not an event says which fields are wrong, and shows none of their values."""
+    """The error for a signed body that is not an event names the invalid fields and shows none of their values."""
     with pytest.raises(WebhookPayloadError, match=f"^The webhook delivery is signed, but .*{problem}"):
         construct_event(body, sign(body, SECRET), SECRET)
 
 
 def test_why_a_body_is_not_json() -> None:
-    """The cause of the error says where the body stops being JSON."""
+    """The cause of the error gives the position of the JSON error."""
     body = b'{"id": nope}'
     with pytest.raises(WebhookPayloadError) as caught:
         construct_event(body, sign(body, SECRET), SECRET)
@@ -176,7 +176,7 @@ MISFITS = ["1e21", "568.5", '"568"', "-1", "NaN", "-Infinity", NINES, "1e999", "
 @pytest.mark.parametrize("misfit", MISFITS)
 @pytest.mark.parametrize("kind", EXAMPLES)
 def test_data_that_does_not_fit_is_still_its_event(kind: str, misfit: str) -> None:
-    """Whatever a field of the data holds, the event has its class, its other fields are typed, and it can be dumped."""
+    """A data field accepts any value: the event keeps its class, other fields are typed, and it can be dumped."""
     example = EXAMPLES[kind]
     plain: Any = read(event=kind, data=example)
     for name in example:
@@ -192,7 +192,7 @@ def test_data_that_does_not_fit_is_still_its_event(kind: str, misfit: str) -> No
     ("sent", "held"), [("1e21", 1e21), ("568.5", 568.5), ('"many"', "many"), ("568.0", 568), (NINES, NINES)]
 )
 def test_a_misfit_is_held_as_sent(sent: str, held: object) -> None:
-    """A value that does not fit its field is the one the service sent."""
+    """A value of the wrong type is returned as the service sent it."""
     body = json.dumps(REFERENCE).replace("568", sent)
     event = construct_event(body, sign(body, SECRET), SECRET)
     assert isinstance(event, PromptExecuted)
@@ -201,7 +201,7 @@ def test_a_misfit_is_held_as_sent(sent: str, held: object) -> None:
 
 @pytest.mark.parametrize("data", [None, [], "text", 5, {"unknown": 1}])
 def test_data_of_another_shape_is_held_as_sent(data: Any) -> None:
-    """Data that is no object is the raw value; required fields that are missing are None and are not dumped."""
+    """Data that is not an object is returned raw; missing required fields are None and are not dumped."""
     for kind in EXAMPLES:
         event: Any = read(event=kind, data=data)
         assert event.model_dump(mode="json", exclude_unset=True)["data"] == data
@@ -217,7 +217,7 @@ def test_data_of_another_shape_is_held_as_sent(data: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["prompt.executed", "prompt.archived"])
 def test_text_that_is_not_quite_unicode(kind: str) -> None:
-    """A byte order mark, lone surrogates, bytes that are not UTF-8, and NaN are read, and the id can be stored."""
+    """A byte order mark, lone surrogates, invalid UTF-8 and NaN are read, and the id can be stored."""
     head = f'{{"event":"{kind}","created_at":"2024-01-17T10:15:00Z","data":null,'.encode()
     for rest, identity in [
         (b'"id":"a\\ud800"}', "a\ufffd"),
@@ -235,7 +235,7 @@ def test_text_that_is_not_quite_unicode(kind: str) -> None:
 @pytest.mark.parametrize("event", ["prompt.executed", "prompt.archived"])
 @pytest.mark.parametrize("piece", ["1,", "[],", '{"1":0},', '"a",', '"\\u00e9",', "1e30,", "9", "[", '"', " "])
 def test_reading_a_body_takes_linear_time(event: str, piece: str) -> None:
-    """A signed body eight times as long is read, or refused, in about eight times the time, whatever it is made of."""
+    """The time to parse or reject a signed body is linear in its length, whatever its content."""
 
     def seconds(size: int) -> float:
         pieces = piece * (size // len(piece))
@@ -255,7 +255,7 @@ def test_reading_a_body_takes_linear_time(event: str, piece: str) -> None:
 
 
 def test_the_signed_text_is_what_is_read() -> None:
-    """A rewritten body gives the event that was signed, not what the rewriting has made of it."""
+    """A reformatted body yields the event that was signed, not the reformatted text."""
     signed = json.dumps({**REFERENCE, "n": 9007199254740992}, separators=(",", ":"))
     rewritten = json.dumps({**REFERENCE, "n": 9007199254740993}, indent=1)
     event = construct_event(rewritten, sign(signed, SECRET), SECRET)
@@ -266,15 +266,15 @@ def test_the_signed_text_is_what_is_read() -> None:
     ("age", "tolerance", "refused"),
     [
         (300, 300, ""),
-        (301, 300, "301 seconds ago, outside of the tolerance of 300 seconds"),
+        (301, 300, "301 seconds ago, outside the tolerance of 300 seconds"),
         (-300, 300, ""),
-        (-301, 300, "301 seconds ahead, outside of the tolerance of 300 seconds"),
+        (-301, 300, "301 seconds ahead, outside the tolerance of 300 seconds"),
         (10**9, None, ""),
-        (1, 0.5, "1 seconds ago, outside of the tolerance of 0.5 seconds"),
+        (1, 0.5, "1 seconds ago, outside the tolerance of 0.5 seconds"),
     ],
 )
 def test_tolerance(age: int, tolerance: float | None, refused: str) -> None:
-    """With a tolerance, an event from further in the past or the future is refused; without one, none is."""
+    """With a tolerance, events further in the past or future are rejected; without one, none are."""
     body = json.dumps(REFERENCE)
 
     def attempt() -> WebhookEvent:
@@ -291,7 +291,7 @@ def test_tolerance(age: int, tolerance: float | None, refused: str) -> None:
 
 @pytest.fixture
 def far_from_greenwich() -> Iterator[None]:
-    """Put this machine in a zone where local time is not UTC, as most are."""
+    """Set a local time zone other than UTC."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC-5:30")
         time.tzset()
@@ -302,14 +302,14 @@ def far_from_greenwich() -> Iterator[None]:
 @pytest.mark.usefixtures("far_from_greenwich")
 @pytest.mark.parametrize("created_at", ["2024-01-17T10:15:00", "2024-01-17T10:15:00Z", "2024-01-17T11:15:00+01:00"])
 def test_a_time_without_a_zone_is_utc(created_at: str) -> None:
-    """A `created_at` that names no zone is read as the UTC that the API writes; one that names a zone, in that."""
+    """A `created_at` without a time zone is UTC, as the API writes it; one with a zone uses that zone."""
     body = json.dumps({**REFERENCE, "created_at": created_at})
     assert construct_event(body, sign(body, SECRET), SECRET, tolerance=1, clock=NOW.timestamp).id == "evt_abc123"
 
 
 @pytest.mark.parametrize("tolerance", [0, -1, float("nan"), float("inf")])
 def test_a_senseless_tolerance_is_refused(tolerance: float) -> None:
-    """A tolerance that nothing or everything would pass is a fault of the setup."""
+    """A tolerance that would accept nothing or everything is a configuration error."""
     with pytest.raises(ConfigurationError, match="tolerance must be a positive number"):
         construct_event("{}", None, SECRET, tolerance=tolerance)
 
@@ -329,7 +329,7 @@ events = st.fixed_dictionaries(
 @settings(deadline=None, max_examples=300)
 @given(payload=events | json_values | st.binary(), tolerance=st.none() | st.floats(1, 1e9))
 def test_no_signed_input_raises_anything_else(payload: Any, tolerance: float | None) -> None:
-    """Even a sender who has the secret gets an event or one of the two errors."""
+    """A sender who has the secret still gets only an event or one of the two errors."""
     signature = sign(payload, SECRET)
     try:
         event = construct_event(payload, signature, SECRET, tolerance=tolerance)
@@ -348,7 +348,7 @@ def test_the_public_names() -> None:
 
 @pytest.mark.parametrize("name", sorted(webhooks._HOMES))
 def test_a_name_is_loaded_when_it_is_asked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is loaded late is the very thing that its module holds, and is looked up there once."""
+    """A name loaded late is the same object as in its module, and is looked up only once."""
     held = getattr(webhooks, name)
     monkeypatch.delitem(vars(webhooks), name)
     assert getattr(webhooks, name) is held

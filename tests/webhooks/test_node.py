@@ -1,4 +1,4 @@
-"""Differential test against Node: the reference's own sample code says what is signed, and with what.
+"""Differential test against Node: the reference's sample code defines the signed text and the signature.
 
 `ENPROMPTA_LONG_TESTS=1` runs the long form: 100,000 payloads. The seed is fixed, so a failure can be repeated.
 """
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 NODE = shutil.which("node")
 PAYLOADS = 100_000 if os.environ.get("ENPROMPTA_LONG_TESTS") else 5_000
-LONE_SURROGATE = re.compile(r"\\ud[89a-f]")  # no body in UTF-8 can hold one unescaped
+LONE_SURROGATE = re.compile(r"\\ud[89a-f]")  # UTF-8 cannot encode one unescaped
 SECRET = "whsec_é_0123456789"
 
-# `createHmac(...)` is the reference's "Node.js Verification", applied to a body that a framework has parsed. The line
-# separators that JSON leaves raw are the reason for writing one JSON string a line.
+# `createHmac(...)` is the reference's "Node.js Verification", applied to a body that a framework has parsed. Each line
+# is one JSON string, because a JSON text may contain raw line separators.
 REFERENCE = r"""
 const crypto = require('crypto')
 const secret = process.argv[1]
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed: 
 
 @dataclass(frozen=True)
 class Case:
-    """A payload as some program wrote it, and what Node makes of it."""
+    """A payload as some program wrote it, with Node's output for it."""
 
     text: str
     written: str
@@ -54,7 +54,7 @@ class Case:
 
 
 def reference(texts: list[str]) -> list[tuple[str | None, str | None]]:
-    """Ask Node what each text is when parsed and written again, and how that is signed."""
+    """Let Node parse, serialize and sign each text."""
     lines = "\n".join(json.dumps(text) for text in texts)
     assert NODE is not None
     done = subprocess.run([NODE, "-e", REFERENCE, SECRET], input=lines.encode(), stdout=subprocess.PIPE, check=True)
@@ -62,7 +62,7 @@ def reference(texts: list[str]) -> list[tuple[str | None, str | None]]:
 
 
 class Writer:
-    """Writes random JSON texts, full of what the two languages write differently."""
+    """Generates random JSON texts, mostly of values that the two languages write differently."""
 
     KEYS = (
         *("event", "data", "id", "__proto__", "constructor", "toJSON", "", " ", "é", "\u2028", "🙂", '"', "\\"),
@@ -134,7 +134,7 @@ class Writer:
         return '"' + "".join(pieces) + '"'
 
     def text(self) -> str:
-        """Draw a string's content."""
+        """Draw the content of a string."""
         return "".join(self.rng.choices(self.CHARACTERS, k=self.rng.randrange(12)))
 
     def key(self) -> str:
@@ -145,7 +145,7 @@ class Writer:
         )
 
     def space(self) -> str:
-        """Draw white space, mostly none."""
+        """Draw whitespace, usually none."""
         return "".join(self.rng.choices(" \t\r\n", k=self.rng.randrange(4))) if self.rng.random() < 0.1 else ""
 
     def value(self, depth: int) -> str:
@@ -165,7 +165,7 @@ class Writer:
         return self.object(depth)
 
     def object(self, depth: int) -> str:
-        """Write an object, some of its keys maybe twice."""
+        """Write an object, possibly with duplicate keys."""
         members = [
             self.space() + self.string(self.key()) + self.space() + ":" + self.space() + self.value(depth - 1)
             for _ in range(self.rng.randrange(8))
@@ -184,20 +184,20 @@ def cases() -> list[Case]:
 
 
 def test_ecma_json_writes_what_node_writes(cases: list[Case]) -> None:
-    """Whatever text a payload came as, its parsed value is written exactly as JSON.stringify writes it."""
+    """Whatever the text of a payload, its parsed value is serialized exactly as JSON.stringify does."""
     wrong = [case for case in cases if ecma_json(json.loads(case.text)) != case.written]
     assert wrong == []
     assert all(sign(json.loads(case.text), SECRET) == case.signature for case in cases)
 
 
 def test_raw_bodies_verify(cases: list[Case]) -> None:
-    """The body as JavaScript sends it verifies, as bytes and as text."""
+    """A body sent by JavaScript verifies, as bytes and as text."""
     assert all(verify_signature(case.written.encode(), case.signature, SECRET) for case in cases)
     assert all(verify_signature(case.written, case.signature, SECRET) for case in cases)
 
 
 def test_respaced_bodies_verify(cases: list[Case]) -> None:
-    """A body verifies after something on the way has parsed and indented it, in Python, escaping or not."""
+    """A body verifies after a proxy has parsed and indented it in Python, with or without escapes."""
     for number, case in enumerate(cases):
         value = json.loads(case.written)
         ascii_only = number % 2 == 0 or LONE_SURROGATE.search(case.written) is not None
@@ -206,13 +206,13 @@ def test_respaced_bodies_verify(cases: list[Case]) -> None:
 
 
 def test_parsed_bodies_verify(cases: list[Case]) -> None:
-    """A framework's parsed payload verifies, whether it parsed what was sent or a text that means the same."""
+    """A payload parsed by a framework verifies, from the sent text or from an equivalent one."""
     assert all(verify_signature(json.loads(case.written), case.signature, SECRET) for case in cases)
     assert all(verify_signature(json.loads(case.text), case.signature, SECRET) for case in cases)
 
 
 def changed(rng: random.Random, body: bytes) -> bytes:
-    """Change one byte: to any other one, or to one that keeps a JSON text likely."""
+    """Change one byte: to any other, or to one that probably keeps the JSON valid."""
     place = rng.randrange(len(body))
     others = bytes(range(256)) if rng.random() < 0.3 else b"0123456789eE+-., \tabcdefABCDEF"
     byte = rng.choice([other for other in others if other != body[place]])
@@ -220,7 +220,7 @@ def changed(rng: random.Random, body: bytes) -> bytes:
 
 
 def test_a_changed_byte_never_verifies(cases: list[Case]) -> None:
-    """With any one byte of the sent body changed, it no longer verifies."""
+    """If any one byte of the sent body is changed, it does not verify."""
     rng = random.Random(1)
     for case in cases:
         tampered = changed(rng, case.written.encode())
@@ -228,9 +228,9 @@ def test_a_changed_byte_never_verifies(cases: list[Case]) -> None:
 
 
 def test_a_changed_byte_in_another_writing_verifies_only_if_it_means_the_same(cases: list[Case]) -> None:
-    """In a re-spaced or parsed body, a changed byte verifies exactly when Node signs the changed text alike.
+    """In a reformatted or parsed body, a changed byte verifies exactly if Node signs the changed text alike.
 
-    That is: a space that became a tab, or the seventeenth digit of a number that is still the same double.
+    Examples are a space that became a tab, or the seventeenth digit of a number that is still the same double.
     """
     rng = random.Random(2)
     tampered: list[tuple[Case, bytes, str]] = []

@@ -27,7 +27,7 @@ PROCESSES, EVENTS = (8, 1_000) if os.environ.get("ENPROMPTA_LONG_TESTS") else (3
 
 
 def handle_once(deduplicator: Deduplicator, event: str, rng: random.Random, log: Path) -> ClaimState:
-    """Handle an event if it can be claimed, which fails once in ten; a handled event is a line in the log."""
+    """Handle an event if it can be claimed, failing once in ten times; a handled event is a line in the log."""
     with deduplicator.claim(event) as claim:
         if claim.is_mine:
             if rng.random() < 0.1:
@@ -40,7 +40,7 @@ def handle_once(deduplicator: Deduplicator, event: str, rng: random.Random, log:
 def receive_all(make: Callable[[], Store], events: int, log: Path, seed: int) -> None:
     """Take every event five times in random order, as one of several processes.
 
-    What is not accepted, because it failed or is being handled elsewhere, comes again, as from the service.
+    An event that is not accepted, because it failed or is being handled elsewhere, is delivered again.
     """
     rng = random.Random(seed)
     deduplicator = Deduplicator(make())
@@ -58,7 +58,7 @@ def receive_all(make: Callable[[], Store], events: int, log: Path, seed: int) ->
 def exactly_once(make: Callable[[], Store], log: Path) -> None:
     """Run `receive_all` in several processes and check the log."""
     context = multiprocessing.get_context("spawn")
-    # How many is told, for a process of its own is given no setting of the tests.
+    # The count is an argument, because the processes do not inherit the settings of the tests.
     processes = [context.Process(target=receive_all, args=(make, EVENTS, log, seed)) for seed in range(PROCESSES)]
     for process in processes:
         process.start()
@@ -69,7 +69,7 @@ def exactly_once(make: Callable[[], Store], log: Path) -> None:
 
 
 def test_processes_handle_each_event_once_through_sqlite(tmp_path: Path) -> None:
-    """Several processes, given the same events five times each, handle every event exactly once."""
+    """Several processes that get the same events five times each handle every event exactly once."""
     exactly_once(partial(SQLiteStore, tmp_path / "events.db"), tmp_path / "handled.log")
 
 
@@ -95,13 +95,13 @@ store.close()
 
 
 def test_a_sqlite_store_survives_a_fork(tmp_path: Path) -> None:
-    """A store may be used before a server forks: parent and children share the claims, not a connection."""
+    """A store can be used before a server forks: parent and children share the claims, not a connection."""
     command = [sys.executable, "-W", "error", "-c", FORKING, str(tmp_path / "events.db")]
     subprocess.run(command, env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=True)
 
 
 def test_processes_handle_each_event_once_through_redis(redis_url: str, tmp_path: Path) -> None:
-    """Several processes, given the same events five times each, handle every event exactly once."""
+    """Several processes that get the same events five times each handle every event exactly once."""
     exactly_once(partial(RedisStore, redis_url), tmp_path / "handled.log")
 
 
@@ -113,7 +113,7 @@ def die_while_handling(path: Path) -> None:
 
 
 def test_an_event_whose_process_was_killed_is_handled(tmp_path: Path) -> None:
-    """A process killed with SIGKILL while it handles an event loses nothing: after the lease it can be claimed."""
+    """If a process is killed with SIGKILL while it handles an event, the event can be claimed after the lease."""
     path = tmp_path / "events.db"
     process = multiprocessing.get_context("spawn").Process(target=die_while_handling, args=(path,))
     process.start()

@@ -1,4 +1,4 @@
-"""A receiver answers what its docstring's table says, whichever way a delivery comes in."""
+"""A receiver replies as the table in its docstring says, through ASGI, WSGI and direct calls."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def through_asgi(receiver: WebhookReceiver, method: str, body: bytes, headers: d
 
 
 def through_wsgi(receiver: WebhookReceiver, method: str, body: bytes, headers: dict[str, str]) -> Any:
-    """Send one request through the WSGI application, watched by the standard library's validator."""
+    """Send one request through the WSGI application, checked by the standard library's validator."""
     environ = {
         **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()},
         "REQUEST_METHOD": method,
@@ -89,7 +89,7 @@ def through_wsgi(receiver: WebhookReceiver, method: str, body: bytes, headers: d
 
 @pytest.fixture(params=["asyncio", "trio", "wsgi", "handle", "ahandle"])
 def deliver(request: pytest.FixtureRequest) -> Deliver:
-    """Give a function that delivers an event in one of the ways there are."""
+    """Provide a function that delivers an event, for each of the supported ways."""
 
     def deliver(
         receiver: WebhookReceiver, payload: Any = EVENT, *, method: str = "POST", **headers: str
@@ -113,7 +113,7 @@ class AsyncObject:
     """A handler whose `__call__` is a coroutine function."""
 
     def __init__(self, seen: list[Any]) -> None:
-        """Remember where to write."""
+        """Store the list that records events."""
         self.seen = seen
 
     async def __call__(self, event: Any) -> None:
@@ -137,7 +137,7 @@ HANDLERS: dict[str, Callable[[list[Any]], Callable[[Any], object]]] = {
 
 @pytest.mark.parametrize("make", HANDLERS.values(), ids=HANDLERS.keys())
 def test_a_handler_gets_the_event_once(deliver: Deliver, make: Callable[[list[Any]], Callable[[Any], object]]) -> None:
-    """Sync and async handlers are called with the typed event, and not again when it is delivered again."""
+    """Sync and async handlers get the typed event, and are not called for a repeated delivery."""
     seen: list[Any] = []
     receiver = WebhookReceiver(SECRET)
     receiver.on("prompt.executed")(make(seen))
@@ -148,7 +148,7 @@ def test_a_handler_gets_the_event_once(deliver: Deliver, make: Callable[[list[An
 
 
 def test_a_function_that_returns_an_awaitable(deliver: Deliver) -> None:
-    """A handler that only returns an awaitable, which cannot be told beforehand, is awaited all the same."""
+    """A sync handler that returns an awaitable is awaited."""
     seen: list[Any] = []
     receiver = WebhookReceiver(SECRET)
 
@@ -162,7 +162,7 @@ def test_a_function_that_returns_an_awaitable(deliver: Deliver) -> None:
 
 
 def test_events_without_a_handler(deliver: Deliver) -> None:
-    """An event nobody handles is accepted and not claimed; `*` takes every event that has no handler of its own."""
+    """An event without a handler is accepted and not claimed; `*` handles every event without a specific handler."""
     receiver = WebhookReceiver(SECRET)
     assert deliver(receiver) == (200, {"status": "ignored"})
     own: list[Any] = []
@@ -175,7 +175,7 @@ def test_events_without_a_handler(deliver: Deliver) -> None:
 
 
 def failing(event: Any) -> None:
-    """Fail."""
+    """Raise an error."""
     raise ValueError("out of order")
 
 
@@ -185,7 +185,7 @@ def leaving(event: Any) -> None:
 
 
 async def failing_async(event: Any) -> None:
-    """Fail in a coroutine."""
+    """Raise an error in a coroutine."""
     raise TimeoutError("the handler's own")
 
 
@@ -193,28 +193,28 @@ async def failing_async(event: Any) -> None:
 def test_a_failing_handler_is_called_again(
     deliver: Deliver, broken: Callable[[Any], object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A handler that raises makes a 500, and the event is handled when it is sent again."""
+    """A handler that raises yields a 500, and the next delivery of the event is handled."""
     handlers = [broken, lambda event: None]
     receiver = WebhookReceiver(SECRET, timeout=None)
     first = receiver.on("prompt.executed")(broken)
     assert first is broken
     assert deliver(receiver)[0] == 500
     assert "webhook.handler_failed event=prompt.executed event_id=evt_1" in caplog.messages
-    receiver._desk.handlers["prompt.executed"] = handlers[1]
+    receiver._deliveries.handlers["prompt.executed"] = handlers[1]
     assert deliver(receiver) == (200, {"status": "handled"})
 
 
 class BrokenStore(MemoryStore):
-    """A store that has lost its disk."""
+    """A store whose disk fails."""
 
     def claim(self, key: str, token: str, lease: float) -> ClaimState:
-        """Fail."""
+        """Raise an error."""
         raise OSError("disk full")
 
 
 @pytest.mark.parametrize("make", HANDLERS.values(), ids=HANDLERS.keys())
 def test_a_failing_store_is_a_500(deliver: Deliver, make: Callable[[list[Any]], Callable[[Any], object]]) -> None:
-    """When claims cannot be kept nothing is handled, and the service sends the event again."""
+    """If the store fails, no event is handled, and the service sends it again."""
     seen: list[Any] = []
     receiver = WebhookReceiver(SECRET, store=BrokenStore())
     receiver.on("prompt.executed")(make(seen))
@@ -226,7 +226,7 @@ def test_a_failing_store_is_a_500(deliver: Deliver, make: Callable[[list[Any]], 
 def test_a_store_that_hangs_does_not_hold_the_reply(
     deliver: Deliver, make: Callable[[list[Any]], Callable[[Any], object]]
 ) -> None:
-    """A store that does not answer, as a Redis on a broken network, is answered for with 500 when `timeout` is over."""
+    """A store that hangs, as Redis on a broken network, yields a 500 after `timeout`."""
     goes_on = threading.Event()
 
     class Hanging(MemoryStore):
@@ -246,7 +246,7 @@ def test_a_store_that_hangs_does_not_hold_the_reply(
 
 @pytest.mark.parametrize("make", HANDLERS.values(), ids=HANDLERS.keys())
 def test_an_event_in_progress_is_a_503(deliver: Deliver, make: Callable[[list[Any]], Callable[[Any], object]]) -> None:
-    """While an event is being handled, perhaps elsewhere, it is not accepted: that handler may still fail."""
+    """While an event is being handled, perhaps by another process, a repeated delivery is not accepted."""
     store = MemoryStore()
     receiver = WebhookReceiver(SECRET, store=store)
     receiver.on("prompt.executed")(make([]))
@@ -257,7 +257,7 @@ def test_an_event_in_progress_is_a_503(deliver: Deliver, make: Callable[[list[An
 
 
 def test_a_slow_sync_handler_does_not_hold_the_reply(deliver: Deliver) -> None:
-    """Past `timeout` the answer is 500; the handler runs on, and once it has succeeded the event is accepted."""
+    """After `timeout` the reply is 500; the sync handler continues, and once it has succeeded the event is accepted."""
     entered, leave, left = threading.Event(), threading.Event(), threading.Event()
 
     class Store(MemoryStore):
@@ -282,7 +282,7 @@ def test_a_slow_sync_handler_does_not_hold_the_reply(deliver: Deliver) -> None:
 
 
 def test_a_slow_async_handler_is_cancelled(deliver: Deliver) -> None:
-    """Past `timeout` an async handler is cancelled, the answer is 500, and the event can be handled again."""
+    """After `timeout` an async handler is cancelled, the reply is 500, and the event can be handled again."""
     given_back = threading.Event()
 
     class Store(MemoryStore):
@@ -318,7 +318,7 @@ def test_a_slow_async_handler_is_cancelled(deliver: Deliver) -> None:
     ],
 )
 def test_what_is_refused(deliver: Deliver, payload: Any, headers: dict[str, str], status: int, code: str) -> None:
-    """Verification comes before parsing, size before both, and no handler sees what is refused."""
+    """The size is checked first, then the signature, then the content; no handler is called for a rejected delivery."""
     seen: list[Any] = []
     receiver = WebhookReceiver([SECRET, "old"])
     receiver.on("*")(seen.append)
@@ -328,7 +328,7 @@ def test_what_is_refused(deliver: Deliver, payload: Any, headers: dict[str, str]
 
 
 def test_a_body_of_just_the_cap_is_read(deliver: Deliver) -> None:
-    """A megabyte is accepted by default; the cap can be set."""
+    """The default maximum is a megabyte, and `max_body` changes it."""
     receiver = WebhookReceiver(SECRET)
     body = json.dumps({**EVENT, "data": "x"}).encode()
     padded = body[:-2] + b"x" * (1_048_576 - len(body)) + b'"}'
@@ -351,21 +351,21 @@ def test_re_serializing_can_be_turned_off(deliver: Deliver) -> None:
 
 
 def test_an_old_event_is_refused_only_with_a_tolerance(deliver: Deliver) -> None:
-    """By default an event of any age is handled, as the service sends old events again."""
+    """By default an event of any age is handled, because the service resends old events."""
     assert deliver(WebhookReceiver(SECRET))[0] == 200
     assert deliver(WebhookReceiver(SECRET, tolerance=300))[0] == 401
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS"])
 def test_only_posts_are_deliveries(method: str) -> None:
-    """Another method is a 405 that names the right one."""
+    """Another method yields a 405 with the `Allow` header."""
     receiver = WebhookReceiver(SECRET)
     assert through_asgi(receiver, method, b"", {}, "asyncio")[0] == 405
     assert through_wsgi(receiver, method, b"", {})[0] == 405
 
 
 def test_context_variables_reach_the_handler(deliver: Deliver) -> None:
-    """What the application keeps in context variables, such as a trace id, is there in the handler's thread."""
+    """The caller's context variables, such as a trace id, are set in the thread of the handler."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
     variable.set("trace")
     seen: list[str] = []
@@ -389,27 +389,27 @@ def test_context_variables_reach_the_handler(deliver: Deliver) -> None:
     ],
 )
 def test_a_senseless_setup_is_refused(setup: dict[str, Any], problem: str) -> None:
-    """What cannot work is reported when the receiver is made, not when the first event is lost."""
+    """Invalid settings are reported when the receiver is created."""
     with pytest.raises(ConfigurationError, match=problem):
         WebhookReceiver(**{"secret": SECRET, **setup})
 
 
 def test_one_event_has_one_handler() -> None:
-    """A second handler of an event is refused: it would not be clear whose success counts."""
+    """A second handler for an event is rejected, because it would be unclear whose success counts."""
     receiver = WebhookReceiver(SECRET)
     receiver.on("prompt.executed")(print)
-    with pytest.raises(ConfigurationError, match=r"'prompt\.executed' has a handler already"):
+    with pytest.raises(ConfigurationError, match=r"'prompt\.executed' already has a handler"):
         receiver.on("prompt.executed")(print)
 
 
 def test_secrets_do_not_show(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither the receiver nor what it logs shows a secret or a signature."""
+    """Neither the receiver's repr nor its log shows a secret or a signature."""
     receiver = WebhookReceiver(SECRET)
     receiver.on("prompt.executed")(failing)
     with caplog.at_level(logging.DEBUG):
         receiver.handle(json.dumps(EVENT).encode(), {"X-Enprompta-Signature": sign(EVENT, SECRET)})
         receiver.handle(b"{}", {"X-Enprompta-Signature": sign(EVENT, SECRET)})
         receiver.handle(b"{}", {"X-Enprompta-Signature": sign(b"{}", SECRET)})
-    shown = caplog.text + repr(receiver) + repr(receiver._desk)
+    shown = caplog.text + repr(receiver) + repr(receiver._deliveries)
     assert SECRET not in shown
     assert sign(EVENT, SECRET) not in shown

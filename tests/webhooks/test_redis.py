@@ -12,7 +12,7 @@ from enprompta.webhooks import ClaimState, RedisStore
 
 
 def test_redis_keeps_claims(redis_url: str) -> None:
-    """A RedisStore goes through the same states as the others, whatever its client decodes."""
+    """A RedisStore has the same states as the others, whether or not its client decodes responses."""
     import redis
 
     for decode in (False, True):
@@ -31,13 +31,13 @@ def test_redis_keeps_claims(redis_url: str) -> None:
 
 
 def test_redis_leases_end(redis_url: str) -> None:
-    """A claim in Redis is void when its lease has ended, and then its first holder can end nothing."""
+    """A claim in Redis expires with its lease, after which its first holder can no longer end it."""
     import redis
 
     with redis.Redis.from_url(redis_url) as client:
         store = RedisStore(client, prefix="lease:")
         assert store.claim("e", "a", 60) is ClaimState.NEW
-        client.delete("lease:e")  # what the server does by itself after 60 seconds
+        client.delete("lease:e")  # as the server does after 60 seconds
         assert store.claim("e", "b", 60) is ClaimState.NEW
         assert not store.complete("e", "a")
         assert not store.release("e", "a")
@@ -46,9 +46,9 @@ def test_redis_leases_end(redis_url: str) -> None:
 
 
 def test_redis_is_reached_when_it_is_used() -> None:
-    """A RedisStore from a URL connects with its first claim, so that it can be made before Redis is up."""
+    """A RedisStore from a URL connects on its first claim, so it can be created before Redis is up."""
     redis = pytest.importorskip("redis", reason="redis-py is not installed")
-    with socket.socket() as closed:  # bound and not listening: whoever connects is refused
+    with socket.socket() as closed:  # bound but not listening: connections are refused
         closed.bind(("127.0.0.1", 0))
         store = RedisStore(f"redis://127.0.0.1:{closed.getsockname()[1]}/0")
         with pytest.raises(redis.ConnectionError):
@@ -56,7 +56,7 @@ def test_redis_is_reached_when_it_is_used() -> None:
 
 
 def test_redis_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without redis-py, a RedisStore from a URL says what to install."""
+    """Without redis-py, a RedisStore from a URL names the package to install."""
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigurationError, match=r"^RedisStore needs redis-py: pip install 'enprompta\[redis\]'$"):
         RedisStore("redis://localhost")

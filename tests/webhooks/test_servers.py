@@ -31,7 +31,7 @@ AT_ONCE = 50
 
 
 def event(number: int) -> bytes:
-    """Write an event."""
+    """Record an event."""
     data = {"execution_id": f"exe_{number}", "prompt_id": "pmt_1"}
     when = "2024-01-17T10:15:00Z"
     return json.dumps({"id": f"evt_{number}", "event": "prompt.executed", "created_at": when, "data": data}).encode()
@@ -80,10 +80,10 @@ else:
 
 
 class Running:
-    """A receiver in a process of its own."""
+    """A receiver in a separate process."""
 
     def __init__(self, kind: str, path: Path) -> None:
-        """Start it and wait until it listens."""
+        """Start the process and wait until it listens."""
         command = [sys.executable, "-c", PROGRAM, kind, str(path)]
         environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
@@ -91,7 +91,7 @@ class Running:
         self.url = f"http://127.0.0.1:{self.line()}/"
 
     def line(self) -> str:
-        """Read the next line that it prints."""
+        """Read the next line of its output."""
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
@@ -101,7 +101,7 @@ class Running:
         return self.client.post(self.url, content=body, headers=headers).status_code
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it and wait."""
+        """End the process and wait for it."""
         self.process.send_signal(how)
         self.process.communicate(timeout=30)
         self.client.close()
@@ -116,7 +116,7 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]
 
 
 def test_deliveries_at_once(running: Running, tmp_path: Path) -> None:
-    """Of many deliveries at once none is lost and none is refused, to sync and to async handlers."""
+    """Of many concurrent deliveries none is lost or refused, for sync and async handlers."""
     bodies = [event(number) for number in range(DELIVERIES)]
     bodies = [body.replace(b"prompt.executed", b"prompt.new") if n % 2 else body for n, body in enumerate(bodies)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -126,7 +126,7 @@ def test_deliveries_at_once(running: Running, tmp_path: Path) -> None:
 
 
 def test_a_receiver_that_is_killed_loses_nothing(tmp_path: Path) -> None:
-    """Killed in the middle of handling, a receiver's event is refused during the lease and handled after it."""
+    """If a receiver is killed while it handles an event, the event is refused during the lease and handled after it."""
     path = tmp_path / "handled"
     blocking = event(1).replace(b"pmt_1", b"pmt_block")
     server = Running("asgi", path)
@@ -142,7 +142,7 @@ def test_a_receiver_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     thread.join()
     with closing(SQLiteStore(f"{path}.db")) as store:
         assert store.claim("evt_1", "t", 60) is ClaimState.BUSY
-    # What six seconds would do, done to the file.
+    # Expire the lease in the file instead of waiting six seconds.
     with closing(sqlite3.connect(f"{path}.db")) as connection, connection:
         connection.execute("UPDATE claims SET ends = ends - 6")
     server = Running("asgi", path)

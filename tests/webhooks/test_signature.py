@@ -1,4 +1,4 @@
-"""A signature is believed only when it is the one that the sender's sample code makes."""
+"""Only the signature that the reference's sample code produces is accepted."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ GOOD = "sha256=" + hmac.new(SECRET.encode(), BODY, hashlib.sha256).hexdigest()
     ids=lambda payload: type(payload).__name__,
 )
 def test_every_form_of_the_payload_verifies(payload: Any) -> None:
-    """Raw, re-spaced and parsed, in any type that holds it, one delivery has one signature."""
+    """A delivery has one signature, whether its body is raw, reformatted or parsed, in any accepted type."""
     assert verify_signature(payload, GOOD, SECRET)
     assert not verify_signature(payload, GOOD, "another_secret")
 
 
 def test_signing_is_the_inverse_of_verifying() -> None:
-    """What is signed verifies: a body as it is, a payload as JavaScript would write it."""
+    """A signed delivery verifies, as a raw body or as a payload serialized by `ecma_json`."""
     assert sign(BODY, SECRET) == sign(BODY.decode(), SECRET) == sign(EVENT, SECRET.encode()) == GOOD
     assert verify_signature(b"\xff not JSON", sign(b"\xff not JSON", SECRET), SECRET)
     assert verify_signature("\ud800", sign("\ud800", SECRET), SECRET)
-    halved = '{"a": "\ud800"}'  # half a character, as a writer that minds less puts it back in the body
+    halved = '{"a": "\ud800"}'  # a lone surrogate, as a lenient serializer writes it unescaped
     assert verify_signature(halved.encode("utf-8", "surrogatepass"), sign({"a": "\ud800"}, SECRET), SECRET)
 
 
 def message(*headers: tuple[str, str]) -> email.message.Message:
-    """Hold headers as `http.server` does: in something that is no mapping."""
+    """Wrap headers in an object that is not a mapping, as in `http.server`."""
     held = email.message.Message()
     for name, value in headers:
         held[name] = value
@@ -60,7 +60,7 @@ def message(*headers: tuple[str, str]) -> email.message.Message:
 
 
 def test_headers_need_not_be_a_mapping() -> None:
-    """Headers that only have `items()`, as in `http.server` and Flask, are read too; one sent twice is refused."""
+    """Headers with only `items()`, as in `http.server` and Flask, are read; a repeated signature is rejected."""
     assert verify_signature(BODY, message(("Host", "x"), (SIGNATURE_HEADER, GOOD)), SECRET)
     assert not verify_signature(BODY, message((SIGNATURE_HEADER, GOOD), (SIGNATURE_HEADER, GOOD)), SECRET)
 
@@ -77,7 +77,7 @@ def test_headers_need_not_be_a_mapping() -> None:
     ],
 )
 def test_headers_are_read_whatever_their_case(headers: dict[Any, Any]) -> None:
-    """All headers may be passed; the right one is found in any case, as text, bytes or a list of one."""
+    """All headers may be passed; the name is matched in any case, the value as text, bytes or a list of one."""
     assert verify_signature(BODY, headers, SECRET)
 
 
@@ -118,7 +118,7 @@ HOSTILE: dict[str, Any] = {
 
 @pytest.mark.parametrize("signature", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_signature_is_plainly_false(signature: Any) -> None:
-    """Nothing that is put in place of a signature raises, and nothing but the signature verifies."""
+    """No malformed signature raises, and only the valid signature verifies."""
     for payload in (BODY, EVENT):
         assert verify_signature(payload, signature, SECRET) is False
         assert matching_secret(payload, signature, [SECRET]) is None
@@ -128,7 +128,7 @@ def test_a_hostile_signature_is_plainly_false(signature: Any) -> None:
     "name", ["digits alone", "other prefix", "upper case", "not hex", "not ASCII", "surrogate", "NUL"]
 )
 def test_what_is_no_signature_costs_no_more_than_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For what cannot be a signature, though it is as long as one, no payload is parsed or written again."""
+    """If the value cannot be a signature, although its length is right, no payload is parsed or serialized."""
     payloads: list[Any] = []
     monkeypatch.setattr(signature_module, "rewrite", payloads.append)
     monkeypatch.setattr(signature_module, "ecma_json", payloads.append)
@@ -155,13 +155,13 @@ def cyclic() -> dict[str, Any]:
     ids=lambda payload: str(type(payload).__name__),
 )
 def test_a_hostile_payload_is_plainly_false(payload: Any) -> None:
-    """A body that is not JSON, or a payload that no parser makes, is not signed and does not raise."""
+    """A body that is not JSON, or a payload with no JSON form, does not verify and does not raise."""
     assert verify_signature(payload, GOOD, SECRET) is False
 
 
 @pytest.mark.parametrize("secret", ["", b"", [], [""], ["good", ""], (b"",), None, 5, [5], "\ud800"])
 def test_a_secret_that_protects_nothing_is_refused(secret: Any) -> None:
-    """An empty or absent secret is a fault of the setup and is reported as one, whatever was sent."""
+    """An empty or missing secret is a configuration error, whatever the delivery contains."""
     for signature in (GOOD, None):
         with pytest.raises(ConfigurationError, match="webhook secret"):
             verify_signature(BODY, signature, secret)
@@ -172,22 +172,22 @@ def test_a_secret_that_protects_nothing_is_refused(secret: Any) -> None:
 @pytest.mark.parametrize(
     ("secret", "problem"),
     [
-        ("", "A webhook secret is empty, with which anyone could sign: check where it is read from"),
+        ("", "A webhook secret is empty, so anyone could sign: check where it is read from"),
         ([], "No webhook secret is given: pass the one that creating the webhook returned"),
         (None, "No webhook secret is given: pass the one that creating the webhook returned"),
-        ([5], "A webhook secret is text or bytes, not int"),
-        ("\ud800", "A webhook secret holds half a character: check how it is decoded"),
+        ([5], "A webhook secret must be a string or bytes, not int"),
+        ("\ud800", "A webhook secret contains a lone surrogate: check how it is decoded"),
     ],
 )
 def test_what_is_wrong_with_a_secret_is_told(secret: Any, problem: str) -> None:
-    """The message says what was given in a secret's place and where to look, and never shows it."""
+    """The message names what was given instead of a secret and where to look, and never shows its value."""
     with pytest.raises(ConfigurationError) as caught:
         verify_signature(BODY, GOOD, secret)
     assert str(caught.value) == problem
 
 
 def test_rotation_tells_which_secret() -> None:
-    """While a secret is rotated both verify, and the index tells which one was used."""
+    """During a rotation both secrets verify, and the index shows which one was used."""
     secrets = ["new", SECRET, b"old", SECRET]
     assert matching_secret(BODY, GOOD, secrets) == 1
     assert matching_secret(json.dumps(EVENT), GOOD, secrets) == 1
@@ -197,22 +197,22 @@ def test_rotation_tells_which_secret() -> None:
 
 
 def test_signing_needs_something_to_sign() -> None:
-    """A payload that JSON cannot hold is the caller's mistake when signing."""
+    """Signing a payload with no JSON form raises TypeError."""
     with pytest.raises(TypeError, match="A object has no JSON form"):
         sign({"a": object()}, SECRET)
-    with pytest.raises(TypeError, match="A key of a JSON object is text, not int"):
+    with pytest.raises(TypeError, match="JSON object keys must be strings, not int"):
         sign({"a": [{1: 2}]}, SECRET)
 
 
 def test_digits_that_round_alike_do_not_verify_in_a_sent_body() -> None:
-    """No digit of a body as it was sent may be changed, not even to no effect."""
+    """Changing any digit of a sent body fails verification, even if the value stays the same."""
     signature = sign(b'{"n":9007199254740992}', SECRET)
     assert not verify_signature(b'{"n":9007199254740993}', signature, SECRET)
-    assert verify_signature({"n": 9007199254740993}, signature, SECRET)  # what JavaScript reads in either
+    assert verify_signature({"n": 9007199254740993}, signature, SECRET)  # what JavaScript reads in both cases
 
 
 def test_a_signature_of_ten_megabytes_costs_no_more() -> None:
-    """The length of a hostile signature does not matter: it is refused before anything is hashed."""
+    """A hostile signature of any length is rejected before anything is hashed."""
 
     def seconds(signature: Any) -> float:
         best = float("inf")
@@ -228,7 +228,7 @@ def test_a_signature_of_ten_megabytes_costs_no_more() -> None:
 
 @pytest.mark.parametrize("piece", ["1,", "[],", '{"1":0},', '"a",', '"\\u00e9",', "1e30,", "9", "[", '"', "\\", " "])
 def test_refusing_a_body_takes_linear_time(piece: str) -> None:
-    """A body eight times as long is refused in about eight times the time, whatever it is made of."""
+    """The time to reject a body is linear in its length, whatever its content."""
 
     def seconds(size: int) -> float:
         body = "[ " + piece * (size // len(piece)) + "1]"
@@ -264,7 +264,7 @@ WORST = {
 
 @pytest.mark.parametrize("kind", WORST)
 def test_a_wrong_signature_costs_at_most_thirty_milliseconds(kind: str) -> None:
-    """No body costs more than 30 ms of CPU to refuse, whatever it is made of, at the default limit and beyond it."""
+    """Rejecting a body costs at most 30 ms of CPU, whatever its content, at the default limit and beyond it."""
     start, piece, end = WORST[kind]
     size = len(piece.encode("utf-8", "surrogatepass"))
     number = (LIMIT - len((start + end).encode())) // (size + 4 * ("%" in piece))
@@ -281,7 +281,7 @@ def test_a_wrong_signature_costs_at_most_thirty_milliseconds(kind: str) -> None:
 
 
 def test_re_serializing_is_bounded() -> None:
-    """A reformatted body verifies up to the limit; an unchanged one of any size; the limit can be set, and be 0."""
+    """A reformatted body verifies up to the limit, an unchanged one at any size; the limit can be changed or 0."""
     signed = json.dumps({"text": "a" * 70_000}, separators=(",", ":")).encode()
     signature = sign(signed, SECRET)
     reformatted = signed.replace(b":", b": ")
@@ -292,12 +292,12 @@ def test_re_serializing_is_bounded() -> None:
     assert matching_secret(reformatted, signature, SECRET, max_reserialized=len(reformatted)) == 0
     assert verify_signature(b" " * (LIMIT - len(BODY)) + BODY, GOOD, SECRET)
     assert not verify_signature(b" " * (LIMIT - len(BODY) + 1) + BODY, GOOD, SECRET)
-    with pytest.raises(ConfigurationError, match="max_reserialized must be a number of bytes"):
+    with pytest.raises(ConfigurationError, match="max_reserialized must be 0 or a positive number of bytes"):
         verify_signature(BODY, GOOD, SECRET, max_reserialized=-1)
 
 
 def test_comparing_is_left_to_the_constant_time_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every key's signature is compared in full, by `hmac.compare_digest`, over bytes of one length."""
+    """Every key's signature is compared in full, by `hmac.compare_digest`, over bytes of equal length."""
     compared: list[tuple[int, int]] = []
 
     def spy(ours: bytes, theirs: bytes) -> bool:
@@ -326,14 +326,14 @@ signatures = (
 @settings(deadline=None, max_examples=300)
 @given(payload=json_values | st.binary() | st.text(), signature=signatures)
 def test_no_input_raises(payload: Any, signature: Any) -> None:
-    """Whatever a stranger sends is False."""
+    """Any unsigned input yields False."""
     assert verify_signature(payload, signature, SECRET) is False
 
 
 @settings(deadline=None, max_examples=100)
 @given(payload=st.dictionaries(st.text(), json_values), indent=st.none() | st.integers(0, 3), ascii_only=st.booleans())
 def test_what_is_signed_verifies(payload: Any, indent: int | None, *, ascii_only: bool) -> None:
-    """A payload verifies when it is parsed, and a body of it when it is re-spaced, escaped or not."""
+    """A parsed payload verifies, and so does a body reformatted with or without escapes."""
     signature = sign(payload, SECRET)
     assert verify_signature(payload, signature, SECRET)
     finite = json.loads(json.dumps(payload), parse_constant=lambda _: None)
@@ -343,7 +343,7 @@ def test_what_is_signed_verifies(payload: Any, indent: int | None, *, ascii_only
 
 
 def test_verifying_is_light_to_import() -> None:
-    """A process that only verifies loads no store, no event model and no event loop for it."""
+    """Verification alone loads no store, event model or event loop."""
     probe = (
         "import sys, enprompta; before = set(sys.modules)\n"
         "import enprompta.webhooks as w; w.verify_signature(b'', '', 's')\n"

@@ -1,4 +1,4 @@
-"""What each store does in its own way: what it forgets, how long it waits, what it leaves in its file or in Redis."""
+"""The specifics of each store: what it forgets, how long it waits, and what it keeps in its file or in Redis."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Redis:
-    """Takes note of what it is asked; nobody has claimed anything."""
+    """Records its commands; no key is claimed."""
 
     def __init__(self) -> None:
-        """Begin unasked."""
+        """Start without commands."""
         self.asked: list[tuple[Any, ...]] = []
 
     def set(self, name: str, value: str, *, nx: bool, px: int) -> object:
@@ -30,17 +30,17 @@ class Redis:
         return True
 
     def get(self, name: str) -> object:
-        """Read nothing."""
+        """Return no value."""
         return None
 
     def eval(self, script: str, numkeys: int, *keys_and_args: str) -> object:
-        """Do what a script does."""
+        """Record a script."""
         self.asked.append(keys_and_args)
         return 1
 
 
 def finish(store: MemoryStore, *keys: str) -> None:
-    """Claim some keys, one after the other, and mark them as done."""
+    """Claim some keys in order, and mark them as done."""
     for key in keys:
         assert store.claim(key, "t", 60) is ClaimState.NEW
         assert store.complete(key, "t")
@@ -49,23 +49,23 @@ def finish(store: MemoryStore, *keys: str) -> None:
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (lambda: MemoryStore(ttl=0), "ttl must be more than 0, not 0"),
-        (lambda: MemoryStore(max_events=0), "max_events must be more than 0, not 0"),
-        (lambda: SQLiteStore("x", ttl=-1), "ttl must be more than 0, not -1"),
-        (lambda: RedisStore(Redis(), ttl=float("nan")), "ttl must be more than 0, not nan"),
+        (lambda: MemoryStore(ttl=0), "ttl must be greater than 0, not 0"),
+        (lambda: MemoryStore(max_events=0), "max_events must be greater than 0, not 0"),
+        (lambda: SQLiteStore("x", ttl=-1), "ttl must be greater than 0, not -1"),
+        (lambda: RedisStore(Redis(), ttl=float("nan")), "ttl must be greater than 0, not nan"),
         (lambda: Deduplicator(lease=0), "lease must be a positive number of seconds, not 0"),
         (lambda: Deduplicator(lease=float("inf")), "lease must be a positive number of seconds, not inf"),
     ],
 )
 def test_senseless_numbers_are_refused(make: Callable[[], object], problem: str) -> None:
-    """A duration or a size that cannot work is a fault of the setup, and named."""
+    """An invalid duration or size is a configuration error that names the argument."""
     with pytest.raises(ConfigurationError) as caught:
         make()
     assert str(caught.value) == problem
 
 
 def test_half_a_second_is_a_time() -> None:
-    """Durations below a second are durations like any other."""
+    """Durations below a second work."""
     redis = Redis()
     with Deduplicator(RedisStore(redis, ttl=0.5), lease=0.25).claim("e") as claim:
         assert claim.is_mine
@@ -73,21 +73,21 @@ def test_half_a_second_is_a_time() -> None:
 
 
 def test_redis_is_told_whole_milliseconds() -> None:
-    """Redis refuses a time of 0: the shortest lease is a millisecond there."""
+    """Redis rejects a time of 0, so the shortest lease there is a millisecond."""
     redis = Redis()
     RedisStore(redis).claim("e", "t", 0.0001)
     assert redis.asked == [("enprompta:webhooks:e", "t", True, 1)]
 
 
 def test_a_claim_lasts_five_minutes_by_default() -> None:
-    """A `Deduplicator` that is told nothing gives a handler 300 seconds."""
+    """The default lease of a `Deduplicator` is 300 seconds."""
     redis = Redis()
     Deduplicator(RedisStore(redis)).begin("e")
     assert redis.asked[0][3] == 300_000
 
 
 def test_what_redis_keeps_has_the_same_name_in_every_version() -> None:
-    """Claims of the version before are found after an upgrade: by default their keys begin as they always did."""
+    """After an upgrade, claims of the previous version are found: the default prefix is unchanged."""
     redis = Redis()
     store = RedisStore(redis)
     store.claim("e", "t", 60)
@@ -98,7 +98,7 @@ def test_what_redis_keeps_has_the_same_name_in_every_version() -> None:
 
 
 def test_a_redis_that_hangs_is_given_five_seconds() -> None:
-    """Made from a URL, a store waits 5 seconds for a connection and for an answer; the URL may say another time."""
+    """A store from a URL times out after 5 seconds for a connection and a response; the URL may set another timeout."""
     redis = pytest.importorskip("redis", reason="redis-py is not installed")
 
     def patience(url: str) -> tuple[float, float]:
@@ -112,17 +112,17 @@ def test_a_redis_that_hangs_is_given_five_seconds() -> None:
 
 
 def test_memory_holds_a_hundred_thousand_events_by_default() -> None:
-    """The hundred thousand and first finished event makes a MemoryStore forget the first."""
+    """With one more finished event than the default maximum of 100,000, a MemoryStore forgets the first."""
     store = MemoryStore()
     finish(store, *map(str, range(100_000)))
-    assert store.claim("0", "u", 60) is ClaimState.DONE  # which is the most recently seen now
+    assert store.claim("0", "u", 60) is ClaimState.DONE  # now the most recently seen
     finish(store, "another")
     assert store.claim("1", "u", 60) is ClaimState.NEW
     assert store.claim("0", "u", 60) is ClaimState.DONE
 
 
 def test_memory_counts_an_event_that_was_forgotten_as_a_new_one() -> None:
-    """An event that is finished again after its time is the most recently seen, not the one to go first."""
+    """An event finished again after its TTL is the most recently seen, and is not evicted first."""
     now = 0.0
     store = MemoryStore(ttl=10, max_events=2, clock=lambda: now)
     finish(store, "1", "2")
@@ -133,7 +133,7 @@ def test_memory_counts_an_event_that_was_forgotten_as_a_new_one() -> None:
 
 
 def test_sqlite_sweeps_once_in_so_many_completions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is over stays in the file up to the next sweep, which costs too much to be made each time."""
+    """Expired claims stay in the file until the next purge, which is too slow to run every time."""
     monkeypatch.setattr(SQLiteStore, "_PURGE_EVERY", 4)
     path, now, rows = tmp_path / "events.db", 0.0, list[int]()
     with closing(SQLiteStore(path, ttl=1, clock=lambda: now)) as store, closing(sqlite3.connect(path)) as reader:
@@ -146,7 +146,7 @@ def test_sqlite_sweeps_once_in_so_many_completions(tmp_path: Path, monkeypatch: 
 
 
 def test_sqlite_keeps_one_connection_until_it_is_closed(tmp_path: Path) -> None:
-    """A store opens its file once, in the mode in which readers and a writer do not bar each other, and closes it."""
+    """A store opens its file once, in WAL mode so that readers and a writer do not block each other, and closes it."""
     store = SQLiteStore(tmp_path / "events.db")
     store.claim("e", "a", 60)
     connection = store._connection
@@ -161,7 +161,7 @@ def test_sqlite_keeps_one_connection_until_it_is_closed(tmp_path: Path) -> None:
 
 
 def test_sqlite_waits_as_long_as_it_is_told(tmp_path: Path) -> None:
-    """While another process writes, a store waits `timeout` seconds; after that SQLite's own error says why."""
+    """While another process writes, a store waits `timeout` seconds, and then raises SQLite's own error."""
     path = tmp_path / "events.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("CREATE TABLE theirs (x)")

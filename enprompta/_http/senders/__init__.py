@@ -1,1 +1,1 @@
-"""Connections: the libraries that send a request's bytes."""
+"""Send requests through the supported HTTP libraries."""

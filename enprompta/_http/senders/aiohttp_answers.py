@@ -1,8 +1,8 @@
-"""aiohttp's connections, made to match each answer to its request.
+"""Connections of aiohttp that match each response to its request.
 
-aiohttp keeps a connection on which bytes arrived while it was idle, and reads them as the answer to the next request.
-It also refuses a complete answer when other bytes follow in the same packet: the call would be sent again.
-aiohttp has no public way to change either.
+aiohttp reuses a connection that received bytes while it was idle, and reads them as the response to the next request.
+It also rejects a complete response when more bytes follow in the same packet, so the call would be retried.
+aiohttp has no public API to change either.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _INFORMATIONAL = range(100, 200)
 
 
 class Protocol(ResponseHandler):
-    """A connection that reads the head of an answer apart from what follows it."""
+    """A connection that parses the head of a response separately from the bytes that follow."""
 
     _last = b""
-    """The end of what was received before, where the end of a head may have begun."""
+    """End of the bytes received so far, which may be the start of the end of a head."""
     _in_head = True
     _newest = 0
-    """The status of the answer whose head was parsed last."""
+    """Status of the response whose head was parsed last."""
 
-    def set_response_params(self, **settings: Any) -> None:  # noqa: ANN401 (aiohttp's, which differ by version)
-        """Prepare for the answer to a request."""
+    def set_response_params(self, **settings: Any) -> None:  # noqa: ANN401 (they differ between versions of aiohttp)
+        """Prepare for the response to a request."""
         self._in_head, self._last = True, b""
         super().set_response_params(**settings)
 
     def feed_data(self, data: Any, size: int = 0) -> None:  # noqa: ANN401 (a message and its body)
-        """Take the head of an answer that was parsed."""
+        """Receive a parsed head."""
         self._newest = data[0].code
         super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what was received: a head first, so that the answer is kept when its parser refuses what follows."""
+        """Parse received bytes, the head first, so that the response survives if the parser rejects what follows."""
         while self._in_head and data:
             seen = self._last + data
             end = seen.find(_END_OF_HEAD)
@@ -60,17 +60,17 @@ class Protocol(ResponseHandler):
         if data:
             super().data_received(data)
         if self._exception is not None and self._payload is not None and not self._payload.is_eof():
-            # aiohttp refused the body and closed the connection, but does not end the wait for the rest of the body.
+            # aiohttp rejected the body and closed the connection, but would wait for the rest of the body.
             self._payload.set_exception(aiohttp.ClientPayloadError("the body is not framed as HTTP/1.1 requires"))
 
     def is_unread(self) -> bool:
-        """True if bytes were received, or can be, that no answer accounts for."""
+        """True if bytes were received, or can be read, that belong to no response."""
         sock = self.transport and self.transport.get_extra_info("socket")
         return self.should_close or sock is None or is_readable(sock)
 
 
 def is_readable(sock: socket.socket) -> bool:
-    """True if there are bytes to read from a socket, or its end."""
+    """True if a socket has bytes to read or was closed by the peer."""
     if not hasattr(select, "poll"):  # Windows
         return bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()
@@ -79,13 +79,13 @@ def is_readable(sock: socket.socket) -> bool:
 
 
 class Connector(aiohttp.TCPConnector):
-    """Opens connections, and uses none again on which bytes were left over."""
+    """Opens connections, and never reuses one with unread bytes."""
 
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 (aiohttp's own)
-        super().__init__(**settings)  # pyright: ignore[reportUnknownMemberType] (aiohttp's is not typed in full)
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 (aiohttp's signature)
+        super().__init__(**settings)  # pyright: ignore[reportUnknownMemberType] (aiohttp does not type it completely)
         self._factory = partial(Protocol, loop=self._loop)
 
-    async def _get(self, key: Any, traces: Any) -> Connection | None:  # noqa: ANN401 (aiohttp's own)
+    async def _get(self, key: Any, traces: Any) -> Connection | None:  # noqa: ANN401 (aiohttp's signature)
         while (connection := await super()._get(key, traces)) is not None:
             protocol = connection.protocol
             if not (isinstance(protocol, Protocol) and protocol.is_unread()):
@@ -95,7 +95,7 @@ class Connector(aiohttp.TCPConnector):
 
 
 class Answer(aiohttp.ClientResponse):
-    """An answer that ends its connection when a body follows that it must not have."""
+    """A response that closes its connection if it has a body that HTTP forbids."""
 
     async def start(self, connection: Connection) -> Answer:
         """Read the head."""

@@ -1,7 +1,7 @@
-"""`http_client="aiohttp"`: requests of the async client on aiohttp, which is written in C where httpx is in Python.
+"""Send the requests of the async client through aiohttp: `http_client="aiohttp"`.
 
-It has no cookies, no redirects and no tries of its own: aiohttp would send a GET, PUT or DELETE again by itself when a
-connection breaks, which this package does, and counts. Errors have the names that httpx gives them.
+Cookies, redirects and aiohttp's own retries are disabled: aiohttp would repeat a GET, PUT or DELETE when a connection
+breaks, and this package retries and counts itself. Errors are converted to those of httpx.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from enprompta._common.handler_errors import handler_error
 from enprompta._http.content import aread_parts, decompressed, raw_limit
-from enprompta._http.handler_errors import handler_error
 from enprompta._http.senders.aiohttp_answers import Answer as WireAnswer
 from enprompta._http.senders.aiohttp_answers import Connector
-from enprompta._http.senders.httpx_senders import HTTPX_ERRORS, KEEP_ALIVE, MAX_CONNECTIONS, afinish
+from enprompta._http.senders.base import HTTPX_ERRORS, KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, afinish
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from enprompta._core.steps import Answer
     from enprompta._http.route import Route
 
-# What aiohttp would add by itself.
-_OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+# Headers that aiohttp would add.
+_SKIPPED_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
-# The first that fits; what fits none is the connection's end in the midst of an answer.
+# The first match applies; without a match, the connection ended in the middle of a response (ReadError).
 _NAMES: tuple[tuple[tuple[type[Exception], ...], type[httpx.RequestError]], ...] = (
     ((aiohttp.ConnectionTimeoutError,), httpx.ConnectTimeout),
     ((asyncio.TimeoutError,), httpx.ReadTimeout),
@@ -46,7 +46,7 @@ class AiohttpSender:
     """Sends requests on one event loop of asyncio.
 
     Raises:
-        ConfigurationError: The event loop is not asyncio's.
+        ConfigurationError: The event loop is not an asyncio loop.
     """
 
     errors = HTTPX_ERRORS
@@ -57,29 +57,29 @@ class AiohttpSender:
         except RuntimeError:
             raise ConfigurationError('http_client="aiohttp" works on asyncio, not on trio: leave it out') from None
         proxy = route.proxy
-        connector = Connector(ssl=route.tls, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE)
+        connector = Connector(ssl=route.tls, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS)
         session: Any = aiohttp.ClientSession(
             connector=connector,
             response_class=WireAnswer,
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # `content` does, in bounded steps
-            skip_auto_headers=_OURS,
+            auto_decompress=False,  # `content` decompresses in bounded steps
+            skip_auto_headers=_SKIPPED_HEADERS,
         )
-        session._retry_connection = False  # noqa: SLF001 (there is no other way, and aiohttp's own tests use this one)
+        session._retry_connection = False  # noqa: SLF001 (no public API; aiohttp's own tests set it too)
         self._session: aiohttp.ClientSession = session
         self._proxy = None if proxy is None else URL(proxy.url)
-        # Apart from the address, so that no error quotes it.
+        # Separate from the URL, so that no error quotes the password.
         self._proxy_headers: dict[str, str] = {}
         if proxy is not None and proxy.auth is not None:
             self._proxy_headers["Proxy-Authorization"] = f"Basic {proxy.basic}"
 
     async def send(self, request: httpx.Request) -> Answer:
-        """Send a request and read its answer."""
+        """Send a request and read its response."""
         outside = sys.exc_info()[1]
         try:
             async with self._session.request(
                 request.method,
-                URL(str(request.url), encoded=True),  # as it is: aiohttp would write a quoted path in another way
+                URL(str(request.url), encoded=True),  # unchanged: aiohttp would re-encode the path
                 headers=[(name.decode("ascii"), value.decode("ascii")) for name, value in request.headers.raw],
                 data=request.content or None,
                 allow_redirects=False,
@@ -93,32 +93,32 @@ class AiohttpSender:
         else:
             response = httpx.Response(answer.status, headers=list(answer.raw_headers))
             return await afinish(decompressed(raw, response, request, httpx.DecodingError))
-        raise failure  # out here: what aiohttp raised does not pickle, and Dask pickles causes and contexts too
+        raise failure  # outside the `except` block: aiohttp's errors cannot be pickled, and Dask pickles contexts too
 
     async def aclose(self) -> None:
-        """Close the connections, also under calls that wait for an answer."""
+        """Close all connections, including those of calls in flight."""
         await self._session.close()
 
 
 def _timeout(timeouts: Mapping[str, float | None]) -> aiohttp.ClientTimeout:
-    """Bound each operation; the wait for a free connection is bounded by a deadline alone."""
+    """Return the limits of each operation; only a deadline limits the wait for a free connection."""
     return aiohttp.ClientTimeout(total=None, sock_connect=timeouts["connect"], sock_read=timeouts["read"])
 
 
 def _as_httpx(error: Exception) -> httpx.RequestError:
-    """Give an error the name that httpx has for it."""
+    """Convert an error to the corresponding httpx error."""
     name = next((name for kinds, name in _NAMES if isinstance(error, kinds)), httpx.ReadError)
     made = name(_words(error))
     if isinstance(error, aiohttp.ClientSSLError):
-        made.__cause__ = ssl.SSLError(str(made))  # aiohttp's own does not pickle
+        made.__cause__ = ssl.SSLError(str(made))  # aiohttp's own error cannot be pickled
     return made
 
 
 def _words(error: Exception) -> str:
-    """Say what happened in a line: aiohttp quotes the half of an answer that came, and a status of its own."""
+    """Return the error message in one line, without the partial response that aiohttp quotes."""
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the connection ended before the answer was complete"
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"{error.status} {error.message}"  # as httpx says it
+        return f"{error.status} {error.message}"  # the form of httpx
     text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     return (text or type(error).__name__).partition("\n")[0].partition(": <")[0].rstrip(":")

@@ -1,7 +1,7 @@
-"""Connections of async clients: tidy after a cancelled handshake, and not used again with bytes left over.
+"""Close connections of async clients after a canceled TLS handshake, and do not reuse those with unread bytes.
 
-httpcore closes a connection when its TLS handshake fails, not when the task that waits for it is cancelled; it then
-stays open until the garbage collector finds it. That is how every deadline that passes during a handshake ends.
+httpcore closes a connection when its TLS handshake fails, but not when the waiting task is canceled, as at a deadline.
+The connection then stays open until the garbage collector finds it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpcore
 
-from enprompta._http.handler_errors import handler_error
+from enprompta._common.handler_errors import handler_error
 from enprompta._http.senders.unread import Unread
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def close_cancelled_handshakes(pool: Any) -> None:  # noqa: ANN401 (httpcore's, or that of httpcore2)
-    """Make the connections of a pool close when they are cancelled in a handshake."""
-    backend = pool._network_backend  # noqa: SLF001
+def close_cancelled_handshakes(pool: Any) -> None:  # noqa: ANN401 (of httpcore or httpcore2)
+    """Make a pool close connections whose handshake is canceled."""
+    backend = pool._network_backend  # noqa: SLF001 (no public API)
     if not isinstance(backend, HandshakeBackend):
         pool._network_backend = HandshakeBackend(backend)  # noqa: SLF001
 
 
 class HandshakeBackend(httpcore.AsyncNetworkBackend):
-    """Opens connections that do not outlive a cancelled handshake."""
+    """Opens connections that are closed if their handshake is canceled."""
 
     def __init__(self, inner: httpcore.AsyncNetworkBackend) -> None:
         self._inner = inner
@@ -59,7 +59,7 @@ class HandshakeBackend(httpcore.AsyncNetworkBackend):
 
 
 class HandshakeStream(httpcore.AsyncNetworkStream):
-    """A connection that reports bytes that are left over as readable."""
+    """A connection that reports unread bytes as readable."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         self._inner = inner
@@ -80,28 +80,28 @@ class HandshakeStream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        """Shake hands, or close."""
+        """Perform the TLS handshake; close the connection if it fails or is canceled."""
         try:
             return HandshakeStream(await as_raised(self._inner.start_tls(ssl_context, server_hostname, timeout)))
         except BaseException:
-            import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
+            import anyio  # noqa: PLC0415 (httpx imports it with its first async request)
 
             with anyio.CancelScope(shield=True):
                 await self._inner.aclose()
             raise
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
-        """Return what httpcore asks of a connection; bytes that are left over count as readable."""
+        """Return information about the connection; unread bytes count as readable."""
         if info == "is_readable" and self.unread.found(self._inner):
             return True
         return self._inner.get_extra_info(info)
 
 
 async def as_raised(operation: Awaitable[T]) -> T:
-    """Do a network operation, and raise what a signal handler raised in it, not the error that the library made of it.
+    """Run a network operation; re-raise the exception of a signal handler instead of the error it was converted to.
 
     Args:
-        operation: What to do.
+        operation: The operation.
     """
     outside = sys.exc_info()[1]
     try:
@@ -113,5 +113,5 @@ async def as_raised(operation: Awaitable[T]) -> T:
 
 
 def _no_sockets(error: Exception) -> BaseException | None:
-    """Find the NotImplementedError of an event loop without sockets; anyio raises it in a group, which is no error."""
+    """Find the NotImplementedError of an event loop without sockets, which anyio raises in an exception group."""
     return next((one for one in getattr(error, "exceptions", ()) if isinstance(one, NotImplementedError)), None)

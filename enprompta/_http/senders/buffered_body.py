@@ -1,4 +1,4 @@
-"""The body of a request, in one piece."""
+"""Request and response bodies that are held in memory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import httpx
 
 
 class WholeBody(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that can be read any number of times, and left in the midst of it.
+    """A body that can be read repeatedly and abandoned at any point.
 
-    httpx's own is read by an async generator. When sending breaks off, as on a connection that was reset, nobody
-    finishes that, and trio warns of it.
+    httpx reads its own body class with an async generator. If sending fails, as on a connection reset, the generator
+    is never finished, and trio warns about it.
     """
 
     def __init__(self, content: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Connect to a host that has several addresses, some of them dead, without waiting for those (RFC 8305).
+"""Connect to a host with several addresses without waiting for unreachable ones (RFC 8305, "Happy Eyeballs").
 
-An attempt that has not succeeded within 250 ms is joined by one at the next address; one that fails is followed at
-once. The first to succeed is used, the others are closed. All run in the caller's thread, over one selector.
+If an attempt has not succeeded within 250 ms, the next address is tried in parallel; after a failure, it is tried at
+once. The first connection wins and the others are closed. All attempts run in the caller's thread, with one selector.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections import deque
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from enprompta._common.handler_errors import is_from_handler
 from enprompta._http.error_mapping import TRIED
-from enprompta._http.handler_errors import is_from_handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Address: TypeAlias = "tuple[int, int, int, str, Any]"
-"""One of the answers of `socket.getaddrinfo`."""
+"""One result of `socket.getaddrinfo`."""
 
 ATTEMPT_DELAY = 0.25
-"""Seconds after which an attempt is joined by the next one, RFC 8305's "Connection Attempt Delay"."""
+"""Seconds before the next address is tried in parallel ("Connection Attempt Delay" in RFC 8305)."""
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}
 
 
 class Race:
-    """Attempts to connect to the addresses of one host, as a context manager that closes those that lost.
+    """Parallel attempts to connect to the addresses of one host; a context manager that closes the losing ones.
 
     Args:
-        addresses: The answers of `socket.getaddrinfo`, best first.
-        local_address: The address to connect from; None for any.
+        addresses: Results of `socket.getaddrinfo`, best first.
+        local_address: Local address to connect from; None for any.
     """
 
     def __init__(self, addresses: Sequence[Address], local_address: str | None) -> None:
@@ -58,14 +58,14 @@ class Race:
         """Connect.
 
         Args:
-            timeout: Seconds for all attempts together; None for no bound but the system's.
+            timeout: Seconds for all attempts together; None for the system's limit.
 
         Returns:
-            The socket that connected first; it does not block.
+            The socket that connected first, in non-blocking mode.
 
         Raises:
-            TimeoutError: The time ran out; the text names each address and what became of it.
-            OSError: Every address refused; the text names each and its reason.
+            TimeoutError: The timeout passed; the message lists each address with its result.
+            OSError: All addresses failed; the message lists each with its reason.
         """
         ends = None if timeout is None else time.monotonic() + timeout
         while self._waiting or self._running:
@@ -76,12 +76,12 @@ class Race:
         raise OSError(self._outcome())
 
     def _start(self, to: Address) -> socket.socket | None:
-        """Begin an attempt; return its socket when it has succeeded at once."""
+        """Start an attempt; return its socket if it succeeds immediately."""
         family, kind, protocol, _, address = to
         name = _name(address)
         try:
             sock = socket.socket(family, kind, protocol)
-        except OSError as error:  # this machine lacks the family
+        except OSError as error:  # the address family is not supported
             return self._failed(name, error)
         self._running[sock] = name
         try:
@@ -89,7 +89,7 @@ class Race:
             if self._local_address is not None:
                 sock.bind((self._local_address, 0))
             code = sock.connect_ex(address)
-        except OSError as error:  # the local address is of another family, or not this machine's
+        except OSError as error:  # the local address is of another family or does not exist
             del self._running[sock]
             sock.close()
             return self._failed(name, error)
@@ -104,7 +104,7 @@ class Race:
         self._failures.append(f"{name} ({error.strerror or error})")
 
     def _wait(self, ends: float | None) -> socket.socket | None:
-        """Wait until an attempt has ended or it is time to begin the next one; return the socket of a success."""
+        """Wait until an attempt ends or the next one is due; return the socket of a successful one."""
         left = None if ends is None else ends - time.monotonic()
         if left is not None and left <= 0:
             raise TimeoutError(self._outcome())
@@ -117,7 +117,7 @@ class Race:
         return None
 
     def _ended(self, sock: socket.socket, code: int) -> socket.socket | None:
-        """Take an attempt out of the race; return its socket when it has succeeded."""
+        """Finish an attempt; return its socket if it succeeded."""
         name = self._running.pop(sock)
         if not code:
             return sock
@@ -130,13 +130,13 @@ class Race:
 
 
 def interleaved(addresses: Iterable[Address]) -> list[Address]:
-    """Order addresses so that families alternate, beginning with that of the first one."""
+    """Order addresses so that families alternate, starting with the family of the first one."""
     families: dict[int, list[Address]] = {}
     for one in addresses:
         families.setdefault(one[0], []).append(one)
     return [one for one in chain.from_iterable(zip_longest(*families.values())) if one is not None]
 
 
-def _name(address: Any) -> str:  # noqa: ANN401 (a pair, or four for IPv6)
+def _name(address: Any) -> str:  # noqa: ANN401 (a tuple of two, or of four for IPv6)
     host, port, *_ = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

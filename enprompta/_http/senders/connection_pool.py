@@ -1,11 +1,10 @@
-"""The connections of a client: a stack of those that are idle, of which the one used last serves next.
+"""Connection pools that reuse the most recently used idle connection.
 
-httpcore's own pool looks at every connection whenever a request begins or ends: with 50 requests under way it spends
-most of a call's time on that, with 500 nearly all of it. These two look at one. They sit inside of httpx's transport,
-where httpcore's pool would be, and open connections as that one does; so proxies, TLS settings, time-outs and the names
-of errors stay httpx's business. They read each answer whole before they give it, for that is what this package wants.
+httpcore's pool checks every connection whenever a request begins or ends, which dominates the time of a call with 50 or
+more requests in flight. These pools check one. They replace httpcore's pool in httpx's transport and open connections
+with it, so httpx still handles proxies, TLS settings, timeouts and errors. They read each response completely.
 
-Loaded with the first client, as httpx itself loads httpcore: importing it takes longer than the rest of this package.
+Imported with the first client, because importing httpcore is slow.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ if TYPE_CHECKING:
 ConnectionT = TypeVar("ConnectionT", bound="httpcore.ConnectionInterface | httpcore.AsyncConnectionInterface")
 
 _SWEEP_EVERY = 1.0
-"""Seconds between two looks for idle connections that have expired."""
+"""Seconds between checks for expired idle connections."""
 _CLOSED = "closed"
-"""What httpx's client says when it is, as a RuntimeError."""
+"""Message of the RuntimeError that a closed httpx client raises."""
 
 
 class _Stack(Generic[ConnectionT]):
-    """The connections to one origin, in use and idle; each step is one operation that no other thread can divide."""
+    """The busy and idle connections to one origin; every step is an atomic operation, so no lock is needed."""
 
-    def __init__(self, inner: Any) -> None:  # noqa: ANN401 (a pool of httpcore's, of either kind)
+    def __init__(self, inner: Any) -> None:  # noqa: ANN401 (a sync or async pool of httpcore)
         self._open = inner.create_connection
         self._idle: deque[ConnectionT] = deque()
         self._busy: set[ConnectionT] = set()
@@ -46,10 +45,10 @@ class _Stack(Generic[ConnectionT]):
         self._sweep_at = 0.0
 
     def take(self, origin: httpcore.Origin) -> tuple[ConnectionT, list[ConnectionT]]:
-        """Return a connection to use, and those to close.
+        """Return a connection to use, and the expired ones to close.
 
-        A connection is closed when it was idle for too long, the server has closed it, or bytes arrived on it that
-        belong to no answer: the next request would take them for its own.
+        A connection has expired when it was idle for too long, the server closed it, or it received bytes that belong
+        to no response, which would be read as the response to the next request.
         """
         expired: list[ConnectionT] = []
         while True:
@@ -65,11 +64,11 @@ class _Stack(Generic[ConnectionT]):
         return connection, expired
 
     def put_back(self, connection: ConnectionT, *, is_sound: bool) -> list[ConnectionT]:
-        """Take a connection back; give those to close: this one, when it cannot be used again, and old ones.
+        """Return a connection to the stack; return those to close: this one if it cannot be reused, and expired ones.
 
         Args:
             connection: The connection.
-            is_sound: False if an exception broke off its use; a signal handler's may have kept a lock in it held.
+            is_sound: False if an exception interrupted its use, which may have left one of its locks held.
         """
         self._busy.discard(connection)
         if not (is_sound and connection.is_available()):
@@ -80,15 +79,15 @@ class _Stack(Generic[ConnectionT]):
         if now >= self._sweep_at:
             self._sweep_at = now + _SWEEP_EVERY
             old.extend(self._expired())
-        # Asked last: what another thread's `clear` could not see, as it was in our hands, is now where this finds it.
+        # Checked last: `clear` in another thread did not see this connection while it was checked out.
         return [*old, *self._idle_ones()] if self._closed else old
 
     def _expired(self) -> Iterator[ConnectionT]:
-        """Take out idle connections that have expired, the one that has been idle for longest first."""
+        """Remove expired idle connections, longest idle first."""
         for _ in range(len(self._idle)):
             try:
                 oldest = self._idle.popleft()
-            except IndexError:  # another thread was faster
+            except IndexError:  # another thread removed the last one
                 return
             if not oldest.has_expired():
                 self._idle.appendleft(oldest)
@@ -96,35 +95,35 @@ class _Stack(Generic[ConnectionT]):
             yield oldest
 
     def _idle_ones(self) -> Iterator[ConnectionT]:
-        """Take out all idle connections; of several threads that do, each gets others."""
+        """Remove all idle connections; each goes to one thread only."""
         with suppress(IndexError):
             while True:
                 yield self._idle.pop()
 
     def check_open(self) -> None:
-        """Refuse a call that found its connection when all were being closed, or waited for one until then.
+        """Reject a call that got its connection while the pool was being closed.
 
         Raises:
-            RuntimeError: No connection is to be used any more.
+            RuntimeError: The pool is closed.
         """
         if self._closed:
             raise RuntimeError(_CLOSED)
 
     def clear(self) -> list[ConnectionT]:
-        """Use no connection any more; give all of them, those in use too."""
+        """Close the stack; return all connections, including those in use."""
         self._closed = True
         return [*self._busy.copy(), *self._idle_ones()]
 
 
 class Pool:
-    """Connections that threads share, in place of `inner`, whose way to open them it uses."""
+    """A pool for threads, which opens connections with the pool `inner` that it replaces."""
 
     def __init__(self, inner: httpcore.ConnectionPool, most: int) -> None:
         self._stack: _Stack[httpcore.ConnectionInterface] = _Stack(inner)
         self._slots = Semaphore(most)
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
-        """Send a request and read its answer to the end."""
+        """Send a request and read its complete response."""
         if not self._slots.acquire(timeout=remaining_timeout(None, httpcore.PoolTimeout)):
             raise httpcore.PoolTimeout
         try:
@@ -141,9 +140,9 @@ class Pool:
             response = connection.handle_request(request)
             note_answer(response)
             content = read_parts(response.iter_stream(), raw_limit(request, response.status))
-            response.close()  # and the connection with it, where the body was longer
+            response.close()  # also closes the connection if the body was longer
             is_sound = True
-        except httpcore.ConnectionNotAvailable:  # closed since `check_open`; httpcore's own pool would open another
+        except httpcore.ConnectionNotAvailable:  # closed since `check_open`
             raise RuntimeError(_CLOSED) from None
         finally:
             _close(self._stack.put_back(connection, is_sound=is_sound))
@@ -151,7 +150,7 @@ class Pool:
         return response
 
     def close(self) -> None:
-        """Close every connection, also under a call that waits for its answer."""
+        """Close all connections, including those of calls in flight."""
         _close(self._stack.clear())
 
 
@@ -161,16 +160,16 @@ def _close(connections: list[httpcore.ConnectionInterface]) -> None:
 
 
 class AsyncPool:
-    """Connections that the tasks of one event loop share, in place of `inner`, whose way to open them it uses."""
+    """A pool for the tasks of one event loop, which opens connections with the pool `inner` that it replaces."""
 
     def __init__(self, inner: httpcore.AsyncConnectionPool, most: int) -> None:
         self._stack: _Stack[httpcore.AsyncConnectionInterface] = _Stack(inner)
         self._slots = anyio.Semaphore(most)
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        """Send a request and read its answer to the end."""
+        """Send a request and read its complete response."""
         try:
-            self._slots.acquire_nowait()  # 0.2 µs; `acquire` takes 10, and lets every other task run first
+            self._slots.acquire_nowait()  # `acquire` is slower and lets all other tasks run first
         except anyio.WouldBlock:
             await self._slots.acquire()
         try:
@@ -197,12 +196,12 @@ class AsyncPool:
         return response
 
     async def aclose(self) -> None:
-        """Close every connection, also under a call that waits for its answer."""
+        """Close all connections, including those of calls in flight."""
         await _aclose(self._stack.clear())
 
 
 async def _aclose(connections: list[httpcore.AsyncConnectionInterface]) -> None:
-    """Close connections, all of them: a call that is cancelled must not leave any open."""
+    """Close all connections, even if the task is canceled meanwhile."""
     if not connections:
         return
     cancelled: BaseException | None = None
@@ -210,17 +209,17 @@ async def _aclose(connections: list[httpcore.AsyncConnectionInterface]) -> None:
         for connection in connections:
             try:
                 await connection.aclose()
-            except anyio.get_cancelled_exc_class() as error:  # `Task.cancel` of asyncio knows no shields
-                cancelled = error  # this one is closed: the wait that was cancelled comes after that
+            except anyio.get_cancelled_exc_class() as error:  # asyncio's `Task.cancel` ignores shields
+                cancelled = error  # the connection is closed: the canceled wait comes after that
     if cancelled is not None:
         raise cancelled
 
 
-def pool_for(inner: Any, most: int) -> Pool | AsyncPool:  # noqa: ANN401 (either kind of httpcore's)
-    """Make the pool that takes the place of one of httpcore's.
+def pool_for(inner: Any, most: int) -> Pool | AsyncPool:  # noqa: ANN401 (a sync or async pool)
+    """Return the pool that replaces one of httpcore.
 
     Args:
-        inner: The pool, whose way to open connections is kept.
-        most: Connections at once.
+        inner: The pool, which still opens the connections.
+        most: Largest number of connections.
     """
     return AsyncPool(inner, most) if isinstance(inner, httpcore.AsyncConnectionPool) else Pool(inner, most)

@@ -1,4 +1,4 @@
-"""The moment after which no blocking read, write or connect of this thread goes on; `bound_streams` keeps to it."""
+"""The deadline of the blocking network operations of this thread, which `deadline_streams` enforces."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ class _Ends(threading.local):
     at: float | None = None
 
 
-_ends = _Ends()  # a request is sent and read by one thread, so the moment need not be passed down to the socket
+_ends = _Ends()  # one thread sends a request and reads its response
 
 
-class thread_deadline:  # noqa: N801 (used as the function that it was; a generator takes three times as long)
-    """Bound the socket operations of this thread; monotonic seconds, None for no bound."""
+class thread_deadline:  # noqa: N801 (used as a function; faster than a generator)
+    """Limit the socket operations of this thread to a deadline in monotonic seconds; None for no limit."""
 
-    __slots__ = ("_moment",)
+    __slots__ = ("_deadline",)
 
-    def __init__(self, moment: float | None) -> None:
-        self._moment = moment
+    def __init__(self, deadline: float | None) -> None:
+        self._deadline = deadline
 
     def __enter__(self) -> None:
-        _ends.at = self._moment  # None too, should a signal handler have kept the last call from leaving its block
+        _ends.at = self._deadline  # also None: a signal handler may have interrupted `__exit__` of the last call
 
     def __exit__(self, *_: object) -> None:
         _ends.at = None
 
 
 def is_bound() -> bool:
-    """Tell whether there is a moment for this thread."""
+    """True if this thread has a deadline."""
     return _ends.at is not None
 
 
@@ -40,15 +40,15 @@ def remaining_timeout(timeout: float, too_late: type[Exception]) -> float: ...
 @overload
 def remaining_timeout(timeout: float | None, too_late: type[Exception]) -> float | None: ...
 def remaining_timeout(timeout: float | None, too_late: type[Exception]) -> float | None:
-    """The shorter of an operation's timeout and the time that is left.
+    """Return the timeout of an operation, or the remaining time if that is shorter.
 
     Raises:
-        Exception: `too_late`, when no time is left.
+        Exception: `too_late`, if the deadline has passed.
     """
-    moment = _ends.at
-    if moment is None:
+    deadline = _ends.at
+    if deadline is None:
         return timeout
-    remaining = moment - monotonic()
+    remaining = deadline - monotonic()
     if remaining <= 0:
         raise too_late("the deadline passed")
     return remaining if timeout is None else min(timeout, remaining)

@@ -1,10 +1,9 @@
 """Connections whose blocking operations end at the thread's deadline, however slowly bytes drip in.
 
-A timeout of httpx bounds one socket operation; an answer that sends a byte now and then never trips it. So each
-operation of a call with a deadline is given the time that is left, not the same time again and again. Async calls
-need none of this: they are cancelled from outside.
+A timeout of httpx applies to one socket operation, so a response that trickles in byte by byte never exceeds it. With a
+deadline, each operation gets the remaining time as its timeout. Async calls are canceled from outside instead.
 
-Loaded with the first client, as httpx itself loads httpcore: importing it takes longer than the rest of this package.
+Imported with the first client, because importing httpcore is slow.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from weakref import WeakSet
 
 import httpcore
 
-from enprompta._http.handler_errors import handler_error, ignoring, is_from_handler
+from enprompta._common.handler_errors import handler_error, ignoring, is_from_handler
 from enprompta._http.senders.connect import Race
 from enprompta._http.senders.deadline import is_bound, remaining_timeout
 from enprompta._http.senders.unread import Unread
@@ -39,20 +38,20 @@ _PART = 65_536  # bytes
 _streams: WeakSet[DeadlineStream] = WeakSet()
 
 
-def bound_reads(pool: Any) -> None:  # noqa: ANN401 (httpcore's, or that of httpcore2)
-    """Make the connections of a pool keep to `reads_end_at`."""
-    backend = pool._network_backend  # noqa: SLF001
+def bound_reads(pool: Any) -> None:  # noqa: ANN401 (of httpcore or httpcore2)
+    """Make the connections of a pool respect `thread_deadline`."""
+    backend = pool._network_backend  # noqa: SLF001 (no public API)
     if not isinstance(backend, DeadlineBackend):
         pool._network_backend = DeadlineBackend(backend, import_module(library_of(pool)))  # noqa: SLF001
 
 
 def library_of(pool: object) -> str:
-    """Tell the library that a pool is of: httpcore, or httpcore2, which is httpx2's and has the same names."""
+    """Return the name of a pool's library: httpcore, or httpcore2, which httpx2 uses and which has the same API."""
     return type(pool).__module__.partition(".")[0]
 
 
 class DeadlineBackend(httpcore.NetworkBackend):
-    """Opens connections whose every operation ends at the thread's moment."""
+    """Opens connections whose operations end at the thread's deadline."""
 
     def __init__(self, inner: httpcore.NetworkBackend, core: Any) -> None:  # noqa: ANN401
         self._inner = inner
@@ -66,8 +65,8 @@ class DeadlineBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect within the time that is left, to the host's first address that answers."""
-        if type(self._inner) is not self._core.SyncBackend:  # the caller's own: it may not use sockets at all
+        """Connect within the remaining time, to the first address of the host that responds."""
+        if type(self._inner) is not self._core.SyncBackend:  # a custom backend, which may not use sockets
             timeout = remaining_timeout(timeout, self._core.ConnectTimeout)
             return self._stream(self._inner.connect_tcp, host, port, timeout, local_address, socket_options)
         try:
@@ -98,30 +97,30 @@ class DeadlineBackend(httpcore.NetworkBackend):
         return DeadlineStream(as_raised(self._core, connect, *arguments), self._core)
 
     def _addresses(self, host: str, port: int) -> Sequence[Address]:
-        """Look a host up, within the time that is left; an address needs no looking up."""
+        """Resolve a host within the remaining time; IP addresses need no lookup."""
         with ignoring(OSError):
             return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        return self._looked_up(host, port) if is_bound() else socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return self._resolve(host, port) if is_bound() else socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
-    def _looked_up(self, host: str, port: int) -> list[Any]:
-        """Ask the system's resolver in a thread, for it takes no time-out, and half a minute while nobody answers it.
+    def _resolve(self, host: str, port: int) -> list[Any]:
+        """Resolve a host in a thread, because the system's resolver has no timeout and can take half a minute.
 
-        The thread is left behind when there is no time left; it ends when the resolver does.
+        At the deadline, the thread is abandoned; it ends when the resolver returns.
         """
         answer: Future[list[Any]] = Future()
 
-        def look_up() -> None:
+        def resolve() -> None:
             try:
                 answer.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-            except Exception as error:  # noqa: BLE001 (raised below, if anybody still waits)
+            except Exception as error:  # noqa: BLE001 (raised below unless the deadline has passed)
                 answer.set_exception(error)
 
         try:
-            Thread(target=look_up, name="enprompta-lookup", daemon=True).start()
-        except RuntimeError as error:  # there is no room for one more thread, or this Python has none
+            Thread(target=resolve, name="enprompta-lookup", daemon=True).start()
+        except RuntimeError as error:  # no further thread can be started, or Python has no threads
             if is_from_handler(error):
                 raise
-            look_up()
+            resolve()
         try:
             return answer.result(remaining_timeout(None, self._core.ConnectTimeout))
         except NotInTimeError:
@@ -132,17 +131,17 @@ class DeadlineBackend(httpcore.NetworkBackend):
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.NetworkStream:
-        """Connect within the time that is left."""
+        """Connect within the remaining time."""
         timeout = remaining_timeout(timeout, self._core.ConnectTimeout)
         return self._stream(self._inner.connect_unix_socket, path, timeout, socket_options)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep between connection attempts, within the time that is left."""
+        """Sleep between connection attempts, within the remaining time."""
         self._inner.sleep(remaining_timeout(seconds, self._core.ConnectTimeout))
 
 
 class DeadlineStream(httpcore.NetworkStream):
-    """A connection whose every operation ends at the thread's moment, and that reports bytes that are left over."""
+    """A connection whose operations end at the thread's deadline, and that reports unread bytes."""
 
     def __init__(self, inner: httpcore.NetworkStream, core: Any) -> None:  # noqa: ANN401
         self._inner = inner
@@ -151,7 +150,7 @@ class DeadlineStream(httpcore.NetworkStream):
         _streams.add(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read within the time that is left."""
+        """Read within the remaining time."""
         outside = sys.exc_info()[1]
         try:
             return self._inner.read(max_bytes, remaining_timeout(timeout, self._core.ReadTimeout))
@@ -161,10 +160,10 @@ class DeadlineStream(httpcore.NetworkStream):
         raise raised
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write within the time that is left."""
+        """Write within the remaining time."""
         outside = sys.exc_info()[1]
         try:
-            # In parts: the inner stream takes the whole time again whenever the network has taken a part of the buffer.
+            # In parts: the inner stream restarts the timeout whenever it has sent a part of the buffer.
             for start in range(0, len(buffer), _PART):
                 self._inner.write(buffer[start : start + _PART], remaining_timeout(timeout, self._core.WriteTimeout))
         except (self._core.NetworkError, self._core.TimeoutException) as error:
@@ -172,16 +171,16 @@ class DeadlineStream(httpcore.NetworkStream):
                 raise
         else:
             return
-        raise raised  # httpcore ignores its own WriteError, to read an early answer
+        raise raised  # httpcore ignores its own WriteError to read an early response
 
     def close(self) -> None:
-        """Close the connection, and wake a thread that waits for an answer on it."""
+        """Close the connection and wake a thread that waits for a response on it."""
         sock = self._inner.get_extra_info("socket")
         try:
             if isinstance(sock, socket.socket):
-                with ignoring(OSError):  # it is closed already, or never was connected
-                    # Closing alone leaves a thread waiting in `recv` to its timeout. Not `SSLSocket.shutdown`, which
-                    # would take the TLS state away from under that thread.
+                with ignoring(OSError):  # already closed, or never connected
+                    # Closing alone leaves a thread in `recv` until its timeout. `SSLSocket.shutdown` would remove the
+                    # TLS state while that thread uses it.
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
         finally:
             self._inner.close()
@@ -189,25 +188,25 @@ class DeadlineStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        """Shake hands within the time that is left."""
+        """Perform the TLS handshake within the remaining time."""
         timeout = remaining_timeout(timeout, self._core.ConnectTimeout)
         inner = as_raised(self._core, self._inner.start_tls, ssl_context, server_hostname, timeout)
         return DeadlineStream(inner, self._core)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
-        """Return what httpcore asks of a connection; bytes that are left over count as readable."""
+        """Return information about the connection; unread bytes count as readable."""
         if info == "is_readable" and self.unread.found(self._inner):
             return True
         return self._inner.get_extra_info(info)
 
 
 def as_raised(core: Any, operation: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 (httpcore or httpcore2)
-    """Do a network operation, and raise what a signal handler raised in it, not the error that the library made of it.
+    """Run a network operation; re-raise the exception of a signal handler instead of the error it was converted to.
 
     Args:
         core: The library.
-        operation: What to do.
-        arguments: What to do it with.
+        operation: The operation.
+        arguments: Its arguments.
     """
     outside = sys.exc_info()[1]
     try:
@@ -219,9 +218,9 @@ def as_raised(core: Any, operation: Callable[..., T], *arguments: Any) -> T:  # 
 
 
 def close_inherited_sockets() -> None:
-    """Close the copies that a child of a fork has of its parent's connections, which go on without noticing."""
+    """Close a child process's copies of its parent's sockets; the parent's connections stay open."""
     for stream in list(_streams):
         sock = stream.get_extra_info("socket")
-        # Without `shutdown` and below TLS: both would speak to the server, in the parent's name.
+        # Without `shutdown` and without closing TLS, which would both send data on the parent's connection.
         if isinstance(sock, socket.socket) and (descriptor := sock.detach()) >= 0:
             os.close(descriptor)

@@ -1,96 +1,61 @@
-"""What carries a request to the server and its answer back: httpx, in the ways a client can be set up.
+"""Senders on httpx: the default for both clients, and those for the caller's own client of httpx or httpx2.
 
-    a client of its own           httpx's transport on the pool of `pools`. `httpx.Client` is passed by: its cookies,
-                                  redirects and credentials would only have to be kept from acting. A client has one
-                                  base URL, so one transport, with the proxy that the environment names for it
-    http_client="aiohttp"         aiohttp; see `aiohttp_sender`
-    http_client=…                 the caller's client of httpx or httpx2, with all that it does and its own pool
-
-A sender returns an `Answer`, whose body is read and decompressed by `content`, or raises what its HTTP library raises.
+TransportSender, AsyncTransportSender    httpx's transport on the pool of `connection_pool`. `httpx.Client` is left
+out: its cookies, redirects and credentials would have to be disabled. A
+client has one base URL, so one transport, with the proxy that the
+environment names for it
+ClientSender, AsyncClientSender          the caller's client, with its settings and its own pool
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
 from enprompta._core.steps import Answer
 from enprompta._http.content import aread_parts, decompressed, raw_limit, read_parts
-from enprompta._http.senders.deadline import remaining_timeout
+from enprompta._http.senders.base import (
+    HTTPX_ERRORS,
+    KEEP_ALIVE_SECONDS,
+    MAX_CONNECTIONS,
+    afinish,
+    errors_of,
+    finish,
+    library_of,
+)
+from enprompta._http.senders.patch_client import patch_client_transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, Iterable, Mapping
 
     from enprompta._http.route import Route
 
-KEEP_ALIVE = 5.0
-"""Seconds for which an idle connection is kept: servers close them too, and one used at that moment is an error."""
-MAX_CONNECTIONS = 500
-"""Connections at once. Each request under way needs one, and an execution can take a while. Who comes when all are in
-use waits for the next one that is free, however long the others take: a deadline bounds that wait too."""
-MAX_WRAPPERS = 5
-"""Transports that may wrap each other in a caller's client and still be tuned."""
 LIMITS = httpx.Limits(
-    max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE
+    max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_SECONDS
 )
 
 
-def errors_of(library: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401 (httpx or httpx2)
-    """Tell what a library and what is below it may raise instead of an answer.
-
-    RuntimeError is how httpx says "closed"; a ValueError comes of a redirect that sets a cookie of letters that are not
-    ASCII.
-    """
-    return (library.HTTPError, library.InvalidURL, library.StreamError, OSError, RuntimeError, ValueError)
-
-
-HTTPX_ERRORS = errors_of(httpx)
-
-
-class Sender(Protocol):
-    """Sends the requests of a blocking client; they and their answers are httpx's or httpx2's."""
-
-    errors: tuple[type[Exception], ...]
-    """What it raises instead of an answer."""
-
-    @property
-    def is_closed(self) -> bool: ...
-    def send(self, request: Any) -> Answer: ...  # noqa: ANN401
-    def close(self) -> None: ...
-
-
-class AsyncSender(Protocol):
-    """Sends the requests of an async client; they and their answers are httpx's or httpx2's."""
-
-    errors: tuple[type[Exception], ...]
-    """What it raises instead of an answer."""
-
-    async def send(self, request: Any) -> Answer: ...  # noqa: ANN401
-    async def aclose(self) -> None: ...
-
-
 class SocksStreams:
-    """The connection to a SOCKS proxy that is being set up: httpcore leaves one open that fails."""
+    """Tracks connections to a SOCKS proxy during setup, because httpcore does not close those that fail."""
 
     def __init__(self) -> None:
         self.streams: list[Any] = []
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take note of an event in httpcore."""
+        """Record a trace event of httpcore."""
         if event == "socks.connect_tcp.complete":
             self.streams.append(info["return_value"])
         elif event == "socks.setup_socks5_connection.complete":
             self.streams.clear()
 
     async def atrace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Take note of an event in httpcore, as its async half wants it."""
+        """Record a trace event of httpcore's async classes."""
         self.trace(event, info)
 
 
 class TransportSender:
-    """Sends through httpx's transport alone."""
+    """Sends requests through an httpx transport."""
 
     errors = HTTPX_ERRORS
 
@@ -101,9 +66,9 @@ class TransportSender:
         self.is_closed = False
 
     def send(self, request: httpx.Request) -> Answer:
-        """Send a request and read its answer."""
+        """Send a request and read its response."""
         if self.is_closed:
-            raise RuntimeError("closed")  # as httpx's client says it
+            raise RuntimeError("closed")  # as httpx's client does
         if self._is_socks:
             return self._send_by_socks(request)
         return self._send(request)
@@ -120,17 +85,17 @@ class TransportSender:
 
     def _send(self, request: httpx.Request) -> Answer:
         response = self._transport.handle_request(request)
-        raw = b"".join(cast("Iterable[bytes]", response.stream))  # one part, which the pool has read within the limit
+        raw = b"".join(cast("Iterable[bytes]", response.stream))  # one part, read by the pool within the limit
         return finish(decompressed(raw, response, request, httpx.DecodingError), httpx.ReadTimeout)
 
     def close(self) -> None:
-        """Close the connections, also under calls that wait for an answer."""
+        """Close all connections, including those of calls in flight."""
         self.is_closed = True
         self._transport.close()
 
 
 class ClientSender:
-    """Sends through an `httpx.Client`, or one of httpx2."""
+    """Sends requests through an `httpx.Client` or `httpx2.Client`."""
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 (httpx2 is optional)
         self._client = client
@@ -140,14 +105,14 @@ class ClientSender:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client is."""
+        """True if the caller's client is closed."""
         return bool(self._client.is_closed)
 
     def send(self, request: Any) -> Answer:  # noqa: ANN401
-        """Send a request and read its answer."""
+        """Send a request and read its response."""
         response = self._client.send(request, stream=True, follow_redirects=False)
         try:
-            if response.is_stream_consumed:  # a hook of the caller's, or a transport without a network, has read it
+            if response.is_stream_consumed:  # already read by an event hook or a mock transport
                 answer = Answer(response.status_code, response.headers, response.content, request)
             else:
                 raw = read_parts(response.iter_raw(), raw_limit(request, response.status_code))
@@ -162,7 +127,7 @@ class ClientSender:
 
 
 class AsyncTransportSender:
-    """Sends through httpx's transport alone."""
+    """Sends requests through an httpx transport."""
 
     errors = HTTPX_ERRORS
 
@@ -172,13 +137,13 @@ class AsyncTransportSender:
         self._is_socks = route.proxy is not None and route.proxy.is_socks
 
     async def send(self, request: httpx.Request) -> Answer:
-        """Send a request and read its answer."""
+        """Send a request and read its response."""
         if self._is_socks:
             return await self._send_by_socks(request)
         return await self._send(request)
 
     async def _send_by_socks(self, request: httpx.Request) -> Answer:
-        import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
+        import anyio  # noqa: PLC0415 (httpx imports it with its first async request)
 
         opened = SocksStreams()
         request.extensions = {**request.extensions, "trace": opened.atrace}
@@ -196,12 +161,12 @@ class AsyncTransportSender:
         return await afinish(decompressed(raw, response, request, httpx.DecodingError))
 
     async def aclose(self) -> None:
-        """Close the connections, also under calls that wait for an answer."""
+        """Close all connections, including those of calls in flight."""
         await self._transport.aclose()
 
 
 class AsyncClientSender:
-    """Sends through an `httpx.AsyncClient`, or one of httpx2."""
+    """Sends requests through an `httpx.AsyncClient` or `httpx2.AsyncClient`."""
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 (httpx2 is optional)
         self._client = client
@@ -211,11 +176,11 @@ class AsyncClientSender:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client is."""
+        """True if the caller's client is closed."""
         return bool(self._client.is_closed)
 
     async def send(self, request: Any) -> Answer:  # noqa: ANN401
-        """Send a request and read its answer."""
+        """Send a request and read its response."""
         response = await self._client.send(request, stream=True, follow_redirects=False)
         try:
             if response.is_stream_consumed:
@@ -230,127 +195,30 @@ class AsyncClientSender:
         return answer
 
 
-def finish(steps: Generator[None, None, Answer], too_late: type[Exception]) -> Answer:
-    """Do the steps of decompressing a body; raise `too_late` when this thread has no time left."""
-    try:
-        while True:
-            next(steps)
-            remaining_timeout(None, too_late)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
-
-
-async def afinish(steps: Generator[None, None, Answer]) -> Answer:
-    """Do the steps of decompressing a body; other tasks run between them, and a deadline can end them."""
-    try:
-        while True:
-            next(steps)
-            await yield_to_others()
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
-
-
-async def yield_to_others() -> None:
-    """Let other tasks run."""
-    import anyio.lowlevel  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
-
-    await anyio.lowlevel.checkpoint()
-
-
 def _left_open(client: Any, response: Any) -> Any:  # noqa: ANN401
-    """Give the connection of an answer when it is to be closed, since the others were while it was being opened."""
+    """Return the connection of a response if the client was closed while the connection was being opened."""
     return response.extensions.get("network_stream") if client.is_closed else None
 
 
-def library_of(client: object) -> Any:  # noqa: ANN401
-    """Tell the library that a client is of; one of a class of the caller's is of that which it inherits from."""
-    for base in type(client).__mro__:
-        if (name := base.__module__.partition(".")[0]) in {"httpx", "httpx2"}:
-            return import_module(name)
-    return httpx
-
-
 class _HiddenBytes(bytes):
-    """Bytes that the logs of httpcore do not show: at level DEBUG it logs the credentials of SOCKS proxies."""
+    """Bytes without a readable repr, because httpcore logs the credentials of SOCKS proxies at level DEBUG."""
 
     def __repr__(self) -> str:
         return "<secret>"
 
 
 class _QuietProxy(httpx.Proxy):
-    """A proxy of httpx whose credentials are in no log."""
+    """An httpx proxy whose credentials do not appear in logs."""
 
     @property
     def raw_auth(self) -> tuple[bytes, bytes] | None:
-        """User name and password, as httpcore takes them."""
+        """User name and password in the form that httpcore expects."""
         auth = super().raw_auth
         return None if auth is None else (_HiddenBytes(auth[0]), _HiddenBytes(auth[1]))
 
 
 def _proxy(route: Route) -> httpx.Proxy | None:
-    """Write a proxy as httpx takes it."""
+    """Convert the proxy of a route to an httpx proxy."""
     if (proxy := route.proxy) is None:
         return None
     return _QuietProxy(proxy.url, auth=proxy.auth, ssl_context=route.tls if proxy.scheme == "https" else None)
-
-
-def own_async_sender(kind: object, route: Route) -> AsyncSender:
-    """Make what a client sends through that was given nothing but perhaps the name of a library, for one event loop."""
-    if kind == "aiohttp":
-        from enprompta._http.senders.aiohttp_sender import AiohttpSender  # noqa: PLC0415 (an extra)
-
-        return AiohttpSender(route)
-    return AsyncTransportSender(route)
-
-
-def sender_for_client(client: Any) -> Sender:  # noqa: ANN401
-    """Send through a client of the caller's, which keeps its own pool."""
-    for transport in transports_of(client):
-        patch_client_transport(transport, pooled=False)
-    return ClientSender(client)
-
-
-def given_async_sender(client: Any) -> AsyncClientSender:  # noqa: ANN401 (httpx2 is optional)
-    """Send through a client of the caller's, which keeps its own pool."""
-    for transport in transports_of(client):
-        patch_client_transport(transport, pooled=False)
-    return AsyncClientSender(client)
-
-
-def transports_of(client: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Find the transports of a client of httpx or httpx2, those for proxies too; none where it keeps them elsewhere."""
-    for transport in (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()):
-        if transport is not None:
-            yield transport
-
-
-def patch_client_transport(transport: Any, *, pooled: bool, depth: int = 0) -> None:  # noqa: ANN401
-    """Make a transport of httpx's keep to deadlines, tidy up, and, if it is to be `pooled`, use our pools.
-
-    httpx has no public way to any of this, so it reaches for the attribute; in a transport that has none, as one of
-    the caller's own or of another version, things are as their maker left them. A transport that wraps another one, to
-    cache or to log, has that one tuned.
-    """
-    pool = getattr(transport, "_pool", None)
-    if not hasattr(pool, "_network_backend"):
-        for inner in getattr(transport, "__dict__", {}).values() if depth < MAX_WRAPPERS else ():
-            if hasattr(inner, "handle_request") or hasattr(inner, "handle_async_request"):
-                patch_client_transport(inner, pooled=pooled, depth=depth + 1)
-        return
-    # Loaded with the first client, as httpx loads httpcore: importing it takes longer than the rest of this package.
-    if hasattr(pool, "handle_async_request"):
-        from enprompta._http.senders.async_streams import close_cancelled_handshakes  # noqa: PLC0415
-
-        close_cancelled_handshakes(pool)
-    else:
-        from enprompta._http.senders.deadline_streams import bound_reads  # noqa: PLC0415
-
-        bound_reads(pool)
-    if pooled:
-        from enprompta._http.senders.connection_pool import pool_for  # noqa: PLC0415
-
-        transport._pool = pool_for(pool, MAX_CONNECTIONS)  # noqa: SLF001
-    else:
-        from enprompta._http.senders.unread import note_answers  # noqa: PLC0415
-
-        note_answers(pool)

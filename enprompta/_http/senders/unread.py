@@ -1,9 +1,8 @@
-"""Keep a connection from being used again when bytes are left over from the exchange before.
+"""Detect unread bytes on an idle connection, so that it is closed instead of reused.
 
-HTTP/1.1 matches answers to requests by their order alone. Whatever arrives after a complete answer would be read as the
-answer to the next request. httpcore asks a connection that is idle whether its socket is readable, and closes it then;
-it does not see what was read already, by its parser or by TLS. A stream that reports these bytes as readable too lets
-httpcore, and each pool built on it, close the connection before it is used again.
+HTTP/1.1 matches responses to requests only by their order, so bytes after a complete response would be read as the
+response to the next request. httpcore closes an idle connection if its socket is readable, but does not notice bytes
+that its parser or TLS has already read. Streams that report these bytes as readable make it close the connection.
 """
 
 from __future__ import annotations
@@ -18,21 +17,21 @@ _WITHOUT_BODY = (204, 304)
 
 
 class Unread:
-    """The bytes of a connection that were received and that no answer accounts for."""
+    """The received bytes of a connection that belong to no response."""
 
     __slots__ = ("is_spoilt", "parser")
 
     def __init__(self) -> None:
         self.parser: Any = None
-        """h11's state of the connection; None before the first answer and for HTTP/2, which numbers its answers."""
+        """State of h11; None before the first response, and for HTTP/2, which numbers its responses."""
         self.is_spoilt = False
-        """True if the server announced bytes that no parser reads."""
+        """True if the server announced a body that no parser reads."""
 
-    def found(self, stream: Any) -> bool:  # noqa: ANN401 (httpcore's, or that of httpcore2)
-        """True if bytes were left over above the socket.
+    def found(self, stream: Any) -> bool:  # noqa: ANN401 (of httpcore or httpcore2)
+        """True if bytes were read from the socket but not used.
 
         Args:
-            stream: The library's stream of the connection.
+            stream: The stream of the connection.
         """
         if self.is_spoilt or (self.parser is not None and self.parser.trailing_data != (b"", False)):
             return True
@@ -40,29 +39,29 @@ class Unread:
         return (tls is not None and _has_decrypted(tls)) or _has_queued(stream)
 
 
-def _has_decrypted(tls: Any) -> bool:  # noqa: ANN401 (an SSLObject, or what an SSLSocket has below)
+def _has_decrypted(tls: Any) -> bool:  # noqa: ANN401 (an SSLObject or SSLSocket)
     if not isinstance(tls, ssl.SSLObject):
         return tls.pending() > 0
     try:
-        tls.read(1)  # from memory; records that carry no data, such as session tickets, are consumed
+        tls.read(1)  # reads from memory; records without data, such as session tickets, are consumed
     except ssl.SSLWantReadError:
         return False
     except ssl.SSLError:
         return True
-    return True  # a byte that belongs to nothing, or the end
+    return True  # an unexpected byte, or the end of the stream
 
 
 def _has_queued(stream: Any) -> bool:  # noqa: ANN401
-    """True if asyncio read more from the socket than was asked for; anyio has no public name for that."""
+    """True if asyncio has read more than was requested; anyio has no public API for that."""
     inner = getattr(stream, "_stream", None)
     inner = getattr(inner, "transport_stream", inner)
     return bool(getattr(getattr(inner, "_protocol", None), "read_queue", None))
 
 
-def note_answer(response: Any) -> None:  # noqa: ANN401 (httpcore's, or that of httpcore2)
-    """Let the stream of an answer know the parser that reads it, and whether the answer spoils the connection."""
+def note_answer(response: Any) -> None:  # noqa: ANN401 (of httpcore or httpcore2)
+    """Pass the parser of a response to its stream, and whether the response makes the connection unusable."""
     unread = getattr(response.extensions.get("network_stream"), "unread", None)
-    if unread is None:  # the caller's own backend, or the connection was upgraded and is not used again
+    if unread is None:  # a custom backend, or an upgraded connection, which is not reused
         return
     if unread.parser is None:
         unread.parser = getattr(getattr(response.stream, "_connection", None), "_h11_state", None)
@@ -71,16 +70,16 @@ def note_answer(response: Any) -> None:  # noqa: ANN401 (httpcore's, or that of 
 
 
 def announces_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """True if an answer that has no body, a 204 or 304, announces one, as some servers do (RFC 9110, 15.3.5)."""
+    """True if the headers of a 204 or 304 announce a body, as some servers do (RFC 9110, 15.3.5)."""
     return any(
         (name == b"content-length" and value != b"0") or name == b"transfer-encoding"
         for name, value in ((name.lower(), value) for name, value in headers)
     )
 
 
-def note_answers(pool: Any) -> None:  # noqa: ANN401 (httpcore's, or that of httpcore2)
-    """Make the connections that a pool opens note each of their answers."""
-    if "create_connection" in vars(pool):  # two of our clients share the caller's
+def note_answers(pool: Any) -> None:  # noqa: ANN401 (of httpcore or httpcore2)
+    """Call `note_answer` for each response on the connections of a pool."""
+    if "create_connection" in vars(pool):  # already patched: two clients share the `http_client`
         return
     create = pool.create_connection
 

@@ -1,1 +1,1 @@
-"""Accounts, keys, scopes, rate limits and idempotency keys."""
+"""Access control: trusted hosts, accounts, keys, scopes, rate limits and idempotency keys."""

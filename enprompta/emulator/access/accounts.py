@@ -1,4 +1,4 @@
-"""Accounts: one for each tier, with its key, its limits and its credits."""
+"""Accounts: one for each tier, with its API key, rate limits and credits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """What a subscription allows."""
+    """Limits of a subscription."""
 
     name: str
     per_minute: int
@@ -28,7 +28,7 @@ class Tier:
 
 
 TIERS = {
-    # The reference gives the free tier no request limits, for it has no API access; its 403s are counted all the same.
+    # The reference has no request limits for the free tier, which has no API access; its 403s count nevertheless.
     "free": Tier("free", 60, 10_000, 15, api_access=False),
     "pro": Tier("pro", 60, 10_000, 200),
     "team": Tier("team", 300, 100_000, None),
@@ -39,7 +39,7 @@ ANONYMOUS = Tier("anonymous", 1_000, 1_000_000, 0, api_access=False)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who sends a request: a user, what they have subscribed to and what their credential allows."""
+    """The sender of a request: a user, the user's subscription, and the scopes of the credential."""
 
     id: str
     tier: Tier
@@ -47,7 +47,7 @@ class Account:
     email: str = ""
     name: str = ""
     scopes: frozenset[str] | None = None
-    """What an OAuth2 token may do; None for an API key, which may do everything."""
+    """Scopes of an OAuth2 token; None for an API key, which has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +55,22 @@ class Keys:
     """The API keys of the emulator's accounts."""
 
     free: str = "ep_test_free"
-    """Refused with 403: this tier has no API access."""
+    """Gets a 403, because the free tier has no API access."""
     pro: str = "ep_test_pro"
     team: str = "ep_test_team"
     enterprise: str = "ep_test_enterprise"
 
 
 class AccountStore:
-    """Knows who a credential belongs to and keeps count of credits.
+    """Finds the account of a credential, and counts credits.
 
     Args:
-        database: Where accounts and credits are kept.
-        limits: Requests a minute and a day by tier, in place of the reference's.
-        credits: Executions a month by tier, in place of the reference's; None for no limit.
+        database: Where accounts and credits are stored.
+        limits: Requests per minute and per day by tier; overrides the reference's.
+        credits: Executions per month by tier, None for no limit; overrides the reference's.
+
+    Raises:
+        ConfigurationError: A tier does not exist, or a limit is less than 1.
     """
 
     def __init__(
@@ -77,9 +80,9 @@ class AccountStore:
         limits: Mapping[str, tuple[int, int]] | None = None,
         credits: Mapping[str, int | None] | None = None,
     ) -> None:
-        limits, credits = limits or {}, credits or {}  # noqa: A001 (named as the argument is)
+        limits, credits = limits or {}, credits or {}  # noqa: A001 (the argument's name)
         if unknown := (limits.keys() | credits.keys()) - TIERS.keys():
-            raise ConfigurationError(f"No such tier: {', '.join(sorted(unknown))}; there are {', '.join(TIERS)}")
+            raise ConfigurationError(f"Unknown tier {', '.join(sorted(unknown))}; use one of {', '.join(TIERS)}")
         self._database = database
         self.anonymous: Account = Account("acc_anonymous", ANONYMOUS)
         self._by_key: dict[str, Account] = {}
@@ -87,7 +90,7 @@ class AccountStore:
             for name, tier in TIERS.items():
                 per_minute, per_day = limits.get(name, (tier.per_minute, tier.per_day))
                 if min(per_minute, per_day) < 1:
-                    raise ConfigurationError(f"The limits of {name} must be at least 1 request")
+                    raise ConfigurationError(f"The limits of tier {name} must be at least 1 request")
                 effective = Tier(name, per_minute, per_day, credits.get(name, tier.credits), tier.api_access)
                 account = Account(
                     f"acc_{name}", effective, f"usr_{name}", f"{name}@example.com", f"{name.capitalize()} User"
@@ -100,15 +103,15 @@ class AccountStore:
                 )
 
     def find(self, authorization: str | None) -> Account | None:
-        """Tell whose credential an `Authorization` header carries; None when it is nobody's."""
+        """Return the account of the API key in an `Authorization` header; None if there is none."""
         return self._by_key.get(bearer(authorization))
 
     def by_id(self, account_id: str) -> Account:
-        """Give one of the emulator's accounts."""
+        """Return an account by its id."""
         return next(account for account in self._by_key.values() if account.id == account_id)
 
     def authenticate(self, authorization: str | None) -> Account:
-        """Like `find`, but a credential that is nobody's is a 401."""
+        """Return the account of the API key in an `Authorization` header, or raise a 401."""
         account = self.find(authorization)
         if account is not None:
             return account
@@ -119,13 +122,13 @@ class AccountStore:
         raise ApiError(INVALID_KEY, "Invalid API key", headers=challenge)
 
     def charge(self, account: Account, now: float) -> None:
-        """Take one credit of this month; a 402 when there is none left."""
+        """Charge one credit of this month; raise a 402 if none is left."""
         with self._database.transaction():
             self.require_credit(account, now)
             self._add(account, month_of(now), 1)
 
     def require_credit(self, account: Account, now: float) -> None:
-        """Refuse an account that has no credit left this month: a 402."""
+        """Raise a 402 if the account has no credit left this month."""
         allowed = account.tier.credits
         if allowed is not None and self.credits_used(account, now) >= allowed:
             plan, month = account.tier.name, month_of(now)
@@ -133,11 +136,11 @@ class AccountStore:
             raise ApiError(INSUFFICIENT_TOKENS, message)
 
     def refund(self, account: Account, charged_at: float) -> None:
-        """Give back the credit that was taken at that time."""
+        """Refund the credit that was charged at the given time."""
         self._add(account, month_of(charged_at), -1)
 
     def credits_used(self, account: Account, now: float) -> int:
-        """Count the credits used this month."""
+        """Return the number of credits used this month."""
         sql = "SELECT used FROM credits WHERE account_id = ? AND month = ?"
         return self._database.scalar(sql, account.id, month_of(now))
 
@@ -150,18 +153,18 @@ class AccountStore:
 
 
 def bearer(authorization: str | None) -> str:
-    """Read the credential in an `Authorization` header; nothing when there is none."""
+    """Return the bearer credential in an `Authorization` header; an empty string if there is none."""
     scheme, _, credential = (authorization or "").partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else ""
 
 
 def require_api_access(account: Account) -> None:
-    """Refuse a tier without API access: a 403."""
+    """Raise a 403 if the account's tier has no API access."""
     if not account.tier.api_access:
         message = f"The {account.tier.name} plan has no API access: subscribe to Pro, Team or Enterprise"
         raise ApiError(NO_API_ACCESS, message)
 
 
 def month_of(now: float) -> str:
-    """Name the month that credits are counted in, such as 2024-01, by UTC."""
+    """Return the UTC month that credits are counted in, such as 2024-01."""
     return datetime.fromtimestamp(now, timezone.utc).strftime("%Y-%m")

@@ -1,4 +1,4 @@
-"""Idempotency keys: the same request sent again gets the first answer again, and has no second effect."""
+"""Idempotency keys: a repeated request gets the first response again and has no second effect."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from enprompta.emulator.database import Database
 
 METHODS = frozenset({"POST", "PUT", "PATCH"})
-"""The methods whose requests may carry a key; `x-idempotency` of the API's document, to which tests compare it."""
+"""Methods that accept a key; tests compare it with `x-idempotency` of the OpenAPI document."""
 CLIENT_PREFIX = "client "
-"""Keys of OAuth2 clients are kept under this and the client's id, which is the id of no account."""
+"""Prefix of the owner of an OAuth2 client's keys, which keeps it distinct from an account's id."""
 KEEP_SECONDS = 86_400
-"""Seconds that an answer is kept."""
-_LONGEST_KEY = 255
+"""Seconds for which a response is stored."""
+_MAX_KEY = 255
 NOT_KEPT = frozenset({401, 402, 429})
-"""Statuses that are not kept, beside 5xx: the same request may succeed later."""
+"""Statuses that are not stored, in addition to 5xx, because the same request may succeed later."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """A finished answer: what a key stands for."""
+    """A complete response, stored under an idempotency key."""
 
     status: int
     body: bytes
@@ -37,10 +37,10 @@ class StoredResponse:
 
 
 class Idempotency:
-    """Remembers answers by account and key, for a day.
+    """Stores responses by account and key for a day, and replays them.
 
     Args:
-        database: Where the answers are kept.
+        database: Where the responses are stored.
     """
 
     def __init__(self, database: Database) -> None:
@@ -53,25 +53,27 @@ class Idempotency:
         key: str,
         fingerprint: bytes,
         now: float,
-        answer: Callable[[], Awaitable[StoredResponse]],
+        handle: Callable[[], Awaitable[StoredResponse]],
         *,
         keep: float = KEEP_SECONDS,
     ) -> StoredResponse:
-        """Answer a request the first time and give that answer from then on.
+        """Handle a request once, and return the same response for every repetition.
 
-        A second request that arrives while the first is being answered waits for it. The same key with another
-        request is a 409.
+        A repetition that arrives while the first request is in flight waits for its response.
 
         Args:
-            account_id: The account, or the OAuth2 client, whose key it is; others may use the same text.
-            key: The `Idempotency-Key` as sent.
-            fingerprint: What `fingerprint_of` gives for the request.
-            now: The time by the emulator's clock.
-            answer: Carries out the request.
-            keep: Seconds for which the first answer is worth repeating.
+            account_id: Owner of the key: an account or an OAuth2 client. Each owner has separate keys.
+            key: The `Idempotency-Key` header.
+            fingerprint: The request's digest by `fingerprint_of`.
+            now: Current time by the emulator's clock, in Unix seconds.
+            handle: Handles the request.
+            keep: Seconds for which the first response may be replayed.
+
+        Raises:
+            ApiError: 400 for an empty or too long key; 409 for a key that was used with another request.
         """
-        if not key.strip() or len(key) > _LONGEST_KEY:
-            message = f"Must be 1 to {_LONGEST_KEY} characters"
+        if not key.strip() or len(key) > _MAX_KEY:
+            message = f"Must be 1 to {_MAX_KEY} characters"
             raise invalid([{"field": "Idempotency-Key", "message": message}])
         while (running := self._running.get((account_id, key))) is not None:
             await running.wait()
@@ -80,8 +82,8 @@ class Idempotency:
             return known
         done = self._running[account_id, key] = asyncio.Event()
         try:
-            first = await answer()
-            if first.status < 500 and first.status not in NOT_KEPT:  # noqa: PLR2004 (5xx is the definition)
+            first = await handle()
+            if first.status < 500 and first.status not in NOT_KEPT:  # noqa: PLR2004 (not 5xx)
                 self._remember(account_id, key, fingerprint, now, first)
             return first
         finally:
@@ -89,7 +91,7 @@ class Idempotency:
             done.set()
 
     def forget_tokens(self) -> None:
-        """Forget the answers of the token endpoint, because the tokens in them have ended."""
+        """Delete the stored responses of the token endpoint, because their tokens have expired."""
         self._database.run("DELETE FROM idempotency WHERE account_id LIKE ?", f"{CLIENT_PREFIX}%")
 
     def _recall(self, account_id: str, key: str, fingerprint: bytes, since: float) -> StoredResponse | None:
@@ -98,27 +100,27 @@ class Idempotency:
         if row is None:
             return None
         if row["fingerprint"] != fingerprint:
-            raise ApiError(CONFLICT, f"Idempotency-Key {key!r} was used with another request; use a fresh key for each")
+            raise ApiError(CONFLICT, f"Idempotency-Key {key!r} was used with another request; use a new key")
         return StoredResponse(row["status"], row["body"], json.loads(row["headers"]), replayed=True)
 
-    def _remember(self, account_id: str, key: str, fingerprint: bytes, now: float, answer: StoredResponse) -> None:
+    def _remember(self, account_id: str, key: str, fingerprint: bytes, now: float, first: StoredResponse) -> None:
         with self._database.transaction():
             self._database.run("DELETE FROM idempotency WHERE created_at <= ?", now - KEEP_SECONDS)
             self._database.run(
                 "INSERT OR REPLACE INTO idempotency (account_id, key, fingerprint, status, headers, body, created_at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                *(account_id, key, fingerprint, answer.status, json.dumps(answer.headers), answer.body, int(now)),
+                *(account_id, key, fingerprint, first.status, json.dumps(first.headers), first.body, int(now)),
             )
 
 
 def fingerprint_of(method: str, path: str, query: bytes, body: bytes) -> bytes:
-    """Digest what makes two requests the same one."""
+    """Return a digest of a request; two requests with the same digest are the same request."""
     head = f"{method} {path}?{query.decode('latin-1')}\n".encode()
     return hashlib.sha256(head + body).digest()
 
 
 def client_id_of(body: bytes) -> str | None:
-    """Return the OAuth2 client that a token request names; None where it names none."""
+    """Return the OAuth2 client id in the body of a token request; None if there is none."""
     try:
         value: object = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""OAuth2 clients and the tokens they were given (RFC 6749, section 4.4)."""
+"""OAuth2 clients and their access tokens (client credentials grant, RFC 6749, section 4.4)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from enprompta.emulator.access.accounts import Account, AccountStore
     from enprompta.emulator.database import Database
 
-_KEEP_SECONDS = 86_400  # an ended token is remembered for a day, to be told from one that never was
+_KEEP_SECONDS = 86_400  # expired tokens are kept for a day, to answer "expired" instead of "invalid"
 
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """The credentials of one OAuth2 client."""
+    """Credentials of an OAuth2 client."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -32,7 +32,7 @@ class OAuthClient:
 
 @dataclass(frozen=True, slots=True)
 class OAuthClients:
-    """The OAuth2 clients of the emulator's accounts, each with all scopes."""
+    """OAuth2 clients of the emulator's accounts, each with all scopes."""
 
     pro: OAuthClient = OAuthClient("ep_client_pro", "ep_secret_pro")
     team: OAuthClient = OAuthClient("ep_client_team", "ep_secret_team")
@@ -41,16 +41,16 @@ class OAuthClients:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as it was granted."""
+    """An access token as granted."""
 
     text: str
     scopes: tuple[str, ...]
     lifetime: int
-    """Seconds until it ends."""
+    """Seconds until the token expires."""
 
 
 class OAuthError(Exception):
-    """A token request that was refused, in the words of RFC 6749, section 5.2."""
+    """A refused token request, with an error code of RFC 6749, section 5.2."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -58,14 +58,17 @@ class OAuthError(Exception):
         self.message = message
 
 
-class Clients:
-    """Knows OAuth2 clients, gives them tokens and tells whose a token is.
+class OAuthClientStore:
+    """Stores OAuth2 clients, grants access tokens and authenticates them.
 
     Args:
-        database: Where clients and tokens are kept.
-        accounts: Whom they act for.
-        lifetime: Seconds until a token ends.
-        rfc_errors: Whether the token endpoint answers errors as RFC 6749 has them, or in the API's own form.
+        database: Where clients and tokens are stored.
+        accounts: The accounts that clients act for.
+        lifetime: Seconds until a token expires.
+        rfc_errors: True for token endpoint errors as in RFC 6749, False for the API's error format.
+
+    Raises:
+        ConfigurationError: The lifetime is less than a second.
     """
 
     def __init__(self, database: Database, accounts: AccountStore, *, lifetime: int, rfc_errors: bool) -> None:
@@ -73,37 +76,37 @@ class Clients:
             raise ConfigurationError(f"token_lifetime must be at least 1 second, not {lifetime}")
         self.rfc_errors = rfc_errors
         self.requests = 0
-        """Token requests that came, refused ones too."""
+        """Number of token requests, including refused ones."""
         self._database = database
         self._accounts = accounts
         self.lifetime = lifetime
-        """Seconds until a token ends."""
-        given = OAuthClients()
+        """Seconds until a token expires."""
+        defaults = OAuthClients()
         for tier in ("pro", "team", "enterprise"):
-            self._keep(getattr(given, tier), tier, SCOPES)
+            self._store(getattr(defaults, tier), tier, SCOPES)
 
     def add(self, tier: str, scopes: Iterable[str]) -> OAuthClient:
-        """Make a client of a tier's account that may ask for these scopes."""
+        """Create a client of a tier's account that may request the given scopes."""
         wanted = set(scopes)
         if tier not in TIERS:
-            raise ConfigurationError(f"No such tier: {tier}; there are {', '.join(TIERS)}")
+            raise ConfigurationError(f"Unknown tier {tier}; use one of {', '.join(TIERS)}")
         if unknown := wanted - set(SCOPES):
-            raise ConfigurationError(f"No such scope: {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}")
+            raise ConfigurationError(f"Unknown scope {', '.join(sorted(unknown))}; use one of {', '.join(SCOPES)}")
         client = OAuthClient(new_id("ep_client"), secrets.token_urlsafe(24))
-        self._keep(client, tier, wanted)
+        self._store(client, tier, wanted)
         return client
 
     def grant(self, client_id: str, client_secret: str, scope: str | None, now: float) -> Token:
-        """Give a client a token.
+        """Grant an access token to a client.
 
         Args:
-            client_id: Which client.
-            client_secret: Its secret.
-            scope: The scopes it wants, separated by spaces; nothing for all it may have.
-            now: When.
+            client_id: The client's id.
+            client_secret: The client's secret.
+            scope: Requested scopes, separated by spaces; empty or None for all the client may have.
+            now: Current time in Unix seconds.
 
         Raises:
-            OAuthError: The credentials are wrong, or a scope is not the client's.
+            OAuthError: The credentials are wrong, or the client may not have a scope.
         """
         row = self._database.one("SELECT * FROM oauth_clients WHERE id = ?", client_id)
         if row is None or not secrets.compare_digest(row["secret"].encode(), client_secret.encode()):
@@ -121,25 +124,25 @@ class Clients:
         return token
 
     def find(self, authorization: str | None, now: float) -> Account | None:
-        """Tell for whom an `Authorization` header's token acts, and what it may do; None when it is no token of now."""
+        """Return the account and scopes of the token in an `Authorization` header; None if it is not a valid token."""
         sql = "SELECT account_id, scopes FROM oauth_tokens WHERE token = ? AND ends_at > ?"
         row = self._database.one(sql, bearer(authorization), now)
         if row is None:
             return None
         return replace(self._accounts.by_id(row["account_id"]), scopes=frozenset(json.loads(row["scopes"])))
 
-    def refuse_ended(self, authorization: str | None) -> None:
-        """Raise a 401 that says so when the token was good once (RFC 6750, section 3.1)."""
+    def refuse_expired(self, authorization: str | None) -> None:
+        """Raise a 401 if the header has an expired token (RFC 6750, section 3.1)."""
         sql = "SELECT count(*) FROM oauth_tokens WHERE token = ?"
         if self._database.scalar(sql, bearer(authorization)):
             challenge = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="It has expired"'}
             raise ApiError(INVALID_KEY, "The access token has expired", headers=challenge)
 
     def expire(self, now: float) -> None:
-        """End all tokens now."""
+        """Expire all tokens now."""
         self._database.run("UPDATE oauth_tokens SET ends_at = ? WHERE ends_at > ?", now, now)
 
-    def _keep(self, client: OAuthClient, tier: str, scopes: Iterable[str]) -> None:
+    def _store(self, client: OAuthClient, tier: str, scopes: Iterable[str]) -> None:
         allowed = set(scopes)
         row = (client.client_id, client.client_secret, f"acc_{tier}", [name for name in SCOPES if name in allowed])
         sql = "INSERT OR IGNORE INTO oauth_clients (id, secret, account_id, scopes) VALUES (?, ?, ?, ?)"

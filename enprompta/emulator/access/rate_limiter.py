@@ -1,4 +1,4 @@
-"""Request windows: a minute's and a day's, fixed, aligned to the clock, counted for real."""
+"""Rate limits: fixed windows of a minute and a day, aligned to the clock."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from enprompta.emulator.access.accounts import Account
     from enprompta.emulator.database import Database
 
-_UNLIMITED = 1_000_000  # what the headers tell when limits are off: more than any client has in flight
+_UNLIMITED = 1_000_000  # reported when limits are off: more than any client has in flight
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A request budget as it stands after a request."""
+    """The state of a request budget."""
 
     limit: int
     remaining: int
@@ -26,7 +26,7 @@ class Window:
     """Unix seconds."""
 
     def headers(self) -> dict[str, str]:
-        """Write the three headers of the reference; the reset is rounded up, never to before the window's end."""
+        """Return the three `X-RateLimit` headers; the reset is rounded up, so that it is never too early."""
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
@@ -35,13 +35,16 @@ class Window:
 
 
 class RateLimiter:
-    """Counts requests and refuses what is too much; a refused request is not counted.
+    """Counts requests and refuses those over the limit; a refused request is not counted.
 
     Args:
-        database: Where the day's requests are counted, so that a restart does not forget them.
-        window: Length of a minute's window in seconds.
-        day: Length of a day's window in seconds.
-        enabled: False to count but never refuse.
+        database: Where the requests of each day are counted, to survive a restart.
+        window: Length of the per-minute window in seconds.
+        day: Length of the per-day window in seconds.
+        enabled: False to count requests but never refuse one.
+
+    Raises:
+        ConfigurationError: A window is not longer than 0 seconds.
     """
 
     def __init__(self, database: Database, *, window: float, day: float, enabled: bool) -> None:
@@ -51,11 +54,11 @@ class RateLimiter:
         self._window = window
         self._day = day
         self._enabled = enabled
-        self._minutes: dict[str, tuple[float, int]] = {}  # account id -> start of its window, requests in it
-        self._days: dict[str, tuple[float, int]] = {}  # the same, ahead of what the database holds of it
+        self._minutes: dict[str, tuple[float, int]] = {}  # account id -> start of the window, requests in it
+        self._days: dict[str, tuple[float, int]] = {}  # the same for the day: a cache of the database's counts
 
     def count(self, account: Account, now: float) -> Window:
-        """Count one request and tell what is left of its minute; a 429 when the minute, or the day, is used up."""
+        """Count one request and return the per-minute window; raise a 429 if either window is used up."""
         minute, day = self._minute(account, now), self._of_day(account, now)
         if self._enabled:
             if day.remaining <= 0:
@@ -74,13 +77,13 @@ class RateLimiter:
         return self.minute(account, now)
 
     def minute(self, account: Account, now: float) -> Window:
-        """Tell how the minute stands, without counting."""
+        """Return the per-minute window without counting a request."""
         if not self._enabled:
             return Window(_UNLIMITED, _UNLIMITED, _start(now, self._window) + self._window)
         return self._minute(account, now)
 
     def day(self, account: Account, now: float) -> Window:
-        """Tell how the day stands, without counting."""
+        """Return the per-day window without counting a request."""
         return self._of_day(account, now)
 
     def _minute(self, account: Account, now: float) -> Window:
@@ -104,7 +107,7 @@ class RateLimiter:
 
 
 class RateLimitError(ApiError):
-    """A 429, and the window that is used up."""
+    """A 429, with the window that is used up."""
 
     def __init__(self, window: Window, message: str, retry_after: int) -> None:
         super().__init__(RATE_LIMITED, message, headers={"Retry-After": str(retry_after)})

@@ -1,4 +1,4 @@
-"""What an OAuth2 token may do: which scope each operation asks for."""
+"""OAuth2 scopes, and the scope that each operation requires."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCOPES = (
     "analytics:read",
 )
 
-# Method, path and scope; the first that matches counts. `*` is one segment, a path stands for all below it too.
+# Method, path and scope; the first match applies. `*` matches one segment; a path includes everything below it.
 _RULES = tuple(
     (method, re.compile(re.escape(path).replace(r"\*", "[^/]+") + "(/.*)?"), scope)
     for method, path, scope in (
@@ -43,7 +43,7 @@ _RULES = tuple(
 
 
 def scope_of(method: str, path: str) -> str | None:
-    """Tell which scope an operation asks for; None when it asks for none, or is none."""
+    """Return the scope that an operation requires; None if it requires none, or does not exist."""
     for rule_method, pattern, scope in _RULES:
         if rule_method in {method, "*"} and pattern.fullmatch(path):
             return scope
@@ -51,7 +51,7 @@ def scope_of(method: str, path: str) -> str | None:
 
 
 def require(granted: frozenset[str] | None, method: str, path: str) -> None:
-    """Refuse a token that lacks the scope: a 403 that names it (RFC 6750, section 3.1). None grants everything."""
+    """Raise a 403 if a token lacks the required scope (RFC 6750, section 3.1); None means all scopes are granted."""
     scope = scope_of(method, path)
     if granted is None or scope is None or scope in granted:
         return

@@ -1,1 +1,1 @@
-"""The HTTP API of the emulator."""
+"""HTTP API of the emulator."""

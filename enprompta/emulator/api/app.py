@@ -1,7 +1,6 @@
-"""Puts the application together: the routes, and the answers of FastAPI itself in the API's own form.
+"""The ASGI application: the routes, and FastAPI's own errors in the API's format.
 
-Handlers are `async` although few of them wait: FastAPI runs plain functions on a pool of threads, and the hand-over
-costs more than the statements on SQLite do.
+All handlers are `async`: FastAPI runs plain functions on a thread pool, which costs more than SQLite's statements.
 """
 
 from __future__ import annotations
@@ -56,22 +55,22 @@ _METHOD_NOT_ALLOWED = 405
 
 
 def create_app(services: Services) -> Middleware:
-    """Make the ASGI application of one emulator."""
+    """Create the ASGI application of one emulator."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        services.deliverer.start()
-        services.runner.start(services)
+        services.delivery_queue.start()
+        services.runner.start()
         try:
             yield
         finally:
             await services.runner.stop()
-            await services.deliverer.stop()
+            await services.delivery_queue.stop()
             await services.providers.aclose()
 
     app = FastAPI(
         title="Enprompta emulator",
-        openapi_url=None,  # the API's document is the project's own, not one derived from these handlers
+        openapi_url=None,  # the project has its own OpenAPI document, which is not derived from the handlers
         redirect_slashes=False,
         lifespan=lifespan,
         exception_handlers={ApiError: _fail, HTTPException: _fail_as_http, Exception: _fail},
@@ -87,13 +86,13 @@ async def _fail(request: Request, error: Exception) -> Response:
 
 
 async def _fail_as_http(request: Request, error: Exception) -> Response:
-    """Answer for the framework, which knows two failures: no such path, and not by this method."""
+    """Respond to FastAPI's own errors: unknown path and method not allowed."""
     path, method = request.scope["path"], request.method
     if isinstance(error, HTTPException) and error.status_code == _METHOD_NOT_ALLOWED:
         allowed = ", ".join(_methods(request))
         message = f"{method} is not allowed for {path}; allowed: {allowed}"
         return await _fail(request, ApiError(METHOD_NOT_ALLOWED, message, headers={"Allow": allowed}))
-    return await _fail(request, ApiError(NOT_FOUND, f"There is no {path}"))
+    return await _fail(request, ApiError(NOT_FOUND, f"Path {path} not found"))
 
 
 def _has_route(scope: Scope) -> bool:
@@ -101,7 +100,7 @@ def _has_route(scope: Scope) -> bool:
 
 
 def _methods(request: Request) -> list[str]:
-    """List the methods of a path: the framework names only those of the first route that has it."""
+    """List the methods of a path; FastAPI names only those of the first matching route."""
     methods: set[str] = set()
     for route in (route for router in _ROUTERS for route in router.routes):
         if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE:

@@ -1,8 +1,8 @@
-"""What happens to every request before its handler runs, and to every response on its way out.
+"""Middleware for every request and response of the emulator.
 
-In this order: a request id, the host and the origin, the credential, the request windows, the tier, the size of the
-body, injected faults, the idempotency key. Plain ASGI around the whole of FastAPI, so that answers of the framework
-itself (an unknown path, a wrong method) go the same way.
+In this order: request id, host and origin, credential, rate limits, tier and scopes, body size, injected faults,
+idempotency key. It is plain ASGI middleware around FastAPI, so that it covers FastAPI's own errors too (unknown path,
+method not allowed).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from enprompta.emulator.access.idempotency import (
     fingerprint_of,
 )
 from enprompta.emulator.access.rate_limiter import RateLimitError
-from enprompta.emulator.access.visitors import split_target
+from enprompta.emulator.access.trusted_hosts import split_target
 from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import INTERNAL, STOPPING, STORAGE, TOO_LARGE, ApiError, response
-from enprompta.emulator.serving.faults import answer, discard, drop_connection
+from enprompta.emulator.serving.faults import Hit, discard, drop_connection, response_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,14 +44,15 @@ if TYPE_CHECKING:
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
+_BASE = "/api/v1"
 TOKEN_PATH = "/api/v1/oauth/token"  # noqa: S105 (a path)
 OPEN_PATHS = frozenset({"/api/v1/health", TOKEN_PATH})
-"""Paths of the API that ask for no key."""
+"""Paths of the API that need no credential."""
 
-_LARGEST_BODY = 4 * 1024 * 1024
+_MAX_BODY = 4 * 1024 * 1024
 
 PAGE_HEADERS = {
-    # Scripts and styles come from this server's own files. Swagger UI sets styles on elements and shows data: images.
+    # Scripts and styles come from this server's files. Swagger UI also sets inline styles and shows data: images.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; "
         "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
@@ -63,16 +64,16 @@ PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Headers of everything under `/workbench`: no other page can frame it, script it or read its files."""
+"""Headers of all responses under `/workbench`: other pages cannot frame it, script it or read its files."""
 
 
 class Middleware:
-    """The ASGI application that uvicorn serves.
+    """ASGI middleware around the application.
 
     Args:
-        app: What answers the requests that are let in.
+        app: The application, which handles the requests that are admitted.
         services: The emulator's parts.
-        has_route: Tells whether a request is for something that the application has, by a method it has.
+        has_route: Returns True if the application has a route for the request's path and method.
     """
 
     def __init__(self, app: ASGIApp, services: Services, has_route: Callable[[Scope], bool]) -> None:
@@ -81,7 +82,7 @@ class Middleware:
         self._has_route = has_route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; anything else, such as the start and end of the server, is the application's."""
+        """Respond to one request; pass everything else, such as lifespan events, to the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -100,20 +101,21 @@ class Middleware:
         if _is_page(scope["path"]):
             outgoing.add(PAGE_HEADERS)
         try:
-            services.visitors.check(scope, context.headers)
+            services.trusted_hosts.check(scope, context.headers)
             body = await _read(receive)
             self._admit(scope, context, outgoing)
             context.body = _whole(body)
-            fault = services.faults.match(scope, context)
+            hit = Hit(scope["method"], scope["path"].removeprefix(_BASE), context.headers, context.body)
+            fault = services.faults.match(hit)
             if fault is None:
-                await self._answer(scope, context, outgoing)
+                await self._handle(scope, context, outgoing)
             else:
                 await self._inject_fault(fault, scope, receive, context, outgoing)
-        except ClientDisconnect:  # there is nobody to answer
+        except ClientDisconnect:
             return
-        except asyncio.CancelledError:  # the server stops and has waited long enough
+        except asyncio.CancelledError:  # the server is stopping and the grace period is over
             await self._fail(scope, outgoing, context, ApiError(STOPPING, "The emulator is stopping"))
-        except Exception as error:  # noqa: BLE001 (whatever a handler does, its client gets an answer)
+        except Exception as error:  # noqa: BLE001 (the client gets a response whatever the handler raises)
             failure = failure_of(error)
             if failure is not error:
                 _log(error, scope, context)
@@ -121,13 +123,13 @@ class Middleware:
 
     async def _fail(self, scope: Scope, outgoing: _Outgoing, context: RequestContext, error: ApiError) -> None:
         if not outgoing.started:
-            answer = response(error, dialect=self._services.error_dialect, request_id=context.request_id)
-            await answer(scope, _nothing_more, outgoing)
+            failed = response(error, dialect=self._services.error_dialect, request_id=context.request_id)
+            await failed(scope, _never_receive, outgoing)
 
     def _admit(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
-        """Find out who it is and whether they may ask; an `ApiError` when they may not."""
+        """Authenticate a request, count it and check its permissions; raise an `ApiError` if it is refused."""
         services, path = self._services, scope["path"]
-        if _is_page(path):  # pages for people: free, and no part of the API
+        if _is_page(path):  # the Workbench's pages need no credential and are not counted
             return
         authorization = context.headers.get("authorization")
         account = services.accounts.find(authorization) or services.clients.find(authorization, context.now)
@@ -141,7 +143,7 @@ class Middleware:
         if path in OPEN_PATHS or not path.startswith("/api/"):
             return
         if account is None:
-            services.clients.refuse_ended(authorization)
+            services.clients.refuse_expired(authorization)
             account = services.accounts.authenticate(authorization)
         require_api_access(account)
         scopes.require(account.scopes, scope["method"], path)
@@ -149,41 +151,43 @@ class Middleware:
     async def _inject_fault(
         self, fault: Fault, scope: Scope, receive: Receive, context: RequestContext, outgoing: _Outgoing
     ) -> None:
-        """Let a fault that was asked for take its course."""
+        """Apply an injected fault to a request."""
         await asyncio.sleep(fault.latency)
         if fault.status is not None:
-            await answer(fault, fault.status, context)(scope, _nothing_more, outgoing)
+            dialect = self._services.error_dialect
+            injected = response_of(fault, fault.status, dialect=dialect, request_id=context.request_id)
+            await injected(scope, _never_receive, outgoing)
         elif fault.drop is None:
-            await self._answer(scope, context, outgoing)
+            await self._handle(scope, context, outgoing)
         else:
             try:
                 if fault.drop == "after":
-                    await self._answer(scope, context, _Outgoing(discard, context))
+                    await self._handle(scope, context, _Outgoing(discard, context))
             finally:
                 await drop_connection(scope, receive)
 
-    async def _answer(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
+    async def _handle(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         key, method = context.headers.get("idempotency-key"), scope["method"]
         owner, keep = self._owner_of_keys(scope["path"], context)
         if key is None or method not in METHODS or owner is None or not self._has_route(scope):
-            await self._app(scope, _nothing_more, outgoing)
+            await self._app(scope, _never_receive, outgoing)
             return
 
-        async def first() -> StoredResponse:
-            recorder = _Recorder()
-            await self._app(scope, _nothing_more, recorder)
+        async def handle() -> StoredResponse:
+            recorder = _ResponseRecorder()
+            await self._app(scope, _never_receive, recorder)
             return StoredResponse(recorder.status, bytes(recorder.body), recorder.headers)
 
         fingerprint = fingerprint_of(method, scope["path"], context.query_string, context.body)
-        answer = await self._services.idempotency.once(owner, key, fingerprint, context.now, first, keep=keep)
-        if answer.replayed:
+        stored = await self._services.idempotency.once(owner, key, fingerprint, context.now, handle, keep=keep)
+        if stored.replayed:
             outgoing.add({"Idempotent-Replayed": "true"})
-        await Response(answer.body, answer.status, answer.headers)(scope, _nothing_more, outgoing)
+        await Response(stored.body, stored.status, stored.headers)(scope, _never_receive, outgoing)
 
     def _owner_of_keys(self, path: str, context: RequestContext) -> tuple[str | None, float]:
-        """Return who a request's idempotency key belongs to, None for no one, and how many seconds it counts."""
+        """Return the owner of a request's idempotency key and the seconds it is valid; the owner may be None."""
         services = self._services
-        if path == TOKEN_PATH:  # a token is given to a client, and is of no use after its end
+        if path == TOKEN_PATH:  # the key belongs to the client; a replayed token must not have expired
             client_id = client_id_of(context.body)
             owner = None if client_id is None else CLIENT_PREFIX + client_id
             return owner, min(KEEP_SECONDS, services.clients.lifetime)
@@ -192,7 +196,7 @@ class Middleware:
 
 
 class _Outgoing:
-    """Sends a response with the headers that every response has."""
+    """Sends a response with the headers common to all responses."""
 
     def __init__(self, send: Send, context: RequestContext) -> None:
         self.started = False
@@ -201,20 +205,21 @@ class _Outgoing:
         self.add({"Date": formatdate(context.now, usegmt=True), "X-Request-Id": context.request_id})
 
     def add(self, headers: dict[str, str]) -> None:
-        """Put headers on the response to come."""
+        """Add headers to the response."""
         self._headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
     async def __call__(self, message: Message) -> None:
-        """Pass a message of the response on."""
+        """Send a message of the response."""
         if message["type"] == "http.response.start":
             self.started = True
-            given = {name for name, _ in message["headers"]}  # an injected fault's own headers go first
-            message["headers"] = [*message["headers"], *(header for header in self._headers if header[0] not in given)]
+            present = {name for name, _ in message["headers"]}  # headers of an injected fault take precedence
+            added = [header for header in self._headers if header[0] not in present]
+            message["headers"] = [*message["headers"], *added]
         await self._send(message)
 
 
-class _Recorder:
-    """Takes a response in rather than sending it."""
+class _ResponseRecorder:
+    """Records a response instead of sending it."""
 
     def __init__(self) -> None:
         self.status = 500
@@ -222,7 +227,7 @@ class _Recorder:
         self.body = bytearray()
 
     async def __call__(self, message: Message) -> None:
-        """Take a message of the response in."""
+        """Record a message of the response."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]}
@@ -231,10 +236,10 @@ class _Recorder:
 
 
 def canonical_path(raw_path: bytes) -> str:
-    """Quote a path in the one canonical way, so that it is routed by its segments.
+    """Percent-encode a path in canonical form, so that it is routed by its segments.
 
-    A segment may hold a quoted slash (RFC 3986, section 2.2): `/prompts/..%2Fteams` asks for a prompt called
-    `../teams`, and an unquoted path could not tell it from `/teams`.
+    A segment may contain an encoded slash (RFC 3986, section 2.2): `/prompts/..%2Fteams` is a prompt with the id
+    `../teams`. Decoded, the path would look like `/teams`.
     """
     return "/".join(quote(unquote(segment), safe="") for segment in raw_path.decode("latin-1").split("/"))
 
@@ -244,13 +249,13 @@ def _is_page(path: str) -> bool:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """Read the body to its end, also of a request that will be refused: the connection can then be used again.
+    """Read the whole body, also of a request that will be refused, so that the connection can be reused.
 
     Returns:
-        The body; None where it is too large, of which no more than the limit is read.
+        The body; None if it is larger than the limit. Nothing beyond the limit is read.
 
     Raises:
-        ClientDisconnect: The body broke off. What came of it asks for nothing, even where it would do as a request.
+        ClientDisconnect: The body is incomplete. It is never handled, even if the part received would be valid.
     """
     body = bytearray()
     while True:
@@ -258,30 +263,30 @@ async def _read(receive: Receive) -> bytes | None:
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body += message.get("body", b"")
-        if len(body) > _LARGEST_BODY:
+        if len(body) > _MAX_BODY:
             return None
         if not message.get("more_body", False):
             return bytes(body)
 
 
 def _whole(body: bytes | None) -> bytes:
-    """Return a body that was read to its end; a 413 for one that was not."""
+    """Return the body; raise a 413 if it was too large."""
     if body is None:
-        message = f"The body is larger than {_LARGEST_BODY} bytes"
+        message = f"The body is larger than {_MAX_BODY} bytes"
         raise ApiError(TOO_LARGE, message, headers={"Connection": "close"})
     return body
 
 
-async def _nothing_more() -> Message:
-    """Stand in for the rest of a request that has been read already: it never comes."""
+async def _never_receive() -> Message:
+    """Wait forever: an ASGI `receive` for a request whose body was already read."""
     return await asyncio.get_running_loop().create_future()
 
 
 def failure_of(error: Exception) -> ApiError:
-    """Tell what an exception is answered with."""
+    """Return the error response for an exception."""
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, sqlite3.DatabaseError):  # a full disk, a file that was taken away or overwritten
+    if isinstance(error, sqlite3.DatabaseError):  # such as a full disk, or a file that was removed or overwritten
         return ApiError(STORAGE, f"The emulator's database failed: {error}")
     return ApiError(INTERNAL, "Internal server error")
 

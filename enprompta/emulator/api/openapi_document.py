@@ -1,4 +1,4 @@
-"""The API's OpenAPI document, as the emulator shows it."""
+"""The API's OpenAPI document, as the Workbench shows it."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 
 
 def document_for(origin: str) -> dict[str, Any]:
-    """Give the document with this emulator as its only server.
+    """Return the document with this emulator as the only server.
 
     Args:
-        origin: Scheme, host and port to reach the emulator by.
+        origin: Scheme, host and port of the emulator.
     """
     return {**_document(), "servers": [{"url": origin, "description": "This emulator."}]}
 
 
 @lru_cache(maxsize=1)
 def _document() -> dict[str, Any]:
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast, where it was built
-    document: dict[str, Any] = yaml.load(_text(), Loader=loader)  # noqa: S506 (both safe)
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is optional, and ten times faster
+    document: dict[str, Any] = yaml.load(_text(), Loader=loader)  # noqa: S506 (both loaders are safe)
     paths: dict[str, dict[str, dict[str, Any]]] = document["paths"]
     for operations in paths.values():
         for operation in operations.values():
-            _leave_empty(operation.get("parameters", []))
-    _leave_empty(document["components"]["parameters"].values())
+            _drop_examples(operation.get("parameters", []))
+    _drop_examples(document["components"]["parameters"].values())
     return document
 
 
-def _leave_empty(parameters: Iterable[dict[str, Any]]) -> None:
-    """Take away the examples of what need not be given, for the page would fill them in.
+def _drop_examples(parameters: Iterable[dict[str, Any]]) -> None:
+    """Remove the examples of optional parameters, because Swagger UI would send them.
 
-    One idempotency key for two requests is a 409, and dates of years ago list nothing.
+    A reused idempotency key is a 409, and dates in the past list nothing.
     """
     for parameter in parameters:
         if not parameter.get("required"):
@@ -45,7 +45,7 @@ def _leave_empty(parameters: Iterable[dict[str, Any]]) -> None:
 
 
 def _text() -> str:
-    """Find the document: the wheel carries it beside this module, a checkout has it in docs."""
+    """Read the document: from the package in a wheel, from `docs` in a checkout."""
     try:
         return read_data("enprompta.emulator", "openapi.yaml").decode()
     except OSError:

@@ -1,4 +1,4 @@
-"""A request as the handlers see it: who sent it, when, and what it says."""
+"""The request context of a handler, and the functions that build its response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote
 
 from fastapi import Depends
 from pydantic import AfterValidator
-from starlette.requests import Request  # noqa: TC002 (FastAPI reads the annotation when it runs)
+from starlette.requests import Request  # noqa: TC002 (FastAPI reads the annotation at run time)
 from starlette.responses import JSONResponse, Response
 
 from enprompta.emulator.api.request_models import Fields, Query
@@ -21,34 +21,32 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.access.accounts import Account
     from enprompta.emulator.services import Services
-
-JSONObject = dict[str, object]
-"""An object as it goes over the wire."""
+    from enprompta.emulator.wire import JSONObject
 
 SCOPE_KEY = "enprompta"
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request; the gateway fills it in and the handlers read it."""
+    """One request; the middleware creates it and the handlers read it."""
 
     services: Services
     account: Account
     request_id: str
     now: float
-    """When the request came, by the emulator's clock: the time of all it does."""
+    """Arrival time by the emulator's clock, in Unix seconds; the time of all that the request changes."""
     query_string: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    """By lower-case name."""
+    """Headers by lower-case name."""
     body: bytes = b""
 
     def query(self) -> Query:
-        """Read the query parameters; of one given twice the last counts."""
+        """Return the query parameters; the last value of a repeated parameter counts."""
         pairs = parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True)
         return Query(dict(pairs))
 
     def fields(self, *, required: bool = False) -> Fields:
-        """Read the body, which must be a JSON object; none at all is an empty one, unless there must be one."""
+        """Return the fields of the JSON body; an absent body counts as an empty object unless it is required."""
         if not self.body.strip():
             if required:
                 raise invalid([{"field": "body", "message": "Required"}])
@@ -63,39 +61,39 @@ class RequestContext:
         return Fields(cast("dict[str, object]", value))
 
 
-async def _current(request: Request) -> RequestContext:  # async: FastAPI sends plain functions to a thread
+async def _current(request: Request) -> RequestContext:  # async: FastAPI runs plain functions on a thread
     context: RequestContext = request.scope[SCOPE_KEY]
     return context
 
 
 Context = Annotated[RequestContext, Depends(_current)]
-"""Annotation of a handler's parameter that takes the request."""
+"""Annotation for the parameter of a handler that receives the request."""
 
 PathId = Annotated[str, AfterValidator(unquote)]
-"""Annotation of an id in a path: the gateway keeps paths quoted, so that a quoted slash stays inside its id."""
+"""Annotation for an id in a path; paths stay encoded until here, so that an id may contain a slash."""
 
 
 def ok(data: object, *, status: int = 200) -> Response:
-    """Answer with data in the envelope."""
+    """Build a response with data in the API's envelope."""
     return JSONResponse({"success": True, "data": data}, status_code=status)
 
 
 def page(items: list[JSONObject], pagination: JSONObject) -> Response:
-    """Answer with one page of a list."""
+    """Build a response with one page of a list."""
     return JSONResponse({"success": True, "data": items, "pagination": pagination})
 
 
 def no_content() -> Response:
-    """Answer that it is done and there is nothing to say."""
+    """Build a response without a body."""
     return Response(status_code=204)
 
 
 def _parse(body: bytes) -> object:
     try:
         value: object = json.loads(body.decode("utf-8"), parse_float=_finite, parse_constant=_not_json)
-        if b"\\ud" in body or b"\\uD" in body:  # half of a surrogate pair is JSON, but is not text: it has no UTF-8
+        if b"\\ud" in body or b"\\uD" in body:  # JSON allows lone surrogates, which UTF-8 cannot encode
             json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:  # ValueError: bad UTF-8, bad JSON, a number of 5,000 digits
+    except (ValueError, RecursionError) as error:  # ValueError: invalid UTF-8 or JSON, or a number too long
         raise invalid([{"field": "body", "message": f"Is not valid JSON: {_reason(error)}"}]) from error
     return value
 
@@ -115,5 +113,5 @@ def _finite(text: str) -> float:
     return number
 
 
-def _not_json(text: str) -> Any:  # noqa: ANN401 (json's own signature)
+def _not_json(text: str) -> Any:  # noqa: ANN401 (the signature that json expects)
     raise ValueError(text)

@@ -1,4 +1,4 @@
-"""Reads the fields of a query or a body, and says of every wrong one what is wrong with it."""
+"""Validation of query parameters and body fields, with one message for each invalid field."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.\d+)?([Zz]|[+-]\d\
 
 
 class Fields:
-    """The fields of one request, read one by one; `check` then raises a 400 if any of them was wrong.
+    """The fields of a request: read and validate each one, then call `check` to raise a 400 if any is invalid.
 
-    A reader gives None for a field that is absent, null or wrong: `given` tells absent from null.
+    Methods return None for a field that is absent, null or invalid; use `given` to distinguish absent from null.
 
     Args:
-        data: The fields by their names on the wire; values of a query are all text.
-        details: Where to note what is wrong; shared by the readers of nested objects.
-        prefix: What to put before a field's name in the details.
+        data: Fields by the API's names; the values of a query are all text.
+        details: List to add the errors to, shared with nested objects; None for a new one.
+        prefix: Prefix for the names of fields in the errors.
     """
 
     def __init__(self, data: Mapping[str, object], details: list[Detail] | None = None, prefix: str = "") -> None:
@@ -33,56 +33,56 @@ class Fields:
         self._prefix = prefix
 
     def check(self) -> None:
-        """Raise the 400 that names every wrong field, if there is one."""
+        """Raise a 400 that names every invalid field, if there are any."""
         if self.details:
             raise invalid(self.details)
 
     def fail(self, name: str, message: str) -> None:
-        """Note that a field is wrong."""
+        """Add an error for a field."""
         self.details.append({"field": self._prefix + name, "message": message})
 
     def given(self, name: str) -> bool:
-        """Tell whether a field is there, null or not."""
+        """Return True if a field is present, even if it is null."""
         return name in self._data
 
     def value(self, name: str, *, required: bool = False, nullable: bool = True) -> object:
-        """Read a field as it is."""
+        """Read a field of any type."""
         value = self._data.get(name)
         if value is None and (required or (name in self._data and not nullable)):
             self.fail(name, "Must not be null" if name in self._data else "Required")
         return value
 
     def text(
-        self, name: str, *, required: bool = False, nullable: bool = True, longest: int, empty: bool = False
+        self, name: str, *, required: bool = False, nullable: bool = True, max_length: int, allow_empty: bool = False
     ) -> str | None:
-        """Read a text of at most so many characters."""
+        """Read a string of at most `max_length` characters."""
         value = self.value(name, required=required, nullable=nullable)
         if value is None:
             return None
         if not isinstance(value, str):
             self.fail(name, "Must be text")
-        elif not empty and not value:
+        elif not allow_empty and not value:
             self.fail(name, "Must not be empty")
-        elif len(value) > longest:
-            self.fail(name, f"Must be at most {longest} characters")
+        elif len(value) > max_length:
+            self.fail(name, f"Must be at most {max_length} characters")
         else:
             return value
         return None
 
-    def texts(self, name: str, *, most: int, longest: int, empty: bool = False) -> list[str] | None:
-        """Read a list of texts, each of at most so many characters."""
-        items = self.items(name, most=most)
+    def texts(self, name: str, *, max_items: int, max_length: int, allow_empty: bool = False) -> list[str] | None:
+        """Read a list of at most `max_items` strings, each of at most `max_length` characters."""
+        items = self.items(name, max_items=max_items)
         if items is None:
             return None
         for index, item in enumerate(items):
             if not isinstance(item, str):
                 self.fail(f"{name}[{index}]", "Must be text")
-            elif len(item) > longest or not (item or empty):
-                self.fail(f"{name}[{index}]", f"Must be {0 if empty else 1} to {longest} characters")
+            elif len(item) > max_length or not (item or allow_empty):
+                self.fail(f"{name}[{index}]", f"Must be {0 if allow_empty else 1} to {max_length} characters")
         return [item for item in items if isinstance(item, str)]
 
-    def items(self, name: str, *, most: int, required: bool = False) -> list[object] | None:
-        """Read a list of at most so many items; it is never null."""
+    def items(self, name: str, *, max_items: int, required: bool = False) -> list[object] | None:
+        """Read a list of at most `max_items` items; it must not be null."""
         value = self.value(name, required=required, nullable=False)
         if value is None:
             return None
@@ -90,13 +90,13 @@ class Fields:
             self.fail(name, "Must be a list")
             return None
         items = cast("list[object]", value)
-        if len(items) > most:
-            self.fail(name, f"Must have at most {most} items")
+        if len(items) > max_items:
+            self.fail(name, f"Must have at most {max_items} items")
             return None
         return items
 
     def choice(self, name: str, choices: Sequence[str]) -> str | None:
-        """Read one of a few words."""
+        """Read one of the given strings."""
         value = self.value(name, nullable=False)
         if value is None or (isinstance(value, str) and value in choices):
             return value
@@ -104,7 +104,7 @@ class Fields:
         return None
 
     def number(self, name: str, low: float, high: float) -> float | None:
-        """Read a number between two others."""
+        """Read a number from `low` to `high`."""
         value = self.value(name, nullable=False)
         if value is None:
             return None
@@ -114,7 +114,7 @@ class Fields:
         return value
 
     def integer(self, name: str, low: int, high: int) -> int | None:
-        """Read a whole number between two others; 5.0 is one too."""
+        """Read a whole number from `low` to `high`; 5.0 is valid too."""
         value = self.value(name, nullable=False)
         if value is None:
             return None
@@ -124,7 +124,7 @@ class Fields:
         return int(value)
 
     def boolean(self, name: str) -> bool | None:
-        """Read true or false."""
+        """Read a boolean."""
         value = self.value(name, nullable=False)
         if value is None or isinstance(value, bool):
             return value
@@ -132,7 +132,7 @@ class Fields:
         return None
 
     def mapping(self, name: str) -> dict[str, object]:
-        """Read an object; absent it is an empty one."""
+        """Read an object; an absent one counts as empty."""
         value = self.value(name, nullable=False)
         if value is None:
             return {}
@@ -143,16 +143,16 @@ class Fields:
 
 
 class Query(Fields):
-    """The parameters of a query, where everything is text: numbers come as digits, true and false as words."""
+    """Query parameters, where numbers and booleans are written as text."""
 
     def integer(self, name: str, low: int, high: int) -> int | None:
-        """Read a whole number between two others."""
+        """Read a whole number from `low` to `high`."""
         text = self._data.get(name)
         number = int(text) if isinstance(text, str) and re.fullmatch(r"-?[0-9]{1,18}", text) else text
         return Fields({name: number}, self.details).integer(name, low, high) if text is not None else None
 
     def boolean(self, name: str) -> bool | None:
-        """Read true or false."""
+        """Read a boolean."""
         text = self._data.get(name)
         word = {"true": True, "1": True, "false": False, "0": False}.get(str(text).lower(), text)
         return Fields({name: word}, self.details).boolean(name) if text is not None else None
@@ -161,8 +161,8 @@ class Query(Fields):
         """Read an ISO 8601 date or time as Unix seconds.
 
         Args:
-            name: The parameter.
-            end: A date without a time stands for its last second rather than its first.
+            name: Name of the parameter.
+            end: True to read a date without a time as its last second instead of its first.
         """
         text = self._data.get(name)
         if text is None:
@@ -171,11 +171,6 @@ class Query(Fields):
         if seconds is None:
             self.fail(name, "Must be an ISO 8601 date or time, such as 2024-01-17 or 2024-01-17T10:15:00Z")
         return seconds
-
-
-def iso(seconds: float) -> str:
-    """Write Unix seconds as the API writes times: 2024-01-17T10:15:00Z."""
-    return datetime.fromtimestamp(int(seconds), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _seconds(text: str, *, end: bool) -> int | None:
@@ -188,5 +183,5 @@ def _seconds(text: str, *, end: bool) -> int | None:
             return None
         zone = (match[2] or "Z").upper().replace("Z", "+00:00")
         return int(datetime.fromisoformat(match[1].upper() + zone).timestamp())
-    except ValueError:  # a 31st of February, or a zone 99 hours ahead
+    except ValueError:  # such as February 31, or an offset of 99 hours
         return None

@@ -1,1 +1,1 @@
-"""Running prompts and workflows."""
+"""Execution of prompts and workflows."""

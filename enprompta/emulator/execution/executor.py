@@ -1,6 +1,6 @@
-"""Runs a prompt: fills it in, takes a credit, asks the provider, keeps what came of it.
+"""Executes a prompt: render it, charge a credit, call the provider, record the result.
 
-Its own part because a workflow's step is an execution like any other.
+Both the execute endpoint and the steps of workflows use it.
 """
 
 from __future__ import annotations
@@ -9,68 +9,85 @@ from typing import TYPE_CHECKING
 
 from enprompta import templating
 from enprompta.emulator.errors import invalid
-from enprompta.emulator.execution.providers import CompletionRequest
+from enprompta.emulator.execution.completion import CompletionRequest
 from enprompta.emulator.stores import executions, prompts
-from enprompta.emulator.webhooks import event_publisher
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping
 
-    from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
-    from enprompta.emulator.services import Services
+    from enprompta.emulator.access.accounts import Account, AccountStore
+    from enprompta.emulator.database import Database
+    from enprompta.emulator.execution.providers import Providers
+    from enprompta.emulator.webhooks.event_publisher import EventPublisher
+    from enprompta.emulator.wire import JSONObject
 
 
-async def execute(
-    services: Services,
-    account: Account,
-    prompt: sqlite3.Row,
-    *,
-    variables: Mapping[str, object],
-    provider: str | None,
-    model: str | None,
-    options: Mapping[str, object],
-    now: float,
-    also: Callable[[sqlite3.Row], object] = lambda _: None,
-) -> sqlite3.Row:
-    """Run a prompt and give its execution, completed or failed.
-
-    An execution that fails is recorded and costs no credit: the credit that was taken is given back. Either way it has
-    ended, and `prompt.executed` tells so.
+class Executor:
+    """Executes prompts.
 
     Args:
-        services: The emulator's parts.
-        account: Who pays.
-        prompt: The prompt.
-        variables: A value for each of its variables.
-        provider: Who shall run it; None for the emulator's choice.
-        model: On what; None for the provider's choice.
-        options: `temperature` and the others, by their wire names.
-        now: When.
-        also: What else to note of the execution, in the transaction that records it.
-
-    Raises:
-        ApiError: 400 for a variable that is missing, unknown or unfit, or for an unknown provider or model; 402 when no
-            credit is left, with nothing run.
+        database: Where executions are stored.
+        accounts: Charges and refunds the credits.
+        providers: Runs the rendered prompts.
+        events: Publishes `prompt.executed`.
     """
-    rendered = _render(prompt, variables)
-    services.providers.check(provider, model)
-    services.accounts.charge(account, now)
-    completed = False
-    try:
-        outcome = await services.providers.complete(CompletionRequest(rendered, provider, model, options))
-        with services.database.transaction():
-            row = executions.record(
-                services.database, account, outcome, prompt_id=prompt["id"], variables=variables, now=now
-            )
-            also(row)
-            event_publisher.fire(services, account, "prompt.executed", _event_of(row))
-        completed = outcome.error is None
-    finally:
-        if not completed:
-            services.accounts.refund(account, now)
-    return row
+
+    def __init__(
+        self, database: Database, accounts: AccountStore, providers: Providers, events: EventPublisher
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._providers = providers
+        self._events = events
+
+    async def execute(
+        self,
+        account: Account,
+        prompt: sqlite3.Row,
+        *,
+        variables: Mapping[str, object],
+        provider: str | None,
+        model: str | None,
+        options: Mapping[str, object],
+        now: float,
+        on_recorded: Callable[[sqlite3.Row], object] = lambda _: None,
+    ) -> sqlite3.Row:
+        """Execute a prompt and return the execution, completed or failed.
+
+        A failed execution is recorded and its credit is refunded. Both outcomes publish `prompt.executed`.
+
+        Args:
+            account: The account that pays.
+            prompt: The prompt's row.
+            variables: A value for each of the prompt's variables.
+            provider: The provider to run it; None for the emulator's choice.
+            model: The model to run it on; None for the provider's choice.
+            options: Model options such as `temperature`, by the API's names.
+            now: Time of the request, in Unix seconds.
+            on_recorded: Called with the execution, in the transaction that records it.
+
+        Raises:
+            ApiError: 400 for a missing, unknown or invalid variable, or an unknown provider or model; 402 when no
+                credit is left. Nothing was run.
+        """
+        rendered = _render(prompt, variables)
+        self._providers.check(provider, model)
+        self._accounts.charge(account, now)
+        completed = False
+        try:
+            result = await self._providers.complete(CompletionRequest(rendered, provider, model, options))
+            with self._database.transaction():
+                row = executions.record(
+                    self._database, account, result, prompt_id=prompt["id"], variables=variables, now=now
+                )
+                on_recorded(row)
+                self._events.publish(account, "prompt.executed", _event_of(row))
+            completed = result.error is None
+        finally:
+            if not completed:
+                self._accounts.refund(account, now)
+        return row
 
 
 def _render(prompt: sqlite3.Row, variables: Mapping[str, object]) -> str:

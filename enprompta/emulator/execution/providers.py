@@ -1,25 +1,27 @@
-"""What runs a rendered prompt: an echo, any OpenAI-compatible server, or a small model (see `local_model`).
+"""Providers that run a rendered prompt: an echo, an OpenAI-compatible server (`upstream`), or `local_model`.
 
-The echo answers with the prompt itself, and everything about its answer can be foretold:
+The echo returns the prompt itself, with predictable numbers:
 
-- tokens: one for every 4 characters begun, of the prompt and of the answer;
-- latency: 10 ms and 1 ms a token, which is told and not waited for;
-- cost, of every provider: 0.00005 a token, the rate of the reference's own example (568 tokens, 0.0284).
+- tokens: the number of characters divided by 4, rounded up, for the prompt and for the answer;
+- latency: 10 ms plus 1 ms per token, reported but not waited for.
+
+The cost is the same for all providers: 0.00005 per token, as in the reference's example (568 tokens, 0.0284).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from enprompta.emulator.errors import invalid
+from enprompta.emulator.execution.completion import CompletionResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from enprompta.emulator.execution.completion import CompletionRequest
+
 _CHARACTERS_PER_TOKEN = 4
-_COST_PER_TOKEN = 0.00005
 _ECHO_LATENCY = 10
 _ECHO = "echo"
 
@@ -28,57 +30,26 @@ MODELS: Mapping[str, Sequence[str]] = {
     "anthropic": ("claude-*",),
     "google": ("gemini-*",),
 }
-"""The models that a strict emulator knows, by provider; `*` stands for anything, because new ones come often."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionRequest:
-    """A prompt to run."""
-
-    prompt: str
-    provider: str | None
-    model: str | None
-    options: Mapping[str, object]
-    """By their names on Enprompta's wire."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompletionResult:
-    """How a prompt ran."""
-
-    provider: str
-    model: str
-    latency: int
-    """Milliseconds."""
-    output: str | None = None
-    """The answer; None when it failed."""
-    tokens: int = 0
-    error: str | None = None
-    """Why it failed; None when it completed."""
-
-    @property
-    def cost(self) -> float:
-        """The price, in the currency of the plan."""
-        return round(self.tokens * _COST_PER_TOKEN, 6)
+"""Models that a strict emulator knows, by provider; `*` matches anything, because new models appear often."""
 
 
 class Provider(Protocol):
-    """Runs prompts."""
+    """A provider that runs prompts."""
 
     async def complete(self, completion: CompletionRequest) -> CompletionResult:
-        """Run a prompt; a failure is an outcome, never an exception."""
+        """Run a prompt; a failure is a result with an error, never an exception."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of what it holds."""
+        """Release the provider's resources."""
         ...
 
 
 class Echo:
-    """Answers with the prompt."""
+    """A provider that returns the prompt."""
 
     async def complete(self, completion: CompletionRequest) -> CompletionResult:
-        """Give the prompt back as asked for, whatever the provider and model it was asked of."""
+        """Return the prompt as the output, for any provider and model."""
         tokens = 2 * count_tokens(completion.prompt)
         return CompletionResult(
             provider=completion.provider or _ECHO,
@@ -89,16 +60,16 @@ class Echo:
         )
 
     async def aclose(self) -> None:
-        """Let go of nothing."""
+        """Do nothing: the echo has no resources."""
 
 
 class Providers:
-    """Chooses who runs a prompt: a real model when there is one, the echo for the provider `echo` and without one.
+    """Chooses the provider: the configured model if there is one, else the echo; `echo` always selects the echo.
 
     Args:
-        model: A real model; None to echo whatever the provider asked for.
-        known: The providers and models that the echo accepts, as in `MODELS`; None to accept any. A real model knows
-            by itself what it has.
+        model: The configured model; None to echo all prompts.
+        known: Providers and models that the echo accepts, as in `MODELS`; None to accept any. A configured model checks
+            names itself.
     """
 
     def __init__(self, model: Provider | None, known: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -107,7 +78,7 @@ class Providers:
         self._known = known
 
     def check(self, provider: str | None, model: str | None) -> None:
-        """Raise the 400 for a provider or a model that this emulator does not know, if it is strict."""
+        """Raise a 400 for an unknown provider or model if the emulator is strict."""
         if self._known is None or self._model is not None or provider == _ECHO:
             return
         if provider is not None and provider not in self._known:
@@ -120,22 +91,22 @@ class Providers:
     def _unknown(kind: str, name: str, known: list[str]) -> str:
         return (
             f"Unknown {kind} {name!r}; known: {', '.join(known)}. "
-            "The emulator is strict: its argument `models` adds one, and strict_models=False accepts any"
+            "The emulator is strict: add one with its argument `models`, or accept any with strict_models=False"
         )
 
     async def complete(self, completion: CompletionRequest) -> CompletionResult:
-        """Run a prompt where it is to be run."""
+        """Run a prompt with the provider chosen for it."""
         provider: Provider = self._echo
         if self._model is not None and completion.provider != _ECHO:
             provider = self._model
         return await provider.complete(completion)
 
     async def aclose(self) -> None:
-        """Let go of what the providers hold."""
+        """Release the resources of the providers."""
         if self._model is not None:
             await self._model.aclose()
 
 
 def count_tokens(text: str) -> int:
-    """Count tokens by the rule of the echo."""
+    """Count tokens as the echo does: 4 characters each, rounded up."""
     return -(-len(text) // _CHARACTERS_PER_TOKEN)

@@ -1,7 +1,7 @@
-"""Runs prompts on a server that has OpenAI's `/v1/chat/completions`: Ollama, vLLM, llama.cpp and others.
+"""Provider for servers with OpenAI's `/v1/chat/completions`: Ollama, vLLM, llama.cpp and others.
 
-The server is foreign: it may answer anything. Each answer becomes an outcome, completed or failed with a reason that a
-person understands, and what it says is read by `completions`.
+The server is not trusted to be correct: every response, valid or not, becomes a result with an output or a readable
+error. `chat_completions` parses the responses.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import httpx
 
 from enprompta._common.redaction import Redactor
-from enprompta.emulator.execution.completions import UpstreamError, as_text, first_model, parse, read_completion
-from enprompta.emulator.execution.providers import CompletionResult, count_tokens
+from enprompta.emulator.execution.chat_completions import UpstreamError, as_text, first_model, parse, read_completion
+from enprompta.emulator.execution.completion import CompletionResult
+from enprompta.emulator.execution.providers import count_tokens
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from enprompta.emulator.execution.completions import Reply
-    from enprompta.emulator.execution.providers import CompletionRequest
+    from enprompta.emulator.execution.chat_completions import Reply
+    from enprompta.emulator.execution.completion import CompletionRequest
 
 MASKED_LOGIN = "***"
-_SHOWN = 300  # characters of an upstream's complaint that an execution's `error` quotes
+_SHOWN = 300  # characters of an upstream's error message that an execution's `error` quotes
 _MAX_ANSWER = 16 * 1024 * 1024  # bytes, decompressed
 _MAX_ATTEMPTS = 5
 _BUSY = frozenset({429, 503})
@@ -39,9 +40,9 @@ class Upstream:
     """An OpenAI-compatible server.
 
     Args:
-        url: The server, with or without its `/v1`. A login in it is sent as basic authentication, and shown nowhere.
-        key: Its bearer token; None when it asks for none.
-        timeout: Seconds a prompt may take, with the waits that the server asks for.
+        url: URL of the server, with or without `/v1`. A login in it is sent as basic authentication and never shown.
+        key: Bearer token; None if the server needs none.
+        timeout: Seconds that a prompt may take, including the waits between retries.
 
     Raises:
         ConfigurationError: The URL or the key cannot be used.
@@ -56,7 +57,7 @@ class Upstream:
             if not key.isascii() or not key.isprintable():
                 raise ConfigurationError("The upstream's key must be printable ASCII on one line")
             self._headers["Authorization"] = f"Bearer {key}"
-        name, _, password = (login or "").partition(":")  # some servers take a key as the name
+        name, _, password = (login or "").partition(":")  # some servers use the API key as the user name
         sent = self._headers.get("Authorization", "").partition(" ")[2]
         self._mask = Redactor(secret for secret in (key, name, password, sent) if secret)
         self._timeout = timeout
@@ -64,16 +65,16 @@ class Upstream:
         self._default_model: str | None = None
 
     async def complete(self, completion: CompletionRequest) -> CompletionResult:
-        """Ask the server, which runs beside the emulator's other work."""
+        """Run a prompt on the server."""
         started = time.monotonic()
         provider, model = completion.provider or "upstream", completion.model or self._default_model
         try:
-            # A limit for the whole call: httpx's is for each read, and a server that drips would never reach it.
+            # A deadline for the whole call: httpx's timeout applies to each read, so a slow trickle never reaches it.
             model, reply = await asyncio.wait_for(self._ask(completion, model, started), self._timeout)
         except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, OSError, UpstreamError) as error:
             return CompletionResult(provider, model or "unknown", _since(started), error=self._complaint(error))
         tokens = reply.tokens
-        if tokens is None:  # not every server counts, or counts right
+        if tokens is None:  # some servers report no tokens, or impossible numbers
             tokens = count_tokens(completion.prompt) + count_tokens(reply.output)
         return CompletionResult(provider, model, _since(started), reply.output, tokens)
 
@@ -92,7 +93,7 @@ class Upstream:
         return model, read_completion(await self._call("POST", "/chat/completions", started, body))
 
     async def _call(self, method: str, path: str, started: float, body: dict[str, object] | None = None) -> object:
-        """Send a request, again where the server is busy and says when to return, and return its parsed answer."""
+        """Send a request and return the parsed response; retry if the server is busy and sends `Retry-After`."""
         response, content = await self._send(method, path, body)
         attempt = 1
         while not response.is_success:
@@ -101,7 +102,7 @@ class Upstream:
             if wait is None or attempt == _MAX_ATTEMPTS:
                 raise UpstreamError(complaint)
             if wait >= self._timeout - (time.monotonic() - started):
-                raise UpstreamError(f"{complaint} (it asks to wait {wait:g} s, longer than the execution may take)")
+                raise UpstreamError(f"{complaint} (retry after {wait:g} s, longer than the execution may take)")
             await asyncio.sleep(wait)
             response, content = await self._send(method, path, body)
             attempt += 1
@@ -114,7 +115,7 @@ class Upstream:
             raise UpstreamError(f"{error}: {self._shown(content)}") from error
 
     async def _send(self, method: str, path: str, body: dict[str, object] | None) -> tuple[httpx.Response, bytes]:
-        if self._client is None:  # made on the loop that it is used on, and for http without loading certificates
+        if self._client is None:  # created on the loop that uses it, and without loading certificates for http
             verify = self._base.startswith("https:")
             self._client = httpx.AsyncClient(
                 headers=self._headers, timeout=self._timeout, verify=verify, trust_env=False
@@ -128,7 +129,7 @@ class Upstream:
         return response, bytes(content)
 
     def _shown(self, content: bytes) -> str:
-        """Return the beginning of an answer, without the key: some servers quote the one that they refuse."""
+        """Return the start of a response, with secrets redacted: some servers quote the key that they refuse."""
         return self._mask.text(content[: 4 * _SHOWN].decode("utf-8", "replace"))[:_SHOWN]
 
     def _complaint(self, error: Exception) -> str:
@@ -139,16 +140,16 @@ class Upstream:
 
 
 def split_login(url: str) -> tuple[str, str | None]:
-    """Split an upstream's URL into its base without a login, ending in `/v1`, and the login; None for none.
+    """Split an upstream's URL into the base URL, without login and ending in `/v1`, and the login; None without one.
 
     Raises:
-        ConfigurationError: It is no http or https URL; the text shows no login.
+        ConfigurationError: It is not an http or https URL; the message never shows the login.
     """
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 0) >= 0
         httpx.URL(url)
-    except (ValueError, httpx.InvalidURL):  # a port that is no number, brackets that do not close
+    except (ValueError, httpx.InvalidURL):  # such as a port that is not a number, or an unclosed bracket
         usable = False
         parts = None
     if parts is None or not usable:
@@ -162,14 +163,14 @@ def split_login(url: str) -> tuple[str, str | None]:
 
 
 def shown_url(url: str) -> str:
-    """Return an upstream's URL as it may be printed: its login is masked."""
+    """Return an upstream's URL for display, with the login redacted."""
     parts = urlsplit(url)
     _, at, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{MASKED_LOGIN}@{host}" if at else host, query="", fragment=""))
 
 
 def _retry_after(text: str) -> float | None:
-    """Read `Retry-After`, as seconds or a date, as seconds to wait from now; None where it is neither."""
+    """Parse `Retry-After`, seconds or a date, as seconds from now; None if it is neither."""
     if _SECONDS.fullmatch(text.strip()):
         return float(text)
     try:

@@ -1,8 +1,8 @@
-"""What a workflow's steps say of their order: which refers to which, and whether that can come out even.
+"""The dependency graph of a workflow's steps, and its validation.
 
-Steps are objects as on the wire. Step A needs step B when `dependsOn` names B or when a variable of A holds
-`{{steps.B.output}}`; a step begins when all it needs have completed. The output of a run is that of its last step: of
-those that no other needs, the one that comes last in the workflow.
+Steps are JSON objects of the API. Step A depends on step B if `dependsOn` names B, or if a variable of A contains
+`{{steps.B.output}}`. A step starts when all its dependencies have completed. The output of a run is that of its final
+step: of the steps that no other step depends on, the last one in the workflow.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 _INPUT = re.compile(r"input\.(.+)")
 _OUTPUT = re.compile(r"steps\.(.+)\.output")
-_MEANT = re.compile(r"\{\{\s*(?:input|steps)\b[^{}]*\}\}")  # what was surely meant as a reference
+_ATTEMPT = re.compile(r"\{\{\s*(?:input|steps)\b[^{}]*\}\}")  # text that was meant as a reference, valid or not
 
 
-def needs(step: Step) -> list[str]:
-    """List the steps that must have completed before one begins, each once."""
+def dependencies(step: Step) -> list[str]:
+    """List the steps that must complete before a step starts, each once."""
     references = (_OUTPUT.fullmatch(name) for text in step["variables"].values() for name in templating.variables(text))
     return list(dict.fromkeys([*step["dependsOn"], *(match[1] for match in references if match)]))
 
 
 def inputs(steps: Sequence[Step]) -> dict[str, str]:
-    """Tell which inputs are referred to, and by which step first."""
+    """Map each input that the steps refer to, to the first step that does."""
     found: dict[str, str] = {}
     for step in steps:
         for text in step["variables"].values():
@@ -41,33 +41,33 @@ def inputs(steps: Sequence[Step]) -> dict[str, str]:
     return found
 
 
-def last(steps: Sequence[Step]) -> str:
-    """Tell whose output is the run's."""
-    needed = {it for step in steps for it in needs(step)}
+def final_step(steps: Sequence[Step]) -> str:
+    """Return the id of the step whose output is the run's output."""
+    needed = {it for step in steps for it in dependencies(step)}
     return next(step["id"] for step in reversed(steps) if step["id"] not in needed)
 
 
 def fill(text: str, given: Mapping[str, object], outputs: Mapping[str, str | None]) -> str:
-    """Put inputs and outputs in a text that refers to them.
+    """Replace the references in a variable's text by inputs and outputs.
 
     Args:
-        text: A variable's text.
+        text: Text of the variable.
         given: The run's input, by name.
-        outputs: What the completed steps gave, by their ids.
+        outputs: Outputs of the completed steps, by step id.
 
     Raises:
-        TemplateError: An input is missing, or is no text, number or boolean.
+        TemplateError: An input is missing, or is not a string, number or boolean.
     """
     values: dict[str, object] = {}
     for name in templating.variables(text):
         match = _INPUT.fullmatch(name)
-        output_of = name.removeprefix("steps.").removesuffix(".output")  # there is no third kind of name
+        output_of = name.removeprefix("steps.").removesuffix(".output")  # validation admits only inputs and outputs
         values[name] = given.get(match[1]) if match else outputs.get(output_of)
     return templating.render(text, values)
 
 
 def problems(steps: Sequence[Step]) -> list[Detail]:
-    """List everything about the order of steps that makes no sense, as details of a 400."""
+    """List invalid ids, references and cycles, as the details of a 400."""
     found: list[Detail] = []
     ids: list[str] = [step["id"] for step in steps]
     for index, step in enumerate(steps):
@@ -78,14 +78,14 @@ def problems(steps: Sequence[Step]) -> list[Detail]:
             if needed not in ids:
                 found.append({"field": f"{where}.dependsOn[{number}]", "message": f"There is no step {needed!r}"})
         for name, text in step["variables"].items():
-            found += ({"field": f"{where}.variables.{name}", "message": it} for it in _misreferences(text, ids))
+            found += ({"field": f"{where}.variables.{name}", "message": it} for it in _invalid_references(text, ids))
     if not found and (cycle := _cycle(steps)):
         message = f"The steps wait for each other: {' needs '.join(map(repr, cycle))}"
         found.append({"field": "steps", "message": message})
     return found
 
 
-def _misreferences(text: str, ids: Sequence[str]) -> list[str]:
+def _invalid_references(text: str, ids: Sequence[str]) -> list[str]:
     messages: list[str] = []
     names = templating.variables(text)
     for name in names:
@@ -94,7 +94,7 @@ def _misreferences(text: str, ids: Sequence[str]) -> list[str]:
             messages.append(f"There is no step {output[1]!r}")
         elif not output and not _INPUT.fullmatch(name):
             messages.append(_unreadable(f"{{{{{name}}}}}"))
-    messages += (_unreadable(it) for it in _MEANT.findall(text) if not templating.variables(it))
+    messages += (_unreadable(it) for it in _ATTEMPT.findall(text) if not templating.variables(it))
     return messages
 
 
@@ -103,14 +103,14 @@ def _unreadable(reference: str) -> str:
 
 
 def _cycle(steps: Sequence[Step]) -> list[str]:
-    """Find steps that need each other in a circle, the first named again at the end; none when there are none."""
-    waiting = {step["id"]: needs(step) for step in steps}
+    """Return a cycle of steps, with the first step repeated last; an empty list if there is none."""
+    waiting = {step["id"]: dependencies(step) for step in steps}
     while free := [step_id for step_id, needed in waiting.items() if not any(it in waiting for it in needed)]:
         for step_id in free:
             del waiting[step_id]
     if not waiting:
         return []
-    path = [next(iter(waiting))]  # from any that is left, each leads to one that is left too
+    path = [next(iter(waiting))]  # every remaining step depends on a remaining step
     while True:
         following = next(it for it in waiting[path[-1]] if it in waiting)
         if following in path:

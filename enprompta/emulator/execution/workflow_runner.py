@@ -1,9 +1,9 @@
-"""Runs workflows on the server's own event loop: each step when all it needs have completed, and not before.
+"""Runs workflows on the server's event loop: each step starts when all its dependencies have completed.
 
-A step that fails stops its run: what has not begun never does, what runs beside it is let finish, for it is paid for,
-and then the run has failed. To cancel does the same, but the run has ended at once.
+A failed step stops its run: pending steps never start, running steps finish because they are paid for, and then the run
+fails. Cancellation does the same, but ends the run at once.
 
-A run outlives the emulator. What was broken off runs again at the next start; a model may then be asked a second time,
+Runs survive a restart of the emulator. Interrupted steps run again at the next start: the model may be called twice,
 but the step costs one credit and has one execution.
 """
 
@@ -12,124 +12,155 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from enprompta.emulator.errors import ApiError
-from enprompta.emulator.execution import executor, workflow_graph
+from enprompta.emulator.execution import workflow_graph
 from enprompta.emulator.stores import prompts, runs
-from enprompta.emulator.webhooks import event_publisher
 from enprompta.errors import TemplateError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from enprompta.emulator.api.request_context import JSONObject
+    from enprompta.emulator.access.accounts import AccountStore
+    from enprompta.emulator.database import Database
+    from enprompta.emulator.execution.executor import Executor
     from enprompta.emulator.execution.workflow_graph import Step
-    from enprompta.emulator.services import Services
+    from enprompta.emulator.webhooks.event_publisher import EventPublisher
+    from enprompta.emulator.wire import JSONObject
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
-_AT_ONCE = 16
-"""Steps of one run that run side by side at most."""
+_MAX_CONCURRENT_STEPS = 16
+"""Maximum number of concurrent steps in one run."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of the emulator that a run uses."""
+
+    database: Database
+    clock: Callable[[], float]
+    accounts: AccountStore
+    executor: Executor
+    events: EventPublisher
 
 
 class WorkflowRunner:
-    """Knows the runs of one emulator that are going on."""
+    """Runs the workflows of one emulator.
 
-    def __init__(self) -> None:
-        self._services: Services | None = None
+    Args:
+        database: Where runs and their steps are stored.
+        clock: Returns Unix seconds.
+        accounts: Finds the account that pays for a run, and refunds interrupted steps.
+        executor: Executes the steps.
+        events: Publishes the end of a run.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], float],
+        *,
+        accounts: AccountStore,
+        executor: Executor,
+        events: EventPublisher,
+    ) -> None:
+        self._parts = _Parts(database, clock, accounts, executor, events)
+        self._is_running = False
         self._runs: dict[str, _Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def start(self, services: Services) -> None:
-        """Take up what an earlier run of the emulator has left; called on the loop that will run it."""
-        self._services = services
-        database, accounts = services.database, services.accounts
+    def start(self) -> None:
+        """Resume the runs that the last stop interrupted; call it on the server's event loop."""
+        self._is_running = True
+        database, accounts = self._parts.database, self._parts.accounts
         with database.transaction():
-            for step in runs.broken_off(database):  # its credit was taken, and nothing came of it
+            for step in runs.interrupted_steps(database):  # charged, but without a result
                 runs.reset_step(database, step["run_id"], step["step_id"])
-                accounts.refund(accounts.by_id(step["account_id"]), services.clock())
+                accounts.refund(accounts.by_id(step["account_id"]), self._parts.clock())
         for row in runs.unfinished(database):
             self.run(row)
 
     async def stop(self) -> None:
-        """Break off what is running; the next start takes it up again."""
-        self._services = None
+        """Interrupt all runs; the next start resumes them."""
+        self._is_running = False
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def run(self, row: sqlite3.Row) -> None:
-        """Begin, or go on with, a run; nothing of it happens before the caller next awaits."""
-        if self._services is None:
+        """Start or resume a run; nothing happens before the caller next awaits."""
+        if not self._is_running:
             return
         run_id: str = row["id"]
 
         def ended(_: asyncio.Task[None]) -> None:
             del self._tasks[run_id], self._runs[run_id]
 
-        run = self._runs[run_id] = _Run(self._services, row)
-        task = self._tasks[run_id] = asyncio.get_running_loop().create_task(run.go(), name=run_id)
+        run = self._runs[run_id] = _Run(self._parts, row)
+        task = self._tasks[run_id] = asyncio.get_running_loop().create_task(run.run(), name=run_id)
         task.add_done_callback(ended)
 
-    def abandon(self, run_id: str) -> None:
-        """Begin no further step of a run."""
+    def halt(self, run_id: str) -> None:
+        """Start no further step of a run; running steps finish."""
         run = self._runs.get(run_id)
         if run is not None:
             run.halt()
 
 
 class _Run:
-    """One run, from where the database says it is to its end."""
+    """One run, started or resumed from its state in the database."""
 
-    def __init__(self, services: Services, row: sqlite3.Row) -> None:
-        self._services = services
+    def __init__(self, parts: _Parts, row: sqlite3.Row) -> None:
+        self._parts = parts
         self._id: str = row["id"]
         self._workflow_id: str = row["workflow_id"]
-        self._account = services.accounts.by_id(row["account_id"])
+        self._account = parts.accounts.by_id(row["account_id"])
         self._input = runs.input_of(row)
-        rows = runs.steps_of(services.database, self._id)
+        rows = runs.steps_of(parts.database, self._id)
         self._steps: list[Step] = [json.loads(it["definition"]) for it in rows]
         self._outputs: dict[str, str | None] = {}
         self._done = {step["id"]: asyncio.Event() for step in self._steps}
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT_STEPS)
         self._failure: str | None = None
         self._halted = False
-        for it in rows:  # what an earlier start has seen end
+        for it in rows:  # steps that ended before the last restart
             if it["status"] == runs.COMPLETED:
                 self._outputs[it["step_id"]] = it["output"]
                 self._done[it["step_id"]].set()
             elif it["status"] == runs.FAILED:
                 self._fail(it["step_id"], it["error"])
 
-    async def go(self) -> None:
-        """Run what is left of it."""
+    async def run(self) -> None:
+        """Run the remaining steps."""
         try:
-            await asyncio.gather(*(self._take(step) for step in self._steps))
+            await asyncio.gather(*(self._run_when_ready(step) for step in self._steps))
             self._finish()
-        except Exception:  # the database has failed, or it would tell of the failure itself
-            logger.exception("workflow execution %s is stuck; it is taken up when the emulator starts again", self._id)
+        except Exception:  # such as a failure of the database, which cannot be recorded
+            logger.exception("workflow execution %s is stuck; it resumes when the emulator starts again", self._id)
             self.halt()
 
     def halt(self) -> None:
-        """Begin no further step."""
+        """Start no further step."""
         self._halted = True
         for done in self._done.values():
-            done.set()  # whoever waits shall see that it waits in vain
+            done.set()  # wake the steps that wait for it; they return without running
 
-    async def _take(self, step: Step) -> None:
-        """Run one step when it is its turn."""
+    async def _run_when_ready(self, step: Step) -> None:
+        """Run one step when its dependencies have completed."""
         step_id: str = step["id"]
-        for needed in workflow_graph.needs(step):
+        for needed in workflow_graph.dependencies(step):
             await self._done[needed].wait()
-        async with self._room:
+        async with self._slots:
             if self._done[step_id].is_set():
                 return
             try:
                 await self._execute(step)
             except asyncio.CancelledError:
-                runs.reset_step(self._services.database, self._id, step_id)
+                runs.reset_step(self._parts.database, self._id, step_id)
                 raise
             except (ApiError, TemplateError) as error:
                 self._fail_unexecuted(step_id, _reason(error))
@@ -139,12 +170,11 @@ class _Run:
             self._done[step_id].set()
 
     async def _execute(self, step: Step) -> None:
-        services, database, step_id = self._services, self._services.database, step["id"]
-        now = services.clock()
+        parts, database, step_id = self._parts, self._parts.database, step["id"]
+        now = parts.clock()
         runs.begin_step(database, self._id, step_id, now)
         texts: Mapping[str, str] = step["variables"]
-        execution = await executor.execute(
-            services,
+        execution = await parts.executor.execute(
             self._account,
             prompts.get_writable(database, self._account, step["promptId"]),
             variables={name: workflow_graph.fill(text, self._input, self._outputs) for name, text in texts.items()},
@@ -152,7 +182,7 @@ class _Run:
             model=step["model"],
             options=step["options"],
             now=now,
-            also=lambda row: runs.end_step(database, self._id, step_id, row),
+            on_recorded=lambda row: runs.end_step(database, self._id, step_id, row),
         )
         self._outputs[step_id] = execution["output"]
         if execution["error"] is not None:
@@ -160,27 +190,27 @@ class _Run:
 
     def _fail_unexecuted(self, step_id: str, error: str) -> None:
         self._fail(step_id, error)
-        runs.fail_step(self._services.database, self._id, step_id, error)
+        runs.fail_step(self._parts.database, self._id, step_id, error)
 
     def _fail(self, step_id: str, error: str) -> None:
-        if self._failure is None:  # of several it is the first that stopped the run
+        if self._failure is None:  # the first failure stops the run
             self._failure = f"Step {step_id}: {error}"
         self.halt()
 
     def _finish(self) -> None:
         if self._halted and self._failure is None:
-            return  # it was cancelled, or its workflow deleted: it has ended
-        database, now = self._services.database, self._services.clock()
+            return  # cancelled, or its workflow was deleted: the run has already ended
+        database, now = self._parts.database, self._parts.clock()
         if self._failure is None:
-            status, output = runs.COMPLETED, self._outputs[workflow_graph.last(self._steps)]
+            status, output = runs.COMPLETED, self._outputs[workflow_graph.final_step(self._steps)]
         else:
             status, output = runs.FAILED, None
         with database.transaction():
             if runs.finish(database, self._id, status=status, output=output, error=self._failure, now=now):
-                event_publisher.fire(self._services, self._account, f"workflow.{status}", self._event(status))
+                self._parts.events.publish(self._account, f"workflow.{status}", self._event(status))
 
     def _event(self, status: str) -> JSONObject:
-        steps = runs.steps_of(self._services.database, self._id)
+        steps = runs.steps_of(self._parts.database, self._id)
         data: JSONObject = {
             "execution_id": self._id,
             "workflow_id": self._workflow_id,
@@ -192,7 +222,7 @@ class _Run:
 
 
 def _reason(error: ApiError | TemplateError) -> str:
-    """Say why a step could not be executed: what is wrong with each variable, where that is known."""
+    """Return why a step was not executed, with the error of each variable if known."""
     if isinstance(error, ApiError) and error.details:
         return "; ".join(f"{it['field']}: {it['message']}" for it in error.details)
     return str(error)

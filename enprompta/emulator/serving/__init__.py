@@ -1,1 +1,1 @@
-"""The server's thread, and fault injection."""
+"""The server thread and fault injection."""

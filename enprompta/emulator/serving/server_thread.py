@@ -1,4 +1,4 @@
-"""A uvicorn on a thread of its own, which is ready when it says so and stops when it is asked to."""
+"""A uvicorn server on a separate thread, without uvicorn's startup and shutdown polling."""
 
 from __future__ import annotations
 
@@ -14,76 +14,76 @@ import uvicorn
 
 from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import sleep
-from enprompta.emulator.api.app import create_app
 from enprompta.emulator.serving.faults import Connection
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from enprompta.emulator.services import Services
+    from starlette.types import ASGIApp
 
-_HIGHEST_PORT = 65_535
+_MAX_PORT = 65_535
 _START_SECONDS = 30.0
-_GRACE_SECONDS = 2  # for requests still running when the emulator stops, such as one at a slow upstream
-_KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none is closed under a request
+_GRACE_SECONDS = 2  # for requests still running at shutdown, such as one that waits for an upstream
+_KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, to never close one that a client is reusing
 
 
 class ServerThread:
-    """An emulator that serves: its thread, its server and its parts.
+    """A running server and its thread.
 
     Args:
-        listener: A bound socket; closed with the server.
-        services: The emulator's parts; the database is closed with the server.
+        listener: Listening socket; closed when the server stops.
+        app: ASGI application to serve.
+
+    Raises:
+        ConfigurationError: The server did not start.
     """
 
-    def __init__(self, listener: socket.socket, services: Services) -> None:
-        self.services = services
+    def __init__(self, listener: socket.socket, app: ASGIApp) -> None:
         bound: tuple[str, int] = listener.getsockname()[:2]
         host, port = bound
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (the address to reach it by)
         self.address: str = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._server = _Server(create_app(services))
+        self._server = _Server(app)
         self._listener = listener
         self._thread = threading.Thread(target=self._serve, name=f"enprompta-emulator-{port}", daemon=True)
         self._thread.start()
         self._server.ready.wait(_START_SECONDS)
         if not self._server.started:
-            self._server.ask_to_stop()
-            raise ConfigurationError("The emulator's server did not start; its log says why")
+            self._server.request_stop()
+            raise ConfigurationError("The emulator's server did not start; see its log for the reason")
 
     def stop(self) -> None:
-        """Stop; returns when nothing is left running."""
-        self._server.ask_to_stop()
+        """Stop the server and wait until its thread has ended."""
+        self._server.request_stop()
         self._thread.join()
         self._listener.close()
-        self.services.database.close()
 
     def _serve(self) -> None:
         try:
-            with suppress(SystemExit):  # uvicorn would end the process when its application does not start
+            with suppress(SystemExit):  # uvicorn exits the process when the application does not start
                 asyncio.run(self._server.serve(sockets=[self._listener]))
         finally:
-            self._server.ready.set()  # also when it failed: nobody shall wait for it
+            self._server.ready.set()  # after a failed start too, to release the thread that waits for it
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn that tells when it is ready and stops at once when asked to, where uvicorn looks now and then."""
+    """A uvicorn server that signals when it is ready, and stops on request without polling."""
 
-    def __init__(self, app: object) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         super().__init__(
             uvicorn.Config(
-                app,  # pyright: ignore[reportArgumentType] (uvicorn's own ASGI types differ from Starlette's)
+                app,  # pyright: ignore[reportArgumentType] (uvicorn's ASGI types differ from Starlette's)
                 http=Connection,
                 ws="none",
                 lifespan="on",
                 log_config=None,
                 access_log=False,
-                date_header=False,  # the emulator's clock gives the date
+                date_header=False,  # the middleware sets it, from the emulator's clock
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             )
         )
         self.ready = threading.Event()
-        self._asked = asyncio.Event()
+        self._stop_requested = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -92,10 +92,10 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
     async def main_loop(self) -> None:
-        await self._asked.wait()
+        await self._stop_requested.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop as uvicorn does, but without its pauses, and without a word when it cuts off what takes too long."""
+        """Stop as uvicorn does, but without its sleeps, and without logging the requests that it cancels."""
         for server in self.servers:
             server.close()
         for listener in sockets or ():
@@ -103,41 +103,45 @@ class _Server(uvicorn.Server):
         state = self.server_state
         deadline = monotonic() + _GRACE_SECONDS
         while (state.connections or state.tasks) and monotonic() < deadline:
-            for connection in list(state.connections):  # each round, for one may have been accepted meanwhile
-                connection.shutdown()  # an idle one closes, a busy one will when it has answered
+            for connection in list(state.connections):  # again in each round: new ones may have been accepted
+                connection.shutdown()  # closes an idle connection now, a busy one after its response
             await sleep(0.002)
         for task in state.tasks:
             task.cancel()
         await asyncio.gather(*state.tasks, return_exceptions=True)
         for connection in list(state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)  # the transports go in the next round of the loop
+        await asyncio.sleep(0)  # the transports close in the next iteration of the event loop
         await self.lifespan.shutdown()
 
-    def ask_to_stop(self) -> None:
-        if self._loop is None:  # it has not begun, and will end when it does
-            self._asked.set()
+    def request_stop(self) -> None:
+        if self._loop is None:  # not started yet: it stops as soon as it starts
+            self._stop_requested.set()
             return
-        with suppress(RuntimeError):  # it could not start, and its loop has ended
-            self._loop.call_soon_threadsafe(self._asked.set)
+        with suppress(RuntimeError):  # the start failed and the event loop is closed
+            self._loop.call_soon_threadsafe(self._stop_requested.set)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Give a socket that takes connections; a `ConfigurationError` when there can be none."""
-    if not 0 <= port <= _HIGHEST_PORT:  # the resolver would take it modulo 65536
-        raise ConfigurationError(f"The port must be between 0 and {_HIGHEST_PORT}, not {port}")
+    """Open a listening socket.
+
+    Raises:
+        ConfigurationError: The address or the port cannot be used.
+    """
+    if not 0 <= port <= _MAX_PORT:  # getaddrinfo would reduce it modulo 65536
+        raise ConfigurationError(f"The port must be between 0 and {_MAX_PORT}, not {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise ConfigurationError(f"The emulator cannot listen at {host}, port {port}: {error.strerror}") from error
+        raise ConfigurationError(f"The emulator cannot listen on {host}, port {port}: {error.strerror}") from error
     try:
-        if os.name == "posix":  # elsewhere this option would let a second emulator take the first one's port
+        if os.name == "posix":  # on Windows, this option would let two emulators listen on one port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(2048)
     except OSError as error:
         listener.close()
         reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
-        raise ConfigurationError(f"The emulator cannot listen at {host}, port {port}: {reason}") from error
+        raise ConfigurationError(f"The emulator cannot listen on {host}, port {port}: {reason}") from error
     return listener

@@ -1,1 +1,1 @@
-"""What is kept, and how it looks on the wire: a file for each resource."""
+"""Storage of each resource, and its JSON form in the API; one file per resource."""

@@ -1,4 +1,4 @@
-"""The templates that every emulator starts with."""
+"""The community templates of every emulator."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class CommunityTemplate:
-    """One template; its variables are those of its content.
+    """A template; its variables are those of its content.
 
-    Defaults are texts, also of numbers: the published client reads no others.
+    All defaults are strings, even those of numbers, because the published client reads only strings.
     """
 
     id: str
@@ -19,7 +19,7 @@ class CommunityTemplate:
     tags: list[str]
     content: str
     variables: dict[str, dict[str, object]] = field(default_factory=dict[str, "dict[str, object]"])
-    """What is to be said of a variable beyond its being a required text."""
+    """Declarations of the variables that are not plain required text, by name."""
 
 
 def _select(default: str, *options: str) -> dict[str, object]:
@@ -32,7 +32,7 @@ TEMPLATES = (
     CommunityTemplate(
         "tpl_blog_outline",
         "Blog post outline",
-        "An outline with sections, from a topic and who will read about it.",
+        "An outline with sections, from a topic and its audience.",
         "writing",
         ["blog", "outline"],
         "Outline a blog post about {{topic}} for {{audience}} in {{sections}} sections, each with a summary.",
@@ -41,7 +41,7 @@ TEMPLATES = (
     CommunityTemplate(
         "tpl_summarize",
         "Summarize a text",
-        "A short summary that leaves nothing important out.",
+        "A short summary of everything important.",
         "writing",
         ["summary"],
         "Summarize the text below in at most {{sentences}} sentences.\n\n{{text}}",
@@ -53,30 +53,30 @@ TEMPLATES = (
         "A translation that keeps tone and terms.",
         "writing",
         ["translation", "language"],
-        "Translate the text below into {{language}}. Keep its tone and leave names as they are.\n\n{{text}}",
+        "Translate the text below into {{language}}. Keep its tone, and do not translate names.\n\n{{text}}",
     ),
     CommunityTemplate(
         "tpl_product_description",
         "Product description",
-        "A description for a shop, from a product's features.",
+        "A description for an online shop, from a product's features.",
         "marketing",
         ["shop", "copy"],
-        "Write a {{tone}} product description of {{product}}. Work in these features: {{features}}.",
+        "Write a {{tone}} product description of {{product}}. Mention these features: {{features}}.",
         {"tone": _TONE},
     ),
     CommunityTemplate(
         "tpl_newsletter",
         "Newsletter",
-        "A newsletter from a handful of news.",
+        "A newsletter from a list of news items.",
         "marketing",
         ["email", "newsletter"],
-        "Write a {{tone}} newsletter of {{company}} from these items, one paragraph each:\n{{items}}",
+        "Write a {{tone}} newsletter for {{company}} from these items, one paragraph each:\n{{items}}",
         {"tone": _TONE},
     ),
     CommunityTemplate(
         "tpl_social_posts",
         "Social media posts",
-        "Several posts on one message, for one network.",
+        "Several posts about one message, for one network.",
         "marketing",
         ["social"],
         "Write {{number}} posts for {{network}} that say: {{message}}",
@@ -88,24 +88,24 @@ TEMPLATES = (
     CommunityTemplate(
         "tpl_code_review",
         "Code review",
-        "A review of a change: faults first, then style.",
+        "A review of a change: bugs first, then style.",
         "engineering",
         ["code", "review"],
-        "Review this {{language}} code. List faults first, then what could be simpler.\n\n{{code}}",
+        "Review this {{language}} code. List bugs first, then possible simplifications.\n\n{{code}}",
     ),
     CommunityTemplate(
         "tpl_unit_tests",
         "Unit tests",
-        "Tests for a function, its edge cases included.",
+        "Tests for a function, including edge cases.",
         "engineering",
         ["code", "testing"],
-        "Write {{framework}} tests of this function, edge cases too. Name each test by its claim.\n\n{{code}}",
+        "Write {{framework}} tests for this function, including edge cases. Name each test by its claim.\n\n{{code}}",
         {"framework": {"required": False, "default": "pytest"}},
     ),
     CommunityTemplate(
         "tpl_sql_query",
         "SQL from a question",
-        "A query for a schema, from a question in plain words.",
+        "A query for a schema, from a question in plain language.",
         "engineering",
         ["sql", "data"],
         "Given this schema:\n{{schema}}\n\nWrite one {{dialect}} query that answers: {{question}}",
@@ -114,10 +114,10 @@ TEMPLATES = (
     CommunityTemplate(
         "tpl_support_reply",
         "Support reply",
-        "An answer to a customer, in the tone of the house.",
+        "A reply to a customer, in your company's tone.",
         "support",
         ["email", "customer"],
-        "Answer this customer of {{company}} in a {{tone}} tone. Say what happens next, and when.\n\n{{message}}",
+        "Reply to this customer of {{company}} in a {{tone}} tone. Say what happens next, and when.\n\n{{message}}",
         {"tone": _TONE},
     ),
     CommunityTemplate(
@@ -126,20 +126,20 @@ TEMPLATES = (
         "The team and the urgency of a ticket, as JSON.",
         "support",
         ["classification", "json"],
-        "Sort this ticket. Answer with JSON: team (one of {{teams}}), urgent (true or false).\n\n{{ticket}}",
+        "Classify this ticket. Answer with JSON: team (one of {{teams}}), urgent (true or false).\n\n{{ticket}}",
     ),
     CommunityTemplate(
         "tpl_meeting_notes",
         "Meeting notes",
-        "Decisions and tasks out of a transcript.",
+        "Decisions and tasks from a transcript.",
         "productivity",
         ["meeting", "summary"],
-        "From this transcript list the decisions, then the tasks with who does them and until when.\n\n{{transcript}}",
+        "From this transcript, list the decisions, then the tasks with their owners and due dates.\n\n{{transcript}}",
     ),
     CommunityTemplate(
         "tpl_explain",
         "Explain like a teacher",
-        "An explanation at the right level, with an example.",
+        "An explanation for an audience, with an example.",
         "education",
         ["learning"],
         "Explain {{concept}} to {{audience}}. Start from what they know and give one worked example.",

@@ -1,29 +1,29 @@
-"""Deliveries: one event on its way to one webhook, from the moment it happened.
+"""Deliveries: one event for one webhook.
 
-A delivery is kept in the same transaction as what it tells of, and its state after every attempt, so that a killed
-emulator takes up where it was. An attempt that was under way then is made again: an event arrives at least once.
+A delivery is created in the transaction of the change that it reports, and its state is stored after every attempt, so
+that a killed emulator resumes. An interrupted attempt is repeated: events are delivered at least once.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 PENDING, RETRYING, DELIVERED, FAILED = "PENDING", "RETRYING", "DELIVERED", "FAILED"
 
 
 def wire(row: sqlite3.Row) -> JSONObject:
-    """Write a delivery as it goes over the wire."""
+    """Return a delivery as JSON."""
     return {
         "id": row["id"],
         "webhookId": row["webhook_id"],
@@ -41,15 +41,15 @@ def wire(row: sqlite3.Row) -> JSONObject:
 def create(
     database: Database, webhook_id: str, *, event_id: str, event_type: str, body: bytes, now: float
 ) -> sqlite3.Row:
-    """Keep a new delivery, to be sent.
+    """Store a pending delivery.
 
     Args:
-        database: Where.
-        webhook_id: To whom.
-        event_id: Which event; the same for all webhooks that are told of it.
-        event_type: Its name.
-        body: The very bytes to send, each time.
-        now: When it happened.
+        database: The database.
+        webhook_id: The receiving webhook.
+        event_id: ID of the event, the same for all its deliveries.
+        event_type: Name of the event.
+        body: The bytes to send, identical in every attempt.
+        now: Time of the event, in Unix seconds.
     """
     delivery_id = new_id("dlv")
     database.run(
@@ -61,7 +61,7 @@ def create(
 
 
 def get(database: Database, webhook_id: str, delivery_id: str) -> sqlite3.Row:
-    """Find a webhook's delivery; a 404 when it is not there."""
+    """Return a webhook's delivery, or raise a 404."""
     row = database.one("SELECT * FROM deliveries WHERE id = ? AND webhook_id = ?", delivery_id, webhook_id)
     if row is None:
         raise not_found("Delivery", delivery_id)
@@ -74,7 +74,7 @@ def listing(webhook_id: str) -> Listing:
 
 
 def unfinished(database: Database) -> list[sqlite3.Row]:
-    """List the id and URL of all deliveries that are still to be made, oldest first."""
+    """List the id and URL of all unfinished deliveries, oldest first."""
     sql = (
         "SELECT deliveries.id, url FROM deliveries JOIN webhooks ON webhooks.id = webhook_id "
         "WHERE status IN ('PENDING', 'RETRYING') ORDER BY deliveries.number"
@@ -83,7 +83,7 @@ def unfinished(database: Database) -> list[sqlite3.Row]:
 
 
 def to_send(database: Database, delivery_id: str) -> sqlite3.Row | None:
-    """Find a delivery that is still to be made, with its webhook's present `url`, `secret` and `is_active`."""
+    """Return an unfinished delivery with the current `url`, `secret` and `is_active` of its webhook; None otherwise."""
     sql = (
         "SELECT deliveries.*, url, secret, is_active FROM deliveries JOIN webhooks ON webhooks.id = webhook_id "
         "WHERE deliveries.id = ? AND status IN ('PENDING', 'RETRYING')"
@@ -92,7 +92,7 @@ def to_send(database: Database, delivery_id: str) -> sqlite3.Row | None:
 
 
 def restart(database: Database, webhook_id: str, delivery_id: str) -> sqlite3.Row:
-    """Make a delivery one to be sent again, with all the attempts of a new one before it fails."""
+    """Mark a delivery to be sent again, with the full number of attempts."""
     with database.transaction():
         row = get(database, webhook_id, delivery_id)
         sql = "UPDATE deliveries SET status = ?, earlier_attempts = attempts, delivered_at = NULL WHERE id = ?"
@@ -109,15 +109,15 @@ def record(
     latency: int,
     now: float,
 ) -> None:
-    """Keep how an attempt went, and what it means for the webhook.
+    """Record an attempt in the delivery and its webhook.
 
     Args:
-        database: Where.
-        row: The delivery, as it was before.
-        status: What it is now.
-        response_status: What the receiver answered; None when it did not.
-        latency: Milliseconds the attempt took.
-        now: When it ended.
+        database: The database.
+        row: The delivery before the attempt.
+        status: New status of the delivery.
+        response_status: HTTP status of the receiver's response; None without a response.
+        latency: Duration of the attempt in milliseconds.
+        now: End of the attempt, in Unix seconds.
     """
     webhook_id = row["webhook_id"]
     with database.transaction():
@@ -134,6 +134,6 @@ def record(
             database.run(sql, int(now), webhook_id)
 
 
-def give_up(database: Database, delivery_id: str) -> None:
-    """Fail a delivery that was not attempted, for its webhook is disabled."""
+def fail(database: Database, delivery_id: str) -> None:
+    """Mark a delivery as failed without an attempt, because its webhook is disabled or its receiver is refused."""
     database.run("UPDATE deliveries SET status = ? WHERE id = ?", FAILED, delivery_id)

@@ -1,30 +1,30 @@
-"""Executions, and what they add up to."""
+"""Executions and their statistics."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
-    from enprompta.emulator.execution.providers import CompletionResult
+    from enprompta.emulator.execution.completion import CompletionResult
+    from enprompta.emulator.wire import JSONObject
 
 _GROUPS = {"day": "date(created_at, 'unixepoch')", "prompt": "prompt_id", "model": "model"}
 GROUPINGS = tuple(_GROUPS)
 
 
 def wire(row: sqlite3.Row) -> JSONObject:
-    """Write an execution as it goes over the wire."""
+    """Return an execution as JSON."""
     return {
         "id": row["id"],
         "promptId": row["prompt_id"],
@@ -44,21 +44,21 @@ def wire(row: sqlite3.Row) -> JSONObject:
 def record(
     database: Database,
     account: Account,
-    outcome: CompletionResult,
+    result: CompletionResult,
     *,
     prompt_id: str,
     variables: Mapping[str, object],
     now: float,
 ) -> sqlite3.Row:
-    """Keep how a prompt ran."""
+    """Store an execution with the result of its completion."""
     execution_id = new_id("exe")
-    status = "completed" if outcome.error is None else "failed"
+    status = "completed" if result.error is None else "failed"
     with database.transaction():
         database.run(
             "INSERT INTO executions (id, account_id, prompt_id, status, output, tokens, cost, latency, provider, "
             "model, variables, error, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            *(execution_id, account.id, prompt_id, status, outcome.output, outcome.tokens, outcome.cost),
-            *(outcome.latency, outcome.provider, outcome.model, json.dumps(variables), outcome.error, int(now)),
+            *(execution_id, account.id, prompt_id, status, result.output, result.tokens, result.cost),
+            *(result.latency, result.provider, result.model, json.dumps(variables), result.error, int(now)),
         )
         if status == "completed":
             database.run("UPDATE prompts SET usage_count = usage_count + 1 WHERE id = ?", prompt_id)
@@ -66,7 +66,7 @@ def record(
 
 
 def get(database: Database, account: Account, execution_id: str) -> sqlite3.Row:
-    """Find an execution; a 404 when it is not there or is another account's."""
+    """Return an account's execution, or raise a 404."""
     row = database.one("SELECT * FROM executions WHERE id = ? AND account_id = ?", execution_id, account.id)
     if row is None:
         raise not_found("Execution", execution_id)
@@ -85,11 +85,11 @@ def listing(
 def stats(
     database: Database, account: Account, *, group_by: str, start: int | None, end: int | None
 ) -> list[JSONObject]:
-    """Add up an account's executions by day, prompt or model; days in order, the others by their number."""
+    """Sum up an account's executions: by day in order, or by prompt or model, the most frequent first."""
     where = listing(account, prompt_id=None, provider=None, start=start, end=end)
     order = "key" if group_by == "day" else "executions DESC, key"
-    sql = (  # of our own words only
-        f"SELECT {_GROUPS[group_by]} AS key, count(*) AS executions, sum(tokens) AS tokens, sum(cost) AS cost "  # noqa: S608
+    sql = (
+        f"SELECT {_GROUPS[group_by]} AS key, count(*) AS executions, sum(tokens) AS tokens, sum(cost) AS cost "  # noqa: S608 (no input in it)
         f"FROM executions "
         f"WHERE {' AND '.join(where.where)} GROUP BY key ORDER BY {order}"
     )

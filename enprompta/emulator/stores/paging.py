@@ -1,4 +1,4 @@
-"""Pages of a list: opaque cursors that hold a sort key, so that a list may grow while it is walked."""
+"""Pagination with opaque cursors that contain a sort key, so that pages stay stable while a list grows."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.api.request_models import Query
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 _DEFAULT_LIMIT = 20
-_HIGHEST_LIMIT = 100
+_MAX_LIMIT = 100
 _KEY = re.compile(r"([a-z-]+)([<>])([0-9]{1,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which page of a list is asked for."""
+    """The page size and cursor of a request."""
 
     limit: int
     cursor: str | None
@@ -33,18 +33,19 @@ class PageRequest:
     @classmethod
     def read(cls, query: Query) -> PageRequest:
         """Read `limit` and `cursor`."""
-        limit = query.integer("limit", 1, _HIGHEST_LIMIT)
-        return cls(_DEFAULT_LIMIT if limit is None else limit, query.text("cursor", longest=200))
+        limit = query.integer("limit", 1, _MAX_LIMIT)
+        return cls(_DEFAULT_LIMIT if limit is None else limit, query.text("cursor", max_length=200))
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list that can be paged: rows of a table, newest first, by their `number`.
+    """A list of rows, newest first, that is read in pages.
 
     Args:
-        name: Part of its cursors, so that one list's cursor is refused by another.
-        table: Where the rows are; has a `number` that only grows.
-        where: The filter, with a `?` for each of `args`.
+        name: Part of the cursors, so that a list refuses the cursors of another.
+        table: Table of the rows, with a column `number` that only increases.
+        where: Conditions, joined by AND, with a `?` for each of `args`.
+        args: Values of the conditions.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Listing:
     args: Sequence[object]
 
     def page(self, database: Database, request: PageRequest) -> tuple[list[sqlite3.Row], JSONObject]:
-        """Fetch one page, and the `pagination` that goes with it."""
+        """Return the rows of one page and its `pagination` object."""
         backwards, key = self._decode(request.cursor)
         where, args = list(self.where), list(self.args)
         if key is not None:
@@ -61,12 +62,12 @@ class Listing:
             args.append(key)
         order = "ASC" if backwards else "DESC"
         sql = f"SELECT * FROM {self.table} {_clause(where)} ORDER BY number {order} LIMIT ?"  # noqa: S608 (no input in it)
-        rows = database.all(sql, *args, request.limit + 1)  # one more tells whether there is more
-        more = len(rows) > request.limit
+        rows = database.all(sql, *args, request.limit + 1)  # one extra row shows that there are more
+        has_further = len(rows) > request.limit
         rows = rows[: request.limit]
         if backwards:
             rows.reverse()
-        older, newer = (bool(rows), more) if backwards else (more, key is not None and bool(rows))
+        older, newer = (bool(rows), has_further) if backwards else (has_further, key is not None and bool(rows))
         total = f"SELECT count(*) FROM {self.table} {_clause(self.where)}"  # noqa: S608 (no input in it)
         return rows, {
             "has_more": older,

@@ -8,26 +8,26 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, cast
 
 from enprompta import templating
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import FORBIDDEN, ApiError, not_found
 from enprompta.emulator.stores import teams
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 VISIBILITIES = ("PRIVATE", "TEAM", "PUBLIC")
 DEFAULT_LABEL = "production"
 _PRIVATE, _TEAM = VISIBILITIES[:2]
 _VISIBLE = f"CASE WHEN team_id IS NULL OR visibility = '{_PRIVATE}' THEN account_id = ? ELSE {teams.MINE} END"
 _NEWEST_LABELS = frozenset({DEFAULT_LABEL, "latest"})
-_LONGEST_SLUG = 80
+_MAX_SLUG = 80
 
 _COLUMNS = {
     "title": "title",
@@ -41,7 +41,7 @@ _COLUMNS = {
 
 
 def wire(row: sqlite3.Row) -> JSONObject:
-    """Write a prompt as it goes over the wire."""
+    """Return a prompt as JSON."""
     return {
         "id": row["id"],
         "title": row["title"],
@@ -61,14 +61,14 @@ def wire(row: sqlite3.Row) -> JSONObject:
 
 
 def create(database: Database, account: Account, values: Mapping[str, Any], now: float) -> sqlite3.Row:
-    """Keep a new prompt.
+    """Store a new prompt.
 
     Args:
-        database: Where.
-        account: Whose it will be.
-        values: Its checked fields by wire name; `title` and `content` at least. No variables, or none given: they are
-            derived from the content, and follow it. Without a visibility it is seen by its team, if it has one.
-        now: When.
+        database: The database.
+        account: Owner of the prompt.
+        values: Validated fields by the API's names; at least `title` and `content`. Without `variables`, they are
+            derived from the content and follow its changes. The default visibility is TEAM in a team, else PRIVATE.
+        now: Current time in Unix seconds.
     """
     prompt_id, content, team_id = new_id("pmt"), values["content"], values.get("teamId")
     declared = bool(values.get("variables"))
@@ -86,14 +86,14 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *row,
         )
-        _keep_version(database, (prompt_id, 1, content, variables), now)
+        _store_version(database, (prompt_id, 1, content, variables), now)
         return get(database, account, prompt_id)
 
 
 def get(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
-    """Find a prompt; a 404 when it is not there or the account may not see it.
+    """Return a prompt that the account can see, or raise a 404.
 
-    A prompt that is in no team, or is PRIVATE, is its maker's; any other is seen by those who are in its team.
+    A PRIVATE prompt, or one without a team, is visible to its creator; any other to the members of its team.
     """
     sql = f"SELECT * FROM prompts WHERE id = ? AND {_VISIBLE}"  # noqa: S608 (no input in it)
     row = database.one(sql, prompt_id, account.id, account.user_id)
@@ -103,7 +103,7 @@ def get(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
 
 
 def get_writable(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
-    """Find a prompt that is to be changed or run; a 403 when the account's role in its team forbids that."""
+    """Return a prompt that the account may change and execute; raise a 404 or, for lack of permission, a 403."""
     row = get(database, account, prompt_id)
     if row["team_id"] is not None and row["visibility"] != _PRIVATE:
         teams.require(database, account, row["team_id"], teams.WRITERS)
@@ -111,7 +111,7 @@ def get_writable(database: Database, account: Account, prompt_id: str) -> sqlite
 
 
 def update(database: Database, account: Account, prompt_id: str, values: Mapping[str, Any], now: float) -> sqlite3.Row:
-    """Change the given fields; a content that differs becomes a new version, and the old one is kept."""
+    """Update the given fields; changed content becomes a new version."""
     with database.transaction():
         row = get_writable(database, account, prompt_id)
         if not values:
@@ -119,7 +119,9 @@ def update(database: Database, account: Account, prompt_id: str, values: Mapping
         if row["account_id"] != account.id and (
             values.get("visibility") == _PRIVATE or values.get("teamId", row["team_id"]) != row["team_id"]
         ):
-            raise ApiError(FORBIDDEN, "Insufficient permissions: only who made the prompt may take it from its team")
+            raise ApiError(
+                FORBIDDEN, "Insufficient permissions: only the creator of the prompt may remove it from its team"
+            )
         changes: dict[str, object] = {column: values[name] for name, column in _COLUMNS.items() if name in values}
         if "tags" in changes:
             changes["tags"] = json.dumps(changes["tags"] or [])
@@ -134,18 +136,18 @@ def update(database: Database, account: Account, prompt_id: str, values: Mapping
         if content != row["content"]:
             version += 1
             changes["version"] = version
-            _keep_version(database, (prompt_id, version, content, variables), now)
+            _store_version(database, (prompt_id, version, content, variables), now)
         else:
             sql = "UPDATE prompt_versions SET variables = ? WHERE prompt_id = ? AND version = ?"
             database.run(sql, variables, prompt_id, version)
         changes["updated_at"] = int(now)
         assignments = ", ".join(f"{column} = ?" for column in changes)
-        database.run(f"UPDATE prompts SET {assignments} WHERE id = ?", *changes.values(), prompt_id)  # noqa: S608 (our columns)
+        database.run(f"UPDATE prompts SET {assignments} WHERE id = ?", *changes.values(), prompt_id)  # noqa: S608 (known columns)
         return get(database, account, prompt_id)
 
 
 def delete(database: Database, account: Account, prompt_id: str) -> None:
-    """Forget a prompt, its versions and labels; its executions stay."""
+    """Delete a prompt with its versions and labels; its executions remain."""
     get_writable(database, account, prompt_id)
     database.run("DELETE FROM prompts WHERE id = ?", prompt_id)
 
@@ -158,7 +160,7 @@ def listing(
     search: str | None = None,
     team_id: str | None = None,
 ) -> Listing:
-    """List the prompts that an account may see, newest first."""
+    """List the prompts that an account can see, newest first."""
     where, args = [_VISIBLE], [account.id, account.user_id]
     for column, value in {"visibility": visibility, "category": category, "team_id": team_id}.items():
         if value is not None:
@@ -171,13 +173,13 @@ def listing(
 
 
 def live(database: Database, account: Account, slug: str, label: str) -> JSONObject:
-    """Give the version of a prompt that a label points at, as a running program wants it.
+    """Return the live version of a prompt, the one that a label points at, as JSON.
 
     Args:
-        database: Where prompts are kept.
-        account: Whose prompt it is.
-        slug: Its slug; its id will do too. Of the account's own and its teams' prompts its own come first.
-        label: `production`, `latest`, or any that was set.
+        database: The database.
+        account: Account that can see the prompt.
+        slug: Slug or id of the prompt. The account's prompts take precedence over its teams'.
+        label: `production`, `latest`, or any label that was set.
     """
     sql = f"SELECT * FROM prompts WHERE (slug = ? OR id = ?) AND {_VISIBLE} ORDER BY account_id <> ?, number"  # noqa: S608 (no input in it)
     prompt = database.one(sql, slug, slug, account.id, account.user_id, account.id)
@@ -203,7 +205,7 @@ def live(database: Database, account: Account, slug: str, label: str) -> JSONObj
 
 
 def set_label(database: Database, prompt_id: str, label: str, version: int) -> None:
-    """Point a label at a version, which must be there; a `LookupError` when it is not."""
+    """Point a label at a version; raise a `LookupError` if the version does not exist."""
     with database.transaction():
         sql = "SELECT count(*) FROM prompt_versions WHERE prompt_id = ? AND version = ?"
         if not database.scalar(sql, prompt_id, version):
@@ -213,26 +215,26 @@ def set_label(database: Database, prompt_id: str, label: str, version: int) -> N
 
 
 def _defaults(variables: list[dict[str, object]]) -> JSONObject:
-    """Tell what a variable is when no value is given; of one that must be given nothing is told."""
-    known: JSONObject = {}
+    """Return the defaults of the optional variables, by name."""
+    defaults: JSONObject = {}
     for it in variables:
         if it["default"] is not None or not it["required"]:
-            known[str(it["name"])] = "" if it["default"] is None else it["default"]
-    return known
+            defaults[str(it["name"])] = "" if it["default"] is None else it["default"]
+    return defaults
 
 
 def derive(content: str) -> list[JSONObject]:
-    """Declare the variables of a content that came without declarations: all are texts and all are required."""
+    """Declare the variables in a content, each as required text."""
     return [variable(name) for name in templating.variables(content)]
 
 
 def variable(name: str, **given: object) -> JSONObject:
-    """Write a declaration with all its fields."""
+    """Return the declaration of a variable, with defaults for the fields not given."""
     default: JSONObject = {"type": "text", "required": True, "default": None, "description": None, "options": []}
     return {"name": name, **default, **given}
 
 
-def _keep_version(database: Database, row: tuple[str, int, str, str], now: float) -> None:
+def _store_version(database: Database, row: tuple[str, int, str, str], now: float) -> None:
     sql = (
         "INSERT INTO prompt_versions (id, prompt_id, version, content, variables, created_at) VALUES (?, ?, ?, ?, ?, ?)"
     )
@@ -241,7 +243,7 @@ def _keep_version(database: Database, row: tuple[str, int, str, str], now: float
 
 def _free_slug(database: Database, account: Account, title: str) -> str:
     ascii_title = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    base = re.sub(r"[^a-z0-9]+", "-", ascii_title).strip("-")[:_LONGEST_SLUG].strip("-") or "prompt"
+    base = re.sub(r"[^a-z0-9]+", "-", ascii_title).strip("-")[:_MAX_SLUG].strip("-") or "prompt"
     sql = "SELECT next FROM slug_numbers WHERE account_id = ? AND slug = ?"
     number = database.scalar(sql, account.id, base) or 1
     slug = base
@@ -256,5 +258,5 @@ def _free_slug(database: Database, account: Account, title: str) -> str:
 
 
 def variables_of(row: sqlite3.Row) -> list[dict[str, object]]:
-    """Read a prompt's declared variables."""
+    """Return the declared variables of a prompt."""
     return cast("list[dict[str, object]]", json.loads(row["variables"]))

@@ -1,7 +1,7 @@
-"""Runs of workflows: how far each has come, step by step.
+"""Runs of workflows and the state of their steps.
 
-A run keeps the steps it began with. Its state is written before a step begins and with what the step's execution came
-to, so that the next start of a killed emulator takes up each run where it was.
+A run keeps the steps that it started with. Its state is stored before each step, and together with the step's
+execution, so that a killed emulator resumes each run at its next start.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, cast
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
 from enprompta.emulator.stores import workflows
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 PENDING, RUNNING, COMPLETED, FAILED, CANCELLED = STATUSES = ("pending", "running", "completed", "failed", "cancelled")
 ENDED = frozenset({COMPLETED, FAILED, CANCELLED})
 
 
 def wire(database: Database, row: sqlite3.Row) -> JSONObject:
-    """Write a run as it goes over the wire."""
+    """Return a run as JSON."""
     steps = steps_of(database, row["id"])
     return {
         "id": row["id"],
@@ -61,14 +61,14 @@ def _step_wire(row: sqlite3.Row) -> JSONObject:
 def create(
     database: Database, account: Account, workflow: sqlite3.Row, given: Mapping[str, object], now: float
 ) -> sqlite3.Row:
-    """Keep a new run, with none of its steps begun.
+    """Store a pending run.
 
     Args:
-        database: Where.
-        account: Who pays.
-        workflow: What is to run.
-        given: The run's input.
-        now: When it was asked for.
+        database: The database.
+        account: Account that pays.
+        workflow: The workflow to run.
+        given: Input of the run.
+        now: Time of the request, in Unix seconds.
     """
     run_id, workflow_id = new_id("wfe"), workflow["id"]
     with database.transaction():
@@ -86,7 +86,7 @@ def create(
 
 
 def get(database: Database, workflow_id: str, run_id: str) -> sqlite3.Row:
-    """Find a workflow's run; a 404 when it is not there."""
+    """Return a workflow's run, or raise a 404."""
     sql = "SELECT * FROM workflow_executions WHERE id = ? AND workflow_id = ?"
     row = database.one(sql, run_id, workflow_id)
     if row is None:
@@ -115,22 +115,22 @@ def steps_of(database: Database, run_id: str) -> list[sqlite3.Row]:
 
 
 def input_of(row: sqlite3.Row) -> dict[str, object]:
-    """Read a run's input."""
+    """Return the input of a run."""
     return cast("dict[str, object]", json.loads(row["input"]))
 
 
 def tokens(steps: list[sqlite3.Row]) -> int:
-    """Add up the model tokens of steps."""
+    """Return the total of the steps' model tokens."""
     return sum(step["tokens"] for step in steps)
 
 
 def cost(steps: list[sqlite3.Row]) -> float:
-    """Add up the cost of steps."""
+    """Return the total cost of the steps."""
     return round(sum(step["cost"] for step in steps), 6)
 
 
 def begin_step(database: Database, run_id: str, step_id: str, now: float) -> None:
-    """Note that a step begins, and with the first one its run."""
+    """Mark a step, and its run, as running."""
     with database.transaction():
         _set_status(database, run_id, step_id, RUNNING)
         sql = "UPDATE workflow_executions SET status = ?, started_at = coalesce(started_at, ?) WHERE id = ?"
@@ -138,7 +138,7 @@ def begin_step(database: Database, run_id: str, step_id: str, now: float) -> Non
 
 
 def end_step(database: Database, run_id: str, step_id: str, execution: sqlite3.Row) -> None:
-    """Note what a step's execution came to."""
+    """Record the execution of a step."""
     database.run(
         "UPDATE workflow_steps SET status = ?, execution_id = ?, output = ?, error = ?, tokens = ?, cost = ? "
         "WHERE run_id = ? AND step_id = ?",
@@ -148,21 +148,21 @@ def end_step(database: Database, run_id: str, step_id: str, execution: sqlite3.R
 
 
 def fail_step(database: Database, run_id: str, step_id: str, error: str) -> None:
-    """Note that a step failed without having been executed."""
+    """Mark a step as failed without an execution."""
     sql = "UPDATE workflow_steps SET status = ?, error = ? WHERE run_id = ? AND step_id = ?"
     database.run(sql, FAILED, error, run_id, step_id)
 
 
 def reset_step(database: Database, run_id: str, step_id: str) -> None:
-    """Note that a step was broken off, and has yet to run: unless its run has ended meanwhile."""
+    """Mark an interrupted step as pending, or as cancelled if its run has ended."""
     sql = "SELECT status FROM workflow_executions WHERE id = ?"
     run = database.one(sql, run_id)
     ended = run is None or run["status"] in ENDED
     _set_status(database, run_id, step_id, CANCELLED if ended else PENDING)
 
 
-def broken_off(database: Database) -> list[sqlite3.Row]:
-    """List the steps that were running when the emulator was killed, with the account that pays for each."""
+def interrupted_steps(database: Database) -> list[sqlite3.Row]:
+    """List the steps that were running when the emulator was killed, with the accounts that pay."""
     sql = (
         "SELECT run_id, step_id, account_id FROM workflow_steps "
         "JOIN workflow_executions ON workflow_executions.id = run_id WHERE workflow_steps.status = 'running'"
@@ -173,10 +173,10 @@ def broken_off(database: Database) -> list[sqlite3.Row]:
 def finish(
     database: Database, run_id: str, *, status: str, output: str | None = None, error: str | None = None, now: float
 ) -> bool:
-    """End a run; its steps that have not begun are cancelled.
+    """End a run and cancel its pending steps.
 
     Returns:
-        False when it had ended before, or has been deleted: nothing is changed then.
+        False if the run had already ended or is deleted; nothing is changed then.
     """
     with database.transaction():
         changed = database.run(

@@ -1,43 +1,44 @@
-"""Teams, their members, and who may do what in them.
+"""Teams, their members and permissions.
 
-| may                                 | OWNER | ADMIN | MEMBER | VIEWER |
-|-------------------------------------|-------|-------|--------|--------|
-| read the team and what it shares    | yes   | yes   | yes    | yes    |
-| write and run what it shares, leave | yes   | yes   | yes    | leave  |
-| change the team, manage members     | yes   | yes   | no     | no     |
-| make an owner or unmake one, delete | yes   | no    | no     | no     |
+| permission                             | OWNER | ADMIN | MEMBER | VIEWER |
+|----------------------------------------|-------|-------|--------|--------|
+| read the team and its shared objects   | yes   | yes   | yes    | yes    |
+| change and execute shared objects      | yes   | yes   | yes    | no     |
+| leave the team                         | no    | yes   | yes    | yes    |
+| change the team, manage members        | yes   | yes   | no     | no     |
+| add and change owners, delete the team | yes   | no    | no     | no     |
 
-A team may have several owners; the one who has been in it longest is its `ownerId`. An owner cannot leave or be
-removed, but may become something else while there is another owner.
+A team may have several owners; `ownerId` is the one who joined first. An owner cannot leave or be removed, but can get
+another role while there is another owner.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import CONFLICT, FORBIDDEN, ApiError, not_found
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 OWNER, ADMIN, MEMBER, VIEWER = ROLES = ("OWNER", "ADMIN", "MEMBER", "VIEWER")
 MANAGERS = frozenset({OWNER, ADMIN})
 WRITERS = frozenset({OWNER, ADMIN, MEMBER})
 
 MINE = "team_id IN (SELECT team_id FROM team_members WHERE user_id = ?)"
-"""A filter for what belongs to a team that a user is in; takes the user's id."""
+"""SQL condition for rows that belong to a team of a user; its parameter is the user's id."""
 
 
 def wire(row: sqlite3.Row) -> JSONObject:
-    """Write a team as it goes over the wire."""
+    """Return a team as JSON."""
     return {
         "id": row["id"],
         "name": row["name"],
@@ -50,7 +51,7 @@ def wire(row: sqlite3.Row) -> JSONObject:
 
 
 def member_wire(row: sqlite3.Row) -> JSONObject:
-    """Write a member as they go over the wire."""
+    """Return a member as JSON."""
     return {
         "id": row["id"],
         "userId": row["user_id"],
@@ -62,7 +63,7 @@ def member_wire(row: sqlite3.Row) -> JSONObject:
 
 
 def create(database: Database, account: Account, name: str, description: str | None, now: float) -> sqlite3.Row:
-    """Keep a new team; whoever makes it is its owner."""
+    """Store a new team with its creator as the owner."""
     team_id = new_id("tem")
     with database.transaction():
         sql = "INSERT INTO teams (id, name, description, created_at, updated_at) VALUES (?, ?, ?, ?, ?)"
@@ -72,7 +73,7 @@ def create(database: Database, account: Account, name: str, description: str | N
 
 
 def get(database: Database, account: Account, team_id: str) -> sqlite3.Row:
-    """Find a team; a 404 when it is not there or the account's user is not in it."""
+    """Return a team of the account's user, or raise a 404."""
     row = database.one("SELECT * FROM team_facts WHERE id = ?", team_id)
     if row is None or role_of(database, account, team_id) is None:
         raise not_found("Team", team_id)
@@ -80,19 +81,19 @@ def get(database: Database, account: Account, team_id: str) -> sqlite3.Row:
 
 
 def update(database: Database, account: Account, team_id: str, values: Mapping[str, object], now: float) -> sqlite3.Row:
-    """Change the given fields of a team."""
+    """Update the given fields of a team."""
     if values:
         changes = {**values, "updated_at": int(now)}
         assignments = ", ".join(f"{column} = ?" for column in changes)
-        database.run(f"UPDATE teams SET {assignments} WHERE id = ?", *changes.values(), team_id)  # noqa: S608 (our columns)
+        database.run(f"UPDATE teams SET {assignments} WHERE id = ?", *changes.values(), team_id)  # noqa: S608 (known columns)
     return get(database, account, team_id)
 
 
 def delete(database: Database, team_id: str) -> None:
-    """Forget a team and its members; what it shared goes back to who made it."""
+    """Delete a team and its memberships; its prompts and workflows return to their creators."""
     with database.transaction():
         for table in ("prompts", "workflows"):
-            database.run(f"UPDATE {table} SET team_id = NULL WHERE team_id = ?", team_id)  # noqa: S608 (our tables)
+            database.run(f"UPDATE {table} SET team_id = NULL WHERE team_id = ?", team_id)  # noqa: S608 (known tables)
         database.run("UPDATE workflows SET team_id = NULL WHERE team_id = ?", team_id)
         database.run("DELETE FROM teams WHERE id = ?", team_id)
 
@@ -109,25 +110,25 @@ def members(team_id: str) -> Listing:
 
 
 def role_of(database: Database, account: Account, team_id: str) -> str | None:
-    """Tell an account's role in a team; None when its user is not in it."""
+    """Return the role of an account's user in a team; None if the user is not a member."""
     sql = "SELECT role FROM team_members WHERE team_id = ? AND user_id = ?"
     row = database.one(sql, team_id, account.user_id)
     return None if row is None else str(row["role"])
 
 
 def require(database: Database, account: Account, team_id: str, allowed: frozenset[str]) -> str:
-    """Give an account's role in a team; a 404 when it has none, a 403 when it is not among those allowed."""
+    """Return the role of an account's user in a team; raise a 404 without a role, a 403 if it is not allowed."""
     role = role_of(database, account, team_id)
     if role is None:
         raise not_found("Team", team_id)
     if role not in allowed:
         able = " or ".join(name for name in ROLES if name in allowed)
-        raise ApiError(FORBIDDEN, f"Insufficient permissions: this takes {able} of the team, not {role}")
+        raise ApiError(FORBIDDEN, f"Insufficient permissions: requires the role {able} in the team, not {role}")
     return role
 
 
 def get_member(database: Database, team_id: str, user_id: str) -> sqlite3.Row:
-    """Find a member; a 404 when the user is not in the team."""
+    """Return a member of a team, or raise a 404."""
     row = database.one("SELECT * FROM team_members WHERE team_id = ? AND user_id = ?", team_id, user_id)
     if row is None:
         raise not_found("Member", user_id)
@@ -135,34 +136,36 @@ def get_member(database: Database, team_id: str, user_id: str) -> sqlite3.Row:
 
 
 def add(database: Database, team_id: str, email: str, role: str, now: float) -> sqlite3.Row:
-    """Add the user with this address, who need not have an account; a 409 when they are in the team already."""
+    """Add a user by email address, with or without an account; raise a 409 if the user is already a member."""
     with database.transaction():
         user = _user(database, email)
         sql = "SELECT count(*) FROM team_members WHERE team_id = ? AND user_id = ?"
         if database.scalar(sql, team_id, user[0]):
-            raise ApiError(CONFLICT, f"{email} is a member of the team already")
+            raise ApiError(CONFLICT, f"{email} is already a member of the team")
         _join(database, team_id, user, role, now)
         return get_member(database, team_id, user[0])
 
 
 def set_role(database: Database, team_id: str, user_id: str, role: str) -> sqlite3.Row:
-    """Give a member another role; a 409 for the last owner."""
+    """Change the role of a member; raise a 409 for the last owner."""
     with database.transaction():
         row = get_member(database, team_id, user_id)
         if row["role"] == OWNER != role:
             sql = "SELECT count(*) FROM team_members WHERE team_id = ? AND role = ?"
             if database.scalar(sql, team_id, OWNER) == 1:
-                raise ApiError(CONFLICT, "The last owner stays one: make another member an OWNER first")
+                raise ApiError(CONFLICT, "A team needs an owner: give another member the role OWNER first")
         database.run("UPDATE team_members SET role = ? WHERE id = ?", role, row["id"])
         return get_member(database, team_id, user_id)
 
 
 def remove(database: Database, team_id: str, user_id: str) -> sqlite3.Row:
-    """Take a member out of a team and give them as they were; a 409 for an owner."""
+    """Remove a member from a team and return the removed row; raise a 409 for an owner."""
     with database.transaction():
         row = get_member(database, team_id, user_id)
         if row["role"] == OWNER:
-            message = "An owner cannot leave or be removed: make another member an OWNER and this one something else"
+            message = (
+                "An owner cannot leave or be removed: give another member the role OWNER, and this one another role"
+            )
             raise ApiError(CONFLICT, message)
         database.run("DELETE FROM team_members WHERE id = ?", row["id"])
         return row
@@ -175,12 +178,12 @@ def accounts_in(database: Database, team_id: str) -> list[str]:
 
 
 def event(member: sqlite3.Row) -> JSONObject:
-    """Tell of a member as the events do."""
+    """Return the `data` of an event about a member."""
     return {name: member[name] for name in ("team_id", "user_id", "email", "role")}
 
 
 def _user(database: Database, email: str) -> tuple[str, str, str | None]:
-    """Find who has an address, whatever its case: an account's user, or one who was added before; else a new one."""
+    """Return the user with an email address, ignoring case; create one if neither an account nor a user has it."""
     address = email.casefold()
     row = database.one("SELECT user_id, email, name FROM accounts WHERE email = ?", address)
     if row is not None:

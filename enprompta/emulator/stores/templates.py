@@ -1,26 +1,26 @@
-"""The community's templates."""
+"""Community templates."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.errors import not_found
 from enprompta.emulator.stores import prompts
 from enprompta.emulator.stores.community_templates import TEMPLATES
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 
 def wire(row: sqlite3.Row) -> JSONObject:
-    """Write a template as it goes over the wire."""
+    """Return a template as JSON."""
     return {
         "id": row["id"],
         "title": row["title"],
@@ -35,7 +35,7 @@ def wire(row: sqlite3.Row) -> JSONObject:
 
 
 def seed(database: Database, now: float) -> None:
-    """Put the templates in that are not there yet."""
+    """Store the community templates that are missing."""
     sql = (
         "INSERT OR IGNORE INTO templates (id, title, content, description, category, tags, variables, created_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -52,7 +52,7 @@ def seed(database: Database, now: float) -> None:
 
 
 def get(database: Database, template_id: str) -> sqlite3.Row:
-    """Find a template; a 404 when it is not there."""
+    """Return a template, or raise a 404."""
     row = database.one("SELECT * FROM templates WHERE id = ?", template_id)
     if row is None:
         raise not_found("Template", template_id)
@@ -73,7 +73,7 @@ def listing(*, category: str | None, search: str | None) -> Listing:
 
 
 def fork(database: Database, account: Account, template_id: str, title: str | None, now: float) -> str:
-    """Make a prompt of a template and give the prompt's id."""
+    """Create a prompt from a template and return the prompt's id."""
     with database.transaction():
         row = get(database, template_id)
         copied = {name: row[name] for name in ("title", "content", "description", "category")}

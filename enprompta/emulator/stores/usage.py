@@ -1,8 +1,8 @@
-"""What an account has used and what it pays, from what has happened.
+"""Usage and billing of accounts.
 
-A period is a calendar month by UTC. Every account pays in advance for each month and is billed when it is over; all
-subscribed at the start of the third month before their database was made, so that there are invoices from the first.
-An invoice is the plan's price, whatever was used, and is paid. The prices are the emulator's own.
+A billing period is a calendar month in UTC; its invoice appears when the period is over. All subscriptions begin at the
+start of the third month before the database was created, so that there are invoices from the beginning. An invoice has
+the plan's price, whatever the usage, and is always paid. The prices are invented for the emulator.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ import math
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.stores import executions
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
 
     from enprompta.emulator.access.accounts import Account, AccountStore
     from enprompta.emulator.access.rate_limiter import RateLimiter, Window
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 PRICES = {"free": 0, "pro": 20, "team": 50, "enterprise": 500}
-"""A month of each plan in `CURRENCY`."""
+"""Monthly price of each plan, in `CURRENCY`."""
 CURRENCY = "USD"
 _MONTHS_BEFORE = 3
 _DAY_SECONDS = 86_400
 
 
 def seed(database: Database, now: float) -> None:
-    """Let the accounts that have no subscription yet subscribe, some months ago."""
+    """Subscribe the accounts that have no subscription, some months in the past."""
     since = now
     for _ in range(_MONTHS_BEFORE):
         since = month(month(since)[0] - 1)[0]
@@ -39,7 +39,7 @@ def seed(database: Database, now: float) -> None:
 
 
 def month(now: float) -> tuple[int, int]:
-    """Give the first second of a time's month, and of the one after it."""
+    """Return the first second of a time's month, and of the next month."""
     start = datetime.fromtimestamp(now, timezone.utc).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     years, months = divmod(start.month, 12)
     end = start.replace(year=start.year + years, month=months + 1)
@@ -47,9 +47,9 @@ def month(now: float) -> tuple[int, int]:
 
 
 def usage(database: Database, accounts: AccountStore, limiter: RateLimiter, account: Account, now: float) -> JSONObject:
-    """Tell what an account has used this month, and what is left of its request windows."""
+    """Return an account's usage this month and the state of its rate limits, as JSON."""
     start, end = month(now)
-    used, allowed = accounts.credits_used(account, now), account.tier.credits
+    used, limit = accounts.credits_used(account, now), account.tier.credits
     sql = (
         "SELECT count(*) AS executions, total(cost) AS cost FROM executions "
         "WHERE account_id = ? AND created_at >= ? AND created_at < ?"
@@ -61,8 +61,8 @@ def usage(database: Database, accounts: AccountStore, limiter: RateLimiter, acco
         "periodEnd": iso(end),
         "tokens": {
             "used": used,
-            "limit": allowed,
-            "remaining": None if allowed is None else max(0, allowed - used),
+            "limit": limit,
+            "remaining": None if limit is None else max(0, limit - used),
         },
         "requestsPerMinute": _window(limiter.minute(account, now)),
         "requestsPerDay": _window(limiter.day(account, now)),
@@ -74,9 +74,9 @@ def usage(database: Database, accounts: AccountStore, limiter: RateLimiter, acco
 def history(
     database: Database, account: Account, *, group_by: str, start: int | None, end: int | None
 ) -> list[JSONObject]:
-    """Add usage up by day, prompt or model; days in order, the others by their number.
+    """Sum up usage: by day in order, or by prompt or model, the most frequent first.
 
-    The requests of a day are all that were sent, those of a prompt or a model the ones that executed it.
+    Days count all requests; prompts and models count the requests that executed them.
     """
     rows = executions.stats(database, account, group_by=group_by, start=start, end=end)
     requests = {row["key"]: row["executions"] for row in rows}
@@ -92,7 +92,7 @@ def history(
 
 
 def billing(account: Account, now: float) -> JSONObject:
-    """Tell what an account has subscribed to."""
+    """Return an account's subscription as JSON."""
     start, end = month(now)
     return {
         "plan": account.tier.name,
@@ -106,7 +106,7 @@ def billing(account: Account, now: float) -> JSONObject:
 
 
 def invoices(database: Database, account: Account, now: float) -> Listing:
-    """List an account's invoices, newest first, after writing those of the months that are over by now."""
+    """List an account's invoices, newest first; first create those of the months that have ended."""
     with database.transaction():
         sql = "SELECT max(period_end) FROM invoices WHERE account_id = ?"
         next_start = database.scalar(sql, account.id)
@@ -122,7 +122,7 @@ def invoices(database: Database, account: Account, now: float) -> Listing:
 
 
 def invoice_wire(row: sqlite3.Row) -> JSONObject:
-    """Write an invoice as it goes over the wire."""
+    """Return an invoice as JSON."""
     return {
         "id": row["id"],
         "number": row["id"].removeprefix("inv_").replace("_", "-").upper(),
@@ -140,7 +140,7 @@ def _window(window: Window) -> JSONObject:
 
 
 def _requests(database: Database, account: Account, start: int | None, end: int | None) -> dict[object, object]:
-    """Count requests by day; a day asked for in part counts whole, for nobody knows its requests' hours."""
+    """Count requests by day; a partial day counts as a whole one, because only daily counts are stored."""
     sql = (
         "SELECT date(start, 'unixepoch') AS day, sum(requests) AS requests FROM request_days "
         "WHERE account_id = ? AND start >= ? AND start <= ? GROUP BY day"

@@ -1,4 +1,4 @@
-"""Webhooks: who wants to be told of which events."""
+"""Webhooks and the events that they are subscribed to."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 EVENTS = ("prompt.executed", "workflow.completed", "workflow.failed", "team.member_added", "team.member_removed")
 _COLUMNS = {"name": "name", "description": "description", "url": "url", "events": "events", "isActive": "is_active"}
 
 
 def wire(row: sqlite3.Row) -> JSONObject:
-    """Write a webhook as it goes over the wire, without its secret."""
+    """Return a webhook as JSON, without its secret."""
     return {
         "id": row["id"],
         "name": row["name"],
@@ -40,13 +40,13 @@ def wire(row: sqlite3.Row) -> JSONObject:
 
 
 def create(database: Database, account: Account, values: Mapping[str, Any], now: float) -> sqlite3.Row:
-    """Keep a new webhook, with a secret of its own.
+    """Store a new webhook with a new secret.
 
     Args:
-        database: Where.
-        account: Whose events it will be told.
-        values: Its checked fields by wire name; `name`, `url` and `events` at least.
-        now: When.
+        database: The database.
+        account: Account whose events it receives.
+        values: Validated fields by the API's names; at least `name`, `url` and `events`.
+        now: Current time in Unix seconds.
     """
     webhook_id = new_id("whk")
     database.run(
@@ -59,7 +59,7 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
 
 
 def get(database: Database, account: Account, webhook_id: str) -> sqlite3.Row:
-    """Find a webhook; a 404 when it is not there or is another account's."""
+    """Return an account's webhook, or raise a 404."""
     row = database.one("SELECT * FROM webhooks WHERE id = ? AND account_id = ?", webhook_id, account.id)
     if row is None:
         raise not_found("Webhook", webhook_id)
@@ -71,14 +71,14 @@ def all_of(database: Database, account: Account) -> list[sqlite3.Row]:
     return database.all("SELECT * FROM webhooks WHERE account_id = ? ORDER BY number DESC", account.id)
 
 
-def listening(database: Database, account: Account, event: str) -> list[sqlite3.Row]:
-    """List the account's webhooks that are to be told of an event now."""
+def subscribed(database: Database, account: Account, event: str) -> list[sqlite3.Row]:
+    """List an account's active webhooks that are subscribed to an event."""
     sql = "SELECT * FROM webhooks WHERE account_id = ? AND is_active ORDER BY number"
     return [row for row in database.all(sql, account.id) if event in json.loads(row["events"])]
 
 
 def update(database: Database, account: Account, webhook_id: str, values: Mapping[str, Any], now: float) -> sqlite3.Row:
-    """Change the given fields."""
+    """Update the given fields."""
     with database.transaction():
         row = get(database, account, webhook_id)
         if not values:
@@ -88,12 +88,12 @@ def update(database: Database, account: Account, webhook_id: str, values: Mappin
             changes["events"] = json.dumps(changes["events"])
         changes["updated_at"] = int(now)
         assignments = ", ".join(f"{column} = ?" for column in changes)
-        database.run(f"UPDATE webhooks SET {assignments} WHERE id = ?", *changes.values(), webhook_id)  # noqa: S608 (our columns)
+        database.run(f"UPDATE webhooks SET {assignments} WHERE id = ?", *changes.values(), webhook_id)  # noqa: S608 (known columns)
         return get(database, account, webhook_id)
 
 
 def rotate_secret(database: Database, account: Account, webhook_id: str, now: float) -> str:
-    """Give a webhook a new secret; the old one signs nothing any more, not even what was under way."""
+    """Replace and return a webhook's secret; pending deliveries are signed with the new one too."""
     get(database, account, webhook_id)
     secret = _new_secret()
     database.run("UPDATE webhooks SET secret = ?, updated_at = ? WHERE id = ?", secret, int(now), webhook_id)
@@ -101,7 +101,7 @@ def rotate_secret(database: Database, account: Account, webhook_id: str, now: fl
 
 
 def delete(database: Database, account: Account, webhook_id: str) -> None:
-    """Forget a webhook and its deliveries; those under way are not sent again."""
+    """Delete a webhook and its deliveries; pending ones are not sent."""
     get(database, account, webhook_id)
     database.run("DELETE FROM webhooks WHERE id = ?", webhook_id)
 

@@ -1,30 +1,30 @@
-"""Workflows, as they are defined."""
+"""Definitions of workflows."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import FORBIDDEN, ApiError, not_found
 from enprompta.emulator.stores import teams
 from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import iso
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 _VISIBLE = f"CASE WHEN team_id IS NULL THEN account_id = ? ELSE {teams.MINE} END"
 _COLUMNS = {"name": "name", "description": "description", "steps": "steps", "teamId": "team_id"}
 
 
 def wire(row: sqlite3.Row) -> JSONObject:
-    """Write a workflow as it goes over the wire."""
+    """Return a workflow as JSON."""
     return {
         "id": row["id"],
         "name": row["name"],
@@ -37,13 +37,13 @@ def wire(row: sqlite3.Row) -> JSONObject:
 
 
 def create(database: Database, account: Account, values: Mapping[str, Any], now: float) -> sqlite3.Row:
-    """Keep a new workflow.
+    """Store a new workflow.
 
     Args:
-        database: Where.
-        account: Whose it will be.
-        values: Its checked fields by wire name; `name` and `steps` at least.
-        now: When.
+        database: The database.
+        account: Owner of the workflow.
+        values: Validated fields by the API's names; at least `name` and `steps`.
+        now: Current time in Unix seconds.
     """
     workflow_id = new_id("wfl")
     database.run(
@@ -56,9 +56,9 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
 
 
 def get(database: Database, account: Account, workflow_id: str) -> sqlite3.Row:
-    """Find a workflow; a 404 when it is not there or the account may not see it.
+    """Return a workflow that the account can see, or raise a 404.
 
-    A workflow that is in no team is its maker's; any other is seen by those who are in its team.
+    A workflow without a team is visible to its creator; any other to the members of its team.
     """
     sql = f"SELECT * FROM workflows WHERE id = ? AND {_VISIBLE}"  # noqa: S608 (no input in it)
     row = database.one(sql, workflow_id, account.id, account.user_id)
@@ -68,7 +68,7 @@ def get(database: Database, account: Account, workflow_id: str) -> sqlite3.Row:
 
 
 def get_writable(database: Database, account: Account, workflow_id: str) -> sqlite3.Row:
-    """Find a workflow that is to be changed or run; a 403 when the account's role in its team forbids that."""
+    """Return a workflow that the account may change and run; raise a 404 or, for lack of permission, a 403."""
     row = get(database, account, workflow_id)
     if row["team_id"] is not None:
         teams.require(database, account, row["team_id"], teams.WRITERS)
@@ -78,30 +78,32 @@ def get_writable(database: Database, account: Account, workflow_id: str) -> sqli
 def update(
     database: Database, account: Account, workflow_id: str, values: Mapping[str, Any], now: float
 ) -> sqlite3.Row:
-    """Change the given fields; runs that have begun go on with the steps they began with."""
+    """Update the given fields; existing runs keep the steps that they started with."""
     with database.transaction():
         row = get_writable(database, account, workflow_id)
         if not values:
             return row
         if row["account_id"] != account.id and values.get("teamId", row["team_id"]) != row["team_id"]:
-            raise ApiError(FORBIDDEN, "Insufficient permissions: only who made the workflow may take it from its team")
+            raise ApiError(
+                FORBIDDEN, "Insufficient permissions: only the creator of the workflow may remove it from its team"
+            )
         changes: dict[str, object] = {column: values[name] for name, column in _COLUMNS.items() if name in values}
         if "steps" in changes:
             changes["steps"] = json.dumps(changes["steps"])
         changes["updated_at"] = int(now)
         assignments = ", ".join(f"{column} = ?" for column in changes)
-        database.run(f"UPDATE workflows SET {assignments} WHERE id = ?", *changes.values(), workflow_id)  # noqa: S608 (our columns)
+        database.run(f"UPDATE workflows SET {assignments} WHERE id = ?", *changes.values(), workflow_id)  # noqa: S608 (known columns)
         return get(database, account, workflow_id)
 
 
 def delete(database: Database, account: Account, workflow_id: str) -> None:
-    """Forget a workflow and its runs; the executions of their steps stay."""
+    """Delete a workflow and its runs; the executions of their steps remain."""
     get_writable(database, account, workflow_id)
     database.run("DELETE FROM workflows WHERE id = ?", workflow_id)
 
 
 def listing(account: Account, *, search: str | None, team_id: str | None) -> Listing:
-    """List the workflows that an account sees, newest first."""
+    """List the workflows that an account can see, newest first."""
     where, args = [_VISIBLE], [account.id, account.user_id]
     if team_id is not None:
         where.append("team_id = ?")
@@ -113,5 +115,5 @@ def listing(account: Account, *, search: str | None, team_id: str | None) -> Lis
 
 
 def steps_of(row: sqlite3.Row) -> list[JSONObject]:
-    """Read a workflow's steps."""
+    """Return the steps of a workflow."""
     return cast("list[JSONObject]", json.loads(row["steps"]))

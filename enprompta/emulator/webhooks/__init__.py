@@ -1,1 +1,1 @@
-"""Webhook events and their delivery."""
+"""Webhook events and their deliveries."""

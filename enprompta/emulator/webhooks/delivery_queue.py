@@ -1,7 +1,7 @@
-"""Sends deliveries from the server's own event loop, so that no handler waits for a receiver.
+"""Queue that sends deliveries from the server's event loop, so that no handler waits for a receiver.
 
-However many receivers hang, drip or flood: an attempt has a deadline, a host has a few attempts at a time and all
-hosts together have some more, and hosts take turns. What waits is an id in memory; what counts is in the database.
+Slow or hostile receivers cannot block the others: each attempt has a deadline, concurrent attempts are limited per host
+and in total, and hosts take turns. Memory holds the ids of queued deliveries; their state is in the database.
 """
 
 from __future__ import annotations
@@ -28,23 +28,26 @@ if TYPE_CHECKING:
 logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
 BACKOFF = tuple(min(2.0**number, 3600.0) for number in range(24))
-"""Seconds between attempts: doubling from 1 s to an hour, 25 attempts in half a day."""
+"""Seconds between attempts: doubling from 1 second to an hour, 25 attempts in half a day."""
 TIMEOUT = 10.0
-_AT_ONCE = 128
-_AT_ONCE_TO_A_HOST = 8
+_MAX_CONCURRENT = 128
+_MAX_CONCURRENT_PER_HOST = 8
 _SUCCESS = range(200, 300)
 _NEVER = object()
 
 
 class DeliveryQueue:
-    """Sends what is to be sent, again and again until it is accepted or given up.
+    """Sends deliveries and retries them until they are accepted or out of attempts.
 
     Args:
-        database: Where deliveries are kept.
-        clock: Tells when an attempt ended; waiting goes by real time, whatever this tells.
-        backoff: Seconds to wait after each attempt that failed; when all are used up the delivery has failed.
-        timeout: Seconds an attempt may take, from the name lookup to the end of the answer's head.
-        remote: False to send to receivers on this machine only; a delivery to another has failed at once.
+        database: Where deliveries are stored.
+        clock: Returns Unix seconds, for the time of an attempt. Backoff always uses real time.
+        backoff: Seconds to wait after each failed attempt; after the last one, the delivery fails.
+        timeout: Seconds that an attempt may take, from the name lookup to the end of the response headers.
+        remote: False to send to receivers on this machine only; other deliveries fail at once.
+
+    Raises:
+        ConfigurationError: The timeout or the backoff is invalid.
     """
 
     def __init__(
@@ -59,25 +62,29 @@ class DeliveryQueue:
         if not timeout > 0:
             raise ConfigurationError("webhook_timeout must be longer than 0 seconds")
         if not all(0 <= wait < float("inf") for wait in backoff):
-            raise ConfigurationError("webhook_backoff must be seconds, none less than 0")
+            raise ConfigurationError("webhook_backoff must be finite seconds, each 0 or more")
         self._database = database
         self._clock = clock
         self._backoff = tuple(backoff)
         self._timeout = timeout
         self._remote = remote
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._hosts: OrderedDict[str, _Host] = OrderedDict()  # those with something to send; the first has its turn
+        self._hosts: OrderedDict[str, _Host] = (
+            OrderedDict()
+        )  # hosts with queued deliveries or attempts; the first is next
         self._tasks: set[asyncio.Task[None]] = set()
-        self._next: dict[str, asyncio.TimerHandle | None] = {}  # delivery id -> its next attempt; None: now, or soon
+        self._next: dict[
+            str, asyncio.TimerHandle | None
+        ] = {}  # delivery id -> timer of its retry; None while queued or sending
 
     def start(self) -> None:
-        """Take up at once what an earlier run of the emulator has left; called on the loop that will send."""
+        """Queue the unfinished deliveries of the last run; call it on the server's event loop."""
         self._loop = asyncio.get_running_loop()
         for row in deliveries.unfinished(self._database):
             self.send(row["id"], row["url"])
 
     async def stop(self) -> None:
-        """Send nothing more; attempts under way are broken off, and made again by the next run."""
+        """Stop sending; interrupted attempts are repeated after the next start."""
         self._loop = None
         self._hosts.clear()
         for timer in self._next.values():
@@ -89,11 +96,11 @@ class DeliveryQueue:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def send(self, delivery_id: str, url: str) -> None:
-        """Send a delivery as soon as it can be.
+        """Queue a delivery.
 
-        Nothing happens before the caller next awaits: a delivery that its transaction takes back is not sent.
+        Nothing is sent before the caller next awaits, so that a delivery whose transaction is rolled back is not sent.
         """
-        if self._loop is None:  # it has stopped, or not started: the next start finds it in the database
+        if self._loop is None:  # not running: the next start finds the delivery in the database
             return
         timer = self._next.get(delivery_id)
         if timer is not None:
@@ -102,23 +109,23 @@ class DeliveryQueue:
         self._hosts.setdefault(_host_of(url), _Host()).queue.append(delivery_id)
         self._fill()
 
-    def is_under_way(self, delivery_id: str) -> bool:
-        """Tell whether a delivery is being sent, or is in line to be: not whether it waits to be sent again."""
+    def is_in_progress(self, delivery_id: str) -> bool:
+        """Return True if a delivery is being sent or queued; False while it waits for a retry."""
         return self._next.get(delivery_id, _NEVER) is None
 
     def _fill(self) -> None:
-        """Start as many attempts as there is room for, the hosts taking turns."""
+        """Start attempts up to the limits, one host after another."""
         passed_over = 0
-        while len(self._tasks) < _AT_ONCE and passed_over < len(self._hosts):
+        while len(self._tasks) < _MAX_CONCURRENT and passed_over < len(self._hosts):
             name, host = next(iter(self._hosts.items()))
             self._hosts.move_to_end(name)
-            if not host.queue or host.sending >= _AT_ONCE_TO_A_HOST:
+            if not host.queue or host.sending >= _MAX_CONCURRENT_PER_HOST:
                 passed_over += 1
                 continue
             passed_over = 0
-            self._begin(name, host, host.queue.popleft())
+            self._start_attempt(name, host, host.queue.popleft())
 
-    def _begin(self, name: str, host: _Host, delivery_id: str) -> None:
+    def _start_attempt(self, name: str, host: _Host, delivery_id: str) -> None:
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
             host.sending -= 1
@@ -134,11 +141,11 @@ class DeliveryQueue:
     async def _attempt(self, delivery_id: str) -> None:
         try:
             row = deliveries.to_send(self._database, delivery_id)
-            if row is None:  # deleted, or never committed
+            if row is None:  # deleted, or rolled back
                 self._next.pop(delivery_id, None)
             elif not row["is_active"]:
                 self._next.pop(delivery_id, None)
-                deliveries.give_up(self._database, delivery_id)
+                deliveries.fail(self._database, delivery_id)
             else:
                 started = time.monotonic()
                 sending = post_untrusted(
@@ -148,27 +155,27 @@ class DeliveryQueue:
                     self._record(row, answered, round((time.monotonic() - started) * 1000))
         except RemoteReceiverError as refused:
             self._next.pop(delivery_id, None)
-            deliveries.give_up(self._database, delivery_id)
+            deliveries.fail(self._database, delivery_id)
             logger.warning(
-                "webhook delivery %s was not sent: %s is not this machine; start the emulator with "
-                "--allow-remote-webhooks (in Python, allow_remote_webhooks=True) to send it",
+                "webhook delivery %s was not sent: %s is not this machine; to send it, start the emulator with "
+                "--allow-remote-webhooks (in Python, allow_remote_webhooks=True)",
                 *(delivery_id, refused),
             )
         except Exception:
             self._next.pop(delivery_id, None)
-            logger.exception("webhook delivery %s failed; it is taken up when the emulator starts again", delivery_id)
+            logger.exception("webhook delivery %s failed; it is retried when the emulator starts again", delivery_id)
 
     def _record(self, row: sqlite3.Row, answered: int | None, latency: int) -> None:
-        made: int = row["attempts"] - row["earlier_attempts"]
+        retries: int = row["attempts"] - row["earlier_attempts"]
         if answered in _SUCCESS:
             status = deliveries.DELIVERED
         else:
-            status = deliveries.RETRYING if made < len(self._backoff) else deliveries.FAILED
+            status = deliveries.RETRYING if retries < len(self._backoff) else deliveries.FAILED
         now = self._clock()
         deliveries.record(self._database, row, status=status, response_status=answered, latency=latency, now=now)
         self._next.pop(row["id"], None)
         if status == deliveries.RETRYING and self._loop is not None:
-            timer = self._loop.call_later(self._backoff[made], self.send, row["id"], row["url"])
+            timer = self._loop.call_later(self._backoff[retries], self.send, row["id"], row["url"])
             self._next[row["id"]] = timer
 
 
@@ -184,7 +191,7 @@ def _headers(row: sqlite3.Row) -> dict[str, str]:
 
 
 class _Host:
-    """A receiver's host, or rather one of its ports: what waits for it, and how many attempts it is busy with."""
+    """A receiver's host and port: its queued deliveries, and the number of current attempts."""
 
     def __init__(self) -> None:
         self.queue: deque[str] = deque()

@@ -1,62 +1,76 @@
-"""Events: what happened, told to every webhook that wants to know."""
+"""Publishes events to the webhooks that are subscribed to them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.api.request_models import iso
 from enprompta.emulator.database import new_id
 from enprompta.emulator.stores import deliveries, webhooks
+from enprompta.emulator.wire import iso
 from enprompta.webhooks.ecma_json import ecma_json
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
 
     from enprompta.emulator.access.accounts import Account
-    from enprompta.emulator.api.request_context import JSONObject
-    from enprompta.emulator.services import Services
+    from enprompta.emulator.database import Database
+    from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue
+    from enprompta.emulator.wire import JSONObject
 
 API_VERSION = "2024-01-01"
 TEST_EVENT = "webhook.test"
 
 
-def fire(services: Services, account: Account, event: str, data: JSONObject) -> None:
-    """Tell an account's webhooks that something happened.
-
-    Call it in the transaction that makes it happen: then it is told if, and only if, it did. Nothing is sent before
-    the handler next awaits, and nobody waits for it to arrive.
+class EventPublisher:
+    """Creates a delivery of each event for every webhook that is subscribed to it.
 
     Args:
-        services: The emulator's parts.
-        account: Whose event it is.
-        event: Its name, one of `webhooks.EVENTS`.
-        data: The payload's `data`, in snake_case.
+        database: Where webhooks and deliveries are stored.
+        clock: Returns Unix seconds.
+        queue: Sends the deliveries.
     """
-    listening = webhooks.listening(services.database, account, event)
-    if not listening:
-        return
-    event_id, now = new_id("evt"), services.clock()
-    body = _body(event_id, event, now, data)
-    with services.database.transaction():
-        for webhook in listening:
-            row = deliveries.create(
-                services.database, webhook["id"], event_id=event_id, event_type=event, body=body, now=now
-            )
-            services.deliverer.send(row["id"], webhook["url"])
 
+    def __init__(self, database: Database, clock: Callable[[], float], queue: DeliveryQueue) -> None:
+        self._database = database
+        self._clock = clock
+        self._queue = queue
 
-def fire_test(services: Services, webhook: sqlite3.Row) -> sqlite3.Row:
-    """Send a webhook an event that means nothing, whatever events it wants; give its delivery."""
-    event_id, now = new_id("evt"), services.clock()
-    body = _body(event_id, TEST_EVENT, now, {"webhook_id": webhook["id"], "message": "This is a test event"})
-    row = deliveries.create(
-        services.database, webhook["id"], event_id=event_id, event_type=TEST_EVENT, body=body, now=now
-    )
-    services.deliverer.send(row["id"], webhook["url"])
-    return row
+    def publish(self, account: Account, event: str, data: JSONObject) -> None:
+        """Send an event to an account's webhooks.
+
+        Call it inside the transaction that records the change, so that both are committed or neither is. Nothing is
+        sent before the handler next awaits, and the caller does not wait for receivers.
+
+        Args:
+            account: The account that the event belongs to.
+            event: One of `webhooks.EVENTS`.
+            data: The payload's `data`, in snake_case.
+        """
+        subscribed = webhooks.subscribed(self._database, account, event)
+        if not subscribed:
+            return
+        event_id, now = new_id("evt"), self._clock()
+        body = _body(event_id, event, now, data)
+        with self._database.transaction():
+            for webhook in subscribed:
+                row = deliveries.create(
+                    self._database, webhook["id"], event_id=event_id, event_type=event, body=body, now=now
+                )
+                self._queue.send(row["id"], webhook["url"])
+
+    def publish_test(self, webhook: sqlite3.Row) -> sqlite3.Row:
+        """Send a test event to one webhook, whatever its subscriptions, and return the delivery."""
+        event_id, now = new_id("evt"), self._clock()
+        body = _body(event_id, TEST_EVENT, now, {"webhook_id": webhook["id"], "message": "This is a test event"})
+        row = deliveries.create(
+            self._database, webhook["id"], event_id=event_id, event_type=TEST_EVENT, body=body, now=now
+        )
+        self._queue.send(row["id"], webhook["url"])
+        return row
 
 
 def _body(event_id: str, event: str, now: float, data: JSONObject) -> bytes:
-    """Write the payload as JavaScript would: what is sent is what a receiver that has only parsed it can verify."""
+    """Serialize the payload as `JSON.stringify` would, for receivers that verify what they have parsed."""
     payload = {"id": event_id, "event": event, "created_at": iso(now), "api_version": API_VERSION, "data": data}
     return ecma_json(payload).encode()

@@ -1,8 +1,8 @@
-"""One POST to a stranger: the status of its answer, and nothing else of it.
+"""A POST request to an untrusted receiver, of whose response only the status is used.
 
-Whoever answers may mean harm, or be broken: it may never answer, drip, flood, send heads without an end or a body of
-gigabytes, break off, or not speak HTTP at all. So no redirect is followed and no body is decoded, no more than some
-KiB are read, and memory and time do not depend on what comes.
+The receiver may be hostile or broken: it may never respond, trickle, send endless headers or gigabytes of body, close
+the connection, or not speak HTTP. So redirects are not followed, bodies are not decoded, only a few KiB are read, and
+neither memory nor time depends on what the receiver sends.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Mapping
 
-_MOST_READ = 16 * 1024
-_POLITENESS = 0.5  # seconds to let a receiver finish its answer, which one that is cut off might report as an error
+_MAX_READ = 16 * 1024
+_DRAIN_SECONDS = 0.5  # time for a receiver to finish its response; it might report an aborted one as an error
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: .*)?\r?\n")
-_HOST = re.compile(rb"[0-9A-Za-z._-]+|[0-9A-Fa-f:.]+")  # a name or an address; httpx lets much else pass
-_HIGHEST_PORT = 65_535
+_HOST = re.compile(rb"[0-9A-Za-z._-]+|[0-9A-Fa-f:.]+")  # a name or an address; httpx accepts much more
+_MAX_PORT = 65_535
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -36,59 +36,59 @@ _PORTS = {"http": 80, "https": 443}
 async def post_untrusted(
     url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, remote: bool
 ) -> AsyncGenerator[int | None]:
-    """Send a request on a connection of its own, and give the status of the answer; None when there is none.
+    """Send a request on a new connection and yield the status of the response; None if there is no response.
 
-    Inside of the context the status is known; on leaving it the receiver is let finish what it has to say.
+    Leaving the context gives the receiver a moment to finish its response.
 
     Args:
-        url: Where to; one that `can_be_sent_to`.
-        headers: What to send beside what every request has.
-        body: What to send.
-        timeout: Seconds until the head of the answer must have come, from the name lookup on.
+        url: URL of the receiver, accepted by `can_be_sent_to`.
+        headers: Headers in addition to those that every request has.
+        body: Body of the request.
+        timeout: Seconds from the name lookup to the end of the response headers.
         remote: False to connect to loopback addresses only.
 
     Raises:
-        RemoteReceiverError: The host has an address that is not loopback, and `remote` is False. Nothing was sent.
+        RemoteReceiverError: The host has an address other than loopback and `remote` is False. Nothing was sent.
     """
     exchange = _Exchange(remote=remote)
     try:
         status = None
-        with contextlib.suppress(asyncio.TimeoutError, OSError, EOFError, ValueError):  # ValueError: it is not HTTP
-            status = await asyncio.wait_for(exchange.ask(httpx.URL(url), headers, body), timeout)
+        with contextlib.suppress(asyncio.TimeoutError, OSError, EOFError, ValueError):  # ValueError: not HTTP
+            status = await asyncio.wait_for(exchange.send(httpx.URL(url), headers, body), timeout)
         yield status
         if status is not None:
             with contextlib.suppress(asyncio.TimeoutError, OSError):
-                await asyncio.wait_for(exchange.rest(), _POLITENESS)
+                await asyncio.wait_for(exchange.drain(), _DRAIN_SECONDS)
     finally:
         exchange.close()
 
 
 class RemoteReceiverError(Exception):
-    """The host of a receiver is not this machine."""
+    """A receiver's host is not this machine."""
 
 
 def can_be_sent_to(url: str) -> bool:
-    """Tell whether a URL is one that `post` can make sense of; nothing is sent, and no name looked up."""
+    """Return True if `post_untrusted` accepts a URL; sends nothing and looks up no name."""
     try:
         target = httpx.URL(url)
         _head(target, {}, 0)
-    except (httpx.InvalidURL, ValueError):  # ValueError: half a character
+    except (httpx.InvalidURL, ValueError):  # ValueError: a lone surrogate
         return False
-    has_port = target.port is None or 1 <= target.port <= _HIGHEST_PORT
+    has_port = target.port is None or 1 <= target.port <= _MAX_PORT
     return url.startswith(("http://", "https://")) and has_port and bool(_HOST.fullmatch(target.raw_host))
 
 
 class _Exchange:
-    """A request and its answer, of which a fixed number of bytes is read."""
+    """A request and its response, of which at most `_MAX_READ` bytes are read."""
 
     def __init__(self, *, remote: bool) -> None:
         self._remote = remote
         self._reader = asyncio.StreamReader()
         self._writer: asyncio.StreamWriter | None = None
-        self._left = _MOST_READ
+        self._left = _MAX_READ
 
-    async def ask(self, target: httpx.URL, headers: Mapping[str, str], body: bytes) -> int:
-        """Send the request and read the answer's head; ValueError when it is none."""
+    async def send(self, target: httpx.URL, headers: Mapping[str, str], body: bytes) -> int:
+        """Send the request, read the response headers and return the status; raise `ValueError` if it is not HTTP."""
         self._reader, self._writer = await _connect(target, remote=self._remote)
         self._writer.write(_head(target, headers, len(body)) + body)
         while True:
@@ -98,16 +98,16 @@ class _Exchange:
             while (await self._line()).strip():
                 pass
             status = int(line[1])
-            if status >= 200 or status == 101:  # noqa: PLR2004 (1xx comes ahead of the answer: RFC 9110, section 15.2)
+            if status >= 200 or status == 101:  # noqa: PLR2004 (1xx responses are interim: RFC 9110, section 15.2)
                 return status
 
-    async def rest(self) -> None:
-        """Read what else comes, to its end or as much of it as will be read."""
+    async def drain(self) -> None:
+        """Read the rest of the response, up to the limit."""
         while self._left > 0 and (data := await self._reader.read(self._left)):
             self._left -= len(data)
 
     def close(self) -> None:
-        """Let go of the connection at once: to close politely would be to wait for the other side."""
+        """Abort the connection; a regular close would wait for the receiver."""
         if self._writer is not None:
             self._writer.transport.abort()
 
@@ -124,18 +124,18 @@ class _Exchange:
 async def _connect(target: httpx.URL, *, remote: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     host, port = target.raw_host.decode("ascii"), target.port or _PORTS[target.scheme]
     addresses = await _addresses(host)
-    # The addresses that are checked are those connected to: a second lookup could have another answer.
+    # Connect to the addresses that were checked: a second lookup could return others (DNS rebinding).
     if not remote and not all(map(_is_loopback, addresses)):
         raise RemoteReceiverError(host)
     context = await asyncio.to_thread(_tls) if target.scheme == "https" else None
     name = host if context else None
-    refused: OSError | None = None
+    failure: OSError | None = None
     for address in addresses:
         try:
-            return await asyncio.open_connection(address, port, limit=_MOST_READ, ssl=context, server_hostname=name)
+            return await asyncio.open_connection(address, port, limit=_MAX_READ, ssl=context, server_hostname=name)
         except OSError as error:
-            refused = error
-    raise refused or OSError(f"{host} has no address")
+            failure = error
+    raise failure or OSError(f"{host} has no address")
 
 
 def _is_loopback(text: str) -> bool:
@@ -145,24 +145,24 @@ def _is_loopback(text: str) -> bool:
 
 
 async def _addresses(host: str) -> list[str]:
-    """Look a name up, on a thread that nobody waits for when it takes too long.
+    """Look up a name on a separate daemon thread, which is abandoned when it takes too long.
 
-    The loop's own lookups share a few threads, which slow name servers would keep from everyone else; and the loop
-    does not end before them.
+    The event loop's own lookups share a small thread pool that slow name servers could exhaust, and that the loop waits
+    for when it closes.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[str]] = loop.create_future()
 
-    def tell(addresses: list[str]) -> None:
-        if not found.done():  # too late
+    def resolve(addresses: list[str]) -> None:
+        if not found.done():  # it is cancelled after a timeout
             found.set_result(addresses)
 
     def look_up() -> None:
         addresses: list[str] = []
         with contextlib.suppress(OSError, UnicodeError):
             addresses = [str(it[4][0]) for it in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(tell, addresses)
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
+            loop.call_soon_threadsafe(resolve, addresses)
 
     threading.Thread(target=look_up, name="enprompta-emulator-lookup", daemon=True).start()
     return await found
@@ -178,5 +178,5 @@ def _head(target: httpx.URL, headers: Mapping[str, str], length: int) -> bytes:
 
 @lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
-    """Load the certificates; takes longer than all else, so it is done once, and on a thread."""
+    """Load the CA certificates, once and on a thread, because it is slow."""
     return httpx.create_ssl_context()

@@ -1,4 +1,4 @@
-"""The application's tests: no account, no network, and every fault that the service may have one day."""
+"""Test the application without an account or network, including faults of the service."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def summaries(enprompta_emulator: Emulator) -> Iterator[Summaries]:
-    """The application; its own `Enprompta()` finds the emulator."""
+    """Provide the application; `Enprompta()` in it finds the emulator."""
     application = Summaries()
     yield application
     application.close()
@@ -31,18 +31,18 @@ def summaries(enprompta_emulator: Emulator) -> Iterator[Summaries]:
 
 @pytest.fixture
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """A ledger that knows the secret that forged deliveries are signed with."""
+    """Provide a ledger with the secret that signs forged deliveries."""
     monkeypatch.setenv("ENPROMPTA_WEBHOOK_SECRET", WEBHOOK_SECRET)
     return Ledger()
 
 
 def test_a_summary_is_written(summaries: Summaries) -> None:
-    """The emulator answers with the prompt itself, so the text can be found in it."""
+    """The emulator answers with the rendered prompt, so the output contains the text."""
     assert "about tea" in summaries.write("A book about tea")
 
 
 def test_one_prompt_serves_all(summaries: Summaries, enprompta_client: Enprompta) -> None:
-    """What the application has left behind at the service can be looked at with a client."""
+    """A client can inspect what the application created in the service."""
     summaries.write("one")
     summaries.write("two")
     assert [prompt.title for prompt in enprompta_client.prompts.list()] == ["Summary"]
@@ -50,14 +50,14 @@ def test_one_prompt_serves_all(summaries: Summaries, enprompta_client: Enprompta
 
 
 def test_an_outage_that_ends(summaries: Summaries, enprompta_emulator: Emulator) -> None:
-    """Two failures are tried again, and nobody notices."""
+    """Two failures are retried, and the user does not notice."""
     fault = enprompta_emulator.faults.add("/prompts/*/execute", status=503, times=2, headers={"Retry-After": "0"})
     assert "tea" in summaries.write("tea")
     assert len(fault.hits) == 2
 
 
 def test_an_outage_that_does_not_end(summaries: Summaries, enprompta_emulator: Emulator) -> None:
-    """When the service stays away, the application goes on without it."""
+    """During an outage, the application continues without summaries."""
     enprompta_emulator.faults.add("/prompts/*/execute", status=503, headers={"Retry-After": "0"})
     assert summaries.write("tea") == NO_SUMMARY
 
@@ -65,7 +65,7 @@ def test_an_outage_that_does_not_end(summaries: Summaries, enprompta_emulator: E
 def test_a_lost_answer_costs_once(
     summaries: Summaries, enprompta_emulator: Emulator, enprompta_client: Enprompta
 ) -> None:
-    """The work is done and its answer lost: the retry brings the same execution, not a second one."""
+    """If the response is lost after the work was done, the retry returns the same execution instead of a second one."""
     enprompta_emulator.faults.add("/prompts/*/execute", drop="after", times=1)
     assert "tea" in summaries.write("tea")
     assert len(list(enprompta_client.executions.list())) == 1
@@ -73,13 +73,13 @@ def test_a_lost_answer_costs_once(
 
 @pytest.mark.enprompta(credits={"team": 1})
 def test_no_credit_left(summaries: Summaries) -> None:
-    """A plan that is used up is a summary that is missing, not a crash."""
+    """An exhausted plan yields a placeholder, not a crash."""
     assert "one" in summaries.write("one")
     assert summaries.write("two") == NO_SUMMARY
 
 
 def test_costs_add_up(ledger: Ledger, webhook_delivery: Callable[..., WebhookDelivery]) -> None:
-    """Each event counts once, however often it is delivered; a forgery does not count."""
+    """Each event counts once, however often it is delivered; a forged delivery does not count."""
     client = Client(ledger.app)
     first = webhook_delivery("prompt.executed", data={"cost": 0.5})
     second = webhook_delivery("prompt.executed", data={"cost": 0.25})
@@ -92,7 +92,7 @@ def test_costs_add_up(ledger: Ledger, webhook_delivery: Callable[..., WebhookDel
 def test_costs_come_with_the_summaries(
     summaries: Summaries, enprompta_client: Enprompta, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole way: the application executes a prompt, the emulator signs the event and delivers it over HTTP."""
+    """End to end: the application executes a prompt, and the emulator signs the event and delivers it over HTTP."""
     with wsgiref.simple_server.make_server("127.0.0.1", 0, None) as server:
         url = f"http://127.0.0.1:{server.server_port}/"
         webhook = enprompta_client.webhooks.create(name="Ledger", url=url, events=["prompt.executed"])

@@ -75,7 +75,7 @@ class LivePrompt(Model):
 class LiveVersion(Model):
     environment: str | None
     id: str | None
-    number: int | None
+    number: int | str | None
 class Model(BaseModel):
     model_config: ConfigDict
 class Pagination(Model):
@@ -91,6 +91,7 @@ class Prompt(Model):
     description: str | None
     id: str
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str: ...
+    slug: str | None
     tags: Many[str]
     team_id: str | None
     title: str

@@ -18,19 +18,19 @@ class Deduplicator:
     def finish(self, claim: Claim) -> bool: ...
     def give_back(self, claim: Claim) -> bool: ...
 class MemoryStore:
-    def __init__(self, *, ttl: float = _REMEMBERED, max_events: int = 100000, clock: Callable[[], float] = monotonic) -> None: ...
+    def __init__(self, *, ttl: float = _DEFAULT_TTL, max_events: int = 100000, clock: Callable[[], float] = monotonic) -> None: ...
     def claim(self, key: str, token: str, lease: float) -> ClaimState: ...
     def complete(self, key: str, token: str) -> bool: ...
     def release(self, key: str, token: str) -> bool: ...
 class PromptExecuted:
     api_version: Sent[str | None]
-    created_at: datetime
+    created_at: DateTime
     data: Sent[PromptExecutedData]
     event: Literal['prompt.executed']
     id: Name
     model_config: ConfigDict
 class RedisStore:
-    def __init__(self, client: RedisClient | str, *, ttl: float = _REMEMBERED, prefix: str = 'enprompta:webhooks:') -> None: ...
+    def __init__(self, client: RedisClient | str, *, ttl: float = _DEFAULT_TTL, prefix: str = 'enprompta:webhooks:') -> None: ...
     def claim(self, key: str, token: str, lease: float) -> ClaimState: ...
     def complete(self, key: str, token: str) -> bool: ...
     def release(self, key: str, token: str) -> bool: ...
@@ -40,7 +40,7 @@ class Reply:
     headers: tuple[tuple[str, str], ...]
     status: int
 class SQLiteStore:
-    def __init__(self, path: str | os.PathLike[str], *, ttl: float = _REMEMBERED, timeout: float = 30.0, clock: Callable[[], float] = real_time) -> None: ...
+    def __init__(self, path: str | os.PathLike[str], *, ttl: float = _DEFAULT_TTL, timeout: float = 30.0, clock: Callable[[], float] = real_time) -> None: ...
     def claim(self, key: str, token: str, lease: float) -> ClaimState: ...
     def close(self) -> None: ...
     def complete(self, key: str, token: str) -> bool: ...
@@ -51,21 +51,21 @@ class Store(Protocol):
     def release(self, key: str, token: str) -> bool: ...
 class TeamMemberAdded:
     api_version: Sent[str | None]
-    created_at: datetime
+    created_at: DateTime
     data: Sent[TeamMemberData]
     event: Literal['team.member_added']
     id: Name
     model_config: ConfigDict
 class TeamMemberRemoved:
     api_version: Sent[str | None]
-    created_at: datetime
+    created_at: DateTime
     data: Sent[TeamMemberData]
     event: Literal['team.member_removed']
     id: Name
     model_config: ConfigDict
 class UnknownEvent:
     api_version: Sent[str | None]
-    created_at: datetime
+    created_at: DateTime
     data: Any
     event: Name
     id: Name
@@ -94,19 +94,19 @@ class WebhookReceiver:
     def wsgi(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]: ...
 class WorkflowCompleted:
     api_version: Sent[str | None]
-    created_at: datetime
+    created_at: DateTime
     data: Sent[WorkflowData]
     event: Literal['workflow.completed']
     id: Name
     model_config: ConfigDict
 class WorkflowFailed:
     api_version: Sent[str | None]
-    created_at: datetime
+    created_at: DateTime
     data: Sent[WorkflowFailedData]
     event: Literal['workflow.failed']
     id: Name
     model_config: ConfigDict
-def construct_event(payload: Payload, signature: Signature, secret: Secret, *, tolerance: float | None = None, max_reserialized: int = DEFAULT_MAX_RESERIALIZED, clock: Callable[[], float] = time.time) -> WebhookEvent: ...
+def construct_event(payload: Payload, signature: Signature, secret: Secret, *, tolerance: float | None = None, max_reserialized: int = DEFAULT_MAX_RESERIALIZED, clock: Callable[[], float] = wall_clock) -> WebhookEvent: ...
 def matching_secret(payload: Payload, signature: Signature, secret: Secret, *, max_reserialized: int = DEFAULT_MAX_RESERIALIZED) -> int | None: ...
 def sign(payload: Payload, secret: str | bytes) -> str: ...
 def verify_signature(payload: Payload, signature: Signature, secret: Secret, *, max_reserialized: int = DEFAULT_MAX_RESERIALIZED) -> bool: ...

@@ -1,1 +1,1 @@
-"""The API's routes, a file for each resource, as the API reference has them."""
+"""Routes of the API, one file per resource of the API reference."""

@@ -1,9 +1,9 @@
-"""Executions: what was run, and what it added up to."""
+"""Routes of executions."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation when it runs)
+from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
 
 from enprompta.emulator.api.request_context import Context, PathId, ok, page
 from enprompta.emulator.stores import executions
@@ -11,7 +11,7 @@ from enprompta.emulator.stores.paging import PageRequest
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_LONGEST_NAME = 100
+_MAX_NAME = 100
 
 
 @router.get("/executions")
@@ -21,8 +21,8 @@ async def list_executions(context: Context) -> Response:
     request = PageRequest.read(query)
     listing = executions.listing(
         context.account,
-        prompt_id=query.text("promptId", longest=_LONGEST_NAME),
-        provider=query.text("provider", longest=_LONGEST_NAME),
+        prompt_id=query.text("promptId", max_length=_MAX_NAME),
+        provider=query.text("provider", max_length=_MAX_NAME),
         start=query.time("startDate"),
         end=query.time("endDate", end=True),
     )
@@ -31,9 +31,9 @@ async def list_executions(context: Context) -> Response:
     return page([executions.wire(row) for row in rows], pagination)
 
 
-@router.get("/executions/stats")  # before the next one, which would take `stats` for an id
+@router.get("/executions/stats")  # must precede the next route, which would match `stats` as an id
 async def execution_stats(context: Context) -> Response:
-    """Add executions up."""
+    """Return statistics of executions by day, prompt or model."""
     query = context.query()
     group_by = query.choice("groupBy", executions.GROUPINGS) or "day"
     start, end = query.time("startDate"), query.time("endDate", end=True)

@@ -1,4 +1,4 @@
-"""Health: whether the emulator works, told to anyone who asks."""
+"""Health check, which needs no credential."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from enprompta._version import __version__
-from enprompta.emulator.api.request_context import Context, JSONObject  # noqa: TC001 (FastAPI reads the annotations when it runs)
-from enprompta.emulator.api.request_models import iso
+from enprompta.emulator.api.request_context import Context  # noqa: TC001 (FastAPI reads the annotation at run time)
+from enprompta.emulator.wire import JSONObject, iso
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
 
 @router.get("/health")
 async def health(context: Context) -> Response:
-    """Tell how the emulator is; with `detailed`, its parts too."""
+    """Report the emulator's health; with `detailed`, that of its components too."""
     query = context.query()
     detailed = query.boolean("detailed")
     query.check()

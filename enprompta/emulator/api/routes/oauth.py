@@ -1,4 +1,4 @@
-"""Access tokens: client credentials in, a token out (RFC 6749, section 4.4)."""
+"""Token endpoint: client credentials grant (RFC 6749, section 4.4)."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from enprompta.emulator.access.oauth_clients import OAuthError
-from enprompta.emulator.api.request_context import Context  # noqa: TC001 (FastAPI reads the annotation when it runs)
+from enprompta.emulator.api.request_context import Context  # noqa: TC001 (FastAPI reads the annotation at run time)
 from enprompta.emulator.errors import INVALID_CLIENT, ApiError, invalid
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
 _GRANT = "client_credentials"
-_LONGEST_CREDENTIAL = 255
-_LONGEST_SCOPE = 1_000
-_LONGEST_GRANT = 100
+_MAX_CREDENTIAL = 255
+_MAX_SCOPE = 1_000
+_MAX_GRANT = 100
 _NOT_KEPT = {"Cache-Control": "no-store"}  # RFC 6749, section 5.1
 _FIELDS = {"unsupported_grant_type": "grant_type", "invalid_scope": "scope"}
 
 
 @router.post("/oauth/token")
 async def create_token(context: Context) -> Response:
-    """Give a client a token."""
+    """Grant an access token to a client."""
     clients = context.services.clients
     clients.requests += 1
     try:
@@ -39,10 +39,10 @@ def _grant(context: Context) -> Response:
     clients = context.services.clients
     try:
         fields = context.fields()
-        grant_type = fields.text("grant_type", required=True, longest=_LONGEST_GRANT)
-        client_id = fields.text("client_id", required=True, longest=_LONGEST_CREDENTIAL) or ""
-        secret = fields.text("client_secret", required=True, longest=_LONGEST_CREDENTIAL) or ""
-        scope = fields.text("scope", nullable=False, longest=_LONGEST_SCOPE, empty=True)
+        grant_type = fields.text("grant_type", required=True, max_length=_MAX_GRANT)
+        client_id = fields.text("client_id", required=True, max_length=_MAX_CREDENTIAL) or ""
+        secret = fields.text("client_secret", required=True, max_length=_MAX_CREDENTIAL) or ""
+        scope = fields.text("scope", nullable=False, max_length=_MAX_SCOPE, allow_empty=True)
         fields.check()
     except ApiError as error:
         if not clients.rfc_errors:

@@ -1,7 +1,7 @@
-"""The Workbench: a page on which every operation of the API can be tried.
+"""The Workbench: a web page to try every operation of the API, based on Swagger UI.
 
-Swagger UI, from the assets that the package fastapi-offline carries, so that nothing is fetched from elsewhere. The
-page has no inline script and no inline style, so that its Content-Security-Policy can refuse both.
+The assets of Swagger UI come from the package fastapi-offline, so that nothing is fetched from the internet. The page
+has no inline scripts or styles, which its Content-Security-Policy forbids.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ _ASSETS = {
 
 @router.get("")
 async def show_page() -> Response:
-    """Serve the page, with the key filled in that the emulator tells a shell to use: both then see the same prompts."""
+    """Serve the page, with the key that the emulator's banner shows, so that page and shell see the same prompts."""
     page = read_data(*_PAGE).decode()
     return HTMLResponse(page.replace("KEY", Keys().team))
 
 
 @router.get("/openapi.json")
 async def show_document(request: Request) -> Response:
-    """Serve the API's document, with this emulator as its server."""
+    """Serve the OpenAPI document, with this emulator as its server."""
     return JSONResponse(document_for(f"{request.url.scheme}://{request.url.netloc}"))
 
 
 @router.get("/assets/{name}")
 async def show_asset(name: Annotated[str, Path()]) -> Response:
-    """Serve a file of the page, or of Swagger UI."""
+    """Serve a script or stylesheet of the page or of Swagger UI."""
     if name not in _ASSETS:
         raise ApiError(NOT_FOUND, f"The Workbench has no asset {name!r}")
     (package, path), media_type = _ASSETS[name]

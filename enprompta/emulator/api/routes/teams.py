@@ -1,4 +1,4 @@
-"""Teams: create, read, change, delete and list them; their members."""
+"""Routes of teams and their members."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import re
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation when it runs)
+from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
 
 from enprompta.emulator.api.request_context import Context, PathId, no_content, ok, page
 from enprompta.emulator.errors import FORBIDDEN, ApiError
 from enprompta.emulator.stores import teams
 from enprompta.emulator.stores.paging import PageRequest
-from enprompta.emulator.webhooks import event_publisher
 
 if TYPE_CHECKING:
-    from enprompta.emulator.api.request_context import JSONObject
     from enprompta.emulator.api.request_models import Fields
+    from enprompta.emulator.wire import JSONObject
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_LONGEST_NAME = 100
-_LONGEST_DESCRIPTION = 2_000
-_LONGEST_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+_MAX_NAME = 100
+_MAX_DESCRIPTION = 2_000
+_MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*")
@@ -30,7 +29,7 @@ _EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*")
 
 @router.get("/teams")
 async def list_teams(context: Context) -> Response:
-    """List the teams one is in, newest first."""
+    """List the account's teams, newest first."""
     query = context.query()
     request = PageRequest.read(query)
     query.check()
@@ -55,7 +54,7 @@ async def get_team(context: Context, team_id: PathId) -> Response:
 
 @router.put("/teams/{team_id}")
 async def update_team(context: Context, team_id: PathId) -> Response:
-    """Change the fields that are given; null empties one that may be empty."""
+    """Update the given fields; null clears an optional one."""
     database = context.services.database
     teams.require(database, context.account, team_id, teams.MANAGERS)
     values = _read_team(context.fields(required=True), new=False)
@@ -99,16 +98,16 @@ async def add_member(context: Context, team_id: PathId) -> Response:
     email = _read_email(fields)
     role = fields.choice("role", teams.ROLES) or teams.MEMBER
     fields.check()
-    _may_give(own, role)
+    _check_owner_change(own, role)
     with services.database.transaction():
         row = teams.add(services.database, team_id, email, role, context.now)
-        _tell(context, teams.accounts_in(services.database, team_id), "team.member_added", teams.event(row))
+        _publish(context, teams.accounts_in(services.database, team_id), "team.member_added", teams.event(row))
     return ok(teams.member_wire(row), status=201)
 
 
 @router.put("/teams/{team_id}/members/{user_id}")
 async def update_member(context: Context, team_id: PathId, user_id: PathId) -> Response:
-    """Give a member another role."""
+    """Change the role of a member."""
     database = context.services.database
     own = teams.require(database, context.account, team_id, teams.MANAGERS)
     member = teams.get_member(database, team_id, user_id)
@@ -116,8 +115,8 @@ async def update_member(context: Context, team_id: PathId, user_id: PathId) -> R
     fields.value("role", required=True, nullable=False)
     role = fields.choice("role", teams.ROLES) or ""
     fields.check()
-    _may_give(own, role)
-    _may_give(own, member["role"])
+    _check_owner_change(own, role)
+    _check_owner_change(own, member["role"])
     return ok(teams.member_wire(teams.set_role(database, team_id, user_id, role)))
 
 
@@ -131,36 +130,36 @@ async def remove_member(context: Context, team_id: PathId, user_id: PathId) -> R
 def _remove(context: Context, team_id: str, user_id: str) -> Response:
     database = context.services.database
     with database.transaction():
-        told = teams.accounts_in(database, team_id)  # before: the one who goes is told too
+        account_ids = teams.accounts_in(database, team_id)  # before the removal, to include the removed member
         member = teams.remove(database, team_id, user_id)
-        _tell(context, told, "team.member_removed", teams.event(member))
+        _publish(context, account_ids, "team.member_removed", teams.event(member))
     return no_content()
 
 
-def _tell(context: Context, account_ids: list[str], event: str, data: JSONObject) -> None:
-    """Tell the webhooks of every account in a team, for whoever manages it wants to know who left."""
+def _publish(context: Context, account_ids: list[str], event: str, data: JSONObject) -> None:
+    """Publish an event to the webhooks of several accounts."""
     services = context.services
     for account_id in account_ids:
-        event_publisher.fire(services, services.accounts.by_id(account_id), event, data)
+        services.events.publish(services.accounts.by_id(account_id), event, data)
 
 
-def _may_give(own: str, role: str) -> None:
-    """Refuse who is no owner to make an owner, or to unmake one."""
+def _check_owner_change(own: str, role: str) -> None:
+    """Raise a 403 if an account that is not an owner gives or takes the role OWNER."""
     if role == teams.OWNER != own:
-        raise ApiError(FORBIDDEN, "Insufficient permissions: only an OWNER of the team may decide on its owners")
+        raise ApiError(FORBIDDEN, "Insufficient permissions: only an OWNER of the team may add or change owners")
 
 
 def _read_team(fields: Fields, *, new: bool) -> dict[str, str | None]:
     values = {
-        "name": fields.text("name", required=new, nullable=False, longest=_LONGEST_NAME),
-        "description": fields.text("description", longest=_LONGEST_DESCRIPTION, empty=True),
+        "name": fields.text("name", required=new, nullable=False, max_length=_MAX_NAME),
+        "description": fields.text("description", max_length=_MAX_DESCRIPTION, allow_empty=True),
     }
     fields.check()
     return {name: value for name, value in values.items() if new or fields.given(name)}
 
 
 def _read_email(fields: Fields) -> str:
-    email = fields.text("email", required=True, longest=_LONGEST_EMAIL) or ""
+    email = fields.text("email", required=True, max_length=_MAX_EMAIL) or ""
     if email and not _EMAIL.fullmatch(email):
-        fields.fail("email", "Must be an address, such as ada@example.com")
+        fields.fail("email", "Must be an email address, such as ada@example.com")
     return email

@@ -1,9 +1,9 @@
-"""Templates: browse the community's, and make a prompt of one."""
+"""Routes of community templates."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation when it runs)
+from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
 
 from enprompta.emulator.api.request_context import Context, PathId, ok, page
 from enprompta.emulator.stores import templates
@@ -11,8 +11,8 @@ from enprompta.emulator.stores.paging import PageRequest
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_LONGEST_NAME = 100
-_LONGEST_TITLE = 200
+_MAX_NAME = 100
+_MAX_TITLE = 200
 
 
 @router.get("/templates")
@@ -21,8 +21,8 @@ async def list_templates(context: Context) -> Response:
     query = context.query()
     request = PageRequest.read(query)
     listing = templates.listing(
-        category=query.text("category", longest=_LONGEST_NAME),
-        search=query.text("search", longest=_LONGEST_TITLE, empty=True),
+        category=query.text("category", max_length=_MAX_NAME),
+        search=query.text("search", max_length=_MAX_TITLE, allow_empty=True),
     )
     query.check()
     rows, pagination = listing.page(context.services.database, request)
@@ -37,11 +37,11 @@ async def get_template(context: Context, template_id: PathId) -> Response:
 
 @router.post("/templates/{template_id}/fork")
 async def fork_template(context: Context, template_id: PathId) -> Response:
-    """Make a prompt of a template."""
+    """Create a prompt from a template."""
     database = context.services.database
     templates.get(database, template_id)
     fields = context.fields()
-    title = fields.text("title", nullable=False, longest=_LONGEST_TITLE)
+    title = fields.text("title", nullable=False, max_length=_MAX_TITLE)
     fields.check()
     prompt_id = templates.fork(database, context.account, template_id, title, context.now)
     return ok({"promptId": prompt_id}, status=201)

@@ -1,9 +1,9 @@
-"""Usage and billing: what was used, and what it costs."""
+"""Routes of usage and billing."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation when it runs)
+from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
 
 from enprompta.emulator.api.request_context import Context, ok, page
 from enprompta.emulator.stores import executions, usage
@@ -14,14 +14,14 @@ router: APIRouter = APIRouter(prefix="/api/v1")
 
 @router.get("/usage")
 async def get_usage(context: Context) -> Response:
-    """Fetch what was used this month."""
+    """Fetch the usage of this month."""
     services = context.services
     return ok(usage.usage(services.database, services.accounts, services.limiter, context.account, context.now))
 
 
 @router.get("/usage/history")
 async def usage_history(context: Context) -> Response:
-    """Add usage up."""
+    """Fetch usage by day, prompt or model."""
     query = context.query()
     group_by = query.choice("groupBy", executions.GROUPINGS) or "day"
     start, end = query.time("startDate"), query.time("endDate", end=True)

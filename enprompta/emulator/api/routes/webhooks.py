@@ -1,4 +1,4 @@
-"""Webhooks: create, read, change, delete, list and try them; their deliveries and secrets."""
+"""Routes of webhooks, their deliveries and secrets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from enprompta.emulator.api.request_context import Context, PathId, no_content, 
 from enprompta.emulator.errors import CONFLICT, ApiError
 from enprompta.emulator.stores import deliveries, webhooks
 from enprompta.emulator.stores.paging import PageRequest
-from enprompta.emulator.webhooks import event_publisher
 from enprompta.emulator.webhooks.untrusted_post import can_be_sent_to
 
 if TYPE_CHECKING:
@@ -21,20 +20,20 @@ if TYPE_CHECKING:
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_LONGEST_NAME = 200
-_LONGEST_DESCRIPTION = 2_000
-_LONGEST_URL = 2_000
+_MAX_NAME = 200
+_MAX_DESCRIPTION = 2_000
+_MAX_URL = 2_000
 
 
 @router.get("/webhooks")
 async def list_webhooks(context: Context) -> Response:
-    """List all webhooks, newest first; there are no pages."""
+    """List all webhooks, newest first; this list is not paged."""
     return ok([webhooks.wire(row) for row in webhooks.all_of(context.services.database, context.account)])
 
 
 @router.post("/webhooks")
 async def create_webhook(context: Context) -> Response:
-    """Create a webhook; the only answer, but for a rotation's, that shows its secret."""
+    """Create a webhook; only this response and that of `rotate_secret` contain its secret."""
     values = _read_webhook(context.fields(), new=True)
     row = webhooks.create(context.services.database, context.account, values, context.now)
     return ok({**webhooks.wire(row), "secret": row["secret"]}, status=201)
@@ -48,9 +47,9 @@ async def get_webhook(context: Context, webhook_id: PathId) -> Response:
 
 @router.put("/webhooks/{webhook_id}")
 async def update_webhook(context: Context, webhook_id: PathId) -> Response:
-    """Change the fields that are given; what is under way goes to the new URL, and nowhere while it is disabled."""
+    """Update the given fields; pending deliveries use the new URL, and fail if the webhook is disabled."""
     database = context.services.database
-    webhooks.get(database, context.account, webhook_id)  # a 404 comes before what is wrong with the fields
+    webhooks.get(database, context.account, webhook_id)  # a 404 takes precedence over invalid fields
     values = _read_webhook(context.fields(required=True), new=False)
     return ok(webhooks.wire(webhooks.update(database, context.account, webhook_id, values, context.now)))
 
@@ -76,34 +75,34 @@ async def list_deliveries(context: Context, webhook_id: PathId) -> Response:
 
 @router.post("/webhooks/{webhook_id}/deliveries/{delivery_id}/retry")
 async def retry_delivery(context: Context, webhook_id: PathId, delivery_id: PathId) -> Response:
-    """Send a delivery again, whether it failed, waits for its next attempt or has arrived.
+    """Retry a delivery that failed, waits for its next attempt or was delivered.
 
-    The event goes out unchanged, signed with the present secret; the answer tells how it stands, not how it went.
+    The event is unchanged and signed with the current secret. The response has the state before the attempt.
     """
     services = context.services
     webhook = webhooks.get(services.database, context.account, webhook_id)
     deliveries.get(services.database, webhook_id, delivery_id)
     _require_active(webhook)
-    if services.deliverer.is_under_way(delivery_id):
-        raise ApiError(CONFLICT, f"Delivery {delivery_id!r} is being sent already")
+    if services.delivery_queue.is_in_progress(delivery_id):
+        raise ApiError(CONFLICT, f"Delivery {delivery_id!r} is already being sent")
     row = deliveries.restart(services.database, webhook_id, delivery_id)
-    services.deliverer.send(delivery_id, webhook["url"])
+    services.delivery_queue.send(delivery_id, webhook["url"])
     return ok(deliveries.wire(row))
 
 
 @router.post("/webhooks/{webhook_id}/test")
 async def test_webhook(context: Context, webhook_id: PathId) -> Response:
-    """Send an event that means nothing; the answer tells of its delivery before it is made."""
+    """Send a test event; the response has the delivery before its first attempt."""
     webhook = webhooks.get(context.services.database, context.account, webhook_id)
     _require_active(webhook)
-    return ok(deliveries.wire(event_publisher.fire_test(context.services, webhook)))
+    return ok(deliveries.wire(context.services.events.publish_test(webhook)))
 
 
 @router.post("/webhooks/{webhook_id}/rotate-secret")
 async def rotate_secret(context: Context, webhook_id: PathId) -> Response:
-    """Give a webhook a new secret, which signs all that is sent from now on."""
+    """Replace a webhook's secret; the new one signs everything from now on."""
     secret = {"secret": webhooks.rotate_secret(context.services.database, context.account, webhook_id, context.now)}
-    return JSONResponse({"success": True, "data": secret, **secret})  # both known forms: enveloped and bare
+    return JSONResponse({"success": True, "data": secret, **secret})  # both documented formats: enveloped and bare
 
 
 def _require_active(webhook: sqlite3.Row) -> None:
@@ -112,28 +111,28 @@ def _require_active(webhook: sqlite3.Row) -> None:
 
 
 def _read_webhook(fields: Fields, *, new: bool) -> dict[str, Any]:
-    """Read the fields of a webhook: all of a new one's, those given of a known one's."""
+    """Read the fields of a webhook: all fields for a new webhook, else those given."""
     values: dict[str, Any] = {
-        "name": fields.text("name", required=new, nullable=False, longest=_LONGEST_NAME),
-        "description": fields.text("description", longest=_LONGEST_DESCRIPTION, empty=True),
+        "name": fields.text("name", required=new, nullable=False, max_length=_MAX_NAME),
+        "description": fields.text("description", max_length=_MAX_DESCRIPTION, allow_empty=True),
         "url": _read_url(fields, required=new),
         "events": _read_events(fields, required=new),
     }
-    if not new:  # a new one is active
+    if not new:  # a new webhook is always active
         values["isActive"] = fields.boolean("isActive")
     fields.check()
     return {name: value for name, value in values.items() if new or fields.given(name)}
 
 
 def _read_url(fields: Fields, *, required: bool) -> str | None:
-    url = fields.text("url", required=required, nullable=False, longest=_LONGEST_URL)
+    url = fields.text("url", required=required, nullable=False, max_length=_MAX_URL)
     if url is not None and not can_be_sent_to(url):
         fields.fail("url", "Must be an http:// or https:// URL")
     return url
 
 
 def _read_events(fields: Fields, *, required: bool) -> list[object] | None:
-    items = fields.items("events", most=len(webhooks.EVENTS), required=required)
+    items = fields.items("events", max_items=len(webhooks.EVENTS), required=required)
     if items is None:
         return None
     if not items:
@@ -142,5 +141,5 @@ def _read_events(fields: Fields, *, required: bool) -> list[object] | None:
         if event not in webhooks.EVENTS:
             fields.fail(f"events[{index}]", f"Must be one of {', '.join(webhooks.EVENTS)}")
         elif event in items[:index]:
-            fields.fail(f"events[{index}]", f"{event!r} is named twice")
+            fields.fail(f"events[{index}]", f"{event!r} is listed twice")
     return items

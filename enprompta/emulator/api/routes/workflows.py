@@ -1,11 +1,11 @@
-"""Workflows: create, read, change, delete, list and run them; their executions."""
+"""Routes of workflows and their executions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation when it runs)
+from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
 
 from enprompta.emulator.api.request_context import Context, PathId, RequestContext, no_content, ok, page
 from enprompta.emulator.api.request_models import Fields
@@ -16,16 +16,16 @@ from enprompta.emulator.stores import prompts, runs, teams, workflows
 from enprompta.emulator.stores.paging import PageRequest
 
 if TYPE_CHECKING:
-    from enprompta.emulator.api.request_context import JSONObject
+    from enprompta.emulator.wire import JSONObject
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_LONGEST_TITLE = 200
-_LONGEST_SEARCH = 200
-_LONGEST_DESCRIPTION = 2_000
-_LONGEST_NAME = 100
-_LONGEST_TEXT = 100_000
-_MOST_STEPS = 200
+_MAX_TITLE = 200
+_MAX_SEARCH = 200
+_MAX_DESCRIPTION = 2_000
+_MAX_NAME = 100
+_MAX_TEXT = 100_000
+_MAX_STEPS = 200
 
 
 @router.get("/workflows")
@@ -35,8 +35,8 @@ async def list_workflows(context: Context) -> Response:
     request = PageRequest.read(query)
     listing = workflows.listing(
         context.account,
-        search=query.text("search", longest=_LONGEST_SEARCH, empty=True),
-        team_id=query.text("teamId", longest=_LONGEST_NAME),
+        search=query.text("search", max_length=_MAX_SEARCH, allow_empty=True),
+        team_id=query.text("teamId", max_length=_MAX_NAME),
     )
     query.check()
     rows, pagination = listing.page(context.services.database, request)
@@ -60,9 +60,9 @@ async def get_workflow(context: Context, workflow_id: PathId) -> Response:
 
 @router.put("/workflows/{workflow_id}")
 async def update_workflow(context: Context, workflow_id: PathId) -> Response:
-    """Change the fields that are given; null empties one that may be empty."""
+    """Update the given fields; null clears an optional one."""
     database = context.services.database
-    workflows.get_writable(database, context.account, workflow_id)  # a 404 comes before what is wrong with the fields
+    workflows.get_writable(database, context.account, workflow_id)  # a 404 takes precedence over invalid fields
     values = _read_workflow(context, new=False)
     _may_write_in(context, values.get("teamId"))
     return ok(workflows.wire(workflows.update(database, context.account, workflow_id, values, context.now)))
@@ -70,18 +70,18 @@ async def update_workflow(context: Context, workflow_id: PathId) -> Response:
 
 @router.delete("/workflows/{workflow_id}")
 async def delete_workflow(context: Context, workflow_id: PathId) -> Response:
-    """Delete a workflow with its executions; of one that is running no further step begins."""
+    """Delete a workflow with its executions; a running execution starts no further step."""
     services = context.services
-    going_on = [row["id"] for row in runs.unfinished(services.database) if row["workflow_id"] == workflow_id]
+    running = [row["id"] for row in runs.unfinished(services.database) if row["workflow_id"] == workflow_id]
     workflows.delete(services.database, context.account, workflow_id)
-    for run_id in going_on:
-        services.runner.abandon(run_id)
+    for run_id in running:
+        services.runner.halt(run_id)
     return no_content()
 
 
 @router.post("/workflows/{workflow_id}/execute")
 async def execute_workflow(context: Context, workflow_id: PathId) -> Response:
-    """Begin to run a workflow; the answer tells of a run that has yet to begin."""
+    """Start an execution of a workflow; the response has the pending execution."""
     services = context.services
     workflow = workflows.get_writable(services.database, context.account, workflow_id)
     fields = context.fields()
@@ -117,31 +117,31 @@ async def get_workflow_execution(context: Context, workflow_id: PathId, executio
 
 @router.post("/workflows/{workflow_id}/executions/{execution_id}/cancel")
 async def cancel_workflow_execution(context: Context, workflow_id: PathId, execution_id: PathId) -> Response:
-    """End an execution now: no further step begins; one that has begun is let finish, and still gets its result."""
+    """Cancel an execution: no further step starts; a running step finishes and its result is recorded."""
     services, database = context.services, context.services.database
     workflows.get_writable(database, context.account, workflow_id)
     row = runs.get(database, workflow_id, execution_id)
     if not runs.finish(database, execution_id, status=runs.CANCELLED, now=context.now):
-        raise ApiError(CONFLICT, f"Workflow execution {execution_id!r} has ended already: it is {row['status']}")
-    services.runner.abandon(execution_id)
+        raise ApiError(CONFLICT, f"Workflow execution {execution_id!r} has already ended: it is {row['status']}")
+    services.runner.halt(execution_id)
     return ok(runs.wire(database, runs.get(database, workflow_id, execution_id)))
 
 
 def _read_workflow(context: RequestContext, *, new: bool) -> dict[str, Any]:
-    """Read the fields of a workflow: all of a new one's, those given of a known one's."""
+    """Read the fields of a workflow: all fields for a new workflow, else those given."""
     fields = context.fields(required=not new)
     values: dict[str, Any] = {
-        "name": fields.text("name", required=new, nullable=False, longest=_LONGEST_TITLE),
-        "description": fields.text("description", longest=_LONGEST_DESCRIPTION, empty=True),
+        "name": fields.text("name", required=new, nullable=False, max_length=_MAX_TITLE),
+        "description": fields.text("description", max_length=_MAX_DESCRIPTION, allow_empty=True),
         "steps": _read_steps(context, fields, required=new),
-        "teamId": fields.text("teamId", longest=_LONGEST_NAME),
+        "teamId": fields.text("teamId", max_length=_MAX_NAME),
     }
     fields.check()
     return {name: value for name, value in values.items() if new or fields.given(name)}
 
 
 def _read_steps(context: RequestContext, fields: Fields, *, required: bool) -> list[JSONObject] | None:
-    items = fields.items("steps", most=_MOST_STEPS, required=required)
+    items = fields.items("steps", max_items=_MAX_STEPS, required=required)
     if items is None:
         return None
     if not items:
@@ -154,7 +154,7 @@ def _read_steps(context: RequestContext, fields: Fields, *, required: bool) -> l
             steps.append(_read_step(Fields(cast("dict[str, object]", item), fields.details, f"{where}."), where))
         else:
             fields.fail(where, "Must be an object")
-    if len(fields.details) == known:  # else there is no telling what refers to what
+    if len(fields.details) == known:  # references can only be checked in valid steps
         fields.details += workflow_graph.problems(steps)
         for index, step in enumerate(steps):
             if not _has_prompt(context, str(step["promptId"])):
@@ -164,13 +164,13 @@ def _read_steps(context: RequestContext, fields: Fields, *, required: bool) -> l
 
 def _read_step(fields: Fields, where: str) -> JSONObject:
     return {
-        "id": fields.text("id", required=True, longest=_LONGEST_NAME),
-        "promptId": fields.text("promptId", required=True, longest=_LONGEST_NAME),
-        "provider": fields.text("provider", longest=_LONGEST_NAME),
-        "model": fields.text("model", longest=_LONGEST_NAME),
+        "id": fields.text("id", required=True, max_length=_MAX_NAME),
+        "promptId": fields.text("promptId", required=True, max_length=_MAX_NAME),
+        "provider": fields.text("provider", max_length=_MAX_NAME),
+        "model": fields.text("model", max_length=_MAX_NAME),
         "variables": _read_texts(fields, "variables"),
         "options": read_options(fields, f"{where}.options."),
-        "dependsOn": fields.texts("dependsOn", most=_MOST_STEPS, longest=_LONGEST_NAME) or [],
+        "dependsOn": fields.texts("dependsOn", max_items=_MAX_STEPS, max_length=_MAX_NAME) or [],
     }
 
 
@@ -179,8 +179,8 @@ def _read_texts(fields: Fields, name: str) -> dict[str, str]:
     for key, value in fields.mapping(name).items():
         if not isinstance(value, str):
             fields.fail(f"{name}.{key}", "Must be text")
-        elif len(value) > _LONGEST_TEXT:
-            fields.fail(f"{name}.{key}", f"Must be at most {_LONGEST_TEXT} characters")
+        elif len(value) > _MAX_TEXT:
+            fields.fail(f"{name}.{key}", f"Must be at most {_MAX_TEXT} characters")
         else:
             texts[key] = value
     return texts
@@ -195,13 +195,13 @@ def _has_prompt(context: RequestContext, prompt_id: str) -> bool:
 
 
 def _may_write_in(context: RequestContext, team_id: str | None) -> None:
-    """Refuse to put a workflow in a team that the account is not in (404), or may only look at (403)."""
+    """Raise a 404 if the account is not in the team, a 403 if it may only read there."""
     if team_id is not None:
         teams.require(context.services.database, context.account, team_id, teams.WRITERS)
 
 
 def _check_input(fields: Fields, given: dict[str, object], steps: list[JSONObject]) -> None:
-    """Hold the input against what the steps refer to; more than that may be given."""
+    """Validate the input that the steps refer to; further input is allowed."""
     for name, step in workflow_graph.inputs(steps).items():
         value = given.get(name)
         if value is None:

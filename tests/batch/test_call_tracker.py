@@ -1,4 +1,4 @@
-"""The gate between a call and its transport, step by step on a clock that is told."""
+"""The call tracker, step by step on a fake clock."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class Ticket:
-    """A right to send."""
+    """A reservation of the limiter."""
 
     waited: float = 0.0
 
 
 class Clock:
-    """Time that passes when a test says so."""
+    """A clock that tests advance."""
 
     now = 100.0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
 
@@ -46,18 +46,18 @@ def call(ends: float | None = None) -> Generator[Any, Any, str]:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Stand at a time."""
+    """Provide a clock."""
     return Clock()
 
 
-def passed(gate: CallTracker, flight: TrackedCall, ends: float | None = None) -> Generator[Any, Any, str]:
-    """Let a call pass the gate."""
-    return gate.watch(call(ends), flight)
+def watch(tracker: CallTracker, tracked: TrackedCall, ends: float | None = None) -> Generator[Any, Any, str]:
+    """Track a call."""
+    return tracker.watch(call(ends), tracked)
 
 
 def test_steps_pass_in_tasks(clock: Clock) -> None:
-    """Tasks can be cancelled, so their steps pass as they are."""
-    steps = passed(CallTracker(sliced=False, clock=clock), TrackedCall())
+    """Tasks can be cancelled, so their steps are passed on unchanged."""
+    steps = watch(CallTracker(sliced=False, clock=clock), TrackedCall())
     assert next(steps).ends is None
     assert steps.send(Ticket()) is SEND
     assert steps.send("a") == Sleep(1.0)
@@ -68,8 +68,8 @@ def test_steps_pass_in_tasks(clock: Clock) -> None:
 
 
 def test_waits_of_threads_are_cut(clock: Clock) -> None:
-    """A thread waits in slices, and its ticket tells the whole of them."""
-    steps = passed(CallTracker(sliced=True, clock=clock), TrackedCall())
+    """A thread waits in slices, and its ticket reports the total wait."""
+    steps = watch(CallTracker(sliced=True, clock=clock), TrackedCall())
     assert next(steps).ends == clock.now + SLICE
     clock.now += SLICE
     assert steps.throw(DeadlineReached(SLICE)).ends == clock.now + SLICE
@@ -86,8 +86,8 @@ def test_waits_of_threads_are_cut(clock: Clock) -> None:
 
 
 def test_a_deadline_ends_the_last_slice(clock: Clock) -> None:
-    """The call's own deadline is kept, and told with all that was waited."""
-    steps = passed(CallTracker(sliced=True, clock=clock), TrackedCall(), ends=clock.now + 1.5 * SLICE)
+    """The call's deadline is kept, and its error reports the total wait."""
+    steps = watch(CallTracker(sliced=True, clock=clock), TrackedCall(), ends=clock.now + 1.5 * SLICE)
     next(steps)
     clock.now += SLICE
     assert steps.throw(DeadlineReached(SLICE)).ends == 100 + 1.5 * SLICE
@@ -104,7 +104,7 @@ def test_a_limiter_may_give_any_ticket(clock: Clock) -> None:
         __slots__ = ()
         waited = 0.0
 
-    steps = passed(CallTracker(sliced=True, clock=clock), TrackedCall())
+    steps = watch(CallTracker(sliced=True, clock=clock), TrackedCall())
     next(steps)
     clock.now += SLICE
     steps.throw(DeadlineReached(SLICE))
@@ -112,46 +112,46 @@ def test_a_limiter_may_give_any_ticket(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("at", ["start", "admit", "sent", "sleep"])
-def test_a_closed_gate_lets_nothing_go(clock: Clock, at: str) -> None:
-    """After the gate was closed a call gives up at its next step; what is on the way is still taken in."""
-    gate = CallTracker(sliced=True, clock=clock)
-    steps = passed(gate, TrackedCall())
+def test_a_closed_tracker_cancels_calls(clock: Clock, at: str) -> None:
+    """After the tracker is closed, a call is cancelled at its next step; a response in flight is still received."""
+    tracker = CallTracker(sliced=True, clock=clock)
+    steps = watch(tracker, TrackedCall())
     if at == "start":
-        gate.close()
+        tracker.close()
         with pytest.raises(CallCancelled):
             next(steps)
         return
     next(steps)
     if at == "admit":
-        gate.close()
+        tracker.close()
         with pytest.raises(CallCancelled):
             steps.throw(DeadlineReached(SLICE))
         return
     steps.send(Ticket())
     if at == "sent":
-        gate.close()
+        tracker.close()
         with pytest.raises(CallCancelled):
             steps.send("a")
         return
     steps.send("a")
-    gate.close()
+    tracker.close()
     with pytest.raises(CallCancelled):
         steps.send(None)
 
 
 def test_what_was_granted_and_not_sent_is_given_back(clock: Clock) -> None:
-    """A call that gives up between its grant and its request is told that nothing was sent."""
-    gate = CallTracker(sliced=True, clock=clock)
-    steps = passed(gate, TrackedCall())
+    """A call cancelled between grant and request is marked as unsent, so the request is refunded."""
+    tracker = CallTracker(sliced=True, clock=clock)
+    steps = watch(tracker, TrackedCall())
     next(steps)
-    gate.close()
+    tracker.close()
     with pytest.raises(CallCancelled) as given_up:
         steps.send(Ticket())
     assert given_up.value.unsent
 
 
 def test_only_tasks_with_nothing_on_the_way_are_cancelled(clock: Clock) -> None:
-    """Closing cancels those who wait, not those whose request is on the way."""
+    """Closing cancels waiting calls, not those with a request in flight."""
 
     class Scope:
         cancelled = False
@@ -159,31 +159,31 @@ def test_only_tasks_with_nothing_on_the_way_are_cancelled(clock: Clock) -> None:
         def cancel(self) -> None:
             self.cancelled = True
 
-    gate = CallTracker(sliced=False, clock=clock)
+    tracker = CallTracker(sliced=False, clock=clock)
     waiting, sending = TrackedCall(Scope()), TrackedCall(Scope())
-    steps = [passed(gate, waiting), passed(gate, sending)]
+    steps = [watch(tracker, waiting), watch(tracker, sending)]
     for one in steps:
         next(one)
     steps[1].send(Ticket())
-    gate.close()
+    tracker.close()
     assert waiting.scope.cancelled
     assert not sending.scope.cancelled
 
 
-def test_waiting_is_told(clock: Clock) -> None:
-    """The wait is as long as nobody was let go, and over when nobody waits."""
-    gate = CallTracker(sliced=False, clock=clock)
-    steps = [passed(gate, TrackedCall()) for _ in range(3)]
-    assert gate.waiting() == 0.0
+def test_waiting_is_measured(clock: Clock) -> None:
+    """The wait counts from the last grant, and is 0 when no call waits."""
+    tracker = CallTracker(sliced=False, clock=clock)
+    steps = [watch(tracker, TrackedCall()) for _ in range(3)]
+    assert tracker.waiting() == 0.0
     for one in steps:
         next(one)
     clock.now += 5
-    assert gate.waiting() == 5.0
+    assert tracker.waiting() == 5.0
     steps[0].send(Ticket())
     clock.now += 2
-    assert gate.waiting() == 2.0
+    assert tracker.waiting() == 2.0
     for one in steps[1:]:
         one.send(Ticket())
-    assert gate.waiting() == 0.0
+    assert tracker.waiting() == 0.0
     for one in steps:
         one.close()

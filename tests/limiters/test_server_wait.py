@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enprompta._http.ratelimit import parse_rate_limit, server_wait
 from enprompta.errors import RateLimit
+from enprompta.limiters.server_wait import parse_rate_limit, server_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def test_the_reset_is_read_in_every_form(reset: str) -> None:
 
 @pytest.mark.parametrize("name", ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"])
 def test_a_missing_header_is_no_budget(name: str) -> None:
-    """A budget told by halves is not told."""
+    """An incomplete set of rate limit headers is ignored."""
     told = headers()
     del told[name]
     assert parse_rate_limit(told) is None
@@ -81,7 +81,7 @@ def test_a_missing_header_is_no_budget(name: str) -> None:
 
 @pytest.mark.parametrize("absurd", ["", "x", "-1", "1.5", "nan", "inf", "1e3", "0x10", "1,000", "٣٣ ", "9" * 5000])
 def test_absurd_counts_are_no_budget(absurd: str) -> None:
-    """What is no count is not taken for one, and never raises."""
+    """Invalid counts are ignored and never raise."""
     if absurd != "٣٣ ":  # digits of another script are digits to int(), and harmless
         assert parse_rate_limit(headers(limit=absurd)) is None
         assert parse_rate_limit(headers(remaining=absurd)) is None
@@ -90,7 +90,7 @@ def test_absurd_counts_are_no_budget(absurd: str) -> None:
 
 @pytest.mark.parametrize("absurd", ["", "soon", "-1", "nan", "inf", "9" * 20, "9" * 5000, "0000-00-00T00:00:00Z"])
 def test_an_absurd_reset_is_no_budget(absurd: str) -> None:
-    """A moment that is none, or that no calendar holds, is not told."""
+    """Invalid and out-of-range times are ignored."""
     assert parse_rate_limit(headers(reset=absurd)) is None
 
 
@@ -138,13 +138,13 @@ def test_the_reset_speaks_for_a_429_alone() -> None:
 
 
 def test_retry_after_speaks_before_the_reset() -> None:
-    """The daily limit is told by Retry-After, while the minute's reset is near."""
+    """Retry-After takes precedence over the earlier reset of the minute window."""
     assert server_wait(429, headers(reset=str(NOW + 42), **{"Retry-After": "7"}), NOW) == 7.0
 
 
 @pytest.mark.parametrize("skew", [-86_400.0, -3.0, 0.0, 3.0, 86_400.0])
 def test_a_wrong_clock_here_changes_nothing(skew: float) -> None:
-    """Moments are compared with the server's own clock, where its `Date` tells it."""
+    """Times are compared with the server's clock if the response has a `Date` header."""
     date = formatdate(NOW, usegmt=True)
     told = headers(reset=str(NOW + 42), Date=date)
     assert server_wait(429, told, NOW + skew) == 42.0
@@ -172,3 +172,9 @@ def test_no_header_raises(limit: str, reset: str, retry_after: str, date: str) -
     parse_rate_limit({**told, "x-ratelimit-limit": "1"})
     wait = server_wait(429, told, NOW)
     assert wait is None or wait >= 0.0
+
+
+def test_a_reset_in_milliseconds_asks_for_no_wait() -> None:
+    """No window ends in fifty thousand years."""
+    told = headers(reset=str(int(NOW * 1000)), remaining="0")
+    assert server_wait(429, told, NOW) is None

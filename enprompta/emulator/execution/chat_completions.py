@@ -1,4 +1,4 @@
-"""Reads what an OpenAI-compatible server answers; pure, and made for answers that are wrong in any way."""
+"""Parsing of chat completions from OpenAI-compatible servers, including invalid ones; no I/O."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import json
 from dataclasses import dataclass
 from typing import Any, cast
 
-_MAX_TOKENS = 2**31 - 1  # more than any model reads and writes; the sums of a month still fit in SQLite's integers
+_MAX_TOKENS = 2**31 - 1  # more than any model uses; monthly sums still fit SQLite's integers
 _SHOWN = 300
 
 
 class UpstreamError(Exception):
-    """The upstream answered, and not with a completion; the text says with what, as "it …"."""
+    """The upstream's response is not a completion; the message completes "The upstream failed: it …"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A completion."""
+    """The text and token count of a completion."""
 
     output: str
     tokens: int | None
-    """Tokens in and out; None when the server does not count them, or counts what cannot be."""
+    """Input and output tokens; None if the server reports none, or an impossible number."""
 
 
 def parse(content: bytes) -> object:
     """Parse JSON.
 
     Raises:
-        UpstreamError: It is not JSON, or nested too deeply.
+        UpstreamError: The content is not JSON, or is nested too deeply.
     """
     try:
         value: object = json.loads(content)
@@ -42,7 +42,7 @@ def first_model(answer: object) -> str:
     """Return the first model of a list of models.
 
     Raises:
-        UpstreamError: There is none.
+        UpstreamError: The list has no model.
     """
     models = _items(_mapping(answer).get("data"))
     model = _mapping(models[0]).get("id") if models else None
@@ -52,10 +52,10 @@ def first_model(answer: object) -> str:
 
 
 def read_completion(answer: object) -> Reply:
-    """Read the text of the first choice, and the tokens.
+    """Return the text of the first choice and the token count.
 
     Raises:
-        UpstreamError: There is no text: an error, a refusal, a call of a tool, a filter, or no completion at all.
+        UpstreamError: The response has no text: it is an error, a refusal, a tool call, filtered, or not a completion.
     """
     fields = _mapping(answer)
     choices = _items(fields.get("choices"))
@@ -71,7 +71,7 @@ def read_completion(answer: object) -> Reply:
 
 
 def as_text(text: str) -> str:
-    """Join halves of surrogate pairs, and replace those without another half, which no UTF-8 can hold."""
+    """Join surrogate pairs and replace lone surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -94,7 +94,7 @@ def _text_of(message: dict[str, Any], finish_reason: object) -> str:
 
 
 def _joined(content: object) -> str | None:
-    """Return a content as one text: as it is, or its text parts; None where there is no text at all."""
+    """Return the content as one string, joining its text parts; None if it has no text."""
     if isinstance(content, str):
         return content
     parts = [part if isinstance(part, str) else _mapping(part).get("text") for part in _items(content)]
@@ -103,7 +103,7 @@ def _joined(content: object) -> str | None:
 
 
 def _called(message: dict[str, Any]) -> str:
-    """Name the tools that a message calls; nothing when it calls none."""
+    """Name the tools that a message calls; an empty string if it calls none."""
     functions = [_mapping(call).get("function") for call in _items(message.get("tool_calls"))]
     functions += [message["function_call"]] if message.get("function_call") else []
     names = [_mapping(function).get("name") for function in functions]
@@ -120,16 +120,16 @@ def _tokens_of(usage: dict[str, Any]) -> int | None:
 
 
 def _count(value: object) -> int | None:
-    """Return a number of tokens; None for what cannot be one."""
+    """Return a number of tokens; None if the value is not one."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MAX_TOKENS:
         return None
     return int(value) if value == int(value) else None
 
 
 def _message_of(error: object) -> str:
-    """Return what an error object says."""
-    told = _mapping(error).get("message") or error
-    return _shown(told if isinstance(told, str) else json.dumps(told))
+    """Return the message of an error object, or the whole object as JSON."""
+    message = _mapping(error).get("message") or error
+    return _shown(message if isinstance(message, str) else json.dumps(message))
 
 
 def _shown(text: str) -> str:

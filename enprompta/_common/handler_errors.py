@@ -1,10 +1,10 @@
-"""Tell exceptions that a signal handler of the caller raised from those that a transport raised.
+"""Distinguish exceptions raised by the caller's signal handlers from those raised by the transport.
 
-Python runs a signal handler between two steps of the main thread, so its exception appears inside any frame, also one
-of this package or of the HTTP library below. By type alone, a handler's `TimeoutError` looks like the network's. The
-traceback tells them apart: only the handler's exception passed through the frame of a handler.
+Python runs a signal handler between two steps of the main thread, so its exception can surface in any frame of
+this package or of the HTTP library. By type alone, a handler's `TimeoutError` looks like one of the network. The
+traceback shows the difference: only an exception of a handler passed through the handler's frame.
 
-A handler written in C or Cython has no frame, and is not recognized.
+Handlers written in C or Cython have no frame and are not recognized.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 
 def handler_error(error: BaseException, *, outside: BaseException | None = None) -> BaseException | None:
-    """Find the exception of a signal handler that an exception is, or was made from.
+    """Find the signal handler's exception that an exception is, or was caused by.
 
     Args:
-        error: The exception that was caught; its causes, contexts and the members of groups are searched too.
-        outside: The exception that was being handled when the work began, perhaps one that a handler raised earlier:
-            it is no reason of `error`. None for none.
+        error: The caught exception. Its causes, contexts and group members are searched too.
+        outside: The exception that was being handled when the operation began; it is not a cause of `error`. None if
+            there was none.
 
     Returns:
-        The handler's exception, which may be `error` itself; None when no signal handler raised it.
+        The handler's exception, possibly `error` itself; None if no signal handler was involved.
     """
-    if threading.current_thread() is not threading.main_thread():  # handlers run in that one alone
+    if threading.current_thread() is not threading.main_thread():  # signal handlers run only there
         return None
     codes = _codes()
     return next((one for one in _reasons(error, outside) if _passed_a_handler(one, codes)), None)
 
 
 def is_from_handler(error: BaseException) -> bool:
-    """True if a signal handler raised this very exception."""
+    """True if a signal handler raised this exception itself."""
     return threading.current_thread() is threading.main_thread() and _passed_a_handler(error, _codes())
 
 
 @contextmanager
 def ignoring(*kinds: type[Exception]) -> Generator[None]:
-    """Ignore exceptions of these kinds, as `contextlib.suppress` does, but not those of a signal handler."""
+    """Suppress exceptions of these types, unless a signal handler raised them."""
     try:
         yield
     except kinds as error:
@@ -54,7 +54,7 @@ def ignoring(*kinds: type[Exception]) -> Generator[None]:
 
 
 def _reasons(error: BaseException, outside: BaseException | None) -> Iterator[BaseException]:
-    """Walk an exception, its causes, its contexts and the members of groups."""
+    """Iterate over an exception, its causes, its contexts and its group members."""
     rest = [error]
     seen = {id(outside)}
     while rest:
@@ -76,7 +76,7 @@ def _passed_a_handler(error: BaseException, codes: set[CodeType]) -> bool:
 
 
 def _is_called_as_handler(frame: FrameType) -> bool:
-    """True if a frame got the number of a signal and the frame that it interrupted: a handler that is set no more."""
+    """True if a frame's arguments are a signal number and the interrupted frame: a handler that is no longer set."""
     code = frame.f_code
     values: list[Any] = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]]
     if code.co_flags & inspect.CO_VARARGS:
@@ -88,12 +88,12 @@ def _is_called_as_handler(frame: FrameType) -> bool:
 
 
 def _codes() -> set[CodeType]:
-    """The code of the handlers that are set."""
+    """Return the code objects of all current signal handlers."""
     return {code for number in signal.valid_signals() if (code := _code_of(signal.getsignal(number))) is not None}
 
 
 def _code_of(handler: object) -> CodeType | None:
-    """The code that runs when a signal arrives; None for what is not written in Python."""
+    """Return the code object of a handler; None if it is not written in Python."""
     while (inner := getattr(handler, "func", None)) is not None:  # functools.partial
         handler = inner
     handler = inspect.unwrap(handler) if inspect.isfunction(handler) else handler

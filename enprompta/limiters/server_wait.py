@@ -1,4 +1,4 @@
-"""What an answer's headers say of the request budget and of waiting; pure."""
+"""Parse the response headers for rate limits and retry delays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from enprompta.errors import RateLimit
+from enprompta.limiters.rate_limit_headers import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 
 
 def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
-    """Read `X-RateLimit-*`; None when they are missing or make no sense (reference: "Rate Limit Headers")."""
+    """Parse `X-RateLimit-*`; None if they are missing or invalid (reference: "Rate Limit Headers")."""
     try:
         limit, remaining = int(headers["x-ratelimit-limit"]), int(headers["x-ratelimit-remaining"])
         reset = _moment(headers["x-ratelimit-reset"])
@@ -28,28 +29,31 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
 
 
 def server_wait(status_code: int, headers: Mapping[str, str], now: float) -> float | None:
-    """Tell how many seconds the server asks to wait before the next try; None when it does not ask.
+    """Return the seconds that the server asks to wait before a retry; None if it does not ask.
 
-    `Retry-After` speaks first (seconds, with decimals too, or an HTTP date: RFC 9110, 10.2.3), then, for a 429 alone,
-    `X-RateLimit-Reset`. Moments are compared with the server's own clock, from its `Date`, where it tells it.
+    `Retry-After` comes first (seconds, also with decimals, or an HTTP date: RFC 9110, 10.2.3), then, for 429 only,
+    `X-RateLimit-Reset`, unless it is more than 25 hours away. Times are compared with the server's clock if the
+    response has a `Date` header.
 
     Args:
-        status_code: The answer's status.
-        headers: The answer's headers.
-        now: This machine's clock in Unix seconds, for answers without `Date`.
+        status_code: Status of the response.
+        headers: Headers of the response.
+        now: Local time in Unix seconds, for responses without `Date`.
     """
     server_now = _http_date(headers.get("date", "")) or now
     text = headers.get("retry-after", "").strip()
     if _NUMBER.fullmatch(text):
         return float(text)
     moment = _http_date(text)
-    if moment is None and status_code == 429:  # noqa: PLR2004 (the status this rule is for)
+    if moment is None and status_code == 429:  # noqa: PLR2004 (Too Many Requests)
         moment = _moment(headers.get("x-ratelimit-reset", ""))
+        if moment is not None and moment - server_now > LONGEST_WAIT:
+            return None  # in milliseconds, say
     return None if moment is None else max(0.0, moment - server_now)
 
 
 def _moment(text: str) -> float | None:
-    """Read Unix seconds; ISO 8601 and HTTP dates are understood too."""
+    """Parse a time as Unix seconds, ISO 8601 or an HTTP date."""
     text = text.strip()
     if _NUMBER.fullmatch(text):
         return float(text)
@@ -65,5 +69,5 @@ def _http_date(text: str) -> float | None:
         moment = parsedate_to_datetime(text)
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    # A date that ends in "-0000" comes back naive; RFC 5322 says its time is UTC.
+    # A date that ends in "-0000" is parsed as naive; by RFC 5322 it is in UTC.
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()

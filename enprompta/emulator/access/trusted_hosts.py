@@ -1,8 +1,8 @@
-"""Decide which requests may be answered at all, by the host they name and the page they come from.
+"""Protection against hostile web pages, by the host and the origin of each request.
 
-The keys of an emulator are no secret, so a web page must not reach it through the browser of the person who opened
-the page. Two attacks are stopped here: a page that makes its own name resolve to this machine (DNS rebinding) names a
-foreign host, and a page that posts across origins says where it comes from (`Origin`, `Sec-Fetch-Site`).
+The emulator's keys are public, so a web page must not be able to use it through the browser of a developer. Two
+attacks are refused here. With DNS rebinding, a page makes its own name resolve to this machine: the request names a
+foreign host. With cross-origin requests, the browser reports the page's origin (`Origin`, `Sec-Fetch-Site`).
 """
 
 from __future__ import annotations
@@ -22,46 +22,49 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5})?)?")
-_ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (what it means to listen there)
+_ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, not bound)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _WORKBENCH = "/workbench"
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A host, canonical, and a port; None for the default port of the scheme."""
+    """A host in canonical form and a port; None for the default port of the scheme."""
 
     host: str
     port: int | None
 
 
-class Visitors:
-    """The hosts that one emulator answers for.
+class TrustedHosts:
+    """The hosts that an emulator answers for.
 
     Args:
-        host: The address or name that it listens at. For `0.0.0.0` and `::`, every IP address is answered for.
+        host: Address or name that the emulator listens on. `0.0.0.0` and `::` allow every IP address.
         allowed: More names or addresses, such as the name of a container.
 
     Raises:
-        ConfigurationError: One of them is neither a name nor an address.
+        ConfigurationError: One of them is neither a host name nor an IP address.
     """
 
     def __init__(self, host: str, allowed: Iterable[str] = ()) -> None:
         self._any_address = host in _ANY_ADDRESS
         self._names = {"localhost"}
         for name in (host, *allowed):
-            bare = name.partition("%")[0]  # an interface is no part of what a client sends
+            bare = name.partition("%")[0]  # clients do not send an IPv6 zone
             authority = parse_authority(f"[{bare}]" if ":" in bare else bare)
             if authority is None:
                 raise ConfigurationError(f"{name!r} is not a host name or an IP address without a port")
             self._names.add(authority.host)
 
     def check(self, scope: Scope, headers: Mapping[str, str]) -> None:
-        """Raise the `ApiError` that refuses a request; return None for one that may be answered.
+        """Raise an error if a request is for another host or from a web page of another origin.
 
         Args:
-            scope: The ASGI scope; where the request's target names a host, that host counts too.
-            headers: Its headers by lower-case name.
+            scope: ASGI scope. A host in the request target is checked like the `Host` header.
+            headers: The request's headers by lower-case name.
+
+        Raises:
+            ApiError: 421 for another host, 403 for another origin.
         """
         named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         target, _ = split_target(scope["raw_path"])
@@ -96,15 +99,15 @@ class Visitors:
         if foreign:
             message = (
                 f"This emulator does not answer web pages of another origin ({foreign[0]}); "
-                "requests from programs have no Origin header"
+                "send the request from a program, without an Origin header"
             )
             raise ApiError(FOREIGN_ORIGIN, message, headers={"Connection": "close"})
 
 
 def split_target(target: bytes) -> tuple[str | None, bytes]:
-    """Split a request's target into the authority, None where it names none, and the path.
+    """Split a request target into the authority and the path.
 
-    `GET http://host/path`, the form in which proxies are asked, names one.
+    Only the absolute form, `GET http://host/path`, has an authority; it is None for other forms.
     """
     scheme, separator, rest = target.partition(b"://")
     if target.startswith(b"/") or not separator or scheme.lower() not in {b"http", b"https"}:
@@ -115,7 +118,7 @@ def split_target(target: bytes) -> tuple[str | None, bytes]:
 
 @lru_cache(maxsize=256)
 def parse_authority(text: str) -> Authority | None:
-    """Read a host with or without a port, as in a `Host` header; None where it is neither."""
+    """Parse a host with an optional port, as in a `Host` header; None if it is invalid."""
     found = _AUTHORITY.fullmatch(text.strip(" \t"))
     if found is None:
         return None
@@ -123,11 +126,11 @@ def parse_authority(text: str) -> Authority | None:
     if found["host"].startswith("[") and not _is_ipv6(found["host"][1:-1]):
         return None
     port = int(found["port"]) if found["port"] else None
-    return None if not host or (port or 0) > 65_535 else Authority(host, port)  # noqa: PLR2004 (the last port)
+    return None if not host or (port or 0) > 65_535 else Authority(host, port)  # noqa: PLR2004 (the highest port)
 
 
 def canonical_host(host: str) -> str:
-    """Write a host in one way: lower case, no trailing dot, an IPv4 address inside of IPv6 as IPv4."""
+    """Return a host in canonical form: lower case, no trailing dot, an IPv4-mapped IPv6 address as IPv4."""
     host = host.lower().removeprefix("[").removesuffix("]").removesuffix(".")
     try:
         address = ipaddress.ip_address(host)
@@ -145,7 +148,7 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _is_same(origin: str, own: set[Authority]) -> bool:
-    """Return True if an origin is one of the authorities that the request itself names."""
+    """Return True if an origin is one of the authorities that the request was sent to."""
     scheme, separator, rest = origin.partition("://")
     default = _DEFAULT_PORTS.get(scheme)
     authority = parse_authority(rest) if separator and default else None
@@ -159,7 +162,7 @@ def _is_same(origin: str, own: set[Authority]) -> bool:
 
 
 def _opens_workbench(scope: Scope, headers: Mapping[str, str]) -> bool:
-    """Return True if a person follows a link to the Workbench, which cannot be put in a frame."""
+    """Return True if a person follows a link to the Workbench, which cannot be framed."""
     return (
         scope["method"] == "GET"
         and scope["path"] == _WORKBENCH

@@ -1,0 +1,43 @@
+"""Check the names and values of HTTP headers that callers pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from enprompta.errors import ConfigurationError
+
+_RESERVED_HEADERS = {
+    "authorization": "it is built from api_key, or from client_id and client_secret",
+    "content-type": "the API accepts JSON only",
+    "idempotency-key": "pass idempotency_key= to the call; sharing one key between calls would merge them",
+    "host": "it is taken from base_url",
+    "content-length": "it is computed",
+    "transfer-encoding": "bodies are sent in one piece",
+}
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: token
+
+
+def check_headers(headers: object) -> None:
+    """Reject headers that cannot be sent, or that the client sets itself.
+
+    Raises:
+        ConfigurationError: The message names the header, never its value.
+    """
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
+    for name, value in cast("Mapping[object, object]", headers).items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigurationError(f"{name!r} is not a valid header name")
+        if name.lower() in _RESERVED_HEADERS:
+            raise ConfigurationError(f"header {name} cannot be set: {_RESERVED_HEADERS[name.lower()]}")
+        if not is_header_text(value):
+            raise ConfigurationError(
+                f"the value of header {name} must be printable ASCII on one line, without leading or trailing spaces"
+            )
+
+
+def is_header_text(value: object) -> bool:
+    """True if a header can carry the value: printable ASCII on one line, no outer spaces (RFC 9110, 5.5)."""
+    return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()

@@ -1,0 +1,72 @@
+"""The parts of a client that other packages rely on, as protocols.
+
+Resources send calls through a runner. Bulk runs use a step runner: it describes a call as steps, and performs the steps
+later, in a worker of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from typing_extensions import NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from enprompta._core.call import Call, RequestOptions
+    from enprompta._core.response import APIResponse
+    from enprompta._core.steps import Sleep, Steps, WaitForFuture
+    from enprompta.errors import Attempt
+
+T = TypeVar("T")
+Flow = Generator["Call[Any] | Raw | Sleep | WaitForFuture", Any, T]
+
+
+class Raw(NamedTuple):
+    """A request, made by a flow, for a call's `APIResponse` in place of its result."""
+
+    call: Call[Any]
+
+
+class Answered(NamedTuple, Generic[T]):
+    """The result of a call, and the attempts it took."""
+
+    result: T
+    attempts: tuple[Attempt, ...]
+    """Every attempt, the successful one last."""
+
+
+class SyncRunner(Protocol):
+    """A client as a blocking resource uses it."""
+
+    def run(self, call: Call[T], /) -> T: ...
+    def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    def run_flow(self, flow: Flow[T], /) -> T: ...
+
+
+class AsyncRunner(Protocol):
+    """A client as an async resource uses it."""
+
+    async def run(self, call: Call[T], /) -> T: ...
+    async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    async def run_flow(self, flow: Flow[T], /) -> T: ...
+
+
+class StepRunner(Protocol):
+    """A client of either kind, as far as describing a call goes."""
+
+    def steps(self, call: Call[T], /) -> Steps[Answered[T]]: ...
+    def with_options(self, **options: Unpack[RequestOptions]) -> Self: ...
+
+
+class SyncStepRunner(StepRunner, Protocol):
+    """A client as a blocking bulk run uses it."""
+
+    def drive(self, steps: Steps[T], /) -> T: ...
+
+
+class AsyncStepRunner(StepRunner, Protocol):
+    """A client as an async bulk run uses it."""
+
+    async def drive(self, steps: Steps[T], /) -> T: ...

@@ -1,0 +1,57 @@
+"""Patch the transports of httpx: deadlines, cleanup after cancellation, and this package's connection pools.
+
+httpx has no public API for any of this, so private attributes are replaced. A transport without those attributes, such
+as a custom one or that of another httpx version, is left unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from enprompta._http.senders.base import MAX_CONNECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_WRAPPERS = 5
+"""Levels of wrapped transports, such as for caching or logging, that are searched for one to patch."""
+
+
+def transports_of(client: Any) -> Iterator[Any]:  # noqa: ANN401 (of httpx or httpx2)
+    """Find the transports of a client of httpx or httpx2, including those of its proxies."""
+    for transport in (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()):
+        if transport is not None:
+            yield transport
+
+
+def patch_client_transport(transport: Any, *, pooled: bool, depth: int = 0) -> None:  # noqa: ANN401 (as above)
+    """Make a transport respect deadlines and clean up its connections.
+
+    Args:
+        transport: The transport, or one that wraps others.
+        pooled: True to replace its connection pool by this package's.
+        depth: Levels of wrapping above this transport.
+    """
+    pool = getattr(transport, "_pool", None)
+    if not hasattr(pool, "_network_backend"):
+        for inner in getattr(transport, "__dict__", {}).values() if depth < MAX_WRAPPERS else ():
+            if hasattr(inner, "handle_request") or hasattr(inner, "handle_async_request"):
+                patch_client_transport(inner, pooled=pooled, depth=depth + 1)
+        return
+    # Loaded with the first client, as httpx loads httpcore: importing it takes longer than the rest of this package.
+    if hasattr(pool, "handle_async_request"):
+        from enprompta._http.senders.async_streams import close_cancelled_handshakes  # noqa: PLC0415
+
+        close_cancelled_handshakes(pool)
+    else:
+        from enprompta._http.senders.deadline_streams import bound_reads  # noqa: PLC0415
+
+        bound_reads(pool)
+    if pooled:
+        from enprompta._http.senders.connection_pool import pool_for  # noqa: PLC0415
+
+        transport._pool = pool_for(pool, MAX_CONNECTIONS)  # noqa: SLF001 (no public API)
+    else:
+        from enprompta._http.senders.unread import note_answers  # noqa: PLC0415
+
+        note_answers(pool)

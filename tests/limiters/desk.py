@@ -1,0 +1,77 @@
+"""A pacer with a clock to turn."""
+
+from __future__ import annotations
+
+from math import floor, inf
+from typing import TYPE_CHECKING
+
+from enprompta.limiters.pacer import Pacer
+from enprompta.limiters.rate_limit_headers import Reading
+
+if TYPE_CHECKING:
+    from enprompta.limiters.wait_queue import Ticket
+
+MINUTE = 60
+EPOCH = 1_700_000_040  # the top of a minute, by the server's clock, at 0.0 by the local one
+LIMIT = 50
+
+
+class Desk:
+    """A pacer with a clock to turn, at a server that is `skew` ahead."""
+
+    def __init__(self, *, skew: float = 0.0) -> None:
+        self.pacer = Pacer()
+        self.now = 0.0
+        self.skew = skew
+        self.answer_delay = 0.0
+
+    def ask(self, count: int = 1, max_wait: float = inf) -> list[Ticket]:
+        """Join the line, and tell who was let go."""
+        for _ in range(count):
+            self.pacer.reserve(None, max_wait, self.now)
+        return self.grant()
+
+    def grant(self) -> list[Ticket]:
+        """Tell who is let go now."""
+        return [ticket for ticket in self.pacer.grant(self.now) if ticket.state == "granted"]
+
+    def observe(
+        self,
+        ticket: Ticket,
+        remaining: int = 0,
+        *,
+        reset: float = MINUTE,
+        status: int = 200,
+        limit: int = LIMIT,
+        retry_after: float | None = None,
+    ) -> None:
+        """Answer a request with a full set of headers; `reset` is in seconds of the desk's clock."""
+        date = floor(EPOCH + self.skew + self.now)
+        self.pacer.observe(
+            ticket, Reading(status, limit, remaining, EPOCH + int(reset), float(date), retry_after), self.now
+        )
+
+    def bare(self, ticket: Ticket, status: int = 200, retry_after: float | None = None) -> None:
+        """Answer a request without telling a budget."""
+        self.pacer.observe(ticket, Reading(status, retry_after=retry_after), self.now)
+
+    def learn(self, remaining: int = LIMIT - 1, reset: float = MINUTE) -> None:
+        """Be past the start: one request answered."""
+        (ticket,) = self.ask()
+        self.observe(ticket, remaining, reset=reset)
+
+    def spend_window(self, reset: float) -> None:
+        """Use up what is left of the window, and have it answered in order."""
+        granted = self.ask(2 * LIMIT)
+        for left, ticket in zip(range(len(granted) - 1, -1, -1), granted, strict=True):
+            self.observe(ticket, left, reset=reset)
+        while (ticket := self.pacer.line.head) is not None:
+            self.pacer.cancel(ticket)
+
+    def room(self) -> int:
+        """Return how many may go now."""
+        return self.pacer.room(self.now).free
+
+    def known_room(self, at: float) -> int:
+        """Return how many may go at a time if all that was reported is true: no probe."""
+        return self.pacer._ordinary_room(at)[0]
