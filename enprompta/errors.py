@@ -1,16 +1,16 @@
 """Every error of the package, and the small records that errors carry.
 
 EnpromptaError
-├── ConfigurationError (ValueError)      the client or a call cannot work as set up; nothing was sent
-├── TemplateError (ValueError)           variables missing from a prompt, or unknown to it
-├── WorkflowFailedError                  a workflow that was waited for has failed or was cancelled
+├── ConfigurationError (ValueError)      an invalid setting or argument; nothing was sent
+├── TemplateError (ValueError)           variables are missing, unknown or invalid
+├── WorkflowFailedError                  a workflow run failed or was cancelled
 ├── WebhookError
 │   ├── WebhookSignatureError            not signed with the secret: answer 401
 │   └── WebhookPayloadError              signed, but not an event: answer 400
-└── APIError                             a call was sent, or was about to be
-    ├── APIConnectionError               no answer: refused, reset, DNS, TLS, a broken reply
+└── APIError                             a call failed in the network or at the API
+    ├── APIConnectionError               no complete response: refused, reset, DNS, TLS
     │   └── APITimeoutError (TimeoutError)
-    ├── APIResponseError                 a 2xx that is not what the API promises
+    ├── APIResponseError                 a 2xx response that does not match the reference
     └── APIStatusError                   any other status
         ├── BadRequestError              400
         ├── AuthenticationError          401
@@ -22,7 +22,7 @@ EnpromptaError
         ├── RateLimitError               429
         └── InternalServerError          5xx
 
-Nothing foreign leaves a call: no httpx, JSON or pydantic exception. Every error pickles.
+Calls never raise exceptions of httpx, JSON or pydantic. Every error can be pickled.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """What the API last said of the request budget (reference: "Rate Limits")."""
+    """The rate limit that the API last reported (reference: "Rate Limits")."""
 
     limit: int
-    """Requests allowed in the window."""
+    """Requests allowed per window."""
     remaining: int
     """Requests left in the window."""
     reset_at: datetime
-    """When the window ends, in UTC by the server's clock."""
+    """When the window ends, in UTC, by the server's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +79,27 @@ class FieldError:
     """One entry of an error's `details` (reference: "Error Response Format")."""
 
     field: str | None
-    """The parameter that is wrong; None when the API named none."""
+    """The invalid parameter; None if the API does not name one."""
     message: str
-    """What is wrong with it."""
+    """The problem with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a call: how it ended and what it cost in time."""
+    """One attempt of a call, with its result and duration."""
 
     number: int
-    """1 for the first try."""
+    """The number of the attempt, starting at 1."""
     duration: float
-    """Seconds from sending the request to the end of its answer, or to the failure."""
+    """Seconds from sending the request to the end of the response or the failure."""
     status_code: int | None = None
-    """The answer's status; None when no answer came."""
+    """The response's status code; None if there was no response."""
     error: str | None = None
-    """The failure in words; None when an answer came."""
+    """A description of the failure; None if there was a response."""
     wait: float = 0.0
-    """Seconds waited after this try, before the next one."""
+    """Seconds waited after this attempt, before the next one."""
     request_id: str | None = None
-    """The server's id of the request; None when it gave none."""
+    """The server's id of the request; None if it sent none."""
 
 
 class EnpromptaError(Exception):
@@ -107,7 +107,7 @@ class EnpromptaError(Exception):
 
     args: tuple[Any, ...]
     message: str
-    """What happened, to what, and what to do about it."""
+    """Description of what happened and what to do about it."""
 
     def __init__(self, message: str) -> None:
         """Keep the message readable without `str()`."""
@@ -115,12 +115,12 @@ class EnpromptaError(Exception):
         self.message = message
 
     def add_context(self, text: str) -> None:
-        """Append a clause to the message, once more is known than where the error was made."""
+        """Append a clause to the message, for context that was unknown where the error was raised."""
         self.message = f"{self.message}; {text}"
         self.args = (self.message, *self.args[1:])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by state: subclasses have keyword-only arguments that `Exception` would not pass on."""
+        """Pickle by state, because `Exception` does not pickle keyword-only arguments."""
         return _restore, (type(self), self.args), self.__dict__
 
 
@@ -131,7 +131,7 @@ def _restore(cls: type[EnpromptaError], args: tuple[Any, ...]) -> EnpromptaError
 
 
 class ConfigurationError(EnpromptaError, ValueError):
-    """The client, or one call, is set up in a way that cannot work; nothing was sent."""
+    """The client or a call has an invalid setting or argument; nothing was sent."""
 
     unsent = True
 
@@ -140,31 +140,31 @@ class TemplateError(EnpromptaError, ValueError):
     """A prompt cannot be rendered with the variables given."""
 
     missing: tuple[str, ...]
-    """Names the prompt needs and was not given."""
+    """Names of required variables without a value."""
     unknown: tuple[str, ...]
-    """Names that were given and the prompt does not know."""
+    """Names of given values that the prompt does not use."""
 
     def __init__(self, message: str, *, missing: Sequence[str] = (), unknown: Sequence[str] = ()) -> None:
-        """Name both kinds of culprit."""
+        """Keep the missing and the unknown names."""
         super().__init__(message)
         self.missing = tuple(missing)
         self.unknown = tuple(unknown)
 
 
 class WorkflowFailedError(EnpromptaError):
-    """A workflow that was waited for with `raise_on_failure=True` has failed or was cancelled."""
+    """A workflow run failed or was cancelled, while waiting with `raise_on_failure=True`."""
 
     execution: Any
-    """The `WorkflowExecution` as it ended, with its steps and their errors."""
+    """The final `WorkflowExecution`, with its steps and their errors."""
 
     def __init__(self, message: str, *, execution: object) -> None:
-        """Carry the execution, so that the caller can see which step failed."""
+        """Keep the execution, which shows the step that failed."""
         super().__init__(message)
         self.execution = execution
 
 
 class WebhookError(EnpromptaError):
-    """Base of what can be wrong with a webhook delivery."""
+    """Base of the errors of webhook deliveries."""
 
 
 class WebhookSignatureError(WebhookError):
@@ -176,37 +176,37 @@ class WebhookPayloadError(WebhookError):
 
 
 class APIError(EnpromptaError):
-    """A call failed on its way to the API, at the API, or on its way back."""
+    """A call failed in the network or at the API."""
 
     attempts: tuple[Attempt, ...]
-    """Every try of the call, the first one first; empty when nothing was sent."""
+    """Every attempt of the call, in order; empty if nothing was sent."""
 
     def __init__(self, message: str, *, attempts: Sequence[Attempt] = ()) -> None:
-        """Carry the tries that led here."""
+        """Keep the attempts of the call."""
         super().__init__(message)
         self.attempts = tuple(attempts)
 
 
 class APIConnectionError(APIError):
-    """No answer came: refused, reset, DNS, TLS, or a reply that broke off."""
+    """No complete response: connection refused or reset, DNS, TLS, or an interrupted response."""
 
     unsent: bool = False
-    """Whether the last try surely never left this machine: no connection was made, or none was free."""
+    """True if the last attempt was certainly not sent: no connection was made, or none was free."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """No answer came in time."""
+    """No response arrived in time."""
 
 
 class APIResponseError(APIError):
-    """The API answered 2xx with something other than what its reference promises."""
+    """The API sent a 2xx response that does not match its reference."""
 
     status_code: int
     request_id: str | None
-    """The server's id of the request, to quote to support; None when it gave none."""
+    """The server's id of the request, for support; None if it sent none."""
     headers: Mapping[str, str]
     body: bytes
-    """The body as it came, at most its first 64 KiB."""
+    """The raw body, at most its first 64 KiB."""
 
     def __init__(
         self,
@@ -218,7 +218,7 @@ class APIResponseError(APIError):
         body: bytes = b"",
         attempts: Sequence[Attempt] = (),
     ) -> None:
-        """Carry the answer that could not be read."""
+        """Keep the response that could not be read."""
         super().__init__(message, attempts=attempts)
         self.status_code = status_code
         self.request_id = request_id
@@ -228,7 +228,7 @@ class APIResponseError(APIError):
 
 @dataclass(frozen=True, slots=True)
 class ErrorInfo:
-    """An error body of either dialect, read into one shape."""
+    """The content of an error body, in either of the API's formats."""
 
     message: str | None = None
     code: str | None = None
@@ -240,26 +240,26 @@ class ErrorInfo:
 
 
 class APIStatusError(APIError):
-    """The API answered with a status other than 2xx; each status of the reference has a subclass."""
+    """The API responded with a status other than 2xx; each documented status has a subclass."""
 
     status_code: int
     code: str | None
-    """The error's name, such as `VALIDATION_ERROR`; None when the API gave none."""
+    """The error's name, such as `VALIDATION_ERROR`; None if the API sends none."""
     numeric_code: int | None
-    """The error's number, such as 1001; None when the API gave none."""
+    """The error's number, such as 1001; None if the API sends none."""
     details: tuple[FieldError, ...]
-    """What is wrong field by field; often empty."""
+    """Problems with individual fields; often empty."""
     request_id: str | None
-    """The server's id of the request, to quote to support; None when it gave none."""
+    """The server's id of the request, for support; None if it sent none."""
     documentation_url: str | None
-    """Where the API explains this error; None when it does not say."""
+    """URL that documents this error; None if the API sends none."""
     rate_limit: RateLimit | None
-    """The request budget told with this answer; None when it was not."""
+    """The rate limit reported with this response; None if it was not reported."""
     retry_after: float | None
-    """Seconds the API asks to wait before another try; None when it does not ask."""
+    """Seconds to wait before a retry, as requested by the API; None if it does not ask."""
     headers: Mapping[str, str]
     body: object
-    """The body as decoded JSON, else as text; None when it was empty."""
+    """The body as decoded JSON, otherwise as text; None if it is empty."""
 
     def __init__(
         self,
@@ -273,7 +273,7 @@ class APIStatusError(APIError):
         headers: Mapping[str, str] | None = None,
         attempts: Sequence[Attempt] = (),
     ) -> None:
-        """Spread the parsed error body over the attributes."""
+        """Copy the parsed error body to attributes."""
         super().__init__(message, attempts=attempts)
         info = info or ErrorInfo()
         self.status_code = status_code
@@ -297,27 +297,27 @@ class AuthenticationError(APIStatusError):
 
 
 class InsufficientTokensError(APIStatusError):
-    """402: the plan's tokens of this month are used up; never retried."""
+    """402: this month's credits (the API calls them tokens) are used up; never retried."""
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the plan has no API access, or the key may not do this."""
+    """403: the plan has no API access, or the credentials lack permission."""
 
 
 class NotFoundError(APIStatusError):
-    """404: there is no such object, or this key may not see it."""
+    """404: the object does not exist, or the credentials cannot see it."""
 
 
 class ConflictError(APIStatusError):
-    """409: the request contradicts the state of the object, or of an earlier request with the same idempotency key."""
+    """409: the request conflicts with the object's state, or with an earlier request with the same idempotency key."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the request is well-formed and still makes no sense to the API."""
+    """422: the request is well-formed, but the API cannot process it."""
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests; `retry_after` tells how many seconds to wait."""
+    """429: too many requests; wait `retry_after` seconds."""
 
 
 class InternalServerError(APIStatusError):
@@ -337,6 +337,6 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 
 def status_error_class(status_code: int) -> type[APIStatusError]:
-    """Tell which class stands for a status."""
+    """Return the error class for a status code."""
     default = InternalServerError if status_code >= 500 else APIStatusError  # noqa: PLR2004 (5xx is the definition)
     return _BY_STATUS.get(status_code, default)

@@ -1,8 +1,8 @@
-"""Traces and metrics by OpenTelemetry: `Enprompta(hooks=[OpenTelemetryHooks()])`, extra `enprompta[otel]`.
+"""Traces and metrics with OpenTelemetry: `Enprompta(hooks=[OpenTelemetryHooks()])`, extra `enprompta[otel]`.
 
-Each try of a call is a span of its own, a child of the span that is current where the call is made, and is counted in
-two histograms. Names are those of OpenTelemetry's semantic conventions for HTTP clients (stable) and for generative AI
-(in development, as of 1.37), so that backends know what they see:
+Each attempt of a call is a separate span, a child of the span that is current where the call is made, recorded in
+two histograms. Names follow OpenTelemetry's semantic conventions for HTTP clients (stable) and for generative AI (in
+development, as of 1.37), so that backends recognize them:
 
     span                http.request.method  server.address  server.port  url.full  url.template
     `POST /prompts/     http.response.status_code  http.request.resend_count  error.type
@@ -15,8 +15,8 @@ two histograms. Names are those of OpenTelemetry's semantic conventions for HTTP
 `url.template` is the path below the base URL, as the API's reference writes it. `error.type` is a status, the class of
 what was raised (`APITimeoutError`, `APIConnectionError`), `cancelled`, or `execution_failed` when the API answered that
 the model's provider failed.
-The trace context is sent along, by the propagators that are set up (W3C Trace Context, if you did nothing). Contents
-are never recorded: no prompt, variable or output, and no query of a URL, which may hold what a user searched for.
+The configured propagators send the trace context with each request (W3C Trace Context by default). Content is never
+recorded: no prompts, variables, outputs or URL queries, which may contain a user's search text.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
 __all__ = ["OpenTelemetryHooks"]
 
 _SCHEMA = "https://opentelemetry.io/schemas/1.37.0"
-# Seconds; the boundaries that the conventions give for the duration of HTTP requests, and more for a model's answer.
+# Seconds; the conventions' boundaries for HTTP requests, extended for slow models.
 _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80)
 _WAITS = (0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120)
 _PORTS = {"https": 443, "http": 80}
 
-# The words of the API's paths. Whatever else stands between two slashes is an id: so a template names few things.
+# The fixed words in the API's paths. Every other segment is an id, which keeps the number of templates small.
 _WORDS = frozenset(
     {
         "api", "billing", "cancel", "deliveries", "execute", "executions", "fork", "health", "history", "invoices",
@@ -59,7 +59,7 @@ _WORDS = frozenset(
         "token", "usage", "webhooks", "workflows",
     }
 )  # fmt: skip
-_PROVIDERS = {"google": "gcp.gen_ai"}  # whose name the conventions spell in another way
+_PROVIDERS = {"google": "gcp.gen_ai"}  # providers with another name in the conventions
 _OPTIONS = {
     "temperature": "gen_ai.request.temperature",
     "maxTokens": "gen_ai.request.max_tokens",
@@ -75,13 +75,13 @@ _RESULTS = {
 
 
 class OpenTelemetryHooks(Hooks):
-    """Records calls as spans and metrics, and sends the trace context along; one object may serve many clients.
+    """Records calls as spans and metrics, and propagates the trace context; several clients can share one object.
 
-    Use it instead of an instrumentation of httpx, not beside it: each would record every request.
+    Use it instead of an instrumentation of httpx, because each would record every request.
 
     Args:
-        tracer_provider: Where spans go; None takes the global provider.
-        meter_provider: Where metrics go; None takes the global provider.
+        tracer_provider: The provider for spans; None uses the global one.
+        meter_provider: The provider for metrics; None uses the global one.
     """
 
     def __init__(
@@ -104,10 +104,10 @@ class OpenTelemetryHooks(Hooks):
             description="Time that requests waited for the request budget.",
             explicit_bucket_boundaries_advisory=_WAITS,
         )
-        self._open: dict[tuple[int, int], trace.Span] = {}  # by call and try; one thread or task at a time has each
+        self._open: dict[tuple[int, int], trace.Span] = {}  # by call and attempt; each has one thread or task
 
     def on_request(self, record: RequestRecord, /) -> Mapping[str, str]:
-        """Start the span of a try, and give the headers that carry it."""
+        """Start the span of an attempt, and return the headers that propagate it."""
         template = _template(record.path)
         attributes = _common(record, template)
         attributes["url.full"] = record.url.partition("?")[0]
@@ -122,7 +122,7 @@ class OpenTelemetryHooks(Hooks):
         return headers
 
     def on_response(self, record: ResponseRecord, /) -> None:
-        """End the span of a try, and count it."""
+        """End the span of an attempt and record its duration."""
         request = record.request
         template = _template(request.path)
         measured = _common(request, template)
@@ -132,7 +132,7 @@ class OpenTelemetryHooks(Hooks):
             measured["error.type"] = error
         self._durations.record(record.duration, measured)
         span = self._open.pop((request.call_id, request.attempt), None)
-        if span is None:  # of a client that was copied to this process in the midst of a call
+        if span is None:  # the process was forked during the call
             return
         try:
             if span.is_recording():
@@ -141,44 +141,44 @@ class OpenTelemetryHooks(Hooks):
             span.end()
 
     def on_wait(self, record: WaitRecord, /) -> None:
-        """Count a wait for the request budget."""
+        """Record a wait for the rate limit."""
         attributes = {"http.request.method": record.method, "url.template": _template(record.path)}
         self._waits.record(record.waited, attributes)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by the providers; the global ones are looked up again where it is unpickled."""
+        """Pickle by the providers; global providers are looked up again when unpickling."""
         return OpenTelemetryHooks, self._providers
 
 
 def _finish(span: trace.Span, record: ResponseRecord, template: str, error: str | None) -> None:
-    """Say on a span how its try ended."""
+    """Record the result of an attempt on its span."""
     if record.status_code is not None:
         span.set_attribute("http.response.status_code", record.status_code)
     if record.request_id is not None:
         span.set_attribute("http.response.header.x-request-id", [record.request_id])
     if error is None and _executes(record.request.method, template):
         body = _fields(record.body)
-        result = _fields(body.get("data")) or body  # in the envelope or out of it
+        result = _fields(body.get("data")) or body  # with or without the envelope
         span.set_attributes({name: result[key] for key, name in _RESULTS.items() if _is_plain(result.get(key))})
         if isinstance(provider := result.get("provider"), str):
             span.set_attribute("gen_ai.provider.name", _PROVIDERS.get(provider, provider))
-        if result.get("status") == "failed":  # the API did its work, the model's provider did not
+        if result.get("status") == "failed":  # the model's provider failed, not the API
             error = "execution_failed"
     if error is not None:
         span.set_attribute("error.type", error)
-        # A status speaks for itself, so the conventions want no description of it.
+        # The conventions require no description for HTTP statuses.
         span.set_status(trace.StatusCode.ERROR, record.error)
 
 
 def _error_type(record: ResponseRecord) -> str | None:
-    """Classify a failure: the class of what was raised, or the status; redirects are no errors to the conventions."""
+    """Classify a failure by exception class or status; the conventions do not count redirects as errors."""
     if record.status_code is None:
         return record.error_type
     return str(record.status_code) if record.status_code >= 400 else None  # noqa: PLR2004 (4xx and 5xx)
 
 
 def _template(path: str) -> str:
-    """Put `{id}` in the place of ids, of which there may be any number."""
+    """Replace ids in a path with `{id}`, to limit the number of distinct values."""
     return "/".join(part if part in _WORDS or not part else "{id}" for part in path.split("/"))
 
 
@@ -187,7 +187,7 @@ def _executes(method: str, template: str) -> bool:
 
 
 def _common(record: RequestRecord, template: str) -> dict[str, AttributeValue]:
-    """Say what spans and metrics both say: few values, so that they can be added up."""
+    """Return the attributes that spans and metrics share; they have few distinct values."""
     url = urlsplit(record.url)
     return {
         "http.request.method": record.method,
@@ -198,13 +198,13 @@ def _common(record: RequestRecord, template: str) -> dict[str, AttributeValue]:
 
 
 def _of_execution(body: bytes) -> dict[str, AttributeValue]:
-    """Say which model is asked, and with which settings; not what."""
+    """Return the attributes of the model and its settings, without any content."""
     request = _fields(body)
     options = _fields(request.get("options"))
     provider = request.get("provider")
     attributes: dict[str, AttributeValue] = {
         "gen_ai.operation.name": "text_completion",
-        # Until the answer tells who ran it, the account's default provider is known to nobody but the API.
+        # Only the response names the provider if the account's default is used.
         "gen_ai.provider.name": _PROVIDERS.get(provider, provider) if isinstance(provider, str) else "enprompta",
     }
     if isinstance(model := request.get("model"), str):
@@ -214,7 +214,7 @@ def _of_execution(body: bytes) -> dict[str, AttributeValue]:
 
 
 def _fields(source: object) -> dict[str, Any]:
-    """Read a JSON object, from its bytes or as it is; what is none has no fields."""
+    """Return a JSON object's fields, from bytes or a parsed value; empty for anything else."""
     if isinstance(source, bytes):
         try:
             source = json.loads(source)

@@ -85,6 +85,21 @@ class _BasePage(Paged[T]):
             raise EnpromptaError("this is the last page: check has_next_page() before calling next_page()")
         return call
 
+    if not TYPE_CHECKING:  # type checkers report these uses themselves
+
+        def __len__(self) -> int:
+            raise TypeError(
+                "a page has no len(): use len(page.data) for this page, or page.pagination.total_count for the listing"
+            )
+
+        def __getitem__(self, index: object) -> object:
+            raise TypeError(
+                "a page cannot be indexed: use page.data[0] for this page, or iterate to walk the whole listing"
+            )
+
+        def __bool__(self) -> bool:
+            return True  # without this, `if page:` would call `__len__`
+
     def to_pandas(self) -> pd.DataFrame:
         """Return the items of this page as a pandas data frame; `tables.to_pandas(list(page))` has all pages.
 
@@ -171,6 +186,9 @@ class AsyncPage(_BasePage[T]):
     """`Page` of the async client; iterate it with `async for`."""
 
     _fetch: Callable[[Call[Page[T]]], Awaitable[AsyncPage[T]]]
+
+    if not TYPE_CHECKING:
+        __iter__ = None  # without this, `__getitem__` would make the page look iterable
 
     def __init__(
         self, page: Page[T], call: Call[Page[T]], fetch: Callable[[Call[Page[T]]], Awaitable[AsyncPage[T]]]

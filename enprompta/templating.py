@@ -1,16 +1,17 @@
-"""Prompt templates: find the `{{variables}}` of a text, check values against their declarations, fill them in.
+"""Prompt templates: find the `{{variables}}` of a text, validate values, and fill them in.
 
-A variable is `{{name}}`, white space inside the braces allowed. A name is one or more parts joined by dots; a part
-starts with a letter, a digit or `_` and goes on with those or `-`. So `{{topic}}`, `{{ first-name }}`,
+A variable is `{{name}}`, with optional white space in the braces. A name is one or more parts joined by dots; a part
+starts with a letter, a digit or `_` and continues with those or `-`. So `{{topic}}`, `{{ first-name }}`,
 `{{input.city}}` and `{{steps.draft.output}}` are variables, and `{{ }}`, `{{a b}}` and `{{.x}}` are ordinary text.
 Names are flat keys: `values["input.city"]`, not `values["input"]["city"]`.
 
-Values become text by the table that requests use too (docs/calls.md, "What values become"): text stays as it is, and
-braces in it are not parsed again; a boolean is `true` or `false`; a whole float loses its `.0`, as in the API's JSON; a
-`Decimal` keeps its digits; dates are ISO 8601. None counts as not given: the default is used, and where there is none
-the variable is missing. Everything else is refused; write lists and objects as text, such as with `json.dumps`.
+Values are converted to text by the same table as in requests (docs/calls.md, "What values become"): text is unchanged,
+and braces in it are not parsed again; a boolean is `true` or `false`; a whole float loses its `.0`, as in the API's
+JSON; a `Decimal` keeps its digits; dates are ISO 8601. None counts as not given: the default is used, and without a
+default the variable is missing. Other types are refused; convert lists and objects to text, for example with
+`json.dumps`.
 
-Everything here is pure and takes time linear in the text.
+All functions are pure and take time linear in the text.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Variable", "render", "render_all", "validate", "variables"]
 
-# No part of this can match a "{", so what one attempt has scanned in vain no other attempt scans again: linear time.
+# No part can match a "{", so a failed match is never scanned again: linear time.
 _VARIABLE = re.compile(r"\{\{\s*(\w[\w-]*(?:\.\w[\w-]*)*)\s*\}\}")
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*\Z")
 
-_LISTED = 10  # names and values an error message spells out; the error's attributes hold all names
+_LISTED = 10  # maximum names and values in a message; the error's attributes contain all names
 _SHOWN = 80  # characters of a name or value in a message
-_COMPARED = 500  # names looked at for a near miss, which costs far more than anything else here
+_COMPARED = 500  # maximum names compared for a suggestion, which is slow
 
 
 class Variable(Protocol):
-    """What a declaration must tell; `PromptVariable` does, and a mapping with these keys is accepted too."""
+    """The interface of a declaration, as in `PromptVariable`; a mapping with these keys is accepted too."""
 
     @property
     def name(self) -> str:
@@ -52,22 +53,22 @@ class Variable(Protocol):
 
     @property
     def required(self) -> bool | None:
-        """True: a value or a default must be there. False: empty text will do. None: needed where the text uses it."""
+        """True: a value or default is required. False: defaults to empty text. None: required if the text uses it."""
         ...
 
     @property
     def default(self) -> object:
-        """The value that stands in when none is given; None when there is no default."""
+        """The value to use if none is given; None if there is no default."""
         ...
 
     @property
     def options(self) -> Sequence[object] | None:
-        """The values a `select` accepts; None or empty when it accepts all."""
+        """The values that a `select` accepts; None or empty accepts any."""
         ...
 
 
 def variables(text: str) -> list[str]:
-    """List the names a text uses, each once, in the order of their first use."""
+    """List the variable names of a text, without duplicates, in order of first use."""
     return list(dict.fromkeys(_VARIABLE.findall(text)))
 
 
@@ -76,17 +77,17 @@ def render(
     values: Mapping[str, object],
     declared: Iterable[Variable | Mapping[str, object]] | None = None,
 ) -> str:
-    """Fill a text's variables in.
+    """Fill in the variables of a text.
 
     Args:
         text: The template.
-        values: A value for each name; see the module's table for how values become text.
-        declared: The prompt's variables, which bring types, defaults and options with them. None when nothing is
-            declared: then the names in the text are the ones that are needed and known.
+        values: A value for each name; the module documentation describes the conversion to text.
+        declared: The declarations, with types, defaults and options. None if nothing is declared: then exactly the
+            names in the text are required and known.
 
     Raises:
-        TemplateError: Names are missing or unknown (both are listed, with near misses), or a value does not fit its
-            declaration.
+        TemplateError: Variables are missing or unknown (both are listed, with suggestions), or a value does not match
+            its declaration.
     """
     return render_all([text], values, declared)[0]
 
@@ -128,11 +129,11 @@ def validate(
     Args:
         declared: The prompt's variables.
         values: The values to check.
-        text: The template, whose names count as known and needed too; empty to check against declarations alone.
+        text: The template, whose names are also known and required; empty to use only the declarations.
 
     Returns:
-        One `FieldError` a problem, `field` being the variable's name: the missing ones, then the unknown ones, then
-        the values that do not fit. Empty when the values will render.
+        One `FieldError` per problem, with the variable's name as `field`: missing variables first, then unknown ones,
+        then invalid values. Empty if the values are valid.
     """
     findings = _examine([text], values, declared)
     return [
@@ -144,7 +145,7 @@ def validate(
 
 @dataclass(frozen=True, slots=True)
 class _Declaration:
-    """A declaration of either form, read once."""
+    """A declaration, read from either form."""
 
     name: str
     type: str | None = None
@@ -168,9 +169,9 @@ class _Declaration:
         )
 
     def misfit(self, text: str) -> str | None:
-        """Say why a value, written as text, does not fit; None when it does.
+        """Return why a value, as text, does not match the declaration; None if it matches.
 
-        Text that reads as a number or a boolean fits those types: rows of a CSV file have nothing but text.
+        Text that looks like a number or a boolean matches those types, because CSV rows contain only text.
         """
         if self.type == "number" and not _NUMBER.match(text):
             return f"Must be a number, not {_show(text)}"
@@ -185,13 +186,13 @@ class _Declaration:
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What came of holding values against texts and declarations."""
+    """The result of validating values against texts and declarations."""
 
     missing: list[str]
     unknown: list[str]
     invalid: list[FieldError]
     filled: dict[str, str]
-    """The text of every name a template may use."""
+    """The text for each name."""
     known: Collection[str]
 
     @property
@@ -199,10 +200,10 @@ class _Findings:
         return bool(self.missing or self.unknown or self.invalid)
 
     def hint(self, name: str, *, at: int) -> str:
-        """Suggest the name that was meant, for the names a message has room for."""
+        """Suggest a similar name, for the names that fit into a message."""
         if at >= _LISTED:
             return ""
-        # A name that is missing is the likelier one to have been meant: look there first.
+        # A missing name is the most likely intention.
         near = _near(name, self.missing) or _near(name, self.known)
         return f" (did you mean {_show(near)}?)" if near else ""
 
@@ -243,7 +244,7 @@ def _examine(
         except conversions.RefusedValueError as refused:
             text, wrong = "", refused.reason[0].upper() + refused.reason[1:]
         else:
-            # A default is the prompt author's choice: it is used as it is, without comparing it with the declaration.
+            # A default is the prompt author's choice, so it is not validated.
             wrong = None if given is None else declaration.misfit(text)
         if wrong:
             findings.invalid.append(FieldError(name, wrong))
@@ -252,7 +253,7 @@ def _examine(
 
 
 def _text_or_none(value: object) -> str | None:
-    """Write one of a declaration's options as text; None when it has no text."""
+    """Convert a declared option to text; None if it cannot be converted."""
     try:
         return conversions.text(value)
     except conversions.RefusedValueError:
@@ -260,7 +261,7 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _near(name: str, candidates: Collection[str]) -> str | None:
-    """Find the candidate closest to a name; None when none is close."""
+    """Find the candidate most similar to a name; None if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 (needed when something is wrong, and slow to import)
     from itertools import islice  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ _MISSING = 'The command line needs more packages: pip install "enprompta[cli]"\n
 
 
 def main() -> int:
-    """Run the command that the process was started with, and give the exit status."""
+    """Run the command line of this process and return the exit status."""
     use_utf8()
     with guarded():
         try:

@@ -1,7 +1,7 @@
-"""The command `enprompta`: puts the groups of commands together, one module a group.
+"""The command `enprompta`, assembled from one module per group of commands.
 
-To add a group: a module with a `typer.Typer` called `group`, and a line here. Every command ends with 0 when what it
-was asked for is so, 1 when it is not or failed, 2 when it was called wrongly, 3 when there is no key, 130 on Ctrl-C.
+To add a group, write a module with a `typer.Typer` called `group` and add a line here. Exit statuses: 0 success, 1 the
+command failed or a check did not pass, 2 wrong usage, 3 no credentials, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ app: typer.Typer = typer.Typer(
     name="enprompta",
     cls=Commands,
     help="Tools for developing with the Enprompta API.",
-    epilog="Exit status: 0 all is well, 1 refused or failed, 2 wrong usage, 3 no key, 130 Ctrl-C.",
+    epilog="Exit status: 0 success, 1 failure, 2 wrong usage, 3 no credentials, 130 Ctrl-C.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # it would show local variables, and with them secrets
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -56,16 +56,16 @@ _RESOURCES = {
 }
 for _name, _modules in _RESOURCES.items():
     app.add_typer(_modules[0].group, name=_name, rich_help_panel="The API")
-app.command(rich_help_panel="This machine", epilog="Exit status: 0 all is well, 1 something is not, 3 no key.")(
-    doctor.doctor
-)
+app.command(
+    rich_help_panel="This machine", epilog="Exit status: 0 everything works, 1 a check failed, 3 no credentials."
+)(doctor.doctor)
 login.add_to(app)
 shared_options.add_to(app)
 emulator.add_to(app)
 app.command(rich_help_panel="This machine", epilog=mcp.EPILOG)(mcp.mcp)
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it so)
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer passes it by position)
     if wanted:
         out.print(f"enprompta {__version__}")
         raise typer.Exit
@@ -78,14 +78,14 @@ def options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     profile: shared_options.Profile = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,  # noqa: ARG001 (the guard reads it)
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001 (the guard reads it)
 ) -> None:
     """Tools for developing with the Enprompta API."""
     shared_options.shared.profile = profile
 
 
 def run() -> NoReturn:
-    """Run the command that the process was started with, and end it with its exit status."""
-    logging.getLogger("enprompta").addHandler(logging.NullHandler())  # the commands say themselves what happened
+    """Run the command line of this process and exit with its status."""
+    logging.getLogger("enprompta").addHandler(logging.NullHandler())  # the commands report errors themselves
     app(prog_name="enprompta")
     sys.exit()

@@ -1,4 +1,4 @@
-"""What all commands print with: colour on a terminal, none in a pipe or where NO_COLOR is set."""
+"""The consoles of all commands: color on a terminal, none in a pipe or if NO_COLOR is set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.text import Text
 
 FAILED = 1
-"""The exit status when something was refused or has failed; wrong usage is typer's own 2."""
+"""The exit status of a failure; typer itself exits with 2 on wrong usage."""
 
 # With NO_COLOR, rich would still write the codes of bold and dim text.
-_COLOURS: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+_COLORS: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
 
 
 class _Output(Console):
-    """A console that reports a closed pipe, as it reports a full disk; rich would end the process without a word."""
+    """A console that reports a closed pipe like a full disk; rich would exit silently."""
 
     def on_broken_pipe(self) -> NoReturn:
         """Raise it.
@@ -29,21 +29,21 @@ class _Output(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-out: Console = _Output(color_system=_COLOURS, highlight=False, soft_wrap=True)
-err: Console = Console(color_system=_COLOURS, highlight=False, soft_wrap=True, stderr=True)
+out: Console = _Output(color_system=_COLORS, highlight=False, soft_wrap=True)
+err: Console = Console(color_system=_COLORS, highlight=False, soft_wrap=True, stderr=True)
 
 
 def line(*parts: str | tuple[str, str]) -> Text:
-    """Make a line of text and of pairs of text and style; control characters are shown, never obeyed."""
+    """Build a line from texts and (text, style) pairs, with control characters escaped."""
     return Text.assemble(*((plain(part), "") if isinstance(part, str) else (plain(part[0]), part[1]) for part in parts))
 
 
 def plain(text: str) -> str:
-    """Write text from elsewhere so that a terminal takes nothing in it for a command."""
+    """Escape control characters, so that a terminal does not interpret untrusted text."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def fail(message: str) -> typer.Exit:
-    """Say why a command failed; raise what this gives."""
+    """Print why a command failed and return the exception to raise."""
     err.print(line(("error  ", "bold red"), message))
     return typer.Exit(FAILED)

@@ -1,4 +1,4 @@
-"""Which credentials a command uses: those of `--profile`, else of the environment, else of a stored profile."""
+"""Choose a command's credentials: from `--profile`, else the environment, else a stored profile."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Chosen:
     profile: Profile | None = None
     """The profile; None when the environment provides the credentials, or nothing does."""
     settings: dict[str, str] = field(default_factory=dict[str, str], repr=False)
-    """Arguments of the client that the environment does not provide."""
+    """Client arguments that the environment does not provide."""
     is_missing: bool = False
 
 
 def choose() -> Chosen:
-    """Find the credentials for the command that runs.
+    """Find the credentials for the current command.
 
     Raises:
         SetupError: The profile does not exist or cannot be read.

@@ -1,4 +1,4 @@
-"""Where commands meet the client and the person: one line for each error, and an exit status that tells its kind."""
+"""Turn errors into one line on standard error and an exit status."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ INTERRUPTED = 130
 
 
 class Commands(TyperGroup):
-    """The commands, with a guard round them: what a command raises becomes a line and an exit status."""
+    """The top-level command group; reports each error that a command raises and sets the exit status."""
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 (typer's own)
-        """Begin with a command line, which may ask for help."""
+        """Parse a command line, after resetting the shared options."""
         shared.reset()
         _leave_out_types_of_flags(self, typer.Context(self, **self.context_settings))
         return super().make_context(*arguments, **settings)
@@ -39,7 +39,7 @@ class Commands(TyperGroup):
         """Run a command.
 
         Raises:
-            typer.Exit: It failed, and it has been said why.
+            typer.Exit: The command failed; the error was reported.
         """
         try:
             return super().invoke(ctx)
@@ -52,13 +52,13 @@ class Commands(TyperGroup):
             raise OSError(error.strerror) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-        except typer.Abort as abort:  # a question was answered with Ctrl-C, or with Ctrl-D
+        except typer.Abort as abort:  # Ctrl-C or Ctrl-D at a prompt
             interrupted = isinstance(abort.__context__, KeyboardInterrupt)
             raise typer.Exit(INTERRUPTED if interrupted else FAILED) from None
 
 
 def _leave_out_types_of_flags(command: Any, context: typer.Context) -> None:  # noqa: ANN401 (typer's, of any version)
-    """Let `--help` show a flag without `<bool>`, which newer typers write as if it took a value."""
+    """Hide the `<bool>` that newer versions of typer show after flags in `--help`."""
     for option in (*command.params, command.get_help_option(context)):
         if getattr(option, "is_flag", False):
             option.metavar = ""
@@ -67,14 +67,14 @@ def _leave_out_types_of_flags(command: Any, context: typer.Context) -> None:  # 
 
 
 def status_of(error: EnpromptaError) -> int:
-    """Tell the exit status that an error ends a command with."""
+    """Return the exit status for an error."""
     if isinstance(error, SetupError):
         return NOT_CONFIGURED
     return WRONG_USAGE if isinstance(error, ConfigurationError) else FAILED
 
 
 def show_error(error: EnpromptaError | str) -> None:
-    """Say on standard error what went wrong; control characters are shown, never obeyed."""
+    """Print an error on standard error, with control characters escaped."""
     first, *more = (explain(error) if isinstance(error, EnpromptaError) else error).split("\n")
     err.print(line(("error  ", "bold red"), first))
     for each in more:

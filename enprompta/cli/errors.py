@@ -6,4 +6,4 @@ from enprompta.errors import ConfigurationError
 
 
 class SetupError(ConfigurationError):
-    """No client can be made: credentials are missing, or a setting cannot work. Ends a command with 3."""
+    """Credentials are missing or a setting is invalid; the command exits with 3."""

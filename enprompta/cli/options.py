@@ -1,4 +1,4 @@
-"""Options that many commands share, and reading what was given with them."""
+"""Options that several commands share, and helpers that read their values."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from enprompta.cli.error_handling import WRONG_USAGE, show_error
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EPILOG = "Exit status: 0 done, 1 the API said no, 2 wrong usage, 3 no key, 130 Ctrl-C."
+EPILOG = "Exit status: 0 success, 1 the API returned an error, 2 wrong usage, 3 no credentials, 130 Ctrl-C."
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, in the API's names.")]
-Limit = Annotated[int, typer.Option(min=1, metavar="N", help="How many to show.")]
-All = Annotated[bool, typer.Option("--all", help="Show all, however many.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Search = Annotated[str | None, typer.Option(metavar="TEXT", help="Only those that hold this text.")]
-Category = Annotated[str | None, typer.Option(help="Only those of this category.")]
-Team = Annotated[str | None, typer.Option(metavar="ID", help="Only those of this team.")]
-Since = Annotated[str | None, typer.Option(metavar="DATE", help="From this day or moment on, such as 2024-01-17.")]
-Until = Annotated[str | None, typer.Option(metavar="DATE", help="Up to this day or moment.")]
+Json = Annotated[bool, typer.Option("--json", help="Output JSON Lines, with the API's field names.")]
+Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Maximum number of results.")]
+All = Annotated[bool, typer.Option("--all", help="Show all results.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Search = Annotated[str | None, typer.Option(metavar="TEXT", help="Only results that contain this text.")]
+Category = Annotated[str | None, typer.Option(help="Only results in this category.")]
+Team = Annotated[str | None, typer.Option(metavar="ID", help="Only results of this team.")]
+Since = Annotated[str | None, typer.Option(metavar="DATE", help="Start date or time, such as 2024-01-17.")]
+Until = Annotated[str | None, typer.Option(metavar="DATE", help="End date or time.")]
 Values = Annotated[
-    list[str] | None, typer.Option("--var", "-v", metavar="NAME=VALUE", help="A value; may be given again.")
+    list[str] | None, typer.Option("--var", "-v", metavar="NAME=VALUE", help="A variable's value; can be repeated.")
 ]
 ValuesFile = Annotated[
-    str | None, typer.Option("--vars", metavar="FILE", help="A JSON object of values; - for standard input.")
+    str | None, typer.Option("--vars", metavar="FILE", help="JSON file with an object of values; - for standard input.")
 ]
 
 
 def given(value: Any) -> Any:  # noqa: ANN401 (whatever an option holds)
-    """Turn an option that was not given into a parameter that is not sent."""
+    """Convert an option that was not given into `UNSET`, so that it is not sent."""
     return UNSET if value is None or value == [] else value
 
 
 def values_of(pairs: Sequence[str] | None, file: str | None) -> dict[str, Any] | Unset:
-    """Read values given by name: those of a file, and over them those of the command line.
+    """Read variables from a file and from `NAME=VALUE` pairs, which take precedence.
 
     Raises:
-        typer.BadParameter: One is not `name=value`, or the file holds no JSON object.
+        typer.BadParameter: A pair is not `NAME=VALUE`, or the file does not contain a JSON object.
     """
     values: dict[str, Any] = {} if file is None else read_object(file)
     for pair in pairs or ():
@@ -60,7 +60,7 @@ def read_object(file: str) -> dict[str, Any]:
     """Read a JSON object from a file, or from standard input for `-`.
 
     Raises:
-        typer.BadParameter: It holds none.
+        typer.BadParameter: It does not contain a JSON object.
     """
     try:
         values: object = json.loads(read_text(file))
@@ -72,7 +72,7 @@ def read_object(file: str) -> dict[str, Any]:
 
 
 def read_text(file: str) -> str:
-    """Read a file, or standard input for `-`, with its line ends as they are and without a byte order mark.
+    """Read a file, or standard input for `-`; keeps line endings and drops a byte order mark.
 
     Raises:
         typer.BadParameter: It cannot be read, is not UTF-8, or is larger than a prompt can be.
@@ -81,7 +81,7 @@ def read_text(file: str) -> str:
     try:
         if file == "-":
             return decode(read_bounded(sys.stdin.buffer))
-        with Path(file).open("rb") as stream:  # a pipe too, as `<(command)` is one
+        with Path(file).open("rb") as stream:  # may be a pipe, such as `<(command)`
             return decode(read_bounded(stream))
     except NotTextError as error:
         raise typer.BadParameter(f"{name} {error}") from None
@@ -90,16 +90,16 @@ def read_text(file: str) -> str:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something that cannot be undone.
+    """Ask for confirmation before an action that cannot be undone.
 
     Raises:
-        typer.Exit: The answer is no, or there is nobody to ask.
+        typer.Exit: The answer is no, or standard input is not a terminal.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        show_error("There is nobody to ask here: --yes goes on without asking")
+        show_error("Cannot ask for confirmation because standard input is not a terminal: pass --yes to continue")
         raise typer.Exit(WRONG_USAGE)
     if not typer.confirm(question):
-        out.print("Nothing was done.")
+        out.print("Cancelled; nothing was changed.")
         raise typer.Exit(FAILED)

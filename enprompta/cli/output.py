@@ -1,4 +1,4 @@
-"""What commands give: tables for people, one JSON object a line for programs."""
+"""Output of commands: tables for people, JSON Lines for programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PAGE = 100
-_NARROWEST = 12  # characters that a column of texts is folded to, at the least
+_NARROWEST = 12  # minimum width in characters of a folded text column
 _RIGHT = frozenset({"tokens", "cost", "executions", "requests", "attempts", "version", "members", "latency", "amount"})
 _WRAPS = frozenset({"title", "model", "variables", "name", "description", "output", "tags", "email", "url", "events"})
 
@@ -30,13 +30,13 @@ _WRAPS = frozenset({"title", "model", "variables", "name", "description", "outpu
 def show_rows(
     rows: Iterable[BaseModel], columns: Mapping[str, str], *, as_json: bool, limit: int | None = None
 ) -> None:
-    """Print objects, a row each.
+    """Print objects as a table, one row per object.
 
     Args:
-        rows: The objects; no more are fetched than are shown, but for one that tells whether there are more.
+        rows: The objects; at most one more than `limit` is fetched, to know if there are more.
         columns: The attribute shown under each heading.
-        as_json: Print one JSON object a line, with all fields, instead.
-        limit: How many; None for all.
+        as_json: Print JSON Lines with all fields instead.
+        limit: Maximum number of objects; None for all.
     """
     iterator = iter(rows)
     shown = iterator if limit is None else islice(iterator, limit)
@@ -51,16 +51,16 @@ def show_rows(
         cells = [[cell(name, getattr(row, name, None)) for name in columns.values()] for row in shown]
         print_table(list(columns), cells)
     if not shared.quiet and limit is not None and next(iterator, None) is not None:
-        err.print(f"There are more: --limit N shows N instead of {limit}, --all shows all.")
+        err.print(f"There are more results than {limit}: use --limit N or --all to show them.")
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
-    """Print a table: numbers to the right, long texts folded, and nothing ever cut off.
+    """Print a table with right-aligned numbers and folded texts; nothing is cut off.
 
-    In a pipe it is as wide as it is. On a terminal that is too narrow for it, each row becomes a paragraph.
+    In a pipe, the table is as wide as its content. On a terminal that is too narrow, each row becomes a paragraph.
     """
     if not rows:
-        err.print("There are none.")
+        err.print("No results.")
         return
     wraps = [heading.lower() in _WRAPS for heading in headings]
     widths = [max(map(cell_len, (heading, *(row[at].plain for row in rows)))) for at, heading in enumerate(headings)]
@@ -91,13 +91,13 @@ def _print_paragraphs(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -
 
 
 def show_object(thing: BaseModel, *, as_json: bool, text: str | None = None, hidden: Sequence[str] = ()) -> None:
-    """Print one object: a line a field, and its text, as it is, below.
+    """Print one object, one line per field, with its long text below.
 
     Args:
         thing: The object.
         as_json: Print it as one line of JSON instead.
-        text: The field that is a text of many lines.
-        hidden: Fields that are not to be shown, such as secrets.
+        text: The field with the long text.
+        hidden: Fields to leave out, such as secrets.
     """
     if as_json:
         write_json(thing, hidden)
@@ -115,19 +115,19 @@ def show_object(thing: BaseModel, *, as_json: bool, text: str | None = None, hid
 
 
 def _write_id(thing: BaseModel, other: str) -> None:
-    """Print an object's id, or another field where it has none."""
+    """Print an object's id, or another field if it has no id."""
     write_text(_written("id", getattr(thing, "id", None) or getattr(thing, other, None)))
 
 
 def write_text(text: str) -> None:
-    """Print a text: into a pipe as it is, on a terminal with control characters shown and not obeyed."""
+    """Print a text: unchanged into a pipe, with control characters escaped on a terminal."""
     if out.is_terminal:
         text = "\n".join(plain(each.replace("\t", "    ")) for each in text.split("\n"))
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
 
 
 def write_json(thing: BaseModel | Mapping[str, object], hidden: Sequence[str] = ()) -> None:
-    """Print an object as one line of JSON, in the names the API has."""
+    """Print an object as one line of JSON, with the API's field names."""
     values = (
         thing.model_dump(mode="json", by_alias=True, exclude=set(hidden)) if isinstance(thing, BaseModel) else thing
     )
@@ -135,7 +135,7 @@ def write_json(thing: BaseModel | Mapping[str, object], hidden: Sequence[str] = 
 
 
 def cell(name: str, value: object) -> Text:
-    """Write a value for a person; control characters are shown, never obeyed."""
+    """Format a value for a table, with control characters escaped."""
     return line(_written(name, value))
 
 

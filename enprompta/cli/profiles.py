@@ -1,7 +1,7 @@
 """Profiles: named credentials that `enprompta login` keeps, in the platform's keyring or in a file of mode 0600.
 
-The file `profiles.json` lists the profiles; where the keyring holds a secret, the file does not. Only the command line
-reads it: a program gets its credentials from arguments or the environment.
+The file `profiles.json` lists the profiles; it contains a secret only if the keyring does not. Only the command line
+reads it: the client library takes credentials from arguments or the environment.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Storage = Literal["keyring", "file"]
 _SERVICE = "enprompta"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_BYTES = 1_048_576
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Windows has neither
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # not available on Windows, like O_NONBLOCK
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Credentials for one address."""
+    """Credentials for one base URL."""
 
     name: str
     base_url: str
@@ -44,7 +44,7 @@ class Profile:
     client_id: str | None = None
     """The id of OAuth2 client credentials; None for an API key."""
     secret: str | None = field(default=None, repr=False)
-    """The API key or client secret; None while only the keyring holds it."""
+    """The API key or client secret; None if it is stored in the keyring."""
 
     def settings(self) -> dict[str, str]:
         """Return the client arguments of this profile. Its secret is only ever sent to its own address.
@@ -63,10 +63,10 @@ def config_file() -> Path:
 
 
 def check_name(name: str) -> str:
-    """Refuse a name that would not be easy to type or store.
+    """Check a profile name.
 
     Raises:
-        SetupError: It has other characters than letters, digits, `.`, `_` and `-`, or more than 64.
+        SetupError: It contains characters other than letters, digits, `.`, `_` and `-`, or more than 64.
     """
     if not _NAME.fullmatch(name):
         raise SetupError(f"{name!r} is not a profile name: use up to 64 letters, digits, dots, _ and -")
@@ -103,7 +103,7 @@ def find_profile(name: str) -> Profile:
     if name not in profiles:
         known = ", ".join(sorted(profiles)) or "none"
         raise SetupError(
-            f"There is no profile {name!r} (profiles: {known}): create it with `enprompta login --profile {name}`"
+            f"Profile {name!r} does not exist (profiles: {known}): create it with `enprompta login --profile {name}`"
         )
     return profiles[name]
 
@@ -113,10 +113,10 @@ def save_profile(profile: Profile, wanted: Storage | None) -> Profile:
 
     Args:
         profile: The profile with its secret.
-        wanted: Where the secret goes; None for the keyring where one works, else the file.
+        wanted: Where to store the secret; None for the keyring if one works, else the file.
 
     Raises:
-        SetupError: The keyring was asked for and does not work, or the file cannot be read or written.
+        SetupError: The keyring was requested and does not work, or the file cannot be read or written.
     """
     profiles = read_profiles()
     kept = wanted != "file" and _into_keyring(profile.name, cast("str", profile.secret))
@@ -153,19 +153,19 @@ def _profile(name: str, entry: Mapping[str, Any]) -> Profile:
 
 
 def _read(path: Path) -> str:
-    """Read the file without following a link, waiting for a pipe, or trusting what others may have read."""
+    """Read the file; refuse symbolic links, pipes, and files that other users can read."""
     handle = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT)
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
-            raise SetupError(f"{path} is not a file of profiles: delete it and run `enprompta login` again")
+            raise SetupError(f"{path} is not a profiles file: delete it and run `enprompta login` again")
         if os.name == "posix" and status.st_mode & 0o077:
             raise SetupError(f"{path} can be read by other users: run `chmod 600 {path}`")
         return file.read().decode("utf-8", "replace")
 
 
 def _write(profiles: Mapping[str, Profile]) -> None:
-    """Replace the file in one step, so that neither a crash nor a link put in its place spoils or exposes it."""
+    """Replace the file atomically, so that a crash or a planted link can neither damage nor expose it."""
     path = config_file()
     entries = {
         name: {key: value for key, value in asdict(one).items() if key != "name" and value is not None}
@@ -187,11 +187,11 @@ def _write(profiles: Mapping[str, Profile]) -> None:
         raise SetupError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-def _keyring() -> Any:  # noqa: ANN401 (keyring is an extra, and need not be installed)
+def _keyring() -> Any:  # noqa: ANN401 (an optional package)
     return import_module("keyring")
 
 
-# A backend may raise what it likes: keyring's own errors, D-Bus's, the operating system's.
+# Keyring backends raise errors of keyring, of D-Bus and of the operating system, so the functions below catch them all.
 
 
 def _into_keyring(name: str, secret: str) -> bool:
@@ -217,5 +217,5 @@ def _from_keyring(name: str) -> str:
 
 
 def _forget(name: str) -> None:
-    with suppress(Exception):  # the entry is gone already, or the keyring with it
+    with suppress(Exception):  # the entry or the keyring no longer exists
         _keyring().delete_password(_SERVICE, name)

@@ -1,4 +1,4 @@
-"""The formats that `execute-many` writes results in: JSON Lines, CSV and Parquet, chosen by the file's ending."""
+"""Result formats of `execute-many`: JSON Lines, CSV and Parquet, chosen by the file extension."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Writer(Protocol):
     """Writes records to a stream."""
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Write one record, now or by the time of `end`."""
+        """Write one record; it may be buffered until `end`."""
         ...
 
     def end(self) -> None:
-        """Write what is left; the stream stays open."""
+        """Write buffered records; the stream stays open."""
         ...
 
 
 class JSONLinesWriter:
-    """A JSON object a line."""
+    """Writes one JSON object per line."""
 
     def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
         del variables
@@ -48,10 +48,10 @@ class JSONLinesWriter:
 
 
 class CSVWriter:
-    """A row a record, with a column for each variable.
+    """Writes one row per record, with a column for each variable.
 
-    Spreadsheets run cells that start with `=`, `+`, `-` or `@` as formulas, and models write what they like. Texts that
-    do, and are not numbers, get an apostrophe in front. JSON Lines and Parquet have them as they are.
+    Spreadsheets run cells that start with `=`, `+`, `-` or `@` as formulas. Such texts get a leading apostrophe, unless
+    they are numbers. JSON Lines and Parquet keep them unchanged.
     """
 
     def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
@@ -69,7 +69,7 @@ class CSVWriter:
 
 
 class ParquetWriter:
-    """The columns of `CSVWriter`, with types: variables are texts, `tokens` an integer, `cost` a float."""
+    """Writes the columns of `CSVWriter` with types: variables are text, `tokens` an integer, `cost` a float."""
 
     def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
         arrow: Any = _pyarrow("pyarrow")
@@ -87,7 +87,7 @@ class ParquetWriter:
             self._flush()
 
     def end(self) -> None:
-        """Write the last rows and the file's own index; see `Writer`."""
+        """Write the last rows and the file's index; see `Writer`."""
         self._flush()
         self._writer.close()
 
@@ -105,10 +105,10 @@ FORMATS: dict[str, Callable[[TextIO, Sequence[str]], Writer]] = {
 
 
 def writer_for(path: Path) -> Callable[[TextIO, Sequence[str]], Writer]:
-    """Choose the writer of a file by its ending; JSON Lines where there is none, as of a pipe.
+    """Choose the writer by the file extension; a path without one, such as a pipe, gets JSON Lines.
 
     Raises:
-        ConfigurationError: The ending is unknown, or its format needs a package that is missing.
+        ConfigurationError: The extension is unknown, or its format needs a package that is not installed.
     """
     ending = path.suffix.lower()
     if ending and ending not in FORMATS:
@@ -130,7 +130,7 @@ def _columns(variables: Sequence[str]) -> list[str]:
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a record's variables columns of their own, as texts."""
+    """Flatten a record, with one text column per variable."""
     named = {f"variables.{name}": _text(value) for name, value in record["variables"].items()}
     rest = {name: value if name in _NUMBERS else _text(value) for name, value in record.items() if name in _FIELDS}
     return {"index": record["index"], "ok": record["ok"], **named, **rest}
@@ -159,7 +159,7 @@ def _is_number(text: str) -> bool:
 
 
 def _storable(value: object) -> object:
-    """Make a value one that its column can hold: no half of a surrogate pair, no integer beyond 64 bits."""
+    """Convert a value that Parquet cannot store: escape lone surrogates, drop integers beyond 64 bits."""
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
-    return None if type(value) is int and value.bit_length() > 63 else value  # noqa: PLR2004 (bits beside the sign)
+    return None if type(value) is int and value.bit_length() > 63 else value  # noqa: PLR2004 (bits without the sign)

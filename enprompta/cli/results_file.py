@@ -1,7 +1,7 @@
-"""The file that `execute-many` writes: whole records only, and never fewer than were there before.
+"""The results file of `execute-many`, which contains complete records only and never fewer than before.
 
-It is written beside its place, and renamed when the run stops. What an earlier run wrote is still there when this run
-is refused, as with the checkpoint of other rows, or when the disk is full.
+The run writes a temporary file in the same directory and renames it when it stops. If the run is refused, for example
+because the checkpoint belongs to other rows, or the disk is full, the results of an earlier run remain.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 
 class ResultsFile:
-    """A file of records, in the format of its ending.
+    """A file of records, in the format of its extension.
 
     Args:
-        path: The file. A pipe or a device is written to directly.
-        variables: The names of the variables, which are columns of a table.
+        path: The file. Pipes and devices are written to directly.
+        variables: The names of the variables, which become columns.
 
     Raises:
-        ConfigurationError: It cannot be written, or its ending is unknown.
-        EnpromptaError: From `write` and the end of the block: the disk is full, say, and the file is as it was.
+        ConfigurationError: The file cannot be written, or its extension is unknown.
+        EnpromptaError: Raised by `write` and on exit if writing fails, for example because the disk is full; the file
+            is left unchanged.
     """
 
     def __init__(self, path: Path, variables: Sequence[str] = ()) -> None:
@@ -40,9 +41,9 @@ class ResultsFile:
         self._is_file = path.is_file() or not path.exists()
         self._beside = path.with_name(f".{path.name}.{os.getpid()}.tmp") if self._is_file else path
         self._records = 0
-        self._is_whole = True  # nothing is missing from the records that were written
+        self._is_whole = True  # False after a failed write
         try:
-            # What JSON has as an escape may be no letter, such as half of a pair; so written it is that escape again.
+            # `backslashreplace` writes a lone surrogate as the JSON escape that it came from.
             self._stream: TextIO = self._beside.open("w", encoding="utf-8", errors="backslashreplace", newline="")
             self._writer = make(self._stream, variables)
         except OSError as error:
@@ -66,15 +67,15 @@ class ResultsFile:
                     self._writer.end()
                     self._stream.flush()
                     if self._is_file:
-                        os.fsync(self._stream.fileno())  # for the checkpoint may be deleted now
+                        os.fsync(self._stream.fileno())  # because the checkpoint may be deleted now
                 finally:
-                    with suppress(OSError):  # it tries to write again what could not be written
+                    with suppress(OSError):  # closing retries the failed write
                         self._stream.close()
                 if self._is_file and self._is_whole and (exc is None or self._is_news(exc)):
                     self._beside.replace(self._path)
         finally:
             if self._is_file:
-                with suppress(OSError):  # it is there only when it is not to be the result
+                with suppress(OSError):  # it exists only if it was not renamed
                     self._beside.unlink()
 
     def _is_news(self, exc: BaseException) -> bool:
@@ -88,6 +89,6 @@ class ResultsFile:
         except OSError as error:
             self._is_whole = False
             raise EnpromptaError(
-                f"{self._path} cannot be written and is as it was: {error.strerror or error}. What was executed is in "
-                "the checkpoint: make room and run the same command again"
+                f"{self._path} cannot be written and was left unchanged: {error.strerror or error}. The results are in "
+                "the checkpoint: free some disk space and run the same command again"
             ) from None

@@ -1,4 +1,4 @@
-"""Options that every command takes: `--profile`, and `--quiet` wherever there is `--json`."""
+"""Options of every command: `--profile`, and `--quiet` on commands that have `--json`."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 Profile = Annotated[
     str | None,
-    typer.Option("--profile", metavar="NAME", help="Use the credentials of this profile.", show_default=False),
+    typer.Option("--profile", metavar="NAME", help="Use this profile's credentials.", show_default=False),
 ]
 _WITHOUT_IDS = frozenset({"doctor", "overview", "billing"})
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print ids only, one a line.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only ids, one per line.")]
 
 
 @dataclass(slots=True)
 class Shared:
-    """What the shared options of the command that runs are."""
+    """Values of the shared options for the current command."""
 
     profile: str | None = None
     quiet: bool = False
 
     def reset(self) -> None:
-        """Begin another command line."""
+        """Reset to the defaults, for a new command line."""
         self.profile, self.quiet = None, False
 
 
@@ -51,7 +51,7 @@ def _extend(registered: Any) -> None:  # noqa: ANN401 (typer's record of a comma
 
 
 def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a command in one with more options; typer reads them from its signature."""
+    """Wrap a command to add the shared options to its signature, which typer reads."""
     hints = get_type_hints(function, include_extras=True)
     signature = inspect.signature(function)
     added: dict[str, tuple[Any, Any]] = {"profile": (Profile, None)}
@@ -64,7 +64,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(*arguments: Any, profile: str | None = None, quiet: bool = False, **options: Any) -> Any:  # noqa: ANN401 (whatever a command takes)
         if quiet and options.get("as_json"):
-            raise typer.BadParameter("Give --json or --quiet, not both")
+            raise typer.BadParameter("Use either --json or --quiet, not both")
         shared.profile = profile or shared.profile
         shared.quiet = quiet
         return function(*arguments, **options)

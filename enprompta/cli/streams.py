@@ -1,4 +1,4 @@
-"""Standard output and standard error of the process: UTF-8 whatever the locale, and errors of writing in one line."""
+"""Set up standard output and standard error: UTF-8 in every locale, and write errors reported in one line."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _INTERRUPTED = 130
 def use_utf8() -> None:
     """Write UTF-8 on both streams, whatever the locale, `PYTHONIOENCODING` or `PYTHONUTF8` say.
 
-    UTF-8 lacks lone surrogates alone, and `backslashreplace` writes those as JSON itself does, so JSON stays JSON.
+    UTF-8 can encode everything except lone surrogates; `backslashreplace` writes those the way JSON does.
     """
     streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
     for stream in streams:
-        with suppress(AttributeError):  # the process was started without it, or the caller has put in a stream
+        with suppress(AttributeError):  # the stream is missing or was replaced
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
 def guarded() -> Generator[None]:
-    """Turn Ctrl-C into exit status 130, and a file or output that cannot be used into a line and exit status 1.
+    """Exit with 130 on Ctrl-C, and with 1 and a one-line message if a file or the output cannot be used.
 
     Raises:
         SystemExit: The command was interrupted, or its output could not be written.
     """
-    stdout = cast("Any", sys.stdout)  # None when it was closed before the start, `>&-`, which its type does not say
+    stdout = cast("Any", sys.stdout)  # None if it was closed with `>&-`, contrary to its type
     stderr = cast("Any", sys.stderr)
     try:
         try:
@@ -55,7 +55,7 @@ def guarded() -> Generator[None]:
 
 
 def _discard_output() -> None:
-    """Send what is still buffered nowhere, or the interpreter would complain when it flushes at exit."""
+    """Discard buffered output, because the interpreter would fail when it flushes at exit."""
     with suppress(AttributeError, OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""A small server that shows what is delivered to it."""
+"""A small server that prints the webhook deliveries it receives."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from enprompta.webhooks import WebhookEvent
 
 _LARGEST_BODY = 1_048_576
-_PATIENCE = 30.0  # seconds for a sender to send what it has announced
+_READ_TIMEOUT = 30.0  # seconds for a sender to send the whole request
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
 _INDENT = " " * 10
 
 
 class Listener:
-    """Receives deliveries as `WebhookReceiver` does, and prints each.
+    """Receives deliveries with `WebhookReceiver` and prints each.
 
     Args:
-        host: The address to listen at.
-        port: The port to listen at; 0 for a free one.
+        host: The address to listen on.
+        port: The port to listen on; 0 for a free port.
         secrets: The webhook's secrets.
 
     Raises:
-        OSError: It cannot listen there.
+        OSError: It cannot listen on that address.
     """
 
     def __init__(self, host: str, port: int, secrets: Sequence[str]) -> None:
@@ -50,39 +50,37 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the listener."""
         host, port = self._server.server_address[:2]
         return f"http://{_in_url(str(host))}:{port}"
 
     def run(self) -> None:
-        """Serve until Ctrl-C, or until asked to terminate."""
+        """Serve until Ctrl-C or SIGTERM."""
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         out.print(line("Listening at ", (self.url, "bold"), "; Ctrl-C stops."))
         try:
             self._server.serve_forever(0.1)
         except KeyboardInterrupt:
             if out.is_terminal:
-                out.print()  # the terminal has written ^C
+                out.print()  # after the ^C that the terminal shows
         finally:
             signal.signal(signal.SIGTERM, before)
             self._server.server_close()
         out.print(line(f"Stopped: {self._arrivals} events, {self._refusals} refused."))
 
     def take(self, body: bytes, headers: Mapping[str, list[str]]) -> Reply:
-        """Take one delivery, print it, and say what to answer."""
+        """Handle one delivery, print it, and return the response."""
         reply = self._receiver.handle(body, headers)
-        if reply.status != 200:  # noqa: PLR2004 (what a receiver answers when all is well)
+        if reply.status != 200:  # noqa: PLR2004 (the status of an accepted delivery)
             signatures = [value for name, values in headers.items() if name.lower() == _HEADER for value in values]
             self.refused(reply.status, why_refused(body, signatures, self._secrets))
         elif b"duplicate" in reply.body:
             event = construct_event(body, headers, self._secrets)
-            self._print(
-                line(_now(), (event.event, "green"), "  ", event.id, ("  again, answered and not repeated", "dim"))
-            )
+            self._print(line(_now(), (event.event, "green"), "  ", event.id, ("  duplicate, not handled again", "dim")))
         return reply
 
     def refused(self, status: int, reason: str) -> None:
-        """Print why something was not taken."""
+        """Print why a delivery was refused."""
         self._refusals += 1
         self._print(line(_now(), (f"refused {status}", "bold red"), f"  {reason}"))
 
@@ -95,7 +93,7 @@ class Listener:
         lines += [line(_INDENT, (name.ljust(width), "cyan"), "  ", _shown(value)) for name, value in fields.items()]
         self._print(*lines)
 
-    def _print(self, *lines: Any) -> None:  # noqa: ANN401 (whatever rich prints)
+    def _print(self, *lines: Any) -> None:  # noqa: ANN401 (rich renderables)
         with self._printing:
             for each in lines:
                 out.print(each)
@@ -111,31 +109,31 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (socketserver's own)
-        """Say nothing when a sender hangs up."""
+        """Ignore errors of senders that close the connection."""
 
 
 class _Request(BaseHTTPRequestHandler):
-    timeout = _PATIENCE
+    timeout = _READ_TIMEOUT
 
     @property
     def _listener(self) -> Listener:
         return cast("_Server", self.server).listener
 
     def do_POST(self) -> None:
-        """Take a delivery."""
+        """Handle a delivery."""
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
-            self._refuse(411, "It does not say how long its body is")
+            self._refuse(411, "The Content-Length header is missing or invalid")
         elif int(length[:20]) > _LARGEST_BODY:
-            self._refuse(413, f"It is larger than {_LARGEST_BODY} bytes")
+            self._refuse(413, f"The body is larger than {_LARGEST_BODY} bytes")
         else:
             body = self.rfile.read(int(length))
-            if len(body) == int(length):  # else the sender has gone
+            if len(body) == int(length):  # otherwise the sender has disconnected
                 headers = {name: cast("list[str]", self.headers.get_all(name)) for name in self.headers}
                 self._answer(self._listener.take(body, headers))
 
     def _refuse_method(self) -> None:
-        self._refuse(405, f"Deliveries are sent with POST, this was {self.command}")
+        self._refuse(405, f"Deliveries use POST, this request used {self.command}")
 
     do_GET = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _refuse_method  # noqa: N815 (http.server's own names)
 
@@ -144,7 +142,7 @@ class _Request(BaseHTTPRequestHandler):
         self._answer(Reply(status, json.dumps({"error": {"code": "REFUSED", "message": reason}}).encode()))
 
     def _answer(self, reply: Reply) -> None:
-        with suppress(OSError):  # the sender may have gone
+        with suppress(OSError):  # the sender may have disconnected
             self.send_response(reply.status)
             for name, value in reply.headers:
                 self.send_header(name, value)
@@ -154,23 +152,23 @@ class _Request(BaseHTTPRequestHandler):
                 self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the listener prints what there is to say."""
+        """Do not log requests: the listener prints them."""
 
 
 _HEADER = SIGNATURE_HEADER.lower()
 
 
 def why_refused(body: bytes, signatures: Sequence[str], secrets: Sequence[str]) -> str:
-    """Say what is wrong with a delivery, more closely than a sender need know."""
+    """Explain why a delivery is refused, in more detail than the response to the sender."""
     if len(signatures) != 1:
-        return f"It has {'no' if not signatures else 'more than one'} {SIGNATURE_HEADER} header"
+        return f"The request has {'no' if not signatures else 'more than one'} {SIGNATURE_HEADER} header"
     if not _SIGNATURE.fullmatch(signatures[0]):
-        return "Its signature is not of the form sha256= and 64 hex digits"
+        return "The signature is not sha256= followed by 64 hex digits"
     try:
         construct_event(body, signatures[0], secrets)
     except WebhookError as error:
         return str(error)
-    return "It is being handled at this moment"
+    return "The same event is being handled right now"
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""Errors of the client in a shell user's words: options and environment variables, not arguments of Python calls."""
+"""Rewrite client errors for shell users: command-line options and environment variables instead of Python arguments."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from enprompta.errors import APIError, ConfigurationError, EnpromptaError
 
 NO_CREDENTIALS = (
     "No credentials: run `enprompta login`, or set ENPROMPTA_API_KEY, or ENPROMPTA_CLIENT_ID and "
-    "ENPROMPTA_CLIENT_SECRET (keys are made in the dashboard under Settings, API Keys); `enprompta doctor` shows "
-    "what is configured"
+    "ENPROMPTA_CLIENT_SECRET (create keys in the dashboard under Settings, API Keys); `enprompta doctor` shows "
+    "the current configuration"
 )
 
 _VARIABLES = ("api_key", "base_url", "client_id", "client_secret", "scopes", "timeout", "deadline", "max_retries",
@@ -50,19 +50,19 @@ _OPTIONS = {
     "visibility": "--visibility",
 }
 _SHELL_NAMES = {**{name: f"ENPROMPTA_{name.upper()}" for name in _VARIABLES}, **_OPTIONS}
-_PLAIN_WORDS = frozenset(name for name in _SHELL_NAMES if "_" not in name)  # they may just be words of a sentence
+_PLAIN_WORDS = frozenset(name for name in _SHELL_NAMES if "_" not in name)  # these can also be ordinary words
 
-# `name=...` of any kind, a name with an underscore anywhere, or a plain name that begins a message.
+# `name=...`, a name with an underscore anywhere, or a plain name at the start of a message.
 _ARGUMENT = re.compile(
     r"(?<![\w.\"'/-])(?P<assigned>[a-z]\w*)=(?P<value>\.\.\.|…|\"[^\"]*\"|'[^']*'|\[[^\]]*\]|\w*)?"
     r"|(?<![\w.\"'/-])(?P<bare>[a-z]+(?:_[a-z]+)+)(?![\w=])"
     r"|^(?P<first>[a-z]+)(?= (?:must|is|are|holds|has|cannot|takes)\b)"
 )
 _WHOLE = (
-    (re.compile(r"^.*is empty: pass the id of an object.*"), "An id is empty: pass the id that a list shows"),
-    (re.compile(r": pass the id alone, such as prompt\.id"), ": pass the id that a list shows"),
+    (re.compile(r"^.*is empty: pass the id of an object.*"), "An id is empty: pass an id as shown by a `list` command"),
+    (re.compile(r": pass the id alone, such as prompt\.id"), ": pass only the id"),
     (re.compile(r"^no credentials: .*", re.DOTALL), NO_CREDENTIALS),
-    (re.compile(r"^pass either api_key, or .*"), "Give an API key, or OAuth2 client credentials, not both"),
+    (re.compile(r"^pass either api_key, or .*"), "Use either an API key or OAuth2 client credentials, not both"),
     (re.compile(r"\(or (ENPROMPTA_\w+)\)"), ""),
     (re.compile(r": pass api_key instead"), ": set ENPROMPTA_API_KEY, or run `enprompta login`"),
     (re.compile(r"\(is base_url the address of the API\?\)"), "(is ENPROMPTA_BASE_URL the address of the API?)"),
@@ -77,7 +77,7 @@ _SETTINGS = (
 
 
 def explain(error: EnpromptaError) -> str:
-    """Return an error's text in a shell user's words; in what the service wrote, only names of settings change."""
+    """Return an error's text for shell users; in texts of the service, only setting names are replaced."""
     text = str(error)
     if isinstance(error, ConfigurationError) and not type(error).__module__.startswith("enprompta.cli"):
         return in_shell_words(text)
@@ -88,7 +88,7 @@ def explain(error: EnpromptaError) -> str:
 
 
 def in_shell_words(message: str) -> str:
-    """Rewrite a configuration error's text: arguments become the options and variables that set them."""
+    """Rewrite a configuration error's text: arguments become options and environment variables."""
     for pattern, text in _WHOLE:
         message = pattern.sub(text, message)
     return re.sub(r" +([ ,;:])", r"\1", _ARGUMENT.sub(_shell_name, message)).strip()

@@ -1,4 +1,4 @@
-"""Every object of the API as a typed model; each is loaded when it is first asked for."""
+"""Typed models for every object of the API; each is loaded on first access."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Load the module that holds a model when the model is first asked for."""
+    """Load the module that defines a model when the model is first accessed."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,11 +1,12 @@
-"""What every model of the API has in common.
+"""The base class of the API's models, and the field types they share.
 
-Models are lenient readers: unknown fields are kept (`model_extra`), values an enumeration does not list pass
-through as text, camelCase and snake_case are both read. They are written to the wire in camelCase.
+Models are lenient readers: they keep unknown fields in `model_extra`, keep unknown enumeration values as text, and
+accept both camelCase and snake_case. They are written in camelCase.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, cast, get_origin
 
@@ -18,35 +19,70 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_WORD = re.compile(r"[!-~]{1,64}")
+_MAX_SHOWN = 40  # characters of a text in a repr
+_REPR_FORMATS = {
+    **dict.fromkeys(("id", "status", "event", "title", "name"), "{}"),
+    "tokens": "{} tokens",
+    "cost": "${}",
+}
+_QUOTED = frozenset({"title", "name"})
+
 
 class Model(BaseModel):
-    """Base of every object the API sends; fields the model does not name are kept in `model_extra`."""
+    """Base of every object the API sends; fields that the model does not declare are kept in `model_extra`."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         extra="allow",
-        coerce_numbers_to_str=True,  # an id or a key is text to us, whatever the server wrote
+        coerce_numbers_to_str=True,  # ids and keys are text, even if the server sends numbers
         protected_namespaces=(),
-        allow_inf_nan=False,  # see `_core.decode`: such a number is read as null
-        defer_build=True,  # a validator is compiled when its model is first used, not at import
+        allow_inf_nan=False,  # `_core.decode` reads such numbers as null
+        defer_build=True,  # compile a validator when its model is first used, not at import
     )
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "title", "name", "status")
+    """The fields and properties that `repr` shows: short ones only, never long texts, URLs or secrets."""
+
+    def __repr__(self) -> str:
+        """Identify the object in one line, without its long texts and secrets."""
+        values = {name: getattr(self, name, None) for name in self._REPR_FIELDS}
+        fields = [_shown(name, value) for name, value in values.items() if value is not None]
+        return f"<{' '.join([type(self).__name__, *fields])}>"
+
+    def __str__(self) -> str:
+        """Return the same line as `repr`."""
+        return repr(self)
 
     def _repr_html_(self) -> str:
         """Show the object as a table in a notebook."""
-        from enprompta.tables import record_html  # noqa: PLC0415 (notebooks alone ask for it)
+        from enprompta.tables import record_html  # noqa: PLC0415 (only notebooks need it)
 
         return record_html(self)
 
 
-class FailFast:
-    """Ends the validation of a list at the first element that is wrong: each problem takes kilobytes.
+def _shown(name: str, value: object) -> str:
+    """Format one field for a `repr`, in one short line whatever the API sent."""
+    if isinstance(value, list):
+        value = len(cast("list[object]", value))
+    elif name == "cost" and isinstance(value, float):
+        value = f"{value:.6f}".rstrip("0").rstrip(".")
+    elif name == "version":
+        value = getattr(value, "number", value)  # a live prompt has a `LiveVersion`
+    text = value.isoformat() if isinstance(value, date) else str(value)
+    if name in _QUOTED or not _WORD.fullmatch(text):
+        text = repr(text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}...")
+    return _REPR_FORMATS.get(name, f"{name}={{}}").format(text)
 
-    pydantic's own marker has no hash, so it cannot stand in a union.
+
+class FailFast:
+    """Stops the validation of a list at its first invalid element, because each reported problem takes kilobytes.
+
+    pydantic's own marker is not hashable, so it does not work in a union.
     """
 
     def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Set the flag where the schema has one."""
+        """Set the flag on schemas that support it."""
         schema = handler(source)
         if schema["type"] in {"list", "tuple", "set", "frozenset"}:
             cast("dict[str, object]", schema)["fail_fast"] = True
@@ -54,10 +90,10 @@ class FailFast:
 
 
 class NullAsEmpty:
-    """Reads JSON `null` as an empty list or mapping, so that a caller may always loop over the field."""
+    """Reads JSON `null` as an empty list or mapping, so that callers can always loop over the field."""
 
     def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Try the real type first; only a null reaches Python code."""
+        """Try the declared type first; only null values reach Python code."""
         empty = get_origin(source) or source
         null = core_schema.no_info_after_validator_function(lambda _: empty(), core_schema.none_schema())
         schema = FailFast().__get_pydantic_core_schema__(source, handler)
@@ -65,16 +101,16 @@ class NullAsEmpty:
 
 
 class AnyText:
-    """Reads an enumeration as the text it is: trying its values first would cost more than the rest of the field."""
+    """Reads an enumeration value as plain text, because the API may know values that this version does not."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Read any text, for the API may know values that this version does not."""
+        """Accept any text."""
         del source, handler
         return core_schema.str_schema()
 
 
 class AnyTime:
-    """Reads a date and time, without asking pydantic what the class `datetime` is: a frozen clock replaces it."""
+    """Reads a date and time without pydantic inspecting `datetime`, which libraries that freeze the clock replace."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Read an ISO 8601 date and time."""
@@ -83,7 +119,7 @@ class AnyTime:
 
 
 class AnyDay:
-    """Reads a date, as `AnyTime` reads a date and time."""
+    """Reads a date, the way `AnyTime` reads a date and time."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Read an ISO 8601 date."""
@@ -92,10 +128,10 @@ class AnyDay:
 
 
 DateTime = Annotated[datetime, AnyTime()]
-"""A date and time, on whatever clock the models are loaded."""
+"""A date and time; also works if the models are loaded while the clock is frozen."""
 Date = Annotated[date, AnyDay()]
-"""A date, on whatever clock the models are loaded."""
+"""A date; also works if the models are loaded while the clock is frozen."""
 Open = Annotated[T | str, AnyText()]
-"""One of the values of a `Literal`, or one that this version does not know."""
+"""One of the values of a `Literal`, or a value that this version does not know."""
 Many = Annotated[list[T], NullAsEmpty()]
 Mapped = Annotated[dict[str, T], NullAsEmpty()]

@@ -1,4 +1,4 @@
-"""Webhook events: what the service posts when something has happened.
+"""Webhook events, which the service posts when something has happened.
 
 A `match` on the class narrows the type:
 
@@ -8,9 +8,9 @@ A `match` on the class narrows the type:
         case TeamMemberAdded() | TeamMemberRemoved():
             print(event.data.user_id)
         case UnknownEvent():
-            print("newer than this version:", event.event)
+            print("event type not known to this version:", event.event)
 
-Unlike the API's resources, events are written in snake_case, and `model_dump()` writes them so again.
+Unlike the API's resources, events use snake_case, also in `model_dump()`.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ T = TypeVar("T")
 
 
 class AsSent:
-    """Reads a value that does not fit its type as the service sent it: `568.5` where a whole number is expected."""
+    """Keeps a value that does not fit its type as the service sent it, such as `568.5` for an integer."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Try the real type first."""
+        """Try the declared type first."""
         return core_schema.union_schema([handler(source), core_schema.any_schema()], mode="left_to_right")
 
 
@@ -67,7 +67,7 @@ Sent = Annotated[T, AsSent()]
 
 
 def _encodable(value: object) -> object:
-    """Escape lone surrogates, which no store, log or model can hold."""
+    """Escape lone surrogates, which cannot be encoded for stores and logs."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
@@ -75,10 +75,10 @@ Name = Annotated[str, BeforeValidator(_encodable)]
 
 
 class _Lenient(Model):
-    """Reads both spellings as every model does, and writes snake_case.
+    """Accepts camelCase and snake_case like every model, and writes snake_case.
 
-    A signed event is accepted whatever its data holds, because refusing it would make the service send it again: values
-    that do not fit are kept as sent, and required fields that are missing are None.
+    A signed event is accepted whatever its data contains, because the service sends rejected events again. Values that
+    do not fit are kept as sent, and missing required fields are None.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -103,35 +103,37 @@ class _Lenient(Model):
 
 
 class WebhookEventBase(_Lenient):
-    """What every event has; the subclasses add `event` and `data`.
+    """Base of all events; subclasses add `event` and `data`.
 
-    An event is any signed JSON object with `id`, `event` and `created_at`. Every other field that does not fit its type
-    holds the value as the service sent it, and one that is missing is None.
+    An event is any signed JSON object with `id`, `event` and `created_at`. Any other field keeps the value that the
+    service sent even if it does not fit its type, and is None if it is missing.
     """
 
+    _REPR_FIELDS = ("id", "created_at")
     id: Name
-    """The event's id, the same each time the service sends it: deduplicate by it."""
+    """The event's id; it stays the same when the service sends the event again, so use it to deduplicate."""
     created_at: DateTime
-    """When it happened; stays the same when the event is sent again."""
+    """When the event happened; it stays the same when the event is sent again."""
     api_version: Sent[str | None] = None
-    """The API version that the payload is written in; None when the service does not say."""
+    """The API version of the payload; None if the service does not send it."""
 
 
 class PromptExecutedData(_Lenient):
     """Data of `prompt.executed`."""
 
+    _REPR_FIELDS = ("execution_id", "status")
     execution_id: Sent[str]
     prompt_id: Sent[str]
     status: Sent[str | None] = None
     """`completed` or `failed`."""
     tokens_used: Sent[int | None] = None
-    """The model's own tokens, not the plan's."""
+    """Input and output tokens of the model; not credits."""
     cost: Sent[float | None] = None
-    """In USD."""
+    """In US dollars."""
 
 
 class PromptExecuted(WebhookEventBase):
-    """A prompt execution has ended."""
+    """A prompt execution has completed or failed."""
 
     event: Literal["prompt.executed"]
     data: Sent[PromptExecutedData]
@@ -140,32 +142,33 @@ class PromptExecuted(WebhookEventBase):
 class WorkflowData(_Lenient):
     """Data of `workflow.completed`."""
 
+    _REPR_FIELDS = ("execution_id", "workflow_id", "status")
     execution_id: Sent[str]
     workflow_id: Sent[str]
     status: Sent[str | None] = None
     """`completed` or `failed`."""
     tokens_used: Sent[int | None] = None
-    """The models' own tokens of all steps, not the plan's."""
+    """Tokens of all steps together; not credits."""
     cost: Sent[float | None] = None
-    """In USD, of all steps."""
+    """Cost of all steps together, in US dollars."""
 
 
 class WorkflowFailedData(WorkflowData):
     """Data of `workflow.failed`."""
 
     error: Sent[str | dict[str, Any] | list[Any] | None] = None
-    """Why it failed, as the service words it; None when it does not say."""
+    """Why the run failed, as reported by the service; None if the service does not say."""
 
 
 class WorkflowCompleted(WebhookEventBase):
-    """A workflow execution has ended well."""
+    """A workflow run has completed."""
 
     event: Literal["workflow.completed"]
     data: Sent[WorkflowData]
 
 
 class WorkflowFailed(WebhookEventBase):
-    """A workflow execution has failed."""
+    """A workflow run has failed."""
 
     event: Literal["workflow.failed"]
     data: Sent[WorkflowFailedData]
@@ -174,6 +177,7 @@ class WorkflowFailed(WebhookEventBase):
 class TeamMemberData(_Lenient):
     """Data of `team.member_added` and `team.member_removed`."""
 
+    _REPR_FIELDS = ("team_id", "user_id", "role")
     team_id: Sent[str]
     user_id: Sent[str]
     email: Sent[str | None] = None
@@ -182,25 +186,26 @@ class TeamMemberData(_Lenient):
 
 
 class TeamMemberAdded(WebhookEventBase):
-    """Somebody has joined a team."""
+    """A user has joined a team."""
 
     event: Literal["team.member_added"]
     data: Sent[TeamMemberData]
 
 
 class TeamMemberRemoved(WebhookEventBase):
-    """Somebody has left a team, or was removed from it."""
+    """A user has left a team or was removed from it."""
 
     event: Literal["team.member_removed"]
     data: Sent[TeamMemberData]
 
 
 class UnknownEvent(WebhookEventBase):
-    """An event that this version of the package has no class for; nothing of it is lost."""
+    """An event of a type that this version of the package does not know; all its data is kept."""
 
+    _REPR_FIELDS = ("id", "event", "created_at")
     event: Name
     data: Any = None
-    """The event's data as parsed JSON, usually a `dict`."""
+    """The event's data as parsed JSON; usually a `dict`."""
 
 
 _UNKNOWN = "unknown"
@@ -210,7 +215,7 @@ _KNOWN = frozenset(
 
 
 def _tag(value: object) -> str:
-    """Tell which class an event belongs to, from its JSON or from the event itself."""
+    """Return the union tag of an event, given as JSON or as a model."""
     name: object = (
         cast("Mapping[str, object]", value).get("event")
         if isinstance(value, Mapping)
@@ -228,10 +233,10 @@ WebhookEvent: TypeAlias = Annotated[
     | Annotated[UnknownEvent, Tag(_UNKNOWN)],
     Discriminator(_tag),
 ]
-"""Any event: a union by `event`, of which `UnknownEvent` is the rest."""
+"""Any event: a union discriminated by `event`; unknown types are `UnknownEvent`."""
 
 
 @cache
 def event_adapter() -> TypeAdapter[WebhookEvent]:
-    """Compile the validator of events, once, when the first one is read."""
+    """Compile the validator of events when it is first needed."""
     return TypeAdapter(WebhookEvent)

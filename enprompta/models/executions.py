@@ -1,4 +1,4 @@
-"""What came of executing a prompt, and sums over executions."""
+"""Executions of prompts, and statistics over them."""
 
 from __future__ import annotations
 
@@ -15,34 +15,36 @@ GroupBy = Literal["day", "prompt", "model"]
 class Execution(Model):
     """One execution of a prompt on a model (reference: "Prompts")."""
 
+    _REPR_FIELDS = ("id", "status", "tokens", "cost")
     id: str
     prompt_id: str | None = None
     status: Open[ExecutionStatus] | None = None
     output: str | None = None
-    """What the model answered; None when it failed."""
+    """The model's answer; None if the execution failed."""
     tokens: int | None = None
-    """Tokens the model read and wrote."""
+    """Input and output tokens of the model."""
     cost: float | None = None
-    """USD."""
+    """In US dollars."""
     latency: float | None = None
-    """Milliseconds the model took."""
+    """Response time of the model, in milliseconds."""
     provider: str | None = None
     model: str | None = None
     variables: Mapped[Any] = Field(default_factory=dict)
-    """The values the prompt was rendered with."""
+    """The values that the prompt was rendered with."""
     created_at: DateTime | None = None
     error: Any = None
-    """Why it failed; None when it did not."""
+    """Why the execution failed; None if it succeeded."""
 
 
 class ExecutionStats(Model):
-    """Sums over the executions of one day, prompt or model, as `group_by` asked."""
+    """Totals of the executions of one day, prompt or model, depending on `group_by`."""
 
+    _REPR_FIELDS = ("key", "executions", "tokens", "cost")
     key: str | None = None
     """The day, the prompt's id, or the model's name."""
     date: Date | None = None
-    """The day; None unless grouped by day."""
+    """The day; None unless the totals are grouped by day."""
     executions: int | None = None
     tokens: int | None = None
     cost: float | None = None
-    """USD."""
+    """In US dollars."""

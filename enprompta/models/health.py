@@ -1,4 +1,4 @@
-"""The state of the service."""
+"""The health of the service."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 
 
 class ComponentHealth(Model):
-    """The state of one part of the service."""
+    """The health of one component of the service."""
 
     status: Open[HealthStatus] | None = None
-    latency_ms: float | None = Field(default=None, alias="latency_ms")  # the one object the API writes in snake_case
-    """Milliseconds."""
+    latency_ms: float | None = Field(default=None, alias="latency_ms")  # the API writes only this object in snake_case
+    """Response time of the component, in milliseconds."""
     message: str | None = None
 
 
 class Health(Model):
-    """The state of the service; parts are told when `detailed=True` was asked."""
+    """The health of the service; `components` is filled only with `detailed=True`."""
 
+    _REPR_FIELDS = ("status", "version")
     status: Open[HealthStatus] | None = None
     version: str | None = None
     timestamp: DateTime | None = None

@@ -1,4 +1,4 @@
-"""Where a page stands in its listing."""
+"""The position of a page in its listing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from enprompta.models.base import Model
 
 
 class Pagination(Model):
-    """The `pagination` object of a listing; every field is None when the API does not tell it."""
+    """The `pagination` object of a listing; a field is None if the API does not send it."""
 
+    _REPR_FIELDS = ("has_more", "total_count", "limit")
     has_more: bool | None = None
-    """Whether there are pages after this one."""
+    """True if there are more pages after this one."""
     next_cursor: str | None = None
-    """What asks for the next page; opaque."""
+    """Opaque cursor of the next page."""
     previous_cursor: str | None = None
-    """What asks for the page before; opaque."""
+    """Opaque cursor of the previous page."""
     total_count: int | None = None
-    """Objects in the whole listing."""
+    """Number of objects in the whole listing."""
     limit: int | None = None
-    """Objects a page holds at most."""
+    """Maximum number of objects per page."""

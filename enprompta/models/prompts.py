@@ -1,4 +1,4 @@
-"""Prompts, their variables, and the prompt that is live under a label."""
+"""Prompts, their variables, and live prompts."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ VariableType = Literal["text", "number", "boolean", "select"]
 
 
 class PromptVariable(Model):
-    """A placeholder of a prompt, declared; may be written by the caller too."""
+    """The declaration of one of a prompt's variables; you can also create one and pass it to the API."""
 
+    _REPR_FIELDS = ("name", "type", "required")
     name: str
-    """As it stands between the braces."""
+    """The name between the braces."""
     type: Open[VariableType] | None = None
-    """What a value must be; None and types not listed here are not checked."""
+    """The type that values must have; None and unknown types accept any value."""
     required: bool | None = None
-    """Whether a value must be given; None is the API's default."""
+    """True if a value must be given; None means the API's default."""
     default: Any = None
-    """Used when no value is given."""
+    """The value to use if none is given."""
     description: str | None = None
     options: Many[Any] = Field(default_factory=list)
-    """The values a `select` may have."""
+    """The values that a `select` accepts."""
 
 
 class PromptVariableParam(TypedDict, total=False):
-    """A `PromptVariable` written as a plain dict."""
+    """A `PromptVariable` as a plain dict."""
 
     name: Required[str]
     type: NotRequired[VariableType | str]
@@ -47,37 +48,38 @@ class PromptVariableParam(TypedDict, total=False):
 
 
 class Prompt(Model):
-    """A versioned text with `{{variable}}` placeholders (reference: "Prompts")."""
+    """A versioned text with `{{variables}}` (reference: "Prompts")."""
 
+    _REPR_FIELDS = ("id", "title", "version")
     id: str
     title: str
     slug: str | None = None
-    """The name to give to `get_live`, such as `launch-announcement`; None where the API does not report one."""
+    """The name to pass to `get_live`, such as `launch-announcement`; None if the API does not report one."""
     content: str
-    """The text, with its placeholders."""
+    """The text, with its `{{variables}}`."""
     description: str | None = None
     category: str | None = None
     tags: Many[str] = Field(default_factory=list)
     variables: Many[PromptVariable] = Field(default_factory=list[PromptVariable])
     visibility: Open[Visibility] | None = None
     version: int | None = None
-    """Counts up with every new `content`."""
+    """Grows with every change of `content`."""
     usage_count: int | None = None
-    """Executions so far."""
+    """Number of executions so far."""
     team_id: str | None = None
-    """The team it belongs to; None for a personal prompt."""
+    """The team that owns the prompt; None for a personal prompt."""
     created_at: DateTime | None = None
     updated_at: DateTime | None = None
 
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str:
-        """Fill the placeholders in, held against the declared variables; nothing is sent.
+        """Fill in the variables locally, without sending a request; values are validated against the declarations.
 
         Args:
-            values: Values by name, for names that are no Python names, such as `first-name`.
-            **variables: Values by name; they go before those in `values`.
+            values: Values by name, for names that are not valid Python names, such as `first-name`.
+            **variables: Values by name; these override those in `values`.
 
         Raises:
-            TemplateError: Variables are missing or unknown, or a value does not fit; it names all of them.
+            TemplateError: Variables are missing or unknown, or a value is invalid; the error names all of them.
         """
         from enprompta import templating  # noqa: PLC0415 (most programs let the service render)
 
@@ -87,22 +89,24 @@ class Prompt(Model):
 class LiveVersion(Model):
     """The version that a label points at."""
 
+    _REPR_FIELDS = ("id", "number")
     id: str | None = None
     number: int | str | None = Field(default=None, union_mode="left_to_right")
-    """Counts up with every new content; a text where the service names versions so, as in `v3`."""
+    """Grows with every content change; text if the service names versions, such as `v3`."""
     environment: str | None = None
 
 
 class LiveMessage(Model):
-    """One message of a prompt that is a conversation."""
+    """One message of a conversation prompt."""
 
+    _REPR_FIELDS = ("role",)
     role: str
     """Such as `system`, `user` or `assistant`."""
     content: str
 
 
 class LiveMessageParam(TypedDict):
-    """A `LiveMessage` written as a plain dict."""
+    """A `LiveMessage` as a plain dict."""
 
     role: str
     content: str
@@ -110,7 +114,7 @@ class LiveMessageParam(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
-    """How a live prompt came to its caller. Two prompts that say the same are equal, however they came."""
+    """How a live prompt was obtained. It is ignored when prompts are compared."""
 
     age: float = field(default=0.0, compare=False)
     is_stale: bool = field(default=False, compare=False)
@@ -122,25 +126,26 @@ _DECLARATION_KEYS = frozenset({"type", "required", "default", "options", "descri
 
 
 class LivePrompt(Model):
-    """The prompt that is live under a label, as an application fetches it at run time."""
+    """The version of a prompt that a label points at, as fetched at run time with `get_live`."""
 
+    _REPR_FIELDS = ("id", "slug", "label", "version", "is_fallback")
     id: str
     slug: str | None = None
     name: str | None = None
     label: str | None = None
     version: LiveVersion | None = None
     content: str | None = None
-    """The text, with its placeholders."""
+    """The text, with its `{{variables}}`."""
     messages: list[LiveMessage] | None = Field(default=None, fail_fast=True)
-    """The messages of a conversation; None for a single text."""
+    """The messages of a conversation; None if the prompt is a single text."""
     variables: Mapped[Any] = Field(default_factory=dict)
-    """Defaults of the variables by name, or their declarations."""
+    """The variables' defaults, or their declarations, by name."""
     _serving: CacheInfo = PrivateAttr(default_factory=CacheInfo)
 
     @field_validator("variables", mode="before")
     @classmethod
-    def _by_name(cls, value: Any) -> Any:  # noqa: ANN401 (whatever the service wrote)
-        """Read a list of declarations too, as prompts have it."""
+    def _by_name(cls, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+        """Accept a list of declarations too, as prompts have it."""
         if not isinstance(value, list):
             return value
         declared = cast("list[dict[str, Any]]", [one for one in cast("list[Any]", value) if isinstance(one, dict)])
@@ -148,27 +153,27 @@ class LivePrompt(Model):
 
     @property
     def is_stale(self) -> bool:
-        """Whether it is older than the `ttl` that was asked for: a newer one is being fetched, or cannot be."""
+        """True if the prompt is older than the requested `ttl`; a refresh is under way or has failed."""
         return self._serving.is_stale
 
     @property
     def is_fallback(self) -> bool:
-        """Whether it is the caller's `fallback`, for the service gave none."""
+        """True if this is your `fallback`, because the service could not provide the prompt."""
         return self._serving.is_fallback
 
     @property
     def age(self) -> float:
-        """Seconds, when it was given to the caller, since the service said that this is what is live."""
+        """Seconds between the service's last confirmation that this version is live and the call that returned it."""
         return self._serving.age
 
     @property
     def error(self) -> EnpromptaError | None:
-        """Why there was nothing newer: how the last request for it failed; None when none has."""
+        """The error of the last failed request for this prompt; None if it did not fail."""
         return self._serving.error
 
     def with_cache_info(self, serving: CacheInfo) -> Self:
-        """Give a copy that tells how it came to its caller; the cache of prompts does this."""
-        # What `model_copy` does, in 2 µs in place of 4: this is most of what a prompt from memory costs.
+        """Return a copy with the given cache information; used by the prompt cache."""
+        # The same as `model_copy`, at half its cost, which dominates a cache hit.
         live = self.__class__.__new__(self.__class__)
         extra, put = self.__pydantic_extra__, object.__setattr__
         put(live, "__dict__", {**self.__dict__, "variables": {**self.variables}})
@@ -178,27 +183,27 @@ class LivePrompt(Model):
         return live
 
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str | list[LiveMessage]:
-        """Fill the placeholders in: a text gives a text, a conversation its messages with their roles.
+        """Fill in the variables; returns text for a text prompt and messages for a conversation.
 
-        A name that a prompt does not know is an error; in a fallback it is passed over, for the version that stands
-        in for another must not fail for want of a placeholder.
+        A value for an unknown variable is an error, except in a fallback: an older text with fewer variables still
+        renders.
 
         Args:
-            values: Values by name, for names that are no Python names, such as `first-name`.
-            **variables: Values by name; they go before those in `values`.
+            values: Values by name, for names that are not valid Python names, such as `first-name`.
+            **variables: Values by name; these override those in `values`.
 
         Raises:
-            TemplateError: Variables are missing or unknown, or a value does not fit; it names all of them.
+            TemplateError: Variables are missing or unknown, or a value is invalid; the error names all of them.
         """
         if self.messages is None:
             return self.render_text(values, **variables)
         return self.render_messages(values, **variables)
 
     def render_text(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str:
-        """Fill the placeholders of a single text in; arguments and errors are those of `render`.
+        """Fill in the variables of a text prompt; the arguments are those of `render`.
 
         Raises:
-            TemplateError: As `render`, and when the prompt is a conversation or has no text.
+            TemplateError: As `render`, or the prompt is a conversation or has no text.
         """
         if self.messages is not None or self.content is None:
             kind = "has no text" if self.messages is None else "is a conversation: use render_messages()"
@@ -206,7 +211,7 @@ class LivePrompt(Model):
         return self._filled([self.content], {**(values or {}), **variables})[0]
 
     def render_messages(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[LiveMessage]:
-        """Fill the placeholders of every message in; a single text becomes one message of the user.
+        """Fill in the variables of every message; a text prompt becomes a single user message.
 
         Raises:
             TemplateError: As `render`.
@@ -231,8 +236,8 @@ class LivePrompt(Model):
             return templating.render_all(texts, known, declared)
 
 
-def _declaration(name: str, told: object) -> Mapping[str, object]:
-    """Read what the service tells of a variable: a declaration, or the default of one that need not be given."""
-    default = {"name": name, "default": told}
-    declared = cast("Mapping[str, object]", told if isinstance(told, Mapping) else {})
+def _declaration(name: str, value: object) -> Mapping[str, object]:
+    """Read one entry of `variables`: a declaration, or the default of an optional variable."""
+    default = {"name": name, "default": value}
+    declared = cast("Mapping[str, object]", value if isinstance(value, Mapping) else {})
     return default if _DECLARATION_KEYS.isdisjoint(declared) else {**declared, "name": name}

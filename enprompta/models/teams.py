@@ -22,11 +22,12 @@ class Team(Model):
 
 
 class TeamMember(Model):
-    """One person's place in a team."""
+    """A member of a team."""
 
+    _REPR_FIELDS = ("user_id", "role")
     id: str | None = None
     user_id: str
-    """What the member calls of a team take."""
+    """The id to pass to the methods for team members."""
     email: str | None = None
     name: str | None = None
     role: Open[TeamRole] | None = None

@@ -1,4 +1,4 @@
-"""Templates of the community."""
+"""Community templates."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
 
 class Template(Model):
-    """A prompt that others may fork (reference: "Templates")."""
+    """A community prompt that you can fork (reference: "Templates")."""
 
     id: str
     title: str
     content: str
-    """The text, with its placeholders."""
+    """The text, with its `{{variables}}`."""
     description: str | None = None
     category: str | None = None
     tags: Many[str] = Field(default_factory=list)
     variables: Many[PromptVariable] = Field(default_factory=list[PromptVariable])
     usage_count: int | None = None
-    """How often it was forked or used."""
+    """Number of times the template was forked or used."""
     created_at: DateTime | None = None
 
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str:
-        """Fill the placeholders in, held against the declared variables; nothing is sent.
+        """Fill in the variables locally, without sending a request; values are validated against the declarations.
 
         Args:
-            values: Values by name, for names that are no Python names, such as `first-name`.
-            **variables: Values by name; they go before those in `values`.
+            values: Values by name, for names that are not valid Python names, such as `first-name`.
+            **variables: Values by name; these override those in `values`.
 
         Raises:
-            TemplateError: Variables are missing or unknown, or a value does not fit; it names all of them.
+            TemplateError: Variables are missing or unknown, or a value is invalid; the error names all of them.
         """
         from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
 
@@ -44,7 +44,8 @@ class Template(Model):
 
 
 class TemplateFork(Model):
-    """What forking a template gives: a prompt of your own."""
+    """The result of forking a template: a prompt that you own."""
 
+    _REPR_FIELDS = ("prompt_id",)
     prompt_id: str
     """The new prompt's id; `client.prompts.get(fork.prompt_id)` fetches it."""

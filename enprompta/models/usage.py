@@ -6,27 +6,30 @@ from enprompta.models.base import Date, DateTime, Model
 
 
 class TokenUsage(Model):
-    """Plan tokens of the period: one for each prompt execution."""
+    """Credits of the current period, which the API calls tokens: one for each execution."""
 
+    _REPR_FIELDS = ("used", "limit", "remaining")
     used: int | None = None
     limit: int | None = None
-    """Tokens the plan has; None is no limit."""
+    """Credits of the plan; None means no limit."""
     remaining: int | None = None
-    """Tokens left; None is no limit."""
+    """Credits left; None means no limit."""
 
 
 class RequestWindow(Model):
-    """A request budget: of the minute or of the day."""
+    """A rate limit window: the current minute or day."""
 
+    _REPR_FIELDS = ("limit", "remaining", "reset")
     limit: int | None = None
     remaining: int | None = None
     reset: float | None = None
-    """When the window ends, in Unix seconds."""
+    """When the window ends, as a Unix timestamp in seconds."""
 
 
 class Usage(Model):
-    """What the account has used in its current period (reference: "Usage & Billing")."""
+    """The account's usage in the current period (reference: "Usage & Billing")."""
 
+    _REPR_FIELDS = ("plan", "executions", "cost")
     plan: str | None = None
     """`free`, `pro`, `team` or `enterprise`."""
     period_start: DateTime | None = None
@@ -36,39 +39,42 @@ class Usage(Model):
     requests_per_day: RequestWindow | None = None
     executions: int | None = None
     cost: float | None = None
-    """USD."""
+    """In US dollars."""
 
 
 class UsageRecord(Model):
-    """Usage of one day, prompt or model, as `group_by` asked."""
+    """Usage of one day, prompt or model, depending on `group_by`."""
 
+    _REPR_FIELDS = ("key", "requests", "executions", "tokens", "cost")
     key: str | None = None
     """The day, the prompt's id, or the model's name."""
     date: Date | None = None
-    """The day; None unless grouped by day."""
+    """The day; None unless the usage is grouped by day."""
     requests: int | None = None
     executions: int | None = None
     tokens: int | None = None
     cost: float | None = None
-    """USD."""
+    """In US dollars."""
 
 
 class Billing(Model):
     """The subscription (reference: "Usage & Billing")."""
 
+    _REPR_FIELDS = ("plan", "status", "amount", "currency")
     plan: str | None = None
     status: str | None = None
     current_period_start: DateTime | None = None
     current_period_end: DateTime | None = None
     cancel_at_period_end: bool | None = None
     amount: float | None = None
-    """The price of a period, in `currency`."""
+    """The price per period, in `currency`."""
     currency: str | None = None
 
 
 class Invoice(Model):
-    """A bill for one period."""
+    """The invoice for one period."""
 
+    _REPR_FIELDS = ("id", "number", "status", "amount", "currency")
     id: str
     number: str | None = None
     status: str | None = None

@@ -15,8 +15,9 @@ DeliveryStatus = Literal["PENDING", "DELIVERED", "FAILED", "RETRYING"]
 
 
 class Webhook(Model):
-    """An address that events are sent to (reference: "Webhooks")."""
+    """A subscription that sends events to a URL (reference: "Webhooks")."""
 
+    _REPR_FIELDS = ("id", "name", "is_active")
     id: str
     name: str | None = None
     description: str | None = None
@@ -31,31 +32,32 @@ class Webhook(Model):
 
 
 class CreatedWebhook(Webhook):
-    """A new webhook with its secret, which the API shows only here."""
+    """A new webhook with its secret, which the API shows only once."""
 
     secret: str = Field(repr=False)
-    """What deliveries are signed with; store it where `verify_signature` will need it."""
+    """The secret that signs deliveries; store it where your receiver can read it."""
 
 
 class WebhookSecret(Model):
-    """A fresh signing secret."""
+    """A new signing secret."""
 
     secret: str = Field(repr=False)
 
 
 class WebhookDelivery(Model):
-    """One event on its way to one webhook."""
+    """One event sent to one webhook."""
 
+    _REPR_FIELDS = ("id", "event_type", "status", "attempts")
     id: str
     webhook_id: str | None = None
     event_type: Open[EventType] | None = None
     event_id: str | None = None
     status: Open[DeliveryStatus] | None = None
     attempts: int | None = None
-    """POSTs made so far."""
+    """Number of requests so far."""
     response_status: int | None = None
-    """What the receiver last answered; None when it did not."""
+    """Status code of the receiver's last response; None if it did not respond."""
     latency_ms: float | None = None
-    """Milliseconds the last POST took."""
+    """Duration of the last request, in milliseconds."""
     created_at: DateTime | None = None
     delivered_at: DateTime | None = None

@@ -1,4 +1,4 @@
-"""Workflows: prompts chained into steps, and what came of running them."""
+"""Workflows, which chain prompts into steps, and their runs."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ WorkflowStatus = Literal["pending", "running", "completed", "failed", "cancelled
 
 
 class WorkflowStep(Model):
-    """One prompt of a workflow; may be written by the caller too.
+    """One step of a workflow; you can also create one and pass it to the API.
 
-    A variable's text may hold `{{input.NAME}}` and `{{steps.STEPID.output}}`; the latter also orders the steps.
+    Values in `variables` can contain `{{input.NAME}}` and `{{steps.STEPID.output}}`; the latter also orders the steps.
     """
 
+    _REPR_FIELDS = ("id", "prompt_id", "model")
     id: str
-    """Names the step within its workflow."""
+    """The step's name within its workflow."""
     prompt_id: str
     provider: str | None = None
     model: str | None = None
     variables: Mapped[Any] = Field(default_factory=dict)
-    """Values for the prompt's placeholders, by name."""
+    """Values for the prompt's variables, by name."""
     options: Mapped[Any] = Field(default_factory=dict)
-    """`temperature`, `maxTokens`, `topP`, `stopSequences`, as for one execution."""
+    """`temperature`, `maxTokens`, `topP` and `stopSequences`, as for one execution."""
     depends_on: Many[str] = Field(default_factory=list)
-    """Ids of steps that must end first, beside those the variables refer to."""
+    """Ids of steps that must finish first, in addition to those that the variables refer to."""
 
 
 class WorkflowStepParam(TypedDict, total=False):
-    """A `WorkflowStep` written as a plain dict."""
+    """A `WorkflowStep` as a plain dict."""
 
     id: Required[str]
     prompt_id: Required[str]
@@ -46,57 +47,60 @@ class WorkflowStepParam(TypedDict, total=False):
 class Workflow(Model):
     """A chain of prompts (reference: "Workflows")."""
 
+    _REPR_FIELDS = ("id", "name", "steps")
     id: str
     name: str
     description: str | None = None
     steps: Many[WorkflowStep] = Field(default_factory=list[WorkflowStep])
     team_id: str | None = None
-    """The team it belongs to; None for a personal workflow."""
+    """The team that owns the workflow; None for a personal workflow."""
     created_at: DateTime | None = None
     updated_at: DateTime | None = None
 
 
 class WorkflowStepResult(Model):
-    """How one step of a run ended, or where it stands."""
+    """The state or result of one step of a run."""
 
+    _REPR_FIELDS = ("step_id", "status", "tokens", "cost")
     step_id: str
     execution_id: str | None = None
-    """The step's execution; None until it has started."""
+    """The id of the step's execution; None until the step starts."""
     status: Open[WorkflowStatus] | None = None
     output: str | None = None
     error: Any = None
-    """Why the step failed; None when it did not."""
+    """Why the step failed; None if it did not fail."""
     tokens: int | None = None
     cost: float | None = None
-    """USD."""
+    """In US dollars."""
 
 
 class WorkflowExecution(Model):
     """One run of a workflow."""
 
+    _REPR_FIELDS = ("id", "status", "steps", "tokens", "cost")
     id: str
     workflow_id: str | None = None
     status: Open[WorkflowStatus] | None = None
     input: Mapped[Any] = Field(default_factory=dict)
     output: Any = None
-    """What the last step gave; None until the run has completed."""
+    """The output of the last step; None until the run has completed."""
     steps: Many[WorkflowStepResult] = Field(default_factory=list[WorkflowStepResult])
     tokens: int | None = None
-    """Tokens of all steps."""
+    """Tokens of all steps together."""
     cost: float | None = None
-    """USD, of all steps."""
+    """Cost of all steps together, in US dollars."""
     error: Any = None
-    """Why the run failed; None when it did not."""
+    """Why the run failed; None if it did not fail."""
     created_at: DateTime | None = None
     started_at: DateTime | None = None
     completed_at: DateTime | None = None
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has ended, well or not."""
+        """True if the run has completed, failed or was cancelled."""
         return self.status in {"completed", "failed", "cancelled"}
 
     @property
     def failed_step(self) -> WorkflowStepResult | None:
-        """The first step that failed; None when none did."""
+        """The first failed step; None if no step failed."""
         return next((step for step in self.steps if step.status == "failed"), None)

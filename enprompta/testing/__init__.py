@@ -1,6 +1,6 @@
 """Tools to test an application that uses this package.
 
-With pytest they are fixtures, there as soon as the package is installed; see `enprompta.testing.plugin`. Without it:
+With pytest, they are fixtures that the installed package provides; see `enprompta.testing.plugin`. Without pytest:
 
     from enprompta.testing import WEBHOOK_SECRET, webhook_delivery
 
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from enprompta.testing.deliveries import EXAMPLES, WEBHOOK_SECRET, WebhookDelivery, webhook_delivery
-else:  # hidden from type checkers, which would take `__getattr__` to mean that every name is there
+else:  # with `__getattr__`, type checkers would accept any name
 
     def __getattr__(name: str) -> object:
-        """Load what is here when it is first asked for: pytest's plugin is in this package, in every run of pytest."""
+        """Load names on first access, because pytest imports this package in every run."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module("enprompta.testing.deliveries"), name)

@@ -1,4 +1,4 @@
-"""Webhook deliveries as the service sends them, made up for tests."""
+"""Signed webhook deliveries for tests, in the form that the service sends."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EXAMPLES", "WEBHOOK_SECRET", "WebhookDelivery", "webhook_delivery"]
 
-WEBHOOK_SECRET = "whsec_for_tests_only"  # noqa: S105 (it says itself what it is worth)
-"""What `webhook_delivery` signs with unless it is told otherwise; give it to the application under test."""
+WEBHOOK_SECRET = "whsec_for_tests_only"  # noqa: S105 (not a real secret)
+"""The default signing secret of `webhook_delivery`; configure it in the application under test."""
 
 EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "prompt.executed": {
@@ -59,34 +59,34 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "role": "MEMBER",
     },
 }
-"""The `data` of an example of each event."""
+"""Example `data` for each event type."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookDelivery:
-    """A signed request, ready for whatever takes requests in a test."""
+    """A signed request, with conversions for common test clients."""
 
     body: bytes
     """The raw body."""
     headers: Mapping[str, str] = field(repr=False)
-    """All headers, the signature among them."""
+    """All headers, including the signature."""
 
     def httpx(self) -> dict[str, Any]:
-        """Give it as arguments for `httpx` and for the test clients of Starlette and FastAPI.
+        """Return arguments for `httpx` and for the test clients of Starlette and FastAPI.
 
         client.post("/webhooks", **delivery.httpx())
         """
         return {"content": self.body, "headers": dict(self.headers)}
 
     def flask(self) -> dict[str, Any]:
-        """Give it as arguments for Flask's and werkzeug's test clients, and for `requests`.
+        """Return arguments for Flask's and werkzeug's test clients, and for `requests`.
 
         client.post("/webhooks", **delivery.flask())
         """
         return {"data": self.body, "headers": dict(self.headers)}
 
     def django(self) -> dict[str, Any]:
-        """Give it as arguments for Django's test client.
+        """Return arguments for Django's test client.
 
         client.post("/webhooks", **delivery.django())
         """
@@ -94,10 +94,10 @@ class WebhookDelivery:
         return {"data": self.body, "content_type": self.headers["Content-Type"], "headers": headers}
 
     def wsgi(self, path: str = "/") -> dict[str, Any]:
-        """Give it as the `environ` of a WSGI application.
+        """Return the `environ` of a WSGI application.
 
         Args:
-            path: Where it is posted to.
+            path: The path of the request.
         """
         headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
         return {
@@ -121,10 +121,10 @@ class WebhookDelivery:
         }
 
     def asgi(self, path: str = "/") -> tuple[dict[str, Any], Callable[[], Awaitable[dict[str, Any]]]]:
-        """Give it as the `scope` and `receive` of an ASGI application.
+        """Return the `scope` and `receive` of an ASGI application.
 
         Args:
-            path: Where it is posted to.
+            path: The path of the request.
         """
         named = {"content-length": str(len(self.body)), **self.headers}
         scope: dict[str, Any] = {
@@ -158,16 +158,15 @@ def webhook_delivery(
     secret: str | bytes = WEBHOOK_SECRET,
     signature: str | None = None,
 ) -> WebhookDelivery:
-    """Forge a delivery, signed as the service signs.
+    """Create a delivery, signed like those of the service.
 
     Args:
-        event: An event's name, of which an example is sent; or a whole payload; or an event as `construct_event`
-            gives it.
-        data: Put over the example's data; all of it for an event that has no example.
-        event_id: The event's id; None for a new one, or for the payload's own.
-        created_at: When it happened; None for now, or for the payload's own.
-        secret: The webhook's secret, as the application under test knows it; another one to be refused.
-        signature: What to send in place of the right signature; empty to send none.
+        event: The name of an event, to send its example; or a whole payload; or an event from `construct_event`.
+        data: Fields that replace those of the example's data; the whole data for an event without an example.
+        event_id: The event's id; None for a new one, or the payload's id.
+        created_at: When the event happened; None for now, or the payload's time.
+        secret: The webhook's secret in the application under test; use another one to test a refusal.
+        signature: A signature to send instead of the correct one; empty to send none.
 
     Returns:
         The request. To tamper with it after it was signed: `dataclasses.replace(delivery, body=...)`.
@@ -208,6 +207,6 @@ def _payload(event: str | Mapping[str, Any] | WebhookEvent) -> dict[str, Any]:
 
 
 def _iso(moment: datetime) -> str:
-    """Write a time as the API does; one that names no zone is UTC."""
+    """Format a time like the API; a time without a zone is UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
     return aware.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

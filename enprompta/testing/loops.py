@@ -1,4 +1,4 @@
-"""Closing an async client from outside, by the event loop that opened its connections."""
+"""Close an async client from synchronous code, on the event loop that opened its connections."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 
 class LoopKeeper:
-    """A hook of the async client that remembers which event loop used it last, to close its connections there."""
+    """A hook that remembers the last event loop of an async client, to close its connections there."""
 
     def __init__(self) -> None:
         self._last: asyncio.AbstractEventLoop | None = None
 
     def on_request(self, _: RequestRecord) -> None:
-        """Note the event loop of a request; trio's need not be noted, for they never outlive a test."""
+        """Remember the event loop of a request; trio's are ignored, because they never outlive a test."""
         with suppress(RuntimeError):
             self._last = asyncio.get_running_loop()
 
     def run(self, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Close a client, whatever has become of the loop."""
+        """Close a client, even if its event loop is closed or running elsewhere."""
         if self._last is not None and not (self._last.is_closed() or self._last.is_running()):
-            self._last.run_until_complete(close())  # it is kept for other tests, by a plugin or by the test itself
+            self._last.run_until_complete(close())  # the loop is kept open for other tests
         else:
-            # The connections went with their loop, or it runs on another thread, where it is told to close them. That
-            # takes a loop too, and not one of this thread, whose current loop is other plugins' business.
+            # The loop is closed, or runs on another thread and closes the connections there. Both need a loop, on a new
+            # thread so that this thread's current loop, which other plugins manage, stays untouched.
             thread = threading.Thread(target=lambda: asyncio.run(close()), name="enprompta-testing")
             thread.start()
             thread.join()

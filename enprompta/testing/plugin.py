@@ -1,11 +1,11 @@
-"""Pytest's plugin `enprompta`: an API to test against, in the test's own process.
+"""The pytest plugin `enprompta`: an emulated API to test against, in the test's process.
 
     def test_summaries_are_kept(enprompta_emulator):
         enprompta_emulator.faults.add("/prompts/*/execute", status=503, times=1, headers={"Retry-After": "0"})
-        assert my_application.summarise("...")       # its own `Enprompta()` is a client of the emulator
+        assert my_application.summarize("...")       # its `Enprompta()` uses the emulator
 
-Installed with the package, it is in every run of pytest, so it loads nothing and does nothing until one of its fixtures
-is asked for. No fixture touches the network: the emulator listens on the loopback interface, on a port of its own.
+It is installed with the package and thus active in every pytest run, so it loads nothing until a test requests one of
+its fixtures. No fixture uses the network: the emulator listens on a free port of the loopback interface.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 _MARKER = "enprompta"
 _SETTINGS: dict[str, Any] = {
-    "rate_limits": False,  # a test shall not wait for the next minute
+    "rate_limits": False,  # tests must not wait for the next minute
     "webhook_backoff": (0.05,) * 5,
-    "strict_models": True,  # a misspelled model shall fail the test, not the first run in production
+    "strict_models": True,  # a misspelled model fails the test, not the first run in production
 }
 _CREDENTIALS = ("CLIENT_ID", "CLIENT_SECRET", "SCOPES", "EMULATOR_UPSTREAM", "EMULATOR_UPSTREAM_KEY")
 _FIXTURES = ("enprompta_emulator", "enprompta_client", "async_enprompta_client", "webhook_delivery")
@@ -37,16 +37,16 @@ _LOOPBACK = "127.0.0.1,localhost"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, for suites that take no others."""
+    """Register the marker, for suites that use `--strict-markers`."""
     config.addinivalue_line(
         "markers",
-        f"{_MARKER}(**settings): what enprompta_emulator gives to `Emulator`, such as credits={{'team': 5}}",
+        f"{_MARKER}(**settings): settings that enprompta_emulator passes to `Emulator`, such as credits={{'team': 5}}",
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Load what a test with a fake file system is going to use, before the file system is replaced."""
+    """Load what a test with a fake file system will use, before the file system is replaced."""
     names: set[str] = set(getattr(item, "fixturenames", ()))
     if names.isdisjoint(_FAKE_FILE_SYSTEMS):
         return
@@ -63,18 +63,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def enprompta_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    """The API on this machine, empty, for this test alone.
+    """A fresh emulator of the API, for one test.
 
-    While it runs, `Enprompta()` and `AsyncEnprompta()` without arguments are clients of it, with the key of its team
-    account: the environment says so, and holds no other credentials. It answers no 429, and sends webhooks again within
-    moments; the marker `@pytest.mark.enprompta(rate_limits=True)` changes these settings, and any other.
+    While it runs, the environment makes `Enprompta()` and `AsyncEnprompta()` without arguments use it, with the key of
+    its team account; other credentials are removed. It sends no 429 and retries webhooks within moments; the marker
+    `@pytest.mark.enprompta(rate_limits=True)` changes these and all other settings.
     """
     try:
         from enprompta.emulator import Emulator  # noqa: PLC0415 (an extra, and heavy)
     except ImportError as missing:
         pytest.fail(f"The fixture enprompta_emulator cannot be made. {missing}", pytrace=False)
     settings = dict(_SETTINGS)
-    for marker in reversed(list(request.node.iter_markers(_MARKER))):  # the nearest one has the last word
+    for marker in reversed(list(request.node.iter_markers(_MARKER))):  # the nearest marker takes precedence
         settings.update(marker.kwargs)
     with pytest.MonkeyPatch.context() as patch:
         for name in _CREDENTIALS:
@@ -82,7 +82,7 @@ def enprompta_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
         with Emulator(**settings) as emulator:
             patch.setenv("ENPROMPTA_BASE_URL", emulator.url)
             patch.setenv("ENPROMPTA_API_KEY", emulator.keys.team)
-            for name in ("NO_PROXY", "no_proxy"):  # a developer's proxy is not asked for what is on this machine
+            for name in ("NO_PROXY", "no_proxy"):  # do not send loopback requests through a proxy
                 patch.setenv(name, ",".join(filter(None, [os.environ.get(name), _LOOPBACK])))
             yield emulator
 
@@ -100,8 +100,8 @@ def enprompta_client(enprompta_emulator: Emulator) -> Iterator[Enprompta]:
 def async_enprompta_client(enprompta_emulator: Emulator) -> Iterator[AsyncEnprompta]:
     """An async client of `enprompta_emulator`, with the key of its team account, for asyncio and for trio.
 
-    The fixture itself is not async, so that it is there under any plugin for async tests, and for none at all: the
-    client opens its connections on whatever event loop uses it, and they are closed by that loop.
+    The fixture is synchronous, so that it works with any plugin for async tests and without one. The client opens its
+    connections on the event loop that uses it, and that loop closes them.
     """
     from enprompta import AsyncEnprompta  # noqa: PLC0415 (loads httpx)
     from enprompta.testing.loops import LoopKeeper  # noqa: PLC0415 (loads asyncio)
@@ -114,7 +114,7 @@ def async_enprompta_client(enprompta_emulator: Emulator) -> Iterator[AsyncEnprom
 
 @pytest.fixture
 def webhook_delivery() -> Callable[..., WebhookDelivery]:
-    """`enprompta.testing.webhook_delivery`: forges a delivery as the service would send and sign it."""
+    """The function `enprompta.testing.webhook_delivery`, which creates signed deliveries."""
     from enprompta.testing.deliveries import webhook_delivery as forge  # noqa: PLC0415 (not loaded until it is used)
 
     return forge

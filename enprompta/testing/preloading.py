@@ -1,8 +1,8 @@
-"""Loads, before a test, what it would load while a fake file system is in place.
+"""Import modules before a test that would otherwise import them under a fake file system.
 
-pyfakefs forgets each module that a test imported, so that the next test gets another copy of it. Classes of two copies
-do not fit together. A client and the emulator import most of their modules when they are first used, so they are used
-once before the file system is replaced.
+pyfakefs unloads each module that a test imported, so the next test gets a second copy, whose classes are not compatible
+with the first. A client and the emulator import most of their modules on first use, so they are used once before the
+file system is replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 @lru_cache(maxsize=1)
 def preload_client() -> None:
-    """Load every module that calls of either client import."""
+    """Import every module that calls of either client use."""
     import enprompta  # noqa: PLC0415 (loaded for the tests that need it)
 
     for part in ("_core", "models", "resources", "cache", "batch", "webhooks"):
@@ -30,7 +30,7 @@ def preload_client() -> None:
 
 @lru_cache(maxsize=1)
 def preload_emulator() -> None:
-    """Load every module that the emulator and calls to it import."""
+    """Import every module that the emulator and calls to it use."""
     from enprompta import AsyncEnprompta, Enprompta  # noqa: PLC0415 (as above)
     from enprompta.emulator import Emulator  # noqa: PLC0415 (an extra, and heavy)
 

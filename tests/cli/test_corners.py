@@ -44,7 +44,7 @@ def test_the_doctor_is_told_little(run: Run, faults: Faults) -> None:
     faults.add("/health", status=200, headers={"Date": "soon"}, body={"status": "healthy"})
     says(faults, "/usage", {"requestsPerMinute": {"remaining": 3}})
     told = run("doctor").output
-    assert "warn  clock        the service does not tell the time" in told
+    assert "warn  clock        the service sent no Date header to compare with" in told
     assert "plan unknown" in told
     assert "tokens" not in told
     assert "requests left" not in told
@@ -75,7 +75,7 @@ def test_usage_of_nobody(run: Run, faults: Faults) -> None:
     says(faults, "/usage", {"requestsPerDay": {}})
     says(faults, "/usage/history", [])
     told = run("usage").output
-    assert told == "plan        unknown\nexecutions  0\n\nNothing was used in these days.\n"
+    assert told == "plan        unknown\nexecutions  0\n\nNo usage in these days.\n"
 
 
 def test_bars_where_blocks_cannot_be_drawn(run: Run, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_a_person_is_asked(run: Run, client: Enprompta, monkeypatch: pytest.Monk
     team = client.teams.create(name="Asked")
     told = run("teams", "delete", team.id, status=1, stdin="n\n").output
     assert told.startswith(f"Delete {team.id}? [y/N]: ")
-    assert told.endswith("Nothing was done.\n")
+    assert told.endswith("Cancelled; nothing was changed.\n")
     assert client.teams.get(team.id).name == "Asked"
     assert run("teams", "delete", team.id, stdin="y\n").output.endswith(f"Deleted {team.id}.\n")
 
@@ -180,7 +180,7 @@ def test_a_workflow_as_json(run: Run, client: Enprompta, tmp_path: Path) -> None
     file = tmp_path / "workflow.json"
     file.write_text(json.dumps({"name": "No steps"}))
     told = run("workflows", "create", "--file", file, status=2, COLUMNS="300").stderr
-    assert "A new workflow has a name and steps" in told
+    assert "A new workflow needs a name and steps" in told
 
 
 def test_a_run_that_fails(run: Run, faults: Faults) -> None:
@@ -214,7 +214,7 @@ def test_a_run_is_interrupted(run: Run, client: Enprompta, tmp_path: Path, monke
     monkeypatch.setattr(ResultsFile, "write", press)
     command = ("prompts", "execute-many", prompt.id, "-i", rows, "-o", results, "--concurrency", 1)
     told = run(*command, status=130).stderr
-    assert "Run the same command again to go on: no row is charged twice." in told
+    assert "Run the same command again to resume: no row is charged twice." in told
     written = [json.loads(line)["output"] for line in results.read_text().splitlines()]
     assert written[:3] == ["Hi N0", "Hi N1", "Hi N2"]
     assert len(written) == client.prompts.get(prompt.id).usage_count < 2_000

@@ -85,7 +85,7 @@ def test_a_session(host: str, capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     for expected in (
         "evt_1\n",
-        "evt_1  again",
+        "evt_1  duplicate",
         "ada@example.com",
         "evt_2\n",
         "data  7",
@@ -128,7 +128,7 @@ def test_an_event_that_is_being_handled(monkeypatch: pytest.MonkeyPatch, capsys:
     busy = Reply(503, b"{}")
     monkeypatch.setattr(listening._receiver, "handle", lambda *_: busy)
     run(listening, post(webhook_delivery(), 503))
-    assert "refused 503  It is being handled at this moment" in capsys.readouterr().out
+    assert "refused 503  The same event is being handled right now" in capsys.readouterr().out
 
 
 def test_why_two_signatures_are_refused() -> None:

@@ -92,7 +92,7 @@ def test_a_profile_in_a_file(run: Run, login: Run, folder: Path, client: Enpromp
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert prompt.id in run("prompts", "list", "-q", "--all").output.split()
     assert "ep_…" in (told := run("doctor").output)
-    assert f"of profile default, kept in {folder / 'profiles.json'}" in told
+    assert f"from profile default, stored in {folder / 'profiles.json'}" in told
     assert ", from profile default" in told
     (listed,) = objects(run("profiles", "--json"))
     assert (listed["id"], listed["storage"], listed["credentials"], listed["isDefault"]) == (
@@ -113,7 +113,7 @@ def test_a_profile_in_the_keyring(
     run("prompts", "list", "--profile", "work")
     run("--profile", "work", "prompts", "list")
     run("prompts", "list", ENPROMPTA_PROFILE="work")
-    assert "of profile work, kept in the keyring" in run("doctor", "--profile", "work").output
+    assert "from profile work, stored in the keyring" in run("doctor", "--profile", "work").output
     run("prompts", "list", status=3)
     lost = dict(keyring.kept)
     keyring.kept.clear()
@@ -158,7 +158,7 @@ def test_oauth_credentials(login: Run, run: Run, service: Emulator) -> None:
     oauth = service.clients.pro
     login("--client-id", oauth.client_id, stdin=f"{oauth.client_secret}\r\n")
     run("prompts", "list")
-    assert f"OAuth2 client {oauth.client_id}, of profile default" in run("doctor").output
+    assert f"OAuth2 client {oauth.client_id}, from profile default" in run("doctor").output
     assert f"OAuth2 client {oauth.client_id}" in run("profiles").output
 
 
@@ -167,7 +167,7 @@ def test_which_credentials_are_used(run: Run, login: Run, service: Emulator) -> 
     """`--profile` comes before the environment's key, and that before `ENPROMPTA_PROFILE` and the default profile."""
     login()
     wrong = {KEY: "ep_wrong"}
-    assert "unset it, or give --profile" in login(**{KEY: "ep_other"}).output
+    assert "unset it, or pass --profile" in login(**{KEY: "ep_other"}).output
     run("prompts", "list", status=1, **wrong)
     run("prompts", "list", status=1, **wrong, ENPROMPTA_PROFILE="default")
     run("prompts", "list", "--profile", "default", **wrong)
@@ -176,16 +176,16 @@ def test_which_credentials_are_used(run: Run, login: Run, service: Emulator) -> 
     # The key goes to the address it was given for, whatever the environment says.
     run("prompts", "list", ENPROMPTA_BASE_URL="http://127.0.0.1:1/api/v1")
     told = run("prompts", "list", "--profile", "other", status=3).output
-    assert "no profile 'other' (profiles: default): create it with `enprompta login --profile other`" in told
+    assert "Profile 'other' does not exist (profiles: default): create it with `enprompta login --profile" in told
 
 
 @pytest.mark.usefixtures("no_keyring")
 def test_a_key_is_tried_before_it_is_stored(login: Run, run: Run, service: Emulator, folder: Path) -> None:
     """A key that the service refuses, or cannot be asked about, is not stored but with `--no-verify`."""
-    assert "refuses these credentials, nothing was stored" in login(stdin="ep_wrong", status=1).output
+    assert "rejected these credentials; nothing was stored" in login(stdin="ep_wrong", status=1).output
     assert "--no-verify stores them anyway" in login("--base-url", "http://127.0.0.1:1/api/v1", status=1).output
     assert "--base-url must begin with https://" in login("--base-url", "ftp://x", status=3).output
-    assert "No api key was given" in login(stdin=" \n", status=1).output
+    assert "No api key was entered" in login(stdin=" \n", status=1).output
     assert "is not a profile name" in login("--profile", "../x", status=3).output
     assert "ENPROMPTA_BASE_URL must" in login(status=3, ENPROMPTA_BASE_URL="ftp://x").output
     assert not folder.exists()
@@ -242,10 +242,10 @@ def test_a_file_that_is_not_ours_to_trust(run: Run, login: Run, folder: Path, tm
     assert f"run `chmod 600 {path}`" in run("prompts", "list", status=3).output
     path.write_text(" " * 1_048_577)
     path.chmod(0o600)
-    assert "is not a file of profiles" in run("prompts", "list", status=3).output
+    assert "is not a profiles file" in run("prompts", "list", status=3).output
     path.unlink()
     os.mkfifo(path, 0o600)
-    assert "is not a file of profiles" in run("prompts", "list", status=3).output
+    assert "is not a profiles file" in run("prompts", "list", status=3).output
     path.unlink()
     other.write_text(GOOD)
     path.symlink_to(other)

@@ -102,7 +102,7 @@ def test_a_full_disk_in_any_format(tmp_path: Path, ending: str) -> None:
         pytest.importorskip("pyarrow")
     path = tmp_path / f"full.{ending}"
     path.symlink_to("/dev/full")
-    with pytest.raises(EnpromptaError, match=rf"full\.{ending} cannot be written and is as it was: "):
+    with pytest.raises(EnpromptaError, match=rf"full\.{ending} cannot be written and was left unchanged: "):
         written(path, *[record(output="x" * 10_000)] * 50)
     assert list(tmp_path.iterdir()) == [path]
 
@@ -141,7 +141,7 @@ def test_from_file_to_file(run: Run, prompt: Any, tmp_path: Path) -> None:
     table = tmp_path / "rows.csv"
     table.write_text("\ufeffname\nAda\n\nBob\n")
     said = run("prompts", "execute-many", prompt.id, "-i", table, "-o", tmp_path / "out.ndjson").output
-    assert "Skipped 1 rows of" in said
+    assert "Skipped 1 empty rows of" in said
     assert "2 executed" in said
 
 

@@ -65,10 +65,10 @@ def test_each_file_is_for_one_purpose(run: Run, client: Enprompta, prompt: str, 
     source, link = rows(tmp_path / "rows.csv", "Ada"), tmp_path / "link.csv"
     link.symlink_to(source)
     for arguments, told in [
-        (("-i", source, "-o", source), "rows.csv is --input too"),
-        (("-i", source, "-o", link), "link.csv is --input too"),
+        (("-i", source, "-o", source), "rows.csv is also --input"),
+        (("-i", source, "-o", link), "link.csv is also --input"),
         (("-i", source, "-o", tmp_path / "new", "--checkpoint", tmp_path / "new"), "new is --output too"),
-        (("-i", source, "--checkpoint", source), "rows.csv is --input too"),
+        (("-i", source, "--checkpoint", source), "rows.csv is also --input"),
     ]:
         assert told in run(*arguments, "--force", status=2).output
     assert source.read_text() == "name\nAda\n"
@@ -128,7 +128,7 @@ def test_a_full_disk(run: Run, client: Enprompta, prompt: str, tmp_path: Path, m
     with monkeypatch.context() as patch:
         patch.setattr("enprompta.cli.results_file.os.fsync", full)
         told = run("-i", source, "--force", status=1).output
-    assert "out.jsonl cannot be written and is as it was: No space left on device." in told
+    assert "out.jsonl cannot be written and was left unchanged: No space left on device." in told
     assert output.read_text() == "older\n"
     run("-i", source)
     assert outputs(output) == ["Hi Ada", "Hi Bob"]
@@ -161,7 +161,7 @@ def test_a_line_that_was_not_written_whole_is_not_shown(tmp_path: Path) -> None:
             file._writer._stream = Full(file._stream)  # type: ignore[attr-defined]
             file.write({"second": 2})
 
-    with pytest.raises(EnpromptaError, match="is as it was"):
+    with pytest.raises(EnpromptaError, match="was left unchanged"):
         fill()
     assert path.read_text() == "older\n"
     assert list(tmp_path.iterdir()) == [path]

@@ -61,7 +61,7 @@ def test_texts_and_errors_are_utf_8(client: Enprompta, environment: dict[str, st
     assert process(given, "prompts", "get", prompt.id).stdout.decode().endswith(f"\n\n{TEXT}\n")
     failed = process({**given, "LC_ALL": "C.UTF-8"}, "prompts", "list", "--profile", "Grüße 茶")
     assert (failed.returncode, failed.stdout) == (3, b"")
-    assert "no profile 'Grüße 茶'" in failed.stderr.decode()
+    assert "Profile 'Grüße 茶' does not exist" in failed.stderr.decode()
     assert "─" in process(given, "prompts", "--help").stdout.decode()
 
 

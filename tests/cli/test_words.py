@@ -99,7 +99,7 @@ def test_errors_as_a_command_shows_them(run: Run) -> None:
         (["prompts", "list"], {"ENPROMPTA_API_KEY": ""}, 3, "run `enprompta login`, or set ENPROMPTA_API_KEY"),
         (["prompts", "list"], {"ENPROMPTA_TIMEOUT": "-1"}, 3, "ENPROMPTA_TIMEOUT must be"),
         (["prompts", "list"], {"ENPROMPTA_BASE_URL": "ftp://x"}, 3, "ENPROMPTA_BASE_URL must begin with https://"),
-        (["prompts", "get", ""], {}, 2, "An id is empty: pass the id that a list shows"),
+        (["prompts", "get", ""], {}, 2, "An id is empty: pass an id as shown by a `list` command"),
         (["prompts", "list"], {"ENPROMPTA_API_KEY": "", "ENPROMPTA_CLIENT_ID": "x"}, 3, "ENPROMPTA_CLIENT_SECRET is"),
     ]:
         told = run(*arguments, status=status, **variables).output

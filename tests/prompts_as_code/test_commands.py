@@ -126,7 +126,7 @@ def test_a_push_refuses_to_undo_what_others_did(run: Run, client: Enprompta, dir
     edit(directory / "mine.prompt.md", "\n1\n", "\nchanged\n")
     refused = run("push", directory, "--yes", status=1).output
     assert "theirs.prompt.md has changed at the service since the pull" in refused
-    assert "Nothing was sent. Pull first; --force" in refused
+    assert "Nothing was sent. Pull first, or use --force" in refused
     assert client.prompts.get(mine.id).content == "1"
     assert run("pull", directory).output.splitlines()[-1] == "1 kept, changed here, 1 updated"
     run("push", directory, "--yes")
@@ -178,7 +178,7 @@ def test_deleting(run: Run, client: Enprompta, directory: Path) -> None:
     stranger = client.prompts.create(title="Stranger", content="1")
     (directory / "a.prompt.md").unlink()
     shown = run("push", directory).output
-    assert shown == "3 unchanged, 1 only at the service, 1 deleted here (--prune deletes them there)\n"
+    assert shown == "3 unchanged, 1 only at the service, 1 deleted here (--prune deletes them at the service)\n"
     assert "A (" in run("check", directory, status=1).output
     assert "deleted  A (" in run("push", directory, "--prune", "--yes").output
     with pytest.raises(NotFoundError):
@@ -218,7 +218,7 @@ def test_a_push_goes_on_past_a_prompt_that_is_refused(run: Run, client: Enprompt
     assert "failed   a.prompt.md" in told
     assert "created  b.prompt.md" in told
     assert "1 failed, 1 created" in told
-    assert "Run it again" in told
+    assert "Run the command again" in told
     assert [prompt.title for prompt in client.prompts.list()] == ["B"]
 
 
@@ -259,18 +259,18 @@ def test_a_push_that_is_killed_goes_on(client: Enprompta, directory: Path, servi
 def test_asking(run: Run, client: Enprompta, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is nobody to ask nothing is sent; a no sends nothing; a change during the question is noticed."""
     path = write(directory, "a", "x")
-    assert "--yes goes on without asking" in run("push", directory, status=2).output
+    assert "pass --yes to continue" in run("push", directory, status=2).output
     assert run("push", directory, "--dry-run").output == "+ create  a.prompt.md\n1 create\n"
     monkeypatch.setattr(commands, "_is_terminal", lambda: True)
     monkeypatch.setattr("typer.confirm", lambda _: False)
-    assert run("push", directory, status=1).output.endswith("Nothing was sent.\n")
+    assert run("push", directory, status=1).output.endswith("Cancelled; nothing was sent.\n")
 
     def changes_meanwhile(_: str) -> bool:
         path.write_text(path.read_text() + "more")
         return True
 
     monkeypatch.setattr("typer.confirm", changes_meanwhile)
-    assert "changed while you were asked" in run("push", directory, status=1).output
+    assert "changed in the meantime" in run("push", directory, status=1).output
     assert not list(client.prompts.list())
     monkeypatch.setattr("typer.confirm", lambda _: True)
     run("push", directory)

@@ -123,11 +123,11 @@ def test_lines_are_written_as_lines() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("Hello", "must begin with front matter"),
-        ("---\ntitle: T\nHello", "must begin with front matter"),
+        ("Hello", "must start with front matter"),
+        ("---\ntitle: T\nHello", "must start with front matter"),
         ("---\n---\n", "must be `name: value` lines"),
         ("---\n- a\n---\n", "must be `name: value` lines"),
-        ("---\ntitle: T\ntitel: T\n---\n", r"no field 'titel': there are id, title,"),
+        ("---\ntitle: T\ntitel: T\n---\n", r"unknown field 'titel': use id, title,"),
         ("---\ntitle: T\ntitle: U\n---\n", r"line 3: 'title' is given twice"),
         ("---\ntitle: [\n---\n", r"line 3: "),
         ("---\ntitle: !!python/name:os\n---\n", r"line 2: tags such as"),

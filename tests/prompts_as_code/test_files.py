@@ -64,7 +64,7 @@ def test_what_cannot_be_read_is_told_at_once(run: Run, directory: Path) -> None:
     write(directory / ".hidden", "no", "x", "no: T\n")
     told = run("check", directory, status=1).output
     assert "binary.prompt.md is not UTF-8: byte 17 is 0xff" in told
-    assert "typo.prompt.md has no field 'titel'" in told
+    assert "typo.prompt.md has the unknown field 'titel'" in told
     assert "good.prompt.md and twin.prompt.md have the same id" in told
     assert "hidden" not in told
 
@@ -107,7 +107,7 @@ def test_a_full_disk_loses_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fsync", full)
-        assert "cannot be written and is as it was: No space left on device" in run("pull", directory, status=1).output
+        assert "was left unchanged: No space left on device" in run("pull", directory, status=1).output
         assert contents(directory) == before
     run("pull", directory)
     assert "version: 2" in (directory / "one.prompt.md").read_text()

@@ -11,13 +11,15 @@ from enprompta._common.text_files import open_regular
 from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.error_handling import show_error
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help="Where the *.prompt.md files are.", show_default=False)]
+Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Directory of the *.prompt.md files.", show_default=False)
+]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The Python module to write.")]
-Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit status 1 when FILE is out of date.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if FILE is out of date.")]
 
 
 def codegen(directory: Directory, *, output: Output, check: Check = False) -> None:
-    """Write a Python module with a typed function for each prompt in DIR; needs no key and no network."""
+    """Generate a Python module with a typed function for each prompt in DIR; works offline, without credentials."""
     from enprompta.cli.prompts_as_code.files import read_directory, write_text  # noqa: PLC0415 (--help needs nothing)
     from enprompta.cli.prompts_as_code.generate import module  # noqa: PLC0415
     from enprompta.cli.prompts_as_code.lock import Lock  # noqa: PLC0415
@@ -38,11 +40,11 @@ def _holds(path: Path, data: bytes) -> bool:
     try:
         with open_regular(path) as stream:
             return stream.read(len(data) + 1) == data
-    except OSError:  # writing says what is wrong
+    except OSError:  # writing reports the error
         return False
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the command line."""
-    epilog = "Exit status: 0 written, or up to date, 1 out of date, or a file is no prompt, 2 wrong usage."
+    epilog = "Exit status: 0 written or up to date, 1 out of date or an invalid prompt file, 2 wrong usage."
     app.command(rich_help_panel="Prompts as code", epilog=epilog)(codegen)

@@ -1,4 +1,4 @@
-"""`enprompta doctor`: what configuration is seen, and whether it works."""
+"""`enprompta doctor`: show the configuration and check that it works."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from enprompta._core.response import APIResponse
     from enprompta.models import Health
 
-_SKEW = 5.0  # seconds that clocks may differ without anybody noticing
-_LONG = 16  # characters of a key of which the last four tell nothing
+_SKEW = 5.0  # seconds of clock difference that cause no problems
+_LONG = 16  # minimum length of a key whose last four characters may be shown
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, and how it is."""
+    """The result of one check."""
 
     check: str
     status: Literal["ok", "warn", "fail"]
@@ -46,7 +46,7 @@ class Finding:
 
 
 def doctor(*, as_json: Json = False) -> None:
-    """Show which configuration is seen, and check that the service can be reached and used with it."""
+    """Show the configuration and check that it can reach and use the service."""
     findings = [_versions(), *_environment()]
     status = 0
     try:
@@ -68,7 +68,7 @@ def doctor(*, as_json: Json = False) -> None:
 
 
 def masked(secret: str) -> str:
-    """Write a key so that its owner knows it and nobody else can use it."""
+    """Abbreviate a key so that its owner recognizes it but others cannot use it."""
     start = "ep_" if secret.startswith("ep_") else ""
     return f"{start}…{secret[-4:]}" if len(secret) >= _LONG else f"{start}…"
 
@@ -78,7 +78,7 @@ def _versions() -> Finding:
 
 
 def _profile() -> list[Finding]:
-    """Name the profile that is used, when the environment holds no credentials or `--profile` is given."""
+    """Report the profile in use, if the credentials come from one."""
     chosen = choose()
     if chosen.profile is None:
         return []
@@ -89,21 +89,23 @@ def _profile() -> list[Finding]:
         if profile.client_id is None
         else f"OAuth2 client {profile.client_id}"
     )
-    return [Finding("credentials", "ok", f"{what}, of profile {profile.name}, kept in {place}")]
+    return [Finding("credentials", "ok", f"{what}, from profile {profile.name}, stored in {place}")]
 
 
 def _environment() -> list[Finding]:
     environ = os.environ
     found: list[Finding] = []
     if shared.profile is not None:
-        pass  # the profile replaces what the environment says
+        pass  # the profile overrides the environment
     elif key := environ.get("ENPROMPTA_API_KEY", "").strip():
         found.append(Finding("credentials", "ok", f"API key {masked(key)}, from ENPROMPTA_API_KEY"))
     elif client_id := environ.get("ENPROMPTA_CLIENT_ID", "").strip():
         secret = "set" if environ.get("ENPROMPTA_CLIENT_SECRET") else "not set"
         text = f"OAuth2 client {client_id}, from ENPROMPTA_CLIENT_ID; ENPROMPTA_CLIENT_SECRET is {secret}"
         found.append(Finding("credentials", "ok", text))
-    names = [setting.variable for setting in SETTINGS if setting.name != "base_url"]  # which has a line of its own
+    names = [
+        setting.variable for setting in SETTINGS if setting.name != "base_url"
+    ]  # reported separately, as the address
     found += [
         Finding("setting", "ok", f"{name}={environ[name]}") for name in (*names, "ENPROMPTA_LOG") if environ.get(name)
     ]
@@ -121,22 +123,22 @@ def _service(client: Enprompta) -> list[Finding]:
         findings.append(Finding("proxy", "ok", str(proxy)))
     try:
         answer, took, at = _health(client)
-    except NotFoundError as error:  # something answers, but the API is not there
+    except NotFoundError as error:  # a server answers, but not the API
         hint = "the base URL must end in /api/v1 (see ENPROMPTA_BASE_URL)"
         return [*findings, Finding("reachable", "fail", f"{explain(error)}; {hint}")]
     except EnpromptaError as error:
         return [*findings, Finding("reachable", "fail", explain(error))]
     health = answer.data
     version = f", version {health.version}" if health.version else ""
-    told = f"{health.status or 'answers'} in {took * 1000:.0f} ms{version}"
-    findings.append(Finding("reachable", "ok" if health.status in {"healthy", None} else "warn", told))
+    state = f"{health.status or 'answers'} in {took * 1000:.0f} ms{version}"
+    findings.append(Finding("reachable", "ok" if health.status in {"healthy", None} else "warn", state))
     findings.append(_clock(answer.headers.get("date"), at))
     findings += _account(client)
     return findings
 
 
 def _health(client: Enprompta) -> tuple[APIResponse[Health], float, float]:
-    """Ask how the service is; give its answer, the seconds it took, and our clock in the middle of them."""
+    """Request the health; return the response, its duration in seconds, and the local time at its midpoint."""
     from enprompta._client.base_client import health_call  # noqa: PLC0415 (as the client)
 
     began, at = time.perf_counter(), time.time()
@@ -149,11 +151,11 @@ def _clock(date: str | None, at: float) -> Finding:
     try:
         skew = at - (parsedate_to_datetime(date or "").timestamp() + 0.5)  # a Date header has whole seconds
     except (TypeError, ValueError):
-        return Finding("clock", "warn", "the service does not tell the time")
+        return Finding("clock", "warn", "the service sent no Date header to compare with")
     if abs(skew) <= _SKEW:
-        return Finding("clock", "ok", "this machine and the service agree to within seconds")
+        return Finding("clock", "ok", "this machine's clock agrees with the service")
     how = "ahead of" if skew > 0 else "behind"
-    return Finding("clock", "warn", f"this machine is {abs(skew):,.0f} s {how} the service: set its clock")
+    return Finding("clock", "warn", f"this machine's clock is {abs(skew):,.0f} s {how} the service: correct it")
 
 
 def _account(client: Enprompta) -> list[Finding]:
@@ -179,7 +181,7 @@ def _account(client: Enprompta) -> list[Finding]:
 
 
 def _without_usage(client: Enprompta, refusal: PermissionDeniedError) -> Finding:
-    """Tell credentials that lack a scope from those of a plan without API access, which can do nothing."""
+    """Distinguish credentials without the usage scope from a plan without any API access."""
     try:
         client.prompts.list(limit=1)
     except PermissionDeniedError:

@@ -1,4 +1,4 @@
-"""`enprompta emulator`: the API on this machine, until Ctrl-C."""
+"""`enprompta emulator`: run the API on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def emulator(context: typer.Context) -> None:
     try:
         from enprompta.emulator.__main__ import main  # noqa: PLC0415 (an extra)
     except ImportError as error:
-        if not isinstance(error.__cause__, ModuleNotFoundError):  # else the emulator says itself what to install
+        if not isinstance(error.__cause__, ModuleNotFoundError):  # otherwise the message says what to install
             raise
         show_error(str(error))
         raise typer.Exit(FAILED) from None
@@ -20,6 +20,6 @@ def emulator(context: typer.Context) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command to the command line, its options left to the emulator."""
+    """Add the command to the command line; the emulator parses its options."""
     settings = {"allow_extra_args": True, "ignore_unknown_options": True}
     app.command(context_settings=settings, add_help_option=False, rich_help_panel="This machine")(emulator)

@@ -1,4 +1,4 @@
-"""`enprompta prompts execute-many`: a prompt once for each row of a file."""
+"""`enprompta prompts execute-many`: execute a prompt once per row of a file."""
 
 from __future__ import annotations
 
@@ -27,37 +27,34 @@ if TYPE_CHECKING:
 Input = Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help="Rows: .csv, .jsonl or .parquet.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Results: .jsonl, .csv or .parquet.")]
 Checkpoint = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="What has been done, to go on from; OUTPUT.checkpoint if not given.")
+    Path | None, typer.Option(metavar="FILE", help="Checkpoint to resume from; default OUTPUT.checkpoint.")
 ]
-Concurrency = Annotated[int, typer.Option(min=1, max=1000, help="Rows under way at once.")]
+Concurrency = Annotated[int, typer.Option(min=1, max=1000, help="Number of rows executed concurrently.")]
 MaxCredits = Annotated[
     int | None,
     typer.Option(
         min=0,
-        help="Stop before the whole run takes more credits of the plan, one an execution; what was done before it was "
-        "resumed counts too.",
+        help="Stop before the whole run uses more credits, one per execution; executions before a resume count too.",
     ),
 ]
 MaxUsd = Annotated[
     float | None,
-    typer.Option(
-        min=0, help="Stop before the whole run costs more US dollars; what was done before it was resumed counts too."
-    ),
+    typer.Option(min=0, help="Stop before the whole run costs more US dollars; executions before a resume count too."),
 ]
 Force = Annotated[
     bool,
     typer.Option(
         "--force",
-        help="Overwrite the OUTPUT of a finished run: every row is executed, and charged, again. A run that has "
-        "stopped needs no --force, and goes on from its checkpoint with it too.",
+        help="Overwrite the OUTPUT of a finished run: every row is executed and charged again. A stopped run resumes "
+        "from its checkpoint, with or without --force.",
     ),
 ]
 
 
 @group.command(
     "execute-many",
-    epilog="Exit status: 0 every row was executed, 1 some were not, or a row of the file is wrong, 2 wrong usage, "
-    "3 no key, 130 Ctrl-C: the same command goes on where it was.",
+    epilog="Exit status: 0 every row was executed, 1 some rows failed or are invalid, 2 wrong usage, 3 no credentials, "
+    "130 Ctrl-C: run the same command again to resume.",
 )
 def execute_many(
     prompt: PromptId,
@@ -76,18 +73,18 @@ def execute_many(
     stop: Stop = None,
     force: Force = False,
 ) -> None:
-    """Run a prompt once for each row of a file; every row is checked before the first is sent."""
+    """Execute a prompt once per row of a file; every row is validated before anything is sent."""
     from enprompta.batch import Budget  # noqa: PLC0415 (--help needs nothing of it)
     from enprompta.batch.row_files import read_rows  # noqa: PLC0415
     from enprompta.cli.results_file import ResultsFile  # noqa: PLC0415
 
     kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
     _check_files(input_, output, kept, force=force)
-    told = {
+    parameters = {
         "provider": provider, "model": model, "temperature": temperature, "max_tokens": max_tokens, "top_p": top_p,
         "stop_sequences": stop,
     }  # fmt: skip
-    options: dict[str, Any] = {name: value for name, value in told.items() if given(value) == value}
+    options: dict[str, Any] = {name: value for name, value in parameters.items() if given(value) == value}
     if max_credits is not None or max_usd is not None:
         options["budget"] = Budget(credits=max_credits, usd=max_usd)
     interrupt = Interrupt()
@@ -95,74 +92,75 @@ def execute_many(
         asked = client.prompts.get(prompt)
         rows = read_rows(input_, prompt=asked)
         if rows.skipped:
-            err.print(line(f"Skipped {rows.skipped:,} rows of {input_} whose cells are all empty."))
+            err.print(line(f"Skipped {rows.skipped:,} empty rows of {input_}."))
         if kept.exists():
-            err.print(line(f"Going on from {kept}: what it holds as executed is not executed again."))
+            err.print(line(f"Resuming from {kept}: rows that it contains are not executed again."))
         run = client.prompts.execute_many(
             prompt, rows, variables=lambda row: _variables(row, rows.variables), concurrency=concurrency, ordered=True,
-            checkpoint=kept, progress=err.is_terminal, on_progress=interrupt.look, **options,
+            checkpoint=kept, progress=err.is_terminal, on_progress=interrupt.check, **options,
         )  # fmt: skip
         try:
-            with _in_the_words_of_a_shell(kept), ResultsFile(output, rows.variables) as results, interrupt:
+            with _errors_in_shell_terms(kept), ResultsFile(output, rows.variables) as results, interrupt:
                 failed = _write(run, results)
         except InterruptedRunError:
-            _say_how_to_go_on(run, output)
+            _print_how_to_resume(run, output)
             raise typer.Exit(INTERRUPTED) from None
     done = run.progress
     before = f" ({done.restored:,} of them before)" if done.restored else ""
     summary = f"{done.done:,} executed{before}, {done.failed:,} failed, ${done.cost:,.4f}, in {output}"
     if run.ending != "completed":
         out.print(line(f"{summary}; stopped: {run.ending}"))
-        _say_how_to_go_on(run, output)
+        _print_how_to_resume(run, output)
         raise typer.Exit(FAILED)
     out.print(line(summary))
     if failed:
-        err.print(line(f"Run the same command again to try the {failed:,} again; the others are not charged again."))
+        err.print(
+            line(f"Run the same command again to retry the {failed:,} failed rows; the others are not charged again.")
+        )
         raise typer.Exit(FAILED)
-    if checkpoint is None:  # it has served
+    if checkpoint is None:  # the run is complete
         for suffix in ("", "-wal", "-shm"):
             kept.with_name(kept.name + suffix).unlink(missing_ok=True)
 
 
 class InterruptedRunError(EnpromptaError):
-    """Somebody has pressed Ctrl-C."""
+    """The user has pressed Ctrl-C."""
 
 
 class Interrupt:
-    """Takes the first Ctrl-C as a wish to end the run well: rows on their way are waited for and kept.
+    """Stops the run gracefully on the first Ctrl-C: rows in flight are finished and kept.
 
-    The run asks `look` ten times a second, in its own time, so that it is never stopped in the middle of a step. A
-    second Ctrl-C stops it wherever it is.
+    The run calls `check` ten times a second between its steps. A second Ctrl-C stops it immediately.
     """
 
     def __init__(self) -> None:
-        self._wished = False
+        self._requested = False
         self._before: Any = None
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._take)
+        self._before = signal.signal(signal.SIGINT, self._request)
         return self
 
     def __exit__(self, *_: object) -> None:
         signal.signal(signal.SIGINT, self._before)
 
-    def look(self, _: object) -> None:
-        """End the run when that is wished; once, for it is asked again while the run ends."""
-        if self._wished:
-            self._wished = False
+    def check(self, _: object) -> None:
+        """Stop the run after Ctrl-C; only once, because the run also calls this while it stops."""
+        if self._requested:
+            self._requested = False
             raise InterruptedRunError("Interrupted")
 
-    def _take(self, *_: object) -> None:
-        self._wished = True
+    def _request(self, *_: object) -> None:
+        self._requested = True
         signal.signal(signal.SIGINT, self._before)
 
 
 def _check_files(input_: Path, output: Path, checkpoint: Path, *, force: bool) -> None:
-    """Refuse files that cannot work, before a row is charged.
+    """Refuse invalid files before any row is charged.
 
     Raises:
-        typer.BadParameter: Two are the same, or results would be overwritten.
-        ConfigurationError: One is of an unknown format.
+        typer.BadParameter: Two files are the same, or results would be overwritten.
+        ConfigurationError: A file has an unknown format.
     """
     from enprompta.batch.row_files import SUFFIXES  # noqa: PLC0415 (as above)
     from enprompta.cli.result_formats import writer_for  # noqa: PLC0415
@@ -173,32 +171,32 @@ def _check_files(input_: Path, output: Path, checkpoint: Path, *, force: bool) -
     writer_for(output)
     if output.exists() and not checkpoint.exists() and not force and (output.is_file() or output.is_dir()):
         raise typer.BadParameter(
-            f"{output} is there already, and no checkpoint to go on from; --force overwrites it: every row is "
-            "executed, and charged, again",
+            f"{output} exists and there is no checkpoint to resume from; --force overwrites it: every row is "
+            "executed and charged again",
             param_hint="--output",
         )
 
 
 def _check_apart(input_: Path, output: Path, checkpoint: Path) -> None:
-    """Refuse one file for two purposes: writing the results would take away the rows, which are read as they are sent.
+    """Refuse the same file for two options: rows are read while results are written.
 
     Raises:
-        typer.BadParameter: Two are the same.
+        typer.BadParameter: Two files are the same.
     """
     files = {"--input": input_, "--output": output, "--checkpoint": checkpoint}
     for (one, path), (other, same) in itertools.combinations(files.items(), 2):
         if path.resolve() == same.resolve() or (path.exists() and same.exists() and path.samefile(same)):
-            raise typer.BadParameter(f"{same} is {one} too: give each a file of its own", param_hint=other)
+            raise typer.BadParameter(f"{same} is also {one}: use separate files", param_hint=other)
 
 
 @contextmanager
-def _in_the_words_of_a_shell(checkpoint: Path) -> Generator[None]:
-    """Let an error that ends the run say how to go on as a command does, not as a call in Python."""
+def _errors_in_shell_terms(checkpoint: Path) -> Generator[None]:
+    """Rewrite an error that ends the run to say how to resume on the command line instead of in Python."""
     try:
         yield
     except EnpromptaError as error:
         call = f"run again with checkpoint={str(checkpoint)!r} to resume"
-        error.message = error.message.replace(call, "run the same command again to go on there")
+        error.message = error.message.replace(call, "run the same command again to resume")
         error.args = (error.message, *error.args[1:])
         raise
 
@@ -206,15 +204,15 @@ def _in_the_words_of_a_shell(checkpoint: Path) -> Generator[None]:
 def _write(run: BatchRun[dict[str, Any]], results: ResultsFile) -> int:
     failed = 0
     with run:
-        given_out = iter(run)  # held on to, so that it is the block that ends the run and tells of what goes wrong then
-        for result in given_out:
+        completed = iter(run)  # keeps a reference, so that the block ends the run and raises errors of closing it
+        for result in completed:
             failed += not result.ok
             results.write(_record(result))
     return failed
 
 
 def _variables(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Take the prompt's variables out of a row; an object in JSON need not have those that are not required."""
+    """Select the prompt's variables from a row; JSON rows can leave out optional ones."""
     return {name: row[name] for name in names if name in row}
 
 
@@ -233,12 +231,12 @@ def _record(result: BatchResult[dict[str, Any]]) -> dict[str, object]:
     }
 
 
-def _say_how_to_go_on(run: BatchRun[dict[str, Any]], output: Path) -> None:
+def _print_how_to_resume(run: BatchRun[dict[str, Any]], output: Path) -> None:
     done = run.progress
     of = "" if done.total is None else f" of {done.total:,}"
     ended = done.done + done.failed
-    err.print(line(f"Stopped after {ended:,}{of} rows" + (f"; {output} holds what has come so far." if ended else ".")))
-    how = "Run the same command again to go on"
-    if run.ending == "budget":  # which is of the whole run: the same would stop at once
-        how = "To go on, run it with a higher --max-credits or --max-usd, or without"
+    err.print(line(f"Stopped after {ended:,}{of} rows" + (f"; the results so far are in {output}." if ended else ".")))
+    how = "Run the same command again to resume"
+    if run.ending == "budget":  # the budget counts the whole run, so the same command would stop immediately
+        how = "To resume, raise or remove --max-credits or --max-usd"
     err.print(line(f"{how}: no row is charged twice."))

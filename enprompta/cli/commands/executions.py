@@ -1,4 +1,4 @@
-"""`enprompta executions`: what came of executing prompts."""
+"""`enprompta executions`: inspect executions of prompts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enprompta.cli.error_handling import connected
 from enprompta.cli.options import EPILOG, All, Json, Limit, Since, Until, given
 from enprompta.cli.output import PAGE, show_object, show_rows
 
-group: typer.Typer = typer.Typer(help="Look at what came of executing prompts.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(help="Inspect executions.", no_args_is_help=True)
 
 _COLUMNS = {
     "id": "id", "status": "status", "model": "model", "tokens": "tokens", "cost": "cost", "created": "created_at",
@@ -20,15 +20,15 @@ _COLUMNS = {
 @group.command("list", epilog=EPILOG)
 def list_executions(
     *,
-    prompt: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this prompt.")] = None,
-    provider: Annotated[str | None, typer.Option(help="Only those run there.")] = None,
+    prompt: Annotated[str | None, typer.Option(metavar="ID", help="Only executions of this prompt.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Only executions by this provider.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = 20,
     all_: All = False,
     as_json: Json = False,
 ) -> None:
-    """List executions, the newest first."""
+    """List executions, newest first."""
     with connected() as client:
         found = client.executions.list(
             limit=PAGE if all_ else min(limit + 1, PAGE),
@@ -42,11 +42,11 @@ def list_executions(
 
 @group.command(epilog=EPILOG)
 def get(
-    execution: Annotated[str, typer.Argument(metavar="EXECUTION", help="Its id.", show_default=False)],
+    execution: Annotated[str, typer.Argument(metavar="EXECUTION", help="The execution's id.", show_default=False)],
     *,
     as_json: Json = False,
 ) -> None:
-    """Show an execution and what the model answered."""
+    """Show an execution and the model's output."""
     with connected() as client:
         show_object(client.executions.get(execution), as_json=as_json, text="output")
 
@@ -54,12 +54,12 @@ def get(
 @group.command(epilog=EPILOG)
 def stats(
     *,
-    by: Annotated[Literal["day", "prompt", "model"], typer.Option(help="What to sum up by.")] = "day",
+    by: Annotated[Literal["day", "prompt", "model"], typer.Option(help="How to group the totals.")] = "day",
     since: Since = None,
     until: Until = None,
     as_json: Json = False,
 ) -> None:
-    """Sum up executions by day, prompt or model."""
+    """Show totals of executions by day, prompt or model."""
     with connected() as client:
         found = client.executions.stats(group_by=by, start_date=given(since), end_date=given(until))
     columns = {by: "key", "executions": "executions", "tokens": "tokens", "cost": "cost"}

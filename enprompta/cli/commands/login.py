@@ -1,4 +1,4 @@
-"""`enprompta login`, `logout` and `profiles`: credentials kept between commands."""
+"""`enprompta login`, `logout` and `profiles`: stored credentials."""
 
 from __future__ import annotations
 
@@ -47,20 +47,22 @@ class Row(Model):
 
 def login(
     *,
-    base_url: Annotated[str | None, typer.Option("--base-url", metavar="URL", help="The API's address.")] = None,
+    base_url: Annotated[str | None, typer.Option("--base-url", metavar="URL", help="Base URL of the API.")] = None,
     client_id: Annotated[
         str | None, typer.Option("--client-id", metavar="ID", help="Log in with OAuth2 client credentials.")
     ] = None,
     storage: Annotated[
-        Storage | None, typer.Option(help="Where the secret is kept; the keyring where one works, else the file.")
+        Storage | None, typer.Option(help="Where to store the secret; default: the keyring if one works, else a file.")
     ] = None,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Store it without trying it.")] = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Store the credentials without verifying them.")
+    ] = False,
 ) -> None:
-    """Keep an API key, typed or piped in, in the system's keyring or in a file that only you can read."""
+    """Store an API key, typed or piped in, in the system's keyring or in a file that only you can read."""
     from enprompta import Enprompta  # noqa: PLC0415 (--help needs no client)
 
     name = check_name(_name())
-    read_profiles()  # a damaged file is found before the key is asked for
+    read_profiles()  # report a damaged file before asking for the key
     secret = _read_secret("Client secret" if client_id else "API key")
     given: dict[str, Any] = {"api_key": secret}
     if client_id is not None:
@@ -73,24 +75,26 @@ def login(
                 _verify(client)
             profile = Profile(name, client.base_url, "file", client_id, secret)
     except ConfigurationError as error:
-        said = in_shell_words(error.message)
-        raise SetupError(said if base_url is None else said.replace("ENPROMPTA_BASE_URL", "--base-url")) from None
+        message = in_shell_words(error.message)
+        raise SetupError(message if base_url is None else message.replace("ENPROMPTA_BASE_URL", "--base-url")) from None
     stored = save_profile(profile, storage)
     place = "the system's keyring" if stored.storage == "keyring" else str(config_file())
     out.print(line(f"Profile {name} for {stored.base_url} is stored in {place}."))
     if os.environ.get("ENPROMPTA_API_KEY") and name == DEFAULT_PROFILE:
-        err.print("ENPROMPTA_API_KEY is set and comes first: unset it, or give --profile, to use the profile.")
+        err.print(
+            "ENPROMPTA_API_KEY is set and overrides the profile: unset it, or pass --profile, to use the profile."
+        )
 
 
 def logout() -> None:
-    """Delete a profile and its key from this machine."""
+    """Delete a profile and its credentials from this machine."""
     name = _name()
     delete_profile(name)
-    out.print(line(f"Profile {name} is deleted."))
+    out.print(line(f"Profile {name} was deleted."))
 
 
 def profiles(*, as_json: Json = False) -> None:
-    """List the profiles on this machine; keys are never shown."""
+    """List the profiles on this machine, without their keys."""
     rows = [
         Row(
             id=one.name,
@@ -107,7 +111,7 @@ def profiles(*, as_json: Json = False) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    epilog = "Exit status: 0 done, 1 the key does not work, or there is no such profile, 2 wrong usage, 3 no key."
+    epilog = "Exit status: 0 success, 1 the credentials were rejected or are missing, 2 wrong usage, 3 profile error."
     for command in (login, logout, profiles):
         app.command(rich_help_panel=_PANEL, epilog=epilog)(command)
 
@@ -117,13 +121,13 @@ def _name() -> str:
 
 
 def _read_secret(what: str) -> str:
-    """Ask on the terminal without showing it, or read standard input: never the command line, which others can see."""
+    """Prompt for the secret without echo, or read it from standard input; other users can see command lines."""
     if sys.stdin.isatty():
         given: str = typer.prompt(what, hide_input=True, err=True)
     else:
         given = sys.stdin.buffer.read(_MAX_SECRET).decode("utf-8-sig", "replace")
     if not given.strip():
-        show_error(f"No {what.lower()} was given: type it, or pipe it in, as in `enprompta login < key.txt`")
+        show_error(f"No {what.lower()} was entered: type it, or pipe it in, as in `enprompta login < key.txt`")
         raise typer.Exit(FAILED)
     return given.strip()
 
@@ -132,10 +136,12 @@ def _verify(client: Enprompta) -> None:
     try:
         client.prompts.list(limit=1)
     except PermissionDeniedError:
-        return  # the key is known, and lacks a scope that this call needs
+        return  # the credentials are valid, but lack the scope of this call
     except AuthenticationError as error:
-        show_error(f"The service refuses these credentials, nothing was stored: {explain(error)}")
+        show_error(f"The service rejected these credentials; nothing was stored: {explain(error)}")
         raise typer.Exit(FAILED) from None
     except EnpromptaError as error:
-        show_error(f"They could not be verified, nothing was stored (--no-verify stores them anyway): {explain(error)}")
+        show_error(
+            f"Cannot verify the credentials; nothing was stored (--no-verify stores them anyway): {explain(error)}"
+        )
         raise typer.Exit(FAILED) from None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from enprompta import AsyncEnprompta
     from enprompta.mcp import Permission, ServerOptions
 
-EPILOG = "Exit status: 0 the client has left, 1 failed, 2 wrong usage, 3 no key, 130 Ctrl-C."
+EPILOG = "Exit status: 0 the client disconnected, 1 failure, 2 wrong usage, 3 no credentials, 130 Ctrl-C."
 TOKEN_VARIABLE = "ENPROMPTA_MCP_TOKEN"  # noqa: S105 (the name of a variable)
 
 

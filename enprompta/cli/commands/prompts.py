@@ -1,4 +1,4 @@
-"""`enprompta prompts`: the prompts of an account, and executing them."""
+"""`enprompta prompts`: manage and execute prompts."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, Te
 from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write_text
 from enprompta.cli.shared_options import shared
 
-group: typer.Typer = typer.Typer(help="List, read, write and execute prompts.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(help="Manage and execute prompts.", no_args_is_help=True)
 
 PromptId = Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt's id.", show_default=False)]
-Visibility = Annotated[Literal["PRIVATE", "TEAM", "PUBLIC"] | None, typer.Option(help="Who sees it.")]
-Content = Annotated[str | None, typer.Option(help="The text; {{name}} stands for a variable.")]
+Visibility = Annotated[Literal["PRIVATE", "TEAM", "PUBLIC"] | None, typer.Option(help="Who can see the prompt.")]
+Content = Annotated[str | None, typer.Option(help="The text, with variables such as {{name}}.")]
 File = Annotated[str | None, typer.Option(metavar="FILE", help="Read the text from a file; - for standard input.")]
-Description = Annotated[str | None, typer.Option(help="What it is for.")]
-OfCategory = Annotated[str | None, typer.Option("--category", help="Free text to filter lists by.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", help="A free word; may be given again.")]
-OfTeam = Annotated[str | None, typer.Option("--team", metavar="ID", help="The team it belongs to.")]
-Provider = Annotated[str | None, typer.Option(help="Who runs the model, such as openai.")]
-Model = Annotated[str | None, typer.Option(help="Which model.")]
-Temperature = Annotated[float | None, typer.Option(help="0 to 2, higher is more varied.")]
-MaxTokens = Annotated[int | None, typer.Option(help="The longest output, in the model's tokens.")]
-TopP = Annotated[float | None, typer.Option(help="0 to 1, the share of probability that is drawn from.")]
-Stop = Annotated[list[str] | None, typer.Option("--stop", help="A text that ends the output; may be given again.")]
+Description = Annotated[str | None, typer.Option(help="Description.")]
+OfCategory = Annotated[str | None, typer.Option("--category", help="Category.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="A tag; can be repeated.")]
+OfTeam = Annotated[str | None, typer.Option("--team", metavar="ID", help="The team that owns the prompt.")]
+Provider = Annotated[str | None, typer.Option(help="The model's provider, such as openai.")]
+Model = Annotated[str | None, typer.Option(help="The model.")]
+Temperature = Annotated[float | None, typer.Option(help="Sampling temperature, 0 to 2; higher is more varied.")]
+MaxTokens = Annotated[int | None, typer.Option(help="Maximum number of output tokens.")]
+TopP = Annotated[float | None, typer.Option(help="Nucleus-sampling threshold, 0 to 1.")]
+Stop = Annotated[
+    list[str] | None, typer.Option("--stop", help="A stop sequence that ends the output; can be repeated.")
+]
 
 
 class Clearable(str, Enum):
-    """Fields that may be empty."""
+    """Fields that can be cleared."""
 
     description = "description"
     category = "category"
@@ -77,7 +79,7 @@ def get(prompt: PromptId, *, as_json: Json = False) -> None:
 @group.command(epilog=EPILOG)
 def create(
     *,
-    title: Annotated[str, typer.Option(help="What people find it by.")],
+    title: Annotated[str, typer.Option(help="Title.")],
     content: Content = None,
     file: File = None,
     description: Description = None,
@@ -90,7 +92,7 @@ def create(
     """Create a prompt."""
     text = _text(content, file)
     if text is None:
-        raise typer.BadParameter("Give the text with --content or --file")
+        raise typer.BadParameter("Pass the text with --content or --file")
     with connected() as client:
         made = client.prompts.create(
             title=title,
@@ -108,7 +110,7 @@ def create(
 def update(
     prompt: PromptId,
     *,
-    title: Annotated[str | None, typer.Option(help="What people find it by.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title.")] = None,
     content: Content = None,
     file: File = None,
     description: Description = None,
@@ -116,10 +118,10 @@ def update(
     tag: Tags = None,
     visibility: Visibility = None,
     team: OfTeam = None,
-    clear: Annotated[list[Clearable] | None, typer.Option(help="Empty this field; may be given again.")] = None,
+    clear: Annotated[list[Clearable] | None, typer.Option(help="Clear this field; can be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Change the fields that are given; a new text makes a new version."""
+    """Update the given fields of a prompt; a new text creates a new version."""
     fields: dict[str, Any] = {
         "title": title, "content": _text(content, file), "description": description, "category": category,
         "tags": tag, "visibility": visibility, "team_id": team,
@@ -127,7 +129,7 @@ def update(
     sent = {name: value for name, value in fields.items() if given(value) is not options.UNSET}
     sent |= {field.value: [] if field is Clearable.tags else None for field in clear or ()}
     if not sent:
-        raise typer.BadParameter("Give at least one field to change")
+        raise typer.BadParameter("Pass at least one field to change")
     with connected() as client:
         show_object(client.prompts.update(prompt, **sent), as_json=as_json)
 
@@ -155,7 +157,7 @@ def execute(
     stop: Stop = None,
     as_json: Json = False,
 ) -> None:
-    """Run a prompt on a model and print what it answers; costs one token of the plan."""
+    """Execute a prompt on a model and print the output; uses one credit."""
     values = options.values_of(var, vars_)
     with connected() as client:
         done = client.prompts.execute(
@@ -184,17 +186,17 @@ def execute(
 
 @group.command(epilog=EPILOG)
 def live(
-    slug: Annotated[str, typer.Argument(help="The prompt's name in URLs.", show_default=False)],
+    slug: Annotated[str, typer.Argument(help="The prompt's slug.", show_default=False)],
     *,
-    label: Annotated[str, typer.Option(help="Which version, such as staging.")] = "production",
+    label: Annotated[str, typer.Option(help="The label, such as staging.")] = "production",
     as_json: Json = False,
 ) -> None:
-    """Show the version of a prompt that is live under a label."""
+    """Show the live version of a prompt, the one that a label points at."""
     with connected() as client:
         show_object(client.prompts.get_live(slug, label=label), as_json=as_json, text="content")
 
 
 def _text(content: str | None, file: str | None) -> str | None:
     if content is not None and file is not None:
-        raise typer.BadParameter("Give --content or --file, not both")
+        raise typer.BadParameter("Use either --content or --file, not both")
     return content if file is None else options.read_text(file)

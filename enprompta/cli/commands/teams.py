@@ -1,4 +1,4 @@
-"""`enprompta teams`: teams and who is in them."""
+"""`enprompta teams`: manage teams and their members."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ group: typer.Typer = typer.Typer(help="Manage teams and their members.", no_args
 TeamId = Annotated[str, typer.Argument(metavar="TEAM", help="The team's id.", show_default=False)]
 UserId = Annotated[str, typer.Argument(metavar="USER", help="The member's user id.", show_default=False)]
 Role = Literal["ADMIN", "MEMBER", "VIEWER"]
-Description = Annotated[str | None, typer.Option(help="What it is for.")]
+Description = Annotated[str | None, typer.Option(help="Description.")]
 
 _MEMBERS = {"user id": "user_id", "email": "email", "name": "name", "role": "role", "joined": "joined_at"}
 
 
 @group.command("list", epilog=EPILOG)
 def list_teams(*, limit: Limit = 20, all_: All = False, as_json: Json = False) -> None:
-    """List the teams you are in."""
+    """List the teams that you belong to."""
     with connected() as client:
         found = client.teams.list(limit=PAGE if all_ else min(limit + 1, PAGE))
         columns = {"id": "id", "name": "name", "members": "member_count", "description": "description"}
@@ -41,7 +41,7 @@ def get(team: TeamId, *, as_json: Json = False) -> None:
 @group.command(epilog=EPILOG)
 def create(
     *,
-    name: Annotated[str, typer.Option(help="What people find it by.")],
+    name: Annotated[str, typer.Option(help="Name.")],
     description: Description = None,
     as_json: Json = False,
 ) -> None:
@@ -54,13 +54,13 @@ def create(
 def update(
     team: TeamId,
     *,
-    name: Annotated[str | None, typer.Option(help="What people find it by.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name.")] = None,
     description: Description = None,
     as_json: Json = False,
 ) -> None:
-    """Change the fields that are given."""
+    """Update the given fields of a team."""
     if name is None and description is None:
-        raise typer.BadParameter("Give at least one field to change")
+        raise typer.BadParameter("Pass at least one field to change")
     with connected() as client:
         show_object(client.teams.update(team, name=given(name), description=given(description)), as_json=as_json)
 
@@ -86,11 +86,11 @@ def members(team: TeamId, *, limit: Limit = 20, all_: All = False, as_json: Json
 def add_member(
     team: TeamId,
     *,
-    email: Annotated[str, typer.Option(help="The person's address.")],
-    role: Annotated[Role | None, typer.Option(help="What the person may do.")] = None,
+    email: Annotated[str, typer.Option(help="Email address of the new member.")],
+    role: Annotated[Role | None, typer.Option(help="Role of the member.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Add a person to a team."""
+    """Add a member to a team."""
     with connected() as client:
         show_object(client.teams.add_member(team, email=email, role=given(role)), as_json=as_json)
 
@@ -100,17 +100,17 @@ def update_member(
     team: TeamId,
     user: UserId,
     *,
-    role: Annotated[Role, typer.Option(help="What the person may do.")],
+    role: Annotated[Role, typer.Option(help="Role of the member.")],
     as_json: Json = False,
 ) -> None:
-    """Give a member another role."""
+    """Change a member's role."""
     with connected() as client:
         show_object(client.teams.update_member(team, user, role=role), as_json=as_json)
 
 
 @group.command(epilog=EPILOG)
 def remove_member(team: TeamId, user: UserId, *, yes: Yes = False) -> None:
-    """Remove a person from a team."""
+    """Remove a member from a team."""
     options.confirm(f"Remove {user} from {team}?", yes=yes)
     with connected() as client:
         client.teams.remove_member(team, user)

@@ -1,4 +1,4 @@
-"""`enprompta templates`: prompts of the community."""
+"""`enprompta templates`: community templates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from enprompta.cli.error_handling import connected
 from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, given
 from enprompta.cli.output import PAGE, show_object, show_rows
 
-group: typer.Typer = typer.Typer(help="Read the community's templates and fork them.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(help="Browse and fork community templates.", no_args_is_help=True)
 
 TemplateId = Annotated[str, typer.Argument(metavar="TEMPLATE", help="The template's id.", show_default=False)]
 
@@ -41,6 +41,6 @@ def fork(
     title: Annotated[str | None, typer.Option(help="The new prompt's title.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a prompt of your own from a template."""
+    """Create a prompt from a template."""
     with connected() as client:
         show_object(client.templates.fork(template, title=given(title)), as_json=as_json)

@@ -1,4 +1,4 @@
-"""`enprompta usage`: what was used, and what it costs."""
+"""`enprompta usage`: usage, costs and invoices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from enprompta.models import Usage, UsageRecord
 
 group: typer.Typer = typer.Typer(
-    help="What was used, and what it costs: without a command, of this period with a chart by day.",
+    help="Usage and costs; without a command, of the current period with a chart by day.",
     invoke_without_command=True,
 )
 
@@ -30,10 +30,10 @@ _BAR = 24  # characters of the longest bar
 def overview(
     context: typer.Context,
     *,
-    days: Annotated[int, typer.Option(min=1, max=366, help="How many days the chart shows.")] = _DAYS,
+    days: Annotated[int, typer.Option(min=1, max=366, help="Number of days in the chart.")] = _DAYS,
     as_json: Json = False,
 ) -> None:
-    """Show this period's usage, and tokens and cost by day."""
+    """Show usage of the current period, with tokens and cost by day."""
     if context.invoked_subcommand is not None:
         return
     start = datetime.now(timezone.utc).date() - timedelta(days=days - 1)
@@ -52,12 +52,12 @@ def overview(
 @group.command(epilog=EPILOG)
 def history(
     *,
-    by: Annotated[Literal["day", "prompt", "model"], typer.Option(help="What to sum up by.")] = "day",
+    by: Annotated[Literal["day", "prompt", "model"], typer.Option(help="How to group the totals.")] = "day",
     since: Since = None,
     until: Until = None,
     as_json: Json = False,
 ) -> None:
-    """Sum up usage by day, prompt or model."""
+    """Show totals of usage by day, prompt or model."""
     with connected() as client:
         found = client.usage.history(group_by=by, start_date=given(since), end_date=given(until))
     columns = {by: "key", "requests": "requests", "executions": "executions", "tokens": "tokens", "cost": "cost"}
@@ -73,7 +73,7 @@ def billing(*, as_json: Json = False) -> None:
 
 @group.command(epilog=EPILOG)
 def invoices(*, limit: Limit = 20, all_: All = False, as_json: Json = False) -> None:
-    """List invoices, the newest first."""
+    """List invoices, newest first."""
     with connected() as client:
         found = client.usage.invoices(limit=PAGE if all_ else min(limit + 1, PAGE))
         columns = {"id": "id", "number": "number", "status": "status", "amount": "amount", "currency": "currency"}
@@ -81,11 +81,11 @@ def invoices(*, limit: Limit = 20, all_: All = False, as_json: Json = False) -> 
 
 
 def show_chart(records: Sequence[UsageRecord]) -> None:
-    """Draw tokens and cost, a row a day."""
+    """Print a chart of tokens and cost, one row per day."""
     most_tokens = max((record.tokens or 0 for record in records), default=0)
     most_cost = max((record.cost or 0.0 for record in records), default=0.0)
     if not records:
-        out.print("Nothing was used in these days.")
+        out.print("No usage in these days.")
         return
     rows = [
         [
@@ -116,7 +116,7 @@ def _show_usage(used: Usage) -> None:
 
 
 def _bar(value: float, most: float) -> str:
-    """Draw a value as a bar; what is not nothing is at least a dot."""
+    """Draw a value as a bar; a positive value gets at least one character."""
     if value <= 0 or most <= 0:
         return ""
     whole = "#" if not _can_draw() else "█"

@@ -1,4 +1,4 @@
-"""`enprompta webhooks`: the subscriptions at the service, beside what is done by hand in `webhooks`."""
+"""`enprompta webhooks`: manage subscriptions; the local commands are in `webhooks`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from enprompta.cli.output import PAGE, show_object, show_rows, write_text
 
 WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="The webhook's id.", show_default=False)]
 DeliveryId = Annotated[str, typer.Argument(metavar="DELIVERY", help="The delivery's id.", show_default=False)]
-Events = Annotated[list[str], typer.Option("--event", help="An event, such as prompt.executed; may be given again.")]
+Events = Annotated[list[str], typer.Option("--event", help="An event type, such as prompt.executed; can be repeated.")]
 SecretFile = Annotated[
     str,
     typer.Option(
         metavar="FILE",
-        help="Where to write the secret, which is told only now: a new file that nobody else may read, or - to print "
-        "it and nothing else.",
+        help="New file for the secret, which is shown only once; only you can read the file. Use - to print only the "
+        "secret.",
     ),
 ]
 PANEL = "At the service"
@@ -54,14 +54,14 @@ def get(webhook: WebhookId, *, as_json: Json = False) -> None:
 @group.command(epilog=EPILOG, rich_help_panel=PANEL)
 def create(
     *,
-    name: Annotated[str, typer.Option(help="What people find it by.")],
-    url: Annotated[str, typer.Option(help="Where events are sent.")],
+    name: Annotated[str, typer.Option(help="Name.")],
+    url: Annotated[str, typer.Option(help="URL that receives the events.")],
     event: Events,
     secret_file: SecretFile,
-    description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    description: Annotated[str | None, typer.Option(help="Description.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Subscribe an address to events."""
+    """Subscribe a URL to events."""
     _check_secret_file(secret_file)
     with connected() as client:
         made = client.webhooks.create(name=name, url=url, events=event, description=given(description))
@@ -73,16 +73,20 @@ def create(
 def update(
     webhook: WebhookId,
     *,
-    name: Annotated[str | None, typer.Option(help="What people find it by.")] = None,
-    url: Annotated[str | None, typer.Option(help="Where events are sent.")] = None,
-    event: Annotated[list[str] | None, typer.Option("--event", help="All events anew; may be given again.")] = None,
-    description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
-    active: Annotated[bool | None, typer.Option("--enable/--disable", help="Whether events are sent.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL that receives the events.")] = None,
+    event: Annotated[
+        list[str] | None, typer.Option("--event", help="New list of event types; can be repeated.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="Description.")] = None,
+    active: Annotated[
+        bool | None, typer.Option("--enable/--disable", help="Turn delivery of events on or off.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Change the fields that are given."""
+    """Update the given fields of a webhook."""
     if (name, url, event, description, active) == (None,) * 5:
-        raise typer.BadParameter("Give at least one field to change")
+        raise typer.BadParameter("Pass at least one field to change")
     with connected() as client:
         changed = client.webhooks.update(
             webhook,
@@ -106,14 +110,14 @@ def delete(webhook: WebhookId, *, yes: Yes = False) -> None:
 
 @group.command("test", epilog=EPILOG, rich_help_panel=PANEL)
 def send_test(webhook: WebhookId, *, as_json: Json = False) -> None:
-    """Have the service send a test event."""
+    """Make the service send a test event."""
     with connected() as client:
         show_object(client.webhooks.test(webhook), as_json=as_json)
 
 
 @group.command(epilog=EPILOG, rich_help_panel=PANEL)
 def deliveries(webhook: WebhookId, *, limit: Limit = 20, all_: All = False, as_json: Json = False) -> None:
-    """List what was sent to a webhook, the newest first."""
+    """List a webhook's deliveries, newest first."""
     with connected() as client:
         found = client.webhooks.list_deliveries(webhook, limit=PAGE if all_ else min(limit + 1, PAGE))
         show_rows(found, _DELIVERIES, as_json=as_json, limit=None if all_ else limit)
@@ -121,14 +125,14 @@ def deliveries(webhook: WebhookId, *, limit: Limit = 20, all_: All = False, as_j
 
 @group.command(epilog=EPILOG, rich_help_panel=PANEL)
 def retry(webhook: WebhookId, delivery: DeliveryId, *, as_json: Json = False) -> None:
-    """Send an event once more."""
+    """Send a delivery again."""
     with connected() as client:
         show_object(client.webhooks.retry_delivery(webhook, delivery), as_json=as_json)
 
 
 @group.command(epilog=EPILOG, rich_help_panel=PANEL)
 def rotate_secret(webhook: WebhookId, *, secret_file: SecretFile) -> None:
-    """Give a webhook a new secret."""
+    """Replace a webhook's secret."""
     _check_secret_file(secret_file)
     with connected() as client:
         fresh = client.webhooks.rotate_secret(webhook)
@@ -137,20 +141,20 @@ def rotate_secret(webhook: WebhookId, *, secret_file: SecretFile) -> None:
 
 
 def _check_secret_file(file: str) -> None:
-    """Refuse what cannot be written before the service makes a secret that would then be lost."""
+    """Refuse a file that cannot be written, before the service creates a secret that would be lost."""
     if file == "-":
         return
     path = Path(file)
     if path.exists():
         raise typer.BadParameter(
-            f"{file} exists already: name a new file, for nothing is overwritten", param_hint="--secret-file"
+            f"{file} already exists and is not overwritten: choose a new file", param_hint="--secret-file"
         )
     if not os.access(path.parent, os.W_OK):
-        raise typer.BadParameter(f"{path.parent} is no directory that can be written to", param_hint="--secret-file")
+        raise typer.BadParameter(f"{path.parent} is not a writable directory", param_hint="--secret-file")
 
 
 def _keep_secret(secret: str, file: str) -> bool:
-    """Write a secret to a file that nobody else may read, or print it; say whether there is more to show."""
+    """Write a secret to a file that only the user can read and return True; for `-`, print it and return False."""
     if file == "-":
         write_text(secret)
         return False

@@ -1,4 +1,4 @@
-"""`enprompta webhooks`: receive, send and verify deliveries by hand."""
+"""`enprompta webhooks`: receive, send and verify deliveries locally."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import typer
 from enprompta.cli.console import err, fail, line, out
 from enprompta.errors import ConfigurationError, WebhookError
 
-group: typer.Typer = typer.Typer(help="Receive, send and verify webhook deliveries by hand.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(
+    help="Manage webhooks; receive, send and verify deliveries locally.", no_args_is_help=True
+)
 
-_SHOWN = 500  # characters of an answer that are worth a look
+_SHOWN = 500  # maximum number of characters of a response to print
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
 
 
-def _check_secrets(secrets: Any) -> list[str]:  # noqa: ANN401 (on 3.10 typer takes list[str] for a class)
+def _check_secrets(secrets: Any) -> list[str]:  # noqa: ANN401 (on Python 3.10, typer treats list[str] as a class)
     from enprompta.webhooks.signature import secret_keys  # noqa: PLC0415 (--help needs nothing of it)
 
     try:
@@ -36,39 +38,41 @@ Secrets = Annotated[
         envvar="ENPROMPTA_WEBHOOK_SECRET",
         show_default=False,
         callback=_check_secrets,
-        help="The webhook's secret; give several while it is rotated. In the variable no other user can see it.",
+        help="The webhook's secret; repeat it during a rotation. Prefer the variable: other users can see options.",
     ),
 ]
 
 
-@group.command(epilog="Exit status: 0 ended by Ctrl-C, 1 cannot listen there, 2 wrong usage.")
+@group.command(epilog="Exit status: 0 stopped by Ctrl-C, 1 cannot listen on the address, 2 wrong usage.")
 def listen(
     *,
     secret: Secrets,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen at, 0 for a free one.")] = 8000,
-    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 for a free port.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Print each event as it arrives, verified; and of what is refused, why."""
+    """Receive deliveries, verify them and print each event, or why it was refused."""
     from enprompta.cli.webhook_listener import Listener  # noqa: PLC0415 (the other commands need no server)
 
     try:
         listener = Listener(host, port, secret)
     except OSError as error:
-        raise fail(f"Cannot listen at {host}, port {port}: {error.strerror or error}") from None
+        raise fail(f"Cannot listen on {host}, port {port}: {error.strerror or error}") from None
     listener.run()
 
 
-@group.command(epilog="Exit status: 0 accepted with a 2xx, 1 anything else, 2 wrong usage.")
+@group.command(epilog="Exit status: 0 accepted with a 2xx status, 1 otherwise, 2 wrong usage.")
 def trigger(
-    event: Annotated[str, typer.Argument(help="The event's name, such as prompt.executed.")],
+    event: Annotated[str, typer.Argument(help="The event type, such as prompt.executed.")],
     *,
-    to: Annotated[str, typer.Option("--to", metavar="URL", help="Where to post it.")],
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="URL to send the event to.")],
     secret: Secrets,
-    data: Annotated[str | None, typer.Option(metavar="JSON", help="Put over the example's data.")] = None,
-    event_id: Annotated[str | None, typer.Option("--id", help="The event's id; a new one if not given.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the answer.")] = 30.0,
+    data: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Fields that replace those of the example's data.")
+    ] = None,
+    event_id: Annotated[str | None, typer.Option("--id", help="The event's id; default: a new id.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the response.")] = 30.0,
 ) -> None:
-    """Send a signed example of an event and show the answer."""
+    """Send a signed example event and show the response."""
     import httpx  # noqa: PLC0415 (the other commands do not send anything)
 
     from enprompta.testing.deliveries import EXAMPLES, webhook_delivery  # noqa: PLC0415 (as httpx)
@@ -76,13 +80,13 @@ def trigger(
     fields = _data(data)
     if event not in EXAMPLES and fields is None:
         known = ", ".join(EXAMPLES)
-        raise typer.BadParameter(f"There is no example of {event!r}: give --data, or one of {known}")
+        raise typer.BadParameter(f"There is no example of {event!r}: pass --data, or use one of {known}")
     if not to.startswith(("http://", "https://")):
         raise typer.BadParameter(f"{to!r} is not an http:// or https:// URL", param_hint="--to")
     delivery = webhook_delivery(event, data=fields, event_id=event_id, secret=secret[0])
     out.print(line(("sent      ", "dim"), (event, "bold green"), "  ", delivery.headers["X-Enprompta-Event-Id"]))
     try:
-        local = httpx.URL(to).host in _LOOPBACK  # no proxy is asked for what is on this machine
+        local = httpx.URL(to).host in _LOOPBACK  # do not send loopback requests through a proxy
         answer = httpx.post(to, **delivery.httpx(), timeout=timeout, trust_env=not local)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise fail(f"{to} did not answer: {error or type(error).__name__}") from None
@@ -93,18 +97,18 @@ def trigger(
     if answer.text.strip():
         out.print(line("          ", answer.text.strip()[:_SHOWN]))
     if answer.status_code in _REDIRECT:
-        raise fail(f"Deliveries follow no redirect: give the URL it leads to, {answer.headers.get('location')}")
+        raise fail(f"Deliveries do not follow redirects: use the target URL, {answer.headers.get('location')}")
     if not accepted:
         raise typer.Exit(1)
 
 
-@group.command(epilog="Exit status: 0 signed with the secret, 1 not so, or not an event, 2 wrong usage.")
+@group.command(epilog="Exit status: 0 valid, 1 wrong signature or not an event, 2 wrong usage.")
 def verify(
     *,
     signature: Annotated[str, typer.Option(help="The value of the X-Enprompta-Signature header.")],
     secret: Secrets,
 ) -> None:
-    """Tell whether the body on standard input is signed with the secret: `... verify --signature sha256=... < body`."""
+    """Verify the signature of the body on standard input: `... verify --signature sha256=... < body`."""
     from enprompta.cli.webhook_listener import why_refused  # noqa: PLC0415 (--help needs nothing of it)
     from enprompta.webhooks import construct_event, matching_secret  # noqa: PLC0415 (as above)
 
@@ -112,7 +116,7 @@ def verify(
         err.print("Type or paste the body, then Ctrl-D:")
     body = sys.stdin.buffer.read()
     try:
-        event = construct_event(body, signature, secret, max_reserialized=len(body))  # of any size: it is your own
+        event = construct_event(body, signature, secret, max_reserialized=len(body))  # no size limit: the body is local
     except WebhookError:
         raise fail(why_refused(body, [signature], secret)) from None
     which = (
@@ -129,7 +133,7 @@ def _data(text: str | None) -> dict[str, Any] | None:
     try:
         value: object = json.loads(text)
     except ValueError as error:
-        raise typer.BadParameter(f"It is not JSON: {error}", param_hint="--data") from None
+        raise typer.BadParameter(f"The value is not JSON: {error}", param_hint="--data") from None
     if not isinstance(value, dict):
-        raise typer.BadParameter("It must be a JSON object", param_hint="--data")
+        raise typer.BadParameter("The value must be a JSON object", param_hint="--data")
     return cast("dict[str, Any]", value)

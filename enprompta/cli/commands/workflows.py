@@ -1,4 +1,4 @@
-"""`enprompta workflows`: prompts chained into steps, and running them."""
+"""`enprompta workflows`: manage and run workflows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from enprompta.cli.shared_options import shared
 if TYPE_CHECKING:
     from enprompta.models import WorkflowExecution
 
-group: typer.Typer = typer.Typer(help="Read, write and run workflows.", no_args_is_help=True)
+group: typer.Typer = typer.Typer(help="Manage and run workflows.", no_args_is_help=True)
 
 WorkflowId = Annotated[str, typer.Argument(metavar="WORKFLOW", help="The workflow's id.", show_default=False)]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.", show_default=False)]
 Definition = Annotated[
-    str, typer.Option("--file", metavar="FILE", help='JSON: {"name": …, "steps": […]}; - for standard input.')
+    str, typer.Option("--file", metavar="FILE", help='JSON file: {"name": …, "steps": […]}; - for standard input.')
 ]
 Status = Literal["pending", "running", "completed", "failed", "cancelled"]
 
@@ -61,14 +61,14 @@ def create(*, file: Definition, as_json: Json = False) -> None:
     """Create a workflow from a file."""
     fields = _definition(file)
     if "name" not in fields or "steps" not in fields:
-        raise typer.BadParameter("A new workflow has a name and steps", param_hint="--file")
+        raise typer.BadParameter("A new workflow needs a name and steps", param_hint="--file")
     with connected() as client:
         show_object(client.workflows.create(**fields), as_json=as_json)
 
 
 @group.command(epilog=EPILOG)
 def update(workflow: WorkflowId, *, file: Definition, as_json: Json = False) -> None:
-    """Change the fields that a file gives."""
+    """Update the fields of a workflow that a file contains."""
     fields = _definition(file)
     with connected() as client:
         show_object(client.workflows.update(workflow, **fields), as_json=as_json)
@@ -89,15 +89,15 @@ def execute(
     *,
     var: Values = None,
     vars_: ValuesFile = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended and print what it gave.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the run ends and print its output.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Start a run; each step costs one token of the plan."""
+    """Start a run; each step uses one credit."""
     values = options.values_of(var, vars_)
     with connected() as client:
         run = client.workflows.execute(workflow, input=values)
         if wait:
-            err.print(line((f"{run.id} has started; without --wait `workflows run` shows how it stands.", "dim")))
+            err.print(line((f"Started {run.id}; `enprompta workflows run` shows its state.", "dim")))
             run = client.workflows.wait(workflow, run.id, on_progress=_say_progress)
     _show_run(run, as_json=as_json)
     if run.status in {"failed", "cancelled"}:
@@ -108,12 +108,12 @@ def execute(
 def runs(
     workflow: WorkflowId,
     *,
-    status: Annotated[Status | None, typer.Option(help="Only those that stand so.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only runs with this status.")] = None,
     limit: Limit = 20,
     all_: All = False,
     as_json: Json = False,
 ) -> None:
-    """List a workflow's runs, the newest first."""
+    """List a workflow's runs, newest first."""
     with connected() as client:
         size = PAGE if all_ else min(limit + 1, PAGE)
         found = client.workflows.list_executions(workflow, limit=size, status=given(status))
@@ -122,14 +122,14 @@ def runs(
 
 @group.command(epilog=EPILOG)
 def run(workflow: WorkflowId, run: RunId, *, as_json: Json = False) -> None:
-    """Show how a run stands, and what it gave."""
+    """Show the state and output of a run."""
     with connected() as client:
         _show_run(client.workflows.get_execution(workflow, run), as_json=as_json)
 
 
 @group.command(epilog=EPILOG)
 def cancel(workflow: WorkflowId, run: RunId, *, as_json: Json = False) -> None:
-    """Stop what has not started of a run."""
+    """Cancel a run; steps that have started are finished."""
     with connected() as client:
         _show_run(client.workflows.cancel_execution(workflow, run), as_json=as_json)
 
@@ -137,7 +137,7 @@ def cancel(workflow: WorkflowId, run: RunId, *, as_json: Json = False) -> None:
 def _definition(file: str) -> dict[str, Any]:
     values = options.read_object(file)
     if unknown := values.keys() - _FIELDS.keys():
-        raise typer.BadParameter(f"{file} has no field {min(unknown)!r}: there are {', '.join(_FIELDS)}")
+        raise typer.BadParameter(f"{file} has the unknown field {min(unknown)!r}: use {', '.join(_FIELDS)}")
     return {_FIELDS[name]: value for name, value in values.items()}
 
 

@@ -1,1 +1,1 @@
-"""Prompts as files: a directory that holds what the service holds, one file a prompt."""
+"""Prompts as files: a directory that mirrors the service, one file per prompt."""

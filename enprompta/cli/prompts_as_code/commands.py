@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from enprompta.cli.prompts_as_code.lock import Lock
     from enprompta.errors import EnpromptaError
 
-Directory = Annotated[Path, typer.Argument(metavar="DIR", help=f"Where the *{SUFFIX} files are.", show_default=False)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+Directory = Annotated[
+    Path, typer.Argument(metavar="DIR", help=f"Directory of the *{SUFFIX} files.", show_default=False)
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 
 _STYLES = {"create": "green", "update": "yellow", "delete": "red"}
 _SIGNS = {"create": "+", "update": "~", "delete": "-"}
@@ -39,10 +41,10 @@ _STATES = {
 def pull(
     directory: Directory,
     *,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that were changed here.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Delete files whose prompts are gone.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that were changed locally.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete files whose prompts no longer exist.")] = False,
 ) -> None:
-    """Write every prompt of the service into DIR, one file each; files changed here are kept."""
+    """Write every prompt of the service to a file in DIR; keep files that were changed locally."""
     from enprompta.cli.prompts_as_code.pull import pull as run  # noqa: PLC0415 (--help needs nothing of it)
 
     with connected() as client:
@@ -61,14 +63,14 @@ def pull(
 def push(
     directory: Directory,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Insist: overwrite what has changed at the service since the pull.")
+        bool, typer.Option("--force", help="Overwrite prompts that have changed at the service since the last pull.")
     ] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Delete the prompts whose files were deleted here.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete prompts whose files were deleted locally.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Create and update prompts at the service from the files in DIR, after showing what will be done."""
+    """Create and update prompts at the service from the files in DIR, after showing the plan."""
     from enprompta.cli.prompts_as_code.push import Push, actions  # noqa: PLC0415 (as above)
 
     with connected() as client:
@@ -80,10 +82,10 @@ def push(
                 _settle(directory, entries, lock)
             return
         if not yes and _ask():
-            # Somebody may have changed a prompt while the plan was being read.
+            # A prompt may have changed while the question was open.
             entries, lock = _compare(client, directory, resolved=True)
             if actions(entries, force=force, prune=prune) != todo:
-                show_error("Prompts have changed while you were asked, and nothing was sent. Run it again")
+                show_error("Prompts changed in the meantime; nothing was sent. Run the command again")
                 raise typer.Exit(FAILED)
         done: Counter[str] = Counter()
 
@@ -101,13 +103,13 @@ def push(
             left = len(todo) - sum(done.values())
             out.print(line(_counted({**done, "not tried": left})))
             if left or done["failed"]:
-                out.print(line("Run it again to go on: what was done is not done twice."))
+                out.print(line("Run the command again to continue: finished changes are not repeated."))
         if not complete:
             raise typer.Exit(FAILED)
 
 
 def diff(directory: Directory) -> None:
-    """Show how the files in DIR differ from the service, as a unified diff: + is what the file says."""
+    """Show how the files in DIR differ from the service, as a unified diff; + marks lines of the file."""
     from enprompta.cli.prompts_as_code.differences import unified  # noqa: PLC0415 (as above)
 
     with connected() as client:
@@ -119,7 +121,7 @@ def diff(directory: Directory) -> None:
 
 
 def check(directory: Directory) -> None:
-    """Tell whether DIR and the service hold the same prompts, for CI: exit status 1 when they do not."""
+    """Check that DIR and the service have the same prompts, for example in CI; exits with 1 if they differ."""
     with connected() as client:
         entries, _ = _compare(client, directory, resolved=True)
     drifted = [entry for entry in entries if entry.state is not State.SAME]
@@ -128,19 +130,22 @@ def check(directory: Directory) -> None:
         fields = f" ({', '.join(entry.changes)})" if entry.changes else ""
         out.print(line((f"{sign} ", style), _name(entry), (f"  {what}{fields}", "dim")))
     if drifted:
-        out.print(line(f"{len(drifted)} of {len(entries)} differ. `enprompta diff` shows how."))
+        out.print(line(f"{len(drifted)} of {len(entries)} differ; `enprompta diff` shows the differences."))
         raise typer.Exit(FAILED)
     out.print(line(f"{_number(len(entries))}, all the same."))
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the four commands to the command line."""
-    epilog = "Exit status: 0 done, {}, 2 wrong usage, 3 no key."
+    epilog = "Exit status: 0 success, {}, 2 wrong usage, 3 no credentials."
     panel = "Prompts as code"
     app.command(rich_help_panel=panel, epilog=epilog.format("1 refused or failed"))(pull)
     app.command(rich_help_panel=panel, epilog=epilog.format("1 refused or failed"))(push)
     app.command(rich_help_panel=panel, epilog=epilog.format("1 failed"))(diff)
-    app.command(rich_help_panel=panel, epilog="Exit status: 0 the same, 1 not so, 2 wrong usage, 3 no key.")(check)
+    app.command(
+        rich_help_panel=panel,
+        epilog="Exit status: 0 no differences, 1 differences or failure, 2 wrong usage, 3 no credentials.",
+    )(check)
 
 
 def _compare(
@@ -158,7 +163,7 @@ def _compare(
 
 
 def _settle(directory: Path, entries: list[PlannedChange], lock: Lock) -> None:
-    """Note where file and service agree, and that no push is under way any more."""
+    """Record in the lock where file and service agree, and that no push is unfinished."""
     from enprompta.cli.prompts_as_code.pull import agree  # noqa: PLC0415 (as above)
 
     for entry in entries:
@@ -176,16 +181,19 @@ def _show_plan(todo: list[tuple[str, PlannedChange]], entries: list[PlannedChang
     counts = {**Counter(action for action, _ in todo), "unchanged": states[State.SAME]}
     counts["only at the service"] = states[State.NEW_THERE]
     if not prune:
-        counts["deleted here (--prune deletes them there)"] = states[State.DELETED_HERE]
+        counts["deleted here (--prune deletes them at the service)"] = states[State.DELETED_HERE]
     out.print(line(_counted(counts)))
 
 
 def _ask() -> bool:
     if not _is_terminal():
-        show_error("There is nobody to ask here: --yes goes on without asking, --dry-run only shows the plan")
+        show_error(
+            "Cannot ask for confirmation because standard input is not a terminal: pass --yes to continue, or "
+            "--dry-run to only show the plan"
+        )
         raise typer.Exit(WRONG_USAGE)
-    if not typer.confirm("Go on?"):
-        out.print("Nothing was sent.")
+    if not typer.confirm("Continue?"):
+        out.print("Cancelled; nothing was sent.")
         raise typer.Exit(FAILED)
     return True
 

@@ -1,4 +1,4 @@
-"""How a file and the service differ, line by line."""
+"""Line-by-line differences between a file and the service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def unified(entry: PlannedChange) -> Iterator[tuple[str, str]]:
-    """Give the lines of a unified diff from the service to the file, each with its style."""
+    """Yield the lines of a unified diff from the service to the file, each with its style."""
     name = entry.file.name if entry.file else entry.lost or f"{entry.title} ({entry.id})"
     before, after = _lines(entry.remote), _lines(entry.wanted if entry.file else None)
     there = f"service/{name}" if entry.remote else "/dev/null"
@@ -29,5 +29,5 @@ def unified(entry: PlannedChange) -> Iterator[tuple[str, str]]:
 
 
 def _lines(document: Document | None) -> list[str]:
-    # The version is the service's to tell and not a difference.
+    # The service assigns the version, so it is not a difference.
     return [] if document is None else render(replace(document, version=None)).removesuffix("\n").split("\n")

@@ -1,4 +1,4 @@
-"""A prompt as a file: YAML front matter, a line of dashes, then the text, byte for byte.
+"""A prompt as a file: YAML front matter, a line of dashes, then the exact text.
 
     ---
     id: pmt_8c1f
@@ -11,9 +11,9 @@
     ---
     Write about {{topic}}.
 
-The file ends with one line feed that is not of the text, so that it is a text file to editors and git. A text that
-ends in a line feed itself has two. Everything else below the dashes is the text as it is: carriage returns, blanks at
-the ends of lines, more lines of dashes.
+The file ends with one line feed that is not part of the text, as editors and git expect. If the text itself ends with a
+line feed, the file ends with two. Everything else below the dashes is part of the text, including carriage returns,
+trailing spaces and more lines of dashes.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from enprompta.models.prompts import Prompt
 
 ALWAYS = ("title", "description", "category", "tags", "teamId", "content")
-"""Fields a file always speaks of: one it does not name is empty."""
+"""Fields that every file defines; a field that the file leaves out is empty."""
 OPTIONAL = ("variables", "visibility")
-"""Fields that are left as they are at the service when the file does not name them."""
+"""Fields that are left unchanged at the service if the file leaves them out."""
 _KEYS = ("id", "title", "description", "category", "tags", "variables", "visibility", "teamId", "version")
 _EMPTY: Mapping[str, object] = {"description": None, "category": None, "tags": [], "teamId": None}
 _OF_VARIABLE: tuple[tuple[str, type, str], ...] = (
@@ -49,54 +49,54 @@ _BLOCK = re.compile(
     r"\ufeff?---[ \t]*\r?\n(?P<yaml>(?:(?!---[ \t]*(?:\r?\n|\Z))[^\n]*\n)*)---[ \t]*(?:\r?\n|\Z)(?P<content>(?s:.*))\Z"
 )
 _WHOLE = 2.0**53
-# Lines that git and others leave around both sides of a conflict. The ======= between is an underline in Markdown.
+# Conflict markers. The ======= between the sides is ignored, because it is also an underline in Markdown.
 _CONFLICT = re.compile(r"(?:^|\r)(?:<{7}(?!<)|>{7}(?!>))", re.MULTILINE)
 
 
 class DocumentError(EnpromptaError, ValueError):
-    """A file is not a prompt; the text names the file and says what is wrong."""
+    """A file is not a valid prompt; the message names the file and the problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file says of a prompt, or what the service says of it in the same form."""
+    """The content of a prompt, as read from a file or from the service."""
 
     fields: Mapping[str, Any]
-    """By wire name: those of `ALWAYS`, and of `OPTIONAL` those that the file names."""
+    """Values by wire name: all of `ALWAYS`, and those of `OPTIONAL` that the file contains."""
     id: str | None = None
-    """None for a prompt that the service does not have yet."""
+    """The prompt's id; None if the service does not have the prompt yet."""
     version: int | None = None
-    """The service's, when it was last pulled or pushed."""
+    """The service's version at the last pull or push."""
     source: str | None = field(default=None, compare=False, repr=False)
-    """The file it was read from, as text."""
+    """The text of the file that the document was read from."""
 
     @property
     def title(self) -> str:
-        """What people find it by."""
+        """The prompt's title."""
         return str(self.fields["title"])
 
     def digest(self) -> str:
-        """Give what stands for the fields; the id and the version are not in it."""
+        """Return a hash of the fields, without the id and the version."""
         text = json.dumps(canonical(self.fields), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property
     def conflict_line(self) -> int | None:
-        """The first line of the file that is a conflict marker, from 1; None when there is none."""
+        """The 1-based number of the first conflict marker line; None if there is none."""
         return _conflict_line(self.source or "")
 
     def differs_from(self, other: Document) -> list[str]:
-        """Name the fields in which this document, as far as it speaks of them, differs from another."""
+        """List the fields of this document that differ from another document."""
         return [name for name in (*ALWAYS, *OPTIONAL) if name in self.fields and not _says(name, self, other)]
 
     def completed_by(self, other: Document) -> Document:
-        """Give this document with the other's fields where it does not speak of them itself."""
+        """Return a copy that takes missing optional fields from another document."""
         fields = {name: other.fields[name] for name in OPTIONAL if name in other.fields and name not in self.fields}
         return replace(self, fields={**self.fields, **fields})
 
 
 def of_prompt(prompt: Prompt) -> Document:
-    """Write down what the service says of a prompt."""
+    """Convert a prompt of the service to a document."""
     declared = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in prompt.variables]
     fields: dict[str, Any] = {
         "title": prompt.title,
@@ -108,45 +108,45 @@ def of_prompt(prompt: Prompt) -> Document:
         "teamId": prompt.team_id,
         "content": prompt.content,
     }
-    told = {name: value for name, value in fields.items() if name not in OPTIONAL or value}
-    return Document(told, prompt.id, prompt.version)
+    present = {name: value for name, value in fields.items() if name not in OPTIONAL or value}
+    return Document(present, prompt.id, prompt.version)
 
 
 def render(document: Document) -> str:
-    """Write the file of a prompt; equal documents give equal files."""
+    """Return the text of a prompt's file; equal documents produce equal files."""
     fields = document.fields
     named: dict[str, object] = {
         "id": document.id,
         **{name: fields.get(name) for name in _KEYS if name not in {"id", "version"}},
         "version": document.version,
     }
-    said = {name: one for name, one in named.items() if one is not None and one != []}
-    return f"{_DASHES}\n{frontmatter.dump(said)}{_DASHES}\n{fields['content']}\n"
+    values = {name: one for name, one in named.items() if one is not None and one != []}
+    return f"{_DASHES}\n{frontmatter.dump(values)}{_DASHES}\n{fields['content']}\n"
 
 
 def parse(text: str, name: str) -> Document:
-    """Read a file.
+    """Parse the text of a prompt file.
 
     Args:
-        text: What is in it, with its line ends as they are.
-        name: What to call the file in errors.
+        text: The content of the file, with its line endings unchanged.
+        name: The file's name for errors.
 
     Raises:
-        DocumentError: It is not a prompt.
+        DocumentError: It is not a valid prompt.
     """
     found = _BLOCK.match(text)
-    # Markers in the text below may be meant; here they are most likely why the file cannot be read.
+    # Markers in the prompt text may be intended; in the front matter they are the likely cause of a parse error.
     marked = _conflict_line(text if found is None else text[: found.end("yaml")])
     if marked is not None:
         raise DocumentError(conflict_in(name, marked))
     if found is None:
-        raise DocumentError(f"{name} must begin with front matter: a line ---, `title: …`, and another line ---")
+        raise DocumentError(f"{name} must start with front matter: a line ---, `title: …`, and another line ---")
     try:
         values = frontmatter.load(found["yaml"])
     except frontmatter.FrontMatterError as error:
         raise DocumentError(f"{name}, {error}") from None
     if unknown := [key for key in values if key not in _KEYS]:
-        raise DocumentError(f"{name} has no field {unknown[0]!r}: there are {', '.join(_KEYS)}")
+        raise DocumentError(f"{name} has the unknown field {unknown[0]!r}: use {', '.join(_KEYS)}")
     problem = _problem(values)
     if problem:
         raise DocumentError(f"{name}: {problem}")
@@ -158,12 +158,12 @@ def parse(text: str, name: str) -> Document:
 
 
 def conflict_in(name: str, line: int) -> str:
-    """Say that a file holds conflict markers, and what to do."""
+    """Return the error text for a file with conflict markers."""
     return f"{name}, line {line} is a conflict marker: finish the merge, or indent the line if it is text"
 
 
 def with_identity(document: Document, prompt_id: str, version: int | None) -> str:
-    """Give a document's file with another id and version, and all else as somebody wrote it, comments too."""
+    """Return a document's file with another id and version, keeping everything else, such as comments."""
     text = document.source
     if text is not None:
         head_end = cast("re.Match[str]", _BLOCK.match(text)).end("yaml")
@@ -177,13 +177,13 @@ def with_identity(document: Document, prompt_id: str, version: int | None) -> st
             expected = replace(document, id=prompt_id, version=document.version if version is None else version)
             if parse(text, "") == expected:
                 return text
-        except DocumentError:  # the YAML is of a form that this does not know how to change
+        except DocumentError:  # the front matter uses a form that a line edit cannot change
             pass
     return render(replace(document, id=prompt_id, version=version))
 
 
 def canonical(value: Any) -> Any:  # noqa: ANN401 (any JSON)
-    """Make equal what JSON does not tell apart: 1.0 and 1, and an object's keys in any order."""
+    """Normalize values that are equal in JSON, such as 1.0 and 1, for comparison."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= _WHOLE:
         return int(value)
     if isinstance(value, dict):
@@ -218,18 +218,18 @@ def _says(name: str, one: Document, other: Document) -> bool:
 
 
 def _is_declared(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Compare two variables: a type, or whether one is required, that is not told is the service's to choose."""
+    """Compare two variables; the service chooses `type` and `required` if a file leaves them out."""
     chosen = {key: theirs[key] for key in ("type", "required") if key in theirs and mine.get(key) is None}
-    said = {key: value for key, value in mine.items() if value is not None and value != []}
-    return _text(canonical({**chosen, **said})) == _text(canonical(dict(theirs)))
+    declared = {key: value for key, value in mine.items() if value is not None and value != []}
+    return _text(canonical({**chosen, **declared})) == _text(canonical(dict(theirs)))
 
 
 def _text(value: object) -> str:
-    return json.dumps(value, sort_keys=True)  # tells True from 1, which `==` does not
+    return json.dumps(value, sort_keys=True)  # distinguishes True from 1, unlike `==`
 
 
 def _problem(values: Mapping[str, object]) -> str | None:
-    """Say what is wrong with the values of front matter; None when nothing is."""
+    """Return the first problem with front matter values; None if they are valid."""
     return next(filter(None, _problems(values)), None)
 
 
@@ -252,7 +252,7 @@ def _problems(values: Mapping[str, Any]) -> Iterator[str | None]:
 
 
 def _problem_of_variable(variable: object) -> str | None:
-    """Say what is wrong with a declaration; None when nothing is."""
+    """Return the problem with a variable's declaration; None if it is valid."""
     if not isinstance(variable, dict) or not isinstance(cast("dict[str, Any]", variable).get("name"), str):
         return "each of the variables must have a name, such as `- name: topic`"
     declared = cast("dict[str, Any]", variable)

@@ -1,4 +1,4 @@
-"""The directory: finding prompt files, naming new ones, and writing so that nothing is ever half written."""
+"""The prompt directory: find prompt files, name new ones, and write them atomically."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
 SUFFIX = ".prompt.md"
 _LONGEST_STEM = 60
 _ATTRIBUTES = ".gitattributes"
-_VERBATIM = f"# Line ends belong to a prompt's text: git must not change them.\n*{SUFFIX} -text\n"
-# Names of devices on Windows, whatever comes after the first dot (https://learn.microsoft.com/windows/win32/fileio).
+_VERBATIM = f"# Line endings are part of a prompt's text: git must not change them.\n*{SUFFIX} -text\n"
+# Device names on Windows, with any extension (https://learn.microsoft.com/windows/win32/fileio).
 _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d")
 
 
 class FilesError(EnpromptaError):
-    """Files are no prompts, or cannot be read or written; the text names each."""
+    """Files are invalid or cannot be read or written; the message names each."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptFile:
-    """A file that holds a prompt."""
+    """A prompt file."""
 
     path: Path
     name: str
-    """The path below the directory, with `/`."""
+    """The path relative to the directory, with `/`."""
     document: Document
 
 
 def read_directory(directory: Path) -> list[PromptFile]:
-    """Read every prompt file of a directory and those below it, in the order of their names.
+    """Read every prompt file in a directory tree, sorted by name.
 
     Raises:
-        FilesError: The directory is not there, a file is no prompt, or two files have the same id.
+        FilesError: The directory does not exist, a file is not a valid prompt, or two files have the same id.
     """
     if not directory.is_dir():
         raise FilesError(f"{directory} is not a directory")
@@ -64,21 +64,21 @@ def read_directory(directory: Path) -> list[PromptFile]:
             continue
         first = by_id.setdefault(file.document.id, file.name)
         if first is not file.name:
-            problems.append(f"{first} and {file.name} have the same id: take `id:` out of the one that is new")
+            problems.append(f"{first} and {file.name} have the same id: remove `id:` from the new one")
     if problems:
         raise FilesError("\n".join(problems))
     return files
 
 
 def new_names(titles: Iterable[tuple[str, str]], taken: Iterable[str]) -> dict[str, str]:
-    """Name the files of prompts that have none, the same way wherever it is done.
+    """Choose file names for new prompts, the same on every machine.
 
-    A name is made of the title, in letters and digits that every file system has, in lower case. Where that leaves
-    nothing, is a name Windows keeps for itself, or is taken, some digits made of the prompt's id follow.
+    A name is derived from the title, in lower-case ASCII letters and digits. If that is empty, reserved on Windows, or
+    taken, digits derived from the prompt's id are appended.
 
     Args:
-        titles: Id and title of each prompt; who comes first gets the short name.
-        taken: Names that are there.
+        titles: Id and title of each prompt; earlier prompts get the shorter names.
+        taken: Names that already exist.
 
     Returns:
         The name of each prompt's file, by its id.
@@ -101,16 +101,16 @@ def new_names(titles: Iterable[tuple[str, str]], taken: Iterable[str]) -> dict[s
 
 
 def slug(title: str) -> str:
-    """Write a title in lower-case ASCII letters, digits and dashes; nothing is left of one that has none."""
+    """Convert a title to lower-case ASCII letters, digits and dashes; the result can be empty."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_STEM].rstrip("-")
 
 
 def may_be_restored(name: str, directory: Path) -> bool:
-    """True if a file's name, which may come from anywhere, is free and names a prompt file below the directory.
+    """True if an untrusted file name is free and names a prompt file below the directory.
 
-    False for a name that leads out of it (`..`, an absolute path, a symbolic link), that `read_directory` would not
-    find, that Windows reads as a device, or that no file can have.
+    False for a name that leaves the directory (`..`, an absolute path, a symbolic link), that `read_directory` would
+    not find, that is a device on Windows, or that is not a valid file name.
     """
     path = PurePosixPath(name)
     stems = [part.partition(".")[0].casefold() for part in path.parts]
@@ -123,20 +123,20 @@ def may_be_restored(name: str, directory: Path) -> bool:
 
 
 def keep_line_ends(directory: Path) -> None:
-    """Tell git to leave the files as they are, unless the directory tells git something already."""
+    """Configure git not to change line endings, unless the directory already has a `.gitattributes`."""
     path = directory / _ATTRIBUTES
     if not path.exists():
         write_text(path, _VERBATIM)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all; the old text stays until the new one is on the disk.
+    """Replace a file atomically; the old text stays until the new one is on disk.
 
     Raises:
-        FilesError: It cannot be written; the file is as it was.
+        FilesError: It cannot be written; the file is left unchanged.
     """
-    # Beside the file, for a rename is atomic within one file system only. The rename replaces a symbolic link, and
-    # never writes to the file it leads to.
+    # In the same directory, because a rename is atomic only within one file system. The rename replaces a symbolic link
+    # instead of writing to its target.
     temporary = path.with_name(f".enprompta-{secrets.token_hex(8)}.tmp")
     try:
         data = text.encode()
@@ -151,25 +151,25 @@ def write_text(path: Path, text: str) -> None:
         temporary.replace(path)
     except UnicodeEncodeError:
         raise FilesError(
-            f"{path} cannot be written and is as it was: its text holds half of a surrogate pair, which UTF-8 cannot"
+            f"{path} cannot be written and was left unchanged: its text contains a lone surrogate, which UTF-8 lacks"
         ) from None
     except OSError as error:
-        raise FilesError(f"{path} cannot be written and is as it was: {error.strerror or error}") from None
+        raise FilesError(f"{path} cannot be written and was left unchanged: {error.strerror or error}") from None
     finally:
-        with suppress(OSError):  # it is there only when something went wrong
+        with suppress(OSError):  # it exists only after an error
             temporary.unlink()
 
 
 def _check_replaceable(path: Path) -> None:
-    if path.exists() and not path.is_file():  # the rename would replace a device too
+    if path.exists() and not path.is_file():  # the rename would even replace a device
         raise OSError(errno.EINVAL, "Not a regular file")
 
 
 def _prompt_paths(directory: Path) -> list[Path]:
-    """Find the prompt files, in the order of their names; links to directories are not followed.
+    """Find the prompt files, sorted by name; links to directories are not followed.
 
     Raises:
-        FilesError: A directory cannot be read. To pass it over would make its prompts look deleted.
+        FilesError: A directory cannot be read; skipping it would make its prompts look deleted.
     """
     found: list[Path] = []
     unread = [directory]
@@ -194,7 +194,7 @@ def _read_text(path: Path, name: str, directory: Path) -> str:
         name.encode()
         return decode(read_regular(path, inside=directory))
     except UnicodeEncodeError:
-        raise DocumentError(f"{name} has a name that is not UTF-8: rename it") from None
+        raise DocumentError(f"The name of {name} is not UTF-8: rename the file") from None
     except NotTextError as error:
         raise DocumentError(f"{name} {error}") from None
     except OSError as error:

@@ -1,9 +1,9 @@
-"""The YAML above a prompt's text: written the same way each time, read as the JSON part of YAML 1.2.
+"""YAML front matter: written deterministically, and read as the JSON subset of YAML 1.2.
 
-PyYAML reads YAML 1.1, where `yes` is a boolean, `12:30` a number and `2024-01-17` a date. Titles mean none of that, so
-here only `true` and `false` are booleans and only digits are numbers. What JSON does not have is refused: anchors and
-aliases (a few hundred bytes of them expand to gigabytes), tags (`!!python/name:…`, dates, bytes, sets), keys that are
-not text, and keys given twice. Nesting and size are bounded before any value is built.
+PyYAML implements YAML 1.1, where `yes` is a boolean, `12:30` a number and `2024-01-17` a date. In titles these are
+text, so this module reads only `true` and `false` as booleans and only digits as numbers. It refuses what JSON lacks:
+anchors and aliases (which can expand to gigabytes), tags (`!!python/name:…`, dates, bytes, sets), keys that are not
+text, and duplicate keys. Nesting and size are checked before any value is built.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
     from yaml import SafeLoader as _FastLoader
 else:
-    # The one in C, where PyYAML came with it, reads ten times as fast. Writing is left to the one in Python, for a
-    # file must not depend on how PyYAML was built.
+    # The C loader is ten times as fast, but optional. Files are written by the Python dumper only, so that they do not
+    # depend on how PyYAML was built.
     _FastLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _STR, _BOOL, _INT, _FLOAT, _NULL = (f"tag:yaml.org,2002:{name}" for name in ("str", "bool", "int", "float", "null"))
 MAX_DEPTH = 32
-"""Lists and mappings within one another."""
+"""Maximum nesting of lists and mappings."""
 MAX_LENGTH = 1_000_000
-"""Characters of front matter; a large prompt has some thousands."""
+"""Maximum characters of front matter; large prompts have a few thousand."""
 MAX_VALUES = 50_000
-"""Values in front matter, names, lists and mappings included; they take time that their length does not show."""
-_WIDEST = 2**31 - 1  # characters; folded lines would be one more way to write the same text
+"""Maximum values in front matter, including names, lists and mappings; parsing time depends on their number."""
+_WIDEST = 2**31 - 1  # characters; prevents folded lines, so that a text is always written the same way
 
 
 class FrontMatterError(ValueError):
-    """It is not YAML, not a mapping, or uses what is refused; the text says where."""
+    """The front matter is not YAML, is not a mapping, or uses a refused feature; the message says where."""
 
 
-def _refusal(problem: str, at: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401 (a node or event, of either parser)
+def _refusal(problem: str, at: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401 (a node or event of either parser)
     return yaml.constructor.ConstructorError(None, None, problem, at.start_mark)
 
 
@@ -59,13 +59,13 @@ class _Loader(_FastLoader):
             return float(text.lower().replace(".i", "i").replace(".n", "n"))  # YAML's `.inf` and `.nan`
         try:
             return int(text)
-        except ValueError:  # `sys.set_int_max_str_digits` bounds what it takes, for the time this takes grows faster
+        except ValueError:  # more digits than `sys.set_int_max_str_digits` allows
             raise _refusal(f"a number of {len(text):,} digits is too long; put it in quotes", node) from None
 
 
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: object) -> bool:
-        """Write equal things twice: an alias is no way to write a prompt."""
+        """Never write aliases for equal values."""
         del data
         return True
 
@@ -86,7 +86,9 @@ for _tag, _pattern, _first in (
     (_NULL, r"~|null|Null|NULL|", "~nN"),
     (_NULL, r"", ""),
 ):
-    for _either in cast("tuple[Any, ...]", (_Loader, _Dumper)):  # what reads as no text must be written in quotes
+    for _either in cast(
+        "tuple[Any, ...]", (_Loader, _Dumper)
+    ):  # the dumper quotes texts that would be read as another type
         _either.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), list(_first) or [""])
 _Loader.add_constructor(_INT, _Loader.construct_number)
 _Loader.add_constructor(_FLOAT, _Loader.construct_number)
@@ -98,7 +100,7 @@ def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 
 
 def _can_be_lines(text: str) -> bool:
-    """Tell whether a text may stand as lines rather than quoted: nothing that an editor would take away, or hide."""
+    """True if a text can be written as a block: it has nothing that an editor would remove or hide."""
     lines = all(line.isprintable() and not line.endswith(" ") for line in text.split("\n"))
     return lines and not text[0].isspace() and not text.endswith("\n\n")
 
@@ -107,8 +109,8 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def dump(values: Mapping[str, object]) -> str:
-    """Write a mapping; the same values give the same text, on every machine."""
-    write = cast("Any", yaml).dump  # some versions of its stubs leave a type open
+    """Serialize a mapping; equal values produce equal text on every machine."""
+    write = cast("Any", yaml).dump  # some versions of the type stubs are incomplete
     text: str = write(
         dict(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDEST, default_flow_style=False
     )
@@ -116,37 +118,37 @@ def dump(values: Mapping[str, object]) -> str:
 
 
 def load(text: str) -> dict[str, object]:
-    """Read a mapping.
+    """Parse a mapping.
 
     Raises:
-        FrontMatterError: It is not one, or uses what JSON does not have.
+        FrontMatterError: It is not a mapping, or uses a feature that JSON does not have.
     """
     if len(text) > MAX_LENGTH:
-        raise FrontMatterError(f"the front matter has {len(text):,} characters: {MAX_LENGTH:,} are the most")
+        raise FrontMatterError(f"the front matter has {len(text):,} characters: the maximum is {MAX_LENGTH:,}")
     try:
         _check_structure(text)
         values: object = yaml.load(text, _Loader)  # noqa: S506 (a subclass of the safe loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f"line {mark.line + 2}: " if mark else ""  # the first line is the one of dashes
+        line = f"line {mark.line + 2}: " if mark else ""  # counting the line of dashes
         raise FrontMatterError(f"{line}{error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError) as error:
         raise FrontMatterError(" ".join(str(error).split())) from None
     if not isinstance(values, dict):
-        raise FrontMatterError("what stands between the lines of dashes must be `name: value` lines")
+        raise FrontMatterError("the lines between the dashes must be `name: value` lines")
     return cast("dict[str, object]", values)
 
 
 def _check_structure(text: str) -> None:
-    """Refuse what must not be built, from the parser's events: reading those takes no recursion and expands nothing."""
+    """Refuse unsupported features in the parser's events, which need no recursion and expand no aliases."""
     depth = 0
     for number, event in enumerate(cast("Iterator[Any]", yaml.parse(text, _FastLoader))):
         if number > MAX_VALUES:
             raise _refusal(f"there are more than {MAX_VALUES:,} values", event)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _refusal("anchors and aliases (&name, *name) are not read: write the value out, or quote it", event)
+            raise _refusal("anchors and aliases (&name, *name) are not supported: repeat the value, or quote it", event)
         if getattr(event, "tag", None) is not None:
-            raise _refusal(f"tags such as {event.tag!r} are not read: leave the tag out, or quote the value", event)
+            raise _refusal(f"tags such as {event.tag!r} are not supported: remove the tag, or quote the value", event)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:

@@ -1,8 +1,8 @@
-"""Write a Python module with a typed function for each prompt of a directory. Pure.
+"""Generate a Python module with a typed function for each prompt of a directory. Pure.
 
-Every value of a prompt reaches the module through `python_source`: as a literal, as a docstring, or as a name. The
-module is laid out as `ruff format` does it, and asks formatters and linters to leave it alone: with other settings they
-would change it, and `enprompta codegen --check` would report it as out of date.
+Every value of a prompt reaches the module through `python_source`, as a literal, docstring or name. The module is
+formatted like `ruff format` and disables formatters and linters: with other settings they would change it, and
+`enprompta codegen --check` would report it as out of date.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from __future__ import annotations
 '''
 _TYPES = {"number": "float", "boolean": "bool"}
 _CHECKED = frozenset({"text", "select", "number", "boolean", None})
-_RESERVED = frozenset({"PromptCall", "Literal", "annotations"})  # what the module itself uses
+_RESERVED = frozenset({"PromptCall", "Literal", "annotations"})  # names that the module itself uses
 
 
 def module(files: Sequence[PromptFile]) -> str:
-    """Write the module of some prompts; the same files give the same text.
+    """Return the source of the module; equal files produce equal text.
 
     Args:
         files: The prompts; each function is named after its file.
     """
     functions: list[str] = []
     names: list[str] = []
-    # A module that is imported with `*` must not replace its importer's `open`.
+    # `from module import *` must not replace built-in names such as `open`.
     functions_of = Names(_RESERVED, "prompt", may_hide_builtins=False)
     for file in files:
         name = functions_of.add(file.name.removesuffix(SUFFIX).replace("/", "_"))
@@ -83,7 +83,7 @@ def _function(name: str, document: Document) -> Iterator[str]:
 
 
 def _declarations(document: Document) -> list[Mapping[str, Any]]:
-    """Give the variables that are declared, and those that the text uses besides: texts that must be given."""
+    """Return the declared variables, and the undeclared ones of the text as required texts."""
     declared: dict[str, Mapping[str, Any]] = {one["name"]: one for one in document.fields.get("variables") or ()}
     for name in templating.variables(str(document.fields["content"])):
         declared.setdefault(name, {"name": name, "type": "text", "required": True})
@@ -95,13 +95,13 @@ def _is_optional(variable: Mapping[str, Any]) -> bool:
 
 
 def _annotation(variable: Mapping[str, Any]) -> str:
-    """Write a parameter's type, and its default when it need not be given."""
+    """Return a parameter's type, and its default if it is optional."""
     kind, default = _type(variable), variable.get("default")
     if not _is_optional(variable):
         return kind
     if default is not None and _fits(variable, kind, default):
         return f"{kind} = {literal(default)}"
-    return f"{kind} | None = None"  # None is "not given": the prompt's own default steps in, or empty text
+    return f"{kind} | None = None"  # None means not given: the prompt's default is used, or empty text
 
 
 def _type(variable: Mapping[str, Any]) -> str:
@@ -115,18 +115,18 @@ def _type(variable: Mapping[str, Any]) -> str:
 
 
 def _choices(variable: Mapping[str, Any]) -> list[str | int | bool]:
-    """Return what a `select` may be; nothing when that cannot be written as a `Literal`."""
+    """Return the options of a `select`; empty if they cannot be written as a `Literal`."""
     options = variable.get("options") if variable.get("type") == "select" else None
     if not options or not all(isinstance(option, (str, int)) for option in options):
         return []
     found: dict[tuple[str, str | int | bool], str | int | bool] = {
         (type(option).__name__, option): option for option in options
     }
-    return list(found.values())  # True is not 1
+    return list(found.values())  # keyed by type, because True == 1
 
 
 def _fits(variable: Mapping[str, Any], kind: str, default: object) -> bool:
-    """Tell whether a default, which is the author's word and not held against the type, may stand in the signature."""
+    """True if a default, which need not match the declared type, fits the parameter's annotation."""
     if choices := _choices(variable):
         return any(default == one and type(default) is type(one) for one in choices)
     if kind == "float":

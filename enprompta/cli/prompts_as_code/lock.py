@@ -1,7 +1,7 @@
-"""`.enprompta.lock`: what the service and the file said of each prompt when they last agreed.
+"""`.enprompta.lock`: the last synchronized state of each prompt, in its file and at the service.
 
-It is how a push knows that somebody else has changed a prompt meanwhile, so it belongs into version control with the
-files: one line a prompt, in a fixed order, so that two branches rarely touch the same line.
+A push uses it to detect changes that others made in the meantime, so commit it together with the files. It has one line
+per prompt, in a fixed order, so that merge conflicts are rare.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class SyncedVersion:
-    """Where a file and the service met."""
+    """The last synchronized state of a file and the service."""
 
     file: str
-    """The file, below the directory, with `/`; to tell which one it was when it is gone."""
+    """The path relative to the directory, with `/`; names the file after it was deleted."""
     local: str
-    """The digest of what the file said."""
+    """The digest of the file's content."""
     remote: str
-    """The digest of what the service said."""
+    """The digest of the prompt at the service."""
 
 
 @dataclass(slots=True)
@@ -43,14 +43,14 @@ class Lock:
     """The lock of a directory."""
 
     prompts: dict[str, SyncedVersion] = field(default_factory=dict[str, SyncedVersion])
-    """By the prompt's id."""
+    """The synchronized states, by prompt id."""
     push: str | None = None
-    """Names the push that is under way, or was broken off: its requests are sent again under the same keys."""
+    """The id of an unfinished push, whose requests are repeated with the same idempotency keys; else None."""
     _written: str | None = None
 
     @classmethod
     def read(cls, directory: Path) -> Lock:
-        """Read a directory's lock; an empty one when there is none.
+        """Read a directory's lock; returns an empty lock if the file does not exist.
 
         Raises:
             EnpromptaError: It cannot be read.
@@ -73,15 +73,15 @@ class Lock:
             return cls(prompts, None if push is None else _text(push), text)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise EnpromptaError(
-                f"{path} is not readable (a merge that was not finished?): restore it from version control, or delete "
+                f"{path} is damaged, possibly by an unfinished merge: restore it from version control, or delete "
                 "it and pull again"
             ) from None
 
     def refuse_conflicts(self, files: Iterable[PromptFile]) -> None:
-        """Refuse files with conflict markers, unless the service's own text has them.
+        """Refuse files with conflict markers, unless the prompt at the service contains them too.
 
         Raises:
-            FilesError: A file holds markers and has changed since the last pull or push.
+            FilesError: A file contains markers and has changed since the last pull or push.
         """
         problems: list[str] = []
         for file in files:
@@ -94,14 +94,14 @@ class Lock:
             raise FilesError("\n".join(problems))
 
     def write(self, directory: Path) -> None:
-        """Write it, unless it is there already just so."""
+        """Write the lock file if it has changed."""
         text = self._text()
         if text != self._written and (self.prompts or self.push or self._written is not None):
             write_text(directory / NAME, text)
             self._written = text
 
     def begin_push(self, directory: Path) -> str:
-        """Give the name of the push, the one that was broken off or a new one; it is on the disk when this returns."""
+        """Return the id of the interrupted push or of a new one; it is on disk when this returns."""
         if self.push is None:
             self.push = secrets.token_hex(16)
             self.write(directory)
@@ -120,7 +120,7 @@ def _agreed(known: Mapping[str, object]) -> SyncedVersion:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
-    value.encode()  # half of a surrogate pair could not be written back
+    value.encode()  # a lone surrogate could not be written back
     return value
 
 

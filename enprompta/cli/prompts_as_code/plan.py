@@ -1,16 +1,16 @@
-"""What is to be done: a directory, the service, and what they agreed on last, compared. Pure.
+"""The plan: compare a directory, the service, and their last synchronized state. Pure.
 
 =============  =====================================  ==============================  ================================
 state          of the prompt                          push                            pull
 =============  =====================================  ==============================  ================================
-`same`         file and service say the same          nothing                         nothing
+`same`         file and service are equal             nothing                         nothing
 `new here`     the file has no id                     creates the prompt              leaves the file
 `changed here` only the file has changed              updates the prompt              leaves the file
 `moved`        only the service has changed           refuses (--force: overwrites)   writes the file
-`conflict`     both have, or nobody knows             refuses (--force: overwrites)   refuses (--force: overwrites)
-`gone`         the service has it no longer           refuses (--force: creates it)   leaves the file (--prune: deletes)
-`deleted here` its file is gone                       nothing (--prune: deletes it)   writes the file again
-`new there`    there never was a file                 nothing                         writes a file
+`conflict`     both have changed, or unknown          refuses (--force: overwrites)   refuses (--force: overwrites)
+`gone`         it was deleted at the service          refuses (--force: creates it)   leaves the file (--prune: deletes)
+`deleted here` its file was deleted                   nothing (--prune: deletes it)   writes the file again
+`new there`    it never had a file                    nothing                         writes a file
 =============  =====================================  ==============================  ================================
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """How a file and the service stand to one another."""
+    """The relation between a file and the service."""
 
     SAME = "same"
     NEW_HERE = "new here"
@@ -43,31 +43,31 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """One prompt, here, there or both."""
+    """One prompt, in the directory, at the service or both."""
 
     state: State
     file: PromptFile | None
     remote: Document | None
     changes: tuple[str, ...] = ()
-    """Fields in which file and service differ."""
+    """Fields that differ between file and service."""
     lost: str | None = None
-    """The file that was there, for one that is `deleted here`."""
+    """The name of the deleted file, for the state `deleted here`."""
 
     @property
     def id(self) -> str | None:
-        """The prompt's id; None for one that is new here."""
+        """The prompt's id; None for a prompt that is new here."""
         document = self.remote or (self.file and self.file.document)
         return document.id if document else None
 
     @property
     def title(self) -> str:
-        """What people find it by; the file's when there is one."""
+        """The title in the file, or at the service if there is no file."""
         document = self.file.document if self.file else self.remote
         return document.title if document else ""
 
     @property
     def wanted(self) -> Document | None:
-        """All that the prompt is to be by its file: what that does not speak of stays as it is at the service."""
+        """The prompt that the file describes; fields absent from the file are left unchanged."""
         if self.file is None or self.remote is None:
             return self.file and self.file.document
         return self.file.document.completed_by(self.remote)
@@ -76,12 +76,12 @@ class PlannedChange:
 def compare(
     files: Iterable[PromptFile], remote: Mapping[str, Document], agreed: Mapping[str, SyncedVersion]
 ) -> list[PlannedChange]:
-    """Compare, giving files in the order of their names, then what only the service has, in the service's order.
+    """Compare files and service; files come first, sorted by name, then prompts that only the service has.
 
     Args:
-        files: What the directory holds.
-        remote: What the service holds, by id.
-        agreed: What both said when they last agreed, by id.
+        files: The prompt files of the directory.
+        remote: The prompts of the service, by id.
+        agreed: The last synchronized states, by id.
     """
     entries = [_entry(file, remote, agreed) for file in files]
     here = {entry.file.document.id for entry in entries if entry.file}
@@ -105,7 +105,7 @@ def _entry(file: PromptFile, remote: Mapping[str, Document], agreed: Mapping[str
     changed_here = known is not None and known.local != document.digest()
     moved = known is not None and known.remote != theirs.digest()
     if not changes:
-        # A file that leaves, say, its variables to the service is brought up to date when those have changed there.
+        # A file that leaves out optional fields is updated if they have changed at the service.
         is_behind = moved and not changed_here and document.digest() != theirs.digest()
         return PlannedChange(State.MOVED if is_behind else State.SAME, file, theirs)
     if known is None or (moved and changed_here):

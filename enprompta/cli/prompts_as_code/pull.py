@@ -1,4 +1,4 @@
-"""Pull: make the directory hold what the service holds, without losing what was changed here."""
+"""Pull: update the directory from the service, without losing local changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KEPT = {State.NEW_HERE: "kept, new here", State.CHANGED_HERE: "kept, changed he
 
 
 class ConflictError(EnpromptaError):
-    """Files and service have both changed; nothing was written."""
+    """Files and the service have both changed; nothing was written."""
 
 
 def pull(
@@ -40,15 +40,15 @@ def pull(
     prune: bool,
     report: Callable[[str, str, str], object],
 ) -> None:
-    """Write what has changed at the service.
+    """Write the changes of the service to files.
 
     Args:
-        directory: Where; made if it is not there.
+        directory: The directory; created if missing.
         entries: The comparison.
-        lock: What file and service agreed on; it is brought up to date and written.
-        force: Overwrite files that were changed here.
-        prune: Delete files whose prompts are gone, unless they were changed here.
-        report: Told of each file what was done: a word, the file and the title.
+        lock: The lock, which is updated and written.
+        force: Overwrite files that were changed locally.
+        prune: Delete files whose prompts no longer exist, unless they were changed locally.
+        report: Called for each file with the action, the file name and the title.
 
     Raises:
         ConflictError: Files were changed here and at the service, and `force` is not given.
@@ -58,8 +58,8 @@ def pull(
     if conflicts and not force:
         listed = "\n".join(f"  {entry.file.name}: {', '.join(entry.changes)}" for entry in conflicts if entry.file)
         raise ConflictError(
-            f"Changed here and at the service:\n{listed}\nNothing was written. See `enprompta diff`; --force takes the "
-            "service's word and overwrites these files"
+            f"Changed here and at the service:\n{listed}\nNothing was written. See `enprompta diff`; --force "
+            "overwrites these files with the service's versions"
         )
     fresh = [entry for entry in entries if entry.file is None]
     taken = [entry.file.name for entry in entries if entry.file]
@@ -87,21 +87,21 @@ def pull(
 
 
 def _readable(document: Document, name: str) -> str:
-    """Write the file of a prompt, and make sure that it can be read back.
+    """Return the text of a prompt's file, after checking that it can be read back.
 
     Raises:
-        DocumentError: It holds what no file can, such as half of a surrogate pair.
+        DocumentError: It contains something that a file cannot, such as a lone surrogate.
     """
     text = render(document)
     try:
         parse(text.encode().decode(), name)
     except UnicodeEncodeError:
-        raise DocumentError("its text holds half of a surrogate pair, which UTF-8 cannot hold") from None
+        raise DocumentError("its text contains a lone surrogate, which UTF-8 lacks") from None
     return text
 
 
 def _names_of_lost(fresh: Sequence[PlannedChange], taken: Sequence[str], directory: Path) -> dict[str, str]:
-    """Return the names that the lock has for files that are gone, by id; it may come from anywhere."""
+    """Return the names of deleted files from the lock, by id; the lock is untrusted."""
     used = {name.casefold() for name in taken}
     names: dict[str, str] = {}
     for entry in fresh:
@@ -145,5 +145,5 @@ def _pull_one(
 
 
 def agree(lock: Lock, name: str, local: Document, remote: Document) -> None:
-    """Note that a file and the service say the same."""
+    """Record that a file and the service are in sync."""
     lock.prompts[str(remote.id)] = SyncedVersion(name, local.digest(), remote.digest())

@@ -1,4 +1,4 @@
-"""Push: make the service hold what the directory holds, refusing to undo what others did there meanwhile."""
+"""Push: update the service from the directory, without undoing changes that others made in the meantime."""
 
 from __future__ import annotations
 
@@ -29,25 +29,26 @@ _REFUSED = {
 }
 _ACTIONS = {State.NEW_HERE: CREATE, State.CHANGED_HERE: UPDATE}
 _FORCED = {State.MOVED: UPDATE, State.CONFLICT: UPDATE, State.GONE: CREATE}
-# The next prompt would fare no better: a wrong key, a spent budget, a service that is unwell. Any other status is about
-# the one prompt it came for.
-_HOPELESS = (AuthenticationError, RateLimitError, InternalServerError)
+# Errors that the next prompt would meet too. Any other status concerns a single prompt.
+_FATAL_ERRORS = (AuthenticationError, RateLimitError, InternalServerError)
 
 
 class MovedError(EnpromptaError):
-    """The service has changed since the pull; nothing was sent."""
+    """The service has changed since the last pull; nothing was sent."""
 
 
 def actions(entries: Sequence[PlannedChange], *, force: bool, prune: bool) -> list[tuple[str, PlannedChange]]:
-    """Tell what a push has to do, in order.
+    """List the actions of a push, in order.
 
     Raises:
-        MovedError: Something would be undone that the directory knows nothing of, and `force` is not given.
+        MovedError: Changes of others would be undone, and `force` is not given.
     """
     refused = [entry for entry in entries if entry.state in _REFUSED and entry.file]
     if refused and not force:
         listed = "\n".join(f"  {entry.file.name} {_REFUSED[entry.state]}" for entry in refused if entry.file)
-        raise MovedError(f"{listed}\nNothing was sent. Pull first; --force makes the service hold what the files say")
+        raise MovedError(
+            f"{listed}\nNothing was sent. Pull first, or use --force to overwrite the service with the files"
+        )
     chosen: dict[State, str] = {**_ACTIONS, **(_FORCED if force else {})}
     if prune:
         chosen[State.DELETED_HERE] = DELETE
@@ -56,23 +57,23 @@ def actions(entries: Sequence[PlannedChange], *, force: bool, prune: bool) -> li
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """A push under way."""
+    """One push."""
 
     client: Enprompta
     directory: Path
     lock: Lock
-    """What file and service agreed on; it is brought up to date and written."""
+    """The lock, which is updated and written."""
     report: Callable[[str, PlannedChange, EnpromptaError | None], object]
-    """Told of each prompt what was done, or why it was not."""
+    """Called for each prompt with the action and its error, if any."""
 
     def run(self, todo: Sequence[tuple[str, PlannedChange]]) -> bool:
-        """Do it, one prompt after the other; what was done stays done, and running again goes on with the rest.
+        """Push one prompt after the other; after an interruption, a new push continues with the rest.
 
         Returns:
-            Whether all was done.
+            True if every action succeeded.
 
         Raises:
-            EnpromptaError: The service cannot be reached or used, or a file cannot be written; the rest was not tried.
+            EnpromptaError: The service cannot be reached or used, or a file cannot be written; the rest was skipped.
         """
         failed = False
         name = self.lock.begin_push(self.directory)
@@ -81,7 +82,7 @@ class Push:
                 try:
                     self._do(action, entry, name)
                 except APIStatusError as error:
-                    if isinstance(error, _HOPELESS):
+                    if isinstance(error, _FATAL_ERRORS):
                         raise
                     failed = True
                     self.report(action, entry, error)
@@ -98,21 +99,21 @@ class Push:
             service.delete(self.client, str(entry.id))
             del self.lock.prompts[str(entry.id)]
             return
-        # Only what is deleted has no file.
+        # Only deletions have no file.
         file, wanted = cast("PromptFile", entry.file), cast("Document", entry.wanted)
         made = entry.remote or wanted
         if action == CREATE:
             made = service.create(self.client, replace(wanted, id=None), name, f"{file.name} {entry.id}")
             self.lock.prompts.pop(str(entry.id), None)
-        elif entry.changes:  # else it has moved in what the file leaves to the service
+        elif entry.changes:  # otherwise only fields absent from the file have changed
             made = service.update(self.client, wanted, made, name)
         agree(self.lock, file.name, _write_back(file, made), made)
 
 
 def _write_back(file: PromptFile, made: Document) -> Document:
-    """Write into a file the id and version that its prompt has got, and give what the file then says."""
+    """Write the prompt's new id and version to its file, and return the file's content."""
     document = file.document
-    if document.differs_from(made):  # the service has made something else of it, such as declared a new variable
+    if document.differs_from(made):  # the service changed it, such as by declaring a new variable
         write_text(file.path, render(made))
         return made
     if (document.id, document.version) != (made.id, made.version):

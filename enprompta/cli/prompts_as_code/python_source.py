@@ -1,7 +1,7 @@
-"""Python source of values that come from elsewhere: the only way a remote value reaches generated code. Pure.
+"""Python source for untrusted values: the only way a remote value reaches generated code. Pure.
 
-Whatever the value, `literal` returns one expression made of constants, lists and dicts: no names, no calls. Evaluating
-it runs no code, and nothing in a text can end the string it stands in.
+For any value, `literal` returns one expression of constants, lists and dicts, without names or calls. Evaluating it
+runs no code, and no text can end its string literal.
 """
 
 from __future__ import annotations
@@ -18,27 +18,26 @@ if TYPE_CHECKING:
 
 INDENT = "    "
 MAX_NAME = 80
-"""Characters of a generated name, before a number that makes it unique."""
+"""Maximum characters of a generated name, before a number that makes it unique."""
 
 _ESCAPES = {"\\": "\\\\", "\r": "\\r", "\t": "\\t", "\n": "\\n"}
-# A number this large reads as infinity, which Python has no literal for; a name such as `inf` could be shadowed.
+# Python reads this number as infinity, which has no literal; a name such as `inf` could be shadowed.
 _INFINITY = "1e999"
 
 
 def literal(value: object, indent: str = "") -> str:
     r"""Write a JSON value as Python source.
 
-    Texts are written readably: line feeds stand as they are between triple quotes, and characters that an editor hides
-    or changes (control characters, separators, bidirectional marks, lone surrogates, blanks at the end of a line) are
-    escaped.
+    Texts are readable: line feeds are kept between triple quotes. Characters that editors hide or change are escaped:
+    control characters, separators, bidirectional marks, lone surrogates and trailing spaces.
 
     Args:
         value: A text, number, boolean, None, or lists and dicts of them. Infinity and NaN are written as expressions
             that evaluate to them.
-        indent: The indentation of the line on which the value starts; items of a list or dict go on lines of their own.
+        indent: The indentation of the line on which the value starts; each item of a list or dict gets a line.
 
     Raises:
-        TypeError: The value is none of these.
+        TypeError: The value has another type.
     """
     if isinstance(value, str):
         return _text(value)
@@ -65,12 +64,12 @@ def docstring(lines: Iterable[str]) -> str:
 
 
 class Names:
-    """Makes Python names of any texts: valid, in the normal form the compiler uses, and each different from all others.
+    """Converts texts to valid, normalized and unique Python names.
 
     Args:
-        taken: Names that may not be used.
-        fallback: The name of a text that has no letters; also the prefix of one that starts with a digit.
-        may_hide_builtins: False to end a name such as `open` in an underscore, as keywords always do.
+        taken: Names that are already in use.
+        fallback: The name for a text without letters; also the prefix of names that start with a digit.
+        may_hide_builtins: False to append an underscore to names of built-ins such as `open`, as for keywords.
     """
 
     def __init__(self, taken: Iterable[str], fallback: str, *, may_hide_builtins: bool) -> None:
@@ -80,7 +79,7 @@ class Names:
         self._next: dict[str, int] = {}
 
     def add(self, text: str) -> str:
-        """Make a name that was not used yet, and use it."""
+        """Return an unused name for a text and reserve it."""
         name = self._name(text)
         unique = name
         while unique in self._used:
@@ -121,7 +120,7 @@ def _character(character: str) -> str:
 def _integer(number: int) -> str:
     try:
         return int.__repr__(number)
-    except ValueError:  # more digits than `sys.set_int_max_str_digits` allows, which does not bound hexadecimal
+    except ValueError:  # more digits than `sys.set_int_max_str_digits` allows; hexadecimal has no limit
         return hex(number)
 
 

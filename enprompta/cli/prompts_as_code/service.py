@@ -1,4 +1,4 @@
-"""What is asked of the service: all prompts, and one change at a time."""
+"""Calls to the service: fetch all prompts, and create, update or delete one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _ARGUMENTS = {"teamId": "team_id"}
 
 
 def fetch(client: Enprompta, known: Iterable[str]) -> dict[str, Document]:
-    """Fetch every prompt that this key sees, the oldest first.
+    """Fetch every prompt that the credentials can see, oldest first.
 
     Args:
-        client: The way to the service.
-        known: Ids that the directory speaks of; one that the list does not hold is asked for by itself.
+        client: The client.
+        known: Ids in the directory; prompts that the list does not contain are fetched separately.
     """
     prompts = {prompt.id: prompt for prompt in client.prompts.list(limit=_PAGE)}
     oldest = sorted(prompts.values(), key=lambda one: (one.created_at is None, one.created_at, one.id))
@@ -37,12 +37,12 @@ def fetch(client: Enprompta, known: Iterable[str]) -> dict[str, Document]:
 
 
 def create(client: Enprompta, wanted: Document, push: str, name: str) -> Document:
-    """Create a prompt and give what the service made of it."""
+    """Create a prompt and return it as stored by the service."""
     return of_prompt(client.prompts.create(**_arguments(wanted), idempotency_key=_key(push, name, wanted)))
 
 
 def update(client: Enprompta, wanted: Document, remote: Document, push: str) -> Document:
-    """Change what differs, and nothing else: a text that is sent makes a new version, even when it is the old one."""
+    """Send only the fields that differ, because sending a text creates a new version even if it is unchanged."""
     prompt_id = str(remote.id)
     changes = wanted.differs_from(remote)
     fields = {name: value for name, value in _arguments(wanted).items() if _wire(name) in changes}
@@ -51,7 +51,7 @@ def update(client: Enprompta, wanted: Document, remote: Document, push: str) -> 
 
 
 def delete(client: Enprompta, prompt_id: str) -> None:
-    """Delete a prompt; one that is gone already is deleted."""
+    """Delete a prompt; succeeds if it no longer exists."""
     try:
         client.prompts.delete(prompt_id)
     except NotFoundError:
@@ -68,5 +68,5 @@ def _wire(argument: str) -> str:
 
 
 def _key(push: str, what: str, wanted: Document) -> str:
-    """Derive an idempotency key: the same for the same step of the same push, should it have to be sent again."""
+    """Derive an idempotency key that is the same each time the same step of a push is sent."""
     return hashlib.sha256(f"{push}\0{what}\0{wanted.digest()}".encode()).hexdigest()
