@@ -111,7 +111,7 @@ nbformat.write(notebook, sys.argv[2])
 def test_notebook_runs(tmp_path: Path) -> None:
     """Every cell of the notebook runs in a fresh kernel, and shows in the same forms what the stored one shows."""
     stored, fresh = HERE / "notebook.ipynb", tmp_path / "notebook.ipynb"
-    # In a process of its own: the kernel's client leaves sockets to the garbage collector.
+    # In a separate process: the kernel's client leaves sockets to the garbage collector.
     command = [sys.executable, "-c", EXECUTE, str(stored), str(fresh)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
@@ -120,7 +120,7 @@ def test_notebook_runs(tmp_path: Path) -> None:
 
 
 def forms(notebook: Path) -> list[list[tuple[str, list[str]]]]:
-    """Tell of each cell the kinds of its outputs, and the forms each comes in: ids and times are never the same."""
+    """List the types of each cell's outputs, and their formats; ids and times always differ."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return [
         [(output["output_type"], sorted(output.get("data", {}))) for output in cell.get("outputs", [])]

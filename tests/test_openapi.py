@@ -1,4 +1,4 @@
-"""What `docs/openapi.yaml` promises of the REST API: that it is valid, whole and says the same thing everywhere."""
+"""`docs/openapi.yaml` is valid, complete and consistent."""
 
 from __future__ import annotations
 
@@ -195,18 +195,18 @@ each_operation = pytest.mark.parametrize("name", sorted(OPERATIONS))
 
 
 def responses(name: str) -> dict[str, dict[str, Any]]:
-    """Give an operation's responses by status."""
+    """Return an operation's responses by status."""
     return {status: resolve(response) for status, response in OPERATIONS[name][2]["responses"].items()}
 
 
 def parameters(name: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """Give an operation's parameters by place and name."""
+    """Return an operation's parameters by place and name."""
     resolved = [resolve(parameter) for parameter in OPERATIONS[name][2].get("parameters", [])]
     return {(parameter["in"], parameter["name"]): parameter for parameter in resolved}
 
 
 def success(name: str) -> dict[str, Any]:
-    """Give the schema of an operation's 2xx."""
+    """Return the schema of an operation's 2xx."""
     status = next(status for status in responses(name) if status.startswith("2"))
     schema: dict[str, Any] = responses(name)[status]["content"]["application/json"]["schema"]
     return schema
@@ -226,7 +226,7 @@ def problems(of: dict[str, Any], value: Any) -> list[str]:
 
 
 def nullable(of: dict[str, Any]) -> bool:
-    """Tell whether a schema allows null."""
+    """True if a schema allows null."""
     return "null" in resolve(of).get("type", [])
 
 
@@ -243,7 +243,7 @@ def test_every_schema_is_valid() -> None:
 
 
 def test_no_anchors() -> None:
-    """What is shared is shared by `$ref`: the file has no YAML anchors, aliases or keys given twice."""
+    """Shared parts use `$ref`: the file has no YAML anchors, aliases or duplicate keys."""
     tokens = list(yaml.scan(DOCUMENT.read_text(encoding="utf-8")))
     assert not [token for token in tokens if isinstance(token, yaml.AnchorToken | yaml.AliasToken)]
 
@@ -295,7 +295,7 @@ def test_operation_ids_are_unique() -> None:
 
 @pytest.mark.parametrize("section", ["paths", "webhooks"])
 def test_provenance_names_the_strongest_source_first(section: str) -> None:
-    """Every operation tells where it is known from, the most authoritative source first."""
+    """Every operation names its sources, the most authoritative first."""
     for _, path, operation in in_section(section):
         letters = operation["x-provenance"]
         assert letters, path
@@ -568,7 +568,7 @@ def test_document_is_flat() -> None:
 
 @pytest.mark.parametrize("name", ["Prompt", "Workflow", "Team"])
 def test_create_and_update_have_the_same_fields(name: str) -> None:
-    """What a create takes, with its limits, an update takes too; only the create requires some of it."""
+    """Updates accept the same fields as creates, with the same limits; only creates require some."""
     assert SCHEMAS[f"{name}Create"]["properties"] == SCHEMAS[f"{name}Update"]["properties"]
     assert "required" not in SCHEMAS[f"{name}Update"]
 
@@ -612,7 +612,7 @@ def test_enveloped_examples_are_valid() -> None:
 
 
 def examples_of(described: dict[str, Any]) -> list[Any]:
-    """Return the examples of a schema, made of those of its fields where it has none of its own."""
+    """Return the examples of a schema, built from those of its fields if it has none."""
     described = resolve(described)
     if "examples" in described:
         return list(described["examples"])
@@ -652,7 +652,7 @@ HOOK = {"name": "n", "url": "https://example.com", "events": ["prompt.executed"]
     ],
 )
 def test_good_bodies(name: str, good: dict[str, Any]) -> None:
-    """The least a body needs, the ends of its ranges, and fields nobody named are accepted."""
+    """Minimal bodies, the ends of ranges, and unknown fields are accepted."""
     assert problems(schema(name), good) == []
 
 

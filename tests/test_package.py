@@ -1,4 +1,4 @@
-"""What is built is what is meant: the wheel holds the package alone, and works in an empty environment."""
+"""The wheel contains only the package, and works in an empty environment."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_wheel_holds_the_package_alone(wheel: Path) -> None:
 
 
 def test_builds_are_the_same_byte_for_byte(built: list[Path], tmp_path: Path) -> None:
-    """Who builds it again from the sdist, elsewhere and as somebody else, gets the same files, so anyone can check."""
+    """Rebuilding from the sdist in another place by another user produces the same files, so anyone can check."""
     sdist = next(path for path in built if path.suffix == ".gz")
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "copy", filter="data")

@@ -1,4 +1,4 @@
-"""What the package shows to the world, and what loading it costs."""
+"""The public names of the package, and the cost of importing it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_every_method_of_every_resource_is_documented() -> None:
 
 
 def loaded_by(program: str) -> set[str]:
-    """Tell which modules a program has loaded when it ends, in a process of its own."""
+    """Return the modules that a program has loaded when it ends, in a separate process."""
     code = f"import sys\n{program}\nimport json; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout))
@@ -144,5 +144,5 @@ def test_a_resource_is_loaded_when_it_is_used() -> None:
 
 
 def test_the_package_is_typed() -> None:
-    """`py.typed` tells type checkers to believe the annotations (PEP 561)."""
+    """`py.typed` makes type checkers use the annotations (PEP 561)."""
     assert (PACKAGE / "py.typed").is_file()

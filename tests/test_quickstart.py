@@ -22,13 +22,13 @@ BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SERVERS = {
     "enprompta emulator": "8787",
     "enprompta webhooks listen": "8000",
-}  # each in a shell of its own, and its port
+}  # each in a separate shell, and its port
 MAKES_THE_ENVIRONMENT = ("python3 -m venv", ". .venv", "pip ")  # the tests run in one already
 KEEP = "declare -p prompt ENPROMPTA_BASE_URL ENPROMPTA_API_KEY > .variables 2>/dev/null || true"
 
 
 def free_port() -> str:
-    """Find a port that nobody listens at."""
+    """Find a free port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return str(one.getsockname()[1])
@@ -67,7 +67,7 @@ class Shells:
         return done.stdout + done.stderr
 
     def serve(self, block: str) -> str:
-        """Run a block that goes on, and wait until it says how to stop it."""
+        """Run a block that keeps running, and wait until it says how to stop it."""
         output = self.folder / f"server-{len(self.servers)}"
         with output.open("w") as file:
             command = ["bash", "-ec", self.script(block)]
@@ -100,7 +100,7 @@ def shells(tmp_path: Path) -> Iterator[Shells]:
 @pytest.mark.slow
 @pytest.mark.step("examples")
 def test_every_command_works(shells: Shells) -> None:
-    """From the emulator to a verified webhook and a bulk run that goes on, each block does what the page says."""
+    """From the emulator to a verified webhook and a resumed bulk run, each block does what the page says."""
     said = [
         shells.serve(block) if any(server in block for server in SERVERS) else shells.run(block)
         for block in BLOCK.findall(PAGE)

@@ -47,7 +47,7 @@ pytestmark = [
 
 
 class Page(html.parser.HTMLParser):
-    """What a page links to, loads, and can be linked at."""
+    """The links, resources and anchors of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Site:
         self.pages = {path: Page(path) for path in sorted(folder.rglob("*.html"))}
 
     def target(self, page: Path, link: str) -> Path:
-        """Tell which file a link of a page leads to."""
+        """Return the file that a link of a page leads to."""
         path = unquote(urlsplit(link).path)
         target = (page.parent / path).resolve() if path else page
         return target / "index.html" if target.is_dir() else target
@@ -149,7 +149,7 @@ def test_nothing_comes_from_elsewhere(site: Site) -> None:
 
 
 def test_every_page_is_in_the_menu(site: Site) -> None:
-    """A page that nobody can click to is not there."""
+    """Every page can be reached by links."""
     written = {
         path.relative_to(DOCS).with_suffix("").as_posix().removesuffix("/index").replace("index", "")
         for path in DOCS.rglob("*.md")

@@ -114,7 +114,7 @@ def test_a_number_too_long_to_write_is_refused() -> None:
 
 
 def test_missing_and_unknown_are_both_listed() -> None:
-    """One error tells everything that is wrong with the names, with the near misses."""
+    """One error lists every problem with the names, with suggestions."""
     with pytest.raises(TemplateError) as caught:
         render("{{topic}} {{tone}} {{length}}", {"Topic": 1, "tone": "dry", "zzz": 2})
     assert caught.value.missing == ("topic", "length")
@@ -151,7 +151,7 @@ def test_none_is_not_given() -> None:
     ],
 )
 def test_required_and_default(*, required: bool | None, default: object, text: str, result: str | None) -> None:
-    """A declaration decides whether a name may stay without a value, and what stands in for it."""
+    """A declaration decides if a name needs a value, and which default is used."""
     declared = [Declared("a", required=required, default=default)]
     if result is None:
         with pytest.raises(TemplateError, match="Missing variables: 'a'"):
@@ -195,7 +195,7 @@ def test_select_without_readable_options_accepts_all(options: list[object] | Non
 
 
 def test_validate_lists_problems_in_order() -> None:
-    """What the API answers as `details` is one entry a problem: missing, unknown, then what does not fit."""
+    """`validate` lists one entry per problem, like the API's `details`: missing, unknown, then invalid."""
     declared = [
         {"name": "topic", "type": "text", "required": True},
         {"name": "count", "type": "number"},
@@ -232,7 +232,7 @@ def test_all_misfits_are_told_at_once() -> None:
 
 
 def test_a_default_is_the_authors_word() -> None:
-    """A default is not held against its own declaration, but must have a text."""
+    """A default is not validated against its declaration, but must be convertible to text."""
     assert render("{{a}}", {}, [Declared("a", type="number", default="several")]) == "several"
     with pytest.raises(TemplateError, match="not a list"):
         render("{{a}}", {}, [Declared("a", default=[1])])

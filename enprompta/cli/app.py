@@ -60,9 +60,9 @@ app.command(
     rich_help_panel="This machine", epilog="Exit status: 0 everything works, 1 a check failed, 3 no credentials."
 )(doctor.doctor)
 login.add_to(app)
+app.command(rich_help_panel="This machine", epilog=mcp.EPILOG)(mcp.mcp)
 shared_options.add_to(app)
 emulator.add_to(app)
-app.command(rich_help_panel="This machine", epilog=mcp.EPILOG)(mcp.mcp)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer passes it by position)

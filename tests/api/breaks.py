@@ -1,7 +1,7 @@
-"""What breaks users between two descriptions of the public interface, and what the changelog owns up to.
+"""Find breaking changes between two descriptions of the public interface, and those that the changelog admits.
 
 griffe finds what is gone, and what calls no longer fit. Types are compared here, by their parts: what is taken may come
-to include more, and what is given may come to include less; the other way round breaks somebody.
+to include more, and what is given may come to include less; the reverse breaks callers.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _parts(annotation: griffe.Expr | str | None) -> set[str]:
 
 
 def is_released(changelog: str) -> bool:
-    """Tell whether the changelog's first section is of a version that is out: it has a date."""
+    """True if the changelog's first section is of a released version: it has a date."""
     return re.search(r"\d{4}-\d{2}-\d{2}", _first_heading(changelog)) is not None
 
 

@@ -42,7 +42,7 @@ _UNSEEN = {"__reduce__", "__copy__", "__deepcopy__", "__repr__", "__dir__", "__d
     "is_async",
     "is_raw",
 }
-"""How an object is kept, copied and shown, and what the resources tell the machinery below them."""
+"""Methods for pickling, copying and display, and those that resources provide for the machinery below them."""
 
 
 def describe() -> dict[str, str]:

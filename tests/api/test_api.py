@@ -1,4 +1,4 @@
-"""What users may call stays as it was, unless the changelog says that it does not.
+"""The public interface stays as it was, unless the changelog names the change.
 
 The snapshot is what was released last, or is about to be. A release renews it: `python -m tests.api.stubs`.
 """
@@ -99,7 +99,7 @@ FINE = [
 
 @pytest.mark.parametrize(("old", "new"), FINE)
 def test_what_fits_is_no_break(old: str, new: str) -> None:
-    """More parameters that may be left out, wider arguments, narrower results and new names break nobody."""
+    """More optional parameters, wider arguments, narrower results and new names break no caller."""
     assert breaks({"m": old}, {"m": new}) == {}
 
 
@@ -118,7 +118,7 @@ def test_the_changelog_owns_up_to_names_in_the_right_place() -> None:
 
 
 def test_a_released_changelog_owns_up_to_nothing() -> None:
-    """What broke in the last version is no excuse for the next one."""
+    """A break in the last version does not excuse one in the next version."""
     text = "# Changelog\n\n## [2.0.0] - 2030-01-01\n\n### Removed\n\n- `g`\n"
     assert is_released(text)
     assert owned_up_to(text) == set()

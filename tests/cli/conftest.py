@@ -30,7 +30,7 @@ def service() -> Iterator[Emulator]:
 
 @pytest.fixture(autouse=True)
 def no_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave aside the profiles of whoever runs the tests."""
+    """Ignore the profiles of the developer who runs the tests."""
     monkeypatch.setenv("ENPROMPTA_CONFIG_DIR", str(tmp_path / "no-profiles"))
 
 
@@ -43,14 +43,14 @@ def client(service: Emulator) -> Iterator[Enprompta]:
 
 @pytest.fixture
 def faults(service: Emulator) -> Iterator[Faults]:
-    """What the service is to answer instead of the truth; cleared with the test."""
+    """Answers that replace those of the service; cleared after the test."""
     yield service.faults
     service.faults.clear()
 
 
 @pytest.fixture
 def environment(service: Emulator) -> dict[str, str]:
-    """What a shell would say."""
+    """The environment of a shell."""
     return {"ENPROMPTA_API_KEY": service.keys.enterprise, "ENPROMPTA_BASE_URL": service.url, "COLUMNS": "100"}
 
 

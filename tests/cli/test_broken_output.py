@@ -1,4 +1,4 @@
-"""Standard output that cannot be written is one line and a status, in processes of their own."""
+"""Standard output that cannot be written causes one line and a status, in separate processes."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def invoke(*arguments: str, body: bytes | None = None, **environment: str) -> Re
 
 
 class Listening:
-    """A `listen` in a process of its own."""
+    """A `listen` in a separate process."""
 
     def __init__(self, *arguments: str, stdout: int = subprocess.PIPE, **environment: str) -> None:
         variables = {**os.environ, "ENPROMPTA_WEBHOOK_SECRET": SECRET, "COLUMNS": "200", **environment}
@@ -78,7 +78,7 @@ def listening() -> Iterator[Listening]:
 
 
 def test_version() -> None:
-    """`--version` tells the package's version."""
+    """`--version` prints the package's version."""
     result = invoke("--version")
     assert (result.output, result.exit_code) == (f"enprompta {__version__}\n", 0)
 
@@ -87,7 +87,7 @@ def test_version() -> None:
     "arguments", [["webhooks", "lisen"], ["webhooks", "verify"], ["webhooks", "trigger"], ["--no"]]
 )
 def test_wrong_usage_is_2(arguments: list[str]) -> None:
-    """What is not a command, or lacks an argument, ends with 2."""
+    """An unknown command or a missing argument ends with 2."""
     assert invoke(*arguments).exit_code == 2
 
 
@@ -173,7 +173,7 @@ def test_refusals_say_why(listening: Listening) -> None:
 
 
 def test_senders_that_hang_up_are_no_news(listening: Listening) -> None:
-    """A sender that leaves in the middle, or does not wait for the answer, is not told of; SIGTERM ends it too."""
+    """A sender that disconnects early is not reported; SIGTERM stops the listener too."""
     port = int(listening.url().rpartition(":")[2])
     for request in (b"POST / HTTP/1.1\r\nContent-Length: 10\r\n\r\nhalf", b"\x00nonsense\r\n\r\n", b""):
         with socket.create_connection(("127.0.0.1", port)) as connection:
@@ -225,7 +225,7 @@ class Answering(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def answering() -> Iterator[str]:
-    """A server that answers as it is told."""
+    """A server that answers as configured."""
     with HTTPServer(("127.0.0.1", 0), Answering) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -257,7 +257,7 @@ def test_trigger_shows_the_answer(answering: str, status: int, ends: int) -> Non
     ],
 )
 def test_trigger_fails_with_a_reason(arguments: list[str], ends: int, says: str) -> None:
-    """What cannot be sent says why: 1 when nobody takes it, 2 when it was asked for wrongly."""
+    """Failures say why: 1 if no server accepts the event, 2 for wrong usage."""
     result = invoke("webhooks", "trigger", *arguments)
     assert result.exit_code == ends
     assert says in result.output
@@ -308,7 +308,7 @@ def test_without_the_extra(tmp_path: Path) -> None:
 
 
 def test_a_broken_installation_is_not_taken_for_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module missing inside of typer's own dependencies is told as it is."""
+    """A module missing inside typer's dependencies is reported unchanged."""
     import enprompta.cli
 
     monkeypatch.setitem(sys.modules, "enprompta.cli.app", None)

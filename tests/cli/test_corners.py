@@ -1,4 +1,4 @@
-"""What commands do where an answer leaves things out, something fails, or a person says no."""
+"""Commands when a response leaves fields out, a call fails, or the user says no."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def says(faults: Faults, path: str, data: object, status: int = 200, **how: Any) -> None:
-    """Let the service answer with data of ours."""
+    """Make the service answer with the given data."""
     faults.add(path, status=status, body={"success": True, "data": data}, **how)
 
 
 def test_the_doctor_is_told_little(run: Run, faults: Faults) -> None:
-    """What the service leaves out is not made up, and is no failure; a clock that cannot be read is a warning."""
+    """Missing fields are not invented and cause no failure; an unreadable clock is a warning."""
     faults.add("/health", status=200, headers={"Date": "soon"}, body={"status": "healthy"})
     says(faults, "/usage", {"requestsPerMinute": {"remaining": 3}})
     told = run("doctor").output
@@ -51,7 +51,7 @@ def test_the_doctor_is_told_little(run: Run, faults: Faults) -> None:
 
 
 def test_the_doctor_of_an_unwell_service(run: Run, faults: Faults) -> None:
-    """What usage fails of is told, beside what works."""
+    """The failing part of usage is reported, next to the parts that work."""
     faults.add("/usage", status=500)
     told = run("doctor", status=1).output
     assert "healthy in" in told
@@ -71,7 +71,7 @@ def test_the_doctor_of_credentials_that_lack_a_scope(run: Run, faults: Faults) -
 
 
 def test_usage_of_nobody(run: Run, faults: Faults) -> None:
-    """Where nothing was used, nothing is drawn; what the service does not tell is left out."""
+    """Without usage no chart is drawn; fields that the service does not send are left out."""
     says(faults, "/usage", {"requestsPerDay": {}})
     says(faults, "/usage/history", [])
     told = run("usage").output
@@ -96,7 +96,7 @@ def test_a_live_prompt(run: Run, client: Enprompta) -> None:
 
 
 def test_an_execution_that_fails(run: Run, faults: Faults) -> None:
-    """Why it failed is told on standard error, and the exit status is 1."""
+    """Standard error shows why it failed, and the exit status is 1."""
     says(faults, "/prompts/*/execute", {"id": "exe_1", "status": "failed", "error": "the model is gone"}, 201)
     result = run("prompts", "execute", "p", status=1)
     assert (result.stdout, result.stderr) == ("", "error  Execution exe_1 failed: the model is gone\n")
@@ -135,7 +135,7 @@ def test_values_are_an_object(run: Run) -> None:
 
 
 def test_a_person_is_asked(run: Run, client: Enprompta, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be undone is done after a yes alone."""
+    """Commands that cannot be undone run only after a yes."""
 
     class Terminal(ModuleType):
         stdin = io.TextIOWrapper(io.BytesIO())
@@ -151,7 +151,7 @@ def test_a_person_is_asked(run: Run, client: Enprompta, monkeypatch: pytest.Monk
 
 
 def test_a_member_leaves(run: Run, client: Enprompta, service: Emulator) -> None:
-    """Who is not the owner may leave, and is no member after."""
+    """A member who is not the owner can leave, and is no longer a member."""
     team = client.teams.create(name="Left")
     client.teams.add_member(team.id, email="pro@example.com", role="VIEWER")
     assert run("teams", "leave", team.id, "--yes", ENPROMPTA_API_KEY=service.keys.pro).output == f"Left {team.id}.\n"
@@ -184,7 +184,7 @@ def test_a_workflow_as_json(run: Run, client: Enprompta, tmp_path: Path) -> None
 
 
 def test_a_run_that_fails(run: Run, faults: Faults) -> None:
-    """Which step failed, and why, is told on standard error, and the exit status is 1."""
+    """Standard error shows which step failed and why, and the exit status is 1."""
     steps = [{"stepId": "one", "status": "completed"}, {"stepId": "two", "status": "failed", "error": "no such prompt"}]
     says(faults, "/workflows/*/execute", {"id": "wfe_1", "status": "failed", "steps": steps}, 201)
     result = run("workflows", "execute", "w", status=1)
@@ -200,7 +200,7 @@ def test_a_run_that_is_cancelled(run: Run, faults: Faults) -> None:
 
 
 def test_a_run_is_interrupted(run: Run, client: Enprompta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C ends a run well: what has come is written, it is said how to go on, and Ctrl-C is the shell's again."""
+    """Ctrl-C stops a run gracefully: results are written, it says how to resume, and the handler is restored."""
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows, results = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     rows.write_text("".join(json.dumps({"name": f"N{number}"}) + "\n" for number in range(2_000)))

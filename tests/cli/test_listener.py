@@ -64,7 +64,7 @@ def _has_ipv6() -> bool:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_session(host: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What arrives is printed, verified, with its fields; a repetition and each refusal are told apart."""
+    """Events are printed with their fields once verified; duplicates and refusals are marked."""
     if host == "::1" and not _has_ipv6():
         pytest.skip("this machine has no IPv6 loopback")
     good = webhook_delivery("team.member_added", event_id="evt_1")
@@ -90,7 +90,7 @@ def test_a_session(host: str, capsys: pytest.CaptureFixture[str]) -> None:
         "evt_2\n",
         "data  7",
         "refused 401",
-        "this was HEAD",
+        "this request used HEAD",
     ):
         assert expected in printed
     assert printed.endswith("Stopped: 3 events, 4 refused.\n")
@@ -139,7 +139,7 @@ def test_why_two_signatures_are_refused() -> None:
 
 
 def test_a_terminal_gets_its_line_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the terminal has written ^C, the summary begins on a line of its own."""
+    """After the ^C that the terminal shows, the summary starts on a new line."""
     written = io.StringIO()
     terminal = rich.console.Console(force_terminal=True, file=written)
     monkeypatch.setattr(webhook_listener, "out", terminal)
@@ -169,7 +169,7 @@ def test_main_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_listen_serves_until_it_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command listens where it was told to."""
+    """The command listens on the given address."""
     urls: list[str] = []
     monkeypatch.setattr(Listener, "run", lambda self: urls.append(self.url) or self._server.server_close())
     webhooks.listen(secret=[WEBHOOK_SECRET], port=0, host="127.0.0.1")

@@ -99,14 +99,14 @@ def test_a_profile_in_a_file(run: Run, login: Run, folder: Path, client: Enpromp
         "default", "file", "API key", True,
     )  # fmt: skip
     assert [each.name for each in folder.iterdir()] == ["profiles.json"]
-    assert run("logout").output == "Profile default is deleted.\n"
+    assert run("logout").output == "Profile default was deleted.\n"
     assert "run `enprompta login`" in run("prompts", "list", status=3).output
 
 
 def test_a_profile_in_the_keyring(
     run: Run, login: Run, folder: Path, keyring: Keyring, environment: dict[str, str]
 ) -> None:
-    """With a keyring the file does not hold the key; a keyring that has lost it says how to go on."""
+    """With a keyring the file does not contain the key; if the keyring loses it, the error says what to do."""
     assert "the system's keyring" in login("--profile", "work").output
     assert list(keyring.kept) == [("enprompta", "work")]
     assert "secret" not in (folder / "profiles.json").read_text()

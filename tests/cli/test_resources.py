@@ -92,7 +92,7 @@ def test_tables_fit_the_terminal(run: Run, client: Enprompta, monkeypatch: pytes
 
 
 def test_executions_templates_usage(run: Run, client: Enprompta) -> None:
-    """What has been executed is listed, shown and summed up; templates are read and forked."""
+    """Executions are listed, shown and summed up; templates are shown and forked."""
     prompt = client.prompts.create(title="Sum", content="Hi")
     execution = client.prompts.execute(prompt.id)
     assert execution.id in run("executions", "list", "--prompt", prompt.id).output
@@ -149,7 +149,7 @@ def test_workflows(run: Run, client: Enprompta, tmp_path: Path) -> None:
 
 
 def test_webhook_secrets_are_not_shown(run: Run, tmp_path: Path) -> None:
-    """A new secret goes into a file that nobody else may read, which must not be there; it is printed only for `-`."""
+    """A new secret goes into a new file that only the user can read; it is printed only for `-`."""
     file = tmp_path / "secret"
     create = ("webhooks", "create", "--name", "Hook", "--url", "http://127.0.0.1:9/", "--event", "prompt.executed")
     made = run(*create, "--secret-file", file, "--json")
@@ -209,7 +209,7 @@ def test_no_key_is_3(run: Run) -> None:
 
 
 def test_doctor(run: Run, service: Emulator) -> None:
-    """All that matters is told, the key so that only its owner knows it."""
+    """`doctor` reports everything relevant, with the key abbreviated."""
     told = run("doctor").output
     for part in ("ep_…rise, from ENPROMPTA_API_KEY", service.url, "healthy in", "clock agrees with", "plan enterprise"):
         assert part in told
@@ -260,9 +260,9 @@ def test_execute_many(run: Run, client: Enprompta, tmp_path: Path) -> None:
 
 
 def test_a_budget_is_of_the_whole_run(run: Run, client: Enprompta, tmp_path: Path) -> None:
-    """Stopped by its budget, a run says what goes on with it: a higher one or none, for the same stops it again.
+    """A run that its budget stopped says how to resume: with a higher budget or none, because the same stops it again.
 
-    What was executed before is told apart, and not charged again, with --force neither.
+    Earlier executions are counted separately and not charged again, even with --force.
     """
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows, results = tmp_path / "rows.csv", tmp_path / "out.jsonl"
@@ -295,7 +295,7 @@ def test_a_missing_column_is_told_before_anything_is_sent(run: Run, client: Enpr
 def test_ctrl_c_leaves_a_checkpoint(
     client: Enprompta, service: Emulator, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Interrupted, it ends with 130 and says how to go on; gone on with, every row is there and charged once."""
+    """An interrupted run ends with 130 and says how to resume; once resumed, every row is there and charged once."""
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows, results = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     rows.write_text("".join(json.dumps({"name": f"N{number}"}) + "\n" for number in range(600)))

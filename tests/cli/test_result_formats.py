@@ -156,7 +156,7 @@ def test_nothing_is_charged_for_files_that_cannot_work(
     for text, says in [
         ("name\nAda\n  \nBob\n", None),
         ("name,n\n,x\n", "line 2, column 'name': the cell is empty, and the prompt requires a value"),
-        ("name\n", "has no rows below the line with the names"),
+        ("name\n", "has no rows below the line with the column names"),
         ("name\ncaf\xe9\n", "line 2 is not UTF-8"),
     ]:
         if says is not None:

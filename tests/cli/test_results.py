@@ -67,7 +67,7 @@ def test_each_file_is_for_one_purpose(run: Run, client: Enprompta, prompt: str, 
     for arguments, told in [
         (("-i", source, "-o", source), "rows.csv is also --input"),
         (("-i", source, "-o", link), "link.csv is also --input"),
-        (("-i", source, "-o", tmp_path / "new", "--checkpoint", tmp_path / "new"), "new is --output too"),
+        (("-i", source, "-o", tmp_path / "new", "--checkpoint", tmp_path / "new"), "new is also --output"),
         (("-i", source, "--checkpoint", source), "rows.csv is also --input"),
     ]:
         assert told in run(*arguments, "--force", status=2).output
@@ -89,25 +89,25 @@ def test_a_run_that_is_refused_leaves_the_results_there(run: Run, tmp_path: Path
 
 
 def test_a_file_of_no_known_format(run: Run, tmp_path: Path) -> None:
-    """What the command can read goes by the file's name, so it is said which names those are."""
+    """Formats depend on the file name, so the error lists the supported extensions."""
     told = run("-i", rows(tmp_path / "rows.txt", "Ada"), status=2).output
     assert "rows.txt: rename the file to .csv, .jsonl or .parquet" in told
     assert "format=" not in told
 
 
 def test_an_error_says_how_a_shell_goes_on(run: Run, service: Emulator, tmp_path: Path) -> None:
-    """An error that ends the run names the command, not a call in Python; the command then goes on."""
+    """An error that ends the run names the command instead of a Python call; the command then resumes."""
     source = rows(tmp_path / "rows.csv", "Ada", "Bob", "Eve")
     service.faults.add("/prompts/*/execute", status=402, times=1)
     told = run("-i", source, "--concurrency", 1, status=1).output
-    assert "rows have ended; run the same command again to go on there" in told
+    assert "rows have ended; run the same command again to resume" in told
     assert "checkpoint=" not in told
     run("-i", source)
     assert outputs(tmp_path / "out.jsonl") == ["Hi Ada", "Hi Bob", "Hi Eve"]
 
 
 def test_half_a_pair_of_letters_is_a_row_that_fails(run: Run, tmp_path: Path) -> None:
-    """JSON can say what is no text; that row is told to have failed, in a file that is JSON, and the others go on."""
+    """A row with an invalid text is reported as failed, in a valid JSON file, and the other rows continue."""
     source = tmp_path / "rows.jsonl"
     source.write_text('{"name": "\\ud800"}\n{"name": "Ada"}\n')
     assert "1 executed, 1 failed" in run("-i", source, status=1).output
@@ -117,7 +117,7 @@ def test_half_a_pair_of_letters_is_a_row_that_fails(run: Run, tmp_path: Path) ->
 
 
 def test_a_full_disk(run: Run, client: Enprompta, prompt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told in a line, what was there stays, and with room again nothing is charged twice."""
+    """A full disk is reported in one line, the old file stays, and after a retry nothing is charged twice."""
     output = tmp_path / "out.jsonl"
     output.write_text("older\n")
     source = rows(tmp_path / "rows.csv", "Ada", "Bob")
@@ -151,7 +151,7 @@ class Full:
 
 
 def test_a_line_that_was_not_written_whole_is_not_shown(tmp_path: Path) -> None:
-    """A disk that fills up in the midst of a line leaves neither that line nor the file beside."""
+    """A disk that fills up in the middle of a line leaves neither that line nor the temporary file."""
     path = tmp_path / "out.jsonl"
     path.write_text("older\n")
 
@@ -178,7 +178,7 @@ def test_a_line_that_was_not_written_whole_is_not_shown(tmp_path: Path) -> None:
     ids=["interrupted", "before the first line", "refused", "ended by an error"],
 )
 def test_what_a_run_that_is_broken_off_leaves(tmp_path: Path, error: BaseException, lines: int, left: str) -> None:
-    """What has come so far takes the place of what was there, when there is any, and it is of this run."""
+    """New results replace the old file if there are any, and contain only this run."""
     path = tmp_path / "out.jsonl"
     path.write_text("older\n")
 
@@ -195,7 +195,7 @@ def test_what_a_run_that_is_broken_off_leaves(tmp_path: Path, error: BaseExcepti
 
 
 def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
-    """A pipe gets the lines as they come, and is still there after; a folder that is not there is told."""
+    """A pipe receives lines as they arrive and still exists afterwards; a missing folder is reported."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)

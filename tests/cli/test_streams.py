@@ -1,4 +1,4 @@
-"""What a process writes: UTF-8 everywhere, one line where it cannot write, 130 on Ctrl-C."""
+"""Process output: UTF-8 everywhere, one line if it cannot be written, 130 on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LOCALES = [
 
 
 def process(environment: dict[str, str], *arguments: str, **how: Any) -> subprocess.CompletedProcess[bytes]:
-    """Run a command in a process of its own."""
+    """Run a command in a separate process."""
     variables = {**os.environ, **environment}
     return subprocess.run([*COMMAND, *arguments], env=variables, capture_output=not how, check=False, timeout=60, **how)
 

@@ -36,7 +36,7 @@ class Operation:
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        """What its paths look like, still quoted; its parameters are groups."""
+        """A pattern for its paths, still quoted; parameters are groups."""
         return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path))
 
 
@@ -58,14 +58,14 @@ def resolve(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def find(method: str, path: str) -> Operation:
-    """Tell which operation a request is for; of two that match, the one that is spelt out."""
+    """Return the operation of a request; if two match, the one without parameters."""
     found = [it for it in OPERATIONS.values() if it.method == method and it.pattern.fullmatch(path)]
     assert found, f"{method} {path} is not in the document"
     return min(found, key=lambda it: it.path.count("{"))
 
 
 def of(request: httpx.Request) -> Operation:
-    """Tell which operation a request is for."""
+    """Return the operation of a request."""
     return find(request.method, request.url.raw_path.decode("ascii").partition("?")[0])
 
 

@@ -1,4 +1,4 @@
-"""What a schema cannot say, told to schemathesis: it loads this module by `SCHEMATHESIS_HOOKS`.
+"""Facts that the schema cannot express, for schemathesis, which loads this module by `SCHEMATHESIS_HOOKS`.
 
 A request may fit its schema and be wrong all the same: a cursor that no page has given, a value for a variable that
 the prompt does not have, a step that refers to what is not there. So every second request that fits its schema is led

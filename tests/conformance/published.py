@@ -1,6 +1,6 @@
 """A program for the published client: every call it has on the resources of this API, each held to its answer.
 
-Run as a program of its own, for that client is imported as `enprompta` too:
+Run as a separate program, for that client is imported as `enprompta` too:
 
     python published.py WHEEL ROOT_URL KEY CLIENT_ID CLIENT_SECRET
 
@@ -136,7 +136,7 @@ def webhooks(client: Any) -> None:
     assert client.webhooks.test(made.id)["success"]
     for _ in range(1000):
         delivery = client.webhooks.list_deliveries(made.id, limit=5).data[0]
-        if delivery.status == types.WebhookDeliveryStatus.FAILED:  # nobody listens there
+        if delivery.status == types.WebhookDeliveryStatus.FAILED:  # no server listens there
             break
         time.sleep(0.01)
     assert client.webhooks.retry_delivery(made.id, delivery.id).id == delivery.id
@@ -153,7 +153,7 @@ def main() -> None:
         methods = watch(client)
         assert client.health().status == types.HealthStatus.HEALTHY
         assert client.health(detailed=True).components
-        (team,) = client.teams.list().data  # somebody else's
+        (team,) = client.teams.list().data  # another account's
         executions(client, prompts(client))
         templates(client)
         teams(client, team.id)

@@ -133,7 +133,7 @@ def test_everything_can_be_said(record: Callable[..., list[httpx.Request]], row:
 
 @pytest.mark.parametrize("name", EXTRAS)
 def test_extras_send_what_rows_send(record: Callable[..., list[httpx.Request]], name: str) -> None:
-    """What a method beyond the table sends is as documented too."""
+    """Methods beyond the table send documented requests too."""
     for request in record(EXTRAS[name]):
         assert problems_of_request(request) == []
 

@@ -63,7 +63,7 @@ def test_fields_of_models(model: str, schema: str) -> None:
 
 @pytest.mark.parametrize(("params", "schema"), PARAMS.items())
 def test_fields_of_params(params: str, schema: str) -> None:
-    """What may be written as a plain dict has each field of its schema, and no other; the same ones must be given."""
+    """Each `TypedDict` has exactly the fields of its schema, with the same ones required."""
     fields = {to_camel(name): str(it) for name, it in getattr(models, params).__annotations__.items()}
     assert set(fields) == set(properties(SCHEMAS[schema]))
     required = {name for name, it in fields.items() if "NotRequired[" not in it}
@@ -96,5 +96,5 @@ def test_no_model_is_left_out() -> None:
 
 
 def test_enumerations_are_literals() -> None:
-    """What is compared as an enumeration is one."""
+    """Fields that are compared as enumerations are enumerations."""
     assert all(get_origin(getattr(models, name)) is Literal for name in WORDS)

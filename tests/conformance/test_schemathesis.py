@@ -106,7 +106,7 @@ def command(emulator: Emulator, directory: Path) -> list[str]:
         *(sys.executable, "-m", "schemathesis.cli", "--no-color", "run", str(DOCUMENT)),
         *("--url", emulator.url.removesuffix("/api/v1"), "--checks", "all", "--continue-on-failure"),
         *("--phases", "examples,coverage,fuzzing,stateful", "--max-examples", EXAMPLES),
-        *("--request-timeout", "60"),  # hundreds of webhooks, made in passing, are told of each execution
+        *("--request-timeout", "60"),  # each execution is delivered to hundreds of webhooks that the tests have created
         *("--seed", SEED, "--generation-database", "none", "--output-truncate", "false"),
     ]
 

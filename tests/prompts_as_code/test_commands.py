@@ -69,7 +69,7 @@ def test_a_thousand_hostile_prompts_round_trip(run: Run, client: Enprompta, dire
     assert run("pull", directory).output.endswith("1,000 written\n")
     assert time.perf_counter() - began < 20
     pulled = contents(directory)
-    assert len(pulled) == 1_002  # and the lock, and what git is told
+    assert len(pulled) == 1_002  # with the lock and the git attributes
     found = {one.document.id: one.document.fields["content"] for one in files.read_directory(directory)}
     assert found == texts
     before = {prompt.id: prompt for prompt in client.prompts.list(limit=100)}
@@ -101,7 +101,7 @@ def test_a_directory_is_pushed_to_an_empty_service(run: Run, client: Enprompta, 
 
 
 def test_only_what_has_changed_is_sent(run: Run, client: Enprompta, directory: Path) -> None:
-    """A new title makes no new version of the text; a new text does, and the file tells it."""
+    """A new title creates no new version; a new text does, and the file records it."""
     prompt = client.prompts.create(title="Old", content="Hello {{name}}", description="x", category="c")
     run("pull", directory)
     path = directory / "old.prompt.md"
@@ -118,7 +118,7 @@ def test_only_what_has_changed_is_sent(run: Run, client: Enprompta, directory: P
 
 
 def test_a_push_refuses_to_undo_what_others_did(run: Run, client: Enprompta, directory: Path) -> None:
-    """What has moved at the service is refused, unsent, until it is pulled or --force insists."""
+    """A prompt that changed at the service is refused, without sending, until it is pulled or --force is given."""
     mine = client.prompts.create(title="Mine", content="1")
     theirs = client.prompts.create(title="Theirs", content="1")
     run("pull", directory)
@@ -139,7 +139,7 @@ def test_a_push_refuses_to_undo_what_others_did(run: Run, client: Enprompta, dir
 
 
 def test_a_conflict_is_refused_both_ways(run: Run, client: Enprompta, directory: Path) -> None:
-    """What was changed here and there is overwritten on neither side without --force."""
+    """A prompt that changed on both sides is overwritten on neither side without --force."""
     prompt = client.prompts.create(title="Both", content="1")
     run("pull", directory)
     path = directory / "both.prompt.md"
@@ -160,7 +160,7 @@ def test_a_conflict_is_refused_both_ways(run: Run, client: Enprompta, directory:
 
 
 def test_without_a_lock_a_difference_is_a_conflict(run: Run, client: Enprompta, directory: Path) -> None:
-    """Nobody knows who has changed it, so nobody's change is lost; what is equal is noted anew."""
+    """Without a lock, differing prompts are conflicts, so no change is lost; equal ones are recorded again."""
     prompt = client.prompts.create(title="One", content="1")
     run("pull", directory)
     (directory / ".enprompta.lock").unlink()
@@ -192,7 +192,7 @@ def test_deleting(run: Run, client: Enprompta, directory: Path) -> None:
     assert (directory / "b.prompt.md").exists()
     run("pull", directory, "--prune")
     assert {path.name for path in directory.glob("*.md")} == {"c.prompt.md", "d.prompt.md", "stranger.prompt.md"}
-    run("push", directory, "--yes", "--force")  # makes it anew
+    run("push", directory, "--yes", "--force")  # creates it again
     assert "mine" in [prompt.content for prompt in client.prompts.list()]
     run("check", directory)
     (directory / "d.prompt.md").unlink()
@@ -211,7 +211,7 @@ def test_names_are_kept(run: Run, client: Enprompta, directory: Path) -> None:
 
 
 def test_a_push_goes_on_past_a_prompt_that_is_refused(run: Run, client: Enprompta, directory: Path) -> None:
-    """What is wrong with one prompt is told beside its name; the others are pushed, and the exit status is 1."""
+    """An error of one prompt is shown next to its name; the others are pushed, and the exit status is 1."""
     write(directory, "a", "", "title: A\n")
     write(directory, "b", "fine", "title: B\n")
     told = run("push", directory, "--yes", status=1).output
@@ -257,7 +257,7 @@ def test_a_push_that_is_killed_goes_on(client: Enprompta, directory: Path, servi
 
 
 def test_asking(run: Run, client: Enprompta, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is nobody to ask nothing is sent; a no sends nothing; a change during the question is noticed."""
+    """Without a terminal nothing is sent; a no sends nothing; a change during the question is detected."""
     path = write(directory, "a", "x")
     assert "pass --yes to continue" in run("push", directory, status=2).output
     assert run("push", directory, "--dry-run").output == "+ create  a.prompt.md\n1 create\n"
@@ -278,7 +278,7 @@ def test_asking(run: Run, client: Enprompta, directory: Path, monkeypatch: pytes
 
 
 def test_diff(run: Run, client: Enprompta, directory: Path) -> None:
-    """What the file says is +, what the service says is -; control characters are shown, not sent to the terminal."""
+    """Lines of the file are +, lines of the service are -; control characters are escaped."""
     for title in ("Changed", "Gone", "Deleted"):
         client.prompts.create(title=title, content="one\r\n\x1b[31m")
     run("pull", directory)
@@ -322,7 +322,7 @@ def test_there_is_no_key(run: Run, directory: Path) -> None:
 
 
 def test_what_somebody_wrote_is_never_lost_in_the_lock(run: Run, client: Enprompta, directory: Path) -> None:
-    """A prompt whose variables were declared at the service after the pull is brought to the file that told none."""
+    """Variables declared at the service after the pull are written to a file that has none."""
     write(directory, "a", "Hi {{name}}")
     run("push", directory, "--yes")
     prompt = next(iter(client.prompts.list()))
@@ -362,7 +362,7 @@ def test_a_push_ends_where_it_is_hopeless(run: Run, client: Enprompta, directory
 def test_a_prompt_that_is_deleted_at_the_same_moment(
     run: Run, client: Enprompta, directory: Path, service: Emulator
 ) -> None:
-    """Somebody else was faster, and what was wished has come about."""
+    """Deleting a prompt that was deleted in the meantime succeeds."""
     client.prompts.create(title="One", content="1")
     run("pull", directory)
     (directory / "one.prompt.md").unlink()

@@ -47,7 +47,7 @@ def document(content: str = "Hello", **fields: Any) -> Document:
 @given(prompts)
 @example(Prompt(id="p", title="08", content="", tags=["yes", "1e5", "0x1f", "1_000", "2024-01-17"]))
 def test_every_prompt_survives_its_file(prompt: Prompt) -> None:
-    """What is written is read again as it was, to the byte, and written again the same."""
+    """A rendered document parses to the same document, byte for byte, and renders the same again."""
     there = of_prompt(prompt)
     text = render(there)
     here = parse(text.encode().decode(), "x")
@@ -74,7 +74,7 @@ def test_the_text_begins_after_the_second_line_of_dashes(content: str) -> None:
 
 
 def test_an_identity_leaves_comments_and_style_alone() -> None:
-    """Somebody's own way of writing stays: comments, quotes, line ends, a byte-order mark."""
+    """The author's formatting is kept: comments, quotes, line endings, a byte order mark."""
     text = "\ufeff---\r\n# ours\r\ntitle: 'T' # short\r\ntags: [a, b]\r\n---\r\nHello\r\n"
     here = parse(text, "x")
     assert here.fields["content"] == "Hello\r"
@@ -84,20 +84,20 @@ def test_an_identity_leaves_comments_and_style_alone() -> None:
 
 
 def test_an_identity_is_written_into_odd_yaml() -> None:
-    """Where a line cannot simply be changed, the front matter is written anew."""
+    """If a line cannot be edited in place, the front matter is rewritten."""
     here = parse("---\n{title: T, tags: [a]}\n---\nHello\n", "x")
     assert with_identity(here, "pmt_1", 1) == "---\nid: pmt_1\ntitle: T\ntags:\n  - a\nversion: 1\n---\nHello\n"
 
 
 def test_an_identity_that_goes_on_in_the_next_line() -> None:
-    """Where a changed line would say something else than was meant, the front matter is written anew."""
+    """If editing a line would change its meaning, the front matter is rewritten."""
     here = parse("---\nid: pmt_1\n  more\ntitle: T\n---\nHello\n", "x")
     assert here.id == "pmt_1 more"
     assert with_identity(here, "pmt_2", 1) == "---\nid: pmt_2\ntitle: T\nversion: 1\n---\nHello\n"
 
 
 def test_an_identity_without_a_version_leaves_the_old_one() -> None:
-    """A service that does not tell the version says nothing against the one that the file has."""
+    """If the service does not report a version, the file keeps its version."""
     here = parse("---\nid: pmt_1\ntitle: T\nversion: 3\n---\nHello\n", "x")
     assert with_identity(here, "pmt_2", None) == "---\nid: pmt_2\ntitle: T\nversion: 3\n---\nHello\n"
 
@@ -155,18 +155,23 @@ def test_what_is_no_prompt_is_refused(text: str, problem: str | None) -> None:
 
 
 def test_what_the_service_chooses_is_no_difference() -> None:
-    """A file that does not tell a variable's type, its visibility or any variable at all agrees with what is there."""
+    """A file that leaves out a variable's type, its visibility or all variables matches the service's values."""
     there = parse(
         "---\ntitle: T\nvisibility: TEAM\nvariables: [{name: a, type: text, required: true}]\n---\nHi {{a}}\n", "x"
     )
-    for told in (
+    for declared in (
         "",
         "variables: [{name: a}]\n",
         "variables: [{name: a, required: true, default: null, options: []}]\n",
     ):
-        assert parse(f"---\ntitle: T\n{told}---\nHi {{{{a}}}}\n", "x").differs_from(there) == []
-    for told in ("variables: []\n", "variables: [{name: b}]\n", "variables: [{name: a, default: 1}]\n", "tags: [a]\n"):
-        assert len(parse(f"---\ntitle: T\n{told}---\nHi {{{{a}}}}\n", "x").differs_from(there)) == 1
+        assert parse(f"---\ntitle: T\n{declared}---\nHi {{{{a}}}}\n", "x").differs_from(there) == []
+    for declared in (
+        "variables: []\n",
+        "variables: [{name: b}]\n",
+        "variables: [{name: a, default: 1}]\n",
+        "tags: [a]\n",
+    ):
+        assert len(parse(f"---\ntitle: T\n{declared}---\nHi {{{{a}}}}\n", "x").differs_from(there)) == 1
 
 
 def test_json_tells_no_whole_float_from_an_integer() -> None:

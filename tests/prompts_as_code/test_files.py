@@ -114,7 +114,7 @@ def test_a_full_disk_loses_nothing(
 
 
 def test_what_git_was_told_stays(run: Run, client: Enprompta, directory: Path) -> None:
-    """A directory that has attributes of its own keeps them."""
+    """A directory that already has git attributes keeps them."""
     client.prompts.create(title="One", content="1")
     directory.mkdir()
     (directory / ".gitattributes").write_text("* text\n")
@@ -130,7 +130,7 @@ def test_a_file_that_leads_nowhere(run: Run, directory: Path) -> None:
 
 
 def test_a_lock_that_cannot_be_read(run: Run, directory: Path) -> None:
-    """It is told, and not taken for none."""
+    """An unreadable directory is an error, and not treated as empty."""
     (directory / ".enprompta.lock").mkdir(parents=True)
     assert ".enprompta.lock cannot be read: " in run("check", directory, status=1).output
 

@@ -64,7 +64,7 @@ def test_what_is_given_replaces_the_example() -> None:
 
 
 def test_two_deliveries_are_of_two_events() -> None:
-    """Each has an id of its own, so that a receiver which deduplicates handles both."""
+    """Each delivery has a new id, so that a receiver which deduplicates handles both."""
     assert read(webhook_delivery()).id != read(webhook_delivery()).id
 
 

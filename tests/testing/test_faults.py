@@ -34,7 +34,7 @@ def hasty(enprompta_emulator: Emulator) -> Iterator[Enprompta]:
 
 
 def test_a_status_for_some_times(enprompta_emulator: Emulator, enprompta_client: Enprompta) -> None:
-    """Two answers of 503 are what the client's retries are for; the third try gets through, and the hits tell so."""
+    """The client retries two 503 responses; the third attempt succeeds, as the hits show."""
     fault = enprompta_emulator.faults.add("/prompts", method="post", status=503, times=2, headers=NOW)
     prompt = enprompta_client.prompts.create(title="Tea", content="Tea")
     assert [(hit.method, hit.path) for hit in fault.hits] == [("POST", "/prompts")] * 2
@@ -132,7 +132,7 @@ def test_errors_are_in_the_emulators_dialect(enprompta_emulator: Emulator, hasty
 
 
 def test_headers_and_body_are_the_answers_own(enprompta_emulator: Emulator, http: httpx.Client) -> None:
-    """What is given replaces what the emulator would say; what is not given stays."""
+    """Given fields replace those of the emulator's response; the others stay."""
     faults = enprompta_emulator.faults
     faults.add(status=429, times=1, headers={"X-RateLimit-Remaining": "0"}, body={"error": {"code": "SLOW"}})
     faults.add(status=200, times=1, headers={"Content-Type": "text/html"}, body="<html>")
@@ -150,12 +150,12 @@ def test_headers_and_body_are_the_answers_own(enprompta_emulator: Emulator, http
 def test_a_credential_comes_first(enprompta_emulator: Emulator, http: httpx.Client) -> None:
     """A request that would be refused anyway is refused, and no hit."""
     fault = enprompta_emulator.faults.add(status=418)
-    assert http.get("/teams", headers={"Authorization": "Bearer nobody"}).status_code == 401
+    assert http.get("/teams", headers={"Authorization": "Bearer unknown"}).status_code == 401
     assert fault.hits == []
 
 
 def test_the_client_names_an_injected_error(enprompta_emulator: Emulator, hasty: Enprompta) -> None:
-    """An error that no document of the API has is still told apart by its status."""
+    """An undocumented error is still classified by its status."""
     enprompta_emulator.faults.add(status=418)
     with pytest.raises(APIStatusError, match=r"418 .*INJECTED_FAULT") as raised:
         hasty.teams.list()

@@ -60,7 +60,7 @@ def test_an_async_client_whose_loop_goes_on(
 
 
 def test_an_async_client_whose_loop_runs_elsewhere(async_enprompta_client: AsyncEnprompta) -> None:
-    """A loop that runs on another thread is told to close them."""
+    """A loop that runs on another thread closes them."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=lambda: asyncio.run(forever()), daemon=True)
     ready, ended = threading.Event(), threading.Event()
@@ -108,6 +108,6 @@ def test_names_are_loaded_when_asked_for(module: object) -> None:
 
 
 def test_modules_of_the_package_are_there() -> None:
-    """`enprompta.models` and `enprompta.pagination` need no import of their own."""
+    """`enprompta.models` and `enprompta.pagination` need no separate import."""
     assert enprompta.__getattr__("models") is sys.modules["enprompta.models"]
     assert enprompta.__getattr__("pagination") is enprompta.pagination

@@ -1,4 +1,4 @@
-"""Pytest's plugin, in suites of other people: runs of pytest of their own."""
+"""The pytest plugin in other test suites, which run in separate pytest processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STRICT_ASYNCIO = f"{STRICT}asyncio_default_fixture_loop_scope = function\n"
 
 OWN = "enprompta.testing.plugin"
 
-pytestmark = pytest.mark.slow  # each test runs pytest in a process of its own
+pytestmark = pytest.mark.slow  # each test runs pytest in a separate process
 
 USE = """
 import asyncio
@@ -36,7 +36,7 @@ async def use(client):
 
 
 def run(folder: Path, test: str, *plugins: str, ini: str = STRICT) -> subprocess.CompletedProcess[str]:
-    """Run a test file in a folder of its own, where warnings are errors, with some plugins or with all there are."""
+    """Run a test file in a separate folder, with warnings as errors, and with some or all plugins."""
     (folder / "pytest.ini").write_text(ini)
     (folder / "test_it.py").write_text(test)
     arguments = [argument for plugin in plugins for argument in ("-p", plugin)]
@@ -86,7 +86,7 @@ def test_no_limits(enprompta_client):
 def test_proxies_and_credentials_of_a_shell_do_not_reach_a_test(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a developer's shell says of proxies and of the real service is not heard; other settings are."""
+    """Proxies and credentials in a developer's environment are ignored; other settings are kept."""
     for name, value in {
         "HTTP_PROXY": "http://127.0.0.1:9",
         "http_proxy": "http://127.0.0.1:9",

@@ -37,7 +37,7 @@ SERVERS = {"fastapi_app": UVICORN, "starlette_app": UVICORN, "flask_app": WAITRE
 
 
 class Application:
-    """An example in a process of its own, and what it prints."""
+    """An example in a separate process, and its output."""
 
     def __init__(self, name: str, secret: str, folder: Path) -> None:
         command = [sys.executable, "-W", "error", "-m", *SERVERS[name], f"{name}:app"]
@@ -63,7 +63,7 @@ class Application:
             reader.start()
 
     def handled(self) -> list[tuple[str, str]]:
-        """Give the events it has printed, and of which executions; its threads may write into each other's lines."""
+        """Return the events it has printed, with their executions; its threads may interleave their lines."""
         return re.findall(r"(evt_\w+) (exe_\w+) ", "".join(self.printed))
 
     def stop(self) -> None:
@@ -101,7 +101,7 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="connections are counted as Linux tells of them")
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="connections are counted with Linux's /proc")
 @pytest.mark.parametrize("name", SERVERS)
 def test_no_delivery_is_lost_or_refused(name: str, emulator: Emulator, tmp_path: Path) -> None:
     """Of many events, fifty at once, each arrives at the first attempt and is handled once; a forgery is refused."""
