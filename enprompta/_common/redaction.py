@@ -27,8 +27,8 @@ SHORTEST = 6  # characters; redacting shorter secrets would only make messages u
 MASKED = "<secret>"
 
 # Patterns of API keys, webhook secrets and bearer tokens.
-_SHAPED = re.compile(r"(?:ep_(?:live|test)_|whsec_)[\w-]{6,}", re.ASCII)
-_BEARER = re.compile(r"(?<=earer )[\w.~+/-]{16,}=*", re.ASCII)
+_SHAPED = re.compile(r"(?:ep_(?:live|test)_|whsec_)[\w-]{6,}", re.ASCII | re.IGNORECASE)
+_BEARER = re.compile(r"(?<=earer )[\w.~+/-]{16,}=*", re.ASCII | re.IGNORECASE)
 _ESCAPES = re.compile(r"[\\%&]|\n|\r")
 _PLAIN = re.compile(r"[\w.~-]+", re.ASCII)  # characters that JSON, URLs and HTML never escape
 
@@ -52,9 +52,9 @@ class Redactor:
         if self._patterns is None:
             self._patterns = [
                 (
-                    max(_PLAIN.findall(secret), key=len, default=""),
+                    max(_PLAIN.findall(secret), key=len, default="").lower(),
                     _encodings(secret),
-                    re.compile(_any_form(secret)),
+                    re.compile(_any_form(secret), re.IGNORECASE),
                 )
                 for secret in self._hidden
             ]
@@ -63,15 +63,16 @@ class Redactor:
     def text(self, text: str) -> str:
         """Redact the secrets in a text."""
         escaped = _ESCAPES.search(text) is not None
+        lowered = text.lower()
         for part, encodings, pattern in self._searched():
-            if escaped or part in text:
+            if escaped or part in lowered:
                 text = pattern.sub(MASKED, text)
             for encoding in encodings:
                 if encoding in text:
                     text = text.replace(encoding, MASKED)
-        if "ep_" in text or "whsec_" in text:
+        if "ep_" in lowered or "whsec_" in lowered:
             text = _SHAPED.sub(MASKED, text)
-        return _BEARER.sub(MASKED, text) if "earer " in text else text
+        return _BEARER.sub(MASKED, text) if "earer " in lowered else text
 
     def value(self, value: Any) -> Any:  # noqa: ANN401 (decoded JSON)
         """Redact the secrets in decoded JSON, including its keys."""

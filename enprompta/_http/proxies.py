@@ -106,6 +106,8 @@ def _variable(environ: Mapping[str, str], name: str, value: str) -> str:
 
 
 def _parsed(text: str, variable: str) -> Proxy:
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # bytes that are not UTF-8
+        raise unusable(variable, "is not UTF-8: percent-encode such characters, as in %FF")
     match = _URL.fullmatch(text)
     scheme, rest = (match["scheme"].lower(), match["rest"]) if match else ("http", text)
     if scheme not in _SCHEMES:

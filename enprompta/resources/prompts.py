@@ -290,6 +290,10 @@ class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
 
         Everything is as in `Prompts.execute_many`, with two differences: `rows` may also be an async iterable, and the
         run is iterated with `async for`.
+
+        Raises:
+            ConfigurationError: An option is invalid.
+            RowError: A row of a list lacks a column that `variables` names; nothing was sent.
         """
         from enprompta.batch import AsyncBatchRun  # noqa: PLC0415 (loaded when first used)
 

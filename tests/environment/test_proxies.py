@@ -361,3 +361,12 @@ def test_a_tls_context_is_not_shared_with_plain_addresses() -> None:
     assert route.proxy is None
     assert isinstance(route.tls, ssl.SSLContext)
     assert route.tls.cert_store_stats()["x509"] == 0
+
+
+@pytest.mark.parametrize("kind", [Enprompta, AsyncEnprompta])
+def test_a_proxy_that_is_not_utf_8_is_refused(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte that is not UTF-8 in the proxy's variable is a configuration error that names the variable."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://\udcff:hunter2@127.0.0.1:9")
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY is not UTF-8") as caught:
+        kind(api_key="ep_x", base_url="https://127.0.0.1:9/api/v1")
+    assert "hunter2" not in str(caught.value)

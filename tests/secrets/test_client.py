@@ -406,3 +406,11 @@ class TestMask:
         assert Redactor([KEY]).hides(outer)
         outer.__cause__, outer.__context__ = None, inner
         assert Redactor([KEY]).hides(outer)
+
+
+def test_the_case_of_letters_hides_nothing() -> None:
+    """A secret echoed in upper or lower case is redacted, plain and escaped."""
+    mask = Redactor(["ep_live_SecretSecret"])
+    for echoed in ("EP_LIVE_SECRETSECRET", "ep_live_secretsecret", "\\u0065p_LIVE_SECRETsecret"):
+        assert mask.text(f"bad key {echoed}!") == "bad key <secret>!"
+    assert Redactor([]).text("EP_TEST_OTHERKEY9") == "<secret>"
