@@ -30,7 +30,7 @@ from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_fro
 from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
 from enprompta.limiters import LocalLimiter
-from enprompta.limiters.interface import Unpaced
+from enprompta.limiters.interface import NoLimiter
 from enprompta.limiters.server_wait import parse_rate_limit
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class BaseClient:
         chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
         settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
         if limiter is None:
-            self._account = Unpaced()
+            self._account = NoLimiter()
         else:
             chosen_limiter: Limiter = LocalLimiter() if isinstance(limiter, Unset) else check_limiter(limiter)
             self._account = chosen_limiter.account(f"{settings.base_url} {auth.identity}")
@@ -203,7 +203,7 @@ class BaseClient:
                 settings = settings.override(options)
                 headers, plan = self._make_headers(settings), self._plan_for(settings)
         if call.path in _UNCOUNTED:
-            plan = plan._replace(account=Unpaced())
+            plan = plan._replace(account=NoLimiter())
         request = self._request(call.method, self._url(call), headers, call.json, settings)
         if call.method in _IDEMPOTENCY_METHODS:
             request.headers["Idempotency-Key"] = _idempotency_key(key)
@@ -245,7 +245,7 @@ class BaseClient:
         """Send a token request, with the same retries but without a token, a rate limit or hooks."""
         settings = self._settings
         request = self._request("POST", settings.base_url + path, self._make_headers(settings), json, settings)
-        plan = self._plan._replace(account=Unpaced(), auth=_ANONYMOUS, deadline=None, hooks=())
+        plan = self._plan._replace(account=NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
     def steps(self, call: Call[T], /) -> Steps[Answered[T]]:

@@ -1,6 +1,6 @@
 """The steps of a call, which its generator yields to a driver.
 
-    WaitForBudget  returns a reservation; raises `BudgetExhausted` or `DeadlineReached` if the wait is too long
+    WaitForBudget  returns a reservation; raises `WaitTooLong` or `DeadlineReached` if the wait is too long
     SendRequest    returns the `Answer`; raises an `APIConnectionError` if no response arrives
     Sleep          returns None when the time has passed
     WaitForFuture  returns None when the future is done; raises `APITimeoutError` after the deadline

@@ -30,7 +30,7 @@ from enprompta.errors import (
     RateLimitError,
 )
 from enprompta.limiters.rate_limit_headers import read
-from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached
+from enprompta.limiters.sleepers import DeadlineReached, WaitTooLong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -168,7 +168,7 @@ class Exchange:
         plan = self.plan
         try:
             self.ticket = yield WaitForBudget(plan.account, self.ticket, plan.retry.max_wait, self.deadline_at)
-        except BudgetExhausted as refused:
+        except WaitTooLong as refused:
             self.waited += refused.waited
             raise self._budget_error(refused) from None
         except DeadlineReached as late:
@@ -260,7 +260,7 @@ class Exchange:
             attempts=(*self.failed, *(replace(one, number=one.number + len(self.failed)) for one in token_attempts)),
         )
 
-    def _budget_error(self, refused: BudgetExhausted) -> RateLimitError:
+    def _budget_error(self, refused: WaitTooLong) -> RateLimitError:
         limit = refused.rate_limit
         of = f" of {limit.limit} requests" if limit else ""
         sent = f" again after {len(self.failed)} attempts" if self.failed else ""

@@ -7,18 +7,18 @@ from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from enprompta.limiters.wait_queue import Ticket
+    from enprompta.limiters.wait_queue import Reservation
 
-__all__ = ["Charges"]
+__all__ = ["InFlightRequests"]
 
 
-class Charges:
+class InFlightRequests:
     """Every request that is not known to be inside what the server told."""
 
     __slots__ = ("_first_until", "_flight", "_lost")
 
     def __init__(self) -> None:
-        self._flight: dict[Ticket, None] = {}  # unanswered, in the order of their grant, hence of their `until`
+        self._flight: dict[Reservation, None] = {}  # unanswered, in the order of their grant, hence of their `until`
         self._first_until = inf  # no request in flight has an earlier `until`
         self._lost: list[float] = []  # heap: when each request that ended without a reading is surely counted
 
@@ -31,24 +31,24 @@ class Charges:
         return len(self._flight)
 
     @property
-    def under_way(self) -> list[Ticket]:
+    def under_way(self) -> list[Reservation]:
         """The requests that are under way, in the order of their grant."""
         return list(self._flight)
 
-    def send(self, ticket: Ticket) -> None:
+    def add(self, ticket: Reservation) -> None:
         """Charge a request that is let go."""
         if not self._flight:
             self._first_until = ticket.until
         self._flight[ticket] = None
 
-    def land(self, ticket: Ticket) -> bool:
+    def remove(self, ticket: Reservation) -> bool:
         """Take off a request that is no longer under way; False when it was not charged any more."""
         if ticket not in self._flight:
             return False
         del self._flight[ticket]
         return True
 
-    def keep(self, counted_by: float) -> None:
+    def add_uncounted(self, counted_by: float) -> None:
         """Charge a request that has ended without telling whether it was counted.
 
         Args:
@@ -56,7 +56,7 @@ class Charges:
         """
         heappush(self._lost, counted_by)
 
-    def drop(self, base: float) -> int:
+    def drop_before(self, base: float) -> int:
         """Drop what the server has surely counted before a time; tell how many.
 
         Args:
@@ -72,6 +72,6 @@ class Charges:
             heappop(self._lost)
         return before - len(self)
 
-    def pardon(self) -> None:
+    def clear_uncounted(self) -> None:
         """Drop everything that has ended."""
         self._lost.clear()

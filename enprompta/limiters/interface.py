@@ -58,7 +58,7 @@ class Limiter(Protocol):
         ...
 
 
-class Unpaced:
+class NoLimiter:
     """The account of `limiter=None`: it never waits, and remembers the budget as the API last reported it."""
 
     waited = 0.0  # it is its own ticket

@@ -15,15 +15,15 @@ from enprompta._common.clock import monotonic
 from enprompta.errors import RateLimit
 from enprompta.limiters.pacer import Pacer
 from enprompta.limiters.rate_limit_headers import read
-from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached, ThreadSleeper, async_sleeper
+from enprompta.limiters.sleepers import DeadlineReached, ThreadSleeper, WaitTooLong, async_sleeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from enprompta.limiters.rate_limit_headers import Headers, Reading
-    from enprompta.limiters.wait_queue import Ticket, Waker
+    from enprompta.limiters.wait_queue import Reservation, Waker
 
-__all__ = ["Accounts", "LocalAccount", "LocalLimiter", "digest"]
+__all__ = ["AccountRegistry", "LocalAccount", "LocalLimiter", "digest"]
 
 _OVERSLEPT = 1.0  # seconds after the head should have woken at which any other waiter looks itself
 _SOONER = 1e-3  # seconds by which a chance must come earlier to be worth waking the head for
@@ -46,9 +46,11 @@ class LocalAccount:
         """Start afresh, as a child after a fork must: the parent's waiters and requests are not here."""
         self._lock = Lock()
         self._pacer = Pacer()
-        self._alarm: tuple[Ticket | None, float] = (None, inf)  # who minds the clock, and until when it sleeps
+        self._timer: tuple[Reservation | None, float] = (None, inf)  # who minds the clock, and until when it sleeps
 
-    def acquire(self, ticket: Ticket | None = None, *, max_wait: float, deadline: float | None = None) -> Ticket:
+    def acquire(
+        self, ticket: Reservation | None = None, *, max_wait: float, deadline: float | None = None
+    ) -> Reservation:
         """Wait, blocking the thread, until a request may go.
 
         Args:
@@ -63,7 +65,7 @@ class LocalAccount:
             seconds spent here.
 
         Raises:
-            BudgetExhausted: The next chance is further away than `max_wait`.
+            WaitTooLong: The next chance is further away than `max_wait`.
             DeadlineReached: The deadline passed.
         """
         ticket = self._enter(ticket, max_wait)
@@ -71,7 +73,7 @@ class LocalAccount:
             return ticket
         sleeper = ThreadSleeper()
         try:
-            while (pause := self._look(ticket, sleeper, deadline)) is not None:
+            while (pause := self._check_turn(ticket, sleeper, deadline)) is not None:
                 sleeper.sleep(pause)
         except BaseException:  # KeyboardInterrupt too must give the place back
             self.cancel(ticket)
@@ -79,22 +81,22 @@ class LocalAccount:
         return ticket
 
     async def acquire_async(
-        self, ticket: Ticket | None = None, *, max_wait: float, deadline: float | None = None
-    ) -> Ticket:
+        self, ticket: Reservation | None = None, *, max_wait: float, deadline: float | None = None
+    ) -> Reservation:
         """Wait, as a task of asyncio or trio, until a request may go; see `acquire`."""
         ticket = self._enter(ticket, max_wait)
         if ticket.state == "granted":
             return ticket
         sleeper = async_sleeper()
         try:
-            while (pause := self._look(ticket, sleeper, deadline)) is not None:
+            while (pause := self._check_turn(ticket, sleeper, deadline)) is not None:
                 await sleeper.sleep(pause)
         except BaseException:  # and so must a task that is cancelled
             self.cancel(ticket)
             raise
         return ticket
 
-    def observe(self, ticket: Ticket, status: int, headers: Headers, now: float | None = None) -> None:
+    def observe(self, ticket: Reservation, status: int, headers: Headers, now: float | None = None) -> None:
         """Learn from an answer; call it as soon as the headers are there.
 
         Args:
@@ -108,21 +110,21 @@ class LocalAccount:
             now = monotonic() if now is None else now
             self._note("observe", ticket, reading)
             self._pacer.observe(ticket, reading, now)
-            self._pump(now)
+            self._run_policy(now)
 
-    def failed(self, ticket: Ticket) -> None:
+    def failed(self, ticket: Reservation) -> None:
         """Note that a request was sent, or may have been, and no answer came: it stays charged."""
         with self._lock:
             now = monotonic()
             self._note("fail", ticket)
             self._pacer.fail(ticket, now)
-            self._pump(now)
+            self._run_policy(now)
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Reservation) -> None:
         """Give back the right to a request that surely was not sent; a ticket that was ended before is left alone."""
         with self._lock:
             self._take_back(ticket)
-            self._pump(monotonic())
+            self._run_policy(monotonic())
 
     def holds(self) -> bool:
         """Return True if the next request has to wait here, so that a call that was answered 429 need not sleep first.
@@ -131,13 +133,13 @@ class LocalAccount:
         budget is spent already.
         """
         with self._lock:
-            return self._pacer.room(monotonic())[0] == 0
+            return self._pacer.available(monotonic())[0] == 0
 
     def reset(self) -> None:
         """Forget what answers have reported, blocks included; the next request goes alone and finds out again."""
         with self._lock:
             self._pacer.reset()
-            self._pump(monotonic())
+            self._run_policy(monotonic())
 
     @property
     def rate_limit(self) -> RateLimit | None:
@@ -145,15 +147,15 @@ class LocalAccount:
         told = self._pacer.told
         return None if told is None else RateLimit(told[0], told[1], datetime.fromtimestamp(told[2], timezone.utc))
 
-    def _enter(self, ticket: Ticket | None, max_wait: float) -> Ticket:
+    def _enter(self, ticket: Reservation | None, max_wait: float) -> Reservation:
         with self._lock:
             now = monotonic()
             ticket = self._pacer.reserve(ticket, max_wait, now)
-            self._pump(now, ticket)
+            self._run_policy(now, ticket)
             ticket.waited = 0.0
             return ticket
 
-    def _look(self, ticket: Ticket, sleeper: Waker, deadline: float | None) -> float | None:
+    def _check_turn(self, ticket: Reservation, sleeper: Waker, deadline: float | None) -> float | None:
         """See what has become of a ticket: the seconds to sleep before the next look, None when it may go."""
         with self._lock:
             now = monotonic()
@@ -163,17 +165,17 @@ class LocalAccount:
             if ticket.state == "granted":
                 return None
             if ticket.state == "refused":
-                raise BudgetExhausted(ticket.wait, ticket.waited, self.rate_limit)
+                raise WaitTooLong(ticket.wait, ticket.waited, self.rate_limit)
             if deadline is not None and now >= deadline:
                 raise DeadlineReached(ticket.waited)
             chance = self._pacer.chance_at
             if self._pacer.line.head is ticket:
-                self._alarm = ticket, chance
+                self._timer = ticket, chance
             else:
                 chance += _OVERSLEPT
             return min(chance, inf if deadline is None else deadline) - now
 
-    def _pump(self, now: float, looking: Ticket | None = None) -> None:
+    def _run_policy(self, now: float, looking: Reservation | None = None) -> None:
         """Run the policy after something has happened, and wake whom it concerns; the lock is held.
 
         Args:
@@ -185,31 +187,31 @@ class LocalAccount:
                 self._wake_head(looking)
                 return
 
-    def _recheck(self, now: float, looking: Ticket) -> None:
+    def _recheck(self, now: float, looking: Reservation) -> None:
         """Run the policy because time has passed; the lock is held."""
-        self._pump(now, looking)
+        self._run_policy(now, looking)
 
-    def _note(self, step: str, ticket: Ticket, reading: Reading | None = None) -> None:
+    def _note(self, step: str, ticket: Reservation, reading: Reading | None = None) -> None:
         """Tell others of a step of a request's life, before it is taken; the lock is held. Here there are none."""
 
-    def _take_back(self, ticket: Ticket) -> None:
+    def _take_back(self, ticket: Reservation) -> None:
         self._note("cancel", ticket)
         self._pacer.cancel(ticket)
 
-    def _wake(self, settled: list[Ticket], looking: Ticket | None = None) -> bool:
+    def _wake(self, settled: list[Reservation], looking: Reservation | None = None) -> bool:
         """Wake those whose wait is over; False when some are gone, and what they were granted is free again."""
         deserted = [ticket for ticket in settled if ticket is not looking and ticket.waker and not ticket.waker.wake()]
         for ticket in deserted:
             self._take_back(ticket)
         return not deserted
 
-    def _wake_head(self, looking: Ticket | None) -> None:
+    def _wake_head(self, looking: Reservation | None) -> None:
         """See to it that the head of the line minds the clock."""
         while (head := self._pacer.line.head) is not None and head is not looking and head.waker is not None:
-            minder, until = self._alarm
+            minder, until = self._timer
             if head is minder and self._pacer.chance_at > until - _SOONER:
                 return
-            self._alarm = head, self._pacer.chance_at
+            self._timer = head, self._pacer.chance_at
             if head.waker.wake():
                 return
             self._take_back(head)
@@ -218,7 +220,7 @@ class LocalAccount:
 AccountT = TypeVar("AccountT", bound=LocalAccount)
 
 
-class Accounts(Generic[AccountT]):
+class AccountRegistry(Generic[AccountT]):
     """The accounts of this process, each made once, whoever asks.
 
     An account lives as long as a client holds it. The last ones used are kept a while longer, for programs that make
@@ -269,7 +271,7 @@ def digest(*parts: str) -> str:
     return blake2b("\0".join(parts).encode(), digest_size=16, person=b"enprompta").hexdigest()
 
 
-_ACCOUNTS: Accounts[LocalAccount] = Accounts()
+_ACCOUNTS: AccountRegistry[LocalAccount] = AccountRegistry()
 
 
 class LocalLimiter:

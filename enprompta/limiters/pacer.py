@@ -13,7 +13,7 @@ from sys import maxsize
 from typing import TYPE_CHECKING
 
 from enprompta.limiters.blocks import Block, Pause, Room
-from enprompta.limiters.in_flight import Charges
+from enprompta.limiters.in_flight import InFlightRequests
 from enprompta.limiters.rate_limit_headers import CLIENT_ERROR, LONGEST_WAIT, SERVER_ERROR
 from enprompta.limiters.rules import (
     BARE_RUN,
@@ -27,11 +27,11 @@ from enprompta.limiters.rules import (
     TRANSIT,
 )
 from enprompta.limiters.server_clock import ServerClock
-from enprompta.limiters.wait_queue import Line
+from enprompta.limiters.wait_queue import WaitQueue
 
 if TYPE_CHECKING:
     from enprompta.limiters.rate_limit_headers import Reading
-    from enprompta.limiters.wait_queue import Ticket
+    from enprompta.limiters.wait_queue import Reservation
 
 __all__ = ["Pacer"]
 
@@ -50,14 +50,14 @@ class Pacer:
     )
 
     def __init__(self) -> None:
-        self.line: Line = Line()
+        self.line: WaitQueue = WaitQueue()
         self.chance_at: float = inf
         """When `grant` is worth another call, while requests wait, as its last call knew it."""
         self.told: tuple[int, int, int] | None  # limit, remaining and reset as last reported; None before
         self.sharers: int = 1
         """How many programs, this one included, spend the budget without hearing of each other, each its equal share of
         a window; 1 when there is none that is known of."""
-        self._charges = Charges()
+        self._charges = InFlightRequests()
         self.reset()
 
     def reset(self) -> None:
@@ -97,13 +97,13 @@ class Pacer:
         self._ends = inf  # local time at which it is surely over (I2)
 
     @property
-    def under_way(self) -> list[Ticket]:
+    def under_way(self) -> list[Reservation]:
         """The requests that were let go and have not ended."""
         return self._charges.under_way
 
     # What may go.
 
-    def room(self, now: float) -> Room:
+    def available(self, now: float) -> Room:
         """Return how many requests may go now, and what to wait for when none may.
 
         Args:
@@ -172,10 +172,10 @@ class Pacer:
 
     def _charged(self) -> int:
         """Count the requests that can still use up this window, after dropping those that no longer can (I3)."""
-        self._counted += self._charges.drop(self._base)  # a lost one perhaps was not; then others are underrated
+        self._counted += self._charges.drop_before(self._base)  # a lost one perhaps was not; then others are underrated
         return len(self._charges)
 
-    def doubt(self) -> None:
+    def distrust_window(self) -> None:
         """Take what was told of this window as old, because others have spent since: ask anew, with one request."""
         self._sampled = self._trusted = False
 
@@ -203,7 +203,7 @@ class Pacer:
         self._others = others if others >= 0.5 else 0.0  # noqa: PLR2004 (less than half a request is nobody)
         self._floor, self._reset, self._remaining = floor, reset, self._limit
         self._base = floor - self._clock.high(now)  # the earliest local time at which it can have begun
-        self._charges.drop(self._base)
+        self._charges.drop_before(self._base)
         self._sampled = False
         self._trusted = self._trusted and reset is not None
         self._seen = self._sent = self._counted = 0
@@ -213,7 +213,7 @@ class Pacer:
     def _set_end(self) -> None:
         self._ends = inf if self._reset is None else self._clock.surely(self._reset + self._slack)
 
-    def _late_edge(self, ticket: Ticket, reset: int, now: float) -> None:
+    def _late_edge(self, ticket: Reservation, reset: int, now: float) -> None:
         """Learn that a window ended later than told: an answer to a request of the new one still shows the old one."""
         lateness = ticket.sent + self._clock.low(now) - reset + 0.1
         self._slack = min(LATEST_EDGE, max(lateness, 2 * self._slack))
@@ -226,11 +226,11 @@ class Pacer:
 
     # A request's life.
 
-    def reserve(self, ticket: Ticket | None, max_wait: float, now: float) -> Ticket:
+    def reserve(self, ticket: Reservation | None, max_wait: float, now: float) -> Reservation:
         """Join the line; see `Line.join`."""
         return self.line.join(ticket, max_wait, now)
 
-    def grant(self, now: float) -> list[Ticket]:
+    def grant(self, now: float) -> list[Reservation]:
         """Let go whom the budget allows, in their order; refuse those to whom the next chance is too far away.
 
         Args:
@@ -239,56 +239,56 @@ class Pacer:
         Returns:
             The tickets that are no longer in the line, each `granted` or `refused`.
         """
-        settled: list[Ticket] = []
+        settled: list[Reservation] = []
         line = self.line
         while line:
-            room = self.room(now)
+            room = self.available(now)
             if room.free <= 0:
                 settled += line.refuse(room, now)
                 self.chance_at = now + line.look(room, now)
                 break
-            settled += self.admit(room.free, now)
+            settled += self.grant_unchecked(room.free, now)
         return settled
 
-    def admit(self, count: int, now: float) -> list[Ticket]:
+    def grant_unchecked(self, count: int, now: float) -> list[Reservation]:
         """Let go the first in the line without asking for room.
 
         Args:
             count: How many; fewer go when fewer wait.
             now: The present.
         """
-        admitted: list[Ticket] = []
+        admitted: list[Reservation] = []
         if not self._limit and not self._charges.in_flight:
-            self._charges.drop(now)  # whatever the first reading will say, it says of a request sent from now on
+            self._charges.drop_before(now)  # whatever the first reading will say, it says of a request sent from now on
         for _ in range(min(count, len(self.line))):
             ticket = self.line.pop()
             ticket.state = "granted"
             ticket.sent = now
             ticket.until = now + TRANSIT
-            self._charges.send(ticket)
+            self._charges.add(ticket)
             admitted.append(ticket)
         self._sent += len(admitted)
         self._granted = now
         self._block.admit(now)
         return admitted
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Reservation) -> None:
         """Take back a ticket that waits, or that was granted and whose request never left; any other is left alone."""
         if ticket.state == "queued":
             self.line.leave(ticket)
         elif ticket.state == "granted":
             ticket.state = "done"
             self._block.take_back(ticket.sent)
-            if self._charges.land(ticket) and ticket.sent >= self._rolled:
+            if self._charges.remove(ticket) and ticket.sent >= self._rolled:
                 self._sent -= 1
 
-    def fail(self, ticket: Ticket, now: float) -> None:
+    def fail(self, ticket: Reservation, now: float) -> None:
         """Note that no answer came; the request may have been counted, so it stays charged."""
         if ticket.state == "granted":
             self._block.end_probe(ticket.sent)
             self._end(ticket, now + GRACE)
 
-    def observe(self, ticket: Ticket, reading: Reading, now: float) -> None:
+    def observe(self, ticket: Reservation, reading: Reading, now: float) -> None:
         """Learn from an answer.
 
         Args:
@@ -306,7 +306,7 @@ class Pacer:
         else:
             self._observe_budget(ticket, reading, now, fresh=fresh)
         if now < self._blocked or (self._limit and self._remaining <= len(self._charges)):
-            self.room(now)  # so that a block begins when it becomes known, whether requests wait or not
+            self.available(now)  # so that a block begins when it becomes known, whether requests wait or not
 
     def _is_hollow(self, reading: Reading, *, fresh: bool) -> bool:
         """Return True if nothing is left of a window, as an answer claims, but requests are served in it."""
@@ -314,7 +314,7 @@ class Pacer:
             self._hollow = reading.reset
         return reading.reset == self._hollow
 
-    def _observe_budget(self, ticket: Ticket, reading: Reading, now: float, *, fresh: bool) -> None:
+    def _observe_budget(self, ticket: Reservation, reading: Reading, now: float, *, fresh: bool) -> None:
         """Learn from an answer that reports a consistent budget."""
         self._bare = 0
         if self._off:
@@ -330,7 +330,7 @@ class Pacer:
             self._observe_other_limit(ticket, reading, now)
             return
         doubtful = not (fresh or limited) and self._blocked > now
-        ours = self._charges.land(ticket)
+        ours = self._charges.remove(ticket)
         ticket.state = "done"
         if limited and reading.retry_after is not None:
             self._block_until(now + reading.retry_after)
@@ -366,7 +366,7 @@ class Pacer:
         """Lift the block because of an answer in flight when it began; the next request goes at once, alone."""
         self._blocked = self._granted = -inf
         self._block.lift()
-        self.doubt()
+        self.distrust_window()
 
     def _refutes(self, reading: Reading, now: float) -> bool:
         """Return True if a window that an answer shows to be open cannot be followed by the present one yet (B3)."""
@@ -379,7 +379,7 @@ class Pacer:
         self._leave_window()
         self._counted, self._seen = self._limit, 0
 
-    def _place(self, ticket: Ticket, reading: Reading, now: float) -> bool:
+    def _place(self, ticket: Reservation, reading: Reading, now: float) -> bool:
         """Find out which window an answer tells of, entering it if it is a new one; False when it is an old one."""
         if reading.reset <= self._floor:
             if reading.reset == self._floor and ticket.sent >= self._rolled:
@@ -392,7 +392,7 @@ class Pacer:
                 self._open(self._reset, reading.reset, now)
         return True
 
-    def _count(self, ticket: Ticket, reading: Reading, *, counts: bool) -> None:
+    def _count(self, ticket: Reservation, reading: Reading, *, counts: bool) -> None:
         """Take over what an answer tells of the present window."""
         limited = reading.is_refusal
         if not self._sampled:
@@ -411,7 +411,7 @@ class Pacer:
         self._set_end()
         self.told = self._limit, self._remaining, reading.reset
 
-    def _observe_other_limit(self, ticket: Ticket, reading: Reading, now: float) -> None:
+    def _observe_other_limit(self, ticket: Reservation, reading: Reading, now: float) -> None:
         """Learn that another budget than the window's is used up, such as the day's: wait until it is refilled."""
         self._end(ticket, now)
         self._block_until(max(self._clock.surely(reading.reset + self._slack), now + (reading.retry_after or 0.0)))
@@ -419,7 +419,7 @@ class Pacer:
         self._set_end()
         self.told = reading.limit, 0, reading.reset
 
-    def _observe_bare(self, ticket: Ticket, reading: Reading, now: float, *, fresh: bool) -> None:
+    def _observe_bare(self, ticket: Reservation, reading: Reading, now: float, *, fresh: bool) -> None:
         """Learn from an answer without a consistent budget: it was counted by now, in whatever window."""
         self._end(ticket, now)
         if reading.is_refusal:
@@ -439,12 +439,12 @@ class Pacer:
             if not self._limit or self._bare >= BARE_RUN:
                 self._forget()
                 self._off = True
-                self._charges.pardon()
+                self._charges.clear_uncounted()
 
-    def _end(self, ticket: Ticket, counted_by: float) -> None:
+    def _end(self, ticket: Reservation, counted_by: float) -> None:
         """Keep a request charged that has ended without a reading."""
-        if self._charges.land(ticket) and not self._off:
-            self._charges.keep(counted_by)
+        if self._charges.remove(ticket) and not self._off:
+            self._charges.add_uncounted(counted_by)
         ticket.state = "done"
 
     def _block_until(self, until: float) -> None:

@@ -29,14 +29,14 @@ from enprompta._common.data import read_data
 from enprompta.errors import ConfigurationError
 from enprompta.limiters import rules, server_clock
 from enprompta.limiters.blocks import Room
-from enprompta.limiters.local import Accounts, LocalAccount, digest
+from enprompta.limiters.local import AccountRegistry, LocalAccount, digest
 from enprompta.limiters.rate_limit_headers import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from enprompta.limiters.rate_limit_headers import Reading
-    from enprompta.limiters.wait_queue import Ticket
+    from enprompta.limiters.wait_queue import Reservation
 
 __all__ = ["RedisAccount", "RedisLimiter"]
 
@@ -164,7 +164,7 @@ class RedisAccount(LocalAccount):
             self._forgets = True
             self._outbox.append(("reset",))
             self._pacer.reset()
-            self._pump(monotonic())
+            self._run_policy(monotonic())
 
     def flush(self, timeout: float) -> None:
         """Wait until Redis knows of everything that has happened, unless it is away.
@@ -181,16 +181,16 @@ class RedisAccount(LocalAccount):
 
     # The callers' side. They hold the lock.
 
-    def _pump(self, now: float, looking: Ticket | None = None) -> None:
+    def _run_policy(self, now: float, looking: Reservation | None = None) -> None:
         self._stir(now)
         if self._away:
-            super()._pump(now, looking)
+            super()._run_policy(now, looking)
 
-    def _recheck(self, now: float, looking: Ticket) -> None:
+    def _recheck(self, now: float, looking: Reservation) -> None:
         if self._away:
-            super()._pump(now, looking)
+            super()._run_policy(now, looking)
 
-    def _note(self, step: str, ticket: Ticket, reading: Reading | None = None) -> None:
+    def _note(self, step: str, ticket: Reservation, reading: Reading | None = None) -> None:
         if ticket.state != "granted":
             return
         member, sent = ticket.mark or ("", _LONG_AGO)
@@ -232,7 +232,7 @@ class RedisAccount(LocalAccount):
                     shared = None
                 pause = 0.0 if proven else _RETRY_EVERY
                 if not proven:
-                    self._go_alone(error)
+                    self._pace_locally(error)
                 proven = False
             self._work.wait(pause)
         if shared is not None:
@@ -276,7 +276,7 @@ class RedisAccount(LocalAccount):
         """Tell Redis what has happened, and ask for those who wait; give the seconds to the next time."""
         with self._lock:
             steps, self._outbox = self._outbox, []
-            wanted = self._appetite(monotonic())
+            wanted = self._wanted_count(monotonic())
             first = self._named + 1
             self._named += wanted
             if not steps and not wanted:
@@ -290,18 +290,18 @@ class RedisAccount(LocalAccount):
         if not wanted:
             return 0.0
         allowed, time, self._processes, *waits = results[-1]
-        return self._hand_out(first, Room(int(allowed), *map(float, waits)), float(time))
+        return self._apply_grants(first, Room(int(allowed), *map(float, waits)), float(time))
 
-    def _appetite(self, now: float) -> int:
+    def _wanted_count(self, now: float) -> int:
         """Tell for how many requests to ask; the lock is held."""
         wanted = min(len(self._pacer.line), _MOST_AT_ONCE)
         if self._pacer.sharers > 1:
             if now < self._wary_until:
-                return min(wanted, self._pacer.room(now)[0])
+                return min(wanted, self._pacer.available(now)[0])
             self._pacer.sharers = 1
         return wanted
 
-    def _hand_out(self, first: int, room: Room, time: float) -> float:
+    def _apply_grants(self, first: int, room: Room, time: float) -> float:
         """Let the requests go that Redis allows, and refuse those whose next chance is too far away.
 
         Args:
@@ -315,7 +315,7 @@ class RedisAccount(LocalAccount):
         allowed = room.free
         with self._lock:
             names = [f"{self._prefix}{number}" for number in range(first, first + allowed)]
-            settled = self._pacer.admit(allowed, monotonic())
+            settled = self._pacer.grant_unchecked(allowed, monotonic())
             for name, ticket in zip(names, settled, strict=False):
                 ticket.mark = name, time
             self._outbox += [("cancel", name, time) for name in names[len(settled) :]]  # who asked has left since
@@ -329,17 +329,17 @@ class RedisAccount(LocalAccount):
             return 0.0
         return min(look, max(_SHORTEST_POLL, min(look / 20, _LONGEST_POLL)))
 
-    def _go_alone(self, error: Exception) -> None:
+    def _pace_locally(self, error: Exception) -> None:
         """Pace without Redis."""
         with self._lock:
             if not self._away:
                 self._away = True
                 self._pacer.sharers = self._processes
                 if self._processes > 1:
-                    self._pacer.doubt()
+                    self._pacer.distrust_window()
                 self._told.set()
                 _log(logging.WARNING, "limiter.redis_away", error=f"{type(error).__name__}: {error}")
-            super()._pump(monotonic())
+            super()._run_policy(monotonic())
 
 
 def _log(level: int, event: str, **fields: str) -> None:
@@ -348,7 +348,7 @@ def _log(level: int, event: str, **fields: str) -> None:
     _LOG.log(level, "%s %s", event, text, extra={"event": event, "fields": fields})
 
 
-_ACCOUNTS: Accounts[RedisAccount] = Accounts()
+_ACCOUNTS: AccountRegistry[RedisAccount] = AccountRegistry()
 
 
 @cache  # once a process

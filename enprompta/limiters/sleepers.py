@@ -19,10 +19,10 @@ from enprompta._common.event_loop import alarm
 if TYPE_CHECKING:
     from enprompta.errors import RateLimit
 
-__all__ = ["AsyncSleeper", "BudgetExhausted", "DeadlineReached", "ThreadSleeper", "async_sleeper"]
+__all__ = ["AsyncSleeper", "DeadlineReached", "ThreadSleeper", "WaitTooLong", "async_sleeper"]
 
 
-class BudgetExhausted(Exception):  # noqa: N818 (a message from limiter to transport; users see a RateLimitError)
+class WaitTooLong(Exception):  # noqa: N818 (a message from limiter to transport; users see a RateLimitError)
     """The next chance of a request lies further away than it is willing to wait."""
 
     wait: float

@@ -12,7 +12,7 @@ from enprompta.limiters.rules import TICK
 if TYPE_CHECKING:
     from enprompta.limiters.blocks import Room
 
-__all__ = ["Line", "Ticket", "Waker"]
+__all__ = ["Reservation", "WaitQueue", "Waker"]
 
 
 class Waker(Protocol):
@@ -24,7 +24,7 @@ class Waker(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class Reservation:
     """One request's place in the line, and later its right to be sent."""
 
     number: int
@@ -57,26 +57,26 @@ class Ticket:
         """
         return self.max_wait - room.chance - min(now - self.asked, room.age)
 
-    def __lt__(self, other: Ticket) -> bool:
+    def __lt__(self, other: Reservation) -> bool:
         """Decide between equal numbers, which only a fork can bring about."""
         return self.asked < other.asked
 
 
-class Line:
+class WaitQueue:
     """The queue: a heap by number, so that an old number comes back to its old place."""
 
-    __slots__ = ("_gone", "_heap", "_last", "_patience")
+    __slots__ = ("_heap", "_last", "_lowest_max_wait", "_removed")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, Ticket]] = []
-        self._gone = 0  # entries of the heap whose ticket has left
+        self._heap: list[tuple[int, Reservation]] = []
+        self._removed = 0  # entries of the heap whose ticket has left
         self._last = 0
-        self._patience = inf  # no ticket in the line has a smaller max_wait
+        self._lowest_max_wait = inf  # no ticket in the line has a smaller max_wait
 
     def __len__(self) -> int:
-        return len(self._heap) - self._gone
+        return len(self._heap) - self._removed
 
-    def join(self, ticket: Ticket | None, max_wait: float, now: float) -> Ticket:
+    def join(self, ticket: Reservation | None, max_wait: float, now: float) -> Reservation:
         """Stand in line: at the end, or where the ticket's number belongs.
 
         Args:
@@ -86,17 +86,17 @@ class Line:
         """
         if ticket is None or ticket.state != "done":
             self._last += 1
-            ticket = Ticket(self._last)
+            ticket = Reservation(self._last)
         ticket.state = "queued"
         ticket.max_wait = max_wait
         ticket.asked = now
         ticket.waker = None
-        self._patience = min(self._patience, max_wait)
+        self._lowest_max_wait = min(self._lowest_max_wait, max_wait)
         heappush(self._heap, (ticket.number, ticket))
         return ticket
 
     @property
-    def head(self) -> Ticket | None:
+    def head(self) -> Reservation | None:
         """The ticket whose turn is next; None when nobody waits."""
         heap = self._heap
         while heap:
@@ -104,26 +104,26 @@ class Line:
             if ticket.state == "queued":
                 return ticket
             heappop(heap)
-            self._gone -= 1
-        self._patience = inf
+            self._removed -= 1
+        self._lowest_max_wait = inf
         return None
 
-    def pop(self) -> Ticket:
+    def pop(self) -> Reservation:
         """Take the head out of the line, which must not be empty."""
         while True:
             ticket = heappop(self._heap)[1]
             if ticket.state == "queued":
                 return ticket
-            self._gone -= 1
+            self._removed -= 1
 
-    def leave(self, ticket: Ticket) -> None:
+    def leave(self, ticket: Reservation) -> None:
         """Give up a place; the entry is swept out when it comes up, or when most entries are like it."""
         ticket.state = "left"
-        self._gone += 1
-        if self._gone * 2 > len(self._heap):
+        self._removed += 1
+        if self._removed * 2 > len(self._heap):
             self._sweep()
 
-    def refuse(self, room: Room, now: float) -> list[Ticket]:
+    def refuse(self, room: Room, now: float) -> list[Reservation]:
         """Refuse every ticket whose `max_wait` is over before its next chance.
 
         Args:
@@ -133,7 +133,7 @@ class Line:
         Returns:
             The refused tickets, in their order.
         """
-        if room.age + room.chance <= self._patience:
+        if room.age + room.chance <= self._lowest_max_wait:
             return []
         refused = [
             ticket for _, ticket in sorted(self._heap) if ticket.state == "queued" and ticket.patience(room, now) < 0
@@ -159,5 +159,5 @@ class Line:
     def _sweep(self) -> None:
         self._heap = [entry for entry in self._heap if entry[1].state == "queued"]
         heapify(self._heap)
-        self._gone = 0
-        self._patience = min((ticket.max_wait for _, ticket in self._heap), default=inf)
+        self._removed = 0
+        self._lowest_max_wait = min((ticket.max_wait for _, ticket in self._heap), default=inf)

@@ -18,7 +18,7 @@ import pytest
 
 from enprompta import APIConnectionError, APITimeoutError, ConfigurationError, Enprompta, InternalServerError
 from enprompta.hooks import Hooks, RecordHeaders, RequestRecord, ResponseRecord
-from enprompta.limiters.interface import Unpaced
+from enprompta.limiters.interface import NoLimiter
 from tests.faults.flavours import Caller, Waits, run, settle
 from tests.faults.server import PROMPT, FaultServer, Peer, answer
 
@@ -43,7 +43,7 @@ def status(code: int, *headers: tuple[str, str]) -> Callable[[Peer], None]:
     return play
 
 
-class Slow(Unpaced):
+class Slow(NoLimiter):
     """A limiter and its account, which make everybody wait for a second and a half."""
 
     waited = 1.5

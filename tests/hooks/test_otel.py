@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from enprompta import APIResponseError, APIStatusError, BadRequestError, Enprompta
-from enprompta.limiters.interface import Unpaced
+from enprompta.limiters.interface import NoLimiter
 from enprompta.otel import OpenTelemetryHooks, _template
 from tests.faults.flavours import Caller, Waits, run, settle
 from tests.faults.server import FaultServer, Peer, answer
@@ -98,7 +98,7 @@ def executed(peer: Peer, **changes: Any) -> None:
     peer.send(answer(201, json.dumps({"success": True, "data": {**EXECUTION, **changes}}).encode()))
 
 
-class Slow(Unpaced):
+class Slow(NoLimiter):
     """A limiter and its account, which make everybody wait for a second and a half."""
 
     waited = 1.5

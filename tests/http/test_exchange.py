@@ -13,10 +13,10 @@ from enprompta._core.steps import WaitForBudget
 from enprompta._http.auth import ApiKeyAuth, Secret
 from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.retry import RetryPolicy
-from enprompta.limiters.interface import Unpaced
+from enprompta.limiters.interface import NoLimiter
 
 
-class Account(Unpaced):
+class Account(NoLimiter):
     """Takes note of what is given back."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from enprompta.limiters.pacer import Pacer
 from enprompta.limiters.rate_limit_headers import Reading
 
 if TYPE_CHECKING:
-    from enprompta.limiters.wait_queue import Ticket
+    from enprompta.limiters.wait_queue import Reservation
 
 MINUTE = 60
 EPOCH = 1_700_000_040  # the top of a minute, by the server's clock, at 0.0 by the local one
@@ -25,19 +25,19 @@ class Desk:
         self.skew = skew
         self.answer_delay = 0.0
 
-    def ask(self, count: int = 1, max_wait: float = inf) -> list[Ticket]:
+    def ask(self, count: int = 1, max_wait: float = inf) -> list[Reservation]:
         """Join the line, and tell who was let go."""
         for _ in range(count):
             self.pacer.reserve(None, max_wait, self.now)
         return self.grant()
 
-    def grant(self) -> list[Ticket]:
+    def grant(self) -> list[Reservation]:
         """Tell who is let go now."""
         return [ticket for ticket in self.pacer.grant(self.now) if ticket.state == "granted"]
 
     def observe(
         self,
-        ticket: Ticket,
+        ticket: Reservation,
         remaining: int = 0,
         *,
         reset: float = MINUTE,
@@ -51,7 +51,7 @@ class Desk:
             ticket, Reading(status, limit, remaining, EPOCH + int(reset), float(date), retry_after), self.now
         )
 
-    def bare(self, ticket: Ticket, status: int = 200, retry_after: float | None = None) -> None:
+    def bare(self, ticket: Reservation, status: int = 200, retry_after: float | None = None) -> None:
         """Answer a request without telling a budget."""
         self.pacer.observe(ticket, Reading(status, retry_after=retry_after), self.now)
 
@@ -70,7 +70,7 @@ class Desk:
 
     def room(self) -> int:
         """Return how many may go now."""
-        return self.pacer.room(self.now).free
+        return self.pacer.available(self.now).free
 
     def known_room(self, at: float) -> int:
         """Return how many may go at a time if all that was reported is true: no probe."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from enprompta.limiters.wait_queue import Ticket
+    from enprompta.limiters.wait_queue import Reservation
 
 EPOCH = 1_700_000_000.0
 DAY = 86_400
@@ -160,7 +160,7 @@ class Simulation:
             self._alarm = chance
             self.at(self._alarm, self.pump)
 
-    def _send(self, ticket: Ticket) -> None:
+    def _send(self, ticket: Reservation) -> None:
         self.outcome.order.append(ticket.number)
         random = self.network.random
         if random.random() < self.network.lost:
@@ -172,7 +172,7 @@ class Simulation:
         arrival = self.now + self.network.trip()
         self.at(arrival, lambda: self._arrive(ticket))
 
-    def _arrive(self, ticket: Ticket) -> None:
+    def _arrive(self, ticket: Reservation) -> None:
         intercepted = self.intercept(self.now)
         if intercepted is not None:
             self.at(self.now + self.network.trip(), lambda: self._answer(ticket, intercepted))
@@ -182,7 +182,7 @@ class Simulation:
         reading = Reading(status, limit, remaining, reset, date)
         self.at(self.now + self.network.trip(), lambda: self._answer(ticket, reading))
 
-    def _answer(self, ticket: Ticket, reading: Reading) -> None:
+    def _answer(self, ticket: Reservation, reading: Reading) -> None:
         self.pacer.observe(ticket, reading, self.local)
         if reading.status == 429:
             self.outcome.answered_429 += 1
@@ -194,7 +194,7 @@ class Simulation:
             self.outcome.finished_at = self.now
         self.pump()
 
-    def _come_back(self, ticket: Ticket, reading: Reading) -> None:
+    def _come_back(self, ticket: Reservation, reading: Reading) -> None:
         """Retry a call that was answered 429: in the line, or after the wait that the answer asks this call for."""
         wait = reading.retry_after or 0.0
         if wait > self._max_wait:
@@ -204,11 +204,11 @@ class Simulation:
         else:
             self.at(self.now + wait, lambda: self._rejoin(ticket))
 
-    def _rejoin(self, ticket: Ticket) -> None:
+    def _rejoin(self, ticket: Reservation) -> None:
         self.pacer.reserve(ticket, self._max_wait, self.local)
         self.pump()
 
-    def _fail(self, ticket: Ticket) -> None:
+    def _fail(self, ticket: Reservation) -> None:
         self.pacer.fail(ticket, self.local)
         self.pacer.reserve(None, self._max_wait, self.local)
         self.pump()

@@ -16,7 +16,7 @@ from enprompta.limiters.rules import BARE_RUN, LONG, LONGEST_PAUSE, NEXT_PROBE, 
 from tests.limiters.desk import EPOCH, LIMIT, MINUTE, Desk
 
 if TYPE_CHECKING:
-    from enprompta.limiters.wait_queue import Ticket
+    from enprompta.limiters.wait_queue import Reservation
 
 DAY = 86_400
 MAX_WAIT = 65.0
@@ -30,22 +30,22 @@ def desk() -> Desk:
     return desk
 
 
-def day_is_used_up(desk: Desk, ticket: Ticket) -> None:
+def day_is_used_up(desk: Desk, ticket: Reservation) -> None:
     """Answer 429 for the day."""
     desk.observe(ticket, 0, reset=DAY, status=429, limit=10_000)
 
 
-def minute_is_used_up_for_a_day(desk: Desk, ticket: Ticket) -> None:
+def minute_is_used_up_for_a_day(desk: Desk, ticket: Reservation) -> None:
     """Answer 429 with the known limit, whose window ends in a day."""
     desk.observe(ticket, 0, reset=DAY, status=429)
 
 
-def nothing_remains(desk: Desk, ticket: Ticket) -> None:
+def nothing_remains(desk: Desk, ticket: Reservation) -> None:
     """Answer 200 with nothing left for a day."""
     desk.observe(ticket, 0, reset=DAY)
 
 
-def nothing_remains_of_another_limit(desk: Desk, ticket: Ticket) -> None:
+def nothing_remains_of_another_limit(desk: Desk, ticket: Reservation) -> None:
     """Answer 200 with nothing left of a budget of one for a day."""
     desk.observe(ticket, 0, reset=DAY, limit=1)
 
@@ -53,7 +53,7 @@ def nothing_remains_of_another_limit(desk: Desk, ticket: Ticket) -> None:
 CLAIMS = pytest.mark.parametrize(
     "claim", [day_is_used_up, minute_is_used_up_for_a_day, nothing_remains, nothing_remains_of_another_limit]
 )
-Claim = "Callable[[Desk, Ticket], None]"
+Claim = "Callable[[Desk, Reservation], None]"
 
 
 def blocked_by(desk: Desk, claim: Claim) -> None:
@@ -296,7 +296,7 @@ class TestPause:
             for ticket in desk.ask(1, MAX_WAIT):
                 sent += 1
                 desk.bare(ticket, 429)
-            waits.append(desk.pacer.room(desk.now).wait)
+            waits.append(desk.pacer.available(desk.now).wait)
             desk.now += waits[-1]
         assert waits[:6] == [2.0, 4.0, 8.0, 16.0, 32.0, LONGEST_PAUSE]
         assert max(waits) == LONGEST_PAUSE
@@ -311,14 +311,14 @@ class TestPause:
         for _ in range(6):
             (ticket,) = desk.ask(1)
             desk.bare(ticket, 429)
-            assert desk.pacer.room(desk.now).wait <= 3.0
+            assert desk.pacer.available(desk.now).wait <= 3.0
             desk.now += 4.0
 
     def test_a_burst_of_them_counts_once(self, desk: Desk) -> None:
         """Fifty requests that meet the firewall together are one sign of it."""
         for ticket in desk.ask(40):
             desk.bare(ticket, 429)
-        assert desk.pacer.room(desk.now).wait == PAUSE
+        assert desk.pacer.available(desk.now).wait == PAUSE
 
     def test_callers_do_not_wait_longer_than_max_wait(self, desk: Desk) -> None:
         """While requests go one at a time, and none is answered well, a call waits `max_wait` in all."""
@@ -345,7 +345,7 @@ class TestPause:
         desk.now += 0.1
         desk.observe(ticket, 0, reset=2 * MINUTE - 10, status=429)
         assert desk.ask(1) == []
-        assert desk.pacer.room(desk.now).wait == pytest.approx(PAUSE)
+        assert desk.pacer.available(desk.now).wait == pytest.approx(PAUSE)
 
     def test_answers_that_are_not_paced_end_it_too(self) -> None:
         """Where the server reports no budget at all."""
@@ -365,9 +365,9 @@ class Crowd:
 
     def __init__(self) -> None:
         self.desk = Desk()
-        self.flying: list[Ticket] = []
+        self.flying: list[Reservation] = []
         self.probes: list[float] = []
-        self._blocked_since: dict[Ticket, float] = {}
+        self._blocked_since: dict[Reservation, float] = {}
 
     def pump(self) -> None:
         """Let requests go, and check that none waits in a block for longer than its `max_wait`."""

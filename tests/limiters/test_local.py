@@ -18,15 +18,15 @@ import trio
 import trio.testing
 
 from enprompta.limiters import LocalLimiter, blocks, pacer
-from enprompta.limiters.local import Accounts, LocalAccount
+from enprompta.limiters.local import AccountRegistry, LocalAccount
 from enprompta.limiters.pacer import Pacer
-from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached, async_sleeper
+from enprompta.limiters.sleepers import DeadlineReached, WaitTooLong, async_sleeper
 from tests.limiters.wire import LIES, AsyncioClient, BlockingClient, Report, Rules, StrictServer, TrioClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from enprompta.limiters.wait_queue import Ticket
+    from enprompta.limiters.wait_queue import Reservation
 
 
 def budget(remaining: int, *, limit: int = 50, reset_in: float = 30.0, **more: str) -> dict[str, str]:
@@ -80,7 +80,7 @@ class TestAccounts:
 
     def test_accounts_that_nobody_holds_are_dropped_in_the_end(self) -> None:
         """A program that goes through thousands of keys does not grow; the last ones are kept for the next client."""
-        accounts: Accounts[LocalAccount] = Accounts()
+        accounts: AccountRegistry[LocalAccount] = AccountRegistry()
         held = accounts.get("held", LocalAccount)
         for number in range(1000):
             accounts.get(str(number), LocalAccount)
@@ -108,7 +108,7 @@ class TestAccounts:
 
     def test_what_a_fork_does_to_accounts(self) -> None:
         """Every account of the process forgets what it knew, in place, and can be used."""
-        accounts: Accounts[LocalAccount] = Accounts()
+        accounts: AccountRegistry[LocalAccount] = AccountRegistry()
         account = accounts.get("key", LocalAccount)
         account.observe(account.acquire(max_wait=65.0), 200, budget(7))
         accounts._renew()
@@ -118,7 +118,7 @@ class TestAccounts:
     def test_where_there_is_no_fork(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nothing is registered."""
         monkeypatch.delattr("os.register_at_fork", raising=False)
-        assert Accounts[LocalAccount]().get("key", LocalAccount).rate_limit is None
+        assert AccountRegistry[LocalAccount]().get("key", LocalAccount).rate_limit is None
 
     def test_the_account_tells_the_budget(self, account: LocalAccount) -> None:
         """As the server last told it, in UTC."""
@@ -152,7 +152,7 @@ class TestWaiting:
     def test_max_wait_is_refused_at_once(self, empty: LocalAccount) -> None:
         """The error tells how long it would have been."""
         before = time.monotonic()
-        with pytest.raises(BudgetExhausted, match="used up for another") as caught:
+        with pytest.raises(WaitTooLong, match="used up for another") as caught:
             empty.acquire(max_wait=5.0)
         assert time.monotonic() - before < 0.5
         assert 25 < caught.value.wait < 32
@@ -167,7 +167,7 @@ class TestWaiting:
         def wait() -> None:
             try:
                 account.acquire(max_wait=20.0)
-            except BudgetExhausted as error:
+            except WaitTooLong as error:
                 caught.append(error)
 
         threads = [threading.Thread(target=wait) for _ in range(5)]
@@ -273,7 +273,7 @@ class TestWaiting:
 
         deserted = loop.run_until_complete(desert())
         loop.close()
-        got: list[Ticket] = []
+        got: list[Reservation] = []
         waiter = threading.Thread(target=lambda: got.append(account.acquire(max_wait=65.0)))
         waiter.start()
         wait_for(lambda: len(account._pacer.line) <= 3 and waiter.is_alive())
@@ -298,7 +298,7 @@ class TestWaiting:
 
         loop.run_until_complete(desert())
         loop.close()
-        account._alarm = None, 0.0
+        account._timer = None, 0.0
         assert account.acquire(max_wait=65.0).waited < 1
         account._pacer.line.__init__()  # type: ignore[misc]
         coroutine.close()
@@ -380,7 +380,7 @@ class TestWaiting:
         async def task(number: int) -> None:
             take(number, await account.acquire_async(max_wait=65.0))
 
-        def take(number: int, ticket: Ticket) -> None:
+        def take(number: int, ticket: Reservation) -> None:
             order.append(number)
             account.cancel(ticket)
 

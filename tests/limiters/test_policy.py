@@ -16,7 +16,7 @@ from enprompta.limiters.server_clock import DRIFT
 from tests.limiters.desk import EPOCH, LIMIT, MINUTE, Desk
 
 if TYPE_CHECKING:
-    from enprompta.limiters.wait_queue import Ticket
+    from enprompta.limiters.wait_queue import Reservation
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ class TestWindow:
         """After a night without calls the present window is the one that opens, and its end is known."""
         settled.now = 1000 * MINUTE + 30.0
         assert len(settled.ask(2 * LIMIT)) == LIMIT
-        assert settled.pacer.room(1000 * MINUTE + 59.0)[0] == 0
+        assert settled.pacer.available(1000 * MINUTE + 59.0)[0] == 0
         assert settled.pacer.chance_at == pytest.approx(1001 * MINUTE, abs=40)
 
     def test_what_is_in_flight_at_the_end_is_charged_to_the_next(self, settled: Desk) -> None:
@@ -302,7 +302,7 @@ class TestWindow:
         assert desk.room() == 0
         for ticket in rest:
             desk.observe(ticket, 0, reset=2 * MINUTE, status=429)
-        wait = desk.pacer.room(desk.now)[1]
+        wait = desk.pacer.available(desk.now)[1]
         assert 0 < wait < LATEST_EDGE
         desk.now += wait
         (probe,) = desk.ask(LIMIT)
@@ -377,7 +377,7 @@ class TestOthers:
             pass
         waits = 0
         while settled.now < 4 * MINUTE - 4:
-            room = settled.pacer.room(settled.now)
+            room = settled.pacer.available(settled.now)
             assert room.free == 0
             settled.now += room.wait
             assert len(settled.ask(2)) == 1
@@ -450,7 +450,7 @@ class TestTooMany:
         settled.learn(LIMIT - 1, reset=3 * MINUTE)
         (ticket,) = settled.ask()
         settled.observe(ticket, 0, reset=7200, status=429, limit=10_000)
-        room = settled.pacer.room(settled.now)
+        room = settled.pacer.available(settled.now)
         assert room.free == 0
         assert room.wait == pytest.approx(7200 - settled.now, abs=5)
         assert settled.pacer.told == (10_000, 0, EPOCH + 7200)
@@ -575,15 +575,15 @@ class TestLine:
         """Whatever joins, leaves or comes back, nobody goes before a lower number that waits."""
         desk = Desk()
         desk.learn(LIMIT - 1)
-        waiting: list[Ticket] = []
-        flying: list[Ticket] = []
+        waiting: list[Reservation] = []
+        flying: list[Reservation] = []
         for step in steps:
             if step == "ask":
                 waiting.append(desk.pacer.reserve(None, inf, 0.0))
             elif step == "leave" and waiting:
                 desk.pacer.cancel(waiting.pop(len(waiting) // 2))
             elif step == "grant":
-                granted = desk.pacer.admit(2, 0.0)
+                granted = desk.pacer.grant_unchecked(2, 0.0)
                 assert granted == sorted(waiting, key=lambda each: each.number)[:2]
                 waiting = [each for each in waiting if each not in granted]
                 flying += granted
@@ -679,7 +679,7 @@ class TestSharers:
         desk.learn()
         desk.now = MINUTE + 2
         desk.learn(reset=2 * MINUTE)
-        desk.pacer.doubt()
+        desk.pacer.distrust_window()
         desk.now += PROBE_EVERY
         (asks,) = desk.ask(LIMIT)
         assert desk.room() == 0

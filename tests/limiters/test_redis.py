@@ -30,7 +30,7 @@ from enprompta.limiters.local import digest
 from enprompta.limiters.pacer import Pacer
 from enprompta.limiters.rate_limit_headers import Reading
 from enprompta.limiters.redis import RedisAccount, _client, _SharedAccount
-from enprompta.limiters.sleepers import BudgetExhausted, DeadlineReached
+from enprompta.limiters.sleepers import DeadlineReached, WaitTooLong
 from tests.limiters import troubles
 from tests.limiters.redis_server import BINARY, RedisServer
 from tests.limiters.simulation import DAY, EPOCH, Network, Server, Simulation
@@ -40,7 +40,7 @@ from tests.limiters.wire import AsyncioClient, BlockingClient, Report, Rules, St
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from enprompta.limiters.wait_queue import Ticket
+    from enprompta.limiters.wait_queue import Reservation
 
 pytest.importorskip("redis", reason="the extra `redis` is not installed")
 needs_server = pytest.mark.skipif(BINARY is None, reason="redis-server is not installed")
@@ -141,11 +141,11 @@ class Twin(Pacer):
         assert self._client.zcard(self._shared._keys[1]) == self._charges.in_flight
         assert self._client.zcard(self._shared._keys[2]) == len(self._charges) - self._charges.in_flight
 
-    def grant(self, now: float) -> list[Ticket]:
+    def grant(self, now: float) -> list[Reservation]:
         """Grant what both allow, a part of the window at a time."""
-        settled: list[Ticket] = []
+        settled: list[Reservation] = []
         while self.line:
-            room = self.room(now)
+            room = self.available(now)
             wanted = len(self.line)
             granted, time, _, *waits = self._run(now, "acquire", "p:", self._named + 1, wanted)
             expected = min(room.free, wanted, ceil(self._limit / 8) if self._limit else wanted)
@@ -156,31 +156,31 @@ class Twin(Pacer):
                 settled += self.line.refuse(room, now)
                 self.chance_at = now + self.line.look(room, now)
                 break
-            for ticket in self.admit(granted, now):
+            for ticket in self.grant_unchecked(granted, now):
                 self._named += 1
                 ticket.mark = f"p:{self._named}"
                 settled.append(ticket)
             self._compare()
         return settled
 
-    def observe(self, ticket: Ticket, reading: Reading, now: float) -> None:
+    def observe(self, ticket: Reservation, reading: Reading, now: float) -> None:
         """Tell both of an answer."""
         retry_after = "" if reading.retry_after is None else reading.retry_after
         super().observe(ticket, reading, now)
         self._run(now, "observe", ticket.mark, format(ticket.sent, ".17g"), *reading[:-1], retry_after)
         self._compare()
 
-    def fail(self, ticket: Ticket, now: float) -> None:
+    def fail(self, ticket: Reservation, now: float) -> None:
         """Tell both of a failure."""
         super().fail(ticket, now)
         self._run(now, "fail", ticket.mark, format(ticket.sent, ".17g"))
         self._compare()
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Reservation) -> None:
         """Take a request back from both."""
         self.cancel_at(ticket, ticket.sent)
 
-    def cancel_at(self, ticket: Ticket, now: float) -> None:
+    def cancel_at(self, ticket: Reservation, now: float) -> None:
         """Take a request back from both, at some time."""
         granted = ticket.state == "granted"
         super().cancel(ticket)
@@ -241,7 +241,7 @@ def some_answers_are_bare(simulation: Simulation) -> None:
     """Headers are missing now and then, and for a while always."""
     observe = simulation.pacer.observe
 
-    def lossy(ticket: Ticket, reading: Reading, now: float) -> None:
+    def lossy(ticket: Reservation, reading: Reading, now: float) -> None:
         if 6 < now < 9 or simulation.network.random.random() < 0.05:
             status = simulation.network.random.choice([200, 200, 503, reading.status])
             reading = type(reading)(status, retry_after=None)
@@ -254,7 +254,7 @@ def requests_are_not_sent(simulation: Simulation) -> None:
     """One in ten is given back."""
     send = simulation._send
 
-    def fickle(ticket: Ticket) -> None:
+    def fickle(ticket: Reservation) -> None:
         if simulation.network.random.random() < 0.1:
             simulation.pacer.cancel(ticket)
             simulation.pacer.reserve(ticket, float("inf"), simulation.now)
@@ -316,7 +316,7 @@ class TestScript:
         """Random answers at random moments: the same requests go, and the same is remembered."""
         twin = Twin(server, "twin")
         now = 1000.0
-        flying: list[Ticket] = []
+        flying: list[Reservation] = []
         for passed, callers, (status, limit, remaining, reset_in, retry_after), end in steps:
             now += passed
             for _ in range(callers):
@@ -417,7 +417,7 @@ class TestProcesses:
         with account._lock:
             account._speaker = threading.current_thread()
             account._processes = 4
-        account._go_alone(ConnectionError())
+        account._pace_locally(ConnectionError())
         account._introduce().close()
         pacer, now = account._pacer, time.monotonic()
         first = pacer.reserve(None, 65.0, now)
@@ -425,8 +425,8 @@ class TestProcesses:
         pacer.observe(first, Reading(200, 40, 39, int(time.time()) + 60, time.time()), now)
         for _ in range(30):
             pacer.reserve(None, 65.0, now)
-        assert account._appetite(now + 0.1) == 9
-        assert account._appetite(now + 60.0) == 30
+        assert account._wanted_count(now + 0.1) == 9
+        assert account._wanted_count(now + 60.0) == 30
         assert pacer.sharers == 1
 
     def test_who_may_ask_for_nothing_looks_again_soon(self, server: RedisServer) -> None:
@@ -472,7 +472,7 @@ class TestProcesses:
         client.flushall()
         client.script_flush()
         client.close()
-        got: list[Ticket] = []
+        got: list[Reservation] = []
         waiter = threading.Thread(target=lambda: got.append(account.acquire(max_wait=65.0)))
         waiter.start()
         account.cancel(first)
@@ -513,7 +513,7 @@ class TestProcesses:
             account.acquire(max_wait=65.0, deadline=time.monotonic() + 0.1)
         account.observe(first, 429, used_up(3600))
         other = process(server, "max_wait")
-        with pytest.raises(BudgetExhausted) as caught:
+        with pytest.raises(WaitTooLong) as caught:
             other.acquire(max_wait=20.0)
         assert 3590 < caught.value.wait <= 3605
 
@@ -534,7 +534,7 @@ class TestProcesses:
         account._named += 1
         (result,) = shared.run([("acquire", account._prefix, 1, 1)])
         account.cancel(ticket)
-        assert account._hand_out(1, Room(int(result[0])), float(result[1])) == 0.0
+        assert account._apply_grants(1, Room(int(result[0])), float(result[1])) == 0.0
         assert account._outbox[0][:2] == ("cancel", f"{account._prefix}1")
         account._exchange(shared)
         assert shared.run([("acquire", "other:", 1, 1)])[0][0] == 1
@@ -684,7 +684,7 @@ class TestBlocks:
         for reset in (account.reset, limiter.reset_rate_limit):
             account.observe(account.acquire(max_wait=65.0), 429, used_up(3600))
             account.flush(5.0)
-            with pytest.raises(BudgetExhausted):
+            with pytest.raises(WaitTooLong):
                 other.acquire(max_wait=1.0)
             reset()
             account.flush(5.0)
