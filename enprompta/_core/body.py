@@ -169,11 +169,13 @@ def _dumped(model: Any) -> Any:  # noqa: ANN401
     Raises:
         RefusedValueError: A secret would become asterisks, a NaN would become null, or a field has no JSON form.
     """
+    held: Any = None
     try:
-        written = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
         held = model.model_dump(mode="python", by_alias=True, exclude_unset=True, warnings=False)
+        written = model.model_dump(mode="json", by_alias=True, exclude_unset=True)
     except (ValueError, TypeError, RecursionError) as error:  # pydantic's errors are ValueErrors
         reason = str(error).partition("\n")[0]
+        _refuse_losses(held, None)  # names the place of a secret, which older versions of pydantic cannot write
         raise RefusedValueError(f"is a {type(model).__name__} that cannot be written: {reason}") from None
     _refuse_losses(held, written)
     return written

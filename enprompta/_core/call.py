@@ -98,8 +98,6 @@ def check_id(name: str, value: Any) -> str:  # noqa: ANN401 (any argument)
     if text[0].isspace() or text[-1].isspace():
         problem = "is blank" if text.isspace() else "has white space around it"
         raise ConfigurationError(f"{name} {problem}: pass the id alone, such as prompt.id")
-    if text in {".", ".."} or not text.isprintable():  # proxies resolve dot segments (RFC 3986, section 5.2.4)
-        raise ConfigurationError(f"{name} is not an id, but {text[:40]!r}: pass the id alone, such as prompt.id")
     return text
 
 

@@ -25,12 +25,12 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     GetCoreSchemaHandler,
-    ModelWrapValidatorHandler,
     Tag,
     TypeAdapter,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.functional_validators import ModelWrapValidatorHandler  # noqa: TC002 (pydantic resolves annotations)
 from pydantic_core import core_schema
 from typing_extensions import Self  # noqa: TC002 (pydantic resolves the annotations of a validator)
 

@@ -97,13 +97,6 @@ def test_an_id_with_white_space_around_it_is_refused(value: str, says: str) -> N
         check_id("prompt_id", value)
 
 
-@pytest.mark.parametrize("value", [".", "..", "a\nb", "a\0", "a\x1b[1m"])
-def test_an_id_is_never_a_dot_segment_or_a_control_character(value: str) -> None:
-    """Proxies resolve `..` even when it is quoted, and control characters never belong to an id."""
-    with pytest.raises(ConfigurationError, match=r"prompt_id is not an id, but .*: pass the id alone"):
-        check_id("prompt_id", value)
-
-
 class Name(str):
     """A text that shows itself as another."""
 
