@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from typing_extensions import Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator
 
-    from enprompta.batch.row_calls import Variables
     from enprompta.batch.sync_run import BatchRun
     from enprompta.limiters.interface import Limiter
 
@@ -31,16 +30,9 @@ _MAX_IDLE = 4
 class BulkPrompts(Protocol):
     """`client.prompts`, as far as a worker uses it."""
 
-    def execute_many(
-        self,
-        prompt_id: str,
-        /,
-        rows: Iterable[RowT],
-        *,
-        variables: Variables[RowT] = None,
-        **options: Any,  # noqa: ANN401 (a protocol can't name a method's typed options)
-    ) -> BatchRun[RowT]:
-        """Describe a run over rows."""
+    @property
+    def execute_many(self) -> Callable[..., BatchRun[Any]]:
+        """`Prompts.execute_many`, whose typed options a protocol cannot repeat."""
         ...
 
 
@@ -124,5 +116,5 @@ class ClientPool:
         self._entries = OrderedDict()
 
 
-client_pool = ClientPool()
+client_pool: ClientPool = ClientPool()
 """The clients of this process."""

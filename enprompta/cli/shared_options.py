@@ -32,7 +32,7 @@ class Shared:
         self.profile, self.quiet = None, False
 
 
-shared = Shared()
+shared: Shared = Shared()
 
 
 def add_to(app: typer.Typer) -> None:

@@ -35,11 +35,11 @@ class Block:
     __slots__ = ("confirmed", "held", "probed", "probing", "since")
 
     def __init__(self) -> None:
-        self.since = inf  # when it began; inf while there is none
-        self.held = inf  # since when no request but probes has gone; one block may follow another
-        self.confirmed = False  # a probe was answered 429
-        self.probed = -inf  # when the last probe was let go; also tells its answer from others
-        self.probing = False  # its answer has not come yet
+        self.since: float = inf  # when it began; inf while there is none
+        self.held: float = inf  # since when no request but probes has gone; one block may follow another
+        self.confirmed: bool = False  # a probe was answered 429
+        self.probed: float = -inf  # when the last probe was let go; also tells its answer from others
+        self.probing: bool = False  # its answer has not come yet
 
     @property
     def is_on(self) -> bool:
@@ -108,9 +108,9 @@ class Pause:
     __slots__ = ("strikes", "struck", "until")
 
     def __init__(self) -> None:
-        self.strikes = 0  # how many in a row, each to a request let go after the pause of the one before
-        self.struck = -inf  # when the first of them came
-        self.until = -inf  # when the next request may go
+        self.strikes: int = 0  # how many in a row, each to a request let go after the pause of the one before
+        self.struck: float = -inf  # when the first of them came
+        self.until: float = -inf  # when the next request may go
 
     def strike(self, sent: float, retry_after: float | None, window: float | None, now: float) -> None:
         """Pause, or pause longer; a 429 to a request that was let go before the pause changes nothing.

@@ -61,7 +61,7 @@ class Limiter(Protocol):
 class NoLimiter:
     """The account of `limiter=None`: it never waits, and remembers the budget as the API last reported it."""
 
-    waited = 0.0  # it is its own ticket
+    waited: float = 0.0  # it is its own ticket
 
     def __init__(self) -> None:
         self._headers: RawHeaders | None = None

@@ -99,7 +99,7 @@ class SpendBudget:
         self._limit = limit
         self._spent = 0.0
         self._highest = 0.0
-        self.lock = anyio.Lock()
+        self.lock: anyio.Lock = anyio.Lock()
         """Held during an execution when there is a limit, so that each one is checked after the one before was paid."""
 
     @property

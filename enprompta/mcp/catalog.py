@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from enprompta.mcp.options import ServerOptions
     from enprompta.models import Prompt
 
-log = logging.getLogger("enprompta.mcp")
+log: logging.Logger = logging.getLogger("enprompta.mcp")
 
 PAGE_SIZE = 100  # prompts a request, the API's maximum, and prompts a page of `prompts/list`
 MIN_AGE = 5.0  # seconds for which the list is not fetched again, however many clients list prompts
@@ -58,7 +58,7 @@ class PromptCatalog:
         self._fetched_at = 0.0
         self._lock = anyio.Lock()
         self._became_stale = anyio.Event()
-        self.revision = 0
+        self.revision: int = 0
         """Grows whenever a refresh finds a list that differs from the one before."""
 
     @property

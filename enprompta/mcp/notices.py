@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from enprompta.mcp.catalog import PromptCatalog
 
-log = logging.getLogger("enprompta.mcp")
+log: logging.Logger = logging.getLogger("enprompta.mcp")
 
 MAX_SESSIONS = 1000  # sessions remembered; the oldest ones get no more notices
 
@@ -32,7 +32,7 @@ class Audience:
         self._sessions: OrderedDict[Hashable, ServerSession] = OrderedDict()
         self._streams: dict[Hashable, int] = {}
         self._arrived = anyio.Event()
-        self.bus = CountingBus(self._arrive)
+        self.bus: CountingBus = CountingBus(self._arrive)
 
     @property
     def is_empty(self) -> bool:
@@ -87,7 +87,7 @@ class CountingBus(InMemorySubscriptionBus):
     def __init__(self, on_subscribe: Callable[[], None]) -> None:
         super().__init__()
         self._on_subscribe = on_subscribe
-        self.listener_count = 0
+        self.listener_count: int = 0
 
     def subscribe(self, listener: Callable[[ServerEvent], None]) -> Callable[[], None]:
         """Register a listener; returns what unregisters it."""

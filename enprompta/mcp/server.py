@@ -49,7 +49,7 @@ class PromptServer(Server[object]):
         self._options = options
         self._catalog = PromptCatalog(client, options)
         self._calls = CallRegistry()
-        self.audience = Audience()
+        self.audience: Audience = Audience()
         """The clients that hear of changes."""
         self._watcher = ListWatcher(self._catalog, self.audience, options.poll_interval)
         reading = ReadTools(client, self._catalog, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import mcp_types as types
 from mcp import MCPError
@@ -26,7 +26,7 @@ READ_ONLY = types.ToolAnnotations(
 class ToolInput(BaseModel):
     """Base of the arguments of a tool; an unknown argument is an error, so that a misspelled one is noticed."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class ToolFailedError(EnpromptaError):
@@ -64,7 +64,7 @@ class Toolbox:
     def __init__(self, specs: Iterable[ToolSpec], *, max_chars: int) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._max_chars = max_chars
-        self.described = [spec.described() for spec in self._specs.values()]
+        self.described: list[types.Tool] = [spec.described() for spec in self._specs.values()]
 
     async def call(self, name: str, arguments: Mapping[str, Any], call: ToolCall) -> types.CallToolResult:
         """Call a tool; what the client or the service has to say against it becomes a result with `is_error`.

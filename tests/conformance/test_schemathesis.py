@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from enprompta.emulator import Emulator
-from enprompta.emulator.serving import server_thread
+from enprompta.emulator import emulator as home
 from tests.conformance.seeds import sow
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ MINUTES = 60
 def test_emulator_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every check holds for examples, boundaries, random requests and chains of them, and nothing is left untried."""
     answers: Counter[tuple[str, str, int]] = Counter()
-    create_app = server_thread.create_app
+    create_app = home.create_app
     refused = no_way_out(monkeypatch)
 
     def watched(services: Any) -> Any:
@@ -57,7 +57,7 @@ def test_emulator_conforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
         return call
 
-    monkeypatch.setattr(server_thread, "create_app", watched)
+    monkeypatch.setattr(home, "create_app", watched)
     with Emulator(rate_limits=False, webhook_backoff=()) as emulator:
         sow(emulator)
         answers.clear()
