@@ -19,7 +19,6 @@ from typing_extensions import Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from enprompta.batch.sync_run import BatchRun
     from enprompta.limiters.interface import Limiter
 
 RowT = TypeVar("RowT")
@@ -27,22 +26,13 @@ _MAX_IDLE = 4
 """Idle clients to keep open, for runs whose partitions alternate."""
 
 
-class BulkPrompts(Protocol):
-    """`client.prompts`, as far as a worker uses it."""
-
-    @property
-    def execute_many(self) -> Callable[..., BatchRun[Any]]:
-        """`Prompts.execute_many`, whose typed options a protocol cannot repeat."""
-        ...
-
-
 @runtime_checkable
 class WorkerClient(Protocol):
     """The blocking client, as far as a worker uses it."""
 
     @property
-    def prompts(self) -> BulkPrompts:
-        """The methods on prompts."""
+    def prompts(self) -> Any:  # noqa: ANN401 (type checkers do not match a descriptor with a protocol)
+        """The methods on prompts; a worker uses `execute_many`."""
         ...
 
     @property
