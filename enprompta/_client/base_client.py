@@ -288,7 +288,7 @@ class BaseClient:
             status_code=response.status_code,
             request_id=request_id,
             headers=headers,
-            body=mask.body(response.content)[:_SHOWN_BODY],
+            body=mask.body(response.content[: 2 * _SHOWN_BODY])[:_SHOWN_BODY],
             attempts=mask.attempts(reply.attempts),
         )
 
