@@ -116,8 +116,12 @@ def no_settings_from_outside() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def ctrl_c() -> None:
-    """Undo what shells do to a command that ends in `&`: there, and in all that it starts, Ctrl-C would do nothing."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C raise `KeyboardInterrupt` in every test, and hold each test to leave it so.
+
+    Shells ignore SIGINT in a command that ends in `&`, and so does all that it starts.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the test left another handler of SIGINT"

@@ -7,6 +7,7 @@ import ipaddress
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from enprompta._version import __version__
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _DEFAULT_PORT = 8787
+_INTERRUPTED = 128 + signal.SIGINT
 _PROGRAM = "python -m enprompta.emulator"
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
-    """Serve until SIGINT (Ctrl-C) or SIGTERM, and return the exit status.
+    """Serve until SIGINT (Ctrl-C) or SIGTERM, and return the exit status: 130 after Ctrl-C, 0 after SIGTERM.
 
     Args:
         arguments: Command-line arguments without the program name; None for `sys.argv[1:]`.
@@ -30,12 +32,20 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> 
     """
     options = _parser(program).parse_args(arguments)
     stop = threading.Event()
+    received: list[int] = []
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    with ExitStack() as handlers:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers.callback(signal.signal, number, signal.signal(number, on_signal))
+        status = _serve(options, stop)
+    return _INTERRUPTED if signal.SIGINT in received else status
+
+
+def _serve(options: argparse.Namespace, stop: threading.Event) -> int:
     try:
         emulator = Emulator(
             db=options.db,

@@ -77,6 +77,7 @@ class LiveVersion(Model):
     id: str | None
     number: int | str | None
 class Model(BaseModel):
+    def __str__(self) -> str: ...
     model_config: ConfigDict
 class Pagination(Model):
     has_more: bool | None
