@@ -368,7 +368,7 @@ class BaseClient:
         in this process, or in every process that uses the same `RedisLimiter`. The next request goes alone and learns
         the budget again. Requests that wait keep their place.
 
-        It returns at once on both clients and is not awaited: Redis is told in the background.
+        It returns at once on both clients and is not awaited: Redis is updated in the background.
         """
         self._account.reset()
 
