@@ -22,11 +22,12 @@ STEPS = {
     "types": "what mypy, pyright and pyrefly make of the public types",
     "site": "the documentation site",
     "package": "the built wheel in an empty environment (needs a package index)",
-    "examples": "the longer examples and the quickstart page",
+    "examples": "the examples, the quickstart page and the contributor guide's worked example",
+    "plugin": "test suites of other projects that use the pytest fixtures",
     "conformance": "schemathesis against the emulator",
     "spec_tools": "other tools with the document: Prism, linters, generators (needs tests/spec_tools/install)",
     "cluster": "bulk runs on Dask, runs that are killed",
-    "mcp": "the MCP conformance suite and inspector (need npm tools: tests/mcp/install-tools)",
+    "mcp": "the MCP server as a process, its conformance suite and inspector (tests/mcp/install-tools)",
 }
 
 

@@ -18,6 +18,7 @@ TESTS = ("tests/conformance/test_client.py", "tests/hooks/test_otel.py", "tests/
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("patch"), reason="the program patch is not installed")
+@pytest.mark.step("examples")
 def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
     """The diff applies to this tree, and with it client, emulator and document agree on the new operation."""
     page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")

@@ -96,8 +96,8 @@ async def cancel_when(flavour: str, condition: Callable[[], object], call: Calla
 def assert_nobody_waits(account: Any) -> None:
     """The queue is empty, and no request counts as in flight."""
     pacer = account._pacer
-    assert len(pacer.line) == 0
-    assert pacer.line.head is None
+    assert len(pacer.queue) == 0
+    assert pacer.queue.head is None
     assert pacer.under_way == []
 
 
@@ -159,7 +159,7 @@ def test_told_to_come_back_later(flavour: str, deadline: float | None, server: F
 
     async def scenario() -> None:
         async with Caller(flavour, base_url=server.base_url, deadline=deadline, **OPTIONS) as caller:
-            line = caller.client._account._pacer.line
+            line = caller.client._account._pacer.queue
             await cancel_when(flavour, lambda: server.attempts and len(line) == 1, lambda: caller.call("PUT"))
             assert_nobody_waits(caller.client._account)
 
@@ -184,7 +184,7 @@ def test_waiting_for_the_budget(flavour: str, deadline: float | None, server: Fa
         import anyio
 
         async with Caller(flavour, base_url=server.base_url, deadline=deadline, **OPTIONS) as caller:
-            line = caller.client._account._pacer.line
+            line = caller.client._account._pacer.queue
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(caller.outcome, "DELETE")
                 await until(flavour, lambda: server.attempts)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from enprompta import Enprompta
     from enprompta.emulator import Emulator
 
+pytestmark = pytest.mark.step("mcp")
+
 COMMAND = [sys.executable, "-c", "from enprompta.cli import main; main()", "mcp"]
 TOKEN = "t" * 20
 

@@ -23,7 +23,7 @@ STRICT_ASYNCIO = f"{STRICT}asyncio_default_fixture_loop_scope = function\n"
 
 OWN = "enprompta.testing.plugin"
 
-pytestmark = pytest.mark.slow  # each test runs pytest in a separate process
+pytestmark = [pytest.mark.slow, pytest.mark.step("plugin")]  # each test runs pytest in a separate process
 
 USE = """
 import asyncio
