@@ -8,11 +8,14 @@ import shutil
 import signal
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+hypothesis.settings.register_profile("enprompta", deadline=None)  # a loaded machine is slow, not wrong
+hypothesis.settings.load_profile("enprompta")
 
 _MEASURE = "COVERAGE_PROCESS_CONFIG"
 _measure: str | None = None
