@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from _typeshed import SupportsWrite
+
 _DEFAULT_PORT = 8787
 _INTERRUPTED = 128 + signal.SIGINT
 _PROGRAM = "python -m enprompta.emulator"
@@ -74,8 +76,16 @@ def _serve(options: argparse.Namespace, stop: threading.Event) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that reports when its help cannot be written; argparse ignores it."""
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help."""
+        (file or sys.stdout).write(self.format_help())
+
+
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=program,
         description="Serve the Enprompta API on this machine.",
         epilog="The upstream's API key is read from ENPROMPTA_EMULATOR_UPSTREAM_KEY.",

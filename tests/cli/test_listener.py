@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def run(listening: Listener, *steps: Callable[[httpx.Client], object]) -> None:
-    """Run a listener on this thread, do the steps on another, and end it with a signal as Ctrl-C would."""
+def run(listening: Listener, *steps: Callable[[httpx.Client], object], stop: signal.Signals = signal.SIGTERM) -> None:
+    """Run a listener on this thread, do the steps on another, and end it with a signal."""
 
     def act() -> None:
         try:
@@ -35,13 +35,15 @@ def run(listening: Listener, *steps: Callable[[httpx.Client], object]) -> None:
                 for step in steps:
                     step(client)
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), stop)
 
     thread = threading.Thread(target=act)
     # Listening has begun when the listener was made; the signal cannot come before its handler is there, for a step
     # has been answered by then.
     thread.start()
-    listening.run()
+    with pytest.raises(KeyboardInterrupt if stop == signal.SIGINT else SystemExit) as ended:
+        listening.run()
+    assert isinstance(ended.value, KeyboardInterrupt) or ended.value.code == 0
     thread.join()
 
 
@@ -143,7 +145,7 @@ def test_a_terminal_gets_its_line_back(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     terminal = rich.console.Console(force_terminal=True, file=written)
     monkeypatch.setattr(webhook_listener, "out", terminal)
-    run(Listener("127.0.0.1", 0, [WEBHOOK_SECRET]), post(webhook_delivery(), 200))
+    run(Listener("127.0.0.1", 0, [WEBHOOK_SECRET]), post(webhook_delivery(), 200), stop=signal.SIGINT)
     assert "\n\nStopped: 1 events" in console.Text.from_ansi(written.getvalue()).plain
 
 

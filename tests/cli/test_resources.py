@@ -324,7 +324,7 @@ def test_the_emulator_is_a_command() -> None:
     assert "Enprompta emulator" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20)[1] == ""
-    assert process.returncode == 0
+    assert process.returncode == 130
     told = subprocess.run([*COMMAND, "emulator", "--prot", "1"], capture_output=True, text=True, check=False)
     assert told.returncode == 2
     assert "--prot" in told.stderr

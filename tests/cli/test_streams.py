@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -126,20 +127,63 @@ def test_a_closed_output(environment: dict[str, str]) -> None:
             check=False,
         )
         assert (done.returncode, done.stderr) == (1, said)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--help", "--version", "prompts --help", "prompts get --help", "emulator --help", "--show-completion"],
+)
+@pytest.mark.parametrize("is_stderr_closed", [False, True])
+def test_a_pipe_without_a_reader(environment: dict[str, str], arguments: str, *, is_stderr_closed: bool) -> None:
+    """`| head -c0` causes status 1 and one line on standard error, if that is open, for help texts too."""
     ours, theirs = os.pipe()
     os.close(ours)
-    done = process(environment, "--help", stdout=theirs, stderr=subprocess.PIPE)
+    errors = theirs if is_stderr_closed else subprocess.PIPE
+    done = process({**environment, "SHELL": "/bin/bash"}, *arguments.split(), stdout=theirs, stderr=errors)
     os.close(theirs)
-    assert (done.returncode, done.stderr) == (1, b"")  # help that nothing reads
+    expected = None if is_stderr_closed else b"error  Standard output cannot be written: Broken pipe\n"
+    assert (done.returncode, done.stderr) == (1, expected)
 
 
-@pytest.mark.parametrize("arguments", [["prompts", "list"], ["doctor"]])
-def test_ctrl_c_while_waiting(environment: dict[str, str], arguments: list[str]) -> None:
+@pytest.mark.parametrize("arguments", ["login", "prompts delete pmt_1", "webhooks verify --signature s --secret s"])
+def test_a_closed_input(environment: dict[str, str], arguments: str) -> None:
+    """`<&-` is an empty input, not a crash."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {shlex.join(COMMAND)} {arguments} <&-"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode in {1, 2}
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "prompts list",
+        "doctor",
+        "login",
+        "pull prompts",
+        "prompts execute-many pmt_1 -i rows.csv -o results.csv",
+        "webhooks trigger prompt.executed --secret s --to URL",
+    ],
+    ids=lambda arguments: " ".join(arguments.split()[:2]),
+)
+def test_ctrl_c_while_waiting(environment: dict[str, str], arguments: str, tmp_path: Path) -> None:
     """Ctrl-C while the service is silent ends a command with 130, and without a word."""
+    (tmp_path / "rows.csv").write_text("name\nAda\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/api/v1"
-        given = {**os.environ, **environment, "ENPROMPTA_BASE_URL": url}
-        with subprocess.Popen([*COMMAND, *arguments], env=given, stdout=-1, stderr=-1) as running:
+        given = {**os.environ, **environment, "ENPROMPTA_BASE_URL": url, "XDG_CONFIG_HOME": str(tmp_path)}
+        command = [*COMMAND, *arguments.replace("URL", url).split()]
+        with subprocess.Popen(command, env=given, cwd=tmp_path, stdin=-1, stdout=-1, stderr=-1) as running:
+            assert running.stdin is not None
+            running.stdin.write(b"ep_test_enterprise")  # for login
+            running.stdin.close()
+            running.stdin = None
             connection, _ = silent.accept()
             with connection:
                 connection.recv(1)
@@ -161,12 +205,25 @@ def test_ctrl_c_while_importing(tmp_path: Path) -> None:
     assert (running.returncode, errors) == (130, b"")
 
 
-@pytest.mark.parametrize(("key", "status"), [(b"\x03", 130), (b"\x04", 1), (b"n\n", 1)])
-def test_an_answer_that_is_a_key(environment: dict[str, str], key: bytes, status: int) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "question", "key", "status"),
+    [
+        ("prompts delete pmt_1", b"[y/N]", b"\x03", 130),
+        ("prompts delete pmt_1", b"[y/N]", b"\x04", 1),
+        ("prompts delete pmt_1", b"[y/N]", b"n\n", 1),
+        ("login --base-url http://127.0.0.1:1", b"API key", b"\x03", 130),
+        ("login --base-url http://127.0.0.1:1", b"API key", b"\x04", 1),
+        ("webhooks verify --signature s --secret s", b"Ctrl-D", b"\x03", 130),
+        ("webhooks verify --signature s --secret s", b"Ctrl-D", b"\x04", 1),
+    ],
+)
+def test_an_answer_that_is_a_key(
+    environment: dict[str, str], arguments: str, question: bytes, key: bytes, status: int
+) -> None:
     """Ctrl-C at a question ends with 130; Ctrl-D is a no."""
     ours, theirs = pty.openpty()
     given = {**os.environ, **environment, "TERM": "dumb"}
-    command = [*COMMAND, "prompts", "delete", "pmt_1"]
+    command = [*COMMAND, *arguments.split()]
     with subprocess.Popen(
         command,
         env=given,
@@ -178,7 +235,7 @@ def test_an_answer_that_is_a_key(environment: dict[str, str], key: bytes, status
     ) as running:
         os.close(theirs)
         seen = b""
-        while b"[y/N]" not in seen:
+        while question not in seen:
             seen += _read(ours)
         time.sleep(0.1)  # until it reads
         os.write(ours, key)

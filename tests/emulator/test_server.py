@@ -335,7 +335,7 @@ def serve() -> Any:
 
 
 def test_command_serves_until_ctrl_c(serve: Callable[..., Any], tmp_path: Path) -> None:
-    """The banner shows URL and keys, requests are answered, Ctrl-C exits quietly with 0, and data is kept."""
+    """The banner shows URL and keys, requests are answered, Ctrl-C exits quietly with 130, and data is kept."""
     path = tmp_path / "e.db"
     arguments = ("--port", "0", "--db", str(path), "--error-dialect", "detailed", "--window", "5")
     for prompts in (0, 1):
@@ -351,7 +351,7 @@ def test_command_serves_until_ctrl_c(serve: Callable[..., Any], tmp_path: Path) 
             assert client.get("/nowhere").json()["error"]["code"] == 3001
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=10)
-        assert (process.returncode, output, errors) == (0, "", "")
+        assert (process.returncode, output, errors) == (130, "", "")
 
 
 def test_command_survives_a_kill(serve: Callable[..., Any], tmp_path: Path) -> None:
@@ -370,7 +370,7 @@ def test_command_survives_a_kill(serve: Callable[..., Any], tmp_path: Path) -> N
 
 
 def test_command_tells_of_its_upstream(serve: Callable[..., Any]) -> None:
-    """The banner says where prompts run; the environment may name it, and SIGTERM ends it like Ctrl-C."""
+    """The banner says where prompts run; the environment may name it, and SIGTERM ends it with 0."""
     process, banner = serve("--port", "0", ENPROMPTA_EMULATOR_UPSTREAM="http://localhost:1")
     assert "prompts run on http://localhost:1" in banner
     process.send_signal(signal.SIGTERM)
@@ -409,7 +409,7 @@ def test_command_warns_when_others_are_let_in(capsys: pytest.CaptureFixture[str]
     """An address that is not loopback is served with a warning; a loopback one without."""
     for host, warned in (("0.0.0.0", True), ("localhost", False)):
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        assert __main__.main(["--host", host, "--port", "0"]) == 0
+        assert __main__.main(["--host", host, "--port", "0"]) == 130
         output, errors = capsys.readouterr()
         assert "Press Ctrl-C to stop." in output
         assert ("accepts other machines" in errors) is warned

@@ -50,6 +50,7 @@ OPTIONS: dict[str, Any] = {
     "cache_dir": "somewhere",
     "http_client": "aiohttp",
 }
+NOT_SETTINGS = {"api_key", *CREDENTIALS, "limiter", "default_headers", "hooks", "cache_dir", "http_client"}
 
 
 def options_of(kind: Any) -> set[str]:
@@ -67,11 +68,17 @@ def pickled(client: Any) -> Any:
 @pytest.mark.parametrize("left_out", [tuple(CREDENTIALS), ("api_key",)], ids=["key", "oauth"])
 def test_a_copy_keeps_every_option(kind: Any, make: Callable[[Any], Any], left_out: tuple[str, ...]) -> None:
     """Each argument that the constructor takes arrives in a pickle and a copy; one that is forgotten fails here."""
+    assert options_of(kind) == OPTIONS.keys(), (
+        "each argument of the constructors needs a value in OPTIONS of this test that is not the default"
+    )
     expected = {name: OPTIONS[name] for name in options_of(kind) if name not in left_out}
     if kind is Enprompta:
         expected["http_client"] = None  # a caller's client is not pickled, and there is no library to name
     client = kind(**expected)
-    assert client._arguments().keys() == expected.keys()
+    assert client._arguments().keys() == expected.keys(), (
+        "a pickle must have each argument: add a setting to SETTINGS in enprompta/_http/settings.py, any other "
+        "argument to `_arguments` in enprompta/_client/base_client.py"
+    )
     made = make(client)
     for name, value in made._arguments().items():
         if name == "hooks":
@@ -95,11 +102,18 @@ def test_both_clients_take_the_same_options() -> None:
 def test_the_table_has_every_setting() -> None:
     """Each field of `Settings` is in the table, and each entry of the table is an argument and a row of the docs."""
     names = {setting.name for setting in SETTINGS}
-    assert names == set(Settings.__dataclass_fields__) - {"headers", "timeouts"}
-    assert names <= options_of(Enprompta)
+    assert names == set(Settings.__dataclass_fields__) - {"headers", "timeouts"}, (
+        "each field of Settings needs an entry in SETTINGS of enprompta/_http/settings.py"
+    )
+    assert names | NOT_SETTINGS == options_of(Enprompta), (
+        "each argument of the constructors is an entry of SETTINGS in enprompta/_http/settings.py, which gives it a "
+        "variable and a line in `enprompta doctor`; one that a variable cannot express is named in NOT_SETTINGS here"
+    )
     page = (ROOT / "docs" / "authentication.md").read_text(encoding="utf-8")
     for setting in SETTINGS:
-        assert re.search(rf"^\| `{setting.name}`.*\| `{setting.variable}` \|", page, re.MULTILINE), setting.name
+        assert re.search(rf"^\| `{setting.name}`.*\| `{setting.variable}` \|", page, re.MULTILINE), (
+            f"add a row for `{setting.name}` and `{setting.variable}` to the table of docs/authentication.md"
+        )
 
 
 @CLIENTS
@@ -260,6 +274,14 @@ class TestDoctor:
         assert variable in failed[0]
         assert "hunter2" not in output
         assert "Traceback" not in output
+
+    def test_every_setting_is_shown(self) -> None:
+        """Each variable of the table of settings that is set has a line."""
+        values = {one.variable: "http://127.0.0.1:9" if one.name == "base_url" else "1" for one in SETTINGS}
+        lines = self.doctor(**values)[1].splitlines()
+        for variable, value in values.items():
+            shown = [line for line in lines if variable in line and value in line]
+            assert shown, f"`enprompta doctor` does not show {variable}: see _environment in its module"
 
     def test_proxies_and_certificates_are_shown(self) -> None:
         """The proxy on the way is named, without its credentials, with each other variable that counts."""
