@@ -129,6 +129,7 @@ class LivePrompt(Model):
     """The version of a prompt that a label points at, as fetched at run time with `get_live`."""
 
     _REPR_FIELDS = ("id", "slug", "label", "version", "is_fallback")
+    _ESSENTIAL_FIELDS = frozenset({"content", "messages"})
     id: str
     slug: str | None = None
     name: str | None = None
