@@ -56,7 +56,7 @@ def alarm() -> Iterator[Callable[[BaseException], None]]:
 
 
 def silent(peer: Peer) -> None:
-    """Read a request and answer never."""
+    """Read a request and never answer."""
     peer.read()
     peer.stall()
 
@@ -66,7 +66,7 @@ def silent(peer: Peer) -> None:
 def test_while_the_answer_is_awaited(
     kind: type[Exception], deadline: float | None, server: FaultServer, alarm: Callable[[BaseException], None]
 ) -> None:
-    """The very exception leaves the call, with no context; the POST is not sent again; the client still works."""
+    """The exception itself leaves the call without context; the POST is not repeated; the client still works."""
     error = kind("stop")
 
     async def scenario() -> None:
@@ -88,7 +88,7 @@ def test_while_the_answer_is_awaited(
 
 
 def test_while_sending(server: FaultServer, alarm: Callable[[BaseException], None]) -> None:
-    """The HTTP library would ignore it there, and wait for an answer."""
+    """The HTTP library would ignore it there and wait for a response."""
 
     def deaf(peer: Peer) -> None:
         peer.server.stopping.wait(1)
@@ -123,7 +123,7 @@ def test_in_a_tls_handshake(alarm: Callable[[BaseException], None], monkeypatch:
 def test_between_and_before_attempts(
     where: str, server: FaultServer, alarm: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the pause before a retry, while connecting, while a host is looked up."""
+    """In the pause before a retry, while connecting, and during a name lookup."""
     error = Stop("stop")
 
     def wait(*_: Any, **__: Any) -> Any:
@@ -143,7 +143,7 @@ def test_between_and_before_attempts(
 
 
 def test_an_error_of_ours_from_a_handler(server: FaultServer, alarm: Callable[[BaseException], None]) -> None:
-    """It is the caller's all the same, and no reason to send the request again."""
+    """It is still the caller's, and not a reason to repeat the request."""
     error = APITimeoutError("stop")
     with Enprompta(api_key="ep_test_x", base_url=server.base_url, limiter=None) as client:
         client.prompts.get("p1")
@@ -164,7 +164,7 @@ class Hook:
 
 
 def test_in_a_hook(server: FaultServer, alarm: Callable[[BaseException], None]) -> None:
-    """A hook's own exceptions are logged; those of a handler are not the hook's."""
+    """Exceptions of a hook are logged; those of a signal handler are raised."""
     error = Stop("stop")
     with Enprompta(api_key="ep_test_x", base_url=server.base_url, limiter=None, hooks=[Hook()]) as client:
         alarm(error)
@@ -190,7 +190,7 @@ LIBRARIES = (
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("flavour", ["sync", "asyncio"])
 def test_wherever_it_fires(flavour: str, server: FaultServer) -> None:
-    """A handler that fires at one line of a POST after another raises through it; nothing is sent twice."""
+    """At any line of a POST, the exception is raised and nothing is sent twice."""
     raised: list[Stop] = []
     places: list[str] = []
     left = 0
@@ -240,7 +240,7 @@ def test_wherever_it_fires(flavour: str, server: FaultServer) -> None:
 
 
 class Group(Exception):  # noqa: N818 (named for what it is)
-    """Exceptions in a group, as Python 3.11 has them."""
+    """An exception group as in Python 3.11."""
 
     exceptions: tuple[BaseException, ...] = ()
 
@@ -249,7 +249,7 @@ class Handler:
     """A handler that is an object."""
 
     def __call__(self, number: int, frame: object) -> None:
-        """Raise, with the frame forgotten."""
+        """Raise without keeping the frame."""
         del frame
         raise Stop
 
@@ -260,7 +260,7 @@ class Handler:
 
 @pytest.mark.parametrize("handler", [Handler(), Handler().method, partial(lambda *_: Handler()(1, None))])
 def test_handlers_of_all_kinds(handler: Any) -> None:
-    """An object, a method, a partial: each is known by its code."""
+    """Objects, methods and partials are recognized by their code."""
     before = signal.signal(signal.SIGUSR1, handler)
     try:
         with pytest.raises(Stop) as caught:
@@ -280,7 +280,7 @@ def test_handlers_of_all_kinds(handler: Any) -> None:
 
 
 def test_other_exceptions_are_not_of_a_handler() -> None:
-    """A transport's own, with causes in a circle."""
+    """A transport's exception with circular causes."""
     error, cause = OSError("refused"), OSError("refused")
     error.__cause__, cause.__cause__ = cause, error
     assert handler_errors.handler_error(error) is None

@@ -26,7 +26,7 @@ URL = "http://127.0.0.1/"
 
 
 class Stream:
-    """A connection that keeps whether it was closed, and has no socket to speak of."""
+    """A connection without a socket that records if it was closed."""
 
     closed = False
 
@@ -44,12 +44,12 @@ class Stream:
 
 
 def answered(status: int, headers: list[tuple[str, str]], stream: Stream | None) -> httpx.Response:
-    """An answer that came over a connection, or over none."""
+    """A response that came over a connection, or over none."""
     return httpx.Response(status, headers=headers, extensions={} if stream is None else {"network_stream": stream})
 
 
 def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list[Answer]:
-    """Send through both kinds of client, which get this answer, and are closed meanwhile if that is asked for."""
+    """Send through both kinds of client, and close them meanwhile if asked."""
     request = httpx.Request("GET", URL)
 
     def blocking() -> Answer:
@@ -99,7 +99,7 @@ def test_a_client_that_is_given_twice_is_prepared_once() -> None:
 
 
 def test_a_fork_without_clients_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that only has the package imported pays nothing for it in its children."""
+    """A program that only imports the package pays nothing in its children."""
     monkeypatch.setattr(drivers, "_transports", WeakSet())
     monkeypatch.delitem(sys.modules, "enprompta._http.senders.deadline_streams", raising=False)
     drivers._after_fork()
