@@ -163,7 +163,7 @@ def execute(client: httpx.Client, content: str, **options: object) -> dict[str, 
 
 
 def test_what_the_model_is_asked(fake: Path) -> None:
-    """Each prompt is completed separately, in the model's format, with the call's options or defaults; memory is freed."""
+    """Prompts are completed separately, in the model's format, with options or defaults; memory is freed."""
     with Emulator(local_model=True) as emulator:
         headers = {"Authorization": f"Bearer {emulator.keys.team}"}
         with httpx.Client(base_url=emulator.url, headers=headers, trust_env=False) as client:

@@ -55,7 +55,7 @@ def raw(port: int, first: str, *headers: str) -> httpx.Response:
     ],
 )
 def test_loopback_names_are_answered_for(ask: Ask, host: str) -> None:
-    """Every spelling of this machine's names and addresses is accepted, with any port, because ports may be forwarded."""
+    """Every spelling of this machine's names and addresses is accepted, with any port."""
     assert ask("GET /api/v1/prompts HTTP/1.1", f"Host: {host}", KEY).status_code == 200
 
 
