@@ -45,7 +45,7 @@ def process(environment: dict[str, str], *arguments: str, **how: Any) -> subproc
 
 @pytest.mark.parametrize("locale", LOCALES, ids=lambda one: " ".join(f"{name}={value}" for name, value in one.items()))
 def test_output_is_utf_8(client: Enprompta, environment: dict[str, str], locale: dict[str, str]) -> None:
-    """Whatever encoding the locale asks for, JSON and tables are UTF-8, and nothing is replaced."""
+    """For any locale encoding, JSON and tables are UTF-8 without replacements."""
     prompt = client.prompts.create(title=TEXT, content=TEXT)
     given = {**environment, **locale}
     shown = process(given, "prompts", "get", prompt.id, "--json")
@@ -68,7 +68,7 @@ def test_texts_and_errors_are_utf_8(client: Enprompta, environment: dict[str, st
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "ascii"])
 def test_lone_surrogates_are_printed(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
-    """Half a character neither crashes a command nor spoils its JSON: it is escaped as JSON escapes it."""
+    """A lone surrogate is escaped as in JSON and crashes no command."""
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, errors="strict"))
     streams.use_utf8()
@@ -82,7 +82,7 @@ def test_lone_surrogates_are_printed(monkeypatch: pytest.MonkeyPatch, encoding: 
 
 
 def test_a_terminal_obeys_nothing(client: Enprompta, environment: dict[str, str]) -> None:
-    """On a terminal, control characters of a prompt's text are shown, in tables, fields and texts alike."""
+    """On a terminal, control characters of a prompt are escaped in tables, fields and texts."""
     prompt = client.prompts.create(title=TEXT, content=TEXT)
     for arguments in (["list", "--all"], ["get", prompt.id]):
         ours, theirs = pty.openpty()
@@ -109,7 +109,7 @@ def _read(terminal: int) -> bytes:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 @pytest.mark.parametrize("arguments", [["--version"], ["prompts", "list", "--json"]])
 def test_a_full_disk_is_one_line(client: Enprompta, environment: dict[str, str], arguments: list[str]) -> None:
-    """When standard output cannot be written, that is one line, and the exit status 1."""
+    """Standard output that cannot be written is one line with status 1."""
     client.prompts.create(title="full", content="full")
     with Path("/dev/full").open("wb") as full:
         done = process(environment, *arguments, stdout=full, stderr=subprocess.PIPE)
@@ -117,7 +117,7 @@ def test_a_full_disk_is_one_line(client: Enprompta, environment: dict[str, str],
 
 
 def test_a_closed_output(environment: dict[str, str]) -> None:
-    """A command without a standard output, or whose reader has left, prints one line and exits with 1."""
+    """A command without a standard output or reader prints one line and exits with 1."""
     shell = f"exec {sys.executable} -c 'import sys; from enprompta.cli import main; sys.exit(main())' prompts list"
     for closing, said in (("", b"error  Standard output cannot be written: It is closed\n"), ("2>&-", b"")):
         done = subprocess.run(
@@ -172,7 +172,7 @@ def test_a_closed_input(environment: dict[str, str], arguments: str) -> None:
     ids=lambda arguments: " ".join(arguments.split()[:2]),
 )
 def test_ctrl_c_while_waiting(environment: dict[str, str], arguments: str, tmp_path: Path) -> None:
-    """Ctrl-C while the service is silent ends a command with 130, and without a word."""
+    """Ctrl-C during a request exits with 130 and prints nothing."""
     (tmp_path / "rows.csv").write_text("name\nAda\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(30)
@@ -193,7 +193,7 @@ def test_ctrl_c_while_waiting(environment: dict[str, str], arguments: str, tmp_p
 
 
 def test_ctrl_c_while_importing(tmp_path: Path) -> None:
-    """Ctrl-C while the commands are still being imported ends with 130 too."""
+    """Ctrl-C during imports exits with 130 too."""
     (tmp_path / "typer.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)\n")
     given = {**os.environ, "PYTHONPATH": str(tmp_path)}
     with subprocess.Popen([*COMMAND, "--help"], env=given, stdout=-1, stderr=-1) as running:
@@ -220,7 +220,7 @@ def test_ctrl_c_while_importing(tmp_path: Path) -> None:
 def test_an_answer_that_is_a_key(
     environment: dict[str, str], arguments: str, question: bytes, key: bytes, status: int
 ) -> None:
-    """Ctrl-C at a question ends with 130; Ctrl-D is a no."""
+    """Ctrl-C at a prompt exits with 130; Ctrl-D means no."""
     ours, theirs = pty.openpty()
     given = {**os.environ, **environment, "TERM": "dumb"}
     command = [*COMMAND, *arguments.split()]
@@ -247,7 +247,7 @@ def test_an_answer_that_is_a_key(
 
 
 def _take_terminal() -> None:
-    """Make the terminal that is standard input the controlling one, which sends Ctrl-C as a signal."""
+    """Make standard input the controlling terminal, which sends Ctrl-C as a signal."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
@@ -266,7 +266,7 @@ def _take_terminal() -> None:
     ],
 )
 def test_what_ends_a_command(error: BaseException, status: int, said: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C is 130; what cannot be written is 1."""
+    """Ctrl-C is 130; output that cannot be written is 1."""
     with pytest.raises(SystemExit) as ended, streams.guarded():
         raise error
     assert ended.value.code == status
@@ -275,7 +275,7 @@ def test_what_ends_a_command(error: BaseException, status: int, said: str, capfd
 
 
 def test_no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without either stream a command just ends with 1."""
+    """Without either stream a command exits with 1."""
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     streams.use_utf8()

@@ -1,4 +1,4 @@
-"""Certificates that the environment names: used where they can be, refused with the variable and the cure where not."""
+"""Certificates from the environment are used, or refused with the variable and the cure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLIENTS: Any = pytest.mark.parametrize(
 
 
 def hashed(folder: Path) -> Path:
-    """Make a folder as `openssl rehash` does."""
+    """Create a folder as `openssl rehash` does."""
     folder.mkdir()
     pem = certificate("trusted").read_text()
     (folder / "trusted.pem").write_text(pem)
@@ -46,7 +46,7 @@ def subject_hash() -> str:
 def test_certificates_of_the_environment(
     flavour: str, library: str | None, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A company's own authority is trusted, by every kind of client."""
+    """A private certificate authority is trusted by every kind of client."""
     if library and flavour != "asyncio":
         pytest.skip("aiohttp runs on asyncio alone")
     value = certificate("trusted") if variable == "SSL_CERT_FILE" else hashed(tmp_path / "certificates")
@@ -62,7 +62,7 @@ def test_certificates_of_the_environment(
 
 
 def _bad(kind: str, tmp_path: Path) -> tuple[str, Path]:
-    """Make what cannot be used; return the variable and its value."""
+    """Create an unusable certificate; return the variable and its value."""
     path = tmp_path / kind
     pem = certificate("trusted").read_text()
     pem = pem[pem.index("-----BEGIN CERTIFICATE") :]
@@ -103,7 +103,7 @@ def _bad(kind: str, tmp_path: Path) -> tuple[str, Path]:
     ],
 )
 def test_what_cannot_work(make: Any, kind: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The constructor refuses certificates that cannot be used; clients of plain-http addresses need none."""
+    """The constructor refuses unusable certificates; clients of plain-http addresses need none."""
     variable, path = _bad(kind, tmp_path)
     monkeypatch.setenv(variable, str(path))
     with pytest.raises(ConfigurationError, match=problem) as caught:
@@ -114,7 +114,7 @@ def test_what_cannot_work(make: Any, kind: str, problem: str, tmp_path: Path, mo
 
 
 def test_a_file_that_holds_no_certificate_but_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file from which OpenSSL loads something else, such as revocations, is refused too."""
+    """A file from which OpenSSL loads something else, such as revocations, is refused."""
     path = tmp_path / "revoked.pem"
     path.write_text("")
     monkeypatch.setattr(certificates.ssl, "create_default_context", lambda **_: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
@@ -127,7 +127,7 @@ def test_a_file_that_holds_no_certificate_but_loads(tmp_path: Path, monkeypatch:
 def test_a_key_log_that_cannot_be_written(
     others: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`SSLKEYLOGFILE`, which Python itself reads, is named when it is at fault."""
+    """The error names `SSLKEYLOGFILE`, which Python reads itself."""
     for name, value in {**others, "SSLKEYLOGFILE": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=r"^SSLKEYLOGFILE=.* cannot be written \(is a directory\)"):
@@ -137,7 +137,7 @@ def test_a_key_log_that_cannot_be_written(
 
 
 def test_the_environment_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that is set, or repaired, after a first client counts for the next one."""
+    """A variable that is set or corrected after a first client applies to the next one."""
     first = certificates.tls_context()
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing"))
     with pytest.raises(ConfigurationError):
