@@ -12,8 +12,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("enprompta", "tests", "docs/openapi.yaml", "pyproject.toml")
-TESTS = ("tests/conformance/test_client.py", "tests/hooks/test_otel.py", "tests/test_openapi.py")
+PARTS = ("enprompta", "tests", "docs", "pyproject.toml", "CHANGELOG.md")
+TESTS = (
+    *(
+        "tests/conformance/test_client.py",
+        "tests/conformance/test_every_place.py",
+        "tests/conformance/test_keyed_writes.py",
+    ),
+    *(
+        "tests/hooks/test_otel.py",
+        "tests/test_openapi.py",
+        "tests/behaviour/test_calls.py",
+        "tests/emulator/test_teams.py",
+    ),
+    "tests/cli/test_resources.py",
+)
 
 
 @pytest.mark.slow
@@ -39,8 +52,8 @@ def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
         check=False,
     )
     assert patched.returncode == 0, patched.stdout + patched.stderr
-    # What is about the new operation, and what would miss it somewhere; the copy comes before what is installed.
-    chosen = "duplicate or every_operation or every_method or templates_are_those or paths or contract"
+    # Only the tests of the new operation, and those that would miss it somewhere.
+    chosen = "duplicate or copy or every_operation or every_method or templates_are_those or contract or rule or prompts"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-k", chosen, *TESTS],
         cwd=tmp_path,
@@ -51,5 +64,13 @@ def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in ("prompts.duplicate-minimal]", "test_every_method_has_one_operation[AsyncEnprompta]"):
+    for name in (
+        "test_requests_are_as_documented[prompts.duplicate-minimal]",
+        "test_every_method_has_one_operation[AsyncEnprompta]",
+        "test_a_keyed_write_happens_once[prompts.duplicate]",
+        "test_it_has_a_command[prompts.duplicate]",
+        "test_it_is_in_the_changelog[prompts.duplicate]",
+        "test_a_copy_of_a_prompt",
+        "test_prompts",
+    ):
         assert f"{name} PASSED" in done.stdout
