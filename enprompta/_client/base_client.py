@@ -17,6 +17,7 @@ from enprompta._common import log
 from enprompta._common.headers import is_header_text
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
+from enprompta._core.operation import public_names
 from enprompta._core.response import APIResponse
 from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
@@ -371,6 +372,9 @@ class BaseClient:
         It returns at once on both clients and is not awaited: Redis is updated in the background.
         """
         self._account.reset()
+
+    def __dir__(self) -> list[str]:
+        return public_names(self)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_settings"):  # the constructor failed, and a debugger shows its variables

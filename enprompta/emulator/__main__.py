@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from enprompta._version import __version__
 from enprompta.emulator import Emulator
@@ -17,8 +17,6 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
-
-    from _typeshed import SupportsWrite
 
 _DEFAULT_PORT = 8787
 _INTERRUPTED = 128 + signal.SIGINT
@@ -79,7 +77,7 @@ def _serve(options: argparse.Namespace, stop: threading.Event) -> int:
 class _Parser(argparse.ArgumentParser):
     """A parser that reports when its help cannot be written; argparse ignores it."""
 
-    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+    def print_help(self, file: Any = None) -> None:  # noqa: ANN401 (argparse's own)
         """Print the help."""
         (file or sys.stdout).write(self.format_help())
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import re
 import traceback
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from enprompta import APIResponse, Call
-from enprompta._core.call import path
+from enprompta import APIResponse, AsyncEnprompta, Call, Enprompta, RequestOptions
+from enprompta._core.call import help_on_options, path
 from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
@@ -298,3 +299,32 @@ def test_a_response_is_a_value() -> None:
     """`APIResponse` compares by content."""
     one, two = (APIResponse(Prompt(id="p", title="", content=""), 200, {}, None, None, ()) for _ in range(2))
     assert one == two
+
+
+def test_dir_shows_what_callers_use() -> None:
+    """`dir()` of a client and of its resources shows no private name and none for other packages."""
+    for kind in (Enprompta, AsyncEnprompta):
+        client = kind(api_key="ep_x")
+        assert {"prompts", "run", "run_raw", "with_options", "rate_limit"} < set(dir(client))
+        assert {"get", "list", "create", "execute_many", "live_cache"} < set(dir(client.prompts))
+        for thing in (client, client.prompts, client.with_raw_response.prompts, client.workflows):
+            hidden = {"drive", "steps", "run_flow", "settings_for", "is_async", "is_raw"}
+            assert not [name for name in dir(thing) if name.startswith("_") or name in hidden]
+            assert all(hasattr(thing, name) for name in dir(thing))
+
+
+@pytest.mark.parametrize("kind", [Prompts, AsyncPrompts, RawPrompts, AsyncRawPrompts])
+def test_help_lists_the_options_of_each_call(kind: Any) -> None:
+    """`help()` lists every per-call option with its meaning; the idempotency key only where a write takes it."""
+    read, write = (pydoc.render_doc(method, renderer=pydoc.plaintext) for method in (kind.get, kind.update))
+    for name in RequestOptions.__annotations__:
+        for text in (read, write):
+            assert re.search(rf"^ +{name}: [A-Z]", text, re.MULTILINE), name
+    assert "idempotency_key: Makes the call safe to repeat" in write
+    assert "idempotency_key" not in read
+    assert write.count("Options of each call:") == 1
+
+
+def test_help_without_options() -> None:
+    """A method without per-call options keeps its docstring, and one without docstring has none."""
+    assert help_on_options("") == help_on_options("Unpack[BatchOptions]") == ""
