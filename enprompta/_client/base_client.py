@@ -15,6 +15,7 @@ import httpx
 
 from enprompta._common import log
 from enprompta._common.headers import is_header_text
+from enprompta._common.idempotency import KEYED_METHODS
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
 from enprompta._core.operation import public_names
@@ -52,7 +53,6 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _USER_AGENT = f"enprompta-python/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
-_IDEMPOTENCY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
 _ANONYMOUS = ApiKeyAuth(Secret(""))
 _SHOWN_BODY = 65_536  # bytes of an undecodable response that its error keeps
@@ -206,7 +206,7 @@ class BaseClient:
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=NoLimiter())
         request = self._request(call.method, self._url(call), headers, call.json, settings)
-        if call.method in _IDEMPOTENCY_METHODS:
+        if call.method in KEYED_METHODS:
             request.headers["Idempotency-Key"] = _idempotency_key(key)
         name = f"{call.method} {call.path}"
         if "ep_" in name:  # redacts an API key that was passed as an id
@@ -236,7 +236,7 @@ class BaseClient:
             extensions={"timeout": settings.timeouts, "max_response_bytes": settings.max_response_bytes},
         )
         request.read()
-        if content or method in _IDEMPOTENCY_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
+        if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
             request.headers["Content-Length"] = str(len(content))
         if content and library is httpx:
             request.stream = WholeBody(content)

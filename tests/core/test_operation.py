@@ -307,7 +307,7 @@ def test_dir_shows_what_callers_use() -> None:
         client = kind(api_key="ep_x")
         assert {"prompts", "run", "run_raw", "with_options", "rate_limit"} < set(dir(client))
         assert {"get", "list", "create", "execute_many", "live_cache"} < set(dir(client.prompts))
-        for thing in (client, client.prompts, client.with_raw_response.prompts, client.workflows):
+        for thing in (client, client.prompts, client.with_raw_response, client.workflows):
             hidden = {"drive", "steps", "run_flow", "settings_for", "is_async", "is_raw"}
             assert not [name for name in dir(thing) if name.startswith("_") or name in hidden]
             assert all(hasattr(thing, name) for name in dir(thing))
