@@ -99,6 +99,8 @@ class SyncDriver:
                     _bound_pool_wait(step.request, step.ends)
                 with thread_deadline(step.ends):
                     return self._sender.send(step.request)
+            except EnpromptaError:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
+                raise
             except self._sender.errors as error:
                 failure = _failure(step, error, self._auth, self._route, outside)
             raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out

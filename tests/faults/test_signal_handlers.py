@@ -17,6 +17,7 @@ import tenacity
 
 from enprompta import APITimeoutError, Enprompta
 from enprompta._common import handler_errors
+from enprompta._http.certificates import TrustedCertificates
 from enprompta._http.senders.deadline import is_bound
 from tests.faults.flavours import Caller, run
 from tests.faults.server import FaultServer, Peer, answer, certificate, fine
@@ -105,7 +106,7 @@ def test_while_sending(server: FaultServer, alarm: Callable[[BaseException], Non
 def test_in_a_tls_handshake(alarm: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection is closed."""
     context = ssl.create_default_context(cafile=certificate("trusted"))
-    monkeypatch.setattr("enprompta._http.route.tls_context", lambda: context)
+    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda: TrustedCertificates(lambda: context))
     error = TimeoutError("stop")
     with (
         FaultServer() as server,
