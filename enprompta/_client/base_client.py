@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
+import sys
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_USER_AGENT = f"enprompta-python/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+_PYTHON = ".".join(map(str, sys.version_info[:3]))
+_USER_AGENT = f"enprompta-python/{__version__} python/{_PYTHON} httpx/{httpx.__version__}"
 _IDEMPOTENCY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
 _ANONYMOUS = ApiKeyAuth(Secret(""))
