@@ -17,7 +17,6 @@ from enprompta._common import log
 from enprompta._common.headers import is_header_text
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
-from enprompta._core.response import APIResponse
 from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from enprompta._core.call import RequestOptions
+    from enprompta._core.response import APIResponse
     from enprompta._core.runner import Flow
     from enprompta._core.steps import HttpReply, Steps
     from enprompta.cache.background_runners import Background
@@ -259,6 +259,8 @@ class BaseClient:
         return self._read(call, reply)
 
     def _perform_raw(self, call: Call[T]) -> Steps[APIResponse[T]]:
+        from enprompta._core.response import APIResponse  # noqa: PLC0415 (most calls return the result alone)
+
         reply = yield from self._send(call)
         response = reply.response
         return APIResponse(

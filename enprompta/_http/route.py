@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.request import getproxies
 
 from enprompta._http.certificates import no_certificates, trusted_certificates
-from enprompta._http.proxies import proxy_for, unusable
 
 if TYPE_CHECKING:
     import ssl
@@ -47,7 +47,11 @@ def route_to(base_url: str, http_client: object = None) -> Route:
     """
     if base_url.startswith("http://"):  # this machine: no proxy and no certificates
         return Route(no_certificates(), None)
-    proxy = proxy_for(base_url)
+    proxy = None
+    if getproxies():
+        from enprompta._http.proxies import proxy_for  # noqa: PLC0415 (most programs have no proxy)
+
+        proxy = proxy_for(base_url)
     if proxy is not None:
         _check_library(proxy, http_client)
     return Route(trusted_certificates(), proxy)
@@ -55,6 +59,8 @@ def route_to(base_url: str, http_client: object = None) -> Route:
 
 def _check_library(proxy: Proxy, http_client: object) -> None:
     """Reject a proxy that the HTTP library does not support."""
+    from enprompta._http.proxies import unusable  # noqa: PLC0415 (loaded with the proxy)
+
     if http_client == "aiohttp":
         if proxy.is_socks:
             problem = f"names a SOCKS proxy ({proxy.url}), which aiohttp does not support"
