@@ -174,7 +174,7 @@ class Pacer:
     def _charged(self) -> int:
         """Drop the requests that can no longer count in this window (I3), and return how many still can."""
         self._counted += self._charges.drop_before(self._base)  # a lost one may not be; `_others` is then too low
-        return len(self._charges)
+        return self._charges.size
 
     def distrust_window(self) -> None:
         """Treat the report of this window as outdated, because others have spent since: probe with one request."""
@@ -242,7 +242,7 @@ class Pacer:
         """
         settled: list[Reservation] = []
         queue = self.queue
-        while queue:
+        while queue.waiting:
             room = self.available(now)
             if room.free <= 0:
                 settled += queue.refuse(room, now)
@@ -261,7 +261,7 @@ class Pacer:
         admitted: list[Reservation] = []
         if not self._limit and not self._charges.in_flight:
             self._charges.drop_before(now)  # the first reading will be about a request sent from now on
-        for _ in range(min(count, len(self.queue))):
+        for _ in range(min(count, self.queue.waiting)):
             ticket = self.queue.pop()
             ticket.state = "granted"
             ticket.sent = now
@@ -306,7 +306,7 @@ class Pacer:
             self._observe_bare(ticket, reading, now, fresh=fresh)
         else:
             self._observe_budget(ticket, reading, now, fresh=fresh)
-        if now < self._blocked or (self._limit and self._remaining <= len(self._charges)):
+        if now < self._blocked or (self._limit and self._remaining <= self._charges.size):
             self.available(now)  # so that a block begins at once, even if no request waits
 
     def _is_hollow(self, reading: Reading, *, fresh: bool) -> bool:
