@@ -183,7 +183,8 @@ class LocalAccount:
             looking: Ticket of the caller, which is awake.
         """
         while self._pacer.queue.waiting:
-            if self._wake(self._pacer.grant(now), looking):
+            settled = self._pacer.grant(now)
+            if settled == [looking] or self._wake(settled, looking):
                 self._wake_head(looking)
                 return
 

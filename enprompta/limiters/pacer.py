@@ -102,8 +102,6 @@ class Pacer:
         """Requests that were granted and have not ended."""
         return self._charges.under_way
 
-    # Room.
-
     def available(self, now: float) -> Room:
         """Return how many requests may go now, or how long to wait if none may.
 
@@ -180,8 +178,6 @@ class Pacer:
         """Treat the report of this window as outdated, because others have spent since: probe with one request."""
         self._sampled = self._trusted = False
 
-    # Windows.
-
     def _roll(self, now: float) -> None:
         """Enter the latest window that has begun for certain."""
         reset = self._reset or 0.0
@@ -224,8 +220,6 @@ class Pacer:
             self._sampled, self._trusted = True, False
             self._counted, self._seen = self._limit, 0
         self._set_end()
-
-    # Life cycle of a request.
 
     def reserve(self, ticket: Reservation | None, max_wait: float, now: float) -> Reservation:
         """Join the queue; see `WaitQueue.join`."""
@@ -270,7 +264,8 @@ class Pacer:
             admitted.append(ticket)
         self._sent += len(admitted)
         self._granted = now
-        self._block.admit(now)
+        if self._block.since < inf:
+            self._block.admit(now)
         return admitted
 
     def cancel(self, ticket: Reservation) -> None:
@@ -297,11 +292,13 @@ class Pacer:
             reading: What the response headers report.
             now: When the response came, or later.
         """
-        fresh = self._block.is_fresh(ticket.sent)
-        self._block.end_probe(ticket.sent)
+        block = self._block
+        fresh = ticket.sent > block.since  # granted since the block began
+        if block.probing:
+            block.end_probe(ticket.sent)
         if fresh and reading.is_refusal:
-            self._block.confirm()
-        hollow = reading.is_last and self._is_hollow(reading, fresh=fresh)
+            block.confirm()
+        hollow = not reading.remaining and reading.is_last and self._is_hollow(reading, fresh=fresh)
         if hollow or not reading.is_consistent(now - ticket.sent):
             self._observe_bare(ticket, reading, now, fresh=fresh)
         else:
@@ -342,7 +339,7 @@ class Pacer:
             self._refute_window()
         sampled = self._sampled
         if self._place(ticket, reading, now):
-            self._count(ticket, reading, counts=ours and not limited)
+            self._count(ticket, reading, counts=ours and not limited, limited=limited)
         elif limited and sampled and ticket.sent >= self._entered_at:
             # It was sent in the current window and refused because of another one.
             self._pause.strike(ticket.sent, None, self._length, now)
@@ -371,9 +368,8 @@ class Pacer:
 
     def _refutes(self, reading: Reading, now: float) -> bool:
         """Return True if a response shows an earlier window still open, so the current one cannot have begun (B3)."""
-        if self._reset is None or self._reset - reading.reset <= LONGEST_OWN_WAIT:
-            return False
-        return reading.reset > now + self._clock.high(now)
+        is_far = self._reset is not None and self._reset - reading.reset > LONGEST_OWN_WAIT
+        return is_far and reading.reset > now + self._clock.high(now)
 
     def _refute_window(self) -> None:
         """Treat the next reading as the first one, and forget what other clients seemed to spend."""
@@ -393,9 +389,8 @@ class Pacer:
                 self._open(self._reset, reading.reset, now)
         return True
 
-    def _count(self, ticket: Reservation, reading: Reading, *, counts: bool) -> None:
+    def _count(self, ticket: Reservation, reading: Reading, *, counts: bool, limited: bool) -> None:
         """Record what a response reports about the current window."""
-        limited = reading.is_refusal
         if not self._sampled:
             if self._newest is not None and reading.reset > self._newest:
                 self._length = min(self._length or LONGEST_WAIT, reading.reset - self._newest)
@@ -407,8 +402,9 @@ class Pacer:
             self._others, self._seen = 0.0, 0  # they were measured with another budget
         self._remaining = min(self._remaining, 0 if limited else reading.remaining)
         self._base = max(self._base, ticket.sent)
+        charged = self._charged()
         self._counted += counts
-        self._seen = max(self._seen, self._limit - self._remaining - self._charged() - self._counted)
+        self._seen = max(self._seen, self._limit - self._remaining - charged - self._counted)
         self._set_end()
         self.last_reported = self._limit, self._remaining, reading.reset
 

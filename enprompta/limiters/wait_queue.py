@@ -116,7 +116,8 @@ class WaitQueue:
             if ticket.state == "queued":
                 self.waiting -= 1
                 if not self.waiting:
-                    self._sweep()
+                    self._heap.clear()
+                    self._lowest_max_wait = inf
                 return ticket
 
     def leave(self, ticket: Reservation) -> None:
