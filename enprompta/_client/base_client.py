@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
+import sys
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,7 +19,6 @@ from enprompta._common.idempotency import KEYED_METHODS
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
 from enprompta._core.operation import public_names
-from enprompta._core.response import APIResponse
 from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from enprompta._core.call import RequestOptions
+    from enprompta._core.response import APIResponse
     from enprompta._core.runner import Flow
     from enprompta._core.steps import HttpReply, Steps
     from enprompta.cache.background_runners import Background
@@ -52,7 +52,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_USER_AGENT = f"enprompta-python/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+_PYTHON = ".".join(map(str, sys.version_info[:3]))
+_USER_AGENT = f"enprompta-python/{__version__} python/{_PYTHON} httpx/{httpx.__version__}"
 _UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
 _ANONYMOUS = ApiKeyAuth(Secret(""))
 _SHOWN_BODY = 65_536  # bytes of an undecodable response that its error keeps
@@ -259,6 +260,8 @@ class BaseClient:
         return self._read(call, reply)
 
     def _perform_raw(self, call: Call[T]) -> Steps[APIResponse[T]]:
+        from enprompta._core.response import APIResponse  # noqa: PLC0415 (most calls return the result alone)
+
         reply = yield from self._send(call)
         response = reply.response
         return APIResponse(

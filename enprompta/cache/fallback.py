@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from enprompta.errors import ConfigurationError
-from enprompta.models.prompts import LiveMessage, LiveMessageParam, LivePrompt
+from enprompta.models.live_prompts import LiveMessage, LiveMessageParam, LivePrompt
 
 if TYPE_CHECKING:
     from enprompta.cache.keys import PromptKey

@@ -9,11 +9,9 @@ if TYPE_CHECKING:
     from enprompta.models.base import Model
     from enprompta.models.executions import Execution, ExecutionStats, ExecutionStatus, GroupBy
     from enprompta.models.health import ComponentHealth, Health, HealthStatus
+    from enprompta.models.live_prompts import LiveMessage, LivePrompt, LiveVersion
     from enprompta.models.pagination import Pagination
     from enprompta.models.prompts import (
-        LiveMessage,
-        LivePrompt,
-        LiveVersion,
         Prompt,
         PromptVariable,
         PromptVariableParam,
@@ -96,9 +94,9 @@ _HOMES = {
     "Health": "health",
     "HealthStatus": "health",
     "Invoice": "usage",
-    "LiveMessage": "prompts",
-    "LivePrompt": "prompts",
-    "LiveVersion": "prompts",
+    "LiveMessage": "live_prompts",
+    "LivePrompt": "live_prompts",
+    "LiveVersion": "live_prompts",
     "Model": "base",
     "Pagination": "pagination",
     "Prompt": "prompts",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, cast, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast, get_origin
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -128,6 +128,16 @@ class AnyDay:
         """Read an ISO 8601 date."""
         del source, handler
         return core_schema.date_schema()
+
+
+def empty_list() -> list[Any]:
+    """Return the default of a list field; pydantic inspects the signature of `list` itself for a millisecond."""
+    return []
+
+
+def empty_dict() -> dict[str, Any]:
+    """Return the default of a mapping field, for the same reason."""
+    return {}
 
 
 DateTime = Annotated[datetime, AnyTime()]

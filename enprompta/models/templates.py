@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from enprompta.models.base import DateTime, Many, Model
+from enprompta.models.base import DateTime, Many, Model, empty_list
 from enprompta.models.prompts import PromptVariable
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ class Template(Model):
     """The text, with its `{{variables}}`."""
     description: str | None = None
     category: str | None = None
-    tags: Many[str] = Field(default_factory=list)
-    variables: Many[PromptVariable] = Field(default_factory=list[PromptVariable])
+    tags: Many[str] = Field(default_factory=empty_list)
+    variables: Many[PromptVariable] = Field(default_factory=empty_list)
     usage_count: int | None = None
     """Number of times the template was forked or used."""
     created_at: DateTime | None = None

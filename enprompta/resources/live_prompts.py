@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta import models
 from enprompta._core.call import Call, check_id, path
 from enprompta._core.operation import Resource, flow, operation
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import ConfigurationError
-from enprompta.models.prompts import LivePrompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from enprompta.cache import Fallback, LiveCache
     from enprompta.cache.entries import Request
     from enprompta.cache.keys import PromptKey
+    from enprompta.models.live_prompts import LivePrompt
 
 TTL = 60.0  # seconds
 
@@ -179,7 +180,7 @@ class PlainLivePromptCalls(Resource):
 def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:
     params = {"label": key.label, "project": key.project}
     address = path("/api/sdk/prompts/{}", key.slug)
-    return Call("GET", address, LivePrompt, params=params, options=options, enveloped=False)
+    return Call("GET", address, models.LivePrompt, params=params, options=options, enveloped=False)
 
 
 def _key(slug: str, label: str, project: str | Unset) -> PromptKey:

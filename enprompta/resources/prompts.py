@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from enprompta import models
 from enprompta._core.body import body
 from enprompta._core.boundary import public_with
 from enprompta._core.call import Call, path
@@ -18,8 +19,6 @@ from enprompta._core.operation import (
     operation,
 )
 from enprompta._core.unset import UNSET, Unset
-from enprompta.models.executions import Execution
-from enprompta.models.prompts import Prompt
 from enprompta.pagination import Page, listing
 from enprompta.resources.live_prompts import LivePromptCalls, PlainLivePromptCalls
 
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
 
     from enprompta._core.call import RequestOptions, WriteOptions
     from enprompta.batch import AsyncBatchRun, BatchOptions, BatchRun
-    from enprompta.models.prompts import PromptVariable, PromptVariableParam, Visibility
+    from enprompta.models.executions import Execution
+    from enprompta.models.prompts import Prompt, PromptVariable, PromptVariableParam, Visibility
 
 RowT = TypeVar("RowT")
 
@@ -81,7 +81,7 @@ class PromptCalls(Resource):
             title=title, content=content, description=description, category=category, tags=tags,
             variables=variables, visibility=visibility, teamId=team_id,
         )  # fmt: skip
-        return Call("POST", "/prompts", Prompt, json=fields, options=options)
+        return Call("POST", "/prompts", models.Prompt, json=fields, options=options)
 
     @operation
     def get(self, prompt_id: str, /, **options: Unpack[RequestOptions]) -> Call[Prompt]:
@@ -91,7 +91,7 @@ class PromptCalls(Resource):
             NotFoundError: The prompt does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("GET", path("/prompts/{}", prompt_id), Prompt, options=options)
+        return Call("GET", path("/prompts/{}", prompt_id), models.Prompt, options=options)
 
     @operation
     def update(
@@ -132,7 +132,7 @@ class PromptCalls(Resource):
             title=title, content=content, description=description, category=category, tags=tags,
             variables=variables, visibility=visibility, teamId=team_id,
         )  # fmt: skip
-        return Call("PUT", path("/prompts/{}", prompt_id), Prompt, json=fields, options=options)
+        return Call("PUT", path("/prompts/{}", prompt_id), models.Prompt, json=fields, options=options)
 
     @operation
     def delete(self, prompt_id: str, /, **options: Unpack[RequestOptions]) -> Call[None]:
@@ -173,7 +173,7 @@ class PromptCalls(Resource):
         params = body(
             limit=limit, cursor=cursor, visibility=visibility, category=category, search=search, teamId=team_id,
         )  # fmt: skip
-        return Call("GET", "/prompts", Page[Prompt], params=params, options=options)
+        return Call("GET", "/prompts", Page[models.Prompt], params=params, options=options)
 
     @operation
     def execute(
@@ -216,7 +216,7 @@ class PromptCalls(Resource):
         """
         model_options = body(temperature=temperature, maxTokens=max_tokens, topP=top_p, stopSequences=stop_sequences)
         fields = body(provider=provider, model=model, variables=variables, options=model_options or UNSET)
-        return Call("POST", path("/prompts/{}/execute", prompt_id), Execution, json=fields, options=options)
+        return Call("POST", path("/prompts/{}/execute", prompt_id), models.Execution, json=fields, options=options)
 
     def _execute_template(self, prompt_id: str, options: Mapping[str, Any]) -> Call[Execution]:
         """Describe the call that the rows of a bulk run share; their variables are added later.

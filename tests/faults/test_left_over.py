@@ -12,6 +12,7 @@ import httpx
 import httpx2
 import pytest
 
+from enprompta._http.certificates import TrustedCertificates
 from tests.faults.flavours import Caller, run, settle, until
 from tests.faults.server import FaultServer, Peer, answer, certificate
 
@@ -96,7 +97,7 @@ def test_the_next_call_gets_its_own_answer(
 ) -> None:
     """A call with a complete response keeps it; the next call gets its own, on a new connection."""
     trusted = ssl.create_default_context(cafile=certificate("trusted"))
-    monkeypatch.setattr("enprompta._http.route.tls_context", lambda: trusted)
+    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda: TrustedCertificates(lambda: trusted))
     sent: list[bytes] = []
 
     def leave_bytes(peer: Peer) -> None:

@@ -28,6 +28,7 @@ from enprompta import (
     UnprocessableEntityError,
 )
 from enprompta._core.response import APIResponse
+from enprompta._http.certificates import TrustedCertificates
 from tests.faults.flavours import METHODS, Caller, Waits, descriptors, run
 from tests.faults.server import ERROR, PROMPT, Fault, FaultServer, Peer, answer, at_connect, certificate, fine
 
@@ -438,7 +439,7 @@ def test_tls_that_fails(flavour: str, fault: Fault, times: int, waits: Waits, mo
 
     context = httpx.create_ssl_context()
     context.load_verify_locations(certificate("trusted"))
-    monkeypatch.setattr(home, "tls_context", lambda: context)
+    monkeypatch.setattr(home, "trusted_certificates", lambda: TrustedCertificates(lambda: context))
     before = descriptors()
     with FaultServer(tls="trusted") as server:
 

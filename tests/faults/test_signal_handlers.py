@@ -23,6 +23,7 @@ import tenacity
 
 from enprompta import APITimeoutError, Enprompta
 from enprompta._common import handler_errors
+from enprompta._http.certificates import TrustedCertificates
 from enprompta._http.senders.deadline import is_bound
 from enprompta.limiters.local import LocalLimiter
 from tests.faults.flavours import Caller, run, settle
@@ -259,7 +260,7 @@ def test_while_sending(server: FaultServer, alarm: Alarm) -> None:
 def test_in_a_tls_handshake(alarm: Alarm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection is closed."""
     context = ssl.create_default_context(cafile=certificate("trusted"))
-    monkeypatch.setattr("enprompta._http.route.tls_context", lambda: context)
+    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda: TrustedCertificates(lambda: context))
     error = TimeoutError("stop")
     with (
         FaultServer() as server,

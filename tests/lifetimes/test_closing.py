@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from enprompta import APIConnectionError, AsyncEnprompta, ConfigurationError, Enprompta
+from enprompta._http.certificates import TrustedCertificates
 from tests.faults.flavours import Caller, run, settle
 from tests.faults.server import FaultServer, Peer, certificate
 
@@ -72,7 +73,7 @@ class TestInTheMidst:
     def test_threads_that_wait_for_an_answer(self, tls: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
         """Waiting threads get an error of the package at any timeout, also over TLS; none hangs."""
         context = ssl.create_default_context(cafile=str(certificate("trusted")))
-        monkeypatch.setattr("enprompta._http.route.tls_context", lambda: context)
+        monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda: TrustedCertificates(lambda: context))
         outcomes: list[object] = []
         with FaultServer(tls=tls) as server:
             server.play(then=_read_and_stall)

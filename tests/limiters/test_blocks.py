@@ -397,7 +397,7 @@ class Crowd:
         if not self.flying:
             return
         ticket, desk = self.flying.pop(0), self.desk
-        fresh = desk.pacer._block.is_fresh(ticket.sent)
+        fresh = ticket.sent > desk.pacer._block.since
         minute = (desk.now // MINUTE + 1) * MINUTE + 1
         budgets: dict[str, tuple[int, float, int, int]] = {
             "good": (LIMIT // 2, minute, 200, LIMIT),
