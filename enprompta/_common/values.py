@@ -276,7 +276,7 @@ def variables(values: object) -> dict[str, str | int | float | bool]:
     try:
         entries = list(cast("Mapping[object, object]", values).items())
     except Exception as error:
-        raise own_error(values, error) from error
+        raise own_error(cast("object", values), error) from error
     for name, value in entries:
         if not issubclass(type(name), str):
             raise RefusedValueError(f"has a name that is not text: {name!r:.80}")

@@ -282,7 +282,7 @@ def items(name: str, value: object, example: str) -> list[Any]:
     """
     plain = _plain(name, value)
     if isinstance(plain, NotScalar) and isinstance(value, LISTS) and not isinstance(value, Mapping):
-        with own_code(name, value):
+        with own_code(name, cast("object", value)):
             found = list(cast("Iterable[Any]", value))
         return sorted(found, key=str) if isinstance(value, (set, frozenset)) else found
     raise ConfigurationError(f"{name} must be a list, not {_kind(value)}: {name}=[{example}]")

@@ -99,7 +99,7 @@ def _json(value: Any, depth: int) -> Any:  # noqa: ANN401 (any value)
     except (RefusedValueError, RecursionError):
         raise
     except Exception as error:
-        raise own_error(value, error) from error
+        raise own_error(cast("object", value), error) from error
 
 
 def _other(value: Any, depth: int) -> Any:  # noqa: ANN401
@@ -161,7 +161,7 @@ def _items(value: Any) -> list[Any]:  # noqa: ANN401
         try:
             items: list[Any] = list(cast("Any", value))
         except Exception as error:
-            raise own_error(value, error) from error
+            raise own_error(cast("object", value), error) from error
         return sorted(items, key=str) if isinstance(value, AbstractSet) else items
     name = kind.__name__
     if value is UNSET:
