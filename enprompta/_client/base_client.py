@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 import httpx
 
 from enprompta._common import log
-from enprompta._common.headers import is_header_text
+from enprompta._common.headers import idempotency_key
 from enprompta._common.idempotency import KEYED_METHODS
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
@@ -208,7 +208,7 @@ class BaseClient:
             plan = plan._replace(account=NoLimiter())
         request = self._request(call.method, self._url(call), headers, call.json, settings)
         if call.method in KEYED_METHODS:
-            request.headers["Idempotency-Key"] = _idempotency_key(key)
+            request.headers["Idempotency-Key"] = idempotency_key(key)
         name = f"{call.method} {call.path}"
         if "ep_" in name:  # redacts an API key that was passed as an id
             name = mask_for(request, self._auth.secrets()).text(name)
@@ -400,14 +400,6 @@ def health_call(detailed: bool, options: RequestOptions) -> Call[Health]:  # noq
 def _parsed(library: Any, url: str) -> Any:  # noqa: ANN401 (the URL class of httpx or httpx2)
     """Parse a URL; cached, because most programs call the same few URLs."""
     return library.URL(url)
-
-
-def _idempotency_key(given: object) -> str:
-    if given is None:
-        return os.urandom(16).hex()
-    if not given or not is_header_text(given):
-        raise ConfigurationError("idempotency_key must be printable ASCII text on one line, and not empty")
-    return cast("str", given)
 
 
 def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (typed by with_options)
