@@ -106,7 +106,7 @@ def test_while_sending(server: FaultServer, alarm: Callable[[BaseException], Non
 def test_in_a_tls_handshake(alarm: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection is closed."""
     context = ssl.create_default_context(cafile=certificate("trusted"))
-    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda: TrustedCertificates(lambda: context))
+    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda _: TrustedCertificates(lambda: context))
     error = TimeoutError("stop")
     with (
         FaultServer() as server,
