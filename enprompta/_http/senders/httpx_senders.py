@@ -229,18 +229,15 @@ class _HiddenBytes(bytes):
         return "<secret>"
 
 
+def _hidden_auth(proxy: Any) -> tuple[bytes, bytes] | None:  # noqa: ANN401 (of httpx or httpx2)
+    """Return user name and password in the form that httpcore expects."""
+    auth: tuple[str, str] | None = proxy.auth
+    return None if auth is None else (_HiddenBytes(auth[0].encode()), _HiddenBytes(auth[1].encode()))
+
+
 def _proxy(route: Route, library: Any) -> Any:  # noqa: ANN401 (of httpx or httpx2)
-    """Convert the proxy of a route to a proxy of the library."""
+    """Convert the proxy of a route to a proxy of the library whose credentials do not appear in logs."""
     if (proxy := route.proxy) is None:
         return None
-
-    class QuietProxy(library.Proxy):  # type: ignore[misc] # of either library
-        """A proxy whose credentials do not appear in logs."""
-
-        @property
-        def raw_auth(self) -> tuple[bytes, bytes] | None:
-            """User name and password in the form that httpcore expects."""
-            auth: Any = super().raw_auth  # pyright: ignore[reportUnknownMemberType] (of either library)
-            return None if auth is None else (_HiddenBytes(auth[0]), _HiddenBytes(auth[1]))
-
-    return QuietProxy(proxy.url, auth=proxy.auth, ssl_context=route.tls if proxy.scheme == "https" else None)
+    quiet = type("QuietProxy", (library.Proxy,), {"raw_auth": property(_hidden_auth)})
+    return quiet(proxy.url, auth=proxy.auth, ssl_context=route.tls if proxy.scheme == "https" else None)
