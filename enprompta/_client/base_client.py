@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from functools import lru_cache
@@ -40,12 +41,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from enprompta._core.call import RequestOptions
+    from enprompta._core.prompt_versions import Versions
     from enprompta._core.runner import Flow
     from enprompta._core.steps import HttpReply, Steps
     from enprompta.cache.background_runners import Background
     from enprompta.cache.live_cache import LiveCache
     from enprompta.limiters.interface import Account, Limiter
     from enprompta.models.health import Health
+    from enprompta.rollouts import Exposure
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -91,6 +94,8 @@ class BaseClient:
     _library: ModuleType
     _cache_dir: object
     _live: dict[str, LiveCache]
+    prompt_versions: Versions
+    """Versions of prompts that `expect_version` has read; views share them."""
     _plan: ExchangeConfig
     _headers: httpx.Headers
 
@@ -113,6 +118,7 @@ class BaseClient:
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # holds the cache once it is created; views share the dict
+        self.prompt_versions = {}
         keeps_none = {setting.name for setting in SETTINGS if setting.keeps_none}
         chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
         settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
@@ -174,6 +180,17 @@ class BaseClient:
     if TYPE_CHECKING:  # each client has its own
 
         def _background(self) -> Background: ...
+
+    def report_exposure(self, exposure: Exposure) -> None:
+        """Log a live prompt that a `Split` served, and report it to the hooks."""
+        log.event(
+            logging.INFO, "prompt_exposed", slug=exposure.slug, label=exposure.label, version=exposure.version,
+            unit=exposure.unit_hash, is_fallback=exposure.is_fallback,
+        )  # fmt: skip
+        if self._hooks:
+            from enprompta.hooks import notify  # noqa: PLC0415 (few programs use hooks)
+
+            notify(self._hooks, "on_exposure", exposure)
 
     def settings_for(self, options: RequestOptions) -> Settings:
         """Return the settings of a call with options."""
@@ -292,8 +309,8 @@ class BaseClient:
             attempts=mask.attempts(reply.attempts),
         )
 
-    def _perform_flow(self, flow: Flow[T]) -> Steps[T]:
-        """Run a flow: perform each call it yields and pass on its other steps."""
+    def flow_steps(self, flow: Flow[T], /) -> Steps[T]:
+        """Describe a flow as steps: perform each call it yields and pass on its other steps."""
         try:
             step = next(flow)
             while True:

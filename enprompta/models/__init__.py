@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from enprompta.models.base import Model
     from enprompta.models.executions import Execution, ExecutionStats, ExecutionStatus, GroupBy
     from enprompta.models.health import ComponentHealth, Health, HealthStatus
+    from enprompta.models.messages import ContentPart, ImageURL, LiveMessage, LiveMessageParam, MessagePlaceholder
     from enprompta.models.pagination import Pagination
     from enprompta.models.prompts import (
-        LiveMessage,
         LivePrompt,
         LiveVersion,
         Prompt,
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
         VariableType,
         Visibility,
     )
+    from enprompta.models.provider_messages import AnthropicMessages
     from enprompta.models.teams import Team, TeamMember, TeamRole
     from enprompta.models.templates import Template, TemplateFork
+    from enprompta.models.typed_executions import TypedExecution
     from enprompta.models.usage import Billing, Invoice, RequestWindow, TokenUsage, Usage, UsageRecord
     from enprompta.models.webhooks import (
         CreatedWebhook,
@@ -41,8 +43,10 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AnthropicMessages",
     "Billing",
     "ComponentHealth",
+    "ContentPart",
     "CreatedWebhook",
     "DeliveryStatus",
     "EventType",
@@ -52,10 +56,13 @@ __all__ = [
     "GroupBy",
     "Health",
     "HealthStatus",
+    "ImageURL",
     "Invoice",
     "LiveMessage",
+    "LiveMessageParam",
     "LivePrompt",
     "LiveVersion",
+    "MessagePlaceholder",
     "Model",
     "Pagination",
     "Prompt",
@@ -68,6 +75,7 @@ __all__ = [
     "Template",
     "TemplateFork",
     "TokenUsage",
+    "TypedExecution",
     "Usage",
     "UsageRecord",
     "VariableType",
@@ -96,8 +104,13 @@ _HOMES = {
     "Health": "health",
     "HealthStatus": "health",
     "Invoice": "usage",
-    "LiveMessage": "prompts",
+    "LiveMessage": "messages",
+    "LiveMessageParam": "messages",
     "LivePrompt": "prompts",
+    "AnthropicMessages": "provider_messages",
+    "ContentPart": "messages",
+    "ImageURL": "messages",
+    "MessagePlaceholder": "messages",
     "LiveVersion": "prompts",
     "Model": "base",
     "Pagination": "pagination",
@@ -111,6 +124,7 @@ _HOMES = {
     "Template": "templates",
     "TemplateFork": "templates",
     "TokenUsage": "usage",
+    "TypedExecution": "typed_executions",
     "Usage": "usage",
     "UsageRecord": "usage",
     "VariableType": "prompts",
