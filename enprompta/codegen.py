@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from enprompta import templating
+from enprompta._core.executing import ExecuteOptions
 from enprompta.errors import ConfigurationError
-from enprompta.resources.executing import ExecuteOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from enprompta._core.body import body
 from enprompta._core.boundary import public_with
 from enprompta._core.call import Call, path
+from enprompta._core.executing import executing, execution_flow, needs_flow
 from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
@@ -21,7 +22,6 @@ from enprompta._core.unset import UNSET, Unset
 from enprompta.models.executions import Execution
 from enprompta.models.prompts import Prompt
 from enprompta.pagination import Page, listing
-from enprompta.resources.executing import executing, execution_flow, needs_flow
 from enprompta.resources.live_prompts import LivePromptCalls, PlainLivePromptCalls
 
 if TYPE_CHECKING:

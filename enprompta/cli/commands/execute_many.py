@@ -6,6 +6,7 @@ import itertools
 import json
 import signal
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -114,7 +115,7 @@ def execute_many(
         if kept.exists():
             err.print(line(f"Resuming from {kept}: rows that it contains are not executed again."))
         run: BatchRun[dict[str, Any], Any] = cast("Any", client.prompts).execute_many(
-            prompt, rows, variables=lambda row: _variables(row, rows.variables), concurrency=concurrency, ordered=True,
+            prompt, rows, variables=partial(_variables, names=rows.variables), concurrency=concurrency, ordered=True,
             checkpoint=kept, progress=err.is_terminal, on_progress=interrupt.check,
             output=output_type, **options,
         )  # fmt: skip
