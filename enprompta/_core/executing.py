@@ -201,7 +201,8 @@ def _flow(
     from enprompta._core.prompt_versions import check_version  # noqa: PLC0415
     from enprompta._core.typed_calls import deadline_of, execute_typed, within  # noqa: PLC0415
 
-    ends = deadline_of(client.settings_for(call.options).deadline)
+    options: Any = {name: value for name, value in call.options.items() if name != "idempotency_key"}
+    ends = deadline_of(client.settings_for(options).deadline)
     if expected is not None:
         yield from check_version(client.prompt_versions, prompt_id, expected, call.options, ends)
         call = within(call, call, ends)

@@ -72,25 +72,24 @@ def execute_typed(
     Raises:
         APIError: The first execution failed.
     """
+    response: APIResponse[Execution] = yield Raw(call)
+    attempts = response.attempts
     before: list[Execution] = []
-    attempts: tuple[Attempt, ...] = ()
-    sent = call
     while True:
-        response: APIResponse[Execution] = yield Raw(sent)
-        attempts += response.attempts
         execution = read_execution(response.data, reader, before)
         problem = execution.output_error
         if problem is None or execution.status == "failed" or len(before) >= repair:
             return TypedResponse(execution, response, attempts)
-        before.append(response.data)
         try:
             prompt: Prompt = yield within(Call("GET", call.path.removesuffix("/execute"), Prompt), call, ends)
-            again = _with_note(call, prompt, _note(problem, reader), len(before))
-            sent = within(again, call, ends)
+            again = _with_note(call, prompt, _note(problem, reader), len(before) + 1)
+            repaired: APIResponse[Execution] = yield Raw(within(again, call, ends))
         except EnpromptaError as error:
             problem.add_context(f"it was not repaired: {error}")
             problem.__cause__ = error
             return TypedResponse(execution, response, attempts)
+        before.append(response.data)
+        response, attempts = repaired, attempts + repaired.attempts
 
 
 def read_execution(execution: Execution, reader: OutputReader[Any], before: Sequence[Execution]) -> TypedExecution[Any]:
