@@ -85,8 +85,12 @@ def test_texts_are_one_message_of_the_user() -> None:
             one.to_openai()
 
 
-texts = st.text(alphabet=st.one_of(st.sampled_from('{}"\\:[]!.%$ \n'), st.characters(exclude_categories=["Cs"])), max_size=40)
-pieces = st.lists(st.one_of(texts, st.sampled_from(["{{a}}", "{{ b.c }}", "{{first-name}}", "{{ 1 }}", "{{}}"])), max_size=8)
+texts = st.text(
+    alphabet=st.one_of(st.sampled_from('{}"\\:[]!.%$ \n'), st.characters(exclude_categories=["Cs"])), max_size=40
+)
+pieces = st.lists(
+    st.one_of(texts, st.sampled_from(["{{a}}", "{{ b.c }}", "{{first-name}}", "{{ 1 }}", "{{}}"])), max_size=8
+)
 NAMES = {"a": "a", "b.c": "b_c", "first-name": "first-name", "1": "_1"}
 
 
@@ -129,15 +133,31 @@ def test_langchain_takes_conversations() -> None:
 @pytest.mark.parametrize(
     ("method", "messages", "message"),
     [
-        ("to_openai", [{"role": "wizard", "content": "x"}], "message 0 has the role 'wizard', which OpenAI does not have"),
+        (
+            "to_openai",
+            [{"role": "wizard", "content": "x"}],
+            "message 0 has the role 'wizard', which OpenAI does not have",
+        ),
         ("to_openai", [{"role": "tool", "content": "x"}], "no tool_call_id"),
         ("to_anthropic", [{"role": "tool", "content": "x"}], "which Anthropic does not have: use system, developer"),
         ("to_anthropic", [{"role": "assistant", "content": "x"}], "requires that the user begins"),
         ("to_anthropic", [{"role": "system", "content": "x"}], "has no message of the user"),
-        ("to_anthropic", [{"role": "user", "content": "x"}, {"role": "system", "content": "y"}], "before all others only"),
-        ("to_anthropic", [{"role": "system", "content": [PLAIN]}, {"role": "user", "content": "x"}], "part of type 'image_url'"),
+        (
+            "to_anthropic",
+            [{"role": "user", "content": "x"}, {"role": "system", "content": "y"}],
+            "before all others only",
+        ),
+        (
+            "to_anthropic",
+            [{"role": "system", "content": [PLAIN]}, {"role": "user", "content": "x"}],
+            "part of type 'image_url'",
+        ),
         ("to_anthropic", [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}], "without a url"),
-        ("to_anthropic", [{"role": "user", "content": [{"type": "image_url", "image_url": "data:x"}]}], "invalid data:"),
+        (
+            "to_anthropic",
+            [{"role": "user", "content": [{"type": "image_url", "image_url": "data:x"}]}],
+            "invalid data:",
+        ),
         (
             "to_anthropic",
             [{"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png;base64,A"}]}],
@@ -148,7 +168,9 @@ def test_langchain_takes_conversations() -> None:
 )
 def test_roles_and_parts_are_checked(method: str, messages: list[Any], message: str) -> None:
     """What a provider would refuse is refused here, with the number of the message."""
-    live = LivePrompt.model_construct(id="p", variables={}, messages=[LiveMessage.model_construct(**one) for one in messages])
+    live = LivePrompt.model_construct(
+        id="p", variables={}, messages=[LiveMessage.model_construct(**one) for one in messages]
+    )
     with pytest.raises(TemplateError, match=message):
         getattr(live, method)()
 

@@ -1,4 +1,4 @@
-"""Rollouts: each unit always gets the same label, labels get their share, and changes move only units that must move."""
+"""Rollouts: each unit always gets the same label, labels get their share, and changes move few units."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_what_stays_in_the_text(text: str, place: tuple[int, int], message: str)
     "text",
     [
         "", "Hello {{name}}, {{ first-name }} {{user.name}} {{1}}", "{{name\n}}", '{"a": {"b": 1}}', '{"a": {{value}}}',
-        "{{x}}}", "if (a) { b(); }", "{ {name} }", "${HOME} {name}", "{{", "text {{", "f(x) = {{ {", "}} {{", "{{\n{{\n",
+        "{{x}}}", "if (a) { b(); }", "{ {name} }", "${HOME} {name}", "{{", "t {{", "f(x) = {{ {", "}} {{", "{{\n{{\n",
     ],
 )  # fmt: skip
 def test_ordinary_texts_have_no_problems(text: str) -> None:
@@ -119,7 +119,9 @@ def test_create_and_update_warn_at_the_callers_line() -> None:
     """One warning per call, in both clients, with the place in the text; texts without problems are silent."""
     with httpx.Client(transport=httpx.MockTransport(answer)) as http:
         client = Enprompta(api_key="ep_x", base_url=URL, limiter=None, http_client=http)
-        with pytest.warns(TemplateWarning, match=r"line 1, column 1: \{\{#a\}\}.*; line 1, column 7: .* and 1 more") as it:
+        with pytest.warns(
+            TemplateWarning, match=r"line 1, column 1: \{\{#a\}\}.*; line 1, column 7: .* and 1 more"
+        ) as it:
             client.prompts.create(title="t", content="{{#a}}" * 6)
         assert it[0].filename == __file__
         with pytest.warns(TemplateWarning, match="'b' is declared"):

@@ -15,7 +15,6 @@ from enprompta.batch import BatchResult, Budget, ExecutionFailedError
 from enprompta.models import TypedExecution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 URL = "https://api.test/api/v1"
@@ -54,7 +53,7 @@ def service() -> Echo:
 
 
 @pytest.fixture(params=["sync", "asyncio"])
-def execute(request: pytest.FixtureRequest, service: Echo) -> Iterator[Any]:
+def execute(request: pytest.FixtureRequest, service: Echo) -> Any:
     """Run `execute_many` to its end; give the results, and the run."""
     transport = httpx.MockTransport(service)
 
@@ -73,7 +72,7 @@ def execute(request: pytest.FixtureRequest, service: Echo) -> Iterator[Any]:
 
         return asyncio.run(scenario())
 
-    yield blocking if request.param == "sync" else awaited
+    return blocking if request.param == "sync" else awaited
 
 
 ROWS = [{"text": '{"value": 1}'}, {"text": "nothing"}, {"text": "down"}]

@@ -13,8 +13,14 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from enprompta import ConfigurationError, Enprompta, InternalServerError, NotFoundError, OutputError
-from enprompta import VersionMismatchError
+from enprompta import (
+    ConfigurationError,
+    Enprompta,
+    InternalServerError,
+    NotFoundError,
+    OutputError,
+    VersionMismatchError,
+)
 from enprompta._core import prompt_versions
 from enprompta.models import Execution, LivePrompt, LiveVersion, TypedExecution
 from tests.behaviour.conftest import BASE_URL
@@ -62,7 +68,9 @@ def test_the_output_is_a_value(api: Any) -> None:
 def test_a_misfit_is_not_executed_again(api: Any) -> None:
     """The error has the execution, the place and the text, and one execution was sent."""
     api.answers(executed('{"value": "x"}'))
-    with pytest.raises(OutputError, match="execution e1 was charged, but the output does not match Answer at value") as it:
+    with pytest.raises(
+        OutputError, match="execution e1 was charged, but the output does not match Answer at value"
+    ) as it:
         api.run(lambda c: c.prompts.execute("p", variables={"topic": "tea"}, output=Answer))
     assert (it.value.execution.id, it.value.place, it.value.text) == ("e1", "value", '{"value": "x"}')
     assert [one.id for one in it.value.executions] == ["e1"]
