@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 from functools import lru_cache
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from enprompta.cache.live_cache import LiveCache
     from enprompta.limiters.interface import Account, Limiter
     from enprompta.models.health import Health
-    from enprompta.rollouts import Exposure
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -181,17 +179,6 @@ class BaseClient:
 
         def _background(self) -> Background: ...
 
-    def report_exposure(self, exposure: Exposure) -> None:
-        """Log a live prompt that a `Split` served, and report it to the hooks."""
-        log.event(
-            logging.INFO, "prompt_exposed", slug=exposure.slug, label=exposure.label, version=exposure.version,
-            unit=exposure.unit_hash, is_fallback=exposure.is_fallback,
-        )  # fmt: skip
-        if self._hooks:
-            from enprompta.hooks import notify  # noqa: PLC0415 (few programs use hooks)
-
-            notify(self._hooks, "on_exposure", exposure)
-
     def settings_for(self, options: RequestOptions) -> Settings:
         """Return the settings of a call with options."""
         return self._settings.override(cast("Overrides", options)) if options else self._settings
@@ -224,10 +211,17 @@ class BaseClient:
         request = self._request(call.method, self._url(call), headers, call.json, settings)
         if call.method in _IDEMPOTENCY_METHODS:
             request.headers["Idempotency-Key"] = _idempotency_key(key)
+        if call.method != "GET":
+            self._forget_version(call)
         name = f"{call.method} {call.path}"
         if "ep_" in name:  # redacts an API key that was passed as an id
             name = mask_for(request, self._auth.secrets()).text(name)
         return Exchange(request, name, plan).steps()
+
+    def _forget_version(self, call: Call[Any]) -> None:
+        """Forget the version of a prompt that this client changes, before and after the change."""
+        if self.prompt_versions and call.path.startswith("/prompts/") and call.method != "POST":
+            self.prompt_versions.clear()
 
     def _request(
         self, method: str, url: str, headers: httpx.Headers, json: object, settings: Settings
@@ -292,6 +286,8 @@ class BaseClient:
         from enprompta._core.decode import UndecodableError, decode  # noqa: PLC0415 (imports pydantic)
 
         response = reply.response
+        if call.method != "GET":
+            self._forget_version(call)
         try:
             return decode(call, response.content, response.refusal)
         except UndecodableError as error:

@@ -115,7 +115,8 @@ def check_version(
 
 def _joined(version: Future[int | None], ends: float | None) -> Flow[int | None]:
     """Return what another caller reads; None if its request failed."""
-    yield WaitForFuture(version, ends)
+    if not version.done():
+        yield WaitForFuture(version, ends)
     return version.result()
 
 

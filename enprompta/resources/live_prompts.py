@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta._common import log
 from enprompta._core.arguments import text
 from enprompta._core.call import Call, check_id, path
 from enprompta._core.operation import Resource, client_of, flow, operation
@@ -213,12 +215,18 @@ def _exposed_raw(client: Any, label: Any, key: PromptKey, call: Call[LivePrompt]
 
 def _expose(client: Any, label: Any, key: PromptKey, live: LivePrompt) -> None:  # noqa: ANN401
     """Log which version a unit got, and report it to the hooks; nothing if the label is not a `Split`."""
-    from enprompta.rollouts import Exposure, Split  # noqa: PLC0415 (as above)
+    from enprompta.hooks import notify  # noqa: PLC0415 (as above)
+    from enprompta.rollouts import Exposure, Split  # noqa: PLC0415
 
     if isinstance(label, Split):
         version = None if live.version is None or live.is_fallback else live.version.number
         salt = key.slug if label.salt is None else label.salt
-        client.report_exposure(Exposure(key.slug, key.label, version, label.unit, salt, live.is_fallback))
+        record = Exposure(key.slug, key.label, version, label.unit, salt, live.is_fallback)
+        log.event(
+            logging.INFO, "prompt_exposed", slug=record.slug, label=record.label, version=record.version,
+            unit=record.unit_hash, is_fallback=record.is_fallback,
+        )  # fmt: skip
+        notify(client._hooks, "on_exposure", record)  # noqa: SLF001 (the client of this resource)
 
 
 def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:

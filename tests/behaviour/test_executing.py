@@ -169,7 +169,7 @@ def test_unknown_costs_stay_unknown(api: Any) -> None:
     ],
 )
 def test_wrong_arguments_send_nothing(api: Any, options: dict[str, Any], message: str) -> None:
-    """What cannot work is refused before anything is charged."""
+    """Arguments that cannot work are refused before anything is charged."""
     api.answers()
     with pytest.raises(ConfigurationError, match=message):
         api.run(lambda c: c.prompts.execute("p", **options))
@@ -210,6 +210,20 @@ def test_a_remembered_version_never_refuses(api: Any) -> None:
     api.run(lambda c: c.prompts.execute("p", expect_version=4))
     with pytest.raises(VersionMismatchError):
         api.run(lambda c: c.prompts.execute("p", expect_version=5))
+
+
+@pytest.mark.parametrize("change", ["update", "delete"])
+def test_a_change_by_this_client_is_seen_at_once(api: Any, change: str) -> None:
+    """A version that was remembered before this client changed the prompt confirms nothing."""
+    gone = httpx.Response(204)
+    api.answers(prompt(3), executed("a"), prompt(4) if change == "update" else gone, prompt(4))
+    api.run(lambda c: c.prompts.execute("p", expect_version=3))
+    if change == "update":
+        api.run(lambda c: c.with_options(timeout=9).prompts.update("p", content="new"))
+    else:
+        api.run(lambda c: c.prompts.delete("p"))
+    with pytest.raises(VersionMismatchError):
+        api.run(lambda c: c.prompts.execute("p", expect_version=3))
 
 
 def test_a_version_is_remembered_for_five_seconds(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
