@@ -47,7 +47,8 @@ from enprompta.errors import (
 )
 
 if TYPE_CHECKING:
-    from enprompta._client.clients import AsyncEnprompta, Enprompta
+    from enprompta._client.async_client import AsyncEnprompta
+    from enprompta._client.sync_client import Enprompta
     from enprompta._core.call import Call, RequestOptions, WriteOptions
     from enprompta._core.response import APIResponse
     from enprompta._core.unset import UNSET, Unset
@@ -57,11 +58,11 @@ else:  # hidden from type checkers: with `__getattr__` they would accept any nam
     _HOMES = {
         "UNSET": "enprompta._core.unset",
         "APIResponse": "enprompta._core.response",
-        "AsyncEnprompta": "enprompta._client.clients",
+        "AsyncEnprompta": "enprompta._client.async_client",
         "AsyncPage": "enprompta.pagination",
         "AsyncPager": "enprompta.pagination",
         "Call": "enprompta._core.call",
-        "Enprompta": "enprompta._client.clients",
+        "Enprompta": "enprompta._client.sync_client",
         "Page": "enprompta.pagination",
         "RequestOptions": "enprompta._core.call",
         "Split": "enprompta.rollouts",

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from enprompta._client.clients import AsyncEnprompta, Enprompta
+    from enprompta._client.async_client import AsyncEnprompta
+    from enprompta._client.sync_client import Enprompta
     from enprompta.models.executions import Execution
     from enprompta.models.typed_executions import TypedExecution
 

@@ -15,11 +15,13 @@ import pytest
 
 from enprompta.emulator import Emulator
 
+pytestmark = pytest.mark.step("examples")
+
 HERE = Path(__file__).resolve().parents[1] / "examples"
 EXAMPLES = sorted(HERE.glob("*.py"))
 WITH_A_KEY = ["quickstart", "async_quickstart", "bulk_csv", "workflow"]  # the others bring their own emulator always
 SLOW = {"bulk_dask", "celery_tasks"}  # start worker processes
-LONGER = (pytest.mark.slow, pytest.mark.step("examples"))
+LONGER = (pytest.mark.slow,)
 
 
 def run(name: str, **environment: str) -> str:
@@ -111,7 +113,6 @@ nbformat.write(notebook, sys.argv[2])
 
 
 @pytest.mark.slow
-@pytest.mark.step("examples")
 @pytest.mark.skipif(not importlib.util.find_spec("nbclient"), reason="nbclient is not installed")
 def test_notebook_runs(tmp_path: Path) -> None:
     """Every cell of the notebook runs in a fresh kernel, and shows in the same forms what the stored one shows."""

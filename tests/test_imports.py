@@ -112,12 +112,12 @@ def part_named(name: str) -> str | None:
     first = rest.partition(".")[0]
     if (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").is_file():
         return first
-    home: str = enprompta._HOMES[first]  # a name of the package itself, which tells where it is kept
+    home: str = enprompta._HOMES[first]  # a name of the package itself, by the module that defines it
     return part_named(home)
 
 
 def parts_imported(part: str, whens: set[str]) -> set[str]:
-    """Tell which other parts are imported by a part, at the given times."""
+    """Return the other parts that a part imports at the given times."""
     found: set[str] = set()
     for path in modules():
         if part_of(path) == part:
@@ -167,14 +167,15 @@ def test_the_emulator_shares_no_path_with_the_client() -> None:
 
 
 def test_the_library_does_not_know_the_emulator() -> None:
-    """What calls the service loads no server: the emulator is for tests and for the command line."""
+    """The client never imports the emulator, which is for tests and the command line."""
     assert {part for part in parts() if "emulator" in parts_imported(part, EVERY_KIND)} == {"testing", "cli"}
 
 
 @pytest.mark.parametrize("path", modules(), ids=relative)
 def test_nothing_foreign_is_imported(path: Path) -> None:
-    """A module takes from outside what the core depends on, and what the extra it belongs to brings."""
-    outside = {one.name.partition(".")[0] for one in imports_of(path)} - {"enprompta"} - set(sys.stdlib_module_names)
+    """A module imports the core dependencies and those of its extra, besides the standard library and its types."""
+    known = {"enprompta", "_typeshed", *sys.stdlib_module_names}
+    outside = {one.name.partition(".")[0] for one in imports_of(path)} - known
     assert outside <= CORE | EXTRAS.get(part_of(path), set())
 
 

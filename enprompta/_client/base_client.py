@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
+import sys
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,9 +15,10 @@ import httpx
 
 from enprompta._common import log
 from enprompta._common.headers import is_header_text
+from enprompta._common.idempotency import KEYED_METHODS
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
-from enprompta._core.response import APIResponse
+from enprompta._core.operation import public_names
 from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from enprompta._core.call import RequestOptions
     from enprompta._core.prompt_versions import Versions
+    from enprompta._core.response import APIResponse
     from enprompta._core.runner import Flow
     from enprompta._core.steps import HttpReply, Steps
     from enprompta.cache.background_runners import Background
@@ -51,8 +53,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_USER_AGENT = f"enprompta-python/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
-_IDEMPOTENCY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_PYTHON = ".".join(map(str, sys.version_info[:3]))
+_USER_AGENT = f"enprompta-python/{__version__} python/{_PYTHON} httpx/{httpx.__version__}"
 _UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
 _ANONYMOUS = ApiKeyAuth(Secret(""))
 _SHOWN_BODY = 65_536  # bytes of an undecodable response that its error keeps
@@ -209,7 +211,7 @@ class BaseClient:
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=NoLimiter())
         request = self._request(call.method, self._url(call), headers, call.json, settings)
-        if call.method in _IDEMPOTENCY_METHODS:
+        if call.method in KEYED_METHODS:
             request.headers["Idempotency-Key"] = _idempotency_key(key)
         if call.method != "GET":
             self._forget_version(call)
@@ -246,7 +248,7 @@ class BaseClient:
             extensions={"timeout": settings.timeouts, "max_response_bytes": settings.max_response_bytes},
         )
         request.read()
-        if content or method in _IDEMPOTENCY_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
+        if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
             request.headers["Content-Length"] = str(len(content))
         if content and library is httpx:
             request.stream = WholeBody(content)
@@ -269,6 +271,8 @@ class BaseClient:
         return self._read(call, reply)
 
     def _perform_raw(self, call: Call[T]) -> Steps[APIResponse[T]]:
+        from enprompta._core.response import APIResponse  # noqa: PLC0415 (most calls return the result alone)
+
         reply = yield from self._send(call)
         response = reply.response
         return APIResponse(
@@ -381,9 +385,12 @@ class BaseClient:
         in this process, or in every process that uses the same `RedisLimiter`. The next request goes alone and learns
         the budget again. Requests that wait keep their place.
 
-        It returns at once on both clients and is not awaited: Redis is told in the background.
+        It returns at once on both clients and is not awaited: Redis is updated in the background.
         """
         self._account.reset()
+
+    def __dir__(self) -> list[str]:
+        return public_names(self)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_settings"):  # the constructor failed, and a debugger shows its variables

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, TypeVar, 
 from typing_extensions import ParamSpec
 
 from enprompta._core.arguments import Parameters
-from enprompta._core.call import Call
+from enprompta._core.call import Call, help_on_options
 from enprompta._core.tracebacks import shorten
 from enprompta.errors import EnpromptaError
 
@@ -37,6 +37,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+_INTERNAL = frozenset(
+    {"drive", "is_async", "is_raw", "run_flow", "settings_for", "steps"}
+)  # for resources and bulk runs
+
+
+def public_names(thing: object) -> list[str]:
+    """List what `dir()` shows of a client or a resource: the names for callers, without those for other packages."""
+    return [name for name in object.__dir__(thing) if not name.startswith("_") and name not in _INTERNAL]
+
+
 class Resource:
     """Base class of the four flavors."""
 
@@ -44,6 +54,9 @@ class Resource:
     is_async: ClassVar[bool]
     is_raw: ClassVar[bool]
     _client: Any
+
+    def __dir__(self) -> list[str]:
+        return public_names(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client!r}>"
@@ -117,6 +130,11 @@ class Described(Generic[P, T]):
         signature = inspect.signature(self.describe)
         method.__signature__ = signature.replace(return_annotation=returns)
         method.__annotations__ = {**self.describe.__annotations__, "return": returns}
+        parts = [
+            inspect.cleandoc(self.describe.__doc__ or ""),
+            help_on_options(self.describe.__annotations__.get("options", "")),
+        ]
+        method.__doc__ = "\n\n".join(filter(None, parts)) or None
         method.__qualname__ = f"{owner.__name__}.{self._name}"
         method.__module__ = owner.__module__  # the module of the class, not of the base that describes the method
         del method.__wrapped__  # inspect would follow it to the description, which returns a Call

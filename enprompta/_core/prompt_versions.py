@@ -17,7 +17,8 @@ from enprompta._common.clock import monotonic
 from enprompta._core.call import Call, path
 from enprompta._core.steps import WaitForFuture
 from enprompta.errors import ConfigurationError, VersionMismatchError
-from enprompta.models.prompts import LivePrompt, LiveVersion, Prompt
+from enprompta.models.live_prompts import LivePrompt, LiveVersion
+from enprompta.models.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 import warnings
-from concurrent.futures import wait
 from contextlib import suppress
 from inspect import currentframe
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
@@ -99,11 +98,15 @@ class SyncDriver:
                     _bound_pool_wait(step.request, step.ends)
                 with thread_deadline(step.ends):
                     return self._sender.send(step.request)
+            except EnpromptaError:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
+                raise
             except self._sender.errors as error:
                 failure = _failure(step, error, self._auth, self._route, outside)
             raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
+        from concurrent.futures import wait  # noqa: PLC0415 (clients with an API key never wait for another caller)
+
         if step.gate in wait([step.gate], _left(step.ends)).done:
             return None
         raise _token_timeout()

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from enprompta.errors import ConfigurationError
+from enprompta.models.live_prompts import LivePrompt
 from enprompta.models.messages import LiveMessage, LiveMessageParam, as_message
-from enprompta.models.prompts import LivePrompt
 
 if TYPE_CHECKING:
     from enprompta.cache.keys import PromptKey

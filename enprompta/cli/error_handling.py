@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from enprompta.cli.console import FAILED, err, line
 from enprompta.cli.errors import SetupError
 from enprompta.cli.shared_options import shared
+from enprompta.cli.signals import INTERRUPTED
 from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
 from enprompta.errors import ConfigurationError, EnpromptaError, TemplateWarning
 
@@ -24,17 +25,23 @@ ClientT = TypeVar("ClientT")
 
 WRONG_USAGE = 2
 NOT_CONFIGURED = 3
-INTERRUPTED = 130
 
 
 class Commands(TyperGroup):
     """The top-level command group; reports each error that a command raises and sets the exit status."""
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 (typer's own)
-        """Parse a command line, after resetting the shared options."""
+        """Parse a command line, after resetting the shared options.
+
+        Raises:
+            typer.Exit: Ctrl-C was pressed.
+        """
         shared.reset()
         _leave_out_types_of_flags(self, typer.Context(self, **self.context_settings))
-        return super().make_context(*arguments, **settings)
+        try:
+            return super().make_context(*arguments, **settings)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (typer's context and whatever commands return)
         """Run a command.
@@ -50,8 +57,6 @@ class Commands(TyperGroup):
                 raise
             show_error(error)
             raise typer.Exit(status_of(error)) from None
-        except BrokenPipeError as error:  # which click would end with status 1, but without a message
-            raise OSError(error.strerror) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except typer.Abort as abort:  # Ctrl-C or Ctrl-D at a prompt

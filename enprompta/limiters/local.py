@@ -182,8 +182,9 @@ class LocalAccount:
             now: Current time.
             looking: Ticket of the caller, which is awake.
         """
-        while self._pacer.queue:
-            if self._wake(self._pacer.grant(now), looking):
+        while self._pacer.queue.waiting:
+            settled = self._pacer.grant(now)
+            if settled == [looking] or self._wake(settled, looking):
                 self._wake_head(looking)
                 return
 
@@ -207,7 +208,8 @@ class LocalAccount:
 
     def _wake_head(self, looking: Reservation | None) -> None:
         """Make sure that the head of the queue keeps the time."""
-        while (head := self._pacer.queue.head) is not None and head is not looking and head.waker is not None:
+        queue = self._pacer.queue
+        while queue.waiting and (head := queue.head) is not None and head is not looking and head.waker is not None:
             timekeeper, until = self._timer
             if head is timekeeper and self._pacer.chance_at > until - _SOONER:
                 return

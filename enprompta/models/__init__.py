@@ -9,11 +9,10 @@ if TYPE_CHECKING:
     from enprompta.models.base import Model
     from enprompta.models.executions import Execution, ExecutionStats, ExecutionStatus, GroupBy
     from enprompta.models.health import ComponentHealth, Health, HealthStatus
+    from enprompta.models.live_prompts import LivePrompt, LiveVersion
     from enprompta.models.messages import ContentPart, ImageURL, LiveMessage, LiveMessageParam, MessagePlaceholder
     from enprompta.models.pagination import Pagination
     from enprompta.models.prompts import (
-        LivePrompt,
-        LiveVersion,
         Prompt,
         PromptVariable,
         PromptVariableParam,
@@ -106,12 +105,12 @@ _HOMES = {
     "Invoice": "usage",
     "LiveMessage": "messages",
     "LiveMessageParam": "messages",
-    "LivePrompt": "prompts",
+    "LivePrompt": "live_prompts",
     "AnthropicMessages": "provider_messages",
     "ContentPart": "messages",
     "ImageURL": "messages",
     "MessagePlaceholder": "messages",
-    "LiveVersion": "prompts",
+    "LiveVersion": "live_prompts",
     "Model": "base",
     "Pagination": "pagination",
     "Prompt": "prompts",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from enprompta.models.base import DateTime, Many, Model
+from enprompta.models.base import DateTime, Many, Model, empty_list
 from enprompta.models.messages import LiveMessage
 from enprompta.models.prompts import PromptVariable
 from enprompta.models.provider_messages import ProviderMessages
@@ -24,8 +24,8 @@ class Template(Model, ProviderMessages):
     """The text, with its `{{variables}}`."""
     description: str | None = None
     category: str | None = None
-    tags: Many[str] = Field(default_factory=list)
-    variables: Many[PromptVariable] = Field(default_factory=list[PromptVariable])
+    tags: Many[str] = Field(default_factory=empty_list)
+    variables: Many[PromptVariable] = Field(default_factory=empty_list)
     usage_count: int | None = None
     """Number of times the template was forked or used."""
     created_at: DateTime | None = None

@@ -6,6 +6,7 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta import models
 from enprompta._common import log
 from enprompta._core.arguments import text
 from enprompta._core.call import Call, check_id, path
@@ -13,7 +14,6 @@ from enprompta._core.operation import Resource, client_of, flow, operation
 from enprompta._core.runner import Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import ConfigurationError
-from enprompta.models.prompts import LivePrompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from enprompta.cache import Fallback, LiveCache
     from enprompta.cache.entries import Request
     from enprompta.cache.keys import PromptKey
+    from enprompta.models.live_prompts import LivePrompt
     from enprompta.rollouts import Split
 
 TTL = 60.0  # seconds
@@ -232,7 +233,7 @@ def _expose(client: Any, label: Any, key: PromptKey, live: LivePrompt) -> None: 
 def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:
     params = {"label": key.label, "project": key.project}
     address = path("/api/sdk/prompts/{}", key.slug)
-    return Call("GET", address, LivePrompt, params=params, options=options, enveloped=False)
+    return Call("GET", address, models.LivePrompt, params=params, options=options, enveloped=False)
 
 
 def _key(slug: str, label: str, project: str | Unset) -> PromptKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from enprompta import models
 from enprompta._core.body import body
 from enprompta._core.boundary import public_with
 from enprompta._core.call import Call, path
@@ -19,8 +20,6 @@ from enprompta._core.operation import (
     operation,
 )
 from enprompta._core.unset import UNSET, Unset
-from enprompta.models.executions import Execution
-from enprompta.models.prompts import Prompt
 from enprompta.pagination import Page, listing
 from enprompta.resources.live_prompts import LivePromptCalls, PlainLivePromptCalls
 
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
     from enprompta._core.call import RequestOptions, WriteOptions
     from enprompta._core.prompt_versions import ExpectedVersion
     from enprompta.batch import AsyncBatchRun, BatchOptions, BatchRun
-    from enprompta.models.prompts import PromptVariable, PromptVariableParam, Visibility
+    from enprompta.models.executions import Execution
+    from enprompta.models.prompts import Prompt, PromptVariable, PromptVariableParam, Visibility
     from enprompta.models.typed_executions import TypedExecution
 
 RowT = TypeVar("RowT")
@@ -98,7 +98,7 @@ class PromptCalls(Resource):
             title=title, content=content, description=description, category=category, tags=tags,
             variables=variables, visibility=visibility, teamId=team_id,
         )  # fmt: skip
-        return Call("POST", "/prompts", Prompt, json=fields, options=options)
+        return Call("POST", "/prompts", models.Prompt, json=fields, options=options)
 
     @operation
     def get(self, prompt_id: str, /, **options: Unpack[RequestOptions]) -> Call[Prompt]:
@@ -108,7 +108,7 @@ class PromptCalls(Resource):
             NotFoundError: The prompt does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("GET", path("/prompts/{}", prompt_id), Prompt, options=options)
+        return Call("GET", path("/prompts/{}", prompt_id), models.Prompt, options=options)
 
     @operation
     def update(
@@ -153,7 +153,7 @@ class PromptCalls(Resource):
             title=title, content=content, description=description, category=category, tags=tags,
             variables=variables, visibility=visibility, teamId=team_id,
         )  # fmt: skip
-        return Call("PUT", path("/prompts/{}", prompt_id), Prompt, json=fields, options=options)
+        return Call("PUT", path("/prompts/{}", prompt_id), models.Prompt, json=fields, options=options)
 
     @operation
     def delete(self, prompt_id: str, /, **options: Unpack[RequestOptions]) -> Call[None]:
@@ -194,7 +194,7 @@ class PromptCalls(Resource):
         params = body(
             limit=limit, cursor=cursor, visibility=visibility, category=category, search=search, teamId=team_id,
         )  # fmt: skip
-        return Call("GET", "/prompts", Page[Prompt], params=params, options=options)
+        return Call("GET", "/prompts", Page[models.Prompt], params=params, options=options)
 
     @executing
     def execute(
@@ -250,7 +250,7 @@ class PromptCalls(Resource):
         """
         model_options = body(temperature=temperature, maxTokens=max_tokens, topP=top_p, stopSequences=stop_sequences)
         fields = body(provider=provider, model=model, variables=variables, options=model_options or UNSET)
-        call = Call("POST", path("/prompts/{}/execute", prompt_id), Execution, json=fields, options=options)
+        call = Call("POST", path("/prompts/{}/execute", prompt_id), models.Execution, json=fields, options=options)
         if not needs_flow(output, expect_version, repair):
             return call
         return execution_flow(self, call, prompt_id, output=output, expect_version=expect_version, repair=repair)

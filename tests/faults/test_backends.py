@@ -41,7 +41,7 @@ OTHERWISE: dict[tuple[str, str], dict[str, Any]] = {
 
 
 class Closing:
-    """Closes the caller's client in an `async with`, of either kind."""
+    """Closes either kind of caller's client in an `async with`."""
 
     def __init__(self, client: httpx2.Client) -> None:
         self.client = client

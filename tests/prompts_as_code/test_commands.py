@@ -33,7 +33,7 @@ PIECES = [
 
 
 def contents(directory: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file with its bytes and the time it was written."""
+    """Every file with its bytes and modification time."""
     return {one.name: (one.read_bytes(), one.stat().st_mtime_ns) for one in directory.iterdir()}
 
 

@@ -55,13 +55,14 @@ class SocksStreams:
 
 
 class TransportSender:
-    """Sends requests through an httpx transport."""
+    """Sends requests through an httpx transport, which it opens with the first request."""
 
     errors = HTTPX_ERRORS
 
     def __init__(self, route: Route) -> None:
-        self._transport = httpx.HTTPTransport(verify=route.tls, limits=LIMITS, proxy=_proxy(route))
-        patch_client_transport(self._transport, pooled=True)
+        self._route = route
+        self._transport: httpx.HTTPTransport | None = None
+        self._first: dict[str, httpx.HTTPTransport] = {}
         self._is_socks = route.proxy is not None and route.proxy.is_socks
         self.is_closed = False
 
@@ -72,6 +73,19 @@ class TransportSender:
         if self._is_socks:
             return self._send_by_socks(request)
         return self._send(request)
+
+    def _open(self) -> httpx.HTTPTransport:
+        # Not in the constructor: importing httpcore takes 10 ms, in which a thread loads the certificates.
+        import httpcore as httpcore  # noqa: PLC0415
+
+        transport = httpx.HTTPTransport(verify=self._route.tls, limits=LIMITS, proxy=_proxy(self._route))
+        patch_client_transport(transport, pooled=True)
+        # `setdefault` is atomic: of several threads, all get the same transport.
+        self._transport = transport = self._first.setdefault("transport", transport)
+        if self.is_closed:  # meanwhile
+            transport.close()
+            raise RuntimeError("closed")
+        return transport
 
     def _send_by_socks(self, request: httpx.Request) -> Answer:
         opened = SocksStreams()
@@ -84,14 +98,15 @@ class TransportSender:
             raise
 
     def _send(self, request: httpx.Request) -> Answer:
-        response = self._transport.handle_request(request)
+        response = (self._transport or self._open()).handle_request(request)
         raw = b"".join(cast("Iterable[bytes]", response.stream))  # one part, read by the pool within the limit
         return finish(decompressed(raw, response, request, httpx.DecodingError), httpx.ReadTimeout)
 
     def close(self) -> None:
         """Close all connections, including those of calls in flight."""
         self.is_closed = True
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
 
 class ClientSender:

@@ -43,7 +43,7 @@ Secrets = Annotated[
 ]
 
 
-@group.command(epilog="Exit status: 0 stopped by Ctrl-C, 1 cannot listen on the address, 2 wrong usage.")
+@group.command(epilog="Exit status: 0 SIGTERM, 130 Ctrl-C, 1 cannot listen on the address, 2 wrong usage.")
 def listen(
     *,
     secret: Secrets,
