@@ -85,6 +85,8 @@ class OutputReader(Generic[T]):
         Raises:
             OutputError: The text has no JSON that matches the type.
         """
+        if not isinstance(cast("object", text), str):
+            raise ConfigurationError(f"the output must be text, not {type(text).__name__}")
         problems: list[_Problem] = []
         for candidates in (_whole(text), reversed(list(_fenced(text)))):
             for one in candidates:

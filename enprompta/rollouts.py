@@ -19,6 +19,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -52,7 +53,7 @@ class Split:
 
     def __init__(self, weights: Mapping[str, float], *, unit: str | int | UUID, salt: str | None = None) -> None:
         put = object.__setattr__
-        put(self, "weights", _checked_weights(weights))
+        put(self, "weights", MappingProxyType(_checked_weights(weights)))
         put(self, "unit", _checked_unit(unit))
         if salt is not None and not isinstance(cast("object", salt), str):
             raise ConfigurationError(f"salt must be text or None, not {type(salt).__name__}")

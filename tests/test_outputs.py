@@ -52,6 +52,8 @@ PLACES = [
     " \ufeff\n{}\n ",
     "Here you are:\n```json\n{}\n```\nAnything else?",
     "~~~\n{}\n~~~",
+    "```\n~~~\n{}\n~~~",
+    "[open\n[ {}",
     "```\n{}",
     "The answer is {}, I think.",
     'Use {{curly}} braces and "{{" first: {}',
@@ -138,6 +140,8 @@ def test_readers_are_made_once() -> None:
     reader: OutputReader[Any] = OutputReader(Item, name="schema.json", schema={"type": "object"})
     assert reader_for(reader) is reader
     assert reader.json_schema() == {"type": "object"}
+    with pytest.raises(ConfigurationError, match="the output must be text, not NoneType"):
+        reader_for(Item).read(None)  # type: ignore[arg-type] # what an execution without output has
     assert reader_for(Item).json_schema()["required"] == ["name"]
     with pytest.raises(ConfigurationError, match="has no JSON Schema"):
         OutputReader(Callable[[], int]).json_schema()

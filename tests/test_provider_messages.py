@@ -127,6 +127,7 @@ def test_langchain_takes_conversations() -> None:
     assert both.to_langchain() == [("human", "{a_b_3} {a_b} {a_b_2} {_12}")]
     optional = conversation({"role": "placeholder", "name": "h", "optional": True})
     assert optional.to_langchain() == [("placeholder", ["{h}", True])]
+    assert optional.render_messages() == []
     assert prompts.ChatPromptTemplate.from_messages(optional.to_langchain()).format_messages() == []
 
 
@@ -206,6 +207,8 @@ def test_placeholders_are_typed_and_kept() -> None:
     assert (place.name, place.optional, place.role) == ("history", None, "placeholder")
     written = live.model_dump(mode="json", by_alias=True, exclude_unset=True)
     assert LivePrompt.model_validate(written) == live
+    (plain,) = conversation({"role": "placeholder", "content": "{{x}}"}).messages or []
+    assert type(plain) is LiveMessage
     assert written["messages"][2] == RAW["messages"][2]
 
 

@@ -106,6 +106,8 @@ def test_a_split_is_a_value() -> None:
     """It compares, hashes, pickles and copies; a unit of another type is its text."""
     uid = UUID(int=5)
     split = Split(NINE_TO_ONE, unit=7)
+    with pytest.raises(TypeError):
+        split.weights["canary"] = 5  # type: ignore[index] # read-only
     assert split == Split({"canary": 1.0, "production": 9.0}, unit="7")
     assert len({split, Split(NINE_TO_ONE, unit="7"), Split(NINE_TO_ONE, unit=uid)}) == 2
     assert pickle.loads(pickle.dumps(split)) == copy.copy(split) == copy.deepcopy(split) == split
@@ -139,6 +141,12 @@ def test_what_is_no_split_is_refused(weights: Any, unit: Any, salt: Any, message
     """The error names what to change."""
     with pytest.raises(ConfigurationError, match=message):
         Split(weights, unit=unit, salt=salt)
+
+
+class Label(str):
+    """A text of another type, as an enumeration is."""
+
+    __slots__ = ()
 
 
 class Recorder(Hooks):
@@ -224,6 +232,7 @@ def test_raw_responses_take_a_split(get: Any) -> None:
     assert (raw.status_code, raw.data.content) == (200, "v4")
     assert len(get.exposures) == 1
     get.call(lambda c: c.with_raw_response.prompts.get_live("welcome"))
+    get.call(lambda c: c.prompts.get_live("welcome", label=Label("canary")))
     get.call(lambda c: c.prompts.get_live("welcome"))
     assert len(get.exposures) == 1
     with pytest.raises(ConfigurationError, match="label must be text"):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from enprompta import AsyncEnprompta, Enprompta, TemplateWarning
 from enprompta.models import PromptVariable
 from enprompta.templating import TemplateProblem, problems, variables
+from enprompta.templating.problems import warn
 
 URL = "https://api.test/api/v1"
 
@@ -142,5 +143,6 @@ def test_create_and_update_warn_at_the_callers_line() -> None:
 
 
 def test_a_problem_is_a_value() -> None:
-    """Problems without a place are their message."""
+    """Problems without a place are their message; what is no text has none, because the request reports it."""
+    warn(3, None)
     assert str(TemplateProblem(None, None, "m")) == "m"

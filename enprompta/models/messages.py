@@ -73,7 +73,8 @@ def read_entry(entry: object) -> object:
     """Return a placeholder if this is one, in either of its forms; anything else unchanged."""
     if isinstance(entry, Mapping):
         fields = cast("Mapping[str, Any]", entry)
-        if fields.get("type") in _PLACEHOLDERS or fields.get("role") in _PLACEHOLDERS:
+        is_place = fields.get("type") in _PLACEHOLDERS or fields.get("role") in _PLACEHOLDERS
+        if is_place and isinstance(fields.get("name"), str):
             return MessagePlaceholder.model_validate(dict(fields))
     return cast("object", entry)
 

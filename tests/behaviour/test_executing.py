@@ -6,8 +6,9 @@ import copy
 import json
 import pickle
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
@@ -24,9 +25,6 @@ from enprompta import (
 from enprompta._core import prompt_versions
 from enprompta.models import Execution, LivePrompt, LiveVersion, TypedExecution
 from tests.behaviour.conftest import BASE_URL
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class Answer(BaseModel):
@@ -108,6 +106,14 @@ def test_a_prompt_can_have_a_variable_for_the_problem(api: Any) -> None:
         assert done.parsed == {}
         assert bodies(api)[1]["topic"] == "tea"
         assert bodies(api)[1]["output_error"].endswith("Answer with JSON alone.")
+
+
+def test_a_type_without_a_schema_can_be_repaired(api: Any) -> None:
+    """The note then has the problem alone."""
+    api.answers(executed("?"), prompt(), executed("?", 2))
+    with pytest.raises(OutputError):
+        api.run(lambda c: c.prompts.execute("p", variables={"topic": "t"}, output=Callable[[], int], repair=1))
+    assert bodies(api)[1]["topic"].endswith("Answer with JSON alone.")
 
 
 def test_repairs_end(api: Any) -> None:
