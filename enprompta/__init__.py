@@ -32,11 +32,14 @@ from enprompta.errors import (
     InsufficientTokensError,
     InternalServerError,
     NotFoundError,
+    OutputError,
     PermissionDeniedError,
     RateLimit,
     RateLimitError,
     TemplateError,
+    TemplateWarning,
     UnprocessableEntityError,
+    VersionMismatchError,
     WebhookError,
     WebhookPayloadError,
     WebhookSignatureError,
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from enprompta._core.response import APIResponse
     from enprompta._core.unset import UNSET, Unset
     from enprompta.pagination import AsyncPage, AsyncPager, Page
+    from enprompta.rollouts import Split
 else:  # hidden from type checkers: with `__getattr__` they would accept any name
     _HOMES = {
         "UNSET": "enprompta._core.unset",
@@ -61,6 +65,7 @@ else:  # hidden from type checkers: with `__getattr__` they would accept any nam
         "Enprompta": "enprompta._client.sync_client",
         "Page": "enprompta.pagination",
         "RequestOptions": "enprompta._core.call",
+        "Split": "enprompta.rollouts",
         "Unset": "enprompta._core.unset",
         "WriteOptions": "enprompta._core.call",
     }
@@ -103,14 +108,18 @@ __all__ = [
     "InsufficientTokensError",
     "InternalServerError",
     "NotFoundError",
+    "OutputError",
     "Page",
     "PermissionDeniedError",
     "RateLimit",
     "RateLimitError",
     "RequestOptions",
+    "Split",
     "TemplateError",
+    "TemplateWarning",
     "UnprocessableEntityError",
     "Unset",
+    "VersionMismatchError",
     "WebhookError",
     "WebhookPayloadError",
     "WebhookSignatureError",

@@ -19,8 +19,10 @@ PACKAGE = Path(enprompta.__file__).parent
 ORDER: tuple[tuple[str, ...], ...] = (
     ("_version", "errors"),
     ("_common",),
+    ("rollouts",),
     ("hooks", "tables", "templating"),
     ("limiters", "models"),
+    ("outputs",),
     ("_core", "otel", "webhooks"),
     ("_http", "batch", "cache", "pagination"),
     ("resources",),
@@ -42,6 +44,7 @@ EXTRAS: dict[str, set[str]] = {
     "batch": {"dask", "rich"},
     "cli": {"rich", "typer", "yaml"},
     "emulator": {"fastapi", "llama_cpp", "starlette", "uvicorn", "yaml"},
+    "models": {"anthropic", "openai"},  # in annotations only
     "mcp": {"mcp", "mcp_types", "starlette", "uvicorn"},
     "otel": {"opentelemetry"},
     "pagination": {"pandas", "polars"},

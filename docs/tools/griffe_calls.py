@@ -10,7 +10,7 @@ from typing import Any
 
 import griffe
 
-_DESCRIPTORS = {"operation", "listing", "flow"}
+_DESCRIPTORS = {"operation", "executing", "listing", "flow"}
 _WRAPPERS = {"Call", "Flow"}
 
 

@@ -138,7 +138,7 @@ class AsyncEnprompta(BaseClient):
     async def run_flow(self, flow: Flow[T], /) -> T:
         """Run a flow of several calls; see `enprompta._core.operation.flow`."""
         try:
-            return await self._transport.run(self._perform_flow(flow))
+            return await self._transport.run(self.flow_steps(flow))
         except EnpromptaError as error:
             shorten(error)
             raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from enprompta._core.call import RequestOptions
+    from enprompta._core.prompt_versions import Versions
     from enprompta._core.response import APIResponse
     from enprompta._core.runner import Flow
     from enprompta._core.steps import HttpReply, Steps
@@ -94,6 +95,8 @@ class BaseClient:
     _library: ModuleType
     _cache_dir: object
     _live: dict[str, LiveCache]
+    prompt_versions: Versions
+    """Versions of prompts that `expect_version` has read; views share them."""
     _plan: ExchangeConfig
     _headers: httpx.Headers
 
@@ -116,6 +119,7 @@ class BaseClient:
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # holds the cache once it is created; views share the dict
+        self.prompt_versions = {}
         keeps_none = {setting.name for setting in SETTINGS if setting.keeps_none}
         chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
         settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
@@ -210,10 +214,17 @@ class BaseClient:
         request = self._request(call.method, self._url(call), headers, call.json, settings)
         if call.method in KEYED_METHODS:
             request.headers["Idempotency-Key"] = idempotency_key(key)
+        if call.method != "GET":
+            self._forget_version(call)
         name = f"{call.method} {call.path}"
         if "ep_" in name:  # redacts an API key that was passed as an id
             name = mask_for(request, self._auth.secrets()).text(name)
         return Exchange(request, name, plan).steps()
+
+    def _forget_version(self, call: Call[Any]) -> None:
+        """Forget the version of a prompt that this client changes, before and after the change."""
+        if self.prompt_versions and call.path.startswith("/prompts/") and call.method != "POST":
+            self.prompt_versions.clear()
 
     def _request(
         self, method: str, url: str, headers: httpx.Headers, json: object, settings: Settings
@@ -280,6 +291,8 @@ class BaseClient:
         from enprompta._core.decode import UndecodableError, decode  # noqa: PLC0415 (imports pydantic)
 
         response = reply.response
+        if call.method != "GET":
+            self._forget_version(call)
         try:
             return decode(call, response.content, response.refusal)
         except UndecodableError as error:
@@ -297,8 +310,8 @@ class BaseClient:
             attempts=mask.attempts(reply.attempts),
         )
 
-    def _perform_flow(self, flow: Flow[T]) -> Steps[T]:
-        """Run a flow: perform each call it yields and pass on its other steps."""
+    def flow_steps(self, flow: Flow[T], /) -> Steps[T]:
+        """Describe a flow as steps: perform each call it yields and pass on its other steps."""
         try:
             step = next(flow)
             while True:

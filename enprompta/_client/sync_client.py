@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from enprompta._client.base_client import BaseClient, Namespace, health_call, library_for, overrides
 from enprompta._core.boundary import public
@@ -107,7 +107,7 @@ class Enprompta(BaseClient):
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
         cache_dir: str | PathLike[str] | None = None,
-        http_client: httpx.Client | httpx2.Client | Literal[httpx2] | None = None,
+        http_client: httpx.Client | httpx2.Client | Literal["httpx2"] | None = None,
     ) -> None:
         self._library = library_for(http_client, "Client")
         self._http_client = http_client
@@ -148,7 +148,7 @@ class Enprompta(BaseClient):
     def run_flow(self, flow: Flow[T], /) -> T:
         """Run a flow of several calls; see `enprompta._core.operation.flow`."""
         try:
-            return self._transport.run(self._perform_flow(flow))
+            return self._transport.run(self.flow_steps(flow))
         except EnpromptaError as error:
             shorten(error)
             raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)

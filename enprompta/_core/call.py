@@ -129,7 +129,10 @@ def _text_of_id(name: str, value: Any) -> str:  # noqa: ANN401
             raise ConfigurationError(f"{name} must be text, not {_of_kind(value)}: {_id_cure(name, value)}")
         value = str.__str__(value)
     if not value:
-        raise ConfigurationError(f"{name} is empty: pass the id of an object, such as prompt.id")
+        hint = "; if it is live.id, this is a fallback, which has no id (see live.is_fallback)"
+        raise ConfigurationError(
+            f"{name} is empty: pass the id of an object, such as prompt.id{hint if name == 'prompt_id' else ''}"
+        )
     return cast("str", value)
 
 

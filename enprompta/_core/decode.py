@@ -20,7 +20,7 @@ from enprompta._common.json_reading import read_json
 from enprompta._core.lenient import lenient_validator
 from enprompta._core.page import Paged
 from enprompta.errors import ConfigurationError
-from enprompta.models.base import FailFast, Many, Model
+from enprompta.models.base import Many, Model, fail_fast
 from enprompta.models.pagination import Pagination
 from enprompta.tables import Records
 
@@ -178,24 +178,13 @@ def _reader(returns: Any, enveloped: bool) -> _Reader:  # noqa: ANN401, FBT001 (
     page: Any = None
     if isinstance(origin, type) and issubclass(origin, Paged):
         page = cast("Any", origin)
-    shape = many[get_args(returns)[0]] if page else _fail_fast(returns)
+    shape = many[get_args(returns)[0]] if page else fail_fast(returns)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(envelope[shape] if enveloped else shape)
         item = get_args(returns)[0] if page or origin is Sequence else None
         return _Reader(shape, adapter.validate_json, enveloped, item, page, origin is Sequence)
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
-
-
-def _fail_fast(returns: Any) -> Any:  # noqa: ANN401 (a type)
-    """Stop the validation of a list at its first invalid element, because each error takes kilobytes."""
-    origin, inside = get_origin(returns), get_args(returns)
-    if origin in {list, set, frozenset, tuple, Sequence} and inside:
-        kind: Any = list if origin is Sequence else origin
-        return Annotated[kind[tuple(_fail_fast(one) for one in inside)], FailFast()]
-    if origin is dict:
-        return dict[inside[0], _fail_fast(inside[1])]  # type: ignore[misc,valid-type] # built at run time
-    return returns
 
 
 def _explain(body: bytes, problem: dict[str, Any]) -> str:

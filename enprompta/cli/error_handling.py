@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +14,7 @@ from enprompta.cli.errors import SetupError
 from enprompta.cli.shared_options import shared
 from enprompta.cli.signals import INTERRUPTED
 from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
-from enprompta.errors import ConfigurationError, EnpromptaError
+from enprompta.errors import ConfigurationError, EnpromptaError, TemplateWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -49,7 +50,8 @@ class Commands(TyperGroup):
             typer.Exit: The command failed; the error was reported.
         """
         try:
-            return super().invoke(ctx)
+            with _warnings_in_one_line():
+                return super().invoke(ctx)
         except EnpromptaError as error:
             if ctx.params.get("debug"):
                 raise
@@ -60,6 +62,23 @@ class Commands(TyperGroup):
         except typer.Abort as abort:  # Ctrl-C or Ctrl-D at a prompt
             interrupted = isinstance(abort.__context__, KeyboardInterrupt)
             raise typer.Exit(INTERRUPTED if interrupted else FAILED) from None
+
+
+@contextmanager
+def _warnings_in_one_line() -> Generator[None]:
+    """Show warnings about templates like errors, in one line without Python code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TemplateWarning)
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:  # noqa: ANN401 (file and line)
+            if issubclass(category, TemplateWarning):
+                err.print(line(("warning  ", "bold yellow"), str(message)))
+            else:
+                others(message, category, *where)
+
+        warnings.showwarning = show
+        yield
 
 
 def _leave_out_types_of_flags(command: Any, context: typer.Context) -> None:  # noqa: ANN401 (typer's, of any version)

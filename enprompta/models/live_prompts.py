@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import Field, PrivateAttr, field_validator
-from typing_extensions import Self, TypedDict
+from pydantic import Field, PrivateAttr, SerializeAsAny, field_validator
+from typing_extensions import Self  # noqa: TC002 (pydantic reads annotations)
 
 from enprompta.errors import TemplateError
 from enprompta.models.base import Mapped, Model, empty_dict
+from enprompta.models.messages import LiveMessage, MessagePlaceholder, fill, read_entry
+from enprompta.models.provider_messages import ProviderMessages
 
 if TYPE_CHECKING:
     from enprompta.errors import EnpromptaError
@@ -26,22 +28,6 @@ class LiveVersion(Model):
     environment: str | None = None
 
 
-class LiveMessage(Model):
-    """One message of a conversation prompt."""
-
-    _REPR_FIELDS = ("role",)
-    role: str
-    """Such as `system`, `user` or `assistant`."""
-    content: str
-
-
-class LiveMessageParam(TypedDict):
-    """A `LiveMessage` as a plain dict."""
-
-    role: str
-    content: str
-
-
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
     """How a live prompt was obtained. It is ignored when prompts are compared."""
@@ -55,7 +41,7 @@ class CacheInfo:
 _DECLARATION_KEYS = frozenset({"type", "required", "default", "options", "description"})
 
 
-class LivePrompt(Model):
+class LivePrompt(Model, ProviderMessages):
     """The version of a prompt that a label points at, as fetched at run time with `get_live`."""
 
     _REPR_FIELDS = ("id", "slug", "label", "version", "is_fallback")
@@ -67,8 +53,8 @@ class LivePrompt(Model):
     version: LiveVersion | None = None
     content: str | None = None
     """The text, with its `{{variables}}`."""
-    messages: list[LiveMessage] | None = Field(default=None, fail_fast=True)
-    """The messages of a conversation; None if the prompt is a single text."""
+    messages: list[SerializeAsAny[LiveMessage]] | None = Field(default=None, fail_fast=True)
+    """The messages of a conversation, some of which may be a `MessagePlaceholder`; None if the prompt is one text."""
     variables: Mapped[Any] = Field(default_factory=empty_dict)
     """The variables' defaults, or their declarations, by name."""
     _serving: CacheInfo = PrivateAttr(default_factory=CacheInfo)
@@ -81,6 +67,12 @@ class LivePrompt(Model):
             return value
         declared = cast("list[dict[str, Any]]", [one for one in cast("list[Any]", value) if isinstance(one, dict)])
         return {str(one.get("name")): one for one in declared}
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _with_placeholders(cls, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+        """Read placeholders, which have no content."""
+        return list(map(read_entry, cast("list[Any]", value))) if isinstance(value, list) else value
 
     @property
     def is_stale(self) -> bool:
@@ -144,20 +136,29 @@ class LivePrompt(Model):
     def render_messages(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[LiveMessage]:
         """Fill in the variables of every message; a text prompt becomes a single user message.
 
+        The messages of a placeholder are inserted as they are: `render_messages(history=[…])`. In multimodal messages,
+        variables are filled in wherever a part has text.
+
         Raises:
             TemplateError: As `render`.
         """
         if self.messages is None:
             return [LiveMessage(role="user", content=self.render_text(values, **variables))]
-        texts = self._filled([message.content for message in self.messages], {**(values or {}), **variables})
-        return [
-            message.model_copy(update={"content": text}) for message, text in zip(self.messages, texts, strict=True)
-        ]
+        return fill(self.messages, {**(values or {}), **variables}, self._filled)
+
+    def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
+        return self.render_messages(values)
+
+    def _message_templates(self) -> list[LiveMessage]:
+        if self.messages is not None:
+            return [*self.messages]
+        return [LiveMessage(role="user", content=self.content or "")]
 
     def _filled(self, texts: list[str], values: Mapping[str, object]) -> list[str]:
         from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
 
-        declared = [_declaration(name, one) for name, one in self.variables.items()]
+        places = {one.name for one in self.messages or () if isinstance(one, MessagePlaceholder)}
+        declared = [_declaration(name, one) for name, one in self.variables.items() if name not in places]
         try:
             return templating.render_all(texts, values, declared)
         except TemplateError as error:

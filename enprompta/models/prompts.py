@@ -8,6 +8,8 @@ from pydantic import Field
 from typing_extensions import NotRequired, Required, TypedDict
 
 from enprompta.models.base import DateTime, Many, Model, Open, empty_list
+from enprompta.models.messages import LiveMessage
+from enprompta.models.provider_messages import ProviderMessages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +46,7 @@ class PromptVariableParam(TypedDict, total=False):
     options: NotRequired[list[Any]]
 
 
-class Prompt(Model):
+class Prompt(Model, ProviderMessages):
     """A versioned text with `{{variables}}` (reference: "Prompts")."""
 
     _REPR_FIELDS = ("id", "title", "version")
@@ -81,3 +83,9 @@ class Prompt(Model):
         from enprompta import templating  # noqa: PLC0415 (most programs let the service render)
 
         return templating.render(self.content, {**(values or {}), **variables}, self.variables)
+
+    def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
+        return [LiveMessage(role="user", content=self.render(values))]
+
+    def _message_templates(self) -> list[LiveMessage]:
+        return [LiveMessage(role="user", content=self.content)]

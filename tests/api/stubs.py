@@ -31,6 +31,8 @@ PUBLIC = (
     "enprompta.limiters",
     "enprompta.mcp",
     "enprompta.otel",
+    "enprompta.outputs",
+    "enprompta.rollouts",
     "enprompta.templating",
     "enprompta.testing",
     "enprompta.webhooks",

@@ -270,10 +270,12 @@ def test_create_takes_models_and_dicts(api: Any) -> None:
     """Variables may be declared in either form, and are sent with the API's names."""
     api.answers(ok(status=201))
     variables = [PromptVariable(name="a", required=False), {"name": "b", "type": "number"}]
-    api.run(lambda c: c.prompts.create(title="t", content="c", variables=variables, team_id=None, tags=("x",)))
+    api.run(
+        lambda c: c.prompts.create(title="t", content="{{a}} {{b}}", variables=variables, team_id=None, tags=("x",))
+    )
     assert sent_json(api.requests[0]) == {
         "title": "t",
-        "content": "c",
+        "content": "{{a}} {{b}}",
         "teamId": None,
         "tags": ["x"],
         "variables": [{"name": "a", "required": False}, {"name": "b", "type": "number"}],

@@ -310,4 +310,4 @@ def test_every_command_takes_a_profile() -> None:
         for leaf, each in getattr(command, "commands", {name: command}).items():
             options = [one for parameter in each.params for one in parameter.opts]
             assert ("--profile" in options) is (leaf != "emulator"), leaf
-            assert ("--quiet" in options) is ("--json" in options and leaf not in {"doctor", "billing"}), leaf
+            assert ("--quiet" in options) is ("--json" in options and leaf not in {"check", "doctor", "billing"}), leaf

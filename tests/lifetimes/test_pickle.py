@@ -7,7 +7,7 @@ import json
 import pickle
 from datetime import datetime, timezone
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import httpx
 import pytest
@@ -25,10 +25,12 @@ from enprompta import (
     EnpromptaError,
     FieldError,
     NotFoundError,
+    OutputError,
     Page,
     RateLimit,
     RateLimitError,
     TemplateError,
+    VersionMismatchError,
     WorkflowFailedError,
 )
 from enprompta.errors import APIStatusError, ErrorInfo
@@ -207,7 +209,7 @@ def errors() -> Iterator[EnpromptaError]:
     info = ErrorInfo("no", "CODE", 1001, (FieldError("title", "too long"),), "r2", "https://docs.test", {"a": [1]})
     for name in enprompta.errors.__all__:
         cls = getattr(enprompta.errors, name)
-        if not (isinstance(cls, type) and issubclass(cls, Exception)):
+        if not (isinstance(cls, type) and issubclass(cls, EnpromptaError)):
             continue
         made: Any = cls
         if issubclass(cls, APIStatusError):
@@ -219,6 +221,11 @@ def errors() -> Iterator[EnpromptaError]:
             yield made("what", status_code=200, headers=httpx.Headers({"X-A": "1"}), body=b"\0", attempts=attempts)
         elif issubclass(cls, TemplateError):
             yield made("who", missing=["a"], unknown=["b"])
+        elif issubclass(cls, VersionMismatchError):
+            yield made("moved", prompt_id="p", expected=3, actual="v4")
+        elif issubclass(cls, OutputError):
+            paid = enprompta.models.Execution.model_validate({"id": "e", "output": "{}", "more": 1})
+            yield made("misfit", execution=paid, place="items[2].price", text="{}")
         elif issubclass(cls, WorkflowFailedError):
             execution = enprompta.models.WorkflowExecution.model_validate({"id": "w", "status": "failed", "more": 1})
             yield made("failed", execution=execution)
@@ -276,6 +283,7 @@ class TestErrors:
 
 def example(annotation: Any) -> Any:
     """Build a value of a type with nested models and unknown fields."""
+    annotation = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, Model):
         fields = {name: example(field.annotation) for name, field in annotation.model_fields.items()}

@@ -1,4 +1,4 @@
-__all__ = ['UNSET', 'APIConnectionError', 'APIError', 'APIResponse', 'APIResponseError', 'APIStatusError', 'APITimeoutError', 'AsyncEnprompta', 'AsyncPage', 'AsyncPager', 'Attempt', 'AuthenticationError', 'BadRequestError', 'Call', 'ConfigurationError', 'ConflictError', 'Enprompta', 'EnpromptaError', 'FieldError', 'InsufficientTokensError', 'InternalServerError', 'NotFoundError', 'Page', 'PermissionDeniedError', 'RateLimit', 'RateLimitError', 'RequestOptions', 'TemplateError', 'UnprocessableEntityError', 'Unset', 'WebhookError', 'WebhookPayloadError', 'WebhookSignatureError', 'WorkflowFailedError', 'WriteOptions', '__version__']
+__all__ = ['UNSET', 'APIConnectionError', 'APIError', 'APIResponse', 'APIResponseError', 'APIStatusError', 'APITimeoutError', 'AsyncEnprompta', 'AsyncPage', 'AsyncPager', 'Attempt', 'AuthenticationError', 'BadRequestError', 'Call', 'ConfigurationError', 'ConflictError', 'Enprompta', 'EnpromptaError', 'FieldError', 'InsufficientTokensError', 'InternalServerError', 'NotFoundError', 'OutputError', 'Page', 'PermissionDeniedError', 'RateLimit', 'RateLimitError', 'RequestOptions', 'Split', 'TemplateError', 'TemplateWarning', 'UnprocessableEntityError', 'Unset', 'VersionMismatchError', 'WebhookError', 'WebhookPayloadError', 'WebhookSignatureError', 'WorkflowFailedError', 'WriteOptions', '__version__']
 UNSET: Final = Unset()
 from enprompta.errors import APIConnectionError as APIConnectionError
 from enprompta.errors import APIError as APIError
@@ -22,10 +22,12 @@ class AsyncEnprompta:
     base_url: str
     async def drive(self, steps: Steps[T], /) -> T: ...
     executions: Namespace[AsyncExecutions]
+    def flow_steps(self, flow: Flow[T], /) -> Steps[T]: ...
     async def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> Health: ...
     is_closed: bool
     limiter: Limiter | None
     live_cache: LiveCache
+    prompt_versions: Versions
     prompts: Namespace[AsyncPrompts]
     rate_limit: RateLimit | None
     def reset_rate_limit(self) -> None: ...
@@ -73,10 +75,12 @@ class Enprompta:
     def close(self) -> None: ...
     def drive(self, steps: Steps[T], /) -> T: ...
     executions: Namespace[Executions]
+    def flow_steps(self, flow: Flow[T], /) -> Steps[T]: ...
     def health(self, *, detailed: bool = False, **options: Unpack[RequestOptions]) -> Health: ...
     is_closed: bool
     limiter: Limiter | None
     live_cache: LiveCache
+    prompt_versions: Versions
     prompts: Namespace[Prompts]
     rate_limit: RateLimit | None
     def reset_rate_limit(self) -> None: ...
@@ -97,6 +101,7 @@ from enprompta.errors import FieldError as FieldError
 from enprompta.errors import InsufficientTokensError as InsufficientTokensError
 from enprompta.errors import InternalServerError as InternalServerError
 from enprompta.errors import NotFoundError as NotFoundError
+from enprompta.errors import OutputError as OutputError
 from enprompta.pagination import Page as Page
 from enprompta.errors import PermissionDeniedError as PermissionDeniedError
 from enprompta.errors import RateLimit as RateLimit
@@ -107,10 +112,19 @@ class RequestOptions(TypedDict):
     max_response_bytes: int
     max_retries: int
     timeout: float | None
+class Split:
+    def __hash__(self) -> int: ...
+    def __init__(self, weights: Mapping[str, float], *, unit: str | int | UUID, salt: str | None = None) -> None: ...
+    def choose(self, slug: str = '') -> str: ...
+    salt: str | None
+    unit: str
+    weights: Mapping[str, float]
 from enprompta.errors import TemplateError as TemplateError
+from enprompta.errors import TemplateWarning as TemplateWarning
 from enprompta.errors import UnprocessableEntityError as UnprocessableEntityError
 class Unset:
     def __bool__(self) -> bool: ...
+from enprompta.errors import VersionMismatchError as VersionMismatchError
 from enprompta.errors import WebhookError as WebhookError
 from enprompta.errors import WebhookPayloadError as WebhookPayloadError
 from enprompta.errors import WebhookSignatureError as WebhookSignatureError
