@@ -7,7 +7,7 @@ as a custom one or that of another httpx version, is left unchanged, and the log
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from enprompta._common import log
 from enprompta._http.senders.base import MAX_CONNECTIONS
@@ -38,7 +38,7 @@ def patch_client_transport(transport: Any, *, pooled: bool) -> None:  # noqa: AN
         pooled: True to replace its connection pool by this package's.
     """
     if not _patch(transport, pooled=pooled, depth=0):
-        kind: type[object] = type(transport)
+        kind = cast("type[object]", type(transport))
         is_known = kind.__name__ in _KNOWN_TRANSPORTS and kind.__module__.startswith("httpx")
         log.event(logging.WARNING if is_known else logging.DEBUG, "transport_not_patched", transport=kind.__qualname__)
 
