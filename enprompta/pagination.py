@@ -80,8 +80,9 @@ class _BasePage(Paged[T]):
         followed.add(_position(self._call))
         call = next_call(self._call, self.pagination)
         if call is not None and _position(call) in followed:
+            kind = "cursor" if "cursor" in call.params else "offset"
             raise APIResponseError(
-                f"the API answered {call.path} with a page that was followed before, so the listing would never end",
+                f"the API answered {call.path} with a {kind} that was followed before, so the listing would never end",
                 status_code=200,
             )
         return call

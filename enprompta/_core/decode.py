@@ -182,7 +182,9 @@ def _reader(returns: Any, enveloped: bool, within: str) -> _Reader:  # noqa: ANN
             shape = TypedDict("Within", fields)  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # made at run time
         adapter: TypeAdapter[Any] = TypeAdapter(envelope[shape] if enveloped else shape)
         item = get_args(returns)[0] if page or origin is Sequence else None
-        return _Reader(adapter.validate_json, adapter.validate_python, enveloped, within, item, page, origin is Sequence)
+        return _Reader(
+            adapter.validate_json, adapter.validate_python, enveloped, within, item, page, origin is Sequence
+        )
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 
