@@ -43,8 +43,9 @@ def next_call(call: Call[Page[T]], pagination: Pagination) -> Call[Page[T]] | No
     Raises:
         APIResponseError: The API reports more pages but no cursor, or returns the same cursor again.
     """
-    if pagination.next_offset is not None:
-        return replace(call, params={**call.params, "offset": pagination.next_offset})
+    if call.within:
+        offset: int | None = getattr(pagination, "next_offset", None)
+        return None if offset is None else replace(call, params={**call.params, "offset": offset})
     cursor = pagination.next_cursor
     if pagination.has_more is False or (pagination.has_more is None and not cursor):
         return None

@@ -285,8 +285,9 @@ async def _never_receive() -> Message:
 
 def error_response(error: ApiError, scope: Scope, context: RequestContext) -> Response:
     """Build the response of an error: in the API's format, or in OTLP's where spans are ingested."""
-    failed = ingest.error_response(error, context.headers) if scope["path"] == ingest.INGEST_PATH else None
-    return failed or response(error, dialect=context.services.error_dialect, request_id=context.request_id)
+    if scope["path"] == ingest.INGEST_PATH:
+        return ingest.error_response(error, context.headers)
+    return response(error, dialect=context.services.error_dialect, request_id=context.request_id)
 
 
 def failure_of(error: Exception) -> ApiError:

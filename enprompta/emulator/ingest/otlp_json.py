@@ -49,14 +49,14 @@ def read_spans(body: bytes) -> list[OtlpSpan]:
 
 def _span(source: dict[str, Any], resource: dict[str, object]) -> OtlpSpan:
     status = _object(source.get("status") or {}, "status")
-    code: object = status.get("code", 0)
+    code: object = status.get("code")
     return OtlpSpan(
         trace_id=_id(source, "traceId"),
         span_id=_id(source, "spanId"),
         parent_span_id=_id(source, "parentSpanId"),
         name=_text(source, "name"),
-        start=_integer(source.get("startTimeUnixNano", 0), "startTimeUnixNano"),
-        end=_integer(source.get("endTimeUnixNano", 0), "endTimeUnixNano"),
+        start=_integer(source.get("startTimeUnixNano"), "startTimeUnixNano"),
+        end=_integer(source.get("endTimeUnixNano"), "endTimeUnixNano"),
         attributes=_attributes(source, "span"),
         status_code=_STATUSES.get(code, 0) if isinstance(code, str) else _integer(code, "status.code"),
         status_message=_text(status, "message"),
@@ -98,6 +98,9 @@ def _id(source: dict[str, Any], name: str) -> str:
 
 
 def _integer(value: object, name: str) -> int:
+    """Read a number, which JSON may write as text; null is the default of the protocol."""
+    if value is None:
+        return 0
     if (isinstance(value, str) and _INTEGER.fullmatch(value)) or (isinstance(value, float) and value.is_integer()):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not _MIN_INT <= value < _MAX_INT:

@@ -54,16 +54,11 @@ async def ingest(context: Context) -> Response:
     return Response(encoding.success(len(rejected), message), media_type=media_type)
 
 
-def error_response(error: ApiError, headers: Mapping[str, str]) -> Response | None:
-    """Build the response of an error as OTLP has it, in the encoding of the request; None for another encoding."""
-    media_type = _media_type(headers)
-    encoding = _ENCODINGS.get(media_type)
-    if encoding is None:
-        return None
-    code = _RPC_CODES.get(error.kind.status, _UNKNOWN)
-    return Response(
-        encoding.status(code, error.message), error.kind.status, media_type=media_type, headers=error.headers
-    )
+def error_response(error: ApiError, headers: Mapping[str, str]) -> Response:
+    """Build the response of an error as OTLP has it: in protobuf for a request in protobuf, else in JSON."""
+    media_type = _PROTOBUF if _media_type(headers) == _PROTOBUF else _JSON
+    body = _ENCODINGS[media_type].status(_RPC_CODES.get(error.kind.status, _UNKNOWN), error.message)
+    return Response(body, error.kind.status, media_type=media_type, headers=error.headers)
 
 
 def _media_type(headers: Mapping[str, str]) -> str:
