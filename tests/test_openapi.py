@@ -147,8 +147,8 @@ RESOURCES = [
     (
         "Trace",
         (
-            "id userId promptId sessionId provider model input output systemPrompt temperature maxTokens topP inputTokens "
-            "outputTokens totalTokens latencyMs cost status errorMessage errorCode finishReason environment metadata "
+            "id userId promptId sessionId provider model input output systemPrompt temperature maxTokens topP "
+            "inputTokens outputTokens totalTokens latencyMs cost status errorMessage errorCode finishReason environment metadata "
             "createdAt spans? evaluations?"
         ),
         "promptId sessionId systemPrompt temperature maxTokens topP errorMessage errorCode finishReason",

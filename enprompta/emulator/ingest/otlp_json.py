@@ -58,7 +58,9 @@ def _span(source: dict[str, Any], resource: dict[str, object]) -> OtlpSpan:
         start=_integer(source.get("startTimeUnixNano"), "startTimeUnixNano"),
         end=_integer(source.get("endTimeUnixNano"), "endTimeUnixNano"),
         attributes=_attributes(source, "span"),
-        status_code=_STATUSES.get(code, 0) if isinstance(code, str) else _integer(code, "status.code"),
+        status_code=_STATUSES.get(code, 0)
+        if isinstance(code, str)
+        else _integer(code, "status.code", high=2**31, low=0),
         status_message=_text(status, "message"),
         events=[OtlpEvent(_text(one, "name"), _attributes(one, "event")) for one in _objects(source, "events")],
         resource=resource,
@@ -97,14 +99,14 @@ def _id(source: dict[str, Any], name: str) -> str:
     return text.lower()
 
 
-def _integer(value: object, name: str) -> int:
+def _integer(value: object, name: str, low: int = _MIN_INT, high: int = _MAX_INT) -> int:
     """Read a number, which JSON may write as text; null is the default of the protocol."""
     if value is None:
         return 0
     if (isinstance(value, str) and _INTEGER.fullmatch(value)) or (isinstance(value, float) and value.is_integer()):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not _MIN_INT <= value < _MAX_INT:
-        raise MalformedError(f"{name} must be a 64-bit whole number")
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value < high:
+        raise MalformedError(f"{name} must be a whole number from {low} to {high - 1}")
     return value
 
 

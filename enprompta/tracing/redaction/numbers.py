@@ -136,7 +136,7 @@ _S = r"[ .\-/\u00b7]"  # between the groups of a phone number
 _PHONE = re.compile(
     rf"""(?<![\w.+\-/=])(?:
       \+{_S}?[1-9](?:[ .\-/()]{{0,3}}\d){{6,14}}                            # international
-    | (?:00|011){_S}[1-9](?:[ .\-/()]{{0,2}}\d){{7,13}}                     # international, dialed from Europe or the USA
+    | (?:00|011){_S}[1-9](?:[ .\-/()]{{0,2}}\d){{7,13}}                     # the same, dialed from Europe or the USA
     | 00[1-9]\d{{1,3}}{_S}\d(?:[ .\-/()]{{0,2}}\d){{5,11}}
     | 00[1-9]\d{{9,12}}
     | (?:1{_S}?)?\([2-9]\d\d\){_S}?[2-9]\d\d{_S}?\d{{4}}                    # North America

@@ -133,7 +133,7 @@ def decoded(text: str) -> View | None:
 
 
 def views(text: str) -> Iterator[tuple[str, list[View]]]:
-    """Yield the text itself and its decoded forms, each with the views that lead back to the original, last one first."""
+    """Yield the text itself and its decoded forms, each with the views that lead back to the text, last one first."""
     path: list[View] = []
     yield text, path
     for _ in range(MAX_ROUNDS):
