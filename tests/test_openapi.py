@@ -148,8 +148,8 @@ RESOURCES = [
         "Trace",
         (
             "id userId promptId sessionId provider model input output systemPrompt temperature maxTokens topP "
-            "inputTokens outputTokens totalTokens latencyMs cost status errorMessage errorCode finishReason environment metadata "
-            "createdAt spans? evaluations?"
+            "inputTokens outputTokens totalTokens latencyMs cost status errorMessage errorCode finishReason "
+            "environment metadata createdAt spans? evaluations?"
         ),
         "promptId sessionId systemPrompt temperature maxTokens topP errorMessage errorCode finishReason",
     ),

@@ -96,9 +96,8 @@ def test_tail_prints_each_trace_once_and_survives_an_outage(
     ids = [record(client, session_id="tail") for _ in range(3)]
     monkeypatch.setattr(traces.time, "sleep", lambda _: None)
     monkeypatch.setattr(traces, "_MAX_SEEN", 4)
-    monkeypatch.setattr(traces, "PAGE", 2)
     with client.with_options(max_retries=0) as quick:
-        found = traces._follow(quick, {"session_id": "tail"}, 1, 0.0)
+        found = traces._follow(lambda: quick.traces.list(limit=2, session_id="tail"), 1, 0.0)
         assert next(found).id == ids[2]
         more = [record(client, session_id="tail") for _ in range(3)]
         faults.add("/traces", status=503, times=1)

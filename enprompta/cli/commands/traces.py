@@ -17,12 +17,11 @@ from enprompta.cli.shared_options import shared
 from enprompta.errors import APIConnectionError, InternalServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.text import Text
 
-    from enprompta import Enprompta
-    from enprompta._core.unset import Unset
+    from enprompta import Page
     from enprompta.models import Trace, TraceSpan
 
 group: typer.Typer = typer.Typer(help="Inspect traces.", no_args_is_help=True)
@@ -160,16 +159,20 @@ def tail(
     as_json: Json = False,
 ) -> None:
     """Print new traces as they arrive, one line per trace, until Ctrl-C."""
-    filters: dict[str, str | Unset] = {
-        "prompt_id": given(prompt),
-        "session_id": given(session),
-        "provider": given(provider),
-        "model": given(model),
-        "environment": given(environment),
-        "status": given(status),
-    }
     with connected() as client:
-        for trace in _follow(client, filters, lines, interval):
+
+        def newest() -> Page[Trace]:
+            return client.traces.list(
+                limit=PAGE,
+                prompt_id=given(prompt),
+                session_id=given(session),
+                provider=given(provider),
+                model=given(model),
+                environment=given(environment),
+                status=given(status),
+            )
+
+        for trace in _follow(newest, lines, interval):
             if as_json:
                 write_json(trace)
             elif shared.quiet:
@@ -179,14 +182,14 @@ def tail(
             sys.stdout.flush()
 
 
-def _follow(client: Enprompta, filters: dict[str, str | Unset], lines: int, interval: float) -> Iterator[Trace]:
+def _follow(newest: Callable[[], Page[Trace]], lines: int, interval: float) -> Iterator[Trace]:
     """Yield the newest traces in the order of their arrival, and then new ones, forever."""
     seen: dict[str, None] = {}
     is_first = True
     while True:
         new: list[Trace] = []
         try:
-            for page in client.traces.list(limit=PAGE, **filters).pages():
+            for page in newest().pages():
                 unseen = [trace for trace in page.data if trace.id not in seen]
                 new += unseen
                 if is_first or len(unseen) < len(page.data):

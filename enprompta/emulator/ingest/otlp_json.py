@@ -41,14 +41,14 @@ def read_spans(body: bytes) -> list[OtlpSpan]:
         raise MalformedError(f"the body is not valid JSON in UTF-8 ({type(error).__name__})") from None
     spans: list[OtlpSpan] = []
     for resource_spans in _objects(_object(request, "the body"), "resourceSpans"):
-        resource = _attributes(_object(resource_spans.get("resource") or {}, "resource"), "resource")
+        resource = _attributes(_optional(resource_spans, "resource"))
         for scope_spans in _objects(resource_spans, "scopeSpans"):
             spans += [_span(one, resource) for one in _objects(scope_spans, "spans")]
     return spans
 
 
 def _span(source: dict[str, Any], resource: dict[str, object]) -> OtlpSpan:
-    status = _object(source.get("status") or {}, "status")
+    status = _optional(source, "status")
     code: object = status.get("code")
     return OtlpSpan(
         trace_id=_id(source, "traceId"),
@@ -57,12 +57,12 @@ def _span(source: dict[str, Any], resource: dict[str, object]) -> OtlpSpan:
         name=_text(source, "name"),
         start=_integer(source.get("startTimeUnixNano"), "startTimeUnixNano"),
         end=_integer(source.get("endTimeUnixNano"), "endTimeUnixNano"),
-        attributes=_attributes(source, "span"),
+        attributes=_attributes(source),
         status_code=_STATUSES.get(code, 0)
         if isinstance(code, str)
         else _integer(code, "status.code", high=2**31, low=0),
         status_message=_text(status, "message"),
-        events=[OtlpEvent(_text(one, "name"), _attributes(one, "event")) for one in _objects(source, "events")],
+        events=[OtlpEvent(_text(one, "name"), _attributes(one)) for one in _objects(source, "events")],
         resource=resource,
     )
 
@@ -71,6 +71,11 @@ def _object(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedError(f"{where} must be an object")
     return cast("dict[str, Any]", value)
+
+
+def _optional(source: dict[str, Any], name: str) -> dict[str, Any]:
+    value = source.get(name)
+    return {} if value is None else _object(value, name)
 
 
 def _objects(source: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
@@ -110,11 +115,8 @@ def _integer(value: object, name: str, low: int = _MIN_INT, high: int = _MAX_INT
     return value
 
 
-def _attributes(source: dict[str, Any], where: str) -> dict[str, object]:
-    return {
-        _text(one, "key"): _any_value(_object(one.get("value") or {}, f"an attribute's value of the {where}"), 0)
-        for one in _objects(source, "attributes")
-    }
+def _attributes(source: dict[str, Any]) -> dict[str, object]:
+    return {_text(one, "key"): _any_value(_optional(one, "value"), 0) for one in _objects(source, "attributes")}
 
 
 def _any_value(value: dict[str, Any], depth: int) -> object:
@@ -135,7 +137,7 @@ def _any_value(value: dict[str, Any], depth: int) -> object:
         return [_any_value(one, depth + 1) for one in _objects(_object(value["arrayValue"], "arrayValue"), "values")]
     if value.get("kvlistValue") is not None:
         return {
-            _text(one, "key"): _any_value(_object(one.get("value") or {}, "a value"), depth + 1)
+            _text(one, "key"): _any_value(_optional(one, "value"), depth + 1)
             for one in _objects(_object(value["kvlistValue"], "kvlistValue"), "values")
         }
     return None
