@@ -252,13 +252,9 @@ def rebuild(node: Any, redacted: Mapping[int, str]) -> Any:  # noqa: ANN401
         return node.value
     if isinstance(node, Items):
         items = [rebuild(one, redacted) for one in node.nodes]
-        texts = any(isinstance(one, str) for one in items)
-        # The elements of an attribute have one type.
-        return (
-            [str(one) for one in items]
-            if texts and not any(isinstance(one, (str, list, dict)) for one in node.original)
-            else items
-        )
+        if any(isinstance(one, str) for one in items) and all(isinstance(one, (int, float)) for one in node.original):
+            items = [str(one) for one in items]  # the elements of an attribute have one type
+        return tuple(items) if isinstance(node.original, tuple) else items
     if isinstance(node, Fields):
         return {rebuild(key, redacted): rebuild(value, redacted) for key, value in node.fields}
     if not _is_changed(node.node, redacted):

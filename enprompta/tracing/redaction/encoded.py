@@ -16,7 +16,7 @@ MAX_INFLATED = 4_000_000  # bytes; more of a compressed value is not searched, a
 # Lines of base64 may be folded. Words match too; `_may_be_encoded` sorts them out.
 _RUN = re.compile(r"[A-Za-z0-9+/_\-]{8,}(?:\r?\n[A-Za-z0-9+/_\-]{4,})*={0,6}")
 _SPACED_HEX = re.compile(
-    r"(?<![0-9a-f])(?:(?:0x)?[0-9a-f]{2}[ ,:]{1,2}){5,}(?:0x)?[0-9a-f]{2}(?![0-9a-f])", re.IGNORECASE
+    r"(?<![0-9a-z])(?:(?:0x)?[0-9a-f]{2}[ ,:]{1,2}){5,}(?:0x)?[0-9a-f]{2}(?![0-9a-z])", re.IGNORECASE
 )
 _PARTED = re.compile(r"[+/_\-\n]")
 _PIECES = re.compile(r"[A-Za-z0-9]{8,}={0,6}")

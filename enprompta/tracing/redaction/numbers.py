@@ -134,9 +134,10 @@ _NAMED_SSN = re.compile(
 
 _S = r"[ .\-/\u00b7]"  # between the groups of a phone number
 _PHONE = re.compile(
-    rf"""(?<![\w.+\-/=])(?:
-      \+{_S}?[1-9](?:[ .\-/()]{{0,3}}\d){{6,14}}                            # international
-    | (?:00|011){_S}[1-9](?:[ .\-/()]{{0,2}}\d){{7,13}}                     # the same, dialed from Europe or the USA
+    rf"""(?:(?<![\d+])\+{_S}?[1-9](?:[ .\-/()]{{0,3}}\d){{6,14}}             # international
+    |(?<![\d+])\((?:0\d{{1,5}}\){_S}?\d(?:{_S}?\d){{4,9}}|[2-9]\d\d\){_S}?[2-9]\d\d{_S}?\d{{4}})
+    |(?<![\w.+\-/=])(?:
+      (?:00|011){_S}[1-9](?:[ .\-/()]{{0,2}}\d){{7,13}}                     # the same, dialed from Europe or the USA
     | 00[1-9]\d{{1,3}}{_S}\d(?:[ .\-/()]{{0,2}}\d){{5,11}}
     | 00[1-9]\d{{9,12}}
     | (?:1{_S}?)?\([2-9]\d\d\){_S}?[2-9]\d\d{_S}?\d{{4}}                    # North America
@@ -148,7 +149,7 @@ _PHONE = re.compile(
     | \(\d{{2,3}}\){_S}?\d{{4,5}}[ \-]\d{{4}}                               # Latin America
     | 1[3-9]\d{_S}?\d{{4}}{_S}?\d{{4}}                                      # China
     | [6-9]\d{{4}}[ \-]\d{{5}}                                              # India
-    )(?:{_S}?(?:x|ext\.?|extension){_S}{{0,2}}\d{{1,6}})?(?![\w])(?![.\-,:/]\d)""",
+    ))(?:{_S}?(?:x|ext\.?|extension){_S}{{0,2}}\d{{1,6}})?(?![\w])(?![.\-,:/]\d)""",
     re.ASCII | re.VERBOSE | re.IGNORECASE,
 )
 _NAMED_PHONE = re.compile(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # The local part is found together with the @, so that each character is read once.
 _LOCAL = r"\w.+%!#$&*^~'\-"
 _EMAIL = re.compile(
-    rf"""(?:[{_LOCAL}]+|"[^"\r\n]{{1,64}}")@(?:((?:[\w\-]{{1,63}}\.){{1,10}}(?!\d+(?!\w))[\w\-]{{2,63}})|\[[^\]\s]{{3,60}}\])"""
+    rf"""(?:[{_LOCAL}]+|"[^"\r\n]{{1,64}}")@(?:((?:[\w\-]{{1,63}}\.){{1,10}}(?:xn--[\w\-]{{2,59}}|[^\W\d_]{{2,63}}))|\[[^\]\s]{{3,60}}\])"""
     rf"|[{_LOCAL}]+"
 )
 _SPELLED = re.compile(

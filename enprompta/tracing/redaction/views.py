@@ -46,6 +46,7 @@ _ESCAPE = re.compile(
     |&(?:amp;)*\#x0{{0,8}}(?P<hex>[0-9a-f]{{1,6}});?
     |&(?:amp;)*\#0{{0,8}}(?P<decimal>[0-9]{{1,7}});?
     |&(?:amp;)*(?P<entity>[a-z]{{2,10}});
+    |(?P<plus>(?<=[0-9)])\+(?=[0-9(]))
     |=(?P<soft>\r?\n)
     |=(?P<quoted>[0-7][0-9A-F])
     |(?P<invisible>[{_INVISIBLE}]+)
@@ -186,6 +187,10 @@ def _of_name(found: re.Match[str]) -> str | None:
         return None
 
 
+def _space(_: re.Match[str]) -> str:
+    return " "
+
+
 def _nothing(_: re.Match[str]) -> str:
     return ""
 
@@ -208,7 +213,9 @@ def _of_lookalike(character: str) -> str:
         return "-"
     if category == "Zs":
         return " "
-    normal = unicodedata.normalize("NFKC", character).strip("()., ") or character
+    normal = unicodedata.normalize("NFKC", character)
+    if len(normal) > 1:
+        normal = normal.strip("()., ")  # a digit or letter in parentheses, or with a period
     return normal if normal.isascii() else character
 
 
@@ -226,6 +233,7 @@ _READERS: dict[str, Callable[[re.Match[str]], str | None]] = {
     "hex": lambda found: _of_code(found["hex"], 16),
     "decimal": lambda found: _of_code(found["decimal"], 10),
     "entity": _of_entity,
+    "plus": _space,
     "soft": _nothing,
     "quoted": lambda found: chr(int(found["quoted"], 16)),
     "invisible": _nothing,
