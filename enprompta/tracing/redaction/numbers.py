@@ -136,7 +136,7 @@ _S = r"[ .\-/\u00b7]"  # between the groups of a phone number
 _PHONE = re.compile(
     rf"""(?:(?<![\d+])\+{_S}?[1-9](?:[ .\-/()]{{0,3}}\d){{6,14}}             # international
     |(?<![\d+])\((?:0\d{{1,5}}\){_S}?\d(?:{_S}?\d){{4,9}}|[2-9]\d\d\){_S}?[2-9]\d\d{_S}?\d{{4}})
-    |(?<![\w.+\-/=])(?:
+    |(?<![\w+\-/=])(?<!\d\.)(?:
       (?:00|011){_S}[1-9](?:[ .\-/()]{{0,2}}\d){{7,13}}                     # the same, dialed from Europe or the USA
     | 00[1-9]\d{{1,3}}{_S}\d(?:[ .\-/()]{{0,2}}\d){{5,11}}
     | 00[1-9]\d{{9,12}}
@@ -158,12 +158,13 @@ _NAMED_PHONE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _PHONE_DIGITS = (7, 15)
+_COMPUTER_NUMBERS = frozenset({"2147483647", "2147483648", "4294967295", "4294967296"})  # bounds of 32 bits
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_IPV4 = re.compile(rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?![\w])(?!\.\d)", re.ASCII)
+_IPV4 = re.compile(rf"(?<!\w)(?<!\d\.)(?:{_OCTET}\.){{3}}{_OCTET}(?![\w])(?!\.\d)", re.ASCII)
 _IPV4_NAME = re.compile(rf"(?<![a-z\d])ip(?:-{_OCTET}){{4}}(?!\d)", re.ASCII | re.IGNORECASE)
 _IPV6 = re.compile(
-    r"(?<![\w:.])(?=[0-9a-f]{0,4}:)(?:[0-9a-f:]{2,30}:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f:]{2,39})(?![\w:])",
+    r"(?<![\w:])(?<!\d\.)(?=[0-9a-f]{0,4}:)(?:[0-9a-f:]{2,30}:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f:]{2,39})(?![\w:])",
     re.ASCII | re.IGNORECASE,
 )
 _MIN_COLONS = 6  # of an address without `::`, whose last 32 bits may be an IPv4 address
@@ -253,7 +254,7 @@ def find_phones(text: str) -> Iterator[Match]:
     lowest, highest = _PHONE_DIGITS
     for found in _PHONE.finditer(text):
         digits = digits_of(found[0])
-        if len(digits) >= lowest + 1:
+        if len(digits) > lowest and digits not in _COMPUTER_NUMBERS:
             yield Match(*found.span(), "phone", digits)
     for found in _NAMED_PHONE.finditer(text):
         digits = digits_of(found[1])
@@ -282,7 +283,7 @@ def _ipv6(text: str) -> str | None:
     """Return the address in its normal form; None for words with colons, such as `a::b` of a program."""
     if "::" not in text and text.count(":") < _MIN_COLONS:
         return None
-    if not any(one.isdigit() for one in text):
+    if not any(one.isdigit() for one in text) or text.rstrip(":").isalnum():  # such as `1955::`
         return None
     try:
         return str(ipaddress.IPv6Address(text.rstrip(":") if not text.endswith("::") else text))
