@@ -44,9 +44,11 @@ def main() -> None:
             clean = redaction.redact_text(line)
             for found in _FOUND.finditer(clean) if clean != line else ():
                 kinds[found[0]] += 1
-                sys.stdout.write(f"{found[0]} | {line.strip()[:150]} | {clean.strip()[:150]}\n")
+                sys.stdout.write(f"{found[0]} in {clean.strip()[:150]!r}\n")
     total = sum(kinds.values())
-    sys.stdout.write(f"{words:,} words, {total} matches {dict(kinds)}: {total / words * 1_000_000:.1f} in a million words\n")
+    sys.stdout.write(
+        f"{words:,} words, {total} matches {dict(kinds)}: {total / words * 1_000_000:.1f} in a million words\n"
+    )
 
 
 if __name__ == "__main__":
