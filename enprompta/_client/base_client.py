@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import httpx
 
-from enprompta._common import log
+from enprompta._common import log, rendered
 from enprompta._common.headers import is_header_text
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
@@ -84,7 +85,8 @@ class BaseClient:
     _settings: Settings
     _auth: ApiKeyAuth | ClientCredentials
     _account: Account
-    _hooks: tuple[object, ...]
+    _given_hooks: tuple[object, ...]
+    _hooks: list[object]
     _limiter: Limiter | Unset | None
     _is_view: bool
     _http_client: object
@@ -109,7 +111,8 @@ class BaseClient:
         if isinstance(auth, ClientCredentials):
             auth.connect(self._send_for_token)
         self._limiter = limiter
-        self._hooks = _checked_hooks(hooks)
+        self._given_hooks = _checked_hooks(hooks)
+        self._hooks = [*self._given_hooks]  # views share the list
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # holds the cache once it is created; views share the dict
@@ -204,7 +207,8 @@ class BaseClient:
                 headers, plan = self._make_headers(settings), self._plan_for(settings)
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=NoLimiter())
-        request = self._request(call.method, self._url(call), headers, call.json, settings)
+        content = b"" if call.json is None else encode_json(call.json)
+        request = self._request(call.method, self._url(call), headers, content, settings)
         if call.method in _IDEMPOTENCY_METHODS:
             request.headers["Idempotency-Key"] = _idempotency_key(key)
         name = f"{call.method} {call.path}"
@@ -213,19 +217,18 @@ class BaseClient:
         return Exchange(request, name, plan).steps()
 
     def _request(
-        self, method: str, url: str, headers: httpx.Headers, json: object, settings: Settings
+        self, method: str, url: str, headers: httpx.Headers, content: bytes, settings: Settings
     ) -> httpx.Request:
         """Return the request, in the type of the library that sends it.
 
         Raises:
-            ConfigurationError: The URL is invalid, such as one of more than 64 KiB, or `json` cannot be encoded.
+            ConfigurationError: The URL is invalid, such as one of more than 64 KiB.
         """
         library: Any = self._library
         try:
             parsed = _parsed(library, url)
         except library.InvalidURL as error:
             raise ConfigurationError(f"{method} {url[:100]} cannot be sent: {error}") from None
-        content = b"" if json is None else encode_json(json)
         # Passed as a stream and read at once, so that httpx adds no headers.
         request: httpx.Request = library.Request(
             method,
@@ -244,7 +247,8 @@ class BaseClient:
     def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[HttpReply]:
         """Send a token request, with the same retries but without a token, a rate limit or hooks."""
         settings = self._settings
-        request = self._request("POST", settings.base_url + path, self._make_headers(settings), json, settings)
+        headers, content = self._make_headers(settings), encode_json(json)
+        request = self._request("POST", settings.base_url + path, headers, content, settings)
         plan = self._plan._replace(account=NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
@@ -276,7 +280,10 @@ class BaseClient:
 
         response = reply.response
         try:
-            return decode(call, response.content, response.refusal)
+            result = decode(call, response.content, response.refusal)
+            if rendered.observers:
+                rendered.notify_received(result, f"{self._settings.base_url} {self._auth.identity}")
+            return result
         except UndecodableError as error:
             problem = str(error)
         mask = mask_for(response.request, self._auth.secrets())
@@ -341,7 +348,7 @@ class BaseClient:
             **{setting.name: getattr(settings, setting.name) for setting in SETTINGS},
             "limiter": self._limiter,
             "default_headers": dict(settings.headers),
-            "hooks": self._hooks,
+            "hooks": self._given_hooks,
             "cache_dir": self._cache_dir,
             "http_client": self._http_client,
         }
@@ -355,6 +362,28 @@ class BaseClient:
     def limiter(self) -> Limiter | None:
         """The limiter that paces this client's requests; None if they are sent without waiting."""
         return LocalLimiter() if isinstance(self._limiter, Unset) else self._limiter
+
+    def add_hook(self, hook: object, /) -> None:
+        """Observe the calls of this client, its views and its origin with one more hook; see `enprompta.hooks`.
+
+        Copies and pickles of the client do not get the hook.
+
+        Args:
+            hook: An object with one or more of the hook methods.
+
+        Raises:
+            ConfigurationError: The object is not a hook.
+        """
+        self._hooks.extend(_checked_hooks([hook]))
+
+    def remove_hook(self, hook: object, /) -> None:
+        """Stop observing calls with a hook that `add_hook` added; does nothing if it was not added.
+
+        Raises:
+            Nothing: an unknown hook is ignored.
+        """
+        with suppress(ValueError):
+            self._hooks.remove(hook)
 
     @property
     def rate_limit(self) -> RateLimit | None:
