@@ -7,13 +7,13 @@ import platform
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import httpx
 
+from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks
 from enprompta._common import log, rendered
 from enprompta._common.headers import is_header_text
 from enprompta._core.body import encode_json, encode_query
@@ -25,7 +25,6 @@ from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credenti
 from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.masking import mask_for
 from enprompta._http.retry import RetryPolicy
-from enprompta._http.senders.base import library_of
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
 from enprompta._version import __version__
@@ -111,7 +110,7 @@ class BaseClient:
         if isinstance(auth, ClientCredentials):
             auth.connect(self._send_for_token)
         self._limiter = limiter
-        self._given_hooks = _checked_hooks(hooks)
+        self._given_hooks = checked_hooks(hooks)
         self._hooks = [*self._given_hooks]  # views share the list
         self._is_view = False
         self._cache_dir = cache_dir
@@ -170,8 +169,7 @@ class BaseClient:
 
         disk = None
         if self._cache_dir is not None:
-            account = f"{self._settings.base_url} {self._auth.identity}"
-            disk = Disk(Path(cast("str", self._cache_dir)).expanduser(), account, self._auth.secrets()[0])
+            disk = Disk(Path(cast("str", self._cache_dir)).expanduser(), self.account_key, self._auth.secrets()[0])
         return LiveCache(self._background(), disk)
 
     if TYPE_CHECKING:  # each client has its own
@@ -280,10 +278,7 @@ class BaseClient:
 
         response = reply.response
         try:
-            result = decode(call, response.content, response.refusal)
-            if rendered.observers:
-                rendered.notify_received(result, f"{self._settings.base_url} {self._auth.identity}")
-            return result
+            return self._received(decode(call, response.content, response.refusal))
         except UndecodableError as error:
             problem = str(error)
         mask = mask_for(response.request, self._auth.secrets())
@@ -298,6 +293,11 @@ class BaseClient:
             body=mask.body(response.content[: 2 * _SHOWN_BODY])[:_SHOWN_BODY],
             attempts=mask.attempts(reply.attempts),
         )
+
+    def _received(self, result: T) -> T:
+        if rendered.observers:
+            rendered.notify_received(result, self.account_key)
+        return result
 
     def _perform_flow(self, flow: Flow[T]) -> Steps[T]:
         """Run a flow: perform each call it yields and pass on its other steps."""
@@ -354,6 +354,11 @@ class BaseClient:
         }
 
     @property
+    def account_key(self) -> str:
+        """The address and the credential, which is a secret; equal for two clients of one account."""
+        return f"{self._settings.base_url} {self._auth.identity}"
+
+    @property
     def base_url(self) -> str:
         """Base URL of the API, without a trailing slash."""
         return self._settings.base_url
@@ -374,7 +379,7 @@ class BaseClient:
         Raises:
             ConfigurationError: The object is not a hook.
         """
-        self._hooks.extend(_checked_hooks([hook]))
+        self._hooks.extend(checked_hooks([hook]))
 
     def remove_hook(self, hook: object, /) -> None:
         """Stop observing calls with a hook that `add_hook` added; does nothing if it was not added.
@@ -434,48 +439,3 @@ def _idempotency_key(given: object) -> str:
 
 def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (typed by with_options)
     return cast("Overrides", {name: value for name, value in given.items() if value is not UNSET})
-
-
-def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> ModuleType:
-    """Return the library of an `http_client`: httpx or httpx2.
-
-    Raises:
-        ConfigurationError: `http_client` is of another type, or the named library is not installed.
-    """
-    if http_client is None:
-        return httpx
-    if http_client == "aiohttp" and kind == "AsyncClient":
-        if find_spec("aiohttp") is None:
-            raise ConfigurationError(
-                'http_client="aiohttp" needs the extra `aiohttp`: pip install "enprompta[aiohttp]"'
-            )
-        return httpx
-    library = library_of(http_client)
-    if not isinstance(http_client, getattr(library, kind)):
-        others = f'httpx2.{kind} or "aiohttp"' if kind == "AsyncClient" else f"httpx2.{kind}"
-        raise ConfigurationError(
-            f"http_client must be an httpx.{kind}, {others}, not {type(http_client).__name__} "
-            "(Enprompta takes an httpx.Client, AsyncEnprompta an httpx.AsyncClient)"
-        )
-    return library
-
-
-def _checked_hooks(hooks: object) -> tuple[object, ...]:
-    if hooks == ():
-        return ()
-    from enprompta.hooks import check_hooks  # noqa: PLC0415 (few programs use hooks)
-
-    return check_hooks(hooks)
-
-
-def check_limiter(limiter: Any) -> Any:  # noqa: ANN401 (any argument)
-    """Reject objects without an `account` method, such as the URL of a Redis server."""
-    if isinstance(limiter, type) or not callable(getattr(limiter, "account", None)):
-        given = f"the class {limiter.__name__}" if isinstance(limiter, type) else type(limiter).__name__
-        raise ConfigurationError(f"limiter must be LocalLimiter(), RedisLimiter(url), or None for none, not {given}")
-    return limiter
-
-
-def check_cache_dir(cache_dir: object) -> None:
-    if cache_dir is not None and (not isinstance(cache_dir, (str, PathLike)) or not str(cast("object", cache_dir))):
-        raise ConfigurationError(f"cache_dir must be the path of a folder, not {cache_dir!r}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from enprompta._client.base_client import BaseClient, library_for
+from enprompta._client.base_client import BaseClient
+from enprompta._client.checks import library_for
 from enprompta._client.clients import AsyncEnprompta
 from enprompta._core.call import Call
 from enprompta._http.drivers import SyncDriver
@@ -35,11 +36,6 @@ class IngestClient(BaseClient):
         self._account = NoLimiter()
         self._use(self._settings.override({"max_retries": 0}))
         self._transport = SyncDriver(self._http_client, self._auth, self.base_url)
-
-    @property
-    def account(self) -> str:
-        """The address and the credential, which contains a secret; two clients with the same value share an account."""
-        return f"{self.base_url} {self._auth.identity}"
 
     def post(self, path: str, content: bytes, headers: Mapping[str, str], *, seconds: float) -> HttpReply:
         """Send a POST request once; a rejected OAuth2 token is renewed.
