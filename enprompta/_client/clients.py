@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from enprompta.resources.prompts import AsyncPrompts, AsyncRawPrompts, Prompts, RawPrompts
     from enprompta.resources.teams import AsyncRawTeams, AsyncTeams, RawTeams, Teams
     from enprompta.resources.templates import AsyncRawTemplates, AsyncTemplates, RawTemplates, Templates
+    from enprompta.resources.traces import AsyncRawTraces, AsyncTraces, RawTraces, Traces
     from enprompta.resources.usage import AsyncRawUsage, AsyncUsage, RawUsage, Usage
     from enprompta.resources.webhooks import AsyncRawWebhooks, AsyncWebhooks, RawWebhooks, Webhooks
     from enprompta.resources.workflows import AsyncRawWorkflows, AsyncWorkflows, RawWorkflows, Workflows
@@ -86,6 +87,8 @@ class Enprompta(BaseClient):
     """Manage teams and their members."""
     webhooks: Namespace[Webhooks] = Namespace("webhooks", "Webhooks")
     """Manage the endpoints that receive events."""
+    traces: Namespace[Traces] = Namespace("traces", "Traces")
+    """Record traces and read them."""
     usage: Namespace[Usage] = Namespace("usage", "Usage")
     """Read usage and costs."""
 
@@ -258,6 +261,8 @@ class AsyncEnprompta(BaseClient):
     """Manage teams and their members."""
     webhooks: Namespace[AsyncWebhooks] = Namespace("webhooks", "AsyncWebhooks")
     """Manage the endpoints that receive events."""
+    traces: Namespace[AsyncTraces] = Namespace("traces", "AsyncTraces")
+    """Record traces and read them."""
     usage: Namespace[AsyncUsage] = Namespace("usage", "AsyncUsage")
     """Read usage and costs."""
 
@@ -421,6 +426,7 @@ class RawEnprompta:
     workflows: Namespace[RawWorkflows] = Namespace("workflows", "RawWorkflows")
     teams: Namespace[RawTeams] = Namespace("teams", "RawTeams")
     webhooks: Namespace[RawWebhooks] = Namespace("webhooks", "RawWebhooks")
+    traces: Namespace[RawTraces] = Namespace("traces", "RawTraces")
     usage: Namespace[RawUsage] = Namespace("usage", "RawUsage")
 
     def __init__(self, client: Enprompta) -> None:
@@ -467,6 +473,7 @@ class AsyncRawEnprompta:
     workflows: Namespace[AsyncRawWorkflows] = Namespace("workflows", "AsyncRawWorkflows")
     teams: Namespace[AsyncRawTeams] = Namespace("teams", "AsyncRawTeams")
     webhooks: Namespace[AsyncRawWebhooks] = Namespace("webhooks", "AsyncRawWebhooks")
+    traces: Namespace[AsyncRawTraces] = Namespace("traces", "AsyncRawTraces")
     usage: Namespace[AsyncRawUsage] = Namespace("usage", "AsyncRawUsage")
 
     def __init__(self, client: AsyncEnprompta) -> None:

@@ -22,7 +22,7 @@ from enprompta.models.pagination import Pagination
 from enprompta.tables import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from enprompta._core.call import Call
 
@@ -61,10 +61,9 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
         raise UndecodableError(refusal)
     # The reference is inconsistent about the envelope, so both forms are accepted.
     problems: list[dict[str, Any]] = []
-    for enveloped in (call.enveloped, not call.enveloped):
-        reader = _reader(call.returns, enveloped)
+    for reader in _readers(call):
         try:
-            value = reader.read(body)
+            value = reader.read(body, call)
         except ValidationError as error:
             problems.append(first_problem(error))
             if problems[0]["type"] == "json_invalid":
@@ -84,16 +83,23 @@ def _read_odd(call: Call[Any], body: bytes, problem: dict[str, Any]) -> Any:  # 
     except ValueError:
         raise UndecodableError(_explain(body, problem)) from None
     problems: list[dict[str, Any]] = []
-    for enveloped in (call.enveloped, not call.enveloped):
-        reader = _reader(call.returns, enveloped)
+    for reader in _readers(call):
         try:
-            value = reader.read_parsed(parsed)
+            value = reader.read_parsed(parsed, call)
         except ValidationError as error:
             problems.append(first_problem(error))
         else:
             if reader.enveloped or not _swallowed_envelope(value):
                 return value
     raise UndecodableError(_explain(body, problems[0]))
+
+
+def _readers(call: Call[Any]) -> Iterator[_Reader]:
+    """Yield the readers to try: the documented form first, then without the field around it, then without envelope."""
+    for enveloped in (call.enveloped, not call.enveloped):
+        yield _reader(call.returns, enveloped, call.within)
+        if call.within:
+            yield _reader(call.returns, enveloped, "")
 
 
 def _swallowed_envelope(value: object) -> bool:
@@ -109,38 +115,58 @@ class _Reader:
     read_json: Callable[[bytes], Any]
     read_python: Callable[[object], Any]
     enveloped: bool
+    within: str
     item: Any
     """Type of the items of a page or a sequence; None for other types."""
     page: Any
     """The page class; None for other types."""
     is_sequence: bool
 
-    def read(self, body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
+    def read(self, body: bytes, call: Call[Any]) -> Any:  # noqa: ANN401 (what the call returns)
         """Read JSON.
 
         Raises:
             ValidationError: The body is not JSON or has another shape.
         """
-        return self._unwrapped(self.read_json(body))
+        return self._unwrapped(self.read_json(body), call)
 
-    def read_parsed(self, parsed: object) -> Any:  # noqa: ANN401 (what the call returns)
+    def read_parsed(self, parsed: object, call: Call[Any]) -> Any:  # noqa: ANN401 (what the call returns)
         """Read parsed JSON.
 
         Raises:
             ValidationError: The value has another shape.
         """
-        return self._unwrapped(validated(self.read_python, parsed, ValidationError))
+        return self._unwrapped(validated(self.read_python, parsed, ValidationError), call)
 
-    def _unwrapped(self, value: Any) -> Any:  # noqa: ANN401 (what the call returns)
+    def _unwrapped(self, value: Any, call: Call[Any]) -> Any:  # noqa: ANN401 (what the call returns)
         data, pagination = (value["data"], value.get("pagination")) if self.enveloped else (value, None)
+        if self.within:
+            fields: dict[str, Any] = data
+            data = fields[self.within]
+            if self.page is not None:
+                pagination = _by_offset(fields, len(data), call.params.get("offset"))
         if self.page is not None:
             return self.page(data, pagination or Pagination(), self.item)
         # A Sequence becomes a list that notebooks show as a table; a list stays a plain list.
         return Records(cast("list[Any]", data), self.item) if self.is_sequence else data
 
 
+def _by_offset(fields: dict[str, Any], count: int, asked: object) -> Pagination:
+    """Return the position of a page that has `total`, `limit` and `offset` next to its items."""
+    total, limit = fields.get("total"), fields.get("limit")
+    offset = fields.get("offset")
+    if offset is None:
+        offset = asked if isinstance(asked, int) else 0
+    has_more = None if total is None else count > 0 and offset + count < total
+    if total is None and limit:
+        has_more = count >= limit
+    return Pagination(
+        has_more=bool(has_more), next_offset=offset + count if has_more else None, total_count=total, limit=limit
+    )
+
+
 @functools.lru_cache(maxsize=512)
-def _reader(returns: Any, enveloped: bool) -> _Reader:  # noqa: ANN401, FBT001 (a cache key)
+def _reader(returns: Any, enveloped: bool, within: str) -> _Reader:  # noqa: ANN401, FBT001 (a cache key)
     """Compile the validator of a return type."""
     # Built at run time; type checkers cannot follow.
     many, envelope, origin = cast("Any", Many), cast("Any", Envelope), get_origin(returns)
@@ -149,9 +175,14 @@ def _reader(returns: Any, enveloped: bool) -> _Reader:  # noqa: ANN401, FBT001 (
         page = cast("Any", origin)
     shape = many[get_args(returns)[0]] if page else _fail_fast(returns)
     try:
+        if within:
+            fields: dict[str, Any] = {within: shape}
+            if page:
+                fields |= dict.fromkeys(("total", "limit", "offset"), cast("Any", NotRequired[int | None]))
+            shape = TypedDict("Within", fields)  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # made at run time
         adapter: TypeAdapter[Any] = TypeAdapter(envelope[shape] if enveloped else shape)
         item = get_args(returns)[0] if page or origin is Sequence else None
-        return _Reader(adapter.validate_json, adapter.validate_python, enveloped, item, page, origin is Sequence)
+        return _Reader(adapter.validate_json, adapter.validate_python, enveloped, within, item, page, origin is Sequence)
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 

@@ -13,6 +13,8 @@ class Pagination(Model):
     """True if there are more pages after this one."""
     next_cursor: str | None = None
     """Opaque cursor of the next page."""
+    next_offset: int | None = None
+    """Offset of the next page, in listings that page by offset instead of a cursor."""
     previous_cursor: str | None = None
     """Opaque cursor of the previous page."""
     total_count: int | None = None
