@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 from typing import TYPE_CHECKING, NamedTuple
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from enprompta.tracing.otlp import encode_request
 from enprompta.tracing.spans_read import size_of, without_surrogates
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _encoded(spans: Sequence[ReadableSpan], failed: Callable[[], None]) -> Itera
 
 
 def _compressed(spans: Sequence[ReadableSpan]) -> bytes:
-    return gzip.compress(encode_spans(spans).SerializeToString(), compresslevel=1, mtime=0)
+    return gzip.compress(encode_request(spans), compresslevel=1, mtime=0)
 
 
 def rejected_spans(content: bytes, content_type: str) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Protocol
@@ -35,6 +35,10 @@ INGEST_PATH = "/api/ingest/otlp/v1/traces"
 REQUEST_SECONDS = 10.0
 """Deadline of one request to the service."""
 FLUSH_ATTEMPTS = 3
+QUICK_SECONDS = 0.5
+"""A batch accepted faster than this shows that the service works, so that a shutdown waits for the others too."""
+LONGEST_SHUTDOWN = 30.0
+"""Seconds after which a shutdown ends even while the service accepts spans."""
 WARNING_SECONDS = 60.0
 """Seconds between two warnings that spans cannot be sent."""
 
@@ -68,7 +72,11 @@ class FlushRequest:
 
     ends: float
     """In monotonic seconds."""
-    done: SimpleQueue[bool]
+    done: SimpleQueue[bool] = field(default_factory=lambda: SimpleQueue[bool]())
+    grace: float = 0.0
+    """Seconds after the last quickly accepted batch during which to go on; 0 for a fixed end."""
+    latest: float = 0.0
+    """End of all extensions, in monotonic seconds."""
 
 
 class Exporter:
@@ -109,6 +117,7 @@ class Exporter:
         self._queue: deque[ReadableSpan] = deque()
         self._lock = RLock()  # reentrant, because a signal handler may interrupt the thread that holds it
         self._queued_bytes = 0  # estimated only while the thread lags behind
+        self._encoding = 0  # spans that are on their way from the queue to the outbox
         self._outbox: deque[Outgoing] = deque()
         self._outbox_bytes = 0
         self._wake: SimpleQueue[FlushRequest | None] = SimpleQueue()  # `put` is reentrant
@@ -116,6 +125,7 @@ class Exporter:
         self._thread: Thread | None = None
         self._backoff = Backoff()
         self._warned_at = float("-inf")
+        self._progress_at = float("-inf")
 
     def after_fork(self) -> None:
         """Start over in a child process; the parent sends what was waiting."""
@@ -127,7 +137,7 @@ class Exporter:
     @property
     def waiting(self) -> int:
         """Spans that wait to be sent."""
-        return len(self._queue) + sum(batch.count for batch in list(self._outbox))
+        return len(self._queue) + self._encoding + sum(batch.count for batch in list(self._outbox))
 
     def put(self, span: ReadableSpan) -> None:
         """Queue an ended span, without waiting for anything."""
@@ -184,24 +194,33 @@ class Exporter:
     def _work(self, request: FlushRequest | None) -> None:
         """Send what is due; for a flush request, everything."""
         if request is None:
-            self._encode()
             if self._backoff.is_due:
-                self._send_all(float("inf"), 1)
+                self._send_all(FlushRequest(float("inf")), 1)
+            self._encode_all(float("inf"))
             return
+        is_sent = False
         try:
-            self._encode()
-            request.done.put(self._send_all(request.ends, FLUSH_ATTEMPTS))
+            is_sent = self._send_all(request, FLUSH_ATTEMPTS)
         finally:
-            request.done.put(False)  # read only if nothing else was put
+            request.done.put(is_sent)
+        self._encode_all(float("inf"))
 
-    def _encode(self, ends: float = float("inf")) -> None:
-        """Encode every span in the queue, at most until a time."""
+    def _take_over(self) -> None:
+        """Queue the batches of processes that have ended."""
         if self._spool is not None:
             taken = [Outgoing(old.span_count, None, old, is_resent=True) for old in self._spool.take_over()]
             self._outbox.extendleft(reversed(taken))
+
+    def _encode_all(self, ends: float) -> None:
+        """Encode every span in the queue, at most until a time."""
         while self._queue and monotonic() < ends:
-            for batch in encode(self._drained(), self._finish, self._count_invalid):
-                self._add(batch)
+            self._encode()
+
+    def _encode(self) -> None:
+        """Encode spans of the queue, one batch as a rule."""
+        for batch in encode(self._drained(), self._finish, self._count_invalid):
+            self._add(batch)
+        self._encoding = 0
 
     def _drained(self) -> Iterator[ReadableSpan]:
         """Take spans from the queue, one batch at most."""
@@ -211,6 +230,7 @@ class Exporter:
                 span = queue.popleft()
             except IndexError:
                 break
+            self._encoding += 1
             yield span
         if self._queued_bytes:
             with self._lock:
@@ -225,7 +245,8 @@ class Exporter:
         """Keep an encoded batch, on disk if possible; drop it if there is no room."""
         spooled = None if self._spool is None else self._spool.write(batch.body, batch.span_count)
         if spooled is None and self._outbox_bytes + len(batch.body) > self._max_bytes:
-            self.counters.queue_full += batch.span_count
+            with self._lock:
+                self.counters.queue_full += batch.span_count
             return
         # A spooled body stays in memory only for the first attempt to send it.
         keep = spooled is None or not self._outbox
@@ -233,21 +254,30 @@ class Exporter:
         if spooled is None:
             self._outbox_bytes += len(batch.body)
 
-    def _send_all(self, ends: float, attempts: int) -> bool:
+    def _send_all(self, request: FlushRequest, attempts: int) -> bool:
         """Send the waiting batches in order; False if some are left."""
-        while self._outbox:
-            if monotonic() >= ends or (self.is_shut_down and ends == float("inf")):
+        self._take_over()
+        while self._outbox or self._queue:
+            if not self._outbox:
+                self._encode()
+                continue
+            started = monotonic()
+            if started >= self._end_of(request) or (self.is_shut_down and request.ends == float("inf")):
                 return False
-            if self._send_first(ends):
-                if self._queue:
-                    self._encode(ends)
+            if self._send_first(self._end_of(request)):
+                if monotonic() - started < QUICK_SECONDS:
+                    self._progress_at = monotonic()
                 continue
             attempts -= 1
             pause = self._backoff.short_pause
-            if attempts <= 0 or monotonic() + pause >= ends:
+            if attempts <= 0 or monotonic() + pause >= self._end_of(request):
                 return False
             self._pause(pause)
         return True
+
+    def _end_of(self, request: FlushRequest) -> float:
+        """Return when to stop waiting; later while the service accepts spans, if they would be lost otherwise."""
+        return max(request.ends, min(self._progress_at + request.grace, request.latest)) if request.grace else request.ends
 
     def _pause(self, seconds: float) -> None:
         """Wait before another attempt of a flush; a further request is answered by the same attempt."""
@@ -327,9 +357,17 @@ class Exporter:
         """Send everything that waits; False if that took longer or failed."""
         return self.finish_flush(self.begin_flush(seconds))
 
-    def begin_flush(self, seconds: float) -> FlushRequest:
-        """Ask the thread to send everything, without waiting for it."""
-        request = FlushRequest(monotonic() + seconds, SimpleQueue())
+    def begin_flush(self, seconds: float, *, is_last: bool = False) -> FlushRequest:
+        """Ask the thread to send everything, without waiting for it.
+
+        Args:
+            seconds: Seconds to wait at most.
+            is_last: Wait longer while the service accepts batches, because the spans would be lost.
+        """
+        now = monotonic()
+        request = FlushRequest(now + seconds)
+        if is_last:
+            request.grace, request.latest = seconds, now + LONGEST_SHUTDOWN
         if self._queue:
             self._start()
         self._wake.put(request)
@@ -339,29 +377,33 @@ class Exporter:
         """Wait for the result of `begin_flush`."""
         if self._thread is None:
             self._work(request)
-        try:
-            return request.done.get(timeout=max(0.0, request.ends - monotonic()))
-        except Empty:
-            return False
+        while True:
+            ends = self._end_of(request)
+            try:
+                return request.done.get(timeout=max(0.0, ends - monotonic()))
+            except Empty:
+                if self._end_of(request) <= ends:
+                    return False
 
     def shutdown(self, seconds: float) -> bool:
         """Send everything that waits and stop; spans that cannot be sent in time are dropped, or stay in the spool."""
         if self.is_shut_down:
             return True
         ends = monotonic() + seconds
-        is_sent = self.flush(seconds if self._spool is None else seconds * 0.75)
+        first = seconds if self._spool is None else seconds * 0.75
+        is_sent = self.finish_flush(self.begin_flush(first, is_last=True))
         self.is_shut_down = True
         self._wake.put(None)
+        if not is_sent and self._spool is not None:
+            self._encode_all(ends)
+        if self._thread is not None:
+            self._thread.join(max(0.0, ends - monotonic()))
         if not is_sent:
-            if self._spool is not None:
-                self._encode(ends)
             left = len(self._queue) + sum(one.count for one in list(self._outbox) if one.spooled is None)
             self.counters.unsent += left
             self._queue.clear()
             if left:
                 self._warn(f"shut down with {left} spans unsent; {self.counters.last_error or 'no time was left'}")
-        if self._thread is not None and is_sent:
-            self._thread.join(max(0.0, ends - monotonic()))
         self._poster.close()
         if self._spool is not None:
             self._spool.close()

@@ -13,7 +13,7 @@ from enprompta._common import semantic_conventions as names
 from enprompta.tracing.contents import completed, without_contents
 from enprompta.tracing.prompt_links import MEMORY
 from enprompta.tracing.scopes import scope_of
-from enprompta.tracing.spans_read import changed, mapped
+from enprompta.tracing.spans_read import attributes_of, changed, mapped
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -54,7 +54,7 @@ class Finisher:
             return None
 
     def _finished(self, span: ReadableSpan) -> ReadableSpan:
-        attributes: dict[str, Any] = dict(span.attributes or {})
+        attributes = attributes_of(span)
         scope = scope_of(span)
         if scope is not None:
             attributes = {**scope.session, **attributes}

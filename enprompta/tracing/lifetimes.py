@@ -31,7 +31,7 @@ EXIT_SECONDS = 2.0
 class Lived(Protocol):
     """A tracer, as far as its process is concerned."""
 
-    def begin_flush(self, seconds: float, /) -> Any:  # noqa: ANN401 (passed to `finish_flush`)
+    def begin_flush(self, seconds: float, /, *, is_last: bool) -> Any:  # noqa: ANN401 (passed to `finish_flush`)
         """Start to send what waits."""
         ...
 
@@ -103,7 +103,7 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 def _flush_all(seconds: float) -> None:
     """Flush all tracers at the same time, so that they share the seconds."""
-    requests = [(tracer, tracer.begin_flush(seconds)) for tracer in list(_alive)]
+    requests = [(tracer, tracer.begin_flush(seconds, is_last=True)) for tracer in list(_alive)]
     for tracer, request in requests:
         tracer.finish_flush(request)
 

@@ -29,6 +29,15 @@ def size_of(span: ReadableSpan) -> int:
     return size + sum(text_size(event.attributes) + 200 for event in span.events)
 
 
+def attributes_of(span: ReadableSpan) -> dict[str, Any]:
+    """Return a copy of a span's attributes; the SDK's own `copy` takes its lock once, not once per attribute."""
+    attributes: Any = span.attributes
+    try:
+        return dict(attributes.copy())
+    except AttributeError:  # a mapping of the caller's class, in a span that the SDK did not make
+        return dict(attributes)
+
+
 def changed(
     span: ReadableSpan,
     *,

@@ -329,9 +329,9 @@ class Tracing:
 
     # The interface of `lifetimes`.
 
-    def begin_flush(self, seconds: float, /) -> object:
+    def begin_flush(self, seconds: float, /, *, is_last: bool) -> object:
         """Start to send everything, without waiting."""
-        return self._exporter.begin_flush(seconds)
+        return self._exporter.begin_flush(seconds, is_last=is_last)
 
     def finish_flush(self, request: Any, /) -> bool:  # noqa: ANN401 (from `begin_flush`)
         """Wait for `begin_flush`."""
