@@ -26,6 +26,7 @@ STEPS = {
     "conformance": "schemathesis against the emulator",
     "spec_tools": "other tools with the document: Prism, linters, generators (needs tests/spec_tools/install)",
     "cluster": "bulk runs on Dask, runs that are killed",
+    "tracing": "spans through real libraries and over the end of processes; what tracing costs",
     "mcp": "the MCP conformance suite and inspector (need npm tools: tests/mcp/install-tools)",
 }
 

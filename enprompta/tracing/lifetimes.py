@@ -49,8 +49,9 @@ class Lived(Protocol):
 
 
 _alive: WeakSet[Any] = WeakSet()
-_previous: Any = None
-_is_handling = False
+_previous: list[Any] = []
+"""The handlers before each installation of `_on_sigterm`; None for one that Python did not install."""
+_depth = 0
 
 
 def watch(tracer: Lived) -> None:
@@ -70,33 +71,35 @@ def forget(tracer: Lived) -> None:
 
 
 def _handle_sigterm() -> None:
-    global _previous, _is_handling  # noqa: PLW0603 (a process has one handler of a signal)
-    if _is_handling or threading.current_thread() is not threading.main_thread():
+    """Install the handler, unless it is installed; again if another library has replaced it or chained to it."""
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm or threading.current_thread() is not threading.main_thread():
         return
     with suppress(ValueError):  # a subinterpreter
-        _previous = signal.signal(signal.SIGTERM, _on_sigterm)
-        _is_handling = True
+        _previous.append(signal.signal(signal.SIGTERM, _on_sigterm))
 
 
 def _restore_sigterm() -> None:
-    global _is_handling  # noqa: PLW0603 (as above)
-    if not _is_handling or threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGTERM) is _on_sigterm:  # else another library has chained to this handler
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if _previous is None else _previous)
-        _is_handling = False
+    """Restore the previous handler, unless another library has installed its own."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        signal.signal(signal.SIGTERM, _previous.pop() or signal.SIG_DFL)
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
     """Send what waits; then do what would have happened without this handler."""
-    previous: Any = _previous
+    global _depth  # noqa: PLW0603 (a process has one handler of a signal)
+    # Called again from inside: the previous handler has chained to an earlier installation of this one.
+    previous: Any = _previous[-1 - _depth] if _depth < len(_previous) else signal.SIG_DFL
     if previous is signal.SIG_IGN:
         return
-    _flush_all(EXIT_SECONDS)
+    if not _depth:
+        _flush_all(EXIT_SECONDS)
     if callable(previous):
-        previous(number, frame)
+        _depth += 1
+        try:
+            previous(number, frame)
+        finally:
+            _depth -= 1
         return
-    _restore_sigterm()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
 
