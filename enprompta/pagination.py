@@ -43,8 +43,9 @@ def next_call(call: Call[Page[T]], pagination: Pagination) -> Call[Page[T]] | No
     Raises:
         APIResponseError: The API reports more pages but no cursor, or returns the same cursor again.
     """
-    if pagination.next_offset is not None:
-        return replace(call, params={**call.params, "offset": pagination.next_offset})
+    if call.within:
+        offset: int | None = getattr(pagination, "next_offset", None)
+        return None if offset is None else replace(call, params={**call.params, "offset": offset})
     cursor = pagination.next_cursor
     if pagination.has_more is False or (pagination.has_more is None and not cursor):
         return None
@@ -80,8 +81,9 @@ class _BasePage(Paged[T]):
         followed.add(_position(self._call))
         call = next_call(self._call, self.pagination)
         if call is not None and _position(call) in followed:
+            kind = "cursor" if "cursor" in call.params else "offset"
             raise APIResponseError(
-                f"the API answered {call.path} with a page that was followed before, so the listing would never end",
+                f"the API answered {call.path} with a {kind} that was followed before, so the listing would never end",
                 status_code=200,
             )
         return call

@@ -26,7 +26,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("resources",),
     ("_client",),
     ("__init__",),
-    ("codegen", "emulator"),
+    ("codegen", "emulator", "tracing"),
     ("mcp", "testing"),
     ("cli",),
 )
@@ -41,12 +41,13 @@ EXTRAS: dict[str, set[str]] = {
     "_http": {"aiohttp", "yarl"},
     "batch": {"dask", "rich"},
     "cli": {"rich", "typer", "yaml"},
-    "emulator": {"fastapi", "llama_cpp", "starlette", "uvicorn", "yaml"},
+    "emulator": {"fastapi", "llama_cpp", "opentelemetry", "starlette", "uvicorn", "yaml"},
     "mcp": {"mcp", "mcp_types", "starlette", "uvicorn"},
     "otel": {"opentelemetry"},
     "pagination": {"pandas", "polars"},
     "tables": {"pandas", "polars"},
     "testing": {"pytest"},
+    "tracing": {"opentelemetry"},
     "webhooks": {"redis"},
 }
 

@@ -18,7 +18,7 @@ from enprompta._common.json_reading import first_problem, read_json, validated
 from enprompta._core.page import Paged
 from enprompta.errors import ConfigurationError
 from enprompta.models.base import FailFast, Many, Model
-from enprompta.models.pagination import Pagination
+from enprompta.models.pagination import OffsetPagination, Pagination
 from enprompta.tables import Records
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _by_offset(fields: dict[str, Any], count: int, asked: object) -> Pagination:
     has_more = None if total is None else count > 0 and offset + count < total
     if total is None and limit:
         has_more = count >= limit
-    return Pagination(
+    return OffsetPagination(
         has_more=bool(has_more), next_offset=offset + count if has_more else None, total_count=total, limit=limit
     )
 
@@ -182,7 +182,9 @@ def _reader(returns: Any, enveloped: bool, within: str) -> _Reader:  # noqa: ANN
             shape = TypedDict("Within", fields)  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # made at run time
         adapter: TypeAdapter[Any] = TypeAdapter(envelope[shape] if enveloped else shape)
         item = get_args(returns)[0] if page or origin is Sequence else None
-        return _Reader(adapter.validate_json, adapter.validate_python, enveloped, within, item, page, origin is Sequence)
+        return _Reader(
+            adapter.validate_json, adapter.validate_python, enveloped, within, item, page, origin is Sequence
+        )
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 

@@ -25,6 +25,7 @@ from enprompta.cli.commands import (
     prompts,
     teams,
     templates,
+    traces,
     usage,
     webhook_subscriptions,
     webhooks,
@@ -52,6 +53,7 @@ _RESOURCES = {
     "workflows": (workflows,),
     "teams": (teams,),
     "webhooks": (webhooks, webhook_subscriptions),
+    "traces": (traces,),
     "usage": (usage,),
 }
 for _name, _modules in _RESOURCES.items():

@@ -13,11 +13,16 @@ class Pagination(Model):
     """True if there are more pages after this one."""
     next_cursor: str | None = None
     """Opaque cursor of the next page."""
-    next_offset: int | None = None
-    """Offset of the next page, in listings that page by offset instead of a cursor."""
     previous_cursor: str | None = None
     """Opaque cursor of the previous page."""
     total_count: int | None = None
     """Number of objects in the whole listing."""
     limit: int | None = None
     """Maximum number of objects per page."""
+
+
+class OffsetPagination(Pagination):
+    """The position of a page in a listing that pages by offset instead of a cursor."""
+
+    next_offset: int | None = None
+    """Offset of the next page; None after the last one."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from enprompta.errors import ConfigurationError
 from enprompta.tracing.redaction.detectors import Detectors
-from enprompta.tracing.redaction.documents import Forest, Leaf, TooDeep, rebuild
+from enprompta.tracing.redaction.documents import Forest, Leaf, rebuild
 from enprompta.tracing.redaction.matches import Match, replace
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Redaction:
             return DROPPED
 
     def redact_span(self, span: ReadableSpan) -> ReadableSpan:
-        """Return a redacted copy of a finished span: its name, attributes, events, links, status, scope and resource."""
+        """Return a redacted copy of a finished span: name, attributes, events, links, status, scope and resource."""
         from enprompta.tracing.redaction.spans import SpanTree, emptied  # noqa: PLC0415 (needs the SDK; texts do not)
 
         try:
@@ -135,7 +135,7 @@ class Redaction:
             text = DROPPED if self._action == "drop" else replace(text, leaf.matches, self._placeholder)
         for function in self._functions:
             try:
-                new: object = function(text)
+                new = cast("object", function(text))
             except Exception:  # noqa: BLE001 (of the caller's code)
                 return None
             if not isinstance(new, str):

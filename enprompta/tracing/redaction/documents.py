@@ -28,9 +28,13 @@ _SHORTEST_NUMBER = 10**11
 _STREAM_LENGTH = 40
 """Characters; texts of one kind that are shorter on average are read as parts of a stream."""
 
+_LARGEST_WHOLE = 1e19  # larger numbers have more digits than a card
 _INDEXES = frozenset({"index", "choice", "choice_index", "gen_ai.choice.index"})
 _NUMBER = re.compile(r"\d+")
-_PHONE_NAME = re.compile(r"(?:^|[._\-\s])(?:\w{1,20}[_\-])?(?:phone|mobile|tel|telephone|fax|whatsapp|msisdn)(?:[_\-]?(?:number|no))?$", re.IGNORECASE)
+_PHONE_NAME = re.compile(
+    r"(?:^|[._\-\s])(?:\w{1,20}[_\-])?(?:phone|mobile|tel|telephone|fax|whatsapp|msisdn)(?:[_\-]?(?:number|no))?$",
+    re.IGNORECASE,
+)
 _SSN_NAME = re.compile(r"(?:^|[._\-\s])(?:ssn|social_security(?:_number)?)$", re.IGNORECASE)
 _MIN_PHONE, _SSN_LENGTH = 6, 9
 
@@ -74,7 +78,7 @@ class Forest:
 
     def text(self, text: str, path: str = "", name: str = "", order: tuple[int, ...] = (), depth: int = 0) -> Any:  # noqa: ANN401
         """Add a text; one that is JSON is taken apart."""
-        if text[:1] in "{[\"" and text.strip()[-1:] in "}]\"" and len(text) > 1:
+        if text[:1] in '{["' and text.strip()[-1:] in '}]"' and len(text) > 1:
             leaves = len(self.leaves)
             try:
                 parsed: Any = json.loads(text, object_pairs_hook=Pairs)
@@ -99,30 +103,31 @@ class Forest:
         """Add a value of any kind; the result is given to `rebuild` later."""
         if depth > MAX_DEPTH:
             raise TooDeep
-        if isinstance(value, str):
-            return self.text(value, path, name, order, depth)
-        if isinstance(value, bool) or value is None:
-            return Constant(value)
-        if isinstance(value, (int, float)):
-            return self._number(value, path, name, order)
         if isinstance(value, bytes):
-            return self.text(value.decode("utf-8", "replace"), path, name, order, depth)
-        if isinstance(value, Pairs):
-            return self.mapping(value, path, order, depth)
-        if isinstance(value, (list, tuple)):
+            value = value.decode("utf-8", "replace")
+        node: Any
+        if isinstance(value, str):
+            node = self.text(value, path, name, order, depth)
+        elif isinstance(value, bool) or value is None:
+            node = Constant(value)
+        elif isinstance(value, (int, float)):
+            node = self._number(value, path, name, order)
+        elif isinstance(value, Pairs):
+            node = self.mapping(value, path, order, depth)
+        elif isinstance(value, (list, tuple)):
             items = cast("Sequence[object]", value)
-            nodes = [
-                self.add(item, f"{path}.#", name, (*order, at), depth + 1) for at, item in enumerate(items)
-            ]
-            return Items(items, nodes)
-        return self.text(str(value), path, name, order, depth)
+            nodes = [self.add(item, f"{path}.#", name, (*order, at), depth + 1) for at, item in enumerate(items)]
+            node = Items(items, nodes)
+        else:
+            node = self.text(str(value), path, name, order, depth)
+        return node
 
     def _number(self, value: float, path: str, name: str, order: tuple[int, ...]) -> Any:  # noqa: ANN401
         is_named = is_credential_name(name) or _PHONE_NAME.search(name) or _SSN_NAME.search(name)
         if abs(value) < _SHORTEST_NUMBER and not is_named:
             return Constant(value)
-        text = str(int(value)) if isinstance(value, int) or (abs(value) < 1e19 and value == int(value)) else str(value)
-        return self._leaf(text, path, name, order, value)
+        is_whole = abs(value) < _LARGEST_WHOLE and value == int(value)
+        return self._leaf(str(int(value) if is_whole else value), path, name, order, value)
 
     def mapping(self, pairs: Iterable[tuple[str, object]], path: str, order: tuple[int, ...], depth: int) -> Fields:
         """Add the fields of an object or the attributes of a span."""
@@ -249,7 +254,11 @@ def rebuild(node: Any, redacted: Mapping[int, str]) -> Any:  # noqa: ANN401
         items = [rebuild(one, redacted) for one in node.nodes]
         texts = any(isinstance(one, str) for one in items)
         # The elements of an attribute have one type.
-        return [str(one) for one in items] if texts and not any(isinstance(one, (str, list, dict)) for one in node.original) else items
+        return (
+            [str(one) for one in items]
+            if texts and not any(isinstance(one, (str, list, dict)) for one in node.original)
+            else items
+        )
     if isinstance(node, Fields):
         return {rebuild(key, redacted): rebuild(value, redacted) for key, value in node.fields}
     if not _is_changed(node.node, redacted):

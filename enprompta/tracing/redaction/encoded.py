@@ -15,7 +15,10 @@ MAX_INFLATED = 4_000_000  # bytes; more of a compressed value is not searched, a
 
 # Lines of base64 may be folded. Words match too; `_may_be_encoded` sorts them out.
 _RUN = re.compile(r"[A-Za-z0-9+/_\-]{8,}(?:\r?\n[A-Za-z0-9+/_\-]{4,})*={0,6}")
-_SPACED_HEX = re.compile(r"(?<![0-9a-f])(?:(?:0x)?[0-9a-f]{2}[ ,:]{1,2}){5,}(?:0x)?[0-9a-f]{2}(?![0-9a-f])", re.IGNORECASE)
+_SPACED_HEX = re.compile(
+    r"(?<![0-9a-f])(?:(?:0x)?[0-9a-f]{2}[ ,:]{1,2}){5,}(?:0x)?[0-9a-f]{2}(?![0-9a-f])", re.IGNORECASE
+)
+_PARTED = re.compile(r"[+/_\-\n]")
 _PIECES = re.compile(r"[A-Za-z0-9]{8,}={0,6}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){6,}")
 _BASE32 = re.compile(r"[A-Z2-7]{10,}={0,6}|[a-z2-7]{10,}={0,6}")
@@ -39,7 +42,7 @@ def encoded_runs(text: str) -> Iterator[tuple[int, int, str]]:
         if _MIXED.search(run[0]) is None:
             continue
         yield from _readings(run[0], run.start())
-        if len(run[0]) > 8:
+        if _PARTED.search(run[0]):
             for piece in _PIECES.finditer(run[0]):
                 if piece[0] != run[0] and _MIXED.search(piece[0]) is not None:
                     yield from _readings(piece[0], run.start() + piece.start())

@@ -33,13 +33,97 @@ _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _IBAN = re.compile(r"(?<![A-Z0-9])([A-Z]{2})\d{2}(?:[ .\-]?[A-Z0-9]){11,60}", re.IGNORECASE | re.ASCII)
 _IBAN_LENGTHS = {
     entry[:2]: int(entry[2:])
-    for entry in (
-        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 EG29 "
-        "ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 "
-        "LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 PK24 PL28 PS29 "
-        "PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 "
-        "YE30"
-    ).split()
+    for entry in [
+        "AD24",
+        "AE23",
+        "AL28",
+        "AT20",
+        "AZ28",
+        "BA20",
+        "BE16",
+        "BG22",
+        "BH22",
+        "BI27",
+        "BR29",
+        "BY28",
+        "CH21",
+        "CR22",
+        "CY28",
+        "CZ24",
+        "DE22",
+        "DJ27",
+        "DK18",
+        "DO28",
+        "EE20",
+        "EG29",
+        "ES24",
+        "FI18",
+        "FK18",
+        "FO18",
+        "FR27",
+        "GB22",
+        "GE22",
+        "GI23",
+        "GL18",
+        "GR27",
+        "GT28",
+        "HN28",
+        "HR21",
+        "HU28",
+        "IE22",
+        "IL23",
+        "IQ23",
+        "IS26",
+        "IT27",
+        "JO30",
+        "KW30",
+        "KZ20",
+        "LB28",
+        "LC32",
+        "LI21",
+        "LT20",
+        "LU20",
+        "LV21",
+        "LY25",
+        "MC27",
+        "MD24",
+        "ME22",
+        "MK19",
+        "MN20",
+        "MR27",
+        "MT31",
+        "MU30",
+        "NI28",
+        "NL18",
+        "NO15",
+        "OM23",
+        "PK24",
+        "PL28",
+        "PS29",
+        "PT25",
+        "QA29",
+        "RO24",
+        "RS22",
+        "RU33",
+        "SA24",
+        "SC31",
+        "SD18",
+        "SE24",
+        "SI19",
+        "SK24",
+        "SM27",
+        "SO23",
+        "ST25",
+        "SV28",
+        "TL23",
+        "TN24",
+        "TR26",
+        "UA29",
+        "VA22",
+        "VG24",
+        "XK20",
+        "YE30",
+    ]
 }  # the SWIFT registry: country and number of characters
 
 _SSN = re.compile(r"(?<![\d\-])(?!000|666|9)\d{3}([ \-.])(?!00)\d{2}\1(?!0000)\d{4}(?![\d\-])", re.ASCII)
@@ -52,7 +136,7 @@ _S = r"[ .\-/\u00b7]"  # between the groups of a phone number
 _PHONE = re.compile(
     rf"""(?<![\w.+\-/=])(?:
       \+{_S}?[1-9](?:[ .\-/()]{{0,3}}\d){{6,14}}                            # international
-    | (?:00|011){_S}[1-9](?:[ .\-/()]{{0,2}}\d){{7,13}}                     # international, dialed from Europe or the USA
+    | (?:00|011){_S}[1-9](?:[ .\-/()]{{0,2}}\d){{7,13}}                     # the same, dialed from Europe or the USA
     | 00[1-9]\d{{1,3}}{_S}\d(?:[ .\-/()]{{0,2}}\d){{5,11}}
     | 00[1-9]\d{{9,12}}
     | (?:1{_S}?)?\([2-9]\d\d\){_S}?[2-9]\d\d{_S}?\d{{4}}                    # North America
@@ -81,6 +165,7 @@ _IPV6 = re.compile(
     r"(?<![\w:.])(?=[0-9a-f]{0,4}:)(?:[0-9a-f:]{2,30}:(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f:]{2,39})(?![\w:])",
     re.ASCII | re.IGNORECASE,
 )
+_MIN_COLONS = 6  # of an address without `::`, whose last 32 bits may be an IPv4 address
 _MAC = re.compile(
     r"(?<![\w:\-])(?:[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})(?![\w:\-])",
     re.ASCII | re.IGNORECASE,
@@ -146,7 +231,10 @@ def find_ibans(text: str) -> Iterator[Match]:
             characters += text[end] if text[end].isalnum() else ""
             end += 1
         characters = characters.upper()
-        if len(characters) == length and int("".join(str(int(one, 36)) for one in characters[4:] + characters[:4])) % 97 == 1:
+        if (
+            len(characters) == length
+            and int("".join(str(int(one, 36)) for one in characters[4:] + characters[:4])) % 97 == 1
+        ):
             yield Match(found.start(), end, "iban", characters)
             at = end
 
@@ -191,7 +279,7 @@ def find_ips(text: str) -> Iterator[Match]:
 
 def _ipv6(text: str) -> str | None:
     """Return the address in its normal form; None for words with colons, such as `a::b` of a program."""
-    if "::" not in text and text.count(":") < 6:
+    if "::" not in text and text.count(":") < _MIN_COLONS:
         return None
     if not any(one.isdigit() for one in text):
         return None

@@ -22,7 +22,10 @@ _SPELLED = re.compile(
     \s{0,2}(?:[\[({<]\s?(?:dot|\.)\s?[\])}>]|\sdot\s)\s{0,2}[a-z]{2,24}(?!\w)""",
     re.IGNORECASE | re.VERBOSE,
 )
-_SPELLED_AT = re.compile(r"(?<![\w.+\-])[\w.+\-]{1,64}\s?[\[({]\s?(?:at|@)\s?[\])}]\s?(?:[\w\-]{1,63}\.){1,4}[a-z]{2,24}(?!\w)", re.I)
+_SPELLED_AT = re.compile(
+    r"(?<![\w.+\-])[\w.+\-]{1,64}\s?[\[({]\s?(?:at|@)\s?[\])}]\s?(?:[\w\-]{1,63}\.){1,4}[a-z]{2,24}(?!\w)",
+    re.IGNORECASE,
+)
 _WORDS = re.compile(r"\s?[\[({<]\s?(at|dot|@|\.)\s?[\])}>]\s?|\s(at|dot|@)\s", re.IGNORECASE)
 
 

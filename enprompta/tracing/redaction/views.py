@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 import unicodedata
 from bisect import bisect_right
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MAX_ROUNDS = 6
 """Depth to which nested escapes are decoded."""
 
 _INVISIBLE = (
-    r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u0300-\u036f\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u1ab0-\u1aff\u1dc0-\u1dff"
-    r"\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20ff\u3164\ufe00-\ufe0f\ufe20-\ufe2f\ufeff\uffa0\ufff0-\ufffc\U000e0000-\U000e0fff"
+    r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u0300-\u036f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u1ab0-\u1aff\u1dc0-\u1dff\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20ff\u3164\ufe00-\ufe0f"
+    r"\ufe20-\ufe2f\ufeff\uffa0\ufff0-\ufffc\U000e0000-\U000e0fff"
 )
 # Blocks with characters that look like ASCII: spaces, dashes, full-width, circled and mathematical letters and digits.
 _LOOKALIKES = (
-    r"\xa0\xb2\xb3\xb7\xb9\u02d0\u0589\u05f4\u066b\u066c\u06d4\u1680\u2000-\u200a\u2010-\u2015\u2024\u2028\u2029\u202f\u2039\u203a\u2043\u2044"
-    r"\u205f\u2070-\u209c\u2100-\u214f\u2212\u2215\u2236\u2460-\u24ff\u2776-\u2793\u2e3a\u2e3b\u3000-\u3002\ua789\ufe13\ufe19\ufe30-\ufe33"
-    r"\ufe50-\ufe6b\uff01-\uff5e\uff61\U0001d400-\U0001d7ff\U0001f100-\U0001f18f\U0001fbf0-\U0001fbf9"
+    r"\xa0\xb2\xb3\xb7\xb9\u02d0\u0589\u05f4\u066b\u066c\u06d4\u1680\u2000-\u200a\u2010-\u2015\u2024"
+    r"\u2028\u2029\u202f\u2039\u203a\u2043\u2044\u205f\u2070-\u209c\u2100-\u214f\u2212\u2215\u2236"
+    r"\u2460-\u24ff\u2776-\u2793\u2e3a\u2e3b\u3000-\u3002\ua789\ufe13\ufe19\ufe30-\ufe33\ufe50-\ufe6b"
+    r"\uff01-\uff5e\uff61\U0001d400-\U0001d7ff\U0001f100-\U0001f18f\U0001fbf0-\U0001fbf9"
 )
 _ESCAPE = re.compile(
     rf"""%(?:25)*(?P<percent>[0-7][0-9a-f])
@@ -52,9 +55,27 @@ _ESCAPE = re.compile(
 _WHITESPACE = {"n": "\n", "r": "\r", "t": "\t"}
 _HEX = re.compile(r"(?<=[%xX])[89a-fA-F][0-9a-fA-F]")
 _PUNCTUATION = {
-    "\u00b7": ".", "\u3002": ".", "\uff61": ".", "\u06d4": ".", "\u066b": ".", "\u3001": ",", "\u2043": "-", "\u2212": "-", "\u2044": "/", "\u2215": "/",
-    "\u2236": ":", "\ua789": ":", "\u0589": ":", "\u02d0": ":", "\u2028": "\n", "\u2029": "\n", "\u2039": "<", "\u203a": ">", "\u05f4": '"', "\u066c": ",",
-}  # fmt: skip
+    "\u00b7": ".",
+    "\u3002": ".",
+    "\uff61": ".",
+    "\u06d4": ".",
+    "\u066b": ".",
+    "\u3001": ",",
+    "\u2043": "-",
+    "\u2212": "-",
+    "\u2044": "/",
+    "\u2215": "/",
+    "\u2236": ":",
+    "\ua789": ":",
+    "\u0589": ":",
+    "\u02d0": ":",
+    "\u2028": "\n",
+    "\u2029": "\n",
+    "\u2039": "<",
+    "\u203a": ">",
+    "\u05f4": '"',
+    "\u066c": ",",
+}
 
 
 class View:
@@ -112,7 +133,7 @@ def decoded(text: str) -> View | None:
 
 
 def views(text: str) -> Iterator[tuple[str, list[View]]]:
-    """Yield the text itself and its decoded forms, each with the views that lead back to the original, last one first."""
+    """Yield the text itself and its decoded forms, each with the views that lead back to the text, last one first."""
     path: list[View] = []
     yield text, path
     for _ in range(MAX_ROUNDS):
@@ -151,7 +172,7 @@ def _is_utf8(raw: bytes) -> bool:
 
 def _of_code(text: str, base: int) -> str | None:
     code = int(text, base)
-    return chr(code) if code <= 0x10FFFF else None
+    return chr(code) if code <= sys.maxunicode else None
 
 
 def _of_pair(found: re.Match[str]) -> str:
@@ -163,6 +184,10 @@ def _of_name(found: re.Match[str]) -> str | None:
         return unicodedata.lookup(found["named"])
     except KeyError:
         return None
+
+
+def _nothing(_: re.Match[str]) -> str:
+    return ""
 
 
 def _of_entity(found: re.Match[str]) -> str | None:
@@ -187,7 +212,7 @@ def _of_lookalike(character: str) -> str:
     return normal if normal.isascii() else character
 
 
-_READERS = {
+_READERS: dict[str, Callable[[re.Match[str]], str | None]] = {
     "percent": lambda found: chr(int(found["percent"], 16)),
     "percents": _of_bytes,
     "low": _of_pair,
@@ -201,8 +226,8 @@ _READERS = {
     "hex": lambda found: _of_code(found["hex"], 16),
     "decimal": lambda found: _of_code(found["decimal"], 10),
     "entity": _of_entity,
-    "soft": lambda found: "",
+    "soft": _nothing,
     "quoted": lambda found: chr(int(found["quoted"], 16)),
-    "invisible": lambda found: "",
+    "invisible": _nothing,
     "lookalike": lambda found: _of_lookalike(found[0]),
 }
