@@ -8,10 +8,12 @@
 
 A hook has one or more of these methods, each called with one frozen record. Subclass `Hooks`, or use any object:
 
+    on_call_start(CallRecord)     once, before anything is sent
     on_wait(WaitRecord)           after a wait for the rate limit, before the request is sent
     on_request(RequestRecord)     before each attempt; may return headers to send, such as a trace context
     on_response(ResponseRecord)   after each attempt, also when no response arrived or the caller cancelled it
     on_retry(RetryRecord)         before the pause that precedes a retry
+    on_call_end(CallEndRecord)    once, when the call has returned, failed or was cancelled
 
 Hooks run one after another in the thread or task that makes the call, so they must be fast. Exceptions in hooks are
 logged as `hook_failed` and ignored. Hooks are plain functions in both clients; coroutine functions are rejected.
@@ -25,16 +27,28 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from enprompta._common import log
 from enprompta._common.handler_errors import is_from_handler
 from enprompta._common.headers import check_headers
 from enprompta.errors import ConfigurationError
 
-__all__ = ["Hooks", "RecordHeaders", "RequestRecord", "ResponseRecord", "RetryRecord", "WaitRecord"]
+if TYPE_CHECKING:
+    from enprompta.errors import Attempt
 
-_METHODS = ("on_request", "on_response", "on_retry", "on_wait")
+__all__ = [
+    "CallEndRecord",
+    "CallRecord",
+    "Hooks",
+    "RecordHeaders",
+    "RequestRecord",
+    "ResponseRecord",
+    "RetryRecord",
+    "WaitRecord",
+]
+
+_METHODS = ("on_call_end", "on_call_start", "on_request", "on_response", "on_retry", "on_wait")
 _MASKED = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
@@ -67,6 +81,35 @@ class RecordHeaders(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._values!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call that has begun."""
+
+    call_id: int
+    """Identifies the call: the same in the records of its attempts, unique within the process."""
+    method: str
+    path: str
+    """Path below the base URL, without the query."""
+    url: str
+    body: bytes = field(repr=False)
+    """Request body with credentials redacted; empty if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEndRecord:
+    """The outcome of a call."""
+
+    call: CallRecord
+    duration: float
+    """Seconds for the whole call, including access token, rate limit and retries."""
+    attempts: tuple[Attempt, ...]
+    """Every attempt that ended; empty if no request was sent."""
+    error: str | None
+    """Error message; `cancelled` if the caller cancelled the call. None if the call received a 2xx response."""
+    error_type: str | None
+    """Name of the error class, such as `RateLimitError`, or `cancelled`. None if there is no error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +179,9 @@ class WaitRecord:
 class Hooks:
     """Base class for hooks; override the methods you need."""
 
+    def on_call_start(self, record: CallRecord, /) -> None:
+        """Handle a call that is about to begin."""
+
     def on_wait(self, record: WaitRecord, /) -> None:
         """Handle a request that had to wait for the rate limit."""
 
@@ -153,6 +199,9 @@ class Hooks:
 
     def on_retry(self, record: RetryRecord, /) -> None:
         """Handle a failed attempt that will be retried after a pause."""
+
+    def on_call_end(self, record: CallEndRecord, /) -> None:
+        """Handle the outcome of a call; called exactly once after each `on_call_start`."""
 
 
 def check_hooks(hooks: object) -> tuple[object, ...]:

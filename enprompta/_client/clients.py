@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from enprompta._client.base_client import BaseClient, Namespace, health_call, library_for, overrides
+from enprompta._client.base_client import BaseClient, Namespace, health_call, overrides
+from enprompta._client.checks import library_for
 from enprompta._core.boundary import public, public_async
 from enprompta._core.tracebacks import shorten
 from enprompta._core.unset import UNSET, Unset

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import Field, PrivateAttr, field_validator
 from typing_extensions import NotRequired, Required, Self, TypedDict
 
+from enprompta._common import rendered
 from enprompta.errors import TemplateError
 from enprompta.models.base import DateTime, Many, Mapped, Model, Open
 
@@ -83,7 +84,10 @@ class Prompt(Model):
         """
         from enprompta import templating  # noqa: PLC0415 (most programs let the service render)
 
-        return templating.render(self.content, {**(values or {}), **variables}, self.variables)
+        text = templating.render(self.content, {**(values or {}), **variables}, self.variables)
+        if rendered.observers:
+            rendered.notify_rendered(self, [text])
+        return text
 
 
 class LiveVersion(Model):
@@ -224,6 +228,12 @@ class LivePrompt(Model):
         ]
 
     def _filled(self, texts: list[str], values: Mapping[str, object]) -> list[str]:
+        filled = self._render_all(texts, values)
+        if rendered.observers:
+            rendered.notify_rendered(self, filled)
+        return filled
+
+    def _render_all(self, texts: list[str], values: Mapping[str, object]) -> list[str]:
         from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
 
         declared = [_declaration(name, one) for name, one in self.variables.items()]
