@@ -284,7 +284,9 @@ class TestObserve:
         assert [span.attributes["output.value"] for span in receiver.spans] == ["abcaught", '["a", null]', "a"]
         assert [span.status[0] for span in receiver.spans] == [0, 2, 0]
 
-    @pytest.mark.parametrize("leave", [list, lambda stream: stream.close(), lambda stream: stream.__exit__(*[None] * 3)])
+    @pytest.mark.parametrize(
+        "leave", [list, lambda stream: stream.close(), lambda stream: stream.__exit__(*[None] * 3)]
+    )
     def test_stream(self, tracing: Tracing, receiver: Receiver, leave: Callable[[Any], Any]) -> None:
         """A returned stream is passed on as it is; its span ends when it has been read, closed or left."""
 

@@ -21,7 +21,9 @@ from tests.tracing.test_lifetimes import ended, numbers, start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DEAD = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n" + """
+DEAD = (
+    f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+    + """
 import os
 from pathlib import Path
 from enprompta.tracing.spool import Spool
@@ -30,6 +32,7 @@ for number in range(int(sys.argv[3])):
     spool.write(b"body %d" % number, number)
 os._exit(0)
 """
+)
 
 
 def leave_behind(folder: Path, account: str, count: int) -> None:
