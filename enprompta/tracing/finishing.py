@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry.trace import Status, StatusCode
 
@@ -17,10 +17,12 @@ from enprompta.tracing.spans_read import attributes_of, changed, mapped
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
 
     from enprompta.tracing.redaction import Redaction
 
-_MARKS = (names.OPENINFERENCE_SPAN_KIND, names.GEN_AI_OPERATION_NAME)
+MAX_TRACES = 10_000
+"""Traces with a model call that are remembered until their first span ends."""
 _MODEL_MARKS = (names.LLM_MODEL_NAME, names.GEN_AI_REQUEST_MODEL, names.GEN_AI_RESPONSE_MODEL)
 _MODEL_KINDS = frozenset({"LLM", "EMBEDDING"})
 
@@ -38,6 +40,7 @@ class Finisher:
         self._redact = redact
         self._account = account
         self._is_captured = is_captured
+        self._model_traces: dict[int, None] = {}
         self.redacted = 0
 
     def after_fork(self) -> None:
@@ -67,11 +70,21 @@ class Finisher:
             attributes = without_contents(attributes)
             if span.status.description:
                 span = changed(span, status=Status(span.status.status_code))
-        if span.parent is None or any(mark in attributes for mark in _MARKS):
+        if self._needs_contents(span, attributes):
             is_error = span.status.status_code is StatusCode.ERROR
             attributes.update(completed(attributes, is_error=is_error, is_captured=self._is_captured))
         ready = changed(span, attributes=attributes)
         return ready if self._redact is None else self._redacted(ready, self._redact)
+
+    def _needs_contents(self, span: ReadableSpan, attributes: dict[str, Any]) -> bool:
+        """True for a model call, and for the first span of a trace without one: the service reads these two."""
+        trace_id = cast("SpanContext", span.context).trace_id
+        if _is_model_call(attributes):
+            self._model_traces[trace_id] = None
+            if len(self._model_traces) > MAX_TRACES:
+                self._model_traces.pop(next(iter(self._model_traces)))
+            return True
+        return span.parent is None and trace_id not in self._model_traces
 
     def _link(self, span: ReadableSpan, attributes: dict[str, Any]) -> dict[str, str]:
         """Return the attributes of the prompt whose text the span carries, or that it executed."""
