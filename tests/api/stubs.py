@@ -33,6 +33,7 @@ PUBLIC = (
     "enprompta.otel",
     "enprompta.templating",
     "enprompta.testing",
+    "enprompta.tracing",
     "enprompta.webhooks",
 )
 RESOURCES = "enprompta.resources"

@@ -226,9 +226,10 @@ def test_redaction_of_every_span(client: Enprompta, receiver: Receiver, action: 
         tracer = tracing.provider.get_tracer("library")
         link = Link(SpanContext(1, 2, is_remote=False), {"x": "canary@example.com"})
         attributes = {"input.value": '{"to": "canary@example.com"}', "list": ("canary@example.com",), "plain": "tea"}
-        with pytest.raises(ValueError, match="canary"), tracer.start_as_current_span(
-            "mail canary@example.com", attributes=attributes, links=[link]
-        ) as span:
+        with (
+            pytest.raises(ValueError, match="canary"),
+            tracer.start_as_current_span("mail canary@example.com", attributes=attributes, links=[link]) as span,
+        ):
             span.add_event("to canary@example.com", {"x": "canary@example.com"})
             raise ValueError("canary@example.com")
         tracer.start_span("harmless").end()

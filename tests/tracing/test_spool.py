@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DEAD = (
     f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
-    + """
+    """
 import os
 from pathlib import Path
 from enprompta.tracing.spool import Spool
