@@ -8,11 +8,13 @@
 
 A hook has one or more of these methods, each called with one frozen record. Subclass `Hooks`, or use any object:
 
+    on_call_start(CallRecord)     once, before anything is sent
     on_wait(WaitRecord)           after a wait for the rate limit, before the request is sent
     on_request(RequestRecord)     before each attempt; may return headers to send, such as a trace context
     on_response(ResponseRecord)   after each attempt, also when no response arrived or the caller cancelled it
     on_retry(RetryRecord)         before the pause that precedes a retry
     on_exposure(Exposure)         after a rollout (`Split`) has served a live prompt, from cache or not
+    on_call_end(CallEndRecord)    once, when the call has returned, failed or was cancelled
 
 Hooks run one after another in the thread or task that makes the call, so they must be fast. Exceptions in hooks are
 logged as `hook_failed` and ignored. Hooks are plain functions in both clients; coroutine functions are rejected.
@@ -34,11 +36,21 @@ from enprompta._common.headers import check_headers
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from enprompta.errors import Attempt
     from enprompta.rollouts import Exposure
 
-__all__ = ["Hooks", "RecordHeaders", "RequestRecord", "ResponseRecord", "RetryRecord", "WaitRecord"]
+__all__ = [
+    "CallEndRecord",
+    "CallRecord",
+    "Hooks",
+    "RecordHeaders",
+    "RequestRecord",
+    "ResponseRecord",
+    "RetryRecord",
+    "WaitRecord",
+]
 
-_METHODS = ("on_request", "on_response", "on_retry", "on_wait", "on_exposure")
+_METHODS = ("on_call_end", "on_call_start", "on_request", "on_response", "on_retry", "on_wait", "on_exposure")
 _MASKED = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
@@ -71,6 +83,35 @@ class RecordHeaders(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._values!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call that has begun."""
+
+    call_id: int
+    """Identifies the call: the same in the records of its attempts, unique within the process."""
+    method: str
+    path: str
+    """Path below the base URL, without the query."""
+    url: str
+    body: bytes = field(repr=False)
+    """Request body with credentials redacted; empty if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEndRecord:
+    """The outcome of a call."""
+
+    call: CallRecord
+    duration: float
+    """Seconds for the whole call, including access token, rate limit and retries."""
+    attempts: tuple[Attempt, ...]
+    """Every attempt that ended; empty if no request was sent."""
+    error: str | None
+    """Error message; `cancelled` if the caller cancelled the call. None if the call received a 2xx response."""
+    error_type: str | None
+    """Name of the error class, such as `RateLimitError`, or `cancelled`. None if there is no error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +181,9 @@ class WaitRecord:
 class Hooks:
     """Base class for hooks; override the methods you need."""
 
+    def on_call_start(self, record: CallRecord, /) -> None:
+        """Handle a call that is about to begin."""
+
     def on_wait(self, record: WaitRecord, /) -> None:
         """Handle a request that had to wait for the rate limit."""
 
@@ -160,6 +204,9 @@ class Hooks:
 
     def on_exposure(self, record: Exposure, /) -> None:
         """Handle a live prompt that a rollout has served to a unit; called for each `get_live` with a `Split`."""
+
+    def on_call_end(self, record: CallEndRecord, /) -> None:
+        """Handle the outcome of a call; called exactly once after each `on_call_start`."""
 
 
 def check_hooks(hooks: object) -> tuple[object, ...]:

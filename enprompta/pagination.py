@@ -43,6 +43,9 @@ def next_call(call: Call[Page[T]], pagination: Pagination) -> Call[Page[T]] | No
     Raises:
         APIResponseError: The API reports more pages but no cursor, or returns the same cursor again.
     """
+    if call.within:
+        offset: int | None = getattr(pagination, "next_offset", None)
+        return None if offset is None else replace(call, params={**call.params, "offset": offset})
     cursor = pagination.next_cursor
     if pagination.has_more is False or (pagination.has_more is None and not cursor):
         return None
@@ -59,6 +62,11 @@ def next_call(call: Call[Page[T]], pagination: Pagination) -> Call[Page[T]] | No
     return replace(call, params={**call.params, "cursor": cursor})
 
 
+def _position(call: Call[Any]) -> object:
+    """Return where the page of a call begins: its cursor or its offset."""
+    return call.params.get("cursor", call.params.get("offset"))
+
+
 class _BasePage(Paged[T]):
     """The common part of both page types, without I/O."""
 
@@ -69,12 +77,13 @@ class _BasePage(Paged[T]):
         return next_call(self._call, self.pagination) is not None
 
     def _next_of_walk(self, followed: set[object]) -> Call[Page[T]] | None:
-        """Return the call for the next page of a walk; refuse a cursor that was followed before."""
-        followed.add(self._call.params.get("cursor"))
+        """Return the call for the next page of a walk; refuse a cursor or offset that was followed before."""
+        followed.add(_position(self._call))
         call = next_call(self._call, self.pagination)
-        if call is not None and call.params["cursor"] in followed:
+        if call is not None and _position(call) in followed:
+            kind = "cursor" if "cursor" in call.params else "offset"
             raise APIResponseError(
-                f"the API answered {call.path} with a cursor that was followed before, so the listing would never end",
+                f"the API answered {call.path} with a {kind} that was followed before, so the listing would never end",
                 status_code=200,
             )
         return call

@@ -68,6 +68,9 @@ SHOWN: dict[str, list[str]] = {
     "oauth2": ["8 threads, token requests: 1", "lacks the scope prompts:write", "token requests: 2", "wrong secret"],
     "opentelemetry_spans": ["/execute       503", "/execute       201", "'gen_ai.request.model': 'small'"],
     "quickstart": ["Write a release note about faster search for administrators."],
+    "tracing_agent": ["with redacted values: 3", "shipped to <email> [('agent', 'SUCCESS')", "('look_up', 'ERROR')"],
+    "tracing_fastapi": ["session tea prompt True", "session coffee prompt True"],
+    "tracing_rag": ["spans sent: 4 dropped: 0", "chat-1 -> Two minutes."],
     "workflow": ["draft: completed", "For Who reads about tea?, write: Outline a post about tea."],
 }
 

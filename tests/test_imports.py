@@ -28,7 +28,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("resources",),
     ("_client",),
     ("__init__",),
-    ("codegen", "emulator"),
+    ("codegen", "emulator", "tracing"),
     ("mcp", "testing"),
     ("cli",),
 )
@@ -43,13 +43,14 @@ EXTRAS: dict[str, set[str]] = {
     "_http": {"aiohttp", "yarl"},
     "batch": {"dask", "rich"},
     "cli": {"rich", "typer", "yaml"},
-    "emulator": {"fastapi", "llama_cpp", "starlette", "uvicorn", "yaml"},
+    "emulator": {"fastapi", "llama_cpp", "opentelemetry", "starlette", "uvicorn", "yaml"},
     "models": {"anthropic", "openai"},  # in annotations only
     "mcp": {"mcp", "mcp_types", "starlette", "uvicorn"},
     "otel": {"opentelemetry"},
     "pagination": {"pandas", "polars"},
     "tables": {"pandas", "polars"},
     "testing": {"pytest"},
+    "tracing": {"opentelemetry"},
     "webhooks": {"redis"},
 }
 

@@ -168,7 +168,7 @@ def test_langchain_takes_conversations() -> None:
     ],
 )
 def test_roles_and_parts_are_checked(method: str, messages: list[Any], message: str) -> None:
-    """What a provider would refuse is refused here, with the number of the message."""
+    """Messages that a provider would refuse are refused locally, with the number of the message."""
     live = LivePrompt.model_construct(
         id="p", variables={}, messages=[LiveMessage.model_construct(**one) for one in messages]
     )

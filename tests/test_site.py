@@ -37,7 +37,7 @@ PUBLIC = [
     "enprompta.testing",
     "enprompta.webhooks",
 ]
-RESOURCES = ("prompts", "executions", "templates", "workflows", "teams", "webhooks", "usage")
+RESOURCES = ("prompts", "executions", "templates", "workflows", "teams", "webhooks", "traces", "usage")
 
 pytestmark = [
     pytest.mark.slow,

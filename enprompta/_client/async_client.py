@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from enprompta._client.base_client import BaseClient, Namespace, health_call, library_for, overrides
+from enprompta._client.base_client import BaseClient, Namespace, health_call, overrides
+from enprompta._client.checks import library_for
 from enprompta._core.boundary import public, public_async
 from enprompta._core.operation import public_names
 from enprompta._core.tracebacks import shorten
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from enprompta.resources.prompts import AsyncPrompts, AsyncRawPrompts
     from enprompta.resources.teams import AsyncRawTeams, AsyncTeams
     from enprompta.resources.templates import AsyncRawTemplates, AsyncTemplates
+    from enprompta.resources.traces import AsyncRawTraces, AsyncTraces
     from enprompta.resources.usage import AsyncRawUsage, AsyncUsage
     from enprompta.resources.webhooks import AsyncRawWebhooks, AsyncWebhooks
     from enprompta.resources.workflows import AsyncRawWorkflows, AsyncWorkflows
@@ -68,6 +70,8 @@ class AsyncEnprompta(BaseClient):
     """Manage teams and their members."""
     webhooks: Namespace[AsyncWebhooks] = Namespace("webhooks", "AsyncWebhooks")
     """Manage the endpoints that receive events."""
+    traces: Namespace[AsyncTraces] = Namespace("traces", "AsyncTraces")
+    """Record traces and read them."""
     usage: Namespace[AsyncUsage] = Namespace("usage", "AsyncUsage")
     """Read usage and costs."""
 
@@ -231,6 +235,7 @@ class AsyncRawEnprompta:
     workflows: Namespace[AsyncRawWorkflows] = Namespace("workflows", "AsyncRawWorkflows")
     teams: Namespace[AsyncRawTeams] = Namespace("teams", "AsyncRawTeams")
     webhooks: Namespace[AsyncRawWebhooks] = Namespace("webhooks", "AsyncRawWebhooks")
+    traces: Namespace[AsyncRawTraces] = Namespace("traces", "AsyncRawTraces")
     usage: Namespace[AsyncRawUsage] = Namespace("usage", "AsyncRawUsage")
 
     def __init__(self, client: AsyncEnprompta) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
-from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import httpx
 
-from enprompta._common import log
+from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks
+from enprompta._common import log, rendered
 from enprompta._common.headers import idempotency_key
 from enprompta._common.idempotency import KEYED_METHODS
 from enprompta._core.body import encode_json, encode_query
@@ -25,7 +26,6 @@ from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credenti
 from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.masking import mask_for
 from enprompta._http.retry import RetryPolicy
-from enprompta._http.senders.base import library_named, library_of
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
 from enprompta._version import __version__
@@ -56,7 +56,6 @@ T_co = TypeVar("T_co", covariant=True)
 _PYTHON = ".".join(map(str, sys.version_info[:3]))
 _USER_AGENT = f"enprompta-python/{__version__} python/{_PYTHON} httpx/{httpx.__version__}"
 _UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
-_NAMED = {"Client": ("httpx2",), "AsyncClient": ("httpx2", "aiohttp")}  # values of `http_client` that name a library
 _ANONYMOUS = ApiKeyAuth(Secret(""))
 _SHOWN_BODY = 65_536  # bytes of an undecodable response that its error keeps
 
@@ -88,7 +87,8 @@ class BaseClient:
     _settings: Settings
     _auth: ApiKeyAuth | ClientCredentials
     _account: Account
-    _hooks: tuple[object, ...]
+    _given_hooks: tuple[object, ...]
+    _hooks: list[object]
     _limiter: Limiter | Unset | None
     _is_view: bool
     _http_client: object
@@ -115,7 +115,8 @@ class BaseClient:
         if isinstance(auth, ClientCredentials):
             auth.connect(self._send_for_token)
         self._limiter = limiter
-        self._hooks = _checked_hooks(hooks)
+        self._given_hooks = checked_hooks(hooks)
+        self._hooks = [*self._given_hooks]  # views share the list
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # holds the cache once it is created; views share the dict
@@ -174,8 +175,7 @@ class BaseClient:
 
         disk = None
         if self._cache_dir is not None:
-            account = f"{self._settings.base_url} {self._auth.identity}"
-            disk = Disk(Path(cast("str", self._cache_dir)).expanduser(), account, self._auth.secrets()[0])
+            disk = Disk(Path(cast("str", self._cache_dir)).expanduser(), self.account_key, self._auth.secrets()[0])
         return LiveCache(self._background(), disk)
 
     if TYPE_CHECKING:  # each client has its own
@@ -211,7 +211,8 @@ class BaseClient:
                 headers, plan = self._make_headers(settings), self._plan_for(settings)
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=NoLimiter())
-        request = self._request(call.method, self._url(call), headers, call.json, settings)
+        content = b"" if call.json is None else encode_json(call.json)
+        request = self._request(call.method, self._url(call), headers, content, settings)
         if call.method in KEYED_METHODS:
             request.headers["Idempotency-Key"] = idempotency_key(key)
         if call.method != "GET":
@@ -227,19 +228,18 @@ class BaseClient:
             self.prompt_versions.clear()
 
     def _request(
-        self, method: str, url: str, headers: httpx.Headers, json: object, settings: Settings
+        self, method: str, url: str, headers: httpx.Headers, content: bytes, settings: Settings
     ) -> httpx.Request:
         """Return the request, in the type of the library that sends it.
 
         Raises:
-            ConfigurationError: The URL is invalid, such as one of more than 64 KiB, or `json` cannot be encoded.
+            ConfigurationError: The URL is invalid, such as one of more than 64 KiB.
         """
         library: Any = self._library
         try:
             parsed = _parsed(library, url)
         except library.InvalidURL as error:
             raise ConfigurationError(f"{method} {url[:100]} cannot be sent: {error}") from None
-        content = b"" if json is None else encode_json(json)
         # Passed as a stream and read at once, so that httpx adds no headers.
         request: httpx.Request = library.Request(
             method,
@@ -258,7 +258,8 @@ class BaseClient:
     def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[HttpReply]:
         """Send a token request, with the same retries but without a token, a rate limit or hooks."""
         settings = self._settings
-        request = self._request("POST", settings.base_url + path, self._make_headers(settings), json, settings)
+        headers, content = self._make_headers(settings), encode_json(json)
+        request = self._request("POST", settings.base_url + path, headers, content, settings)
         plan = self._plan._replace(account=NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
@@ -294,7 +295,7 @@ class BaseClient:
         if call.method != "GET":
             self._forget_version(call)
         try:
-            return decode(call, response.content, response.refusal)
+            return self._received(decode(call, response.content, response.refusal))
         except UndecodableError as error:
             problem = str(error)
         mask = mask_for(response.request, self._auth.secrets())
@@ -309,6 +310,11 @@ class BaseClient:
             body=mask.body(response.content[: 2 * _SHOWN_BODY])[:_SHOWN_BODY],
             attempts=mask.attempts(reply.attempts),
         )
+
+    def _received(self, result: T) -> T:
+        if rendered.observers:
+            rendered.notify_received(result, self.account_key)
+        return result
 
     def flow_steps(self, flow: Flow[T], /) -> Steps[T]:
         """Describe a flow as steps: perform each call it yields and pass on its other steps."""
@@ -359,10 +365,15 @@ class BaseClient:
             **{setting.name: getattr(settings, setting.name) for setting in SETTINGS},
             "limiter": self._limiter,
             "default_headers": dict(settings.headers),
-            "hooks": self._hooks,
+            "hooks": self._given_hooks,
             "cache_dir": self._cache_dir,
             "http_client": self._http_client,
         }
+
+    @property
+    def account_key(self) -> str:
+        """The address and the credential, which is a secret; equal for two clients of one account."""
+        return f"{self._settings.base_url} {self._auth.identity}"
 
     @property
     def base_url(self) -> str:
@@ -373,6 +384,28 @@ class BaseClient:
     def limiter(self) -> Limiter | None:
         """The limiter that paces this client's requests; None if they are sent without waiting."""
         return LocalLimiter() if isinstance(self._limiter, Unset) else self._limiter
+
+    def add_hook(self, hook: object, /) -> None:
+        """Observe the calls of this client, its views and its origin with one more hook; see `enprompta.hooks`.
+
+        Copies and pickles of the client do not get the hook.
+
+        Args:
+            hook: An object with one or more of the hook methods.
+
+        Raises:
+            ConfigurationError: The object is not a hook.
+        """
+        self._hooks.extend(checked_hooks([hook]))
+
+    def remove_hook(self, hook: object, /) -> None:
+        """Stop observing calls with a hook that `add_hook` added; does nothing if it was not added.
+
+        Raises:
+            Nothing: an unknown hook is ignored.
+        """
+        with suppress(ValueError):
+            self._hooks.remove(hook)
 
     @property
     def rate_limit(self) -> RateLimit | None:
@@ -418,47 +451,3 @@ def _parsed(library: Any, url: str) -> Any:  # noqa: ANN401 (the URL class of ht
 
 def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (typed by with_options)
     return cast("Overrides", {name: value for name, value in given.items() if value is not UNSET})
-
-
-def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> ModuleType:
-    """Return the library of an `http_client`: httpx or httpx2.
-
-    Raises:
-        ConfigurationError: `http_client` is of another type, or the named library is not installed.
-    """
-    if http_client is None:
-        return httpx
-    if isinstance(http_client, str) and http_client in _NAMED[kind]:
-        if find_spec(http_client) is None:
-            needs = f'needs the extra `{http_client}`: pip install "enprompta[{http_client}]"'
-            raise ConfigurationError(f'http_client="{http_client}" {needs}')
-        return cast("ModuleType", library_named(http_client))
-    library = library_of(http_client)
-    if not isinstance(http_client, getattr(library, kind)):
-        others = " or ".join([f"httpx2.{kind}", *(f'"{one}"' for one in _NAMED[kind])])
-        raise ConfigurationError(
-            f"http_client must be an httpx.{kind}, {others}, not {type(http_client).__name__} "
-            "(Enprompta takes an httpx.Client, AsyncEnprompta an httpx.AsyncClient)"
-        )
-    return library
-
-
-def _checked_hooks(hooks: object) -> tuple[object, ...]:
-    if hooks == ():
-        return ()
-    from enprompta.hooks import check_hooks  # noqa: PLC0415 (few programs use hooks)
-
-    return check_hooks(hooks)
-
-
-def check_limiter(limiter: Any) -> Any:  # noqa: ANN401 (any argument)
-    """Reject objects without an `account` method, such as the URL of a Redis server."""
-    if isinstance(limiter, type) or not callable(getattr(limiter, "account", None)):
-        given = f"the class {limiter.__name__}" if isinstance(limiter, type) else type(limiter).__name__
-        raise ConfigurationError(f"limiter must be LocalLimiter(), RedisLimiter(url), or None for none, not {given}")
-    return limiter
-
-
-def check_cache_dir(cache_dir: object) -> None:
-    if cache_dir is not None and (not isinstance(cache_dir, (str, PathLike)) or not str(cast("object", cache_dir))):
-        raise ConfigurationError(f"cache_dir must be the path of a folder, not {cache_dir!r}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from enprompta._client.base_client import BaseClient, Namespace, health_call, library_for, overrides
+from enprompta._client.base_client import BaseClient, Namespace, health_call, overrides
+from enprompta._client.checks import library_for
 from enprompta._core.boundary import public
 from enprompta._core.operation import public_names
 from enprompta._core.tracebacks import shorten
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from enprompta.resources.prompts import Prompts, RawPrompts
     from enprompta.resources.teams import RawTeams, Teams
     from enprompta.resources.templates import RawTemplates, Templates
+    from enprompta.resources.traces import RawTraces, Traces
     from enprompta.resources.usage import RawUsage, Usage
     from enprompta.resources.webhooks import RawWebhooks, Webhooks
     from enprompta.resources.workflows import RawWorkflows, Workflows
@@ -86,6 +88,8 @@ class Enprompta(BaseClient):
     """Manage teams and their members."""
     webhooks: Namespace[Webhooks] = Namespace("webhooks", "Webhooks")
     """Manage the endpoints that receive events."""
+    traces: Namespace[Traces] = Namespace("traces", "Traces")
+    """Record traces and read them."""
     usage: Namespace[Usage] = Namespace("usage", "Usage")
     """Read usage and costs."""
 
@@ -241,6 +245,7 @@ class RawEnprompta:
     workflows: Namespace[RawWorkflows] = Namespace("workflows", "RawWorkflows")
     teams: Namespace[RawTeams] = Namespace("teams", "RawTeams")
     webhooks: Namespace[RawWebhooks] = Namespace("webhooks", "RawWebhooks")
+    traces: Namespace[RawTraces] = Namespace("traces", "RawTraces")
     usage: Namespace[RawUsage] = Namespace("usage", "RawUsage")
 
     def __init__(self, client: Enprompta) -> None:

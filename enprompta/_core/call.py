@@ -82,6 +82,9 @@ class Call(Generic[T]):
     """Options for this call only."""
     enveloped: bool = True
     """True if the reference documents a `{"success": …, "data": …}` envelope. Both forms are accepted either way."""
+    within: str = ""
+    """Field of the data that holds the result, such as `trace` in `{"data": {"trace": …}}`; empty if the data is the
+    result. A page within a field has `total`, `limit` and `offset` next to it instead of `pagination`."""
 
 
 def path(template: str, *ids: str) -> str:

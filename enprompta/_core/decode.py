@@ -21,11 +21,11 @@ from enprompta._core.lenient import lenient_validator
 from enprompta._core.page import Paged
 from enprompta.errors import ConfigurationError
 from enprompta.models.base import Many, Model, fail_fast
-from enprompta.models.pagination import Pagination
+from enprompta.models.pagination import OffsetPagination, Pagination
 from enprompta.tables import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pydantic_core import SchemaValidator
 
@@ -82,9 +82,9 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
         return cast("T", None)
     if refusal:
         raise UndecodableError(refusal)
-    reader = _reader(call.returns, call.enveloped)
+    reader = _reader(call.returns, call.enveloped, call.within)
     with suppress(ValidationError):
-        value = reader.unwrapped(reader.read_json(body))
+        value = reader.unwrapped(reader.read_json(body), call)
         if reader.enveloped or not _swallowed_envelope(value, call):
             return cast("T", value)
     return cast("T", _read_odd(call, body))
@@ -113,10 +113,9 @@ def _read(call: Call[Any], read: Callable[[_Reader], Any]) -> tuple[Any, dict[st
         The value and None, or None and the problem of the form that the call expects.
     """
     problem: dict[str, Any] | None = None
-    for enveloped in (call.enveloped, not call.enveloped):
-        reader = _reader(call.returns, enveloped)
+    for reader in _readers(call):
         try:
-            value = reader.unwrapped(read(reader))
+            value = reader.unwrapped(read(reader), call)
         except ValidationError as error:
             problem = problem or first_problem(error)
             if problem["type"] == _NOT_JSON:
@@ -130,6 +129,14 @@ def _read(call: Call[Any], read: Callable[[_Reader], Any]) -> tuple[Any, dict[st
 def first_problem(error: ValidationError) -> dict[str, Any]:
     """Return the first problem of an error, without the input: for a missing field, it would be the whole object."""
     return dict(error.errors(include_url=False, include_context=False, include_input=False)[0])
+
+
+def _readers(call: Call[Any]) -> Iterator[_Reader]:
+    """Yield the readers to try: the documented form first, then without the field around it, then without envelope."""
+    for enveloped in (call.enveloped, not call.enveloped):
+        yield _reader(call.returns, enveloped, call.within)
+        if call.within:
+            yield _reader(call.returns, enveloped, "")
 
 
 def _swallowed_envelope(value: object, call: Call[Any]) -> bool:
@@ -149,6 +156,7 @@ class _Reader:
     """Type of the data, without the envelope."""
     read_json: Callable[[bytes], Any]
     enveloped: bool
+    within: str
     item: Any
     """Type of the items of a page or a sequence; None for other types."""
     page: Any
@@ -161,17 +169,36 @@ class _Reader:
         envelope = cast("Any", LenientEnvelope)
         return lenient_validator(TypeAdapter(envelope[self.shape] if self.enveloped else self.shape).core_schema)
 
-    def unwrapped(self, value: Any) -> Any:  # noqa: ANN401 (what the call returns)
+    def unwrapped(self, value: Any, call: Call[Any]) -> Any:  # noqa: ANN401 (what the call returns)
         """Return the result of a call from the validated value."""
         data, pagination = (value["data"], value.get("pagination")) if self.enveloped else (value, None)
+        if self.within:
+            fields: dict[str, Any] = data
+            data = fields[self.within]
+            if self.page is not None:
+                pagination = _by_offset(fields, len(data), call.params.get("offset"))
         if self.page is not None:
             return self.page(data, pagination or Pagination(), self.item)
         # A Sequence becomes a list that notebooks show as a table; a list stays a plain list.
         return Records(cast("list[Any]", data), self.item) if self.is_sequence else data
 
 
+def _by_offset(fields: dict[str, Any], count: int, asked: object) -> Pagination:
+    """Return the position of a page that has `total`, `limit` and `offset` next to its items."""
+    total, limit = fields.get("total"), fields.get("limit")
+    offset = fields.get("offset")
+    if offset is None:
+        offset = asked if isinstance(asked, int) else 0
+    has_more = None if total is None else count > 0 and offset + count < total
+    if total is None and limit:
+        has_more = count >= limit
+    return OffsetPagination(
+        has_more=bool(has_more), next_offset=offset + count if has_more else None, total_count=total, limit=limit
+    )
+
+
 @functools.lru_cache(maxsize=512)
-def _reader(returns: Any, enveloped: bool) -> _Reader:  # noqa: ANN401, FBT001 (a cache key)
+def _reader(returns: Any, enveloped: bool, within: str) -> _Reader:  # noqa: ANN401, FBT001 (a cache key)
     """Compile the validator of a return type."""
     # Built at run time; type checkers cannot follow.
     many, envelope, origin = cast("Any", Many), cast("Any", Envelope), get_origin(returns)
@@ -180,9 +207,14 @@ def _reader(returns: Any, enveloped: bool) -> _Reader:  # noqa: ANN401, FBT001 (
         page = cast("Any", origin)
     shape = many[get_args(returns)[0]] if page else fail_fast(returns)
     try:
+        if within:
+            fields: dict[str, Any] = {within: shape}
+            if page:
+                fields |= dict.fromkeys(("total", "limit", "offset"), cast("Any", NotRequired[int | None]))
+            shape = TypedDict("Within", fields)  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # made at run time
         adapter: TypeAdapter[Any] = TypeAdapter(envelope[shape] if enveloped else shape)
         item = get_args(returns)[0] if page or origin is Sequence else None
-        return _Reader(shape, adapter.validate_json, enveloped, item, page, origin is Sequence)
+        return _Reader(shape, adapter.validate_json, enveloped, within, item, page, origin is Sequence)
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from enprompta._core.steps import Answer, Steps
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
     from enprompta._http.retry import RetryPolicy
-    from enprompta.hooks import RequestRecord
+    from enprompta.hooks import CallRecord, RequestRecord
     from enprompta.limiters.interface import Account
 
 T = TypeVar("T")
@@ -101,8 +101,21 @@ class Exchange:
         self.began = plan.clock()
         if self.deadline_at is None and plan.deadline is not None:
             self.deadline_at = self.began + plan.deadline
-        if plan.hooks:
-            self.call_id = next(_call_ids)
+        if not plan.hooks:
+            return (yield from self._attempts())
+        self.call_id = next(_call_ids)
+        record = self._start()
+        try:
+            reply = yield from self._attempts()
+        except BaseException as error:
+            self._end(record, error)
+            raise
+        self._end(record, reply)
+        return reply
+
+    def _attempts(self) -> Steps[HttpReply]:
+        """Send the request until it succeeds or the policy gives up."""
+        plan = self.plan
         while True:
             if plan.auth.renews:
                 yield from self._authorize()
@@ -274,6 +287,29 @@ class Exchange:
             attempts=self.failed,
         )
 
+    def _start(self) -> CallRecord:
+        """Call `on_call_start` of the hooks."""
+        from enprompta.hooks import CallRecord, notify  # noqa: PLC0415 (as above)
+
+        method, path = self.call.split(" ", 1)
+        mask = mask_for(self.request, self.plan.secrets())
+        url, content = mask.text(str(self.request.url)), mask.body(self.request.content)
+        record = CallRecord(self.call_id, method, path, url, content)
+        notify(self.plan.hooks, "on_call_start", record)
+        return record
+
+    def _end(self, record: CallRecord, outcome: HttpReply | BaseException) -> None:
+        """Call `on_call_end` of the hooks."""
+        from enprompta.hooks import CallEndRecord, notify  # noqa: PLC0415 (as above)
+
+        took = self.plan.clock() - self.began
+        if isinstance(outcome, BaseException):
+            kind, text = _named(outcome)
+            done = CallEndRecord(record, took, tuple(self.failed), text, kind)
+        else:
+            done = CallEndRecord(record, took, outcome.attempts, None, None)
+        notify(self.plan.hooks, "on_call_end", done)
+
     def _announce(self) -> RequestRecord:
         """Call `on_request` of the hooks and add the headers they return."""
         from enprompta.hooks import RecordHeaders, RequestRecord, announce  # noqa: PLC0415 (as above)
@@ -297,9 +333,7 @@ class Exchange:
         from enprompta.hooks import RecordHeaders, ResponseRecord, notify  # noqa: PLC0415 (as above)
 
         if isinstance(outcome, BaseException):
-            # A canceled call ends with GeneratorExit, because drivers close its steps.
-            kind = "cancelled" if isinstance(outcome, GeneratorExit) else type(outcome).__name__
-            text = str(outcome) if isinstance(outcome, EnpromptaError) else kind
+            kind, text = _named(outcome)
             done = ResponseRecord(record, duration, None, text, kind, None, RecordHeaders(()), b"")
         else:
             mask = mask_for(self.request, self.plan.secrets())
@@ -308,3 +342,10 @@ class Exchange:
             content = mask.body(outcome.content)
             done = ResponseRecord(record, duration, status, None, None, request_id, headers, content)
         notify(self.plan.hooks, "on_response", done)
+
+
+def _named(error: BaseException) -> tuple[str, str]:
+    """Return the type and the message of an error for records of hooks."""
+    # A canceled call ends with GeneratorExit, because drivers close its steps.
+    kind = "cancelled" if isinstance(error, GeneratorExit) else type(error).__name__
+    return kind, str(error) if isinstance(error, EnpromptaError) else kind

@@ -26,6 +26,7 @@ from enprompta.cli.commands import (
     prompts_check,
     teams,
     templates,
+    traces,
     usage,
     webhook_subscriptions,
     webhooks,
@@ -53,6 +54,7 @@ _RESOURCES = {
     "workflows": (workflows,),
     "teams": (teams,),
     "webhooks": (webhooks, webhook_subscriptions),
+    "traces": (traces,),
     "usage": (usage,),
 }
 for _name, _modules in _RESOURCES.items():

@@ -264,3 +264,56 @@ CREATE TABLE IF NOT EXISTS workflow_steps (
     UNIQUE (run_id, step_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS workflow_steps_running ON workflow_steps (run_id) WHERE status = 'running';
+
+-- Traces that were recorded, and traces whose spans were ingested. A trace without input or output is not shown.
+CREATE TABLE IF NOT EXISTS traces (
+    number        INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            TEXT NOT NULL,  -- of an ingested trace, OpenTelemetry's trace id
+    account_id    TEXT NOT NULL,
+    user_id       TEXT NOT NULL,
+    prompt_id     TEXT,
+    session_id    TEXT,
+    provider      TEXT NOT NULL,
+    model         TEXT NOT NULL,
+    input         TEXT NOT NULL,
+    output        TEXT NOT NULL,
+    system_prompt TEXT,
+    temperature   REAL,
+    max_tokens    INTEGER,
+    top_p         REAL,
+    input_tokens  INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    latency_ms    REAL NOT NULL,
+    cost          REAL NOT NULL,
+    status        TEXT NOT NULL,
+    error_message TEXT,
+    error_code    TEXT,
+    finish_reason TEXT,
+    environment   TEXT NOT NULL,
+    metadata      TEXT NOT NULL,  -- JSON object
+    created_at    INTEGER NOT NULL,
+    UNIQUE (account_id, id)
+);
+CREATE INDEX IF NOT EXISTS traces_newest ON traces (account_id, number);
+CREATE INDEX IF NOT EXISTS traces_session ON traces (account_id, session_id);
+
+CREATE TABLE IF NOT EXISTS trace_spans (
+    number         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id             TEXT NOT NULL,
+    account_id     TEXT NOT NULL,
+    trace_id       TEXT NOT NULL,
+    parent_span_id TEXT,
+    name           TEXT NOT NULL,
+    span_type      TEXT NOT NULL,
+    input          TEXT NOT NULL,     -- JSON
+    output         TEXT NOT NULL,     -- JSON
+    start_time     INTEGER NOT NULL,  -- Unix nanoseconds
+    end_time       INTEGER,
+    tokens         INTEGER,
+    cost           REAL,
+    status         TEXT NOT NULL,
+    error_message  TEXT,
+    metadata       TEXT NOT NULL,     -- JSON object
+    facts          TEXT NOT NULL,     -- JSON object: what an ingested span says about its trace
+    UNIQUE (account_id, trace_id, id)
+);

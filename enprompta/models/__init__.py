@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from enprompta.models.provider_messages import AnthropicMessages
     from enprompta.models.teams import Team, TeamMember, TeamRole
     from enprompta.models.templates import Template, TemplateFork
+    from enprompta.models.traces import (
+        CreatedSpan,
+        RecordedTrace,
+        SpanStatus,
+        SpanType,
+        Trace,
+        TraceAnalytics,
+        TraceEvaluation,
+        TraceSpan,
+        TraceStatus,
+    )
     from enprompta.models.typed_executions import TypedExecution
     from enprompta.models.usage import Billing, Invoice, RequestWindow, TokenUsage, Usage, UsageRecord
     from enprompta.models.webhooks import (
@@ -46,6 +57,7 @@ __all__ = [
     "Billing",
     "ComponentHealth",
     "ContentPart",
+    "CreatedSpan",
     "CreatedWebhook",
     "DeliveryStatus",
     "EventType",
@@ -67,13 +79,21 @@ __all__ = [
     "Prompt",
     "PromptVariable",
     "PromptVariableParam",
+    "RecordedTrace",
     "RequestWindow",
+    "SpanStatus",
+    "SpanType",
     "Team",
     "TeamMember",
     "TeamRole",
     "Template",
     "TemplateFork",
     "TokenUsage",
+    "Trace",
+    "TraceAnalytics",
+    "TraceEvaluation",
+    "TraceSpan",
+    "TraceStatus",
     "TypedExecution",
     "Usage",
     "UsageRecord",
@@ -93,6 +113,7 @@ __all__ = [
 _HOMES = {
     "Billing": "usage",
     "ComponentHealth": "health",
+    "CreatedSpan": "traces",
     "CreatedWebhook": "webhooks",
     "DeliveryStatus": "webhooks",
     "EventType": "webhooks",
@@ -116,7 +137,10 @@ _HOMES = {
     "Prompt": "prompts",
     "PromptVariable": "prompts",
     "PromptVariableParam": "prompts",
+    "RecordedTrace": "traces",
     "RequestWindow": "usage",
+    "SpanStatus": "traces",
+    "SpanType": "traces",
     "Team": "teams",
     "TeamMember": "teams",
     "TeamRole": "teams",
@@ -124,6 +148,11 @@ _HOMES = {
     "TemplateFork": "templates",
     "TokenUsage": "usage",
     "TypedExecution": "typed_executions",
+    "Trace": "traces",
+    "TraceAnalytics": "traces",
+    "TraceEvaluation": "traces",
+    "TraceSpan": "traces",
+    "TraceStatus": "traces",
     "Usage": "usage",
     "UsageRecord": "usage",
     "VariableType": "prompts",

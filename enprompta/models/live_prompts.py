@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import Field, PrivateAttr, SerializeAsAny, field_validator
 from typing_extensions import Self  # noqa: TC002 (pydantic reads annotations)
 
+from enprompta._common import rendered
 from enprompta.errors import TemplateError
 from enprompta.models.base import Mapped, Model, empty_dict
 from enprompta.models.messages import LiveMessage, MessagePlaceholder, fill, read_entry
@@ -155,6 +156,12 @@ class LivePrompt(Model, ProviderMessages):
         return [LiveMessage(role="user", content=self.content or "")]
 
     def _filled(self, texts: list[str], values: Mapping[str, object]) -> list[str]:
+        filled = self._render_all(texts, values)
+        if rendered.observers:
+            rendered.notify_rendered(self, filled)
+        return filled
+
+    def _render_all(self, texts: list[str], values: Mapping[str, object]) -> list[str]:
         from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
 
         places = {one.name for one in self.messages or () if isinstance(one, MessagePlaceholder)}

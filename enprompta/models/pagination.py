@@ -20,3 +20,10 @@ class Pagination(Model):
     """Number of objects in the whole listing."""
     limit: int | None = None
     """Maximum number of objects per page."""
+
+
+class OffsetPagination(Pagination):
+    """The position of a page in a listing that pages by offset instead of a cursor."""
+
+    next_offset: int | None = None
+    """Offset of the next page; None after the last one."""

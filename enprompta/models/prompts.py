@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 from typing_extensions import NotRequired, Required, TypedDict
 
+from enprompta._common import rendered
 from enprompta.models.base import DateTime, Many, Model, Open, empty_list
 from enprompta.models.messages import LiveMessage
 from enprompta.models.provider_messages import ProviderMessages
@@ -82,7 +83,10 @@ class Prompt(Model, ProviderMessages):
         """
         from enprompta import templating  # noqa: PLC0415 (most programs let the service render)
 
-        return templating.render(self.content, {**(values or {}), **variables}, self.variables)
+        text = templating.render(self.content, {**(values or {}), **variables}, self.variables)
+        if rendered.observers:
+            rendered.notify_rendered(self, [text])
+        return text
 
     def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
         return [LiveMessage(role="user", content=self.render(values))]

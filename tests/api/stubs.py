@@ -35,6 +35,7 @@ PUBLIC = (
     "enprompta.rollouts",
     "enprompta.templating",
     "enprompta.testing",
+    "enprompta.tracing",
     "enprompta.webhooks",
 )
 RESOURCES = "enprompta.resources"

@@ -108,7 +108,7 @@ def test_another_version_is_refused(run: Run, prompt: str, client: Enprompta) ->
 
 
 def test_rows_have_parsed_outputs(run: Run, prompt: str, schema: Path, tmp_path: Path) -> None:
-    """The results have the JSON alone; a misfit is a failed row, which says how to go on."""
+    """The results have the JSON alone; a misfit is a failed row, which says how to resume."""
     rows, results = tmp_path / "rows.jsonl", tmp_path / "results.jsonl"
     rows.write_text('{"n": "1"}\n{"n": "\\"x\\""}\n')
     command = ("prompts", "execute-many", prompt, "-i", rows, "-o", results, "--output-schema", schema)
@@ -172,7 +172,7 @@ def test_other_warnings_are_shown_as_python_shows_them(run: Run, monkeypatch: py
 
 
 def test_codegen_and_check_warn(run: Run, tmp_path: Path) -> None:
-    """Both name the place on standard error, and go on; push shows it for what it sends."""
+    """Both name the place on standard error, and continue; push shows it for what it sends."""
     folder = tmp_path / "prompts"
     folder.mkdir()
     (folder / "a.prompt.md").write_text("---\ntitle: Template problems\n---\n{{>header}}\n")

@@ -21,6 +21,7 @@ _OWNERS = {
     "workflow_executions": [("workflow_steps", "run_id")],
     "teams": [("team_members", "team_id"), ("prompts", "team_id")],
     "webhooks": [("deliveries", "webhook_id")],
+    "traces": [("trace_spans", "trace_id")],
 }
 
 
@@ -59,6 +60,9 @@ def sow(emulator: Emulator) -> None:
         webhook = _make(own, "/webhooks", name="Audit log", url="https://example.com/hook", events=["prompt.executed"])
         rename("webhooks", webhook["id"], "whk_abc123")
         rename("deliveries", _make(own, "/webhooks/whk_abc123/test")["id"], "dlv_abc123")
+        trace = _make(own, "/traces", provider="openai", model="gpt-4", input="Hello", output="Hi.")["traceId"]
+        rename("trace_spans", _make(own, f"/traces/{trace}/spans", name="s", spanType="LLM")["spanId"], "spn_abc123")
+        rename("traces", trace, "trc_abc123")
         database.run("UPDATE templates SET id = 'tpl_abc123' WHERE number = 1")
         for name in TEAMS_TO_LEAVE:
             left = rename("teams", _make(other, "/teams", name=name)["id"], name)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from enprompta import Call
 from enprompta.models import PromptVariable, WorkflowStep
+from tests.conformance.document import SCHEMAS
 from tests.conformance.seeds import PLAIN_PROMPT, TEAMS_TO_LEAVE
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     Do = Callable[[Any], Any]
 
 TEAM, USER, PROMPT, OTHER_PROMPT = "tem_abc123", "usr_abc123", "pmt_abc123", "pmt_def456"
+TRACE, SPAN = "trc_abc123", "spn_abc123"
 WORKFLOW, RUN, WEBHOOK, DELIVERY = "wfl_abc123", "wfe_abc123", "whk_abc123", "dlv_abc123"
 KEY = "conformance"
 MOMENT, DAY = datetime(2024, 1, 17, 10, 15, tzinfo=timezone.utc), date(2099, 1, 31)
@@ -33,6 +36,13 @@ PROMPT_FIELDS: dict[str, Any] = {
     "variables": [VARIABLE, SELECT],
     "visibility": "TEAM",
 }
+EXPORT = Call(
+    "POST",
+    "/api/ingest/otlp/v1/traces",
+    dict,
+    json=SCHEMAS["ExportTraceRequest"]["examples"][0],
+    enveloped=False,
+)
 STEPS: list[Any] = [
     {"id": "outline", "prompt_id": PLAIN_PROMPT},
     WorkflowStep(
@@ -184,6 +194,77 @@ TABLE = [
         "workflows.cancel_execution",
         lambda c: c.workflows.cancel_execution(WORKFLOW, RUN, idempotency_key=f"{KEY} cancel"),
     ),
+    Row(
+        "traces.list",
+        "traces.list",
+        lambda c: c.traces.list(),
+        lambda c: c.traces.list(
+            limit=5,
+            offset=1,
+            prompt_id=PROMPT,
+            session_id="chat-1",
+            provider="openai",
+            model="gpt-4",
+            environment="production",
+            status="SUCCESS",
+            start_date=MOMENT,
+            end_date=DAY,
+        ),
+    ),
+    Row(
+        "traces.record",
+        "traces.record",
+        lambda c: c.traces.record(provider="openai", model="gpt-4", input="Hello", output="Hi."),
+        lambda c: c.traces.record(
+            provider="openai",
+            model="gpt-4",
+            input="Hello",
+            output="Hi.",
+            system_prompt="Be brief.",
+            temperature=0.2,
+            max_tokens=100,
+            top_p=0.9,
+            input_tokens=12,
+            output_tokens=3,
+            latency_ms=850,
+            cost=0.0005,
+            status="CONTENT_FILTERED",
+            error_message="Filtered",
+            error_code="filter",
+            finish_reason="content_filter",
+            session_id="chat-1",
+            prompt_id=PROMPT,
+            environment="staging",
+            metadata={"feature": "chat", "turn": 2},
+            idempotency_key=f"{KEY} trace",
+        ),
+    ),
+    Row("traces.analytics", "traces.analytics", lambda c: c.traces.analytics(), lambda c: c.traces.analytics(days=30)),
+    Row("traces.get", "traces.get", lambda c: c.traces.get(TRACE)),
+    Row("traces.spans", "traces.spans", lambda c: c.traces.spans(TRACE)),
+    Row(
+        "traces.create_span",
+        "traces.create_span",
+        lambda c: c.traces.create_span(TRACE, name="search", span_type="RETRIEVAL"),
+        lambda c: c.traces.create_span(
+            TRACE,
+            name="search",
+            span_type="TOOL",
+            parent_span_id=SPAN,
+            input={"query": "tea"},
+            output=["doc1"],
+            start_time=MOMENT,
+            end_time=MOMENT,
+            duration_ms=150,
+            tokens=5,
+            cost=0.1,
+            status="ERROR",
+            error_message="No",
+            metadata={"k": 1},
+            idempotency_key=f"{KEY} span",
+        ),
+    ),
+    Row("ingest.traces", "run", lambda c: c.run(EXPORT)),
     Row(
         "teams.list",
         "teams.list",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.conformance.table import Do
 
-RESOURCES = ("prompts", "executions", "templates", "workflows", "teams", "webhooks", "usage")
+RESOURCES = ("prompts", "executions", "templates", "workflows", "teams", "webhooks", "traces", "usage")
 
 
 def sizes() -> list[Any]:

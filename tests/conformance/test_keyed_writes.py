@@ -107,6 +107,7 @@ def test_a_keyed_write_happens_once(answers: dict[str, list[httpx.Response]], na
     assert replayed == [None, "true", None, None]
     assert changed.status_code == 409
     assert foreign.status_code != 409 or "Idempotency-Key" not in foreign.text
-    assert foreign.content != first.content or foreign.status_code == 204
+    says_nothing = foreign.status_code == 204 or foreign.content == b"{}"
+    assert foreign.content != first.content or says_nothing
     for answer in (first, again, changed):
         assert problems_of_response(answer) == []

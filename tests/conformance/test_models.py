@@ -14,6 +14,7 @@ from tests.conformance.document import SCHEMAS, properties
 SAME = (
     *("Billing", "ComponentHealth", "Execution", "ExecutionStats", "Health", "Invoice", "LivePrompt", "Pagination"),
     *("Prompt", "PromptVariable", "Team", "TeamMember", "Template", "Usage", "UsageRecord"),
+    *("CreatedSpan", "RecordedTrace", "Trace", "TraceAnalytics", "TraceEvaluation", "TraceSpan"),
     *("Webhook", "WebhookDelivery", "WebhookSecret", "Workflow", "WorkflowExecution", "WorkflowStep"),
 )
 RENAMED = {
@@ -42,6 +43,7 @@ EVENTS = {
     "WorkflowFailedData": "WorkflowFailedData",
 }
 WORDS = ("DeliveryStatus", "EventType", "ExecutionStatus", "HealthStatus", "TeamRole", "Visibility", "WorkflowStatus")
+WORDS += ("SpanStatus", "SpanType", "TraceStatus")
 UNREAD = {"LivePrompt": {"_meta"}}  # not for callers: kept in `model_extra`
 OWN = {"WebhookEvent", "WebhookEventBase", "UnknownEvent"}  # unions and bases of the package's own
 

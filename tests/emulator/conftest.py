@@ -17,6 +17,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from enprompta.emulator import Emulator
+from tests.emulator.otlp import PATH, PROTOBUF
+from tests.emulator.otlp import request as export
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,3 +203,29 @@ def upstream() -> Iterator[Callable[..., FakeUpstream]]:
     yield make
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def send(emulator: Emulator, client: httpx.Client) -> Callable[..., dict[str, Any]]:
+    """Send an export request in JSON, and check that it was taken."""
+    address = emulator.url.removesuffix("/api/v1") + PATH
+
+    def post(*spans: dict[str, Any], resource: dict[str, Any] | None = None) -> dict[str, Any]:
+        response = client.post(address, json=export(*spans, resource=resource))
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    return post
+
+
+@pytest.fixture
+def raw(emulator: Emulator, client: httpx.Client) -> Callable[..., httpx.Response]:
+    """Send any body with any headers; the answer is read without the document, which has JSON alone."""
+    address = emulator.url.removesuffix("/api/v1") + PATH
+    client.event_hooks = {"response": []}
+
+    def post(body: bytes, content_type: str = PROTOBUF, **headers: str) -> httpx.Response:
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.post(address, content=body, headers={"Content-Type": content_type, **more})
+
+    return post

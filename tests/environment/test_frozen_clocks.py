@@ -48,7 +48,7 @@ def use(enprompta):
         if inspect.isclass(model) and issubclass(model, enprompta.models.Model):
             model.model_json_schema()
     with enprompta.Enprompta(api_key="ep_x", base_url=url, limiter=None) as client:
-        for name in ("prompts", "executions", "templates", "workflows", "teams", "webhooks", "usage"):
+        for name in ("prompts", "executions", "templates", "workflows", "teams", "webhooks", "traces", "usage"):
             getattr(client, name)
         print(type(client.prompts.get("p1").created_at))
 

@@ -213,7 +213,7 @@ CLEAN = """
 import asyncio, sys
 import enprompta, enprompta.webhooks, enprompta.testing, enprompta.otel, enprompta.codegen, enprompta.templating
 
-NAMESPACES = ("prompts", "executions", "templates", "workflows", "teams", "webhooks", "usage")
+NAMESPACES = ("prompts", "executions", "templates", "workflows", "teams", "webhooks", "traces", "usage")
 settings = dict(api_key="ep_x", base_url=sys.argv[1], limiter=None)
 with enprompta.Enprompta(**settings) as client:
     assert all(getattr(client, name) for name in NAMESPACES)

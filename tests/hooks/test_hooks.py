@@ -498,9 +498,9 @@ class TestSetup:
             (Hooks(), "hooks must be a list of objects, not Hooks"),
             (None, "hooks must be a list of objects, not NoneType"),
             ([Hooks], r"hooks must be objects, not classes: hooks=\[Hooks\(\)\]"),
-            ([object()], "at least one of on_request, on_response, on_retry, on_wait, on_exposure; object has none"),
+            ([object()], "on_call_start, on_request, on_response, on_retry, on_wait, on_exposure; object has none"),
             (["on_request"], "str has none"),
-            ([AsyncMock()], "AsyncMock.on_request must be a plain function, in the async client too"),
+            ([AsyncMock()], "AsyncMock.on_call_end must be a plain function, in the async client too"),
         ],
     )
     def test_what_could_never_be_called_is_refused(self, hooks: Any, reason: str) -> None:

@@ -1,10 +1,12 @@
-"""OpenTelemetry: a span a try with the conventions' names, the trace context sent along, metrics, and no contents."""
+"""OpenTelemetry: a span a call with the names of the conventions, metrics, propagation, and no contents."""
 
 from __future__ import annotations
 
 import builtins
+import importlib
 import json
 import pickle
+import pkgutil
 import re
 import sys
 from contextlib import suppress
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 import yaml
+from openinference.semconv.trace import SpanAttributes
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -21,9 +24,12 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.semconv import _incubating, attributes
+from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import SpanKind, StatusCode
 
-from enprompta import APIResponseError, APIStatusError, BadRequestError, Enprompta
+from enprompta import APIError, APIResponseError, APIStatusError, BadRequestError, Enprompta
+from enprompta._common import semantic_conventions as names
 from enprompta.limiters.interface import NoLimiter
 from enprompta.otel import OpenTelemetryHooks, _template
 from tests.faults.flavours import Caller, Waits, run, settle
@@ -129,11 +135,11 @@ def test_a_call_is_a_span(flavour: str, server: FaultServer, seen: Telescope) ->
         "http.response.header.x-request-id": ("req_1",),
     }
     scope: Any = span.instrumentation_scope
-    assert (scope.name, scope.schema_url) == ("enprompta", "https://opentelemetry.io/schemas/1.37.0")
+    assert (scope.name, scope.schema_url) == ("enprompta", names.SCHEMA_URL)
 
 
-def test_each_try_is_a_span_of_its_own(flavour: str, server: FaultServer, seen: Telescope, waits: Waits) -> None:
-    """Attempts are numbered, each span has its own failure, and each request carries its own span."""
+def test_attempts_are_events_of_one_span(flavour: str, server: FaultServer, seen: Telescope, waits: Waits) -> None:
+    """A call is one span whatever its retries; each attempt is an event, and each request carries the same span."""
     server.play(status(503), Peer.reset)
 
     async def scenario() -> None:
@@ -142,15 +148,79 @@ def test_each_try_is_a_span_of_its_own(flavour: str, server: FaultServer, seen: 
                 await caller.call("GET")
 
     run(flavour, scenario)
-    spans: list[Any] = seen.spans
-    name = "http.request.resend_count"
-    assert [span.attributes.get(name) for span in spans] == [None, 1, 2]
-    assert [span.attributes.get("error.type") for span in spans] == ["503", "APIConnectionError", None]
-    assert [span.status.status_code for span in spans] == [StatusCode.ERROR, StatusCode.ERROR, StatusCode.UNSET]
-    assert [span.status.description is None for span in spans] == [True, False, True]
-    assert len({span.parent.span_id for span in spans}) == 1
-    sent = [one.headers["traceparent"] for one in server.received]
-    assert sent == [_traceparent(spans[0]), _traceparent(spans[2])]  # the second one was reset unread
+    (span,) = seen.spans
+    assert span.status.status_code is StatusCode.UNSET
+    assert _there(span.attributes)["http.request.resend_count"] == 2
+    assert [(event.name, dict(_there(event.attributes))) for event in span.events] == [
+        ("attempt", {"enprompta.attempt.number": 1, "http.response.status_code": 503, "error.type": "503"}),
+        ("attempt", {"enprompta.attempt.number": 2, "error.type": "APIConnectionError"}),
+        ("attempt", {"enprompta.attempt.number": 3, "http.response.status_code": 200}),
+    ]
+    assert {one.headers["traceparent"] for one in server.received} == {_traceparent(span)}
+
+
+@pytest.mark.parametrize(
+    ("play", "options", "expected"),
+    [
+        (status(503), {}, ("503", None)),
+        (Peer.reset, {}, ("APIConnectionError", "connection")),
+        (status(503), {"max_retries": 3, "deadline": 0.3}, ("APITimeoutError", "the deadline")),
+    ],
+)
+def test_a_failed_call_says_why(
+    server: FaultServer, seen: Telescope, play: Any, options: Any, expected: tuple[str, str | None]
+) -> None:
+    """A status is the type of error without a description; any other failure is named by its class."""
+    error, description = expected
+    server.play(then=play)
+    base: Any = {"base_url": server.base_url, "hooks": [seen.hooks], "limiter": None, "max_retries": 0, **options}
+    with Enprompta(api_key="ep_test", **base) as client, suppress(APIError):
+        client.prompts.get("p1")
+    (span,) = seen.spans
+    assert span.status.status_code is StatusCode.ERROR
+    assert _there(span.attributes)["error.type"] == error
+    assert (span.status.description is None) is (description is None)
+    assert (description or "") in (span.status.description or "")
+
+
+def test_a_call_that_sends_nothing_is_a_span(server: FaultServer, seen: Telescope) -> None:
+    """A call that its rate limit or deadline ends before it is sent is recorded too, without an attempt."""
+    options: Any = {"base_url": server.base_url, "hooks": [seen.hooks], "limiter": Slow(), "deadline": 1e-9}
+    with Enprompta(api_key="ep_test", **options) as client, pytest.raises(APIError):
+        client.prompts.get("p1")
+    (span,) = seen.spans
+    assert _there(span.attributes)["error.type"] == "APITimeoutError"
+    assert span.events == ()
+
+
+def test_old_names_are_written_beside_the_new(
+    server: FaultServer, seen: Telescope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`OTEL_SEMCONV_STABILITY_OPT_IN` asks for the older names as well, for each group of conventions."""
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http/dup, gen_ai/dup")
+    hooks = OpenTelemetryHooks(seen.tracer_provider, seen.meter_provider)
+    server.play(then=executed)
+    with Enprompta(api_key="ep_test", base_url=server.base_url, hooks=[hooks], limiter=None) as client:
+        client.prompts.execute("p1")
+    attributes = _there(seen.spans[0].attributes)
+    assert attributes["http.status_code"] == attributes["http.response.status_code"] == 200 + 1
+    assert attributes["gen_ai.system"] == attributes["gen_ai.provider.name"] == "gcp.gen_ai"
+
+
+def test_names_are_those_of_the_released_package() -> None:
+    """The table of names has the names of the newest released semantic conventions, and of OpenInference."""
+    released: dict[str, str] = {}
+    for package in (attributes, _incubating.attributes):
+        for module in pkgutil.iter_modules(package.__path__):
+            released.update(vars(importlib.import_module(f"{package.__name__}.{module.name}")))
+    released.update({name: getattr(SpanAttributes, name) for name in dir(SpanAttributes) if name.isupper()})
+    table = {name: value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
+    own = {name for name, value in table.items() if value.startswith("enprompta.")}
+    unreleased = {"GEN_AI_PROMPT_VERSION", "HTTP_RESPONSE_HEADER_REQUEST_ID", "SCHEMA_URL"}
+    assert {name: released.get(name) for name in table if name not in own | unreleased} == {
+        name: value for name, value in table.items() if name not in own | unreleased
+    }
+    assert list(Schemas)[-1].value == names.SCHEMA_URL
 
 
 def test_spans_are_children_of_the_current_one(flavour: str, server: FaultServer, seen: Telescope) -> None:
@@ -263,6 +333,7 @@ class TestExecutions:
             "gen_ai.request.stop_sequences": ("END",),
             "gen_ai.response.id": "exe_1",
             "gen_ai.response.model": "gemini-pro-002",
+            "enprompta.prompt.id": "p1",
             "enprompta.execution.tokens": 568,
             "enprompta.execution.cost": 0.0284,
         }
@@ -429,8 +500,8 @@ def test_hooks_pickle(server: FaultServer) -> None:
 
 
 def test_an_answer_to_nothing_is_counted_alone(server: FaultServer, seen: Telescope, client: Enprompta) -> None:
-    """Hooks that missed `on_request`, as after a fork, record no span and do not fail."""
-    seen.hooks.on_request = lambda record: {}  # type: ignore[method-assign]
+    """Hooks that missed `on_call_start`, as after a fork, record no span and do not fail."""
+    seen.hooks.on_call_start = lambda record: None  # type: ignore[method-assign]
     client.prompts.get("p1")
     assert seen.spans == []
     assert len(seen.points("http.client.request.duration")) == 1

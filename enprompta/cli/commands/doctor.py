@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,6 +15,8 @@ from enprompta._http.certificates import VARIABLES
 from enprompta._http.proxies import proxy_for
 from enprompta._http.settings import SETTINGS
 from enprompta._version import __version__
+from enprompta.cli.commands.doctor_tracing import tracing_findings
+from enprompta.cli.commands.finding import Finding
 from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.credentials import choose
 from enprompta.cli.error_handling import NOT_CONFIGURED, connected
@@ -34,15 +36,6 @@ if TYPE_CHECKING:
 _SKEW = 5.0  # seconds of clock difference that cause no problems
 _LONG = 16  # minimum length of a key whose last four characters may be shown
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check."""
-
-    check: str
-    status: Literal["ok", "warn", "fail"]
-    text: str
 
 
 def doctor(*, as_json: Json = False) -> None:
@@ -134,6 +127,7 @@ def _service(client: Enprompta) -> list[Finding]:
     findings.append(Finding("reachable", "ok" if health.status in {"healthy", None} else "warn", state))
     findings.append(_clock(answer.headers.get("date"), at))
     findings += _account(client)
+    findings += tracing_findings(client)
     return findings
 
 

@@ -15,6 +15,8 @@ SCOPES = (
     "teams:write",
     "webhooks:manage",
     "analytics:read",
+    "traces:read",
+    "traces:write",
 )
 
 # Method, path and scope; the first match applies. `*` matches one segment; a path includes everything below it.
@@ -36,6 +38,9 @@ _RULES = tuple(
         ("GET", "/api/v1/teams", "teams:read"),
         ("*", "/api/v1/teams", "teams:write"),
         ("*", "/api/v1/webhooks", "webhooks:manage"),
+        ("POST", "/api/ingest/otlp/v1/traces", "traces:write"),
+        ("GET", "/api/v1/traces", "traces:read"),
+        ("*", "/api/v1/traces", "traces:write"),
         ("GET", "/api/v1/usage", "analytics:read"),
         ("GET", "/api/v1/billing", "analytics:read"),
     )

@@ -13,21 +13,23 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from enprompta.emulator.api.middleware import Middleware, failure_of
-from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
+from enprompta.emulator.api.middleware import Middleware, error_response, failure_of
+from enprompta.emulator.api.request_context import SCOPE_KEY
 from enprompta.emulator.api.routes import (
     executions,
     health,
+    ingest,
     oauth,
     prompts,
     swagger_ui,
     teams,
     templates,
+    traces,
     usage,
     webhooks,
     workflows,
 )
-from enprompta.emulator.errors import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError, response
+from enprompta.emulator.errors import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -46,6 +48,8 @@ _ROUTERS = (
     workflows.router,
     teams.router,
     webhooks.router,
+    traces.router,
+    ingest.router,
     usage.router,
     oauth.router,
     health.router,
@@ -81,8 +85,7 @@ def create_app(services: Services) -> Middleware:
 
 
 async def _fail(request: Request, error: Exception) -> Response:
-    context: RequestContext = request.scope[SCOPE_KEY]
-    return response(failure_of(error), dialect=context.services.error_dialect, request_id=context.request_id)
+    return error_response(failure_of(error), request.scope, request.scope[SCOPE_KEY])
 
 
 async def _fail_as_http(request: Request, error: Exception) -> Response:

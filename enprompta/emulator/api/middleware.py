@@ -30,6 +30,7 @@ from enprompta.emulator.access.idempotency import (
 from enprompta.emulator.access.rate_limiter import RateLimitError
 from enprompta.emulator.access.trusted_hosts import split_target
 from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
+from enprompta.emulator.api.routes import ingest
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import INTERNAL, STOPPING, STORAGE, TOO_LARGE, ApiError, response
 from enprompta.emulator.serving.faults import Hit, discard, drop_connection, response_of
@@ -123,8 +124,7 @@ class Middleware:
 
     async def _fail(self, scope: Scope, outgoing: _Outgoing, context: RequestContext, error: ApiError) -> None:
         if not outgoing.started:
-            failed = response(error, dialect=self._services.error_dialect, request_id=context.request_id)
-            await failed(scope, _never_receive, outgoing)
+            await error_response(error, scope, context)(scope, _never_receive, outgoing)
 
     def _admit(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         """Authenticate a request, count it and check its permissions; raise an `ApiError` if it is refused."""
@@ -134,12 +134,13 @@ class Middleware:
         authorization = context.headers.get("authorization")
         account = services.accounts.find(authorization) or services.clients.find(authorization, context.now)
         context.account = account or services.accounts.anonymous
-        try:
-            window = services.limiter.count(context.account, context.now)
-        except RateLimitError as refused:
-            outgoing.add(refused.window.headers())
-            raise
-        outgoing.add(window.headers())
+        if path != ingest.INGEST_PATH:  # ingest is outside the API's request budget
+            try:
+                window = services.limiter.count(context.account, context.now)
+            except RateLimitError as refused:
+                outgoing.add(refused.window.headers())
+                raise
+            outgoing.add(window.headers())
         if path in OPEN_PATHS or not path.startswith("/api/"):
             return
         if account is None:
@@ -280,6 +281,13 @@ def _whole(body: bytes | None) -> bytes:
 async def _never_receive() -> Message:
     """Wait forever: an ASGI `receive` for a request whose body was already read."""
     return await asyncio.get_running_loop().create_future()
+
+
+def error_response(error: ApiError, scope: Scope, context: RequestContext) -> Response:
+    """Build the response of an error: in the API's format, or in OTLP's where spans are ingested."""
+    if scope["path"] == ingest.INGEST_PATH:
+        return ingest.error_response(error, context.headers)
+    return response(error, dialect=context.services.error_dialect, request_id=context.request_id)
 
 
 def failure_of(error: Exception) -> ApiError:

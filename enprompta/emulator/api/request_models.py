@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _DAY_SECONDS = 86_400
+_LAST_SECOND = 9_200_000_000  # later times do not fit nanoseconds in 64 bits
+_FRACTION = re.compile(r"\.(\d+)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.\d+)?([Zz]|[+-]\d\d:\d\d)?")
 
@@ -140,6 +142,18 @@ class Fields:
             self.fail(name, "Must be an object")
             return {}
         return cast("dict[str, object]", value)
+
+    def instant(self, name: str) -> int | None:
+        """Read an ISO 8601 time as Unix nanoseconds, from 1970 to 2261."""
+        value = self.value(name)
+        if value is None:
+            return None
+        seconds = _seconds(value, end=False) if isinstance(value, str) else None
+        if seconds is None or not 0 <= seconds < _LAST_SECOND:
+            self.fail(name, "Must be an ISO 8601 date or time, such as 2024-01-17 or 2024-01-17T10:15:00Z")
+            return None
+        fraction = _FRACTION.search(str(value))
+        return seconds * 1_000_000_000 + (0 if fraction is None else int(fraction[1][:9].ljust(9, "0")))
 
 
 class Query(Fields):

@@ -1,0 +1,231 @@
+"""Traces, their spans, and totals over them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, cast
+
+from enprompta.emulator.database import new_id
+from enprompta.emulator.errors import not_found
+from enprompta.emulator.ingest.conventions import facts_of
+from enprompta.emulator.ingest.spans import STATUS_ERROR
+from enprompta.emulator.ingest.traces import DEFAULT_ENVIRONMENT, trace_of
+from enprompta.emulator.wire import iso
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping
+
+    from enprompta.emulator.access.accounts import Account
+    from enprompta.emulator.database import Database
+    from enprompta.emulator.ingest.spans import OtlpSpan
+    from enprompta.emulator.wire import JSONObject
+
+STATUSES = ("SUCCESS", "ERROR", "TIMEOUT", "RATE_LIMITED", "CONTENT_FILTERED")
+SPAN_STATUSES = ("RUNNING", "SUCCESS", "ERROR")
+SPAN_TYPES = ("LLM", "RETRIEVAL", "TOOL", "CHAIN", "EMBEDDING", "AGENT")
+_DAY_SECONDS = 86_400
+_NS = 1_000_000_000
+# The service shows no trace without an input or an output, and says nothing about it.
+_SHOWN = "input <> '' AND output <> ''"
+_COLUMNS = {
+    "userId": "user_id", "promptId": "prompt_id", "sessionId": "session_id", "provider": "provider", "model": "model",
+    "input": "input", "output": "output", "systemPrompt": "system_prompt", "temperature": "temperature",
+    "maxTokens": "max_tokens", "topP": "top_p", "inputTokens": "input_tokens", "outputTokens": "output_tokens",
+    "latencyMs": "latency_ms", "cost": "cost", "status": "status", "errorMessage": "error_message",
+    "errorCode": "error_code", "finishReason": "finish_reason", "environment": "environment",
+}  # fmt: skip
+_DEFAULTS: dict[str, object] = {
+    "input_tokens": 0, "output_tokens": 0, "latency_ms": 0, "cost": 0, "status": "SUCCESS",
+    "environment": DEFAULT_ENVIRONMENT, "metadata": {},
+}  # fmt: skip
+
+
+def wire(row: sqlite3.Row) -> JSONObject:
+    """Return a trace as JSON, without its spans."""
+    return {
+        "id": row["id"],
+        **{name: row[column] for name, column in _COLUMNS.items()},
+        "totalTokens": row["input_tokens"] + row["output_tokens"],
+        "metadata": json.loads(row["metadata"]),
+        "createdAt": iso(row["created_at"]),
+    }
+
+
+def span_wire(row: sqlite3.Row) -> JSONObject:
+    """Return a span as JSON."""
+    end: int | None = row["end_time"]
+    return {
+        "id": row["id"],
+        "traceId": row["trace_id"],
+        "parentSpanId": row["parent_span_id"],
+        "name": row["name"],
+        "spanType": row["span_type"],
+        "startTime": _iso(row["start_time"]),
+        "endTime": None if end is None else _iso(end),
+        "durationMs": None if end is None else round(max(end - row["start_time"], 0) / 1e6, 3),
+        "input": json.loads(row["input"]),
+        "output": json.loads(row["output"]),
+        "tokens": row["tokens"],
+        "cost": row["cost"],
+        "status": row["status"],
+        "errorMessage": row["error_message"],
+        "metadata": json.loads(row["metadata"]),
+    }
+
+
+def _iso(nanoseconds: int) -> str:
+    """Format a time with milliseconds, which a span needs."""
+    seconds, rest = divmod(nanoseconds, _NS)
+    moment = datetime.fromtimestamp(seconds, timezone.utc)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03}Z"
+
+
+def record(database: Database, account: Account, values: Mapping[str, object], now: float) -> str:
+    """Store a trace and return its id; one without input or output gets an id and is not shown."""
+    trace_id = new_id("trc")
+    given = {_COLUMNS.get(name, name): value for name, value in values.items() if value is not None}
+    _store(database, account, trace_id, {**_DEFAULTS, **given, "created_at": int(now)})
+    return trace_id
+
+
+def _store(database: Database, account: Account, trace_id: str, columns: Mapping[str, Any]) -> None:
+    row = {**columns, "metadata": json.dumps(columns["metadata"]), "id": trace_id, "account_id": account.id}
+    row["user_id"] = account.user_id
+    updates = ", ".join(f"{name} = excluded.{name}" for name in row if name not in {"id", "account_id"})
+    database.run(
+        f"INSERT INTO traces ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) "  # noqa: S608 (no input in it)
+        f"ON CONFLICT (account_id, id) DO UPDATE SET {updates}",
+        *row.values(),
+    )
+
+
+def get(database: Database, account: Account, trace_id: str) -> sqlite3.Row:
+    """Return an account's trace, or raise a 404."""
+    sql = f"SELECT * FROM traces WHERE account_id = ? AND id = ? AND {_SHOWN}"  # noqa: S608 (no input in it)
+    row = database.one(sql, account.id, trace_id)
+    if row is None:
+        raise not_found("Trace", trace_id)
+    return row
+
+
+def page(
+    database: Database, account: Account, filters: Mapping[str, object], *, limit: int, offset: int
+) -> tuple[list[sqlite3.Row], int]:
+    """Return one page of an account's traces, newest first, and the number of all.
+
+    Args:
+        database: Where the traces are.
+        account: Whose traces to list.
+        filters: Conditions with one `?` each, and their values; None for those not given.
+        limit: Most traces to return.
+        offset: Number of traces to skip.
+    """
+    given = {clause: value for clause, value in filters.items() if value is not None}
+    where = " AND ".join(["account_id = ?", _SHOWN, *given])
+    args = (account.id, *given.values())
+    sql = f"SELECT * FROM traces WHERE {where} ORDER BY number DESC LIMIT ? OFFSET ?"  # noqa: S608 (no input in it)
+    total = database.scalar(f"SELECT count(*) FROM traces WHERE {where}", *args)  # noqa: S608
+    return database.all(sql, *args, limit, offset), total
+
+
+def spans(database: Database, account: Account, trace_id: str) -> list[sqlite3.Row]:
+    """Return the spans of a trace, in the order of their start."""
+    sql = "SELECT * FROM trace_spans WHERE account_id = ? AND trace_id = ? ORDER BY start_time, number"
+    return database.all(sql, account.id, trace_id)
+
+
+def create_span(database: Database, account: Account, trace_id: str, values: Mapping[str, object], now: float) -> str:
+    """Add a span to a trace, and return its id."""
+    span_id = new_id("spn")
+    start, end = _times(values, now)
+    status = values.get("status") or ("RUNNING" if end is None else "SUCCESS")
+    database.run(
+        "INSERT INTO trace_spans (id, account_id, trace_id, parent_span_id, name, span_type, input, output, "
+        "start_time, end_time, tokens, cost, status, error_message, metadata, facts) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        *(span_id, account.id, trace_id, values.get("parentSpanId"), values["name"], values["spanType"]),
+        *(json.dumps(values.get("input")), json.dumps(values.get("output")), start, end, values.get("tokens")),
+        *(values.get("cost"), status, values.get("errorMessage"), json.dumps(values.get("metadata") or {}), "{}"),
+    )
+    return span_id
+
+
+def _times(values: Mapping[str, Any], now: float) -> tuple[int, int | None]:
+    """Return start and end of a span from those that are given and the duration."""
+    start, end, duration = values.get("startTime"), values.get("endTime"), values.get("durationMs")
+    span = None if duration is None else int(duration * 1e6)
+    if start is None:
+        start = int(now * _NS) if end is None or span is None else max(end - span, 0)
+        if end is None and span is not None:
+            return max(start - span, 0), start
+    if end is None and span is not None:
+        end = start + span
+    return start, end
+
+
+def ingest(database: Database, account: Account, arrived: Iterable[OtlpSpan]) -> None:
+    """Store the spans of an export request, and update the traces that they are of.
+
+    A span that arrives again replaces the first one. Spans of one trace may come in several requests, in any order.
+    """
+    with database.transaction():
+        changed: dict[str, None] = {}
+        for span in arrived:
+            _store_span(database, account, span)
+            changed[span.trace_id] = None
+        for trace_id in changed:
+            rows = [
+                {**row, "facts": json.loads(row["facts"])}
+                for row in map(dict, spans(database, account, trace_id))
+                if row["facts"] != "{}"  # added by a call, and not ingested
+            ]
+            _store(database, account, trace_id, trace_of(rows))
+
+
+def _store_span(database: Database, account: Account, span: OtlpSpan) -> None:
+    facts = facts_of(span)
+    tokens = None
+    if facts.input_tokens is not None or facts.output_tokens is not None:
+        tokens = (facts.input_tokens or 0) + (facts.output_tokens or 0)
+    status = "ERROR" if span.status_code == STATUS_ERROR else "SUCCESS" if span.end else "RUNNING"
+    database.run(
+        "INSERT OR REPLACE INTO trace_spans (id, account_id, trace_id, parent_span_id, name, span_type, input, output, "
+        "start_time, end_time, tokens, cost, status, error_message, metadata, facts) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        *(span.span_id, account.id, span.trace_id, span.parent_span_id or None, span.name, facts.span_type),
+        *(json.dumps(facts.input or None), json.dumps(facts.output or None), span.start, span.end or None, tokens),
+        *(facts.cost, status, facts.error_message, json.dumps(span.attributes), json.dumps(facts.as_dict())),
+    )
+
+
+def analytics(database: Database, account: Account, days: int, now: float) -> JSONObject:
+    """Sum up an account's traces of the last days."""
+    since = int(now) - days * _DAY_SECONDS
+    sums = (
+        "count(*) AS traces, coalesce(sum(input_tokens + output_tokens), 0) AS tokens, "
+        "coalesce(sum(cost), 0.0) AS cost, coalesce(avg(latency_ms), 0.0) AS latency"
+    )
+    where = f"FROM traces WHERE account_id = ? AND created_at >= ? AND {_SHOWN}"
+    args = (account.id, since)
+    total = cast("sqlite3.Row", database.one(f"SELECT {sums} {where}", *args))
+    by_provider = database.all(f"SELECT provider, {sums} {where} GROUP BY provider ORDER BY traces DESC", *args)
+    statuses = database.all(f"SELECT status, count(*) AS traces {where} GROUP BY status ORDER BY status", *args)
+    return {
+        "totalTraces": total["traces"],
+        "totalTokens": total["tokens"],
+        "totalCost": round(total["cost"], 6),
+        "avgLatency": round(total["latency"], 3),
+        "byProvider": {
+            row["provider"]: {
+                "traces": row["traces"],
+                "tokens": row["tokens"],
+                "cost": round(row["cost"], 6),
+                "avgLatency": round(row["latency"], 3),
+            }
+            for row in by_provider
+        },
+        "statusCounts": {row["status"]: row["traces"] for row in statuses},
+        "period": {"days": days, "startDate": iso(since), "endDate": iso(now)},
+    }

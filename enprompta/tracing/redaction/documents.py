@@ -1,0 +1,298 @@
+"""Values as trees: attributes, lists, and JSON inside strings, down to the texts that are searched.
+
+Texts of one kind, such as the parts of a streamed answer, are also searched as one: a value that is split over them is
+found and redacted in each.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, cast
+
+from enprompta.tracing.redaction.credentials import is_credential_name
+from enprompta.tracing.redaction.matches import Match
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from enprompta.tracing.redaction.detectors import Detectors
+
+MAX_DEPTH = 64
+"""Levels of nesting, JSON in strings included; deeper JSON is searched as text."""
+_SHORTEST_NUMBER = 10**11
+"""Numbers from this on are searched for cards."""
+_STREAM_LENGTH = 40
+"""Characters; texts of one kind that are shorter on average are read as parts of a stream."""
+
+_LARGEST_WHOLE = 1e19  # larger numbers have more digits than a card
+_INDEXES = frozenset({"index", "choice", "choice_index", "gen_ai.choice.index"})
+_NUMBER = re.compile(r"\d+")
+_PHONE_NAME = re.compile(
+    r"(?:^|[._\-\s])(?:\w{1,20}[_\-])?(?:phone|mobile|tel|telephone|fax|whatsapp|msisdn)(?:[_\-]?(?:number|no))?$",
+    re.IGNORECASE,
+)
+_SSN_NAME = re.compile(r"(?:^|[._\-\s])(?:ssn|social_security(?:_number)?)$", re.IGNORECASE)
+_MIN_PHONE, _SSN_LENGTH = 6, 9
+
+
+class TooDeep(Exception):  # noqa: N818 (it does not leave this module)
+    """JSON is nested too deeply to be searched as a tree."""
+
+
+class Leaf:
+    """One text of a tree, and what was found in it.
+
+    Args:
+        text: The text.
+        path: Where it stands, with every number replaced by `#`, so that parts of one list have the same path.
+        name: The name next to it: the attribute's or the field's.
+        order: The numbers of the path.
+        value: What the text was written from, if it was no text.
+    """
+
+    __slots__ = ("is_key", "matches", "name", "order", "path", "text", "value")
+
+    def __init__(self, text: str, path: str, name: str, order: tuple[int, ...], value: object = None) -> None:
+        self.text = text
+        self.path = path
+        self.name = name
+        self.order = order
+        self.value = value
+        self.is_key = False
+        self.matches: list[Match] = []
+
+
+Rebuild = "Callable[[Callable[[Leaf], Any]], Any]"
+
+
+class Forest:
+    """All texts of one span or one value, which are searched together."""
+
+    def __init__(self, detectors: Detectors) -> None:
+        self._detectors = detectors
+        self.leaves: list[Leaf] = []
+
+    def text(self, text: str, path: str = "", name: str = "", order: tuple[int, ...] = (), depth: int = 0) -> Any:  # noqa: ANN401
+        """Add a text; one that is JSON is taken apart."""
+        if text[:1] in '{["' and text.strip()[-1:] in '}]"' and len(text) > 1:
+            leaves = len(self.leaves)
+            try:
+                parsed: Any = json.loads(text, object_pairs_hook=Pairs)
+                if not isinstance(parsed, str) or parsed:
+                    return JsonText(text, self.add(parsed, path, name, order, depth + 1))
+            except (ValueError, RecursionError, TooDeep):
+                del self.leaves[leaves:]
+        return self._leaf(text, path, name, order)
+
+    def _leaf(self, text: str, path: str, name: str, order: tuple[int, ...], value: object = None) -> Leaf:
+        leaf = Leaf(text, path, name, order, value)
+        self.leaves.append(leaf)
+        return leaf
+
+    def key(self, text: str, path: str) -> Leaf:
+        """Add a name, which is searched by itself."""
+        leaf = self._leaf(text, path, "", ())
+        leaf.is_key = True
+        return leaf
+
+    def add(self, value: object, path: str, name: str, order: tuple[int, ...] = (), depth: int = 0) -> Any:  # noqa: ANN401
+        """Add a value of any kind; the result is given to `rebuild` later."""
+        if depth > MAX_DEPTH:
+            raise TooDeep
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        node: Any
+        if isinstance(value, str):
+            node = self.text(value, path, name, order, depth)
+        elif isinstance(value, bool) or value is None:
+            node = Constant(value)
+        elif isinstance(value, (int, float)):
+            node = self._number(value, path, name, order)
+        elif isinstance(value, Pairs):
+            node = self.mapping(value, path, order, depth)
+        elif isinstance(value, (list, tuple)):
+            items = cast("Sequence[object]", value)
+            nodes = [self.add(item, f"{path}.#", name, (*order, at), depth + 1) for at, item in enumerate(items)]
+            node = Items(items, nodes)
+        else:
+            node = self.text(str(value), path, name, order, depth)
+        return node
+
+    def _number(self, value: float, path: str, name: str, order: tuple[int, ...]) -> Any:  # noqa: ANN401
+        is_named = is_credential_name(name) or _PHONE_NAME.search(name) or _SSN_NAME.search(name)
+        if abs(value) < _SHORTEST_NUMBER and not is_named:
+            return Constant(value)
+        is_whole = abs(value) < _LARGEST_WHOLE and value == int(value)
+        return self._leaf(str(int(value) if is_whole else value), path, name, order, value)
+
+    def mapping(self, pairs: Iterable[tuple[str, object]], path: str, order: tuple[int, ...], depth: int) -> Fields:
+        """Add the fields of an object or the attributes of a span."""
+        pairs = list(pairs)
+        # Streams of several choices are told apart by the field that numbers them.
+        order += tuple(value for key, value in pairs if key in _INDEXES and isinstance(value, int))
+        fields: list[tuple[Leaf, Any]] = []
+        for key, value in pairs:
+            inner = f"{path}.{_NUMBER.sub('#', key)}"
+            numbers = tuple(int(one[:9]) for one in _NUMBER.findall(key))
+            fields.append((self.key(key, path), self.add(value, inner, key, (*order, *numbers), depth + 1)))
+        return Fields(fields)
+
+    def search(self) -> None:
+        """Search every text, and the texts of one kind as one."""
+        groups: defaultdict[str, list[Leaf]] = defaultdict(list)
+        for leaf in self.leaves:
+            leaf.matches += self._in_leaf(leaf)
+            if not leaf.is_key and leaf.text:
+                groups[leaf.path].append(leaf)
+        for group in groups.values():
+            self._search_group(group)
+        values = [leaf for leaf in self.leaves if not leaf.is_key and leaf.text and leaf.value is None]
+        if len(groups) > 1:
+            _spread(values, self._detectors.find_across, lambda match, parts: not _is_known(match, parts))
+
+    def _in_leaf(self, leaf: Leaf) -> list[Match]:
+        text, name = leaf.text, leaf.name
+        if not text:
+            return []
+        if leaf.value is not None:
+            found = [one for one in self._detectors.find(text) if one.kind in {"card", "redacted"}]
+        else:
+            found = self._detectors.find(text)
+        if name:
+            kind = self._kind_by_name(name, text)
+            if kind:
+                found.append(Match(0, len(text), kind, text))
+        return found
+
+    def _kind_by_name(self, name: str, text: str) -> str | None:
+        """Return the kind of a value that only its name gives away."""
+        digits = sum(one.isdigit() for one in text)
+        if self._detectors.keys and is_credential_name(name):
+            return "key"
+        if self._detectors.phones and digits >= _MIN_PHONE and _PHONE_NAME.search(name):
+            return "phone"
+        if self._detectors.ssns and digits == _SSN_LENGTH and _SSN_NAME.search(name):
+            return "ssn"
+        return None
+
+    def _search_group(self, group: list[Leaf]) -> None:
+        orders = [group]
+        arranged = sorted(group, key=lambda leaf: leaf.order)
+        if arranged != group:
+            orders.append(arranged)
+        streams: defaultdict[tuple[int, ...], list[Leaf]] = defaultdict(list)
+        for leaf in group:
+            streams[leaf.order[1:]].append(leaf)
+        if 1 < len(streams) < len(group):
+            orders += streams.values()
+        for leaves in orders:
+            if len(leaves) > 1:
+                is_stream = sum(len(leaf.text) for leaf in leaves) < _STREAM_LENGTH * len(leaves)
+                _spread(
+                    leaves,
+                    self._detectors.find,
+                    lambda match, parts, is_stream=is_stream: (
+                        is_stream or match.kind != "email" or not _is_known(match, parts)
+                    ),
+                )
+
+
+class Pairs(list["tuple[str, object]"]):
+    """The fields of a JSON object in their order, with repeated names."""
+
+
+class Constant:
+    """A value without text."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+class Items:
+    """A list."""
+
+    __slots__ = ("nodes", "original")
+
+    def __init__(self, original: Sequence[object], nodes: list[Any]) -> None:
+        self.original = original
+        self.nodes = nodes
+
+
+class Fields:
+    """An object, or attributes."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: list[tuple[Leaf, Any]]) -> None:
+        self.fields = fields
+
+
+class JsonText:
+    """A text that is JSON."""
+
+    __slots__ = ("node", "original")
+
+    def __init__(self, original: str, node: Any) -> None:  # noqa: ANN401
+        self.original = original
+        self.node = node
+
+
+def rebuild(node: Any, redacted: Mapping[int, str]) -> Any:  # noqa: ANN401
+    """Return the value of a node; `redacted` has the new texts of leaves, by their identity."""
+    if isinstance(node, Leaf):
+        new = redacted.get(id(node))
+        return new if new is not None else node.text if node.value is None else node.value
+    if isinstance(node, Constant):
+        return node.value
+    if isinstance(node, Items):
+        items = [rebuild(one, redacted) for one in node.nodes]
+        if any(isinstance(one, str) for one in items) and all(isinstance(one, (int, float)) for one in node.original):
+            items = [str(one) for one in items]  # the elements of an attribute have one type
+        return tuple(items) if isinstance(node.original, tuple) else items
+    if isinstance(node, Fields):
+        return {rebuild(key, redacted): rebuild(value, redacted) for key, value in node.fields}
+    if not _is_changed(node.node, redacted):
+        return node.original
+    return json.dumps(rebuild(node.node, redacted), ensure_ascii=False)
+
+
+def _is_changed(node: Any, redacted: Mapping[int, str]) -> bool:  # noqa: ANN401
+    if isinstance(node, Leaf):
+        return id(node) in redacted
+    if isinstance(node, Items):
+        return any(_is_changed(one, redacted) for one in node.nodes)
+    if isinstance(node, Fields):
+        return any(_is_changed(key, redacted) or _is_changed(value, redacted) for key, value in node.fields)
+    return isinstance(node, JsonText) and _is_changed(node.node, redacted)
+
+
+def _spread(
+    leaves: list[Leaf],
+    find: Callable[[str], Iterable[Match]],
+    is_wanted: Callable[[Match, list[tuple[Leaf, int, int]]], bool],
+) -> None:
+    """Search texts as one, and add what stands in more than one of them to each."""
+    bounds = list(accumulate((len(leaf.text) for leaf in leaves), initial=0))
+    for match in find("".join(leaf.text for leaf in leaves)):
+        first, last = bisect_right(bounds, match.start) - 1, bisect_right(bounds, match.end - 1) - 1
+        if first == last:
+            continue
+        parts = [
+            (leaves[at], max(match.start - bounds[at], 0), min(match.end, bounds[at + 1]) - bounds[at])
+            for at in range(first, last + 1)
+        ]
+        if is_wanted(match, parts):
+            for leaf, start, end in parts:
+                leaf.matches.append(match._replace(start=start, end=end))
+
+
+def _is_known(match: Match, parts: list[tuple[Leaf, int, int]]) -> bool:
+    """True if a part of the match was found in one of its texts alone."""
+    del match
+    return any(one.start < end and start < one.end for leaf, start, end in parts for one in leaf.matches)

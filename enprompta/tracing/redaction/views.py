@@ -1,0 +1,241 @@
+"""Read a text the way its reader will: escapes decoded, invisible characters removed, digits of all scripts as ASCII.
+
+A view is a decoded form of a text together with the positions in the original, so that a match in the view can be
+replaced in the original. Decoding is repeated until nothing changes, because escapes are nested.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import sys
+import unicodedata
+from bisect import bisect_right
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_ROUNDS = 6
+"""Depth to which nested escapes are decoded."""
+
+_INVISIBLE = (
+    r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u0300-\u036f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u1ab0-\u1aff\u1dc0-\u1dff\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20ff\u3164\ufe00-\ufe0f"
+    r"\ufe20-\ufe2f\ufeff\uffa0\ufff0-\ufffc\U000e0000-\U000e0fff"
+)
+# Blocks with characters that look like ASCII: spaces, dashes, full-width, circled and mathematical letters and digits.
+_LOOKALIKES = (
+    r"\xa0\xb2\xb3\xb7\xb9\u02d0\u0589\u05f4\u066b\u066c\u06d4\u1680\u2000-\u200a\u2010-\u2015\u2024"
+    r"\u2028\u2029\u202f\u2039\u203a\u2043\u2044\u205f\u2070-\u209c\u2100-\u214f\u2212\u2215\u2236"
+    r"\u2460-\u24ff\u2776-\u2793\u2e3a\u2e3b\u3000-\u3002\ua789\ufe13\ufe19\ufe30-\ufe33\ufe50-\ufe6b"
+    r"\uff01-\uff5e\uff61\U0001d400-\U0001d7ff\U0001f100-\U0001f18f\U0001fbf0-\U0001fbf9"
+)
+_ESCAPE = re.compile(
+    rf"""%(?:25)*(?P<percent>[0-7][0-9a-f])
+    |(?P<percents>(?:%(?:25)*[89a-f][0-9a-f]){{1,4}})
+    |(?<!\\)\\+u(?P<high>d[89ab][0-9a-f]{{2}})\\+u(?P<low>d[c-f][0-9a-f]{{2}})
+    |(?<!\\)\\+(?:u|x(?=[0-9a-f]{{2}}))(?P<unit>(?<=u)[0-9a-f]{{4}}|(?<=x)[0-7][0-9a-f])
+    |(?<!\\)\\+u\{{(?P<braced>[0-9a-f]{{1,6}})\}}
+    |(?<!\\)\\+N\{{(?P<named>[A-Za-z0-9 \-]{{2,60}})\}}
+    |(?<!\\)\\+U(?P<long>[0-9a-f]{{8}})
+    |(?P<bytes>(?<!\\)\\+x[89a-f][0-9a-f](?:\\{{1,16}}x[89a-f][0-9a-f]){{0,3}})
+    |(?<!\\)\\+(?P<octal>[01][0-7]{{2}})
+    |(?<!\\)\\+(?P<literal>[nrt"'/@.:+\-])
+    |&(?:amp;)*\#x0{{0,8}}(?P<hex>[0-9a-f]{{1,6}});?
+    |&(?:amp;)*\#0{{0,8}}(?P<decimal>[0-9]{{1,7}});?
+    |&(?:amp;)*(?P<entity>[a-z]{{2,10}});
+    |(?P<plus>(?<=[0-9)])\+(?=[0-9(]))
+    |=(?P<soft>\r?\n)
+    |=(?P<quoted>[0-7][0-9A-F])
+    |(?P<invisible>[{_INVISIBLE}]+)
+    |(?P<lookalike>[{_LOOKALIKES}]|(?![0-9])\d)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_WHITESPACE = {"n": "\n", "r": "\r", "t": "\t"}
+_HEX = re.compile(r"(?<=[%xX])[89a-fA-F][0-9a-fA-F]")
+_PUNCTUATION = {
+    "\u00b7": ".",
+    "\u3002": ".",
+    "\uff61": ".",
+    "\u06d4": ".",
+    "\u066b": ".",
+    "\u3001": ",",
+    "\u2043": "-",
+    "\u2212": "-",
+    "\u2044": "/",
+    "\u2215": "/",
+    "\u2236": ":",
+    "\ua789": ":",
+    "\u0589": ":",
+    "\u02d0": ":",
+    "\u2028": "\n",
+    "\u2029": "\n",
+    "\u2039": "<",
+    "\u203a": ">",
+    "\u05f4": '"',
+    "\u066c": ",",
+}
+
+
+class View:
+    """A decoded form of a text.
+
+    Args:
+        text: The decoded text.
+        starts: Positions in `text` at which a run of unchanged characters or a decoded character begins, ascending.
+        origins: The position in the original text of each of `starts`.
+        is_unit: True for each of `starts` that is decoded, and so stands for all characters up to the next origin.
+    """
+
+    __slots__ = ("_is_unit", "_origins", "_starts", "text")
+
+    def __init__(self, text: str, starts: list[int], origins: list[int], is_unit: list[bool]) -> None:
+        self.text = text
+        self._starts = starts
+        self._origins = origins
+        self._is_unit = is_unit
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """Return the part of the original text that a part of the view was decoded from."""
+        first = bisect_right(self._starts, start) - 1
+        begin = self._origins[first] + (0 if self._is_unit[first] else start - self._starts[first])
+        last = bisect_right(self._starts, end - 1) - 1
+        if self._is_unit[last]:
+            return begin, self._origins[last + 1]
+        return begin, self._origins[last] + end - self._starts[last]
+
+
+def decoded(text: str) -> View | None:
+    """Decode one layer of escapes; None if there is none."""
+    pieces: list[str] = []
+    starts, origins, is_unit = [0], [0], [False]
+    length = end = 0
+    for found in _ESCAPE.finditer(text):
+        character = _character(found)
+        if character is None:
+            continue
+        plain = text[end : found.start()]
+        pieces += [plain, character]
+        length += len(plain)
+        if character:
+            starts.append(length)
+            origins.append(found.start())
+            is_unit.append(True)
+            length += len(character)
+        starts.append(length)
+        origins.append(found.end())
+        is_unit.append(False)
+        end = found.end()
+    if not pieces:
+        return None
+    return View("".join([*pieces, text[end:]]), starts, origins, is_unit)
+
+
+def views(text: str) -> Iterator[tuple[str, list[View]]]:
+    """Yield the text itself and its decoded forms, each with the views that lead back to the text, last one first."""
+    path: list[View] = []
+    yield text, path
+    for _ in range(MAX_ROUNDS):
+        view = decoded(text)
+        if view is None or view.text == text:
+            return
+        text, path = view.text, [view, *path]
+        yield text, path
+
+
+def origin(path: list[View], start: int, end: int) -> tuple[int, int]:
+    """Follow a part of the last view back to the original text."""
+    for view in path:
+        start, end = view.origin(start, end)
+    return start, end
+
+
+def _character(found: re.Match[str]) -> str | None:
+    """Return what an escape stands for; None if it stands for nothing that can be shown."""
+    name = found.lastgroup or ""
+    return _READERS[name](found)
+
+
+def _of_bytes(found: re.Match[str]) -> str:
+    raw = bytes.fromhex("".join(_HEX.findall(found[0])))
+    return raw.decode("utf-8") if _is_utf8(raw) else raw.decode("latin-1")
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _of_code(text: str, base: int) -> str | None:
+    code = int(text, base)
+    return chr(code) if code <= sys.maxunicode else None
+
+
+def _of_pair(found: re.Match[str]) -> str:
+    return chr(0x10000 + ((int(found["high"], 16) - 0xD800) << 10) + int(found["low"], 16) - 0xDC00)
+
+
+def _of_name(found: re.Match[str]) -> str | None:
+    try:
+        return unicodedata.lookup(found["named"])
+    except KeyError:
+        return None
+
+
+def _space(_: re.Match[str]) -> str:
+    return " "
+
+
+def _nothing(_: re.Match[str]) -> str:
+    return ""
+
+
+def _of_entity(found: re.Match[str]) -> str | None:
+    text = html.unescape(f"&{found['entity'].lower()};")
+    return None if text.startswith("&") and len(text) > 1 else text
+
+
+@lru_cache(maxsize=4096)
+def _of_lookalike(character: str) -> str:
+    """Return the ASCII characters that a character looks like; the character itself if there are none."""
+    if character in _PUNCTUATION:
+        return _PUNCTUATION[character]
+    digit = unicodedata.digit(character, None)
+    if digit is not None:
+        return str(digit)
+    category = unicodedata.category(character)
+    if category == "Pd":
+        return "-"
+    if category == "Zs":
+        return " "
+    normal = unicodedata.normalize("NFKC", character)
+    if len(normal) > 1:
+        normal = normal.strip("()., ")  # a digit or letter in parentheses, or with a period
+    return normal if normal.isascii() else character
+
+
+_READERS: dict[str, Callable[[re.Match[str]], str | None]] = {
+    "percent": lambda found: chr(int(found["percent"], 16)),
+    "percents": _of_bytes,
+    "low": _of_pair,
+    "unit": lambda found: _of_code(found["unit"], 16),
+    "braced": lambda found: _of_code(found["braced"], 16),
+    "named": _of_name,
+    "long": lambda found: _of_code(found["long"], 16),
+    "bytes": _of_bytes,
+    "octal": lambda found: _of_code(found["octal"], 8),
+    "literal": lambda found: _WHITESPACE.get(found["literal"], found["literal"]),
+    "hex": lambda found: _of_code(found["hex"], 16),
+    "decimal": lambda found: _of_code(found["decimal"], 10),
+    "entity": _of_entity,
+    "plus": _space,
+    "soft": _nothing,
+    "quoted": lambda found: chr(int(found["quoted"], 16)),
+    "invisible": _nothing,
+    "lookalike": lambda found: _of_lookalike(found[0]),
+}

@@ -1,0 +1,71 @@
+"""Sessions and prompts that apply to every span started inside a block, without a change to the spans themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from opentelemetry import context as otel_context
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+MAX_OPEN = 100_000
+"""Open spans with a scope; beyond that the oldest lose it, so that spans that never end take no memory."""
+
+_SCOPE = "enprompta_scope"
+_OWNER = "enprompta_owner"
+
+
+class Scope(NamedTuple):
+    """What applies to the spans started in a block."""
+
+    session: Mapping[str, str]
+    """Attributes for every span."""
+    prompt: Mapping[str, str]
+    """Attributes for model calls."""
+
+
+class Scopes:
+    """The scopes of one tracer; each tracer has its own, so that accounts never mix."""
+
+    def __init__(self) -> None:
+        self._key = otel_context.create_key("enprompta-scope")
+        self._open: dict[int, Scope] = {}
+
+    def entered(self, *, session: Mapping[str, str] | None = None, prompt: Mapping[str, str] | None = None) -> Context:
+        """Return the current context with attributes for the spans started in it."""
+        outer = cast("Scope", otel_context.get_value(self._key) or Scope({}, {}))
+        scope = Scope(outer.session if session is None else session, outer.prompt if prompt is None else prompt)
+        return otel_context.set_value(self._key, scope)
+
+    def started(self, span: Span, context: Context | None) -> None:
+        """Remember the scope in which a span starts."""
+        found: Any = otel_context.get_value(self._key, context)
+        if found is not None:
+            if len(self._open) >= MAX_OPEN:
+                self._open.pop(next(iter(self._open)), None)
+            self._open[span.get_span_context().span_id] = found
+
+    def ended(self, span: ReadableSpan) -> None:
+        """Attach its scope to a span that has ended."""
+        if self._open:
+            context: Any = span.context
+            setattr(span, _SCOPE, self._open.pop(context.span_id, None))
+
+
+def scope_of(span: ReadableSpan) -> Scope | None:
+    """Return the scope in which an ended span was started; None if there was none."""
+    return getattr(span, _SCOPE, None)
+
+
+def own(span: Any, owner: object) -> None:  # noqa: ANN401 (any span)
+    """Mark a span or a tracer as one of a provider."""
+    setattr(span, _OWNER, owner)
+
+
+def owner_of(span: Any) -> Any:  # noqa: ANN401 (as above)
+    """Return the provider that started a span; None for a span of a provider outside this package."""
+    return getattr(span, _OWNER, None)

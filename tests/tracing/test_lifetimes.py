@@ -1,0 +1,150 @@
+"""No span is lost when a program ends, forks or is stopped, and a bad service hardly delays its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from enprompta.tracing import Tracing, lifetimes
+from tests.tracing.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from enprompta import Enprompta
+
+PROGRAM = Path(__file__).parent / "program.py"
+ROOT = str(Path(__file__).parents[2])
+
+
+def start(mode: str, receiver: Receiver, count: int, *more: str) -> subprocess.Popen[str]:
+    """Start the program."""
+    command = [sys.executable, "-W", "error", str(PROGRAM), mode, receiver.base_url, str(count), *more]
+    environ = {**os.environ, "PYTHONPATH": ROOT}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environ, stdout=pipe, stderr=pipe, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> int:
+    """Wait for the program; return its status."""
+    _, errors = process.communicate(timeout=120)
+    assert "Traceback" not in errors.replace("ValueError: the program fails", "") or process.returncode == 1, errors
+    return process.returncode
+
+
+def numbers(receiver: Receiver) -> list[int]:
+    """The numbers of the spans that arrived."""
+    return sorted(span.attributes["n"] for span in receiver.spans)
+
+
+MODES = {
+    "exit": 0, "error": 1, "threads": 0, "tasks": 0, "thread-pool": 0, "fork": 0, "multiprocessing": 0,
+    "process-pool": 0, "sigterm": -signal.SIGTERM, "sigterm-handler": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_end_sends_everything(mode: str, receiver: Receiver, measured_processes: None) -> None:
+    """Each span arrives exactly once, however the program ends, and its status is what it would be without tracing."""
+    process = start(mode, receiver, 400)
+    if mode.startswith("sigterm"):
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+    assert ended(process) == MODES[mode]
+    assert numbers(receiver) == list(range(400))
+
+
+@pytest.mark.slow
+@pytest.mark.step("tracing")
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "error"])
+def test_none_of_100_000_is_lost(mode: str, receiver: Receiver) -> None:
+    """A burst of 100,000 spans arrives whole, also if the program ends right after it."""
+    process = start(mode, receiver, 100_000)
+    if mode.startswith("sigterm"):
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+    assert ended(process) == MODES[mode]
+    assert numbers(receiver) == list(range(100_000))
+
+
+@pytest.mark.slow
+@pytest.mark.step("tracing")
+@pytest.mark.parametrize("mode", ["exit", "sigterm"])
+@pytest.mark.parametrize("trouble", ["refused", "hangs", 401, 403, 429, 500])
+def test_a_bad_service_delays_the_end_by_two_seconds_at_most(mode: str, trouble: Any) -> None:
+    """The end of the program waits no longer than the deadline of shutdown."""
+    with Receiver() as receiver:
+        receiver.play = lambda _: time.sleep(60) if trouble == "hangs" else trouble
+        if trouble == "refused":
+            receiver.close()
+        process = start(mode, receiver, 1000)
+        if mode == "sigterm":
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert ended(process) == MODES[mode]
+        assert time.monotonic() - began < 2.0 + 1.5  # starting Python and importing take some of it
+        receiver.close = lambda: None  # type: ignore[method-assign]  # closed, or its handler sleeps
+
+
+@pytest.fixture
+def sigterm() -> Iterator[None]:
+    """Leave the handler as it was."""
+    before, known = signal.getsignal(signal.SIGTERM), [*lifetimes._previous]
+    yield
+    signal.signal(signal.SIGTERM, before)
+    lifetimes._previous[:] = known
+
+
+def test_the_handler_of_sigterm_is_restored(client: Enprompta, sigterm: None) -> None:
+    """Without a tracer left, SIGTERM is handled as before; a handler that another library installed stays."""
+    before = signal.getsignal(signal.SIGTERM)
+    with Tracing(client), Tracing(client):
+        assert signal.getsignal(signal.SIGTERM) is lifetimes._on_sigterm
+    assert signal.getsignal(signal.SIGTERM) is before
+    with Tracing(client):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    with Tracing(client):
+        os.kill(os.getpid(), signal.SIGTERM)  # ignored, as before
+
+
+def test_handlers_that_chain(client: Enprompta, receiver: Receiver, sigterm: None) -> None:
+    """A handler that calls the one before it, installed between two tracers, ends in the application's."""
+    called: list[str] = []
+    signal.signal(signal.SIGTERM, lambda *_: called.append("application"))
+    with Tracing(client):
+        inner: Any = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda number, frame: (called.append("library"), inner(number, frame)))
+        with Tracing(client, interval=60) as tracing:
+            with tracing.span("s"):
+                pass
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert called == ["library", "application"]
+            assert receiver.named("s")
+
+
+def test_a_tracer_in_another_thread(client: Enprompta, receiver: Receiver) -> None:
+    """Only the main thread can handle signals; a tracer of another thread works without."""
+    import threading
+
+    def work() -> None:
+        with Tracing(client) as tracing, tracing.span("s"):
+            pass
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert receiver.named("s")

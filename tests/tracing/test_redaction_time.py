@@ -1,0 +1,60 @@
+"""Redaction takes linear time, also for texts that are made to take long."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from enprompta.tracing.redaction import Redaction
+
+LINEAR = {
+    "prose": "The quick brown fox, 12 of them, jumps over https://example.com/x?a=1 at noon. ",
+    "letters": "a",
+    "at": "@",
+    "mails": "a@",
+    "digits": "4",
+    "spaced digits": "4 ",
+    "percent": "%",
+    "percents": "%25",
+    "backslashes": "\\",
+    "escapes": "\\u0040",
+    "brackets": "[",
+    "objects": '{"a":',
+    "tokens": "eyJ",
+    "names": "password=",
+    "keys": "-----BEGIN PRIVATE KEY-----",
+    "colons": "a::",
+    "ibans": "DE89 ",
+    "entities": "&amp;",
+    "spelled": "a at b dot ",
+    "wide": "你好。世界。",
+    "urls": "://a:",
+    "dots": "1.",
+    "plus": "+1 ",
+    "parentheses": "(0",
+    "quotes": '"',
+    "hex": "0a ",
+    "zero width": "\u200b",
+    "equals": "=",
+    "sk": "sk-",
+    "cookie": "cookie: ",
+    "base64": "YWJj",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.step("tracing")
+@pytest.mark.parametrize("text", LINEAR)
+def test_time_is_linear(text: str) -> None:
+    """1 MB of the worst texts takes at most some eight times as long as 256 kB."""
+    redaction = Redaction()
+
+    def seconds(size: int) -> float:
+        subject = (LINEAR[text] * (size // len(LINEAR[text]) + 1))[:size]
+        start = time.process_time()
+        redaction.redact_text(subject)
+        return time.process_time() - start
+
+    short = min(seconds(2**18) for _ in range(2))
+    assert seconds(2**20) < 8 * short + 0.2
