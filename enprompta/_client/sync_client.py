@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from enprompta._client.base_client import BaseClient, Namespace, health_call, library_for, overrides
 from enprompta._core.boundary import public
@@ -107,7 +107,7 @@ class Enprompta(BaseClient):
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
         cache_dir: str | PathLike[str] | None = None,
-        http_client: httpx.Client | httpx2.Client | Literal[httpx2] | None = None,
+        http_client: httpx.Client | httpx2.Client | Literal["httpx2"] | None = None,
     ) -> None:
         self._library = library_for(http_client, "Client")
         self._http_client = http_client
