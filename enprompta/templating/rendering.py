@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from enprompta._common import values as conversions
 from enprompta.errors import FieldError, TemplateError
@@ -19,6 +20,7 @@ _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\
 
 _LISTED = 10  # maximum names and values in a message; the error's attributes contain all names
 _SHOWN = 80  # characters of a name or value in a message
+_MAX_CACHED = 65_536  # characters of a text whose parts are cached
 _COMPARED = 500  # maximum names compared for a suggestion, which is slow
 
 
@@ -124,8 +126,23 @@ def render_all(
     findings = _examine(texts, values, declared)
     if findings.any:
         raise findings.error()
-    texts_by_name = findings.filled
-    return [_VARIABLE.sub(lambda found: texts_by_name[found[1]], text) for text in texts]
+    return [_filled(_parts(text), findings.filled) for text in texts]
+
+
+def _filled(parts: tuple[str, ...], values: Mapping[str, str]) -> str:
+    whole = list(parts)
+    whole[1::2] = [values[name] for name in parts[1::2]]
+    return "".join(whole)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    """Split a text at its variables: every second part is a name."""
+    return _split(text) if len(text) <= _MAX_CACHED else tuple(_VARIABLE.split(text))
+
+
+@lru_cache(maxsize=128)  # programs render the same few prompts again and again
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(_VARIABLE.split(text))
 
 
 def validate(
@@ -152,8 +169,11 @@ def validate(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Declaration:
+def _attribute(declared: object, name: str) -> object:
+    return getattr(declared, name, None)
+
+
+class _Declaration(NamedTuple):
     """A declaration, read from either form."""
 
     name: str
@@ -164,17 +184,14 @@ class _Declaration:
 
     @classmethod
     def of(cls, declared: Variable | Mapping[str, object]) -> _Declaration:
-        def read(key: str) -> object:
-            if isinstance(declared, Mapping):
-                return declared.get(key)
-            return getattr(declared, key, None)
-
+        # Checked once for all fields: `isinstance` of an abstract class takes longer than the rest.
+        get = declared.get if isinstance(declared, Mapping) else partial(_attribute, declared)
         return cls(
-            name=str(read("name")),
-            type=cast("str | None", read("type")),
-            required=cast("bool | None", read("required")),
-            default=read("default"),
-            options=cast("Sequence[object] | None", read("options")) or (),
+            str(get("name")),
+            cast("str | None", get("type")),
+            cast("bool | None", get("required")),
+            get("default"),
+            cast("Sequence[object] | None", get("options")) or (),
         )
 
     def misfit(self, text: str) -> str | None:
@@ -235,7 +252,7 @@ def _examine(
     values: Mapping[str, object],
     declared: Iterable[Variable | Mapping[str, object]] | None,
 ) -> _Findings:
-    used = dict.fromkeys(name for text in texts for name in _VARIABLE.findall(text))
+    used = dict.fromkeys(name for text in texts for name in _parts(text)[1::2])
     declarations = {it.name: it for it in map(_Declaration.of, declared or ())}
     known = {**used, **dict.fromkeys(declarations)}
     findings = _Findings([], [name for name in values if name not in known], [], {}, known)
@@ -249,7 +266,7 @@ def _examine(
             findings.filled[name] = ""
             continue
         try:
-            text = conversions.text(value)
+            text = value if type(value) is str else conversions.text(value)
         except conversions.RefusedValueError as refused:
             text, wrong = "", refused.reason[0].upper() + refused.reason[1:]
         else:

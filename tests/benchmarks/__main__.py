@@ -6,8 +6,8 @@ import os
 import platform
 import sys
 
-from tests.benchmarks import bench_calls, bench_start
+from tests.benchmarks import bench_calls, bench_cold, bench_local, bench_memory, bench_start
 
 sys.stdout.write(f"{os.cpu_count()} processors, Python {platform.python_version()}, {platform.system()}\n\n")
-bench_start.main()
-bench_calls.main()
+for program in (bench_start, bench_cold, bench_local, bench_calls, bench_memory):
+    program.main()
