@@ -132,7 +132,7 @@ def test_odd_numbers_are_not_totals(send: Callable[..., dict[str, Any]], client:
         ((BODY, PROTOBUF, {"Content_Encoding": "br"}), 415, "must be gzip"),
         ((BODY, "text/plain", {}), 415, "not text/plain"),
         ((BODY, "", {}), 415, "not absent"),
-        ((BODY, PROTOBUF, {"Authorization": "Bearer nobody"}), 401, "Invalid API key"),
+        ((BODY, PROTOBUF, {"Authorization": "Bearer wrong"}), 401, "Invalid API key"),
         ((b"{}", JSON, {"Authorization": "Bearer ep_test_free"}), 403, ""),
         ((b"\xff" * 50, PROTOBUF, {}), 400, "DecodeError"),
     ],
@@ -201,5 +201,5 @@ def test_no_request_is_a_500(fuzzed: tuple[str, httpx.Client], body: bytes, cut:
 
 
 def test_statuses_have_codes() -> None:
-    """Each status that ingest can have has its code of gRPC, which tells a client whether to try again."""
+    """Each status that ingest can have has its code of gRPC, by which clients decide to retry."""
     assert {ingest._RPC_CODES[status] for status in (429, 503)} == {8, 14}

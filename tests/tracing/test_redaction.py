@@ -38,7 +38,7 @@ def span(**parts: Any) -> ReadableSpan:
 
 
 def sent(redaction: Redaction, **parts: Any) -> str:
-    """What is sent of a span, as text."""
+    """Return the text of the span that is sent."""
     return str(encode_spans([redaction.redact_span(span(**parts))]))
 
 
