@@ -277,7 +277,9 @@ class Exporter:
 
     def _end_of(self, request: FlushRequest) -> float:
         """Return when to stop waiting; later while the service accepts spans, if they would be lost otherwise."""
-        return max(request.ends, min(self._progress_at + request.grace, request.latest)) if request.grace else request.ends
+        return (
+            max(request.ends, min(self._progress_at + request.grace, request.latest)) if request.grace else request.ends
+        )
 
     def _pause(self, seconds: float) -> None:
         """Wait before another attempt of a flush; a further request is answered by the same attempt."""
