@@ -118,7 +118,7 @@ class Forest:
             items = cast("Sequence[object]", value)
             nodes = [self.add(item, f"{path}.#", name, (*order, at), depth + 1) for at, item in enumerate(items)]
             node = Items(items, nodes)
-        else:
+        else:  # no attribute has another type; its text is searched, and sent in its place
             node = self.text(str(value), path, name, order, depth)
         return node
 
