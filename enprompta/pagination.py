@@ -81,9 +81,9 @@ class _BasePage(Paged[T]):
         followed.add(_position(self._call))
         call = next_call(self._call, self.pagination)
         if call is not None and _position(call) in followed:
-            kind = "cursor" if "cursor" in call.params else "offset"
+            kind = "a cursor" if "cursor" in call.params else "an offset"
             raise APIResponseError(
-                f"the API answered {call.path} with a {kind} that was followed before, so the listing would never end",
+                f"the API answered {call.path} with {kind} that was followed before, so the listing would never end",
                 status_code=200,
             )
         return call

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,8 @@ from enprompta.models import Trace, TraceSpan
 from tests.cli.conftest import objects
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from enprompta import Enprompta
     from enprompta.emulator.serving.faults import Faults
     from tests.cli.conftest import Run
@@ -117,3 +119,33 @@ def test_tail_ends_with_130(client: Enprompta, environment: dict[str, str], opti
         tail.send_signal(signal.SIGINT)
         rest, errors = tail.communicate(timeout=20)
     assert (tail.returncode, rest, errors) == (130, "", "")
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--quiet"]])
+def test_tail_prints_a_line_for_each_trace(run: Run, monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
+    """A line has time, status, id, model, duration, tokens, cost and the beginning of the input."""
+
+    def two(newest: Any, *_: object) -> Iterator[Trace]:
+        assert newest().data is not None
+        yield Trace.model_validate(
+            {
+                "id": "trc_1", "status": "ERROR", "model": "m", "latencyMs": 5, "totalTokens": 1500, "cost": 0.5,
+                "input": "Hello\nthere", "createdAt": "2024-01-17T10:15:00Z",
+            }
+        )  # fmt: skip
+        yield Trace(id="trc_2")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(traces, "_follow", two)
+    lines = run("traces", "tail", *options, status=130).stdout.splitlines()
+    assert len(lines) == 2
+    if not options:
+        assert lines[0] == "10:15:00  ERROR    trc_1  m  5 ms  1,500 tokens  $0.5000  Hello there"
+        assert lines[1].split() == ["-", "-", "trc_2", "-", "-", "0", "tokens", "$0.0000"]
+
+
+def test_tail_reads_every_page_of_new_traces(client: Enprompta, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If all traces are new, the listing is read to its end."""
+    monkeypatch.setattr(traces.time, "sleep", lambda _: [record(client, session_id="whole") for _ in range(3)])
+    found = traces._follow(lambda: client.traces.list(limit=2, session_id="whole"), 5, 0.0)
+    assert len({next(found).id for _ in range(3)}) == 3

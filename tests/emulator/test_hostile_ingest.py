@@ -112,6 +112,19 @@ def test_deep_and_odd_values(raw: Callable[..., httpx.Response], client: httpx.C
     assert kept == ["\0\ufffd", "NaN", "inf", 5, 5, None, None, None, 7, True]
 
 
+def test_odd_values_in_protobuf(raw: Callable[..., httpx.Response], client: httpx.Client) -> None:
+    """Bytes, lists, odd numbers and empty values are stored as in JSON."""
+    odd = [
+        {"bytesValue": "AP8="}, {"doubleValue": "NaN"}, {"doubleValue": 1.5}, {},
+        {"arrayValue": {"values": [{"intValue": 1}]}}, {"kvlistValue": {"values": [{"key": "a", "value": {}}]}},
+    ]  # fmt: skip
+    attributes = [{"key": f"k{at}", "value": value} for at, value in enumerate(odd)]
+    attributes += [{"key": name, "value": any_value(value)} for name, value in FULL.items()]
+    assert raw(as_protobuf(request(span(attributes=attributes)))).status_code == 200
+    [found] = client.get(f"/traces/{TRACE}/spans").json()["data"]["spans"]
+    assert [found["metadata"][f"k{at}"] for at in range(len(odd))] == ["\0\ufffd", "nan", 1.5, None, [1], {"a": None}]
+
+
 def test_odd_numbers_are_not_totals(send: Callable[..., dict[str, Any]], client: httpx.Client) -> None:
     """Negative, huge and boolean counts are ignored; totals without parts count."""
     odd = {"gen_ai.usage.input_tokens": -5, "gen_ai.usage.output_tokens": 2**62, "llm.cost.total": -1.0}
@@ -132,7 +145,7 @@ def test_odd_numbers_are_not_totals(send: Callable[..., dict[str, Any]], client:
         ((BODY, PROTOBUF, {"Content_Encoding": "br"}), 415, "must be gzip"),
         ((BODY, "text/plain", {}), 415, "not text/plain"),
         ((BODY, "", {}), 415, "not absent"),
-        ((BODY, PROTOBUF, {"Authorization": "Bearer nobody"}), 401, "Invalid API key"),
+        ((BODY, PROTOBUF, {"Authorization": "Bearer wrong"}), 401, "Invalid API key"),
         ((b"{}", JSON, {"Authorization": "Bearer ep_test_free"}), 403, ""),
         ((b"\xff" * 50, PROTOBUF, {}), 400, "DecodeError"),
     ],
@@ -201,5 +214,5 @@ def test_no_request_is_a_500(fuzzed: tuple[str, httpx.Client], body: bytes, cut:
 
 
 def test_statuses_have_codes() -> None:
-    """Each status that ingest can have has its code of gRPC, which tells a client whether to try again."""
+    """Each status that ingest can have has its code of gRPC, by which clients decide to retry."""
     assert {ingest._RPC_CODES[status] for status in (429, 503)} == {8, 14}

@@ -229,6 +229,27 @@ def test_an_empty_output_is_dropped_until_one_arrives(
     assert (trace["input"], trace["output"]) == ("Hello", "Hi.")
 
 
+def test_system_instructions_and_deep_messages(send: Callable[..., dict[str, Any]], client: httpx.Client) -> None:
+    """The system prompt may stand alone, counts may all be given, and messages nested too deeply have no text."""
+    deep: Any = "too deep"
+    for _ in range(30):
+        deep = [deep]
+    counts = {"llm.token_count.prompt": 1, "llm.token_count.completion": 2, "llm.token_count.total": 9}
+    send(
+        span(
+            {
+                "gen_ai.system_instructions": json.dumps([{"type": "text", "content": "Brief."}]),
+                "gen_ai.input.messages": json.dumps(deep),
+                "llm.input_messages.0.message.content": "Hello",
+                "output.value": "Hi.",
+                **counts,
+            }
+        )
+    )
+    [trace] = traces(client)
+    assert (trace["systemPrompt"], trace["input"], trace["totalTokens"]) == ("Brief.", "Hello", 3)
+
+
 def test_spans_of_one_trace_arrive_in_any_order_and_twice(
     send: Callable[..., dict[str, Any]], client: httpx.Client
 ) -> None:

@@ -59,8 +59,9 @@ def problem_of(module: Any, client: Any, call: dict[str, Any]) -> str | None:
         return None
     if answer.parsed is None or type(answer.parsed).__name__.startswith("Error"):
         return f"was read as {answer.parsed!r}"
-    written = json.loads(json.dumps(answer.parsed.to_dict()).replace("+00:00", "Z"))  # a time in UTC, written otherwise
-    received = json.loads(answer.content)
+    # A time in UTC is written in another way, and so are its milliseconds.
+    written = json.loads(re.sub(r'(\.\d{3})000Z"', r'\1Z"', json.dumps(answer.parsed.to_dict()).replace("+00:00", "Z")))
+    received = json.loads(answer.content.replace(b'.000Z"', b'Z"'))
     return None if written == received else f"was read as {written}, not as {received}"
 
 

@@ -105,6 +105,6 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
 
 
 def traces_of(text: str) -> list[str]:
-    """What must not be found of a canary: itself, and its digits if it is a number."""
+    """Return the parts of a canary that must not be found: itself, and its digits if it is a number."""
     digits = "".join(one for one in text if one.isdigit())
     return [text, digits] if len(digits) >= 9 else [text]

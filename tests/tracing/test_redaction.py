@@ -38,7 +38,7 @@ def span(**parts: Any) -> ReadableSpan:
 
 
 def sent(redaction: Redaction, **parts: Any) -> str:
-    """What is sent of a span, as text."""
+    """Return the text of the span that is sent."""
     return str(encode_spans([redaction.redact_span(span(**parts))]))
 
 
@@ -407,4 +407,9 @@ def test_json_of_any_shape() -> None:
     assert clean.attributes is not None
     huge = base64.b64encode(zlib.compress(b"\0" * 5_000_000)).decode()
     assert redaction.redact_text(f"data {huge}") == "<unreadable>"
+    assert redaction.redact_text("[null, true, " + '"jane@example.com"]') == '[null, true, "<email>"]'
+    assert "jane" not in str(redaction.redact_span(span(attributes={"o": {"jane@example.com"}})).attributes)  # a set
+    numbered = {f"chunk.{at}": one for at, one in ((1, "ample.com"), (0, "jane@ex"))}
+    assert "ample" not in str(redaction.redact_span(span(attributes=numbered)).attributes)
+    assert redaction.redact_text("ABCDEFGHIJKLMNOP234567ABC") == "ABCDEFGHIJKLMNOP234567ABC"
     assert redaction.redact_text(base64.b64encode(b"\x1f\x8bnot gzip").decode()) == "H4tub3QgZ3ppcA=="

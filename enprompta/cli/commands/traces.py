@@ -194,7 +194,7 @@ def _follow(newest: Callable[[], Page[Trace]], lines: int, interval: float) -> I
                 new += unseen
                 if is_first or len(unseen) < len(page.data):
                     break
-        except (APIConnectionError, InternalServerError) as error:  # an outage ends, and following goes on
+        except (APIConnectionError, InternalServerError) as error:  # the next request may succeed
             show_error(error)
         else:
             seen.update((trace.id, None) for trace in reversed(new))

@@ -26,7 +26,7 @@ _PROVIDERS = {
 
 @dataclass(slots=True)
 class SpanFacts:
-    """What a span says, in the service's terms; None where it says nothing."""
+    """The contents of a span in the service's terms; None where it has none."""
 
     span_type: str
     input: str

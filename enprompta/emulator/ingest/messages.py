@@ -22,8 +22,6 @@ Tree = dict[str, object]
 
 def text_of(value: object) -> str:
     """Return the text of a value; JSON stays JSON."""
-    if value is None:
-        return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

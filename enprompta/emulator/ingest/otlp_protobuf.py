@@ -11,8 +11,6 @@ from enprompta.emulator.ingest.spans import OtlpEvent, OtlpSpan
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MAX_DEPTH = 100
-
 
 class NotInstalledError(Exception):
     """`opentelemetry-proto` is not installed."""
@@ -64,20 +62,19 @@ def _span(span: Any, resource: dict[str, object]) -> OtlpSpan:  # noqa: ANN401
 
 
 def _attributes(pairs: Iterable[Any]) -> dict[str, object]:
-    return {one.key: _any_value(one.value, 0) for one in pairs}
+    return {one.key: _any_value(one.value) for one in pairs}
 
 
-def _any_value(value: Any, depth: int) -> object:  # noqa: ANN401
-    if depth > _MAX_DEPTH:
-        raise MalformedError("an attribute is nested too deeply")
+def _any_value(value: Any) -> object:  # noqa: ANN401
+    """Read an AnyValue; the decoder of protobuf has bounded how deeply it is nested."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None
     inner = getattr(value, kind)
     if kind == "array_value":
-        return [_any_value(one, depth + 1) for one in inner.values]
+        return [_any_value(one) for one in inner.values]
     if kind == "kvlist_value":
-        return {one.key: _any_value(one.value, depth + 1) for one in inner.values}
+        return {one.key: _any_value(one.value) for one in inner.values}
     if kind == "bytes_value":
         return inner.decode("utf-8", "replace")
     if kind == "double_value" and not math.isfinite(inner):

@@ -31,7 +31,7 @@ _HASH_LENGTH = 16  # hexadecimal digits
 
 
 class Redaction:
-    """What to redact in spans, and how; one object serves all threads.
+    """Settings of redaction: the kinds to find and the action to take; one object serves all threads.
 
     Args:
         emails: Redact e-mail addresses.

@@ -18,7 +18,7 @@ MAX_LAYERS = 5
 
 
 class Detectors(NamedTuple):
-    """What to search for."""
+    """The kinds to search for, and the patterns of the caller's rules."""
 
     emails: bool
     phones: bool

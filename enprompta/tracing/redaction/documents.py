@@ -118,7 +118,7 @@ class Forest:
             items = cast("Sequence[object]", value)
             nodes = [self.add(item, f"{path}.#", name, (*order, at), depth + 1) for at, item in enumerate(items)]
             node = Items(items, nodes)
-        else:
+        else:  # no attribute has another type; its text is searched, and sent in its place
             node = self.text(str(value), path, name, order, depth)
         return node
 
@@ -132,7 +132,7 @@ class Forest:
     def mapping(self, pairs: Iterable[tuple[str, object]], path: str, order: tuple[int, ...], depth: int) -> Fields:
         """Add the fields of an object or the attributes of a span."""
         pairs = list(pairs)
-        # Streams of several choices are told apart by the field that numbers them.
+        # The field that numbers the choices separates their streams.
         order += tuple(value for key, value in pairs if key in _INDEXES and isinstance(value, int))
         fields: list[tuple[Leaf, Any]] = []
         for key, value in pairs:

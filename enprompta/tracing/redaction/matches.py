@@ -14,7 +14,7 @@ class Match(NamedTuple):
     start: int
     end: int
     kind: str
-    """What it is, as in the placeholder: `email`, `card`, …"""
+    """The name in the placeholder: `email`, `card`, …"""
     value: str
     """The value in its plain form: decoded, and without separators. Equal values have equal hashes."""
 
