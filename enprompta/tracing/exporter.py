@@ -72,7 +72,7 @@ class FlushRequest:
 
     ends: float
     """In monotonic seconds."""
-    done: SimpleQueue[bool] = field(default_factory=lambda: SimpleQueue[bool]())
+    done: SimpleQueue[bool] = field(default_factory=SimpleQueue[bool])
     grace: float = 0.0
     """Seconds after the last quickly accepted batch during which to go on; 0 for a fixed end."""
     latest: float = 0.0

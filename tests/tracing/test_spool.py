@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from enprompta import Enprompta
 from enprompta.tracing import Tracing, spool
 from enprompta.tracing.spool import DamagedFileError, Spool
-from tests.tracing.receiver import Receiver
 from tests.tracing.test_exporter import record, until
 from tests.tracing.test_lifetimes import ended, numbers, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from enprompta import Enprompta
+    from tests.tracing.receiver import Receiver
 
 DEAD = (
     f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
