@@ -60,13 +60,16 @@ def encoding() -> float:
 def main() -> None:
     """Print the figures."""
     bare = TracerProvider(shutdown_on_exit=False).get_tracer("t")
-    with Receiver() as receiver, Enprompta(api_key="ep_test_123456", base_url=receiver.base_url) as client:
-        with Tracing(client, interval=5) as tracing:
-            ours = tracing.provider.get_tracer("t")
-            pairs: list[tuple[float, float]] = []
-            for _ in range(ROUNDS):
-                pairs.append((each(bare), each(ours)))
-                tracing.flush()
+    with (
+        Receiver() as receiver,
+        Enprompta(api_key="ep_test_123456", base_url=receiver.base_url) as client,
+        Tracing(client, interval=5) as tracing,
+    ):
+        ours = tracing.provider.get_tracer("t")
+        pairs: list[tuple[float, float]] = []
+        for _ in range(ROUNDS):
+            pairs.append((each(bare), each(ours)))
+            tracing.flush()
     theirs, mine = (min(times) for times in zip(*pairs, strict=True))
     cost = encoding()
     sys.stdout.write(f"a span started and ended: {theirs:.1f} us by OpenTelemetry, {mine - theirs:+.1f} us\n")

@@ -1,4 +1,4 @@
-"""What is sent of a span: prompt links, inputs and outputs that are never empty, nothing that was not asked for."""
+"""Contents of a span that are sent: prompt links, inputs and outputs that are never empty, nothing that was not asked for."""
 
 from __future__ import annotations
 

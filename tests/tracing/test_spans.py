@@ -205,7 +205,7 @@ class TestObserve:
         assert {span.attributes["session.id"] for span in receiver.spans} == {"s2"}
 
     def test_generator(self, tracing: Tracing, receiver: Receiver) -> None:
-        """What is sent and thrown arrives; the result is returned; the reader's own span stays current."""
+        """Values and exceptions sent to it arrive; the result is returned; the reader's own span stays current."""
 
         @tracing.observe
         def numbers() -> Generator[str, str, str]:
