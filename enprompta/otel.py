@@ -61,9 +61,10 @@ _PORTS = {"https": 443, "http": 80}
 # The fixed words in the API's paths. Every other segment is an id, which keeps the number of templates small.
 _WORDS = frozenset(
     {
-        "api", "billing", "cancel", "deliveries", "execute", "executions", "fork", "health", "history", "ingest",
-        "invoices", "leave", "members", "oauth", "otlp", "prompts", "retry", "rotate-secret", "sdk", "stats", "teams", "templates", "test",
-        "token", "usage", "webhooks", "traces", "spans", "analytics", "v1", "workflows",
+        "analytics", "api", "billing", "cancel", "deliveries", "execute", "executions", "fork", "health",
+        "history", "ingest", "invoices", "leave", "members", "oauth", "otlp", "prompts", "retry", "rotate-secret",
+        "sdk", "spans", "stats", "teams", "templates", "test", "token", "traces", "usage", "v1", "webhooks",
+        "workflows",
     }
 )  # fmt: skip
 _PROVIDERS = {"google": "gcp.gen_ai"}  # providers with another name in the conventions

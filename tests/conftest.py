@@ -30,7 +30,7 @@ STEPS = {
     "conformance": "schemathesis against the emulator",
     "spec_tools": "other tools with the document: Prism, linters, generators (needs tests/spec_tools/install)",
     "cluster": "bulk runs on Dask, runs that are killed",
-    "tracing": "what tracing costs, over the end of processes, with libraries and Arize Phoenix (tests/tracing/install-phoenix)",
+    "tracing": "tracing: cost, ends of processes, real libraries, Arize Phoenix (needs tests/tracing/install-phoenix)",
     "mcp": "the MCP server as a process, its conformance suite and inspector (tests/mcp/install-tools)",
 }
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from enprompta._client.async_client import AsyncEnprompta
 from enprompta._client.base_client import BaseClient
 from enprompta._client.checks import library_for
-from enprompta._client.async_client import AsyncEnprompta
 from enprompta._core.call import Call
 from enprompta._http.drivers import SyncDriver
 from enprompta._http.exchange import Exchange

@@ -74,7 +74,7 @@ class FlushRequest:
     """In monotonic seconds."""
     done: SimpleQueue[bool] = field(default_factory=SimpleQueue[bool])
     grace: float = 0.0
-    """Seconds after the last quickly accepted batch during which to go on; 0 for a fixed end."""
+    """Seconds after the last quickly accepted batch during which to continue; 0 for a fixed end."""
     latest: float = 0.0
     """End of all extensions, in monotonic seconds."""
 

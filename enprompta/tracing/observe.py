@@ -39,15 +39,15 @@ def _async_generator(function: Callable[..., AsyncGenerator[Any, Any]], start: S
     async def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         held = StreamSpan(*start(args, kwargs))
         stream = function(*args, **kwargs)
-        sent: Any = None
         step: Any = stream.asend
+        sent: Any = None
         try:
             while True:
                 with held:
                     item = await step(sent)
                 held.add(item)
                 try:
-                    sent = yield item
+                    sent = cast("Any", (yield item))
                     step = stream.asend
                 except GeneratorExit:
                     raise

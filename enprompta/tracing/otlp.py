@@ -128,7 +128,7 @@ def _key(name: str) -> bytes:
     return _text(b"\x0a", name)
 
 
-def _value(value: Any) -> bytes:  # noqa: ANN401 (an attribute value)
+def _value(value: Any) -> bytes:  # noqa: ANN401, PLR0911 (an attribute value; one return a type)
     """Write an `AnyValue`.
 
     Raises:

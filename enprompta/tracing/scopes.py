@@ -20,7 +20,7 @@ _OWNER = "enprompta_owner"
 
 
 class Scope(NamedTuple):
-    """What applies to the spans started in a block."""
+    """Session and prompt of the spans started in a block."""
 
     session: Mapping[str, str]
     """Attributes for every span."""

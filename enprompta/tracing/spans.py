@@ -1,4 +1,4 @@
-"""Spans of your own code: `with tracing.span(...)`."""
+"""Spans of a program: `with tracing.span(...)`."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class Tracing:
 
     @property
     def provider(self) -> TracerProvider:
-        """The OpenTelemetry provider of this object, for instrumentors and for spans of your own."""
+        """The OpenTelemetry provider of this object, for instrumentors and for spans you start yourself."""
         return self._provider
 
     def processor(self) -> SpanProcessor:

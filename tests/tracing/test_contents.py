@@ -1,8 +1,9 @@
-"""What is sent of a span: prompt links, inputs and outputs that are never empty, nothing that was not asked for."""
+"""Contents of a span that are sent: prompt links, inputs and outputs that are never empty, nothing that was not asked for."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -226,10 +227,8 @@ def test_redaction_of_every_span(client: Enprompta, receiver: Receiver, action: 
         tracer = tracing.provider.get_tracer("library")
         link = Link(SpanContext(1, 2, is_remote=False), {"x": "canary@example.com"})
         attributes = {"input.value": '{"to": "canary@example.com"}', "list": ("canary@example.com",), "plain": "tea"}
-        with (
-            pytest.raises(ValueError, match="canary"),
-            tracer.start_as_current_span("mail canary@example.com", attributes=attributes, links=[link]) as span,
-        ):
+        name = "mail canary@example.com"
+        with suppress(ValueError), tracer.start_as_current_span(name, attributes=attributes, links=[link]) as span:
             span.add_event("to canary@example.com", {"x": "canary@example.com"})
             raise ValueError("canary@example.com")
         tracer.start_span("harmless").end()

@@ -69,14 +69,6 @@ def until(done: Any, seconds: float = 10.0) -> None:
 
 def test_exports_are_outside_the_rate_limit_and_the_hooks(receiver: Receiver) -> None:
     """An exhausted budget delays no export, and hooks of the client do not see it."""
-
-    class Refuse:
-        def account(self, key: str) -> Any:
-            raise AssertionError if key == "used" else _Empty
-
-    class _Empty(Exception):
-        pass
-
     seen: list[Any] = []
 
     class Hook:

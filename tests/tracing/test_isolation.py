@@ -43,7 +43,7 @@ def test_two_accounts_never_mix(receiver: Receiver) -> None:
     with Receiver() as second, Enprompta(api_key="ep_test_aaaaaa", base_url=receiver.base_url) as a:
         with AsyncEnprompta_closed(second.base_url) as b, Tracing(a) as one, Tracing(b) as two:
             mine = LivePrompt.model_validate({"id": "pmt_a", "slug": "a", "version": {"number": 1}, "content": "text"})
-            with one.span("one", session_id="sa"), one.prompt(mine), two.span("two", kind="llm", input="other"):
+            with one.span("one", session_id="sa"), one.prompt(mine), two.span("two", kind="llm", input="other"):  # noqa: SIM117
                 with one.span("deeper", kind="llm", input=mine.render()):
                     two.provider.get_tracer("library").start_span("call", attributes={"input.value": "text"}).end()
             assert one.flush()
@@ -72,7 +72,7 @@ class AsyncEnprompta_closed:  # noqa: N801 (used as a function)
 
 
 def test_spans_of_other_providers_are_no_parents(tracing: Tracing, receiver: Receiver, other: TracerProvider) -> None:
-    """Inside an unsampled span of a web framework, a span begins a trace with a link; inside both, ours is the parent."""
+    """Inside a span of a web framework, a span begins a trace with a link; inside both, ours is the parent."""
     framework = other.get_tracer("framework")
     with framework.start_as_current_span("request"):
         with tracing.span("answer"), framework.start_as_current_span("inner"):

@@ -56,14 +56,14 @@ def openai_in_tasks(models: ModelServer, text: str) -> None:
     async def scenario() -> None:
         async with openai.AsyncOpenAI(api_key="k", base_url=f"{models.url}/v1", max_retries=0) as client:
 
-            async def one(stream: bool) -> None:
+            async def one(*, stream: bool) -> None:
                 messages: Any = [{"role": "user", "content": text}]
                 got: Any = await client.chat.completions.create(model="small", messages=messages, stream=stream)
                 if stream:
                     async for _ in got:
                         pass
 
-            await asyncio.gather(one(False), one(True), one(False))
+            await asyncio.gather(one(stream=False), one(stream=True), one(stream=False))
 
     asyncio.run(scenario())
 
@@ -117,7 +117,7 @@ CASES: list[tuple[str, Callable[[ModelServer, str], None], int]] = [
 @pytest.mark.filterwarnings("ignore")  # of the libraries
 @pytest.mark.parametrize("capture", ["all", "none"])
 @pytest.mark.parametrize(("library", "program", "count"), CASES, ids=[case[1].__name__ for case in CASES])
-def test_calls_are_linked(
+def test_calls_are_linked(  # noqa: PLR0917 (parameters and fixtures)
     library: str, program: Any, count: int, capture: Any, models: ModelServer, client: Enprompta, receiver: Receiver
 ) -> None:
     """With no further line in the program, each model call has the prompt's name, version, label and id."""

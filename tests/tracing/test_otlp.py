@@ -65,7 +65,7 @@ def test_the_same_as_the_other_encoder(spans: list[ReadableSpan]) -> None:
 
 
 def test_dropped_counts_are_written() -> None:
-    """What the SDK's limits dropped from a span is counted in the request."""
+    """Whatever the SDK's limits dropped from a span is counted in the request."""
     kept: list[ReadableSpan] = []
 
     class Keep(SpanProcessor):
