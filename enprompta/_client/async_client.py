@@ -48,8 +48,9 @@ class AsyncEnprompta(BaseClient):
 
     Args:
         http_client: An `AsyncClient` of httpx or httpx2, with its own proxy and TLS settings; the caller closes it.
-            `"aiohttp"` sends requests through aiohttp, which is faster (asyncio only, extra `aiohttp`). None opens
-            connections with httpx.
+            `"aiohttp"` sends requests through aiohttp, which is faster (asyncio only, extra `aiohttp`).
+            `"httpx2"` sends them through httpx2, which trusts the certificates of the operating system (extra
+            `httpx2`). None opens connections with httpx.
 
     Raises:
         ConfigurationError: Credentials are missing or a setting is invalid; the message says how to fix it.
@@ -88,7 +89,7 @@ class AsyncEnprompta(BaseClient):
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
         cache_dir: str | PathLike[str] | None = None,
-        http_client: httpx.AsyncClient | httpx2.AsyncClient | Literal["aiohttp"] | None = None,
+        http_client: httpx.AsyncClient | httpx2.AsyncClient | Literal["aiohttp", "httpx2"] | None = None,
     ) -> None:
         self._library = library_for(http_client, "AsyncClient")
         self._http_client = http_client

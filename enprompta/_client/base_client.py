@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 import httpx
 
 from enprompta._common import log
-from enprompta._common.headers import is_header_text
+from enprompta._common.headers import idempotency_key
 from enprompta._common.idempotency import KEYED_METHODS
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
@@ -25,7 +25,7 @@ from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credenti
 from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.masking import mask_for
 from enprompta._http.retry import RetryPolicy
-from enprompta._http.senders.base import library_of
+from enprompta._http.senders.base import library_named, library_of
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
 from enprompta._version import __version__
@@ -56,6 +56,7 @@ T_co = TypeVar("T_co", covariant=True)
 _PYTHON = ".".join(map(str, sys.version_info[:3]))
 _USER_AGENT = f"enprompta-python/{__version__} python/{_PYTHON} httpx/{httpx.__version__}"
 _UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
+_NAMED = {"Client": ("httpx2",), "AsyncClient": ("httpx2", "aiohttp")}  # values of `http_client` that name a library
 _ANONYMOUS = ApiKeyAuth(Secret(""))
 _SHOWN_BODY = 65_536  # bytes of an undecodable response that its error keeps
 
@@ -212,7 +213,7 @@ class BaseClient:
             plan = plan._replace(account=NoLimiter())
         request = self._request(call.method, self._url(call), headers, call.json, settings)
         if call.method in KEYED_METHODS:
-            request.headers["Idempotency-Key"] = _idempotency_key(key)
+            request.headers["Idempotency-Key"] = idempotency_key(key)
         if call.method != "GET":
             self._forget_version(call)
         name = f"{call.method} {call.path}"
@@ -415,14 +416,6 @@ def _parsed(library: Any, url: str) -> Any:  # noqa: ANN401 (the URL class of ht
     return library.URL(url)
 
 
-def _idempotency_key(given: object) -> str:
-    if given is None:
-        return os.urandom(16).hex()
-    if not given or not is_header_text(given):
-        raise ConfigurationError("idempotency_key must be printable ASCII text on one line, and not empty")
-    return cast("str", given)
-
-
 def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (typed by with_options)
     return cast("Overrides", {name: value for name, value in given.items() if value is not UNSET})
 
@@ -435,15 +428,14 @@ def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> 
     """
     if http_client is None:
         return httpx
-    if http_client == "aiohttp" and kind == "AsyncClient":
-        if find_spec("aiohttp") is None:
-            raise ConfigurationError(
-                'http_client="aiohttp" needs the extra `aiohttp`: pip install "enprompta[aiohttp]"'
-            )
-        return httpx
+    if isinstance(http_client, str) and http_client in _NAMED[kind]:
+        if find_spec(http_client) is None:
+            needs = f'needs the extra `{http_client}`: pip install "enprompta[{http_client}]"'
+            raise ConfigurationError(f'http_client="{http_client}" {needs}')
+        return cast("ModuleType", library_named(http_client))
     library = library_of(http_client)
     if not isinstance(http_client, getattr(library, kind)):
-        others = f'httpx2.{kind} or "aiohttp"' if kind == "AsyncClient" else f"httpx2.{kind}"
+        others = " or ".join([f"httpx2.{kind}", *(f'"{one}"' for one in _NAMED[kind])])
         raise ConfigurationError(
             f"http_client must be an httpx.{kind}, {others}, not {type(http_client).__name__} "
             "(Enprompta takes an httpx.Client, AsyncEnprompta an httpx.AsyncClient)"

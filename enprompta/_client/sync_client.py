@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from enprompta._client.base_client import BaseClient, Namespace, health_call, library_for, overrides
 from enprompta._core.boundary import public
@@ -66,8 +66,9 @@ class Enprompta(BaseClient):
         hooks: Objects that observe requests, responses, retries and waits; see `enprompta.hooks`.
         cache_dir: A folder that keeps the results of `prompts.get_live`, so that a program can start while the service
             is unavailable. None keeps them in memory only.
-        http_client: A `Client` of httpx or httpx2, with its own proxy and TLS settings; the caller closes it. None
-            opens connections with httpx.
+        http_client: A `Client` of httpx or httpx2, with its own proxy and TLS settings; the caller closes it.
+            `"httpx2"` sends requests through httpx2, which trusts the certificates of the operating system (extra
+            `httpx2`). None opens connections with httpx.
 
     Raises:
         ConfigurationError: Credentials are missing or a setting is invalid; the message says how to fix it.
@@ -106,7 +107,7 @@ class Enprompta(BaseClient):
         default_headers: Mapping[str, str] | None = None,
         hooks: Iterable[object] = (),
         cache_dir: str | PathLike[str] | None = None,
-        http_client: httpx.Client | httpx2.Client | None = None,
+        http_client: httpx.Client | httpx2.Client | Literal["httpx2"] | None = None,
     ) -> None:
         self._library = library_for(http_client, "Client")
         self._http_client = http_client

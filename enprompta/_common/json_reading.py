@@ -38,6 +38,13 @@ def read_json(body: bytes) -> object:
         raise ValueError("nested too deeply for the rest of the stack") from None
 
 
+def reason_of(error: Exception) -> str:
+    """Say why Python's parser rejected a JSON text, without its advice to programmers."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "a number has too many digits" if "integer string conversion" in str(error) else str(error)
+
+
 def _whole(digits: str) -> int | str:
     if len(digits) > MAX_DIGITS:  # not converted: without Python's limit, a long number takes hours
         return digits

@@ -1,4 +1,6 @@
-"""Load the certificates that https connections trust: those of certifi, or those set in the environment.
+"""Load the certificates that https connections trust: those of the HTTP library, or those set in the environment.
+
+httpx and aiohttp trust the certificates of certifi, httpx2 those of the operating system.
 
 SSL_CERT_FILE     a file of PEM certificates
 SSL_CERT_DIR      one or more folders prepared by `openssl rehash`; used if SSL_CERT_FILE is not set
@@ -12,12 +14,11 @@ import re
 import ssl
 from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from weakref import WeakSet
-
-import httpx
 
 from enprompta.errors import ConfigurationError
 
@@ -81,16 +82,19 @@ if hasattr(os, "register_at_fork"):  # Windows does not fork
     os.register_at_fork(before=_finish_loading)
 
 
-def trusted_certificates() -> TrustedCertificates:
+def trusted_certificates(library: str = "httpx") -> TrustedCertificates:
     """Return the trusted certificates, cached for each combination of the environment variables.
 
     Large files are loaded in a thread, and checked completely with the first call.
+
+    Args:
+        library: `httpx` or `httpx2`, whose certificates are trusted if no variable is set.
 
     Raises:
         ConfigurationError: A variable points to unusable certificates.
     """
     cert_file, cert_dir, key_log = (os.environ.get(name, "") for name in VARIABLES)
-    found = _trusted(cert_file, cert_dir, key_log)
+    found = _trusted(cert_file, cert_dir, key_log, library)
     if _is_bundle(cert_file) if cert_file else not cert_dir:
         _check_key_log(key_log)
         found.begin()
@@ -108,8 +112,8 @@ def _is_bundle(path: str) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _trusted(cert_file: str, cert_dir: str, key_log: str) -> TrustedCertificates:
-    return TrustedCertificates(lambda: _load(cert_file, cert_dir, key_log))
+def _trusted(cert_file: str, cert_dir: str, key_log: str, library: str) -> TrustedCertificates:
+    return TrustedCertificates(lambda: _load(cert_file, cert_dir, key_log, library))
 
 
 @lru_cache(maxsize=1)
@@ -118,20 +122,20 @@ def no_certificates() -> TrustedCertificates:
     return TrustedCertificates(lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
-def _load(cert_file: str, cert_dir: str, key_log: str) -> ssl.SSLContext:
+def _load(cert_file: str, cert_dir: str, key_log: str, library: str) -> ssl.SSLContext:
     try:
         if cert_file:
             context = ssl.create_default_context(cafile=cert_file)
         elif cert_dir:
             context = ssl.create_default_context(capath=cert_dir)
         else:
-            return httpx.create_ssl_context(trust_env=False)
+            return cast("ssl.SSLContext", import_module(library).create_ssl_context(trust_env=False))
     except OSError as error:  # an SSLError is one
         _check_key_log(key_log)
         if not (cert_file or cert_dir):
             raise ConfigurationError(
-                f"the certificates of certifi cannot be loaded ({_text(error)}): install certifi again, or set "
-                "SSL_CERT_FILE"
+                f"the certificates that {library} trusts cannot be loaded ({_text(error)}): install certifi again, or "
+                "set SSL_CERT_FILE"
             ) from None
         variable, value = ("SSL_CERT_FILE", cert_file) if cert_file else ("SSL_CERT_DIR", cert_dir)
         reason = _problem_of_file(cert_file, error) if cert_file else _text(error)

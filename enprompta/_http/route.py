@@ -54,7 +54,7 @@ def route_to(base_url: str, http_client: object = None) -> Route:
         proxy = proxy_for(base_url)
     if proxy is not None:
         _check_library(proxy, http_client)
-    return Route(trusted_certificates(), proxy)
+    return Route(trusted_certificates("httpx2" if http_client == "httpx2" else "httpx"), proxy)
 
 
 def _check_library(proxy: Proxy, http_client: object) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from enprompta._common.clock import monotonic
+from enprompta._core.arguments import own_code
 from enprompta._core.prompt_versions import check_version, expected_version
 from enprompta._core.tracebacks import shorten
 from enprompta._core.unset import UNSET
@@ -120,7 +121,8 @@ class Run(Generic[RowT, ClientT]):
         get, concurrency, spent = self._options.get, self._concurrency, self._store.spent
         total: int | None = get("total")
         if total is None and isinstance(self._rows, Sized):
-            total = len(self._rows)
+            with own_code("rows", self._rows):
+                total = len(self._rows)
         # Each worker has one more row ready. Threads take it from a queue, so there those rows count as started.
         rules = SchedulingRules(
             slots=2 * concurrency if self._threads else concurrency,

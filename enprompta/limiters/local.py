@@ -54,8 +54,8 @@ class LocalAccount:
         """Block the thread until a request may go.
 
         Args:
-            ticket: Ticket of the call's last request if that got 429, which keeps its place in the queue. None joins at
-                the end.
+            ticket: Reservation of the call's last request if that got 429, which keeps its place in the queue. None
+                joins at the end.
             max_wait: Longest time in seconds until the next request can go or a probe is answered; the call is refused
                 as soon as it is known to take longer. Time behind other requests in the queue does not count.
             deadline: When to give up, in seconds of the monotonic clock; None for never.
@@ -180,7 +180,7 @@ class LocalAccount:
 
         Args:
             now: Current time.
-            looking: Ticket of the caller, which is awake.
+            looking: Reservation of the caller, which is awake.
         """
         while self._pacer.queue.waiting:
             settled = self._pacer.grant(now)

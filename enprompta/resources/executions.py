@@ -55,7 +55,7 @@ class ExecutionCalls(Resource):
             cursor: The page to start with: `pagination.next_cursor` of the page before it.
             prompt_id: Only executions of this prompt.
             provider: Only executions on this provider.
-            start_date: Only executions from this time on. Times without a zone are UTC; text is sent as is.
+            start_date: Only executions from this time on. Times without a zone are UTC; text must be ISO 8601.
             end_date: Only executions up to this time.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
@@ -80,7 +80,7 @@ class ExecutionCalls(Resource):
 
         Args:
             group_by: `day`, `prompt` or `model`.
-            start_date: Only executions from this time on. Times without a zone are UTC; text is sent as is.
+            start_date: Only executions from this time on. Times without a zone are UTC; text must be ISO 8601.
             end_date: Only executions up to this time.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
 

@@ -49,7 +49,7 @@ class UsageCalls(Resource):
         """Summarize usage by day, prompt or model.
 
         Args:
-            start_date: Only usage from this time on. Times without a zone are UTC; text is sent as is.
+            start_date: Only usage from this time on. Times without a zone are UTC; text must be ISO 8601.
             end_date: Only usage up to this time.
             group_by: `day`, `prompt` or `model`.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.

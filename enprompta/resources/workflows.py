@@ -339,7 +339,11 @@ def _steps(given: object) -> list[dict[str, object]]:
         ConfigurationError: A value of a step cannot be sent; the text names it, such as `steps[2].options.temperature`.
     """
     example = '{"id": "draft", "prompt_id": "…"}'
-    return [_step(f"steps[{at}]", step) for at, step in enumerate(arguments.items("steps", given, example))]
+    written: list[dict[str, object]] = []
+    for at, step in enumerate(arguments.items("steps", given, example)):
+        with arguments.own_code(f"steps[{at}]", step):
+            written.append(_step(f"steps[{at}]", step))
+    return written
 
 
 def _step(place: str, step: Any) -> dict[str, object]:  # noqa: ANN401 (any item of a list)

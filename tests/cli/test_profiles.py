@@ -186,6 +186,8 @@ def test_a_key_is_tried_before_it_is_stored(login: Run, run: Run, service: Emula
     assert "--no-verify stores them anyway" in login("--base-url", "http://127.0.0.1:1/api/v1", status=1).output
     assert "--base-url must begin with https://" in login("--base-url", "ftp://x", status=3).output
     assert "No api key was entered" in login(stdin=" \n", status=1).output
+    assert "The API key holds a blank" in login(stdin="ep_a b", status=3).output
+    assert "The client secret holds a blank" in login("--client-id", "me", stdin="a b", status=3).output
     assert "is not a profile name" in login("--profile", "../x", status=3).output
     assert "ENPROMPTA_BASE_URL must" in login(status=3, ENPROMPTA_BASE_URL="ftp://x").output
     assert not folder.exists()

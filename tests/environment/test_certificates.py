@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import certifi
+import httpx2
 import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta
@@ -19,8 +20,13 @@ from tests.faults.server import FaultServer, certificate
 API = "https://api.test/v1"
 CLIENTS: Any = pytest.mark.parametrize(
     "make",
-    [Enprompta, AsyncEnprompta, lambda **options: AsyncEnprompta(http_client="aiohttp", **options)],
-    ids=["sync", "async", "aiohttp"],
+    [
+        Enprompta,
+        AsyncEnprompta,
+        lambda **options: AsyncEnprompta(http_client="aiohttp", **options),
+        lambda **options: Enprompta(http_client="httpx2", **options),
+    ],
+    ids=["sync", "async", "aiohttp", "httpx2"],
 )
 
 
@@ -41,13 +47,13 @@ def subject_hash() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-@pytest.mark.parametrize("library", [None, "aiohttp"])
+@pytest.mark.parametrize("library", [None, "aiohttp", "httpx2"])
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
 def test_certificates_of_the_environment(
     flavour: str, library: str | None, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A private certificate authority is trusted by every kind of client."""
-    if library and flavour != "asyncio":
+    if library == "aiohttp" and flavour != "asyncio":
         pytest.skip("aiohttp runs on asyncio alone")
     value = certificate("trusted") if variable == "SSL_CERT_FILE" else hashed(tmp_path / "certificates")
     monkeypatch.setenv(variable, f"{value}{os.pathsep}{tmp_path}" if variable == "SSL_CERT_DIR" else str(value))
@@ -217,9 +223,9 @@ def test_certificates_without_threads(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_certificates_of_certifi_that_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If certifi has lost its file, the error says so."""
     monkeypatch.setattr(certifi, "where", lambda: str(tmp_path / "missing.pem"))
-    lost = certificates.TrustedCertificates(lambda: certificates._load("", "", ""))
+    lost = certificates.TrustedCertificates(lambda: certificates._load("", "", "", "httpx"))
     lost.begin()
-    with pytest.raises(ConfigurationError, match=r"of certifi cannot be loaded .*install certifi again"):
+    with pytest.raises(ConfigurationError, match=r"that httpx trusts cannot be loaded .*install certifi again"):
         lost.context()
 
 
@@ -241,3 +247,18 @@ def test_a_fork_waits_until_certificates_are_loaded() -> None:
         os._exit(0 if loading._context is not None else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     timer.join()
+
+
+@pytest.mark.parametrize("make", [Enprompta, AsyncEnprompta])
+def test_each_library_trusts_its_certificates(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a variable, httpx and aiohttp trust the certificates of certifi, httpx2 those of the system."""
+    for name in certificates.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    contexts = {
+        library: make(api_key="ep_x", base_url=API, http_client=library)._transport._route.tls
+        for library in (None, "httpx2")
+    }
+    system = httpx2.create_ssl_context(trust_env=False)
+    assert contexts["httpx2"].cert_store_stats() == system.cert_store_stats()
+    certifi_count = Path(certifi.where()).read_text().count("BEGIN CERTIFICATE")
+    assert contexts[None].cert_store_stats()["x509"] == certifi_count

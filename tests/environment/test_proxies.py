@@ -16,7 +16,7 @@ from tests.environment.proxy import Proxy
 from tests.faults.flavours import Caller, run
 from tests.faults.server import FaultServer, certificate, serving_tls
 
-FLAVOURS = ("sync", "asyncio", "trio", "asyncio-aiohttp")
+FLAVOURS = ("sync", "asyncio", "trio", "asyncio-aiohttp", "sync-httpx2", "trio-httpx2")
 PASSWORD = "hunter2/with@signs"
 QUOTED = "hunter2%2Fwith%40signs"
 API = "https://api.test/v1"

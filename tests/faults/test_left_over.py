@@ -24,6 +24,7 @@ BACKENDS = [
     *("sync", "sync-httpx", "sync-wrapped", "sync-httpx2"),
     *("asyncio", "asyncio-httpx", "asyncio-httpx2", "asyncio-aiohttp"),
     *("trio", "trio-httpx", "trio-httpx2"),
+    *("sync-named httpx2", "asyncio-named httpx2", "trio-named httpx2"),
 ]
 
 
@@ -85,7 +86,7 @@ def http_client(backend: str, trusted: ssl.SSLContext) -> Any:
         return httpx.Client(transport=Wrapper(httpx.HTTPTransport(verify=trusted)))
     module: Any = {"httpx": httpx, "httpx2": httpx2}.get(library)
     if module is None:
-        return library or None
+        return library.removeprefix("named ") or None
     return (module.Client if flavour == "sync" else module.AsyncClient)(verify=trusted)
 
 
@@ -97,7 +98,7 @@ def test_the_next_call_gets_its_own_answer(
 ) -> None:
     """A call with a complete response keeps it; the next call gets its own, on a new connection."""
     trusted = ssl.create_default_context(cafile=certificate("trusted"))
-    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda: TrustedCertificates(lambda: trusted))
+    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda _: TrustedCertificates(lambda: trusted))
     sent: list[bytes] = []
 
     def leave_bytes(peer: Peer) -> None:
@@ -121,7 +122,7 @@ def test_the_next_call_gets_its_own_answer(
             second = await caller.call("GET")
             assert second.data.id == "p2"
             assert len(second.attempts) == 1
-            if client is not None and client != "aiohttp":
+            if not isinstance(client, str | None):
                 await settle(client.close() if flavour == "sync" else client.aclose())
 
     flavour = backend.partition("-")[0]

@@ -439,7 +439,7 @@ def test_tls_that_fails(flavour: str, fault: Fault, times: int, waits: Waits, mo
 
     context = httpx.create_ssl_context()
     context.load_verify_locations(certificate("trusted"))
-    monkeypatch.setattr(home, "trusted_certificates", lambda: TrustedCertificates(lambda: context))
+    monkeypatch.setattr(home, "trusted_certificates", lambda _: TrustedCertificates(lambda: context))
     before = descriptors()
     with FaultServer(tls="trusted") as server:
 

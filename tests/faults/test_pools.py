@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
 import pytest
 
 from enprompta import APITimeoutError, ConfigurationError
@@ -139,7 +138,7 @@ def test_old_connections_are_closed_by_later_calls(
     flavour: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Idle connections left by a burst are closed unused by later calls."""
-    monkeypatch.setattr(httpx_senders, "LIMITS", httpx.Limits(keepalive_expiry=0.3))
+    monkeypatch.setattr(httpx_senders, "LIMITS", {"keepalive_expiry": 0.3})
     monkeypatch.setattr(connection_pool, "_SWEEP_EVERY", 0.0)
     server.play(*[slow] * 5, then=fine)
 

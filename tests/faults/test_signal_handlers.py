@@ -260,7 +260,7 @@ def test_while_sending(server: FaultServer, alarm: Alarm) -> None:
 def test_in_a_tls_handshake(alarm: Alarm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection is closed."""
     context = ssl.create_default_context(cafile=certificate("trusted"))
-    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda: TrustedCertificates(lambda: context))
+    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda _: TrustedCertificates(lambda: context))
     error = TimeoutError("stop")
     with (
         FaultServer() as server,

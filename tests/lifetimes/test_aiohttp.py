@@ -95,8 +95,9 @@ def test_trio_is_refused(server: FaultServer) -> None:
 
 
 def test_the_blocking_client_has_no_use_for_it() -> None:
-    """It accepts a client of httpx or httpx2."""
-    with pytest.raises(ConfigurationError, match=re.escape("http_client must be an httpx.Client, httpx2.Client, not")):
+    """It accepts a client of httpx or httpx2, or the name of httpx2."""
+    expected = 'http_client must be an httpx.Client, httpx2.Client or "httpx2", not'
+    with pytest.raises(ConfigurationError, match=re.escape(expected)):
         Enprompta(api_key="ep_x", http_client="aiohttp")  # type: ignore[arg-type]
 
 
@@ -105,6 +106,9 @@ def test_the_missing_extra_is_named(server: FaultServer, monkeypatch: pytest.Mon
     monkeypatch.setattr("enprompta._client.base_client.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r'pip install "enprompta\[aiohttp\]"'):
         make(server)
+    for kind in (Enprompta, AsyncEnprompta):
+        with pytest.raises(ConfigurationError, match=r'pip install "enprompta\[httpx2\]"'):
+            kind(api_key="ep_x", http_client="httpx2")
 
 
 def test_a_deadline_and_a_cancellation(server: FaultServer) -> None:

@@ -73,7 +73,9 @@ class TestInTheMidst:
     def test_threads_that_wait_for_an_answer(self, tls: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
         """Waiting threads get an error of the package at any timeout, also over TLS; none hangs."""
         context = ssl.create_default_context(cafile=str(certificate("trusted")))
-        monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda: TrustedCertificates(lambda: context))
+        monkeypatch.setattr(
+            "enprompta._http.route.trusted_certificates", lambda _: TrustedCertificates(lambda: context)
+        )
         outcomes: list[object] = []
         with FaultServer(tls=tls) as server:
             server.play(then=_read_and_stall)
