@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, with_config
 from typing_extensions import NotRequired, Required, TypedDict
 
 from enprompta.errors import TemplateError
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 _PLACEHOLDERS = frozenset({"placeholder", "messages_placeholder"})
 
 
+@with_config(ConfigDict(extra="allow"))
 class ImageURL(TypedDict, total=False):
     """The image of an `image_url` part."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc] # read by pydantic
     url: Required[str]
     """A URL, or a `data:` URL with the image in base64."""
     detail: NotRequired[str]
     """`auto`, `low` or `high`."""
 
 
+@with_config(ConfigDict(extra="allow"))
 class ContentPart(TypedDict, total=False):
     """One part of a multimodal message; fields of other types of parts are kept."""
 
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc] # read by pydantic
     type: Required[str]
     """Such as `text` or `image_url`."""
     text: NotRequired[str]

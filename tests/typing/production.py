@@ -121,7 +121,8 @@ def providers(live: LivePrompt, prompt: Prompt, template: Template) -> None:
     openai.OpenAI().chat.completions.create(model="m", messages=live.to_openai({"first-name": "a"}, topic="t"))
     assert_type(live.to_anthropic(), AnthropicMessages)
     assert_type(live.to_anthropic()["messages"], list[MessageParam])
-    anthropic.Anthropic().messages.create(model="m", max_tokens=9, **live.to_anthropic(topic="t"))
+    messages = anthropic.Anthropic().messages
+    messages.create(model="m", max_tokens=9, **live.to_anthropic(topic="t"))  # pyrefly alone
     ChatPromptTemplate.from_messages(live.to_langchain())
     ChatPromptTemplate.from_messages([*prompt.to_langchain(), ("human", "more")])
     assert_type(template.to_openai(), list[ChatCompletionMessageParam])

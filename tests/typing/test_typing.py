@@ -41,7 +41,10 @@ def test_pyright_strict() -> None:
 
 
 def test_pyrefly_strict() -> None:
-    """Under strict pyrefly, which ignores the marks, exactly the marked lines are errors."""
+    """Under strict pyrefly, which ignores the marks, exactly the marked lines are errors.
+
+    A line marked `pyrefly alone` may be an error too: pyrefly lets no open TypedDict be unpacked into keywords.
+    """
     pytest.importorskip("pyrefly")
     options = ["--config", str(HERE / "pyrefly.toml"), "--search-path", str(ROOT), "--python-interpreter-path"]
     done = run(
@@ -54,7 +57,7 @@ def test_pyrefly_strict() -> None:
         (path.name, number)
         for path in PINNED
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if "# type: ignore[" in line
+        if "# type: ignore[" in line or "# pyrefly alone" in line
     }
     assert {where: text for where, text in found.items() if where not in marked} == {}
     assert marked - set(found) == set()

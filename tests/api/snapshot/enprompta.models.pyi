@@ -15,7 +15,6 @@ class ComponentHealth(Model):
     message: str | None
     status: Open[HealthStatus] | None
 class ContentPart(TypedDict):
-    __pydantic_config__ = ConfigDict(extra='allow')
     image_url: NotRequired[ImageURL | str]
     text: NotRequired[str]
     type: Required[str]
@@ -52,7 +51,6 @@ class Health(Model):
     version: str | None
 HealthStatus = Literal['healthy', 'degraded', 'unhealthy']
 class ImageURL(TypedDict):
-    __pydantic_config__ = ConfigDict(extra='allow')
     detail: NotRequired[str]
     url: Required[str]
 class Invoice(Model):
