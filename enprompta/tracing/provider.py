@@ -1,8 +1,8 @@
 """A tracer provider that is separate from every other one in the process.
 
-Its spans are children of spans of the same provider only. If a span of another provider is current, such as that of a
-web framework, the nearest enclosing block of this provider is the parent; without one, the span begins a trace and
-links to that span. A parent in another process is kept. The sampling of other providers does not apply.
+Its spans are children of spans of the same provider only. Where a span of another provider is current, such as that of
+a web framework, the nearest block of this provider around it is the parent; without one, the span begins a trace and
+has a link to that span. A parent in another process is kept. The sampling of other providers does not apply.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Contents of a sent span: prompt links, inputs and outputs that are never empty, nothing unrequested."""
+"""Contents of a span that are sent: prompt links, inputs and outputs that are never empty, no other texts."""
 
 from __future__ import annotations
 
