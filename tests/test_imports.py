@@ -20,7 +20,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("_version", "errors"),
     ("_common",),
     ("hooks", "tables", "templating"),
-    ("limiters", "models"),
+    ("exchanges", "limiters", "models"),
     ("_core", "otel", "webhooks"),
     ("_http", "batch", "cache", "pagination"),
     ("resources",),

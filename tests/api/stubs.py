@@ -27,6 +27,7 @@ PUBLIC = (
     "enprompta.cache",
     "enprompta.codegen",
     "enprompta.emulator",
+    "enprompta.exchanges",
     "enprompta.hooks",
     "enprompta.limiters",
     "enprompta.mcp",

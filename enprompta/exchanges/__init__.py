@@ -1,0 +1,11 @@
+"""A bounded log of HTTP exchanges: what a program sent, what it got back, and how it waited and retried.
+
+The emulator, the relay and the Workbench share it. Credentials are redacted before anything is stored.
+"""
+
+from __future__ import annotations
+
+from enprompta.exchanges.exchange import MAX_BODY_BYTES, Exchange, TimelineEvent
+from enprompta.exchanges.exchange_log import ExchangeFilter, ExchangeLog
+
+__all__ = ["MAX_BODY_BYTES", "Exchange", "ExchangeFilter", "ExchangeLog", "TimelineEvent"]
