@@ -1,6 +1,7 @@
-"""Limiters: who may send a request, and when, so that the budget is used and never overspent.
+"""Rate limiters: they decide when each request may go, so that the budget is used and never exceeded.
 
-`LocalLimiter` paces one process and is the default; `RedisLimiter` (extra `redis`) paces all that share one Redis.
+`LocalLimiter` paces one process and is the default; `RedisLimiter` (extra `redis`) paces all processes
+that share a Redis.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["LocalLimiter", "RedisLimiter"]
 
 
 def __getattr__(name: str) -> object:
-    if name == "RedisLimiter":  # few need it, and all would pay for its import
+    if name == "RedisLimiter":  # loaded on first use: few programs need it
         from enprompta.limiters.redis import RedisLimiter  # noqa: PLC0415
 
         return RedisLimiter

@@ -1,7 +1,7 @@
-"""Blocks and pauses: how the line behaves while it has been refused, and how it finds out that it no longer is; pure.
+"""Blocks and pauses: how the queue behaves after a refusal, and how it learns that the refusal is over; pure.
 
-A block is a wait of more than `LONG`, as a server reports it: the day's budget is used up, say. It is a claim until a
-probe confirms it. A pause is a matter of seconds, after a 429 that reports no budget, as a firewall sends it.
+A block is a wait of more than `LONG` that the server reports, for example when the day's budget is exhausted. It counts
+as a claim until a probe confirms it. A pause takes seconds, after a 429 without a budget, such as a firewall's.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ __all__ = ["Block", "Pause", "Room"]
 
 
 class Room(NamedTuple):
-    """How many requests may go now, and what to wait for when none may. All times are in seconds from now."""
+    """How many requests may go now, or how long to wait if none may. All times are in seconds from now."""
 
     free: int
-    """How many may go."""
+    """Number of requests that may go."""
     wait: float = 0.0
-    """Time until the reported end of the wait; what a refused caller is told."""
+    """Time until the reported end of the wait; refused callers get it."""
     chance: float = 0.0
-    """Time until a request can go or an answer can change things; callers' `max_wait` is compared with it."""
+    """Time until a request can go or a response can change things; compared with the callers' `max_wait`."""
     age: float = 0.0
-    """For how long waiting has counted towards `max_wait` already, at most; 0 where each chance counts for itself."""
+    """Time that counts towards `max_wait` already, at most; 0 if each chance counts by itself."""
     look: float = 0.0
-    """Time until asking again is worthwhile."""
+    """Time until the next useful check."""
 
 
 class Block:
@@ -35,47 +35,47 @@ class Block:
     __slots__ = ("confirmed", "held", "probed", "probing", "since")
 
     def __init__(self) -> None:
-        self.since: float = inf  # when it began; inf while there is none
-        self.held: float = inf  # since when no request but probes has gone; one block may follow another
-        self.confirmed: bool = False  # a probe was answered 429
-        self.probed: float = -inf  # when the last probe was let go; also tells its answer from others
-        self.probing: bool = False  # its answer has not come yet
+        self.since: float = inf  # when it began; inf if there is none
+        self.held: float = inf  # since when only probes have gone; one block may follow another
+        self.confirmed: bool = False  # a probe got 429
+        self.probed: float = -inf  # when the last probe was granted; also identifies its response
+        self.probing: bool = False  # its response has not come yet
 
     @property
     def is_on(self) -> bool:
-        """True while the line is blocked."""
+        """True while the queue is blocked."""
         return self.since < inf
 
     def is_fresh(self, sent: float) -> bool:
-        """Return True if a request was let go since the block began."""
+        """Return True if a request was granted since the block began."""
         return sent > self.since
 
     def begin(self, now: float) -> None:
-        """Block the line; nothing is confirmed yet."""
+        """Block the queue; nothing is confirmed yet."""
         self.since = now
         self.held = min(self.held, now)
         self.confirmed = self.probing = False
 
     def lift(self) -> None:
-        """End the block. The time of the last probe stays known, should another block follow."""
+        """End the block; keep the time of the last probe in case another block follows."""
         self.since = inf
         self.confirmed = self.probing = False
 
     def clear(self) -> None:
-        """End the block, as requests can go."""
+        """End the block because requests can go."""
         self.lift()
         self.held = inf
 
     def confirm(self) -> None:
-        """Note that a request sent since the block began was refused."""
+        """Record that a request sent since the block began was refused."""
         self.confirmed = True
 
     def room(self, wait: float, now: float) -> Room:
-        """Return 1 when a probe is due; else what to wait for.
+        """Return room for one request if a probe is due, otherwise the wait.
 
         Args:
             wait: Seconds until the block ends, as reported.
-            now: The present.
+            now: Current time.
         """
         due = max(self.since + LONG, self.probed + NEXT_PROBE) - now
         if due <= 0:
@@ -85,18 +85,18 @@ class Block:
         return Room(0, wait, chance, now - self.held, look)
 
     def admit(self, now: float) -> None:
-        """Note that a request was let go: during a block it is the probe."""
+        """Record that a request was granted: during a block it is the probe."""
         if self.is_on:
             self.probed = now
             self.probing = True
 
     def end_probe(self, sent: float) -> None:
-        """Note that a request has ended, which may be the probe."""
+        """Record that a request has ended, which may be the probe."""
         if sent == self.probed:
             self.probing = False
 
     def take_back(self, sent: float) -> None:
-        """Note that a request was never sent; if it was the probe, the next one goes at once."""
+        """Record that a request was never sent; if it was the probe, the next one goes at once."""
         if sent == self.probed and self.probing:
             self.probing = False
             self.probed = -inf
@@ -108,18 +108,18 @@ class Pause:
     __slots__ = ("strikes", "struck", "until")
 
     def __init__(self) -> None:
-        self.strikes: int = 0  # how many in a row, each to a request let go after the pause of the one before
-        self.struck: float = -inf  # when the first of them came
+        self.strikes: int = 0  # consecutive 429s, each to a request granted after the previous pause
+        self.struck: float = -inf  # when the first one came
         self.until: float = -inf  # when the next request may go
 
     def strike(self, sent: float, retry_after: float | None, window: float | None, now: float) -> None:
-        """Pause, or pause longer; a 429 to a request that was let go before the pause changes nothing.
+        """Begin or extend the pause; a 429 to a request granted before the pause changes nothing.
 
         Args:
-            sent: When the request was let go.
-            retry_after: Seconds that the answer asks to wait; a shorter time than the first pause is believed.
+            sent: When the request was granted.
+            retry_after: Seconds that the response asks to wait; used only if shorter than the first pause.
             window: Length of a window in seconds; None while unknown.
-            now: The present.
+            now: Current time.
         """
         if sent < self.until:
             return
@@ -132,17 +132,17 @@ class Pause:
         self.until = now + min(PAUSE * 2.0 ** min(self.strikes - 1, 10), longest)
 
     def end(self, sent: float) -> None:
-        """End the pause, if an answer is to a request that was let go after it."""
+        """End the pause if the response is to a request granted after it."""
         if self.strikes and sent >= self.until:
             self.strikes = 0
             self.struck = self.until = -inf
 
     def room(self, granted: float, now: float) -> Room:
-        """Return how many may go after a 429: none until the pause is over, then one at a time.
+        """Return the room after a 429: none until the pause is over, then one request at a time.
 
         Args:
-            granted: When the last request was let go.
-            now: The present.
+            granted: When the last request was granted.
+            now: Current time.
         """
         wait = (self.until if granted < self.until else granted + PAUSE) - now
         return Room(1) if wait <= 0 else Room(0, wait, wait, now - self.struck, wait)

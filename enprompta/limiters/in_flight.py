@@ -1,4 +1,4 @@
-"""The requests that the server may still count, and those of which it is not known whether it has."""
+"""Requests that the server may still count, and requests that it may or may not have counted."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ __all__ = ["InFlightRequests"]
 
 
 class InFlightRequests:
-    """Every request that is not known to be inside what the server told."""
+    """Every request that is not known to be included in the budget the server reported."""
 
     __slots__ = ("_first_until", "_flight", "_lost")
 
     def __init__(self) -> None:
-        self._flight: dict[Reservation, None] = {}  # unanswered, in the order of their grant, hence of their `until`
+        self._flight: dict[Reservation, None] = {}  # unanswered, in the order of grant and so of `until`
         self._first_until = inf  # no request in flight has an earlier `until`
-        self._lost: list[float] = []  # heap: when each request that ended without a reading is surely counted
+        self._lost: list[float] = []  # heap: when each request that ended without a reading is counted for certain
 
     def __len__(self) -> int:
         return len(self._flight) + len(self._lost)
 
     @property
     def in_flight(self) -> int:
-        """How many requests are under way."""
+        """Number of requests in flight."""
         return len(self._flight)
 
     @property
     def under_way(self) -> list[Reservation]:
-        """The requests that are under way, in the order of their grant."""
+        """Requests in flight, in the order of their grant."""
         return list(self._flight)
 
     def add(self, ticket: Reservation) -> None:
-        """Charge a request that is let go."""
+        """Charge a request that is granted."""
         if not self._flight:
             self._first_until = ticket.until
         self._flight[ticket] = None
 
     def remove(self, ticket: Reservation) -> bool:
-        """Take off a request that is no longer under way; False when it was not charged any more."""
+        """Remove a request that is no longer in flight; return False if it was not charged any more."""
         if ticket not in self._flight:
             return False
         del self._flight[ticket]
         return True
 
     def add_uncounted(self, counted_by: float) -> None:
-        """Charge a request that has ended without telling whether it was counted.
+        """Charge a request that ended without reporting if it was counted.
 
         Args:
-            counted_by: Local time by which it was, if it ever was.
+            counted_by: Local time by which it was counted, if it was.
         """
         heappush(self._lost, counted_by)
 
     def drop_before(self, base: float) -> int:
-        """Drop what the server has surely counted before a time; tell how many.
+        """Drop the requests that the server has counted before a time for certain, and return how many.
 
         Args:
-            base: Local time, not later than the one from which the least remaining that was told is exact.
+            base: Local time, not later than the one from which the least reported remaining is exact.
         """
         before = len(self)
         if self._first_until <= base:
@@ -73,5 +73,5 @@ class InFlightRequests:
         return before - len(self)
 
     def clear_uncounted(self) -> None:
-        """Drop everything that has ended."""
+        """Drop the requests that have ended."""
         self._lost.clear()

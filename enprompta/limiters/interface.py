@@ -9,12 +9,12 @@ from enprompta.limiters.server_wait import parse_rate_limit
 if TYPE_CHECKING:
     from enprompta.errors import RateLimit
 
-RawHeaders: TypeAlias = list[tuple[bytes, bytes]]  # as the wire had them: read in 2 µs, a mapping in 4
-Ticket: TypeAlias = Any  # the limiter's own; it is only handed back, and asked how long it `waited`
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]  # as received; faster to read than a mapping
+Ticket: TypeAlias = Any  # the limiter's own type; callers pass it back and read its `waited`
 
 
 class Account(Protocol):
-    """One request budget and those who wait for it; `enprompta.limiters.local.LocalAccount` documents each method."""
+    """One request budget and its queue; `enprompta.limiters.local.LocalAccount` documents each method."""
 
     def acquire(self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None) -> Ticket:
         """Wait for budget for one request; block the thread."""
@@ -25,11 +25,11 @@ class Account(Protocol):
         ...
 
     def observe(self, ticket: Ticket, status: int, headers: RawHeaders, now: float | None = None) -> None:
-        """Learn from an answer."""
+        """Learn from a response."""
         ...
 
     def failed(self, ticket: Ticket) -> None:
-        """Note that a request was sent and got no answer."""
+        """Record that a request was sent and got no response."""
         ...
 
     def cancel(self, ticket: Ticket) -> None:
@@ -41,7 +41,7 @@ class Account(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget what answers have reported."""
+        """Forget everything that responses have reported."""
         ...
 
     @property
@@ -61,13 +61,13 @@ class Limiter(Protocol):
 class NoLimiter:
     """The account of `limiter=None`: it never waits, and remembers the budget as the API last reported it."""
 
-    waited: float = 0.0  # it is its own ticket
+    waited: float = 0.0  # the account is also its ticket
 
     def __init__(self) -> None:
         self._headers: RawHeaders | None = None
 
     def acquire(self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None) -> Ticket:  # noqa: ARG002
-        """Let the request go."""
+        """Admit the request."""
         return self
 
     async def acquire_async(
@@ -77,22 +77,22 @@ class NoLimiter:
         max_wait: float,  # noqa: ARG002
         deadline: float | None = None,  # noqa: ARG002
     ) -> Ticket:
-        """Let the request go."""
+        """Admit the request."""
         return self
 
     def observe(self, ticket: Ticket, status: int, headers: RawHeaders, now: float | None = None) -> None:  # noqa: ARG002
-        """Take note of an answer's headers; they are parsed when they are asked for."""
+        """Keep a response's headers; they are parsed when `rate_limit` is read."""
         if any(name.lower() == b"x-ratelimit-limit" for name, _ in headers):
             self._headers = headers
 
     def failed(self, ticket: Ticket) -> None:
-        """Nothing was counted."""
+        """Do nothing: no request is counted."""
 
     def cancel(self, ticket: Ticket) -> None:
-        """Nothing was counted."""
+        """Do nothing: no request is counted."""
 
     def holds(self) -> bool:
-        """No request is ever held back."""
+        """Return False: no request ever waits."""
         return False
 
     def reset(self) -> None:
@@ -101,7 +101,7 @@ class NoLimiter:
 
     @property
     def rate_limit(self) -> RateLimit | None:
-        """The budget; None before the first answer that reports one."""
+        """The budget; None before the first response that reports one."""
         if self._headers is None:
             return None
         found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Pacing within one process: one account a budget, shared by every client, thread and task that spends it."""
+"""Pacing within one process: one account per budget, shared by every client, thread and task that spends it."""
 
 from __future__ import annotations
 
@@ -25,44 +25,44 @@ if TYPE_CHECKING:
 
 __all__ = ["AccountRegistry", "LocalAccount", "LocalLimiter", "digest"]
 
-_OVERSLEPT = 1.0  # seconds after the head should have woken at which any other waiter looks itself
-_SOONER = 1e-3  # seconds by which a chance must come earlier to be worth waking the head for
+_OVERSLEPT = 1.0  # seconds after the head should have woken at which another waiter checks
+_SOONER = 1e-3  # seconds by which a chance must come earlier to wake the head for it
 
 
 class LocalAccount:
-    """One budget as this process spends it.
+    """One request budget, as this process spends it.
 
-    Nobody minds the clock in the background, and no thread is started. Who joins the line, who answers and who leaves
-    it runs the policy under a lock that is never held for longer than that, and wakes those who may go. While the
-    policy says that only time can help, the head of the line sleeps until the next chance and runs it then; the others
-    sleep until woken. A thousand waiters thus cost one timer, and nothing runs when nobody waits. Should the head never
-    wake, because its event loop was abandoned, the next one to look finds out and passes its place on.
+    There is no background thread. Each caller that joins the queue, leaves it or gets a response runs the policy under
+    a short lock, and wakes the requests that may go. While only time can help, the head of the queue sleeps until the
+    next chance and then runs the policy; the others sleep until woken. So a thousand waiters cost one timer, and
+    nothing runs while the queue is empty. If the head never wakes, because its event loop was abandoned, the next
+    waiter that checks removes it.
     """
 
     def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
-        """Start afresh, as a child after a fork must: the parent's waiters and requests are not here."""
+        """Start empty in a child after a fork, which has none of the parent's waiters and requests."""
         self._lock = Lock()
         self._pacer = Pacer()
-        self._timer: tuple[Reservation | None, float] = (None, inf)  # who minds the clock, and until when it sleeps
+        self._timer: tuple[Reservation | None, float] = (None, inf)  # the ticket that keeps the time, and when it wakes
 
     def acquire(
         self, ticket: Reservation | None = None, *, max_wait: float, deadline: float | None = None
     ) -> Reservation:
-        """Wait, blocking the thread, until a request may go.
+        """Block the thread until a request may go.
 
         Args:
-            ticket: The ticket of the call's last request when that was answered 429: it keeps its place in the line.
-                None joins at the end.
-            max_wait: Seconds to wait for the next request that can go, or for a probe's answer; if it takes longer, the
-                call is refused as soon as that is known. It does not bound the time spent behind others in the line.
+            ticket: Ticket of the call's last request if that got 429, which keeps its place in the queue. None joins at
+                the end.
+            max_wait: Longest time in seconds until the next request can go or a probe is answered; the call is refused
+                as soon as it is known to take longer. Time behind other requests in the queue does not count.
             deadline: When to give up, in seconds of the monotonic clock; None for never.
 
         Returns:
-            The right to send one request. It must be ended by `observe`, `failed` or `cancel`; `waited` on it tells the
-            seconds spent here.
+            Permission to send one request. End it with `observe`, `failed` or `cancel`. Its `waited` is the seconds
+            spent here.
 
         Raises:
             WaitTooLong: The next chance is further away than `max_wait`.
@@ -75,7 +75,7 @@ class LocalAccount:
         try:
             while (pause := self._check_turn(ticket, sleeper, deadline)) is not None:
                 sleeper.sleep(pause)
-        except BaseException:  # KeyboardInterrupt too must give the place back
+        except BaseException:  # KeyboardInterrupt too must release the place
             self.cancel(ticket)
             raise
         return ticket
@@ -83,7 +83,7 @@ class LocalAccount:
     async def acquire_async(
         self, ticket: Reservation | None = None, *, max_wait: float, deadline: float | None = None
     ) -> Reservation:
-        """Wait, as a task of asyncio or trio, until a request may go; see `acquire`."""
+        """Suspend the asyncio or trio task until a request may go; see `acquire`."""
         ticket = self._enter(ticket, max_wait)
         if ticket.state == "granted":
             return ticket
@@ -91,19 +91,19 @@ class LocalAccount:
         try:
             while (pause := self._check_turn(ticket, sleeper, deadline)) is not None:
                 await sleeper.sleep(pause)
-        except BaseException:  # and so must a task that is cancelled
+        except BaseException:  # and so must a cancelled task
             self.cancel(ticket)
             raise
         return ticket
 
     def observe(self, ticket: Reservation, status: int, headers: Headers, now: float | None = None) -> None:
-        """Learn from an answer; call it as soon as the headers are there.
+        """Learn from a response; call it as soon as its headers have arrived.
 
         Args:
-            ticket: The request's.
+            ticket: The request's ticket.
             status: The HTTP status.
             headers: A mapping, or a list of raw pairs, which is faster to read.
-            now: When the answer came, in seconds of the monotonic clock; None for the present.
+            now: When the response came, in seconds of the monotonic clock; None for now.
         """
         reading = read(status, headers)
         with self._lock:
@@ -113,7 +113,7 @@ class LocalAccount:
             self._run_policy(now)
 
     def failed(self, ticket: Reservation) -> None:
-        """Note that a request was sent, or may have been, and no answer came: it stays charged."""
+        """Record that a request was or may have been sent and got no response: it stays charged."""
         with self._lock:
             now = monotonic()
             self._note("fail", ticket)
@@ -121,22 +121,22 @@ class LocalAccount:
             self._run_policy(now)
 
     def cancel(self, ticket: Reservation) -> None:
-        """Give back the right to a request that surely was not sent; a ticket that was ended before is left alone."""
+        """Return the budget of a request that was not sent for certain; ignore a ticket that has ended."""
         with self._lock:
             self._take_back(ticket)
             self._run_policy(monotonic())
 
     def holds(self) -> bool:
-        """Return True if the next request has to wait here, so that a call that was answered 429 need not sleep first.
+        """Return True if the next request has to wait in the queue, so a call that got 429 need not sleep first.
 
-        Sleeping outside of the line would cost such a call its place in it: it would come back when the new window's
-        budget is spent already.
+        Sleeping outside the queue would cost the call its place: it would return when the budget of the new window is
+        already spent.
         """
         with self._lock:
             return self._pacer.available(monotonic())[0] == 0
 
     def reset(self) -> None:
-        """Forget what answers have reported, blocks included; the next request goes alone and finds out again."""
+        """Forget what responses have reported, blocks included; the next request goes alone and learns it again."""
         with self._lock:
             self._pacer.reset()
             self._run_policy(monotonic())
@@ -144,7 +144,7 @@ class LocalAccount:
     @property
     def rate_limit(self) -> RateLimit | None:
         """The budget as the server last reported it; None if it never did."""
-        told = self._pacer.told
+        told = self._pacer.last_reported
         return None if told is None else RateLimit(told[0], told[1], datetime.fromtimestamp(told[2], timezone.utc))
 
     def _enter(self, ticket: Reservation | None, max_wait: float) -> Reservation:
@@ -156,7 +156,7 @@ class LocalAccount:
             return ticket
 
     def _check_turn(self, ticket: Reservation, sleeper: Waker, deadline: float | None) -> float | None:
-        """See what has become of a ticket: the seconds to sleep before the next look, None when it may go."""
+        """Return the seconds to sleep before the next check of a ticket, or None if it may go."""
         with self._lock:
             now = monotonic()
             ticket.waker = sleeper
@@ -169,47 +169,47 @@ class LocalAccount:
             if deadline is not None and now >= deadline:
                 raise DeadlineReached(ticket.waited)
             chance = self._pacer.chance_at
-            if self._pacer.line.head is ticket:
+            if self._pacer.queue.head is ticket:
                 self._timer = ticket, chance
             else:
                 chance += _OVERSLEPT
             return min(chance, inf if deadline is None else deadline) - now
 
     def _run_policy(self, now: float, looking: Reservation | None = None) -> None:
-        """Run the policy after something has happened, and wake whom it concerns; the lock is held.
+        """Run the policy after an event, and wake the requests it settles; the lock is held.
 
         Args:
-            now: The present.
-            looking: The ticket of the one who runs this, who needs no waking.
+            now: Current time.
+            looking: Ticket of the caller, which is awake.
         """
-        while self._pacer.line:
+        while self._pacer.queue:
             if self._wake(self._pacer.grant(now), looking):
                 self._wake_head(looking)
                 return
 
     def _recheck(self, now: float, looking: Reservation) -> None:
-        """Run the policy because time has passed; the lock is held."""
+        """Run the policy after time has passed; the lock is held."""
         self._run_policy(now, looking)
 
     def _note(self, step: str, ticket: Reservation, reading: Reading | None = None) -> None:
-        """Tell others of a step of a request's life, before it is taken; the lock is held. Here there are none."""
+        """Report a step of a request to other processes before it is taken; the lock is held. Does nothing here."""
 
     def _take_back(self, ticket: Reservation) -> None:
         self._note("cancel", ticket)
         self._pacer.cancel(ticket)
 
     def _wake(self, settled: list[Reservation], looking: Reservation | None = None) -> bool:
-        """Wake those whose wait is over; False when some are gone, and what they were granted is free again."""
+        """Wake the settled tickets; return False if some are abandoned, so that their budget is free again."""
         deserted = [ticket for ticket in settled if ticket is not looking and ticket.waker and not ticket.waker.wake()]
         for ticket in deserted:
             self._take_back(ticket)
         return not deserted
 
     def _wake_head(self, looking: Reservation | None) -> None:
-        """See to it that the head of the line minds the clock."""
-        while (head := self._pacer.line.head) is not None and head is not looking and head.waker is not None:
-            minder, until = self._timer
-            if head is minder and self._pacer.chance_at > until - _SOONER:
+        """Make sure that the head of the queue keeps the time."""
+        while (head := self._pacer.queue.head) is not None and head is not looking and head.waker is not None:
+            timekeeper, until = self._timer
+            if head is timekeeper and self._pacer.chance_at > until - _SOONER:
                 return
             self._timer = head, self._pacer.chance_at
             if head.waker.wake():
@@ -221,10 +221,10 @@ AccountT = TypeVar("AccountT", bound=LocalAccount)
 
 
 class AccountRegistry(Generic[AccountT]):
-    """The accounts of this process, each made once, whoever asks.
+    """The accounts of this process, one per name.
 
-    An account lives as long as a client holds it. The last ones used are kept a while longer, for programs that make
-    a client for every call; so the memory they take does not grow. They are known by digests: no secret is kept here.
+    An account lives as long as a client holds it. The last 64 used are kept longer, for programs that make a client for
+    every call, so memory is bounded. Names are digests: no secret is kept here.
     """
 
     _KEPT = 64
@@ -236,11 +236,11 @@ class AccountRegistry(Generic[AccountT]):
         self._watched = False
 
     def get(self, name: str, make: Callable[[], AccountT]) -> AccountT:
-        """Find the account of a name, or make it.
+        """Return the account of a name, or create it.
 
         Args:
-            name: A digest of what the account stands for.
-            make: Makes one.
+            name: Digest that identifies the account.
+            make: Creates an account.
         """
         with self._lock:
             if not self._watched:
@@ -257,7 +257,7 @@ class AccountRegistry(Generic[AccountT]):
             return account
 
     def __iter__(self) -> Iterator[AccountT]:
-        """Go through those that are held, or were used lately."""
+        """Iterate over the accounts that are in use or were used recently."""
         return iter(list(self._accounts.values()))
 
     def _renew(self) -> None:
@@ -267,7 +267,7 @@ class AccountRegistry(Generic[AccountT]):
 
 
 def digest(*parts: str) -> str:
-    """Make a name out of parts of which one may be a secret, which cannot be found out from it."""
+    """Hash parts, which may include a secret, into a name that does not reveal them."""
     return blake2b("\0".join(parts).encode(), digest_size=16, person=b"enprompta").hexdigest()
 
 
@@ -277,21 +277,21 @@ _ACCOUNTS: AccountRegistry[LocalAccount] = AccountRegistry()
 class LocalLimiter:
     """Paces the requests of this process: the default.
 
-    All clients of one credential and base URL share one account, whichever of their limiters they came by it with.
+    All clients with the same credential and base URL share one account, also through different limiters.
     """
 
     __slots__ = ()
 
     def account(self, key: str) -> LocalAccount:
-        """Find the account that a client spends from.
+        """Return the account that a client spends from.
 
         Args:
-            key: The base URL and the credential, in one text. Only a digest of it is kept.
+            key: The base URL and the credential, as one text. Only its digest is kept.
         """
         return _ACCOUNTS.get(digest(key), LocalAccount)
 
     def reset_rate_limit(self) -> None:
-        """Forget what was learned about the rate limits of every client of this process that is paced locally.
+        """Forget the rate limits learned for every locally paced client of this process.
 
         Blocks are lifted at once. For each credential the next request goes alone and learns the budget again.
         `Enprompta.reset_rate_limit` does the same for one client's credential.

@@ -1,8 +1,8 @@
-"""What one answer says of the request budget, read from its headers.
+"""Read the request budget from the headers of one response.
 
-A set of headers is believed as a whole or not at all: a limit that is no number, more remaining than the limit, a
-missing `Date`, a header that comes twice, a 429 with requests remaining, or a `Retry-After` that contradicts the reset
-say that something on the way does not know the budget. Nothing here raises, whatever the headers hold.
+The headers are believed as a whole or not at all. A limit that is not a number, more remaining than the limit, a
+missing `Date`, a repeated header, a 429 with requests remaining, or a `Retry-After` that contradicts the reset show
+that they do not come from the API's rate limiter. Nothing here raises, whatever the headers contain.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ if TYPE_CHECKING:
 __all__ = ["CLIENT_ERROR", "LONGEST_WAIT", "SERVER_ERROR", "Headers", "Reading", "read"]
 
 Headers: TypeAlias = "Mapping[str, str] | list[tuple[bytes, bytes]]"
-"""Headers as a mapping, or as the raw pairs of the wire, which are read in 2 µs where a mapping takes 4."""
+"""Headers as a mapping, or as raw pairs, which are faster to read."""
 
 LONGEST_WAIT = 25 * 3600.0
-"""Seconds; a reset or a `Retry-After` further away is a mistake: the longest real one is the next midnight's."""
+"""Seconds; a reset or a `Retry-After` further away is a mistake: the longest real one ends at the next midnight."""
 
 _AGREES = 5.0
-"""Seconds by which a `Retry-After` and the reset of one 429 may differ: both are rounded, and `Date` is cut."""
+"""Seconds by which a `Retry-After` and the reset of one 429 may differ: both are rounded, and `Date` is truncated."""
 CLIENT_ERROR, SERVER_ERROR = 400, 500
 _TOO_MANY_REQUESTS = 429
 _MOST_DIGITS = 12  # a Unix time has ten; int() of thousands of digits would be slow, then an error
-_LAST_SECOND = 253402300799  # of the year 9999, after which there are no dates to show
+_LAST_SECOND = 253402300799  # of the year 9999, the last that a datetime can hold
 
 _LIMIT, _REMAINING, _RESET, _DATE, _RETRY_AFTER = range(5)
 _FIELDS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "date", "retry-after")
-# Two tables, for `python -bb` refuses to compare bytes with text, as the keys of one would be.
+# Two tables, because `python -bb` refuses to compare bytes with text, which are keys of either.
 _SLOTS: Mapping[str | bytes, int] = {field: slot for slot, field in enumerate(_FIELDS)}
 _RAW_SLOTS: Mapping[str | bytes, int] = {field.encode("ascii"): slot for slot, field in enumerate(_FIELDS)}
 
 
 class Reading(NamedTuple):
-    """One answer's word on the budget."""
+    """The budget as one response reports it."""
 
     status: int
     """The HTTP status."""
     limit: int = 0
-    """Requests allowed in the window; 0 when the headers are missing, absurd or contradict each other."""
+    """Requests allowed in the window; 0 if the headers are missing, invalid or contradict each other."""
     remaining: int = 0
     """Requests left in the window."""
     reset: int = 0
     """End of the window, in Unix seconds of the server's clock."""
     date: float = 0.0
-    """When the answer was made, in whole Unix seconds of the server's clock."""
+    """Time of the response, in whole Unix seconds of the server's clock."""
     retry_after: float | None = None
-    """Seconds the server asks to wait; None when it does not ask, or asks for the absurd."""
+    """Seconds the server asks to wait; None if it does not ask or the value is invalid."""
 
     @property
     def is_refusal(self) -> bool:
@@ -60,11 +60,11 @@ class Reading(NamedTuple):
 
     @property
     def is_last(self) -> bool:
-        """True if the request was served, or failed for another reason than the budget, and no other one remains."""
+        """True if the budget allowed this request and none remains after it."""
         return not self.remaining and self.limit > 0 and self.status < SERVER_ERROR and not self.is_refusal
 
     def is_consistent(self, flight: float) -> bool:
-        """Return True if it reports a budget whose window ends neither long before its answer nor days after it.
+        """Return True if it reports a budget whose window ends neither long before the response nor days after it.
 
         Args:
             flight: Seconds the request was in flight: the reset was read when it was counted, `Date` written later.
@@ -73,14 +73,14 @@ class Reading(NamedTuple):
 
 
 def read(status: int, headers: Headers) -> Reading:
-    """Read the budget out of an answer's headers.
+    """Read the budget from the headers of a response.
 
     Args:
         status: The HTTP status.
-        headers: A mapping of text, or a list of raw pairs as the wire had them; names in any case.
+        headers: A mapping of text, or a list of raw pairs as received; names in any case.
 
     Returns:
-        The reading; its `limit` is 0 when the headers do not make sense together.
+        The reading; its `limit` is 0 if the headers contradict each other.
     """
     found: list[str | None] = [None, None, None, None, None]
     pairs: Iterable[tuple[str | bytes, str | bytes]]
@@ -90,7 +90,7 @@ def read(status: int, headers: Headers) -> Reading:
         if slot is not None:
             text = value if isinstance(value, str) else value.decode("latin-1")
             again = found[slot] is not None and (slot != _DATE or found[slot] != text)
-            found[slot] = "" if again else text  # of two, neither is believed
+            found[slot] = "" if again else text  # a repeated header is rejected
     limit, remaining, reset = _number(found[_LIMIT]), _number(found[_REMAINING]), _number(found[_RESET])
     date = _unix_time(found[_DATE])
     retry_after = _wait(found[_RETRY_AFTER], date)
@@ -104,16 +104,16 @@ def read(status: int, headers: Headers) -> Reading:
 
 
 def _number(text: str | None) -> int:
-    """Read a plain decimal number; -1 stands for anything else."""
+    """Parse a plain decimal number; return -1 for anything else."""
     if text is not None and text.isdigit() and text.isascii() and len(text) <= _MOST_DIGITS:
         return int(text)
     return -1
 
 
 def _wait(text: str | None, date: float | None) -> float | None:
-    """Read `Retry-After`: seconds, with decimals or not, or an HTTP date (RFC 9110, 10.2.3).
+    """Parse `Retry-After`: seconds, also with decimals, or an HTTP date (RFC 9110, 10.2.3).
 
-    A date is taken against the answer's own `Date`, so that this machine's clock does not matter.
+    A date is compared with the response's own `Date`, so that this machine's clock does not matter.
     """
     if text is None:
         return None
@@ -127,13 +127,13 @@ def _wait(text: str | None, date: float | None) -> float | None:
     return wait if 0 <= wait <= LONGEST_WAIT else None
 
 
-@lru_cache(maxsize=16)  # answers of the same second carry the same text
+@lru_cache(maxsize=16)  # responses of the same second carry the same text
 def _unix_time(text: str | None) -> float | None:
-    """Turn an HTTP date into Unix seconds; None when it is not one."""
+    """Convert an HTTP date to Unix seconds; None if it is not one."""
     if text is None:
         return None
-    from datetime import timezone  # noqa: PLC0415 (not needed before the first answer)
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 (costs a millisecond of every import otherwise)
+    from datetime import timezone  # noqa: PLC0415 (not needed before the first response)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 (would cost every import a millisecond)
 
     try:
         moment = parsedate_to_datetime(text)

@@ -1,15 +1,13 @@
-"""Pacing for a fleet: every process that shares a Redis shares one account of the budget.
+"""Pacing for several processes: all processes that share a Redis share one account of the budget.
 
-The policy runs in Redis, as one script (`redis_pacer.lua`), by the clock of Redis: whatever the clocks of the
-machines say, there is one account and one order of events. Each process has its queue, first come, first served, and
-one thread that talks to Redis for every caller in the queue, thread or task of any event loop. It is a thread
-because a connection that belongs to an event loop would be of no use to the others, and because telling Redis of an
-answer must not hold up the call that has just got it.
+The policy runs in Redis as one script (`redis_pacer.lua`), with the clock of Redis, so the clocks of the machines do
+not matter. Each process has its own first-in, first-out queue and one thread that talks to Redis for all callers. It is
+a thread because a connection that belongs to one event loop is useless to the others, and because reporting a response
+to Redis must not delay the call that received it.
 
-Beside that the process keeps its own `Pacer` up to date with every request and answer. When Redis is away it takes
-over at once, so nobody waits for Redis to come back. Each process then paces alone, within its equal share of each
-window: it knows from Redis how many they were. When Redis is back, it is told what is under way, and decides again;
-until all the others must have found it too, each still keeps to its share.
+Each process also keeps its own `Pacer` up to date. If Redis is unavailable, that pacer takes over at once, within the
+process's equal share of each window; Redis has reported the number of processes. When Redis is back, the process
+reports its requests in flight and Redis decides again. Until every process must have noticed, each keeps to its share.
 """
 
 from __future__ import annotations
@@ -43,28 +41,28 @@ __all__ = ["RedisAccount", "RedisLimiter"]
 _LOG = logging.getLogger("enprompta")
 
 _CHUNKS = 8
-"""Into how many parts a window is cut when several processes ask for it: at most one part each time."""
-_LAYOUT = 2
-"""Version of what the script keeps in Redis; it goes into the names of the keys, so that two versions never mix."""
-_PATIENCE = 1.0
-"""Seconds for Redis to connect or to answer, after which it counts as away."""
+"""Parts of a window when several processes ask for budget: at most one part each time."""
+_LAYOUT = 3
+"""Version of the data that the script keeps in Redis; part of the key names, so that versions never mix."""
+_TIMEOUT = 1.0
+"""Timeout in seconds of a connection or response of Redis, after which it is unavailable."""
 _RETRY_EVERY = 1.0
-"""Seconds between two attempts to reach a Redis that is away."""
-_WARY = _RETRY_EVERY + 2 * _PATIENCE
-"""Seconds within which all processes find a Redis that is back."""
+"""Seconds between attempts to reach an unavailable Redis."""
+_NOTICED = _RETRY_EVERY + 2 * _TIMEOUT
+"""Seconds within which all processes notice that Redis is back."""
 _IDLE = 5.0
-"""Seconds without anything to do after which the thread ends and the connection is closed."""
+"""Idle seconds after which the thread ends and closes the connection."""
 _SHORTEST_POLL, _LONGEST_POLL = 0.05, 1.0
-"""Seconds between two questions while others may free something; the nearer the chance, the more often."""
+"""Seconds between requests for budget while other processes may free some; shorter near the next chance."""
 _MOST_AT_ONCE = 1000
-"""Requests to ask for in one step: while pacing is off, Redis allows all of them."""
+"""Requests to ask for at once: while pacing is off, Redis allows all of them."""
 _LONG_AGO = -1e15
-"""When a request was let go that Redis did not let go: too long ago to tell anything of the server's server_clock."""
+"""Grant time of a request that Redis did not grant: too long ago to say anything about the server's clock."""
 
 
 @cache
 def _script() -> str:
-    """Put the constants of the policy in front of the script."""
+    """Return the script with the constants of the policy before it."""
     constants = {name: getattr(rules, name) for name in rules.__all__} | {
         "DRIFT": server_clock.DRIFT,
         "STEP": server_clock.STEP,
@@ -81,7 +79,7 @@ class _Pipeline(Protocol):
 
 
 class _Client(Protocol):
-    """As much of `redis.Redis` as is used here."""
+    """The part of `redis.Redis` that is used here."""
 
     def script_load(self, script: str) -> str: ...
     def pipeline(self, *, transaction: bool) -> _Pipeline: ...
@@ -89,7 +87,7 @@ class _Client(Protocol):
 
 
 class _SharedAccount:
-    """The account in Redis, as one process sees it: what to run, in one round trip."""
+    """The account in Redis: runs steps of the script in one round trip."""
 
     def __init__(self, client: _Client, name: str) -> None:
         tag = f"enprompta:{_LAYOUT}:{{{name}}}"  # the braces keep the keys on one node of a cluster
@@ -98,23 +96,23 @@ class _SharedAccount:
         self._sha = ""
 
     def introduce(self, prefix: str, members: list[str], *, forgets: bool = False) -> None:
-        """Make sure that the script is there, and report what is in flight.
+        """Load the script and report the requests in flight.
 
         Args:
-            prefix: What the names of this process's requests begin with.
-            members: Those in flight.
-            forgets: True to forget first what answers have reported.
+            prefix: Prefix of the names of this process's requests.
+            members: Names of the requests in flight.
+            forgets: True to forget first what responses have reported.
         """
         self._sha = self._client.script_load(_script())
         first: list[tuple[str | float, ...]] = [("reset",)] if forgets else []
         self.run([*first, ("adopt", prefix, *members)])
 
     def run(self, steps: list[tuple[str | float, ...]], time: str = "") -> list[Any]:
-        """Run steps of the script in their order; tell what each returned.
+        """Run steps of the script in order and return their results.
 
         Args:
-            steps: Each a name and its arguments, as the script describes them.
-            time: The present, in seconds; empty for the clock of Redis.
+            steps: A name and its arguments each, as the script documents them.
+            time: Current time in seconds; empty for the clock of Redis.
         """
         pipeline = self._client.pipeline(transaction=False)
         for step in steps:
@@ -122,72 +120,72 @@ class _SharedAccount:
         return pipeline.execute()
 
     def close(self) -> None:
-        """Close the connection; the next step opens another one."""
+        """Close the connection; the next step opens a new one."""
         self._client.close()
 
 
 class RedisAccount(LocalAccount):
-    """One budget as all processes spend it that share a Redis; see `LocalAccount` for what it does for callers."""
+    """One budget that all processes with the same Redis share; `LocalAccount` documents its methods."""
 
     def __init__(self, connect: Callable[[], _SharedAccount], where: str = "") -> None:
-        """Make an account; nothing is connected before the first request.
+        """Create an account, which connects at the first request.
 
         Args:
-            connect: Makes the connection.
-            where: A digest of where Redis is; the URL itself may hold a password.
+            connect: Opens the connection.
+            where: Digest of the URL of Redis, which may contain a password.
         """
         self._connect = connect
         self.where = where
         super().__init__()
 
     def renew(self) -> None:
-        """Start afresh: a child after a fork has neither the parent's thread nor its connection."""
+        """Start empty in a child after a fork, which has neither the parent's thread nor its connection."""
         super().renew()
-        self._prefix = f"{token_hex(8)}:"  # the names of this process's requests begin with it
+        self._prefix = f"{token_hex(8)}:"  # prefix of the names of this process's requests
         self._named = 0
-        self._outbox: list[tuple[str | float, ...]] = []  # steps that Redis has to be told of
-        self._work = Event()  # there is something to tell or to ask
-        self._speaker: Thread | None = None  # who speaks to Redis
-        self._stirred = 0.0  # when a caller last did something
-        self._away = False  # Redis is, and this process paces alone
-        self._processes = 1  # that share the account, as Redis last told
-        self._wary_until = 0.0  # when to trust a Redis that is back
-        self._told = Event()  # Redis knows of everything that has happened
-        self._forgets = False  # Redis has to forget the account, and has not been told yet
+        self._outbox: list[tuple[str | float, ...]] = []  # steps to send to Redis
+        self._work = Event()  # there are steps to send or budget to ask for
+        self._thread: Thread | None = None  # talks to Redis
+        self._last_action = 0.0  # time of the last action of a caller
+        self._is_unavailable = False  # Redis is unavailable: this process paces alone
+        self._processes = 1  # that share the account, as Redis last reported
+        self._sharing_from = 0.0  # when every process has noticed that Redis is back
+        self._is_synced = Event()  # Redis knows every step
+        self._must_reset = False  # Redis must reset the account and does not know yet
 
     def reset(self) -> None:
-        """Forget what answers have reported, for every process that shares the account.
+        """Forget what responses have reported, for every process that shares the account.
 
-        Redis is told by the thread that talks to it; this does not wait for it.
+        Does not wait for Redis: the thread that talks to it sends the reset.
         """
         with self._lock:
-            self._forgets = True
+            self._must_reset = True
             self._outbox.append(("reset",))
             self._pacer.reset()
             self._run_policy(monotonic())
 
     def flush(self, timeout: float) -> None:
-        """Wait until Redis knows of everything that has happened, unless it is away.
+        """Wait until Redis knows every step, unless it is unavailable.
 
         Args:
-            timeout: Seconds after which to wait no longer.
+            timeout: Longest wait in seconds.
         """
         with self._lock:
-            if self._away or self._speaker is None:
+            if self._is_unavailable or self._thread is None:
                 return
-            self._told.clear()
+            self._is_synced.clear()
             self._work.set()
-        self._told.wait(timeout)
+        self._is_synced.wait(timeout)
 
-    # The callers' side. They hold the lock.
+    # Called by callers, with the lock held.
 
     def _run_policy(self, now: float, looking: Reservation | None = None) -> None:
-        self._stir(now)
-        if self._away:
+        self._wake_thread(now)
+        if self._is_unavailable:
             super()._run_policy(now, looking)
 
     def _recheck(self, now: float, looking: Reservation) -> None:
-        if self._away:
+        if self._is_unavailable:
             super()._run_policy(now, looking)
 
     def _note(self, step: str, ticket: Reservation, reading: Reading | None = None) -> None:
@@ -200,33 +198,33 @@ class RedisAccount(LocalAccount):
             retry_after = "" if reading.retry_after is None else reading.retry_after
             self._outbox.append((step, member, sent, *reading[:-1], retry_after))
 
-    def _stir(self, now: float) -> None:
-        """See to it that somebody speaks to Redis while there is something to say."""
-        if not self._pacer.line and not self._outbox:
+    def _wake_thread(self, now: float) -> None:
+        """Start or wake the thread that talks to Redis if there is work for it."""
+        if not self._pacer.queue and not self._outbox:
             return
-        self._stirred = now
-        if self._speaker is None:
-            self._speaker = Thread(target=self._speak, name="enprompta-redis-limiter", daemon=True)
+        self._last_action = now
+        if self._thread is None:
+            self._thread = Thread(target=self._talk, name="enprompta-redis-limiter", daemon=True)
             try:
-                self._speaker.start()
+                self._thread.start()
             except RuntimeError:  # the interpreter is shutting down
-                self._speaker, self._away = None, True
-        if not self._away:  # else there is a time for the next attempt
+                self._thread, self._is_unavailable = None, True
+        if not self._is_unavailable:  # otherwise the next attempt has its time
             self._work.set()
 
-    # The speaker's side.
+    # Called by the thread that talks to Redis.
 
-    def _speak(self) -> None:
-        """Speak to Redis until nothing has happened for a while."""
+    def _talk(self) -> None:
+        """Talk to Redis until there has been no work for a while."""
         shared: _SharedAccount | None = None
-        proven = False  # the connection has worked, so that its end may be no more than that
+        proven = False  # the connection has worked, so a failure may be only its end
         while not self._is_idle():
             self._work.clear()
             try:
                 shared = shared or self._introduce()
                 pause = self._exchange(shared)
                 proven = True
-            except Exception as error:  # noqa: BLE001 (nobody must wait for ever, whatever it was)
+            except Exception as error:  # noqa: BLE001 (no caller may wait forever, whatever failed)
                 if shared is not None:
                     shared.close()
                     shared = None
@@ -239,78 +237,78 @@ class RedisAccount(LocalAccount):
             shared.close()
 
     def _is_idle(self) -> bool:
-        """Tell whether to stop; a later caller then starts another speaker."""
+        """Return True if the thread should end; a later caller starts another one."""
         with self._lock:
-            if self._pacer.line or monotonic() - self._stirred < _IDLE:
+            if self._pacer.queue or monotonic() - self._last_action < _IDLE:
                 return False
-            self._speaker = None
+            self._thread = None
             return True
 
     def _introduce(self) -> _SharedAccount:
-        """Connect, and tell what this process has under way; from then on Redis decides."""
+        """Connect and report the requests in flight of this process; from then on Redis decides."""
         shared = self._connect()
         with self._lock:
-            self._outbox.clear()  # what ended before is told by its absence
+            self._outbox.clear()  # a request that has ended is simply not reported
             for ticket in self._pacer.under_way:
                 if ticket.mark is None:
                     ticket.mark = self._name(1), _LONG_AGO
             members = [ticket.mark[0] for ticket in self._pacer.under_way]
-            forgets = self._forgets
+            forgets = self._must_reset
         shared.introduce(self._prefix, members, forgets=forgets)
         with self._lock:
-            self._forgets = self._forgets and not forgets
-            if self._away:
-                self._away = False
-                self._wary_until = monotonic() + _WARY
-                self._pacer.chance_at = inf  # whoever waits waits for the speaker
+            self._must_reset = self._must_reset and not forgets
+            if self._is_unavailable:
+                self._is_unavailable = False
+                self._sharing_from = monotonic() + _NOTICED
+                self._pacer.chance_at = inf  # waiters wait for this thread
                 _log(logging.INFO, "limiter.redis_back")
         return shared
 
     def _name(self, count: int) -> str:
-        """Name the next requests; tell the first one's name, whose number the others' follow."""
+        """Reserve names for the next requests and return the first; the others have the following numbers."""
         first = self._named + 1
         self._named += count
         return f"{self._prefix}{first}"
 
     def _exchange(self, shared: _SharedAccount) -> float:
-        """Tell Redis what has happened, and ask for those who wait; give the seconds to the next time."""
+        """Send steps to Redis and ask for budget for the queue; return the seconds until the next exchange."""
         with self._lock:
             steps, self._outbox = self._outbox, []
             wanted = self._wanted_count(monotonic())
             first = self._named + 1
             self._named += wanted
             if not steps and not wanted:
-                self._told.set()
-                return _SHORTEST_POLL if self._pacer.line else _IDLE
+                self._is_synced.set()
+                return _SHORTEST_POLL if self._pacer.queue else _IDLE
         if wanted:
             steps.append(("acquire", self._prefix, first, wanted))
         results = shared.run(steps)
         if ("reset",) in steps:
-            self._forgets = False
+            self._must_reset = False
         if not wanted:
             return 0.0
         allowed, time, self._processes, *waits = results[-1]
         return self._apply_grants(first, Room(int(allowed), *map(float, waits)), float(time))
 
     def _wanted_count(self, now: float) -> int:
-        """Tell for how many requests to ask; the lock is held."""
-        wanted = min(len(self._pacer.line), _MOST_AT_ONCE)
-        if self._pacer.sharers > 1:
-            if now < self._wary_until:
+        """Return how many requests to ask for; the lock is held."""
+        wanted = min(len(self._pacer.queue), _MOST_AT_ONCE)
+        if self._pacer.process_count > 1:
+            if now < self._sharing_from:
                 return min(wanted, self._pacer.available(now)[0])
-            self._pacer.sharers = 1
+            self._pacer.process_count = 1
         return wanted
 
     def _apply_grants(self, first: int, room: Room, time: float) -> float:
-        """Let the requests go that Redis allows, and refuse those whose next chance is too far away.
+        """Grant the requests that Redis allows, and refuse those whose next chance is too far away.
 
         Args:
-            first: Number of the first of the requests that Redis let go.
-            room: How many those are, and what to wait for when there are none.
-            time: When Redis let them go, by its clock.
+            first: Number of the first request that Redis granted.
+            room: How many it granted, or how long to wait if none.
+            time: When Redis granted them, by its clock.
 
         Returns:
-            Seconds to the next question.
+            Seconds until the next exchange.
         """
         allowed = room.free
         with self._lock:
@@ -318,32 +316,32 @@ class RedisAccount(LocalAccount):
             settled = self._pacer.grant_unchecked(allowed, monotonic())
             for name, ticket in zip(names, settled, strict=False):
                 ticket.mark = name, time
-            self._outbox += [("cancel", name, time) for name in names[len(settled) :]]  # who asked has left since
+            self._outbox += [("cancel", name, time) for name in names[len(settled) :]]  # their callers have left
             look = room.look
             if not allowed:
                 now = monotonic()
-                settled = self._pacer.line.refuse(room, now)
-                look = self._pacer.line.look(room, now)
+                settled = self._pacer.queue.refuse(room, now)
+                look = self._pacer.queue.look(room, now)
             self._wake(settled)
         if allowed:
             return 0.0
         return min(look, max(_SHORTEST_POLL, min(look / 20, _LONGEST_POLL)))
 
     def _pace_locally(self, error: Exception) -> None:
-        """Pace without Redis."""
+        """Switch to pacing without Redis."""
         with self._lock:
-            if not self._away:
-                self._away = True
-                self._pacer.sharers = self._processes
+            if not self._is_unavailable:
+                self._is_unavailable = True
+                self._pacer.process_count = self._processes
                 if self._processes > 1:
                     self._pacer.distrust_window()
-                self._told.set()
+                self._is_synced.set()
                 _log(logging.WARNING, "limiter.redis_away", error=f"{type(error).__name__}: {error}")
             super()._run_policy(monotonic())
 
 
 def _log(level: int, event: str, **fields: str) -> None:
-    """Log an event as the rest of the package does."""
+    """Log an event in the format of the package."""
     text = " ".join(f"{name}={value}" for name, value in fields.items())
     _LOG.log(level, "%s %s", event, text, extra={"event": event, "fields": fields})
 
@@ -351,47 +349,47 @@ def _log(level: int, event: str, **fields: str) -> None:
 _ACCOUNTS: AccountRegistry[RedisAccount] = AccountRegistry()
 
 
-@cache  # once a process
+@cache  # once per process
 def _flush_at_exit() -> None:
     atexit.register(_flush)
 
 
 def _flush() -> None:
-    """Tell Redis of the last answers before the process ends: untold, they would be charged for `TRANSIT`."""
+    """Report the last responses to Redis before the process ends; otherwise they stay charged for `TRANSIT`."""
     for account in _ACCOUNTS:
-        account.flush(_PATIENCE)
+        account.flush(_TIMEOUT)
 
 
 class RedisLimiter:
-    """Paces every process that shares a Redis, on one machine or many, so that together they keep to one budget.
+    """Paces all processes that share a Redis, on one machine or many, so that together they stay within one budget.
 
-    When Redis cannot be reached each process paces alone, and logs a warning once; when it can be again, they share
-    again. Needs the extra `redis`: `pip install "enprompta[redis]"`.
+    If Redis cannot be reached, each process paces alone and logs one warning; they share again when it is back.
+    Needs the extra `redis`: `pip install "enprompta[redis]"`.
     """
 
     __slots__ = ("_url",)
 
     def __init__(self, url: str) -> None:
-        """Make a limiter; nothing is connected before the first request.
+        """Create a limiter, which connects at the first request.
 
         Args:
-            url: Where Redis is: `redis://[[user]:password@]host[:port][/database]`, `rediss://` for TLS, `unix://` for
-                a socket. One server, or the primary of a replicated one; a cluster's client is not used.
+            url: URL of Redis: `redis://[[user]:password@]host[:port][/database]`, `rediss://` for TLS, `unix://` for a
+                socket. One server, or the primary of a replicated one; Redis Cluster is not supported.
 
         Raises:
-            ConfigurationError: The URL is none of these, or the extra `redis` is not installed.
+            ConfigurationError: The URL is invalid, or the extra `redis` is not installed.
         """
-        given: Any = url  # whatever the caller gave
+        given: Any = url  # unchecked
         if not isinstance(given, str):
             raise ConfigurationError(f"RedisLimiter takes the URL of a Redis as text, not {type(given).__name__}")
         self._url = url
         _client(url).close()
 
     def account(self, key: str) -> RedisAccount:
-        """Find the account that a client spends from.
+        """Return the account that a client spends from.
 
         Args:
-            key: The base URL and the credential, in one text. Only a digest of it is kept, here and in Redis.
+            key: The base URL and the credential, as one text. Only its digest is kept, here and in Redis.
         """
         _flush_at_exit()
         url = self._url
@@ -400,7 +398,7 @@ class RedisLimiter:
         )
 
     def reset_rate_limit(self) -> None:
-        """Forget what was learned about the rate limits of this process's clients that share this Redis.
+        """Forget the rate limits learned for this process's clients that share this Redis.
 
         The accounts in Redis are reset, so every other process forgets too. Blocks are lifted at once, and for each
         credential the next request goes alone and learns the budget again. It does not wait for Redis.
@@ -420,7 +418,7 @@ class RedisLimiter:
 
 
 def _client(url: str) -> _Client:
-    """Make a Redis client that tries once and not for long: to try again is the speaker's business."""
+    """Create a Redis client without retries and with short timeouts; the account retries by itself."""
     try:
         redis: Any = import_module("redis")
     except ImportError as error:
@@ -428,7 +426,7 @@ def _client(url: str) -> _Client:
     once = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
     try:
         client: _Client = redis.Redis.from_url(
-            url, socket_connect_timeout=_PATIENCE, socket_timeout=_PATIENCE, retry=once
+            url, socket_connect_timeout=_TIMEOUT, socket_timeout=_TIMEOUT, retry=once
         )
     except ValueError as error:
         raise ConfigurationError(f"RedisLimiter cannot use its URL: {error}") from error

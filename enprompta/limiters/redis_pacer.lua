@@ -1,25 +1,25 @@
--- The policy of pacer.py for a fleet: one account in Redis, every step of it one atomic run of this script.
+-- The pacing policy of pacer.py for several processes: one account in Redis, each step one atomic run of this script.
 --
--- Read pacer.py and blocks.py first; functions and fields here carry its names. What differs:
---   * The clock is that of Redis. A request is let go in here before it is sent, and observed in here after its answer
---     has come, so the interval of the server's clock holds, and no client's clock matters.
---   * There is no line: each process has its own, and asks for a few requests at a time, so that none takes a window.
---   * Requests under way are members of a sorted set, with the time by which they are surely counted as the score. What
---     a process that died had under way is dropped by that time, like that of any other.
---   * 0 stands for false and for what is not known; FAR and -FAR for the infinities.
--- The constants in capitals are put in front of this text by redis.py, which takes them from the policy.
+-- Read pacer.py and blocks.py first; functions and fields have the same names here. The differences:
+--   * The clock is that of Redis. A request is granted here before it is sent and observed here after its response has
+--     come, so the interval of the server's clock holds and the clients' clocks do not matter.
+--   * There is no queue: each process has its own, and asks for a few requests at a time, so that none takes a window.
+--   * Requests in flight are members of a sorted set. The score is the time by which the server has counted them for
+--     certain; then they are dropped, also those of a process that has died.
+--   * 0 means false or unknown; FAR and -FAR mean infinity.
+-- redis.py puts the constants in capitals before this text.
 --
--- KEYS: the account (hash), requests under way (sorted set), requests that ended without a reading (sorted set), the
---   processes that have asked lately (sorted set by time).
--- ARGV: the time, or '' for the present; then one of
---   acquire PREFIX FIRST COUNT   let up to COUNT requests go, as members PREFIX..FIRST and on;
---                                returns how many, the time, how many processes have asked within TRANSIT, this one
---                                included, and the four times of Room (see blocks.py)
---   observe MEMBER SENT STATUS LIMIT REMAINING RESET DATE RETRY_AFTER     an answer; RETRY_AFTER may be ''
---   fail MEMBER SENT             no answer came
---   cancel MEMBER SENT           it was not sent
---   reset                        forget what answers have reported
---   adopt PREFIX MEMBER...       exactly these of the PREFIX are under way
+-- KEYS: the account (hash), requests in flight (sorted set), requests that ended without a reading (sorted set), the
+--   processes that have asked recently (sorted set by time).
+-- ARGV: the time, or '' for now; then one of
+--   acquire PREFIX FIRST COUNT   grant up to COUNT requests, as members PREFIX..FIRST and following;
+--                                returns their number, the time, the number of processes that have asked within
+--                                TRANSIT (this one included), and the four times of Room (see blocks.py)
+--   observe MEMBER SENT STATUS LIMIT REMAINING RESET DATE RETRY_AFTER     a response came; RETRY_AFTER may be ''
+--   fail MEMBER SENT             no response came
+--   cancel MEMBER SENT           the request was not sent
+--   reset                        forget what responses have reported
+--   adopt PREFIX MEMBER...       exactly these requests of the PREFIX are in flight
 
 local FAR = 1e15
 local ACCOUNT, FLIGHT, LOST, PROCESSES = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -36,15 +36,15 @@ else
   now = tonumber(ARGV[1])
 end
 
--- What is kept: for each field its value at the start, then the least and the most that make sense.
+-- The fields of the account: start value, then the least and greatest valid value.
 local MOST, FUTURE = 1e12, now + 2 * LONGEST_WAIT -- of requests or Unix seconds; of this clock's times
 local FIELDS = {
   limit = { 0, 0, MOST }, length = { 0, 0, LONGEST_WAIT }, others = { 0, 0, MOST }, seen = { 0, 0, MOST },
   floor = { -FAR, -FAR, MOST }, reset = { 0, 0, MOST }, newest = { 0, 0, MOST }, remaining = { 0, 0, MOST },
   base = { -FAR, -FAR, FUTURE }, sampled = { 0, 0, 1 }, trusted = { 0, 0, 1 }, sent = { 0, -1e6, MOST },
-  counted = { 0, 0, 2 * MOST }, rolled = { -FAR, -FAR, FUTURE }, ends = { FAR, -FAR, FAR },
+  counted = { 0, 0, 2 * MOST }, entered_at = { -FAR, -FAR, FUTURE }, ends_at = { FAR, -FAR, FAR },
   low = { -FAR, -FAR, FAR }, high = { FAR, -FAR, FAR }, synced = { now, -FAR, FUTURE },
-  slack = { 0, 0, LATEST_EDGE }, granted = { -FAR, -FAR, FUTURE }, blocked = { -FAR, -FAR, FUTURE },
+  reset_margin = { 0, 0, LATEST_EDGE }, granted = { -FAR, -FAR, FUTURE }, blocked = { -FAR, -FAR, FUTURE },
   off = { 0, 0, 1 }, bare = { 0, 0, BARE_RUN }, hollow = { -1, -1, MOST },
   since = { FAR, -FAR, FAR }, held = { FAR, -FAR, FAR }, confirmed = { 0, 0, 1 }, probed = { -FAR, -FAR, FUTURE }, probing = { 0, 0, 1 },
   strikes = { 0, 0, MOST }, struck = { -FAR, -FAR, FUTURE }, paused = { -FAR, -FAR, FUTURE },
@@ -69,12 +69,12 @@ local function makes_sense()
     return false
   end
   if a.reset == 0 then
-    return a.ends == FAR
+    return a.ends_at == FAR
   end
-  return a.floor < a.reset and math.abs(a.ends - surely(a.reset + a.slack)) < 2 * NEXT_PROBE
+  return a.floor < a.reset and math.abs(a.ends_at - surely(a.reset + a.reset_margin)) < 2 * NEXT_PROBE
 end
 
--- A value that makes no sense was not written by this script. Then nothing is believed, and the account starts again.
+-- This script never writes an invalid value. If it finds one, the account starts again.
 local function recall(stored)
   for i = 1, #stored, 2 do
     local field = FIELDS[stored[i]]
@@ -104,7 +104,7 @@ if not recall(redis.call('HGETALL', ACCOUNT)) then
   start_again()
 end
 for _, name in ipairs({ 'granted', 'probed', 'struck' }) do
-  a[name] = math.min(a[name], now) -- the clock of Redis itself may have been set back
+  a[name] = math.min(a[name], now) -- the clock of Redis may have been set back
 end
 for _, name in ipairs({ 'since', 'held' }) do
   if a[name] ~= FAR then
@@ -160,7 +160,7 @@ end
 
 local function leave_window()
   a.floor, a.reset, a.newest, a.remaining, a.base = -FAR, 0, 0, a.limit, -FAR
-  a.sampled, a.trusted, a.sent, a.counted, a.rolled, a.ends = 0, 0, 0, 0, -FAR, FAR
+  a.sampled, a.trusted, a.sent, a.counted, a.entered_at, a.ends_at = 0, 0, 0, 0, -FAR, FAR
 end
 
 local function forget()
@@ -169,7 +169,7 @@ local function forget()
 end
 
 local function set_end()
-  a.ends = a.reset == 0 and FAR or surely(a.reset + a.slack)
+  a.ends_at = a.reset == 0 and FAR or surely(a.reset + a.reset_margin)
 end
 
 local function open(floor, reset)
@@ -185,7 +185,7 @@ local function open(floor, reset)
     a.trusted = 0
   end
   a.seen, a.sent, a.counted = 0, 0, 0
-  a.rolled = now
+  a.entered_at = now
   set_end()
 end
 
@@ -194,13 +194,13 @@ local function roll()
     open(a.reset, 0)
     return
   end
-  local passed = math.max(now + low(now) - a.slack - a.reset, 0)
+  local passed = math.max(now + low(now) - a.reset_margin - a.reset, 0)
   local floor = a.reset + math.floor(passed / a.length) * a.length
   open(floor, floor + a.length)
 end
 
 local function late_edge(sent, reset)
-  a.slack = math.min(LATEST_EDGE, math.max(sent + low(now) - reset + 0.1, 2 * a.slack))
+  a.reset_margin = math.min(LATEST_EDGE, math.max(sent + low(now) - reset + 0.1, 2 * a.reset_margin))
   if a.sampled == 0 then
     a.floor = a.length ~= 0 and reset - a.length or -FAR
     a.reset, a.remaining = reset, 0
@@ -210,23 +210,23 @@ local function late_edge(sent, reset)
   set_end()
 end
 
--- What may go: how many, and the seconds to the next chance when none.
+-- Room: how many requests may go, and the seconds until the next chance if none.
 
 local function probe(every)
   local wait = a.granted + every - now
   if wait <= 0 then
     return 1, 0
   end
-  return 0, math.min(wait, a.ends - now)
+  return 0, math.min(wait, a.ends_at - now)
 end
 
 local function share(left)
   local pace = (a.others - a.seen) / a.length
-  local free = left - math.ceil(pace * (a.ends - now))
+  local free = left - math.ceil(pace * (a.ends_at - now))
   if free > 0 then
     return free, 0
   end
-  return 0, math.max(a.ends - (left - 1) / pace - now, 0) + TICK
+  return 0, math.max(a.ends_at - (left - 1) / pace - now, 0) + TICK
 end
 
 local function room_in_window()
@@ -246,7 +246,7 @@ local function room_in_window()
   if left > 0 then
     return left, 0
   end
-  return 0, a.ends - now
+  return 0, a.ends_at - now
 end
 
 local function ordinary_room(wanted)
@@ -257,7 +257,7 @@ local function ordinary_room(wanted)
     return wanted, 0
   end
   if a.limit ~= 0 then
-    if now >= a.ends then
+    if now >= a.ends_at then
       roll()
     end
     return room_in_window()
@@ -302,7 +302,7 @@ local function is_claim(wait)
   return now < a.blocked or wait > LONGEST_OWN_WAIT or (a.seen > 0 and a.remaining == 0)
 end
 
--- How many may go; then four times in seconds from now: see Room in blocks.py.
+-- The number of requests that may go, then four times in seconds from now: see Room in blocks.py.
 local function room(wanted)
   local free, wait = ordinary_room(wanted)
   if free > 0 then
@@ -346,7 +346,7 @@ local function end_probe(sent)
   end
 end
 
--- A request's life.
+-- Life cycle of a request.
 
 local function acquire(prefix, first, wanted)
   local allowed, wait, chance, age, look = room(wanted)
@@ -424,7 +424,7 @@ end
 
 local function place(sent, reset)
   if reset <= a.floor then
-    if reset == a.floor and sent >= a.rolled then
+    if reset == a.floor and sent >= a.entered_at then
       late_edge(sent, reset)
     end
     return false
@@ -499,7 +499,7 @@ local function observe_budget(member, sent, status, limit, remaining, reset, dat
   local other_limit = a.limit ~= 0 and a.limit ~= limit
   if limited and other_limit then
     finish(member, now)
-    block(math.max(surely(reset + a.slack), now + (retry_after or 0)))
+    block(math.max(surely(reset + a.reset_margin), now + (retry_after or 0)))
     a.trusted = 0
     set_end()
     return
@@ -518,7 +518,7 @@ local function observe_budget(member, sent, status, limit, remaining, reset, dat
   local sampled = a.sampled == 1
   if place(sent, reset) then
     count(sent, status, limit, remaining, reset, ours and not limited)
-  elseif limited and sampled and sent >= a.rolled then
+  elseif limited and sampled and sent >= a.entered_at then
     strike(sent, nil)
   end
   if doubtful then
@@ -549,7 +549,7 @@ local function cancel(member, sent)
   if sent == a.probed and a.probing == 1 then
     a.probed, a.probing = -FAR, 0
   end
-  if redis.call('ZREM', FLIGHT, member) == 1 and sent >= a.rolled then
+  if redis.call('ZREM', FLIGHT, member) == 1 and sent >= a.entered_at then
     a.sent = a.sent - 1
   end
 end
@@ -562,7 +562,7 @@ local function adopt(prefix)
   end
   for _, member in ipairs(redis.call('ZRANGE', FLIGHT, 0, -1)) do
     if member:sub(1, #prefix) == prefix and not theirs[member] then
-      finish(member, now) -- it was answered while Redis was away
+      finish(member, now) -- it was answered while Redis was unavailable
     end
   end
 end
@@ -594,7 +594,7 @@ for name, value in pairs(a) do
   fields[#fields + 1] = text(value)
 end
 redis.call('HSET', ACCOUNT, unpack(fields))
-local reset_in = a.reset == 0 and 0 or a.ends - now
+local reset_in = a.reset == 0 and 0 or a.ends_at - now
 local keep = math.max(2 * TRANSIT, 4 * a.length, a.blocked - now + 60, reset_in + 60)
 for _, key in ipairs(KEYS) do
   redis.call('EXPIRE', key, math.ceil(math.min(keep, 2 * LONGEST_WAIT)))

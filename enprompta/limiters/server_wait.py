@@ -48,7 +48,7 @@ def server_wait(status_code: int, headers: Mapping[str, str], now: float) -> flo
     if moment is None and status_code == 429:  # noqa: PLR2004 (Too Many Requests)
         moment = _moment(headers.get("x-ratelimit-reset", ""))
         if moment is not None and moment - server_now > LONGEST_WAIT:
-            return None  # in milliseconds, say
+            return None  # probably in milliseconds
     return None if moment is None else max(0.0, moment - server_now)
 
 

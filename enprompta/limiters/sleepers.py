@@ -1,7 +1,7 @@
-"""The waiting edge: how a thread, an asyncio task and a trio task sleep until somebody wakes them.
+"""Sleepers: how a thread, an asyncio task and a trio task wait until another thread or task wakes them.
 
-A sleeper may be woken from any thread. A wake that comes before the sleep is kept and ends the next one at once, so
-that nothing is missed between looking and sleeping.
+A sleeper may be woken from any thread. A wake before the sleep is kept and ends the next sleep at once, so no wake is
+lost between checking and sleeping.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ __all__ = ["AsyncSleeper", "DeadlineReached", "ThreadSleeper", "WaitTooLong", "a
 
 
 class WaitTooLong(Exception):  # noqa: N818 (a message from limiter to transport; users see a RateLimitError)
-    """The next chance of a request lies further away than it is willing to wait."""
+    """The next chance of a request is further away than its `max_wait`."""
 
     wait: float
-    """Seconds to that chance."""
+    """Seconds until that chance."""
     waited: float
-    """Seconds spent in the line."""
+    """Seconds spent in the queue."""
     rate_limit: RateLimit | None
-    """The budget as the server last told it; None when it never did."""
+    """The budget as the server last reported it; None if it never did."""
 
     def __init__(self, wait: float, waited: float, rate_limit: RateLimit | None) -> None:
-        super().__init__(f"the request budget is used up for another {wait:.1f} s")
+        super().__init__(f"the request budget is exhausted for another {wait:.1f} s")
         self.wait = wait
         self.waited = waited
         self.rate_limit = rate_limit
 
 
 class DeadlineReached(Exception):  # noqa: N818 (a message from limiter to transport; users see an APITimeoutError)
-    """The call's deadline passed while it stood in the line."""
+    """The call's deadline passed while it waited in the queue."""
 
     waited: float
-    """Seconds spent in the line."""
+    """Seconds spent in the queue."""
 
     def __init__(self, waited: float) -> None:
-        super().__init__(f"the deadline passed after {waited:.1f} s in the line")
+        super().__init__(f"the deadline passed after {waited:.1f} s in the queue")
         self.waited = waited
 
 
 class ThreadSleeper:
     """Sleeps in a thread, or in a greenlet of gevent.
 
-    A lock that is released to wake. An `Event` would not do: under gevent its `set` lets other greenlets run, while the
-    account's lock is held, and the next one that wants that lock blocks all of them. `threading.Lock` is looked up when
-    a sleeper is made, so that it is gevent's also where gevent patched the module late.
+    Releasing a lock wakes it. An `Event` does not work: under gevent its `set` lets other greenlets run while the
+    account's lock is held, and the next greenlet that wants that lock blocks all of them. `threading.Lock` is looked up
+    when a sleeper is made, so that it is gevent's even if gevent patched the module late.
     """
 
     __slots__ = ("_lock",)
@@ -65,12 +65,12 @@ class ThreadSleeper:
         self._lock.acquire()
 
     def sleep(self, seconds: float) -> None:
-        """Sleep until woken, or for so many seconds."""
+        """Sleep until woken, or until the time is over."""
         self._lock.acquire(timeout=-1 if seconds == inf else min(max(seconds, 0.0), threading.TIMEOUT_MAX))
 
     def wake(self) -> bool:
-        """Wake the thread; it can always wake."""
-        with suppress(RuntimeError):  # it has been woken already
+        """Wake the thread and return True."""
+        with suppress(RuntimeError):  # already woken
             self._lock.release()
         return True
 
@@ -79,16 +79,16 @@ class AsyncSleeper(Protocol):
     """Sleeps in a task."""
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep until woken, or for so many seconds."""
+        """Sleep until woken, or until the time is over."""
         ...
 
     def wake(self) -> bool:
-        """Wake the task; False when its event loop is gone, and the task with it."""
+        """Wake the task; return False if its event loop is closed."""
         ...
 
 
 def async_sleeper() -> AsyncSleeper:
-    """Make a sleeper for the event loop that runs this."""
+    """Return a sleeper for the running event loop."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is not None:
         try:
@@ -104,7 +104,7 @@ class _AsyncioSleeper:
     __slots__ = ("_event", "_loop", "_thread")
 
     def __init__(self) -> None:
-        import asyncio  # noqa: PLC0415 (only who runs asyncio pays for it)
+        import asyncio  # noqa: PLC0415 (only programs that use asyncio pay for it)
 
         self._event = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -130,7 +130,7 @@ class _AsyncioSleeper:
             return True
         try:
             self._loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:  # it is closed
+        except RuntimeError:  # the loop is closed
             return False
         return True
 
@@ -140,8 +140,8 @@ class _TrioSleeper:
 
     def __init__(self) -> None:
         if "trio" not in sys.modules:
-            raise RuntimeError("an asynchronous call needs a running task of asyncio or trio")
-        trio: Any = sys.modules["trio"]  # not a dependency; who calls from a trio task has it
+            raise RuntimeError("an async call needs a running asyncio or trio task")
+        trio: Any = sys.modules["trio"]  # not a dependency; loaded when called from a trio task
         self._trio = trio
         self._event = trio.Event()
         self._token = trio.lowlevel.current_trio_token()

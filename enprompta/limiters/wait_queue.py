@@ -1,4 +1,4 @@
-"""Tickets, and the line they stand in: first come, first served."""
+"""The queue of requests that wait for budget: first in, first out."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ __all__ = ["Reservation", "WaitQueue", "Waker"]
 
 
 class Waker(Protocol):
-    """Wakes the one who sleeps on a ticket, from any thread."""
+    """Wakes the caller that sleeps on a ticket, from any thread."""
 
     def wake(self) -> bool:
-        """Wake the sleeper, or spare it its next sleep; False when it can never wake again."""
+        """Wake the sleeper or skip its next sleep; return False if it can never wake again."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class Reservation:
-    """One request's place in the line, and later its right to be sent."""
+    """One request's place in the queue, and later its permission to be sent."""
 
     number: int
-    """Lower goes first; a request that was answered 429 keeps its number."""
+    """Position: lower goes first. A request that got 429 keeps its number."""
     state: Literal["queued", "granted", "done", "refused", "left"] = "done"
-    """What has become of it; `done` when its request was answered, has failed or was never sent."""
+    """State of the ticket; `done` if its request was answered, failed or was never sent."""
     max_wait: float = inf
-    """Seconds it is willing to wait for the next chance of anyone; more, and it is refused."""
+    """Longest wait in seconds for the next chance of the queue; refused if it is longer."""
     asked: float = 0.0
-    """When it joined the line, in seconds of the monotonic clock."""
+    """When it joined the queue, in seconds of the monotonic clock."""
     sent: float = 0.0
-    """When it was granted, at the latest the moment the request left; the same clock."""
+    """When it was granted, not later than the request was sent; same clock."""
     until: float = 0.0
-    """When the server has surely counted it, answered or not; the same clock."""
+    """When the server has counted it for certain, answered or not; same clock."""
     wait: float = 0.0
-    """Seconds to the next chance, told when it is refused."""
+    """Seconds until the next chance, set if it is refused."""
     waited: float = 0.0
-    """Seconds it stood in the line the last time."""
+    """Seconds it waited in the queue the last time."""
     waker: Waker | None = None
-    """Who sleeps on it; None while nobody does."""
+    """Sleeper that waits for it; None if none does."""
     mark: Any = None
-    """What a shared account knows it by."""
+    """Name of the request in a shared account."""
 
     def patience(self, room: Room, now: float) -> float:
         """Return the seconds by which its `max_wait` is longer than the time to its next chance.
 
         Args:
-            room: What there is to wait for.
-            now: The present; the same clock.
+            room: Wait for the next chance.
+            now: Current time; same clock.
         """
         return self.max_wait - room.chance - min(now - self.asked, room.age)
 
     def __lt__(self, other: Reservation) -> bool:
-        """Decide between equal numbers, which only a fork can bring about."""
+        """Order equal numbers, which occur only after a fork."""
         return self.asked < other.asked
 
 
 class WaitQueue:
-    """The queue: a heap by number, so that an old number comes back to its old place."""
+    """A heap by number, so that a request keeps its place when it is queued again."""
 
     __slots__ = ("_heap", "_last", "_lowest_max_wait", "_removed")
 
@@ -71,18 +71,18 @@ class WaitQueue:
         self._heap: list[tuple[int, Reservation]] = []
         self._removed = 0  # entries of the heap whose ticket has left
         self._last = 0
-        self._lowest_max_wait = inf  # no ticket in the line has a smaller max_wait
+        self._lowest_max_wait = inf  # no ticket in the queue has a smaller max_wait
 
     def __len__(self) -> int:
         return len(self._heap) - self._removed
 
     def join(self, ticket: Reservation | None, max_wait: float, now: float) -> Reservation:
-        """Stand in line: at the end, or where the ticket's number belongs.
+        """Join the queue at the end, or at the place of the ticket's number.
 
         Args:
-            ticket: One whose request is done, to keep its number; any other, and None, gets a new one.
-            max_wait: Seconds to the next chance above which the ticket is refused.
-            now: The present, in seconds of the monotonic clock.
+            ticket: A ticket whose request is done keeps its number; any other, and None, gets a new one.
+            max_wait: Seconds until the next chance above which the ticket is refused.
+            now: Current time, in seconds of the monotonic clock.
         """
         if ticket is None or ticket.state != "done":
             self._last += 1
@@ -97,7 +97,7 @@ class WaitQueue:
 
     @property
     def head(self) -> Reservation | None:
-        """The ticket whose turn is next; None when nobody waits."""
+        """The next ticket; None if the queue is empty."""
         heap = self._heap
         while heap:
             ticket = heap[0][1]
@@ -109,7 +109,7 @@ class WaitQueue:
         return None
 
     def pop(self) -> Reservation:
-        """Take the head out of the line, which must not be empty."""
+        """Remove and return the next ticket; the queue must not be empty."""
         while True:
             ticket = heappop(self._heap)[1]
             if ticket.state == "queued":
@@ -117,18 +117,18 @@ class WaitQueue:
             self._removed -= 1
 
     def leave(self, ticket: Reservation) -> None:
-        """Give up a place; the entry is swept out when it comes up, or when most entries are like it."""
+        """Remove a ticket; its entry is dropped when it comes up, or when most entries are of removed tickets."""
         ticket.state = "left"
         self._removed += 1
         if self._removed * 2 > len(self._heap):
             self._sweep()
 
     def refuse(self, room: Room, now: float) -> list[Reservation]:
-        """Refuse every ticket whose `max_wait` is over before its next chance.
+        """Refuse every ticket whose `max_wait` ends before its next chance.
 
         Args:
-            room: What there is to wait for.
-            now: The present, in seconds of the monotonic clock.
+            room: Wait for the next chance.
+            now: Current time, in seconds of the monotonic clock.
 
         Returns:
             The refused tickets, in their order.
@@ -145,11 +145,11 @@ class WaitQueue:
         return refused
 
     def look(self, room: Room, now: float) -> float:
-        """Return the seconds until something can change for those who wait, a `max_wait` that ends included.
+        """Return the seconds until something can change for a queued ticket, including the end of its `max_wait`.
 
         Args:
-            room: What there is to wait for.
-            now: The present, in seconds of the monotonic clock.
+            room: Wait for the next chance.
+            now: Current time, in seconds of the monotonic clock.
         """
         if room.age <= 0 or room.chance >= room.look:
             return room.look

@@ -189,7 +189,7 @@ def callers(simulation: Simulation, until: float) -> None:
     """A hundred calls come each minute, more than the minute has; while the day's budget is gone, they are refused."""
 
     def more() -> None:
-        simulation.calls(max(0, 100 - len(simulation.pacer.line)), max_wait=65.0)
+        simulation.calls(max(0, 100 - len(simulation.pacer.queue)), max_wait=65.0)
         if simulation.now < until:
             simulation.at(simulation.now + 60, more)
 

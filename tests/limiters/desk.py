@@ -65,7 +65,7 @@ class Desk:
         granted = self.ask(2 * LIMIT)
         for left, ticket in zip(range(len(granted) - 1, -1, -1), granted, strict=True):
             self.observe(ticket, left, reset=reset)
-        while (ticket := self.pacer.line.head) is not None:
+        while (ticket := self.pacer.queue.head) is not None:
             self.pacer.cancel(ticket)
 
     def room(self) -> int:

@@ -156,7 +156,7 @@ class Simulation:
             else:
                 self.outcome.refused += 1
         chance = self.pacer.chance_at - self.client_ahead
-        if self.pacer.line and not self.now < self._alarm <= chance and chance < inf:
+        if self.pacer.queue and not self.now < self._alarm <= chance and chance < inf:
             self._alarm = chance
             self.at(self._alarm, self.pump)
 

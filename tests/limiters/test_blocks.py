@@ -61,7 +61,7 @@ def blocked_by(desk: Desk, claim: Claim) -> None:
     (ticket,) = desk.ask()
     claim(desk, ticket)
     assert desk.ask(1, MAX_WAIT) == []
-    desk.pacer.cancel(desk.pacer.line.head)  # type: ignore[arg-type]
+    desk.pacer.cancel(desk.pacer.queue.head)  # type: ignore[arg-type]
 
 
 class TestBlock:
@@ -78,7 +78,7 @@ class TestBlock:
         (probe,) = desk.grant()
         desk.now += 1.0
         assert desk.ask(1, MAX_WAIT) == []
-        assert len(desk.pacer.line) == 20  # nobody was refused
+        assert len(desk.pacer.queue) == 20  # nobody was refused
         desk.observe(probe, LIMIT - 2, reset=2 * MINUTE - 10)
         assert len(desk.grant()) == 20
 
@@ -99,7 +99,7 @@ class TestBlock:
             for ticket in desk.ask(1, MAX_WAIT):
                 sent.append(desk.now)
                 claim(desk, ticket)
-            assert not desk.pacer.line
+            assert not desk.pacer.queue
         assert len(sent) == 10
         assert all(later - earlier >= NEXT_PROBE for earlier, later in pairwise(sent))
 
@@ -160,7 +160,7 @@ class TestBlock:
         desk.now += 1.0
         desk.bare(probe, status)
         assert desk.ask(1, MAX_WAIT) == []
-        assert len(desk.pacer.line) == 3
+        assert len(desk.pacer.queue) == 3
         desk.now += NEXT_PROBE
         assert len(desk.grant()) == 1
 
@@ -182,11 +182,11 @@ class TestBlock:
         """With `max_wait=0`, before the probe and while it is in flight."""
         blocked_by(desk, day_is_used_up)
         desk.ask(1, 0.0)
-        assert not desk.pacer.line
+        assert not desk.pacer.queue
         desk.now += LONG
         desk.ask(1, MAX_WAIT)
         desk.ask(1, 0.0)
-        assert not desk.pacer.line
+        assert not desk.pacer.queue
 
     def test_waiting_in_an_ordinary_line_does_not_count(self, desk: Desk) -> None:
         """A call that has waited for minutes behind others waits `max_wait` for the probe all the same."""
@@ -197,7 +197,7 @@ class TestBlock:
         (first,) = desk.grant()
         day_is_used_up(desk, first)
         assert desk.grant() == []
-        assert len(desk.pacer.line) == 10
+        assert len(desk.pacer.queue) == 10
 
     def test_a_probe_that_was_not_sent_is_replaced_at_once(self, desk: Desk) -> None:
         """Its place goes to the next caller."""
@@ -256,7 +256,7 @@ class TestBlock:
         (waiting,) = [desk.pacer.reserve(None, MAX_WAIT, desk.now)]
         desk.pacer.reserve(None, MAX_WAIT, desk.now)
         desk.pacer.reset()
-        assert desk.pacer.told is None
+        assert desk.pacer.last_reported is None
         assert desk.grant() == [waiting]
 
 
@@ -326,13 +326,13 @@ class TestPause:
         desk.bare(bad, 429)
         begun = desk.now
         tickets = [desk.pacer.reserve(None, MAX_WAIT, desk.now) for _ in range(200)]
-        while desk.pacer.line:
+        while desk.pacer.queue:
             for ticket in desk.pacer.grant(desk.now):
                 if ticket.state == "granted":
                     desk.bare(ticket, 429)
                 else:
                     assert desk.now - begun <= MAX_WAIT
-            if desk.pacer.line:
+            if desk.pacer.queue:
                 desk.now = max(desk.now, desk.pacer.chance_at)
         assert {ticket.state for ticket in tickets} == {"done", "refused"}
 
@@ -377,7 +377,7 @@ class Crowd:
                 self.flying.append(ticket)
                 if pacer._block.is_on and ticket.sent == pacer._block.probed:
                     self.probes.append(now)
-        queued = [ticket for _, ticket in pacer.line._heap if ticket.state == "queued"]
+        queued = [ticket for _, ticket in pacer.queue._heap if ticket.state == "queued"]
         self._blocked_since = {ticket: self._blocked_since.get(ticket, now) for ticket in queued if pacer._block.is_on}
         for ticket, since in self._blocked_since.items():
             assert now - since <= ticket.max_wait + 0.01
@@ -386,7 +386,7 @@ class Crowd:
         """Let time pass, and wake at each moment that the pacer names."""
         desk = self.desk
         until = desk.now + seconds
-        while desk.pacer.line and desk.now < desk.pacer.chance_at <= until:
+        while desk.pacer.queue and desk.now < desk.pacer.chance_at <= until:
             desk.now = desk.pacer.chance_at
             self.pump()
         desk.now = until

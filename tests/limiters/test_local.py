@@ -152,7 +152,7 @@ class TestWaiting:
     def test_max_wait_is_refused_at_once(self, empty: LocalAccount) -> None:
         """The error tells how long it would have been."""
         before = time.monotonic()
-        with pytest.raises(WaitTooLong, match="used up for another") as caught:
+        with pytest.raises(WaitTooLong, match="exhausted for another") as caught:
             empty.acquire(max_wait=5.0)
         assert time.monotonic() - before < 0.5
         assert 25 < caught.value.wait < 32
@@ -173,7 +173,7 @@ class TestWaiting:
         threads = [threading.Thread(target=wait) for _ in range(5)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: len(account._pacer.line) == 5)
+        wait_for(lambda: len(account._pacer.queue) == 5)
         account.observe(first, 429, budget(0, reset_in=3600))
         for thread in threads:
             thread.join(5)
@@ -186,7 +186,7 @@ class TestWaiting:
             empty.acquire(max_wait=65.0, deadline=before + 0.2)
         assert 0.2 <= time.monotonic() - before < 0.7
         assert 0.1 < caught.value.waited < 0.7
-        assert len(empty._pacer.line) == 0
+        assert len(empty._pacer.queue) == 0
 
     @LIBRARIES
     def test_a_deadline_ends_a_tasks_wait(self, empty: LocalAccount, library: str) -> None:
@@ -197,7 +197,7 @@ class TestWaiting:
             with pytest.raises(DeadlineReached):
                 await empty.acquire_async(max_wait=65.0, deadline=before + 0.2)
             assert 0.2 <= time.monotonic() - before < 0.7
-            assert len(empty._pacer.line) == 0
+            assert len(empty._pacer.queue) == 0
 
         run(library, main)
 
@@ -259,7 +259,7 @@ class TestWaiting:
         threading.Timer(0.2, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             empty.acquire(max_wait=65.0)
-        assert len(empty._pacer.line) == 0
+        assert len(empty._pacer.queue) == 0
 
     def test_an_event_loop_that_went_away_does_not_hold_the_line(self, account: LocalAccount) -> None:
         """What its tasks were granted goes to those behind them, whether they were first or not."""
@@ -276,7 +276,7 @@ class TestWaiting:
         got: list[Reservation] = []
         waiter = threading.Thread(target=lambda: got.append(account.acquire(max_wait=65.0)))
         waiter.start()
-        wait_for(lambda: len(account._pacer.line) <= 3 and waiter.is_alive())
+        wait_for(lambda: len(account._pacer.queue) <= 3 and waiter.is_alive())
         time.sleep(0.1)
         account.cancel(first)
         waiter.join(5)
@@ -300,7 +300,7 @@ class TestWaiting:
         loop.close()
         account._timer = None, 0.0
         assert account.acquire(max_wait=65.0).waited < 1
-        account._pacer.line.__init__()  # type: ignore[misc]
+        account._pacer.queue.__init__()  # type: ignore[misc]
         coroutine.close()
 
     def test_without_asyncio_a_task_is_one_of_trio(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -346,7 +346,7 @@ class TestWaiting:
         started = time.monotonic()
         with pytest.raises(DeadlineReached):  # the head gets the one chance there is
             account.acquire(max_wait=65.0, deadline=started + 1.8)
-        assert len(account._pacer.line) == 0
+        assert len(account._pacer.queue) == 0
 
     def test_time_in_the_line_is_told(self, account: LocalAccount) -> None:
         """For hooks and for errors that say where the time went."""
@@ -392,7 +392,7 @@ class TestWaiting:
             )[number % 3]
             worker = threading.Thread(target=target)
             worker.start()
-            wait_for(lambda: len(account._pacer.line) == number + 1)
+            wait_for(lambda: len(account._pacer.queue) == number + 1)
             return worker
 
         workers = [join(number) for number in range(12)]

@@ -97,7 +97,7 @@ class TestNoBudgetTold:
         assert len(granted) == 999
         desk.observe(granted[0], 30)
         assert desk.room() == 0  # 998 are under way
-        assert desk.pacer.told == (LIMIT, 30, EPOCH + MINUTE)
+        assert desk.pacer.last_reported == (LIMIT, 30, EPOCH + MINUTE)
 
     def test_a_run_of_bare_answers_turns_it_off(self, settled: Desk) -> None:
         """Headers that have gone for good free the callers."""
@@ -121,14 +121,14 @@ class TestNoBudgetTold:
     def test_a_reset_far_from_the_date_is_absurd(self, desk: Desk, reset: float) -> None:
         """A window does not end before its answer, nor after the next midnight."""
         desk.learn(reset=reset)
-        assert desk.pacer.told is None
+        assert desk.pacer.last_reported is None
 
     def test_a_reset_passed_while_the_answer_was_made_is_not_absurd(self, desk: Desk) -> None:
         """A request counted at the end of a window may take long to be answered."""
         (ticket,) = desk.ask()
         desk.now = 40.0
         desk.observe(ticket, LIMIT - 1, reset=10)
-        assert desk.pacer.told is not None
+        assert desk.pacer.last_reported is not None
 
 
 class TestBudget:
@@ -315,7 +315,7 @@ class TestWindow:
         settled.observe(granted[0], 40, reset=3 * MINUTE)
         settled.skew = -3600.0
         settled.observe(granted[1], 30, reset=3 * MINUTE - 3600)
-        assert settled.pacer.told == (LIMIT, 30, EPOCH + 3 * MINUTE - 3600)
+        assert settled.pacer.last_reported == (LIMIT, 30, EPOCH + 3 * MINUTE - 3600)
         assert settled.room() == 30 - 8
         settled.observe(granted[2], 29, reset=3 * MINUTE - 3600)
         assert settled.room() == 29 - 7
@@ -331,7 +331,7 @@ class TestWindow:
         desk.now = MINUTE + 0.3
         desk.skew = -0.5
         desk.observe(late, 10, reset=MINUTE)
-        assert desk.pacer.told == (LIMIT, LIMIT - 1, EPOCH + 2 * MINUTE)
+        assert desk.pacer.last_reported == (LIMIT, LIMIT - 1, EPOCH + 2 * MINUTE)
 
     def test_nodes_that_differ_by_a_little_are_one_clock(self, settled: Desk) -> None:
         """Servers behind a balancer are never quite in step; nothing starts again for that."""
@@ -428,7 +428,7 @@ class TestTooMany:
         assert settled.grant() == []
         settled.observe(first, 20, reset=3 * MINUTE)
         assert settled.grant() == []
-        assert settled.pacer.line.head is second
+        assert settled.pacer.queue.head is second
         settled.now = 3 * MINUTE + 2.0
         assert settled.grant()[0] is second
 
@@ -453,7 +453,7 @@ class TestTooMany:
         room = settled.pacer.available(settled.now)
         assert room.free == 0
         assert room.wait == pytest.approx(7200 - settled.now, abs=5)
-        assert settled.pacer.told == (10_000, 0, EPOCH + 7200)
+        assert settled.pacer.last_reported == (10_000, 0, EPOCH + 7200)
         settled.now = 7206.0
         (probe,) = settled.ask(100)
         settled.observe(probe, LIMIT - 1, reset=7260)
@@ -502,7 +502,7 @@ class TestTooMany:
         assert waiting[0].wait == pytest.approx(7200 - settled.now, abs=5)
         assert patient.state == "queued"
         assert settled.ask(1, max_wait) == []
-        assert len(settled.pacer.line) == 1
+        assert len(settled.pacer.queue) == 1
 
     def test_max_wait_says_nothing_of_the_line(self, settled: Desk) -> None:
         """A thousand callers wait their twenty minutes, for the next chance is never further away than a minute."""
@@ -510,7 +510,7 @@ class TestTooMany:
         for minute in range(3, 20):
             settled.now = minute * MINUTE + 2.0
             settled.pacer.grant(settled.now)
-        assert len(settled.pacer.line) > 0
+        assert len(settled.pacer.queue) > 0
 
 
 class TestLine:
@@ -550,7 +550,7 @@ class TestLine:
         desk.ask()
         for _ in range(1000):
             desk.pacer.cancel(desk.pacer.reserve(None, inf, 0.0))
-        assert len(desk.pacer.line._heap) <= 2
+        assert len(desk.pacer.queue._heap) <= 2
 
     def test_a_ticket_that_is_not_done_is_not_queued_twice(self, desk: Desk) -> None:
         """Asking again with a ticket that waits, or that left, gives another one."""
@@ -592,7 +592,7 @@ class TestLine:
                 desk.observe(ticket, 0, status=429)
                 if step == "again":
                     waiting.append(desk.pacer.reserve(ticket, inf, 0.0))
-            assert len(desk.pacer.line) == len(waiting)
+            assert len(desk.pacer.queue) == len(waiting)
 
 
 READINGS = st.builds(
@@ -622,12 +622,12 @@ def test_no_reading_stops_the_line_for_good(steps: list[tuple[float, Reading, st
             else:
                 pacer.cancel(ticket)
     for _ in range(1000):
-        if not pacer.line:
+        if not pacer.queue:
             break
         for ticket in pacer.grant(now):
             pacer.fail(ticket, now)
         now = max(now, pacer.chance_at)
-    assert not pacer.line
+    assert not pacer.queue
     assert now < 3600 * 2
 
 
@@ -640,7 +640,7 @@ class TestSharers:
         desk.learn()
         desk.now = MINUTE + 2
         desk.learn(reset=2 * MINUTE)
-        desk.pacer.sharers = 4
+        desk.pacer.process_count = 4
         assert len(desk.ask(LIMIT)) == LIMIT // 4 - 1
         assert desk.room() == 0
         desk.now = 2 * MINUTE + 2
@@ -653,7 +653,7 @@ class TestSharers:
         for minute in range(1, 4):
             desk.now = minute * MINUTE + 2
             desk.learn(remaining=LIMIT - 40, reset=(minute + 1) * MINUTE)
-        desk.pacer.sharers = 2
+        desk.pacer.process_count = 2
         desk.now = 4 * MINUTE + 2
         assert len(desk.ask(LIMIT)) == LIMIT // 2
 
@@ -662,7 +662,7 @@ class TestSharers:
         desk = Desk()
         (ticket,) = desk.ask()
         desk.observe(ticket, 1, limit=2)
-        desk.pacer.sharers = 5
+        desk.pacer.process_count = 5
         desk.now = MINUTE + 2
         assert len(desk.ask(3)) == 1
 
@@ -670,7 +670,7 @@ class TestSharers:
         """A share of what is gone is nothing."""
         desk = Desk()
         desk.learn(remaining=0)
-        desk.pacer.sharers = 2
+        desk.pacer.process_count = 2
         assert desk.ask(3) == []
 
     def test_doubt_is_settled_by_one_request(self) -> None:

@@ -1,0 +1,101 @@
+"""Parts of a page that load data and stay up to date without a reload."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from nicegui import ui
+
+from enprompta.errors import EnpromptaError
+from enprompta.workbench.components import loading, problem
+from enprompta.workbench.elements import box
+from enprompta.workbench.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from enprompta.exchanges import Exchange
+
+T = TypeVar("T")
+_TICK = 0.5
+_LIVE_INTERVAL = 30.0
+"""Seconds between refreshes on the live service, where each costs requests of the rate limit."""
+
+
+class Region(Generic[T]):
+    """A part of a page: `load` fetches its data, and `show` adds the elements for it.
+
+    The elements are replaced only when the data has changed, so that nothing flickers and the focus stays.
+
+    Args:
+        load: Fetches the data; an `EnpromptaError` is shown in place of the elements.
+        show: Adds the elements for the data.
+        name: Says what is loading.
+    """
+
+    def __init__(self, load: Callable[[], Awaitable[T]], show: Callable[[T], None], *, name: str = "data") -> None:
+        self._load = load
+        self._show = show
+        self._shown: tuple[T] | None = None
+        self._requested = 0
+        self._container = box("div", "region", {"aria-live": "off"})
+        with self._container:
+            loading(name)
+
+    async def refresh(self, *, rebuild: bool = False) -> None:
+        """Load the data again, and show it if it has changed.
+
+        Args:
+            rebuild: True to replace the elements even if the data is the same.
+        """
+        self._requested += 1
+        request = self._requested
+        try:
+            data = await self._load()
+        except EnpromptaError as error:
+            if request == self._requested and not self._container.is_deleted:
+                self._shown = None
+                self._container.clear()
+                with self._container:
+                    problem(error, retry=self.refresh)
+            return
+        if request != self._requested or self._container.is_deleted:  # a later refresh, or the user has left
+            return
+        if self._shown is None or rebuild or self._shown[0] != data:
+            self._shown = (data,)
+            self._container.clear()
+            with self._container:
+                self._show(data)
+
+
+def keep_fresh(refresh: Callable[[], Awaitable[object]], *, every: float | None = None) -> None:
+    """Call `refresh` after any program has changed something, or regularly on the live service.
+
+    Args:
+        refresh: Loads and shows the data again.
+        every: Seconds between further refreshes on the emulator, for what changes without a request.
+    """
+    session = current()
+    is_due = False
+    interval = every if session.control is not None else _LIVE_INTERVAL
+    refreshed_at = time.monotonic()
+    running: asyncio.Lock = asyncio.Lock()
+
+    def observe(exchange: Exchange) -> None:
+        nonlocal is_due
+        is_due = is_due or exchange.method not in {"GET", "HEAD", "OPTIONS"}
+
+    async def tick() -> None:
+        nonlocal is_due, refreshed_at
+        is_late = interval is not None and time.monotonic() - refreshed_at >= interval
+        if running.locked() or not (is_due or is_late):
+            return
+        async with running:
+            is_due, refreshed_at = False, time.monotonic()
+            await refresh()
+
+    unsubscribe = session.log.subscribe(observe)
+    ui.context.client.on_delete(unsubscribe)
+    ui.timer(_TICK, tick)
