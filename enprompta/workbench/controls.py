@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from nicegui.events import GenericEventArguments
 
-Handler = "Callable[[], Awaitable[object] | object]"
 Kind = Literal["primary", "plain", "danger", "quiet"]
 
 
@@ -158,6 +157,7 @@ def field(
     suggestions: Iterable[str] = (),
     classes: str = "",
     hide_label: bool = False,
+    is_search: bool = False,
     attributes: Mapping[str, Any] | None = None,
 ) -> Control:
     """Add a text field.
@@ -172,10 +172,13 @@ def field(
         suggestions: Values to offer while the user types.
         classes: CSS classes of the whole field.
         hide_label: True to show the label only to screen readers.
+        is_search: True for the field that the keys `/` and Ctrl-K move to.
         attributes: More attributes of the input.
     """
-    with _labelled(label, classes, hide_label=hide_label) as wrapper:
+    with _labelled(label, classes, hide_label=hide_label):
         known = {"placeholder": placeholder, "autocomplete": "off", "spellcheck": "false", **(attributes or {})}
+        if is_search:
+            known |= {"data-search": "", "title": "Press / to search"}
         if lines:
             element = box("textarea", "input", {"rows": lines, **known})
         else:
@@ -189,7 +192,6 @@ def field(
         if hint:
             described = text("span", hint, "hint")
             element.props["aria-describedby"] = described.html_id
-    del wrapper
     return Control(element, value)
 
 
@@ -218,6 +220,14 @@ def select(
             for one, name in shown.items():
                 text("option", name, "", {"value": one, **({"selected": True} if one == chosen else {})})
     return Control(element, chosen)
+
+
+def checkbox(label: str, value: bool, handler: Callable[[], object]) -> None:  # noqa: FBT001 (the state of the box)
+    """Add a checkbox; the handler is called each time that it changes."""
+    with box("label", "check"):
+        element = box("input", "", {"type": "checkbox", "checked": value})
+        text("span", label)
+    element.on("change", handler, args=[])
 
 
 def _labelled(label: str, classes: str, *, hide_label: bool) -> ui.element:
