@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Choice",
     "Control",
-    "ago",
     "badge",
     "box",
     "button",
@@ -66,6 +65,7 @@ __all__ = [
     "status",
     "table",
     "text",
+    "when",
 ]
 
 Tone = Literal["", "good", "bad", "warn", "info"]
@@ -271,15 +271,25 @@ def money(value: float | None) -> str:
     return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
 
 
-def ago(when: datetime | None) -> str:
-    """Say how long ago a time was; None as a dash."""
-    if when is None:
-        return NOTHING
-    aware = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
-    seconds = (datetime.now(timezone.utc) - aware).total_seconds()
+def when(value: datetime | None) -> Callable[[], None]:
+    """Return a cell that says how long ago a time was; the browser keeps it up to date."""
+
+    def add() -> None:
+        if value is None:
+            text("span", NOTHING)
+            return
+        at = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        attributes = {"datetime": at.isoformat(), "title": f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"}
+        text("time", _ago((datetime.now(timezone.utc) - at).total_seconds()), "nowrap", attributes)
+
+    return add
+
+
+def _ago(seconds: float) -> str:
+    """Say how long ago something was, as `workbench.js` does later."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:
-            return f"{seconds / size:.0f} {unit} ago"
+            return f"{int(seconds // size)} {unit} ago"
     return "just now"
 
 

@@ -43,7 +43,7 @@ async def run(handler: Callable[[], Awaitable[object] | object]) -> None:
 
 
 def button(
-    label: str,
+    label: str | Callable[[], object],
     handler: Callable[[], Awaitable[object] | object] | None = None,
     *,
     kind: Kind = "plain",
@@ -51,12 +51,24 @@ def button(
     classes: str = "",
     attributes: Mapping[str, Any] | None = None,
 ) -> ui.element:
-    """Add a button that is disabled while its handler runs, and shows errors of the SDK with their own text."""
+    """Add a button that is disabled while its handler runs, and shows errors of the SDK with their own text.
+
+    Args:
+        label: Text of the button, or a function that adds it.
+        handler: Called on a click; may be a coroutine function.
+        kind: Its look: `primary` for the main action of a place, `danger` for one that deletes.
+        icon_name: Icon before the text.
+        classes: More CSS classes.
+        attributes: Attributes by name, as for `box`.
+    """
     element = box("button", f"button button-{kind} {classes}", {"type": "button", **(attributes or {})})
     with element:
         if icon_name:
             icon(icon_name)
-        text("span", label)
+        if callable(label):
+            label()
+        else:
+            text("span", label)
     if handler is not None:
         _handle(element, handler)
     return element

@@ -62,7 +62,7 @@ def _table(prompts: list[Prompt]) -> None:
             lambda one=one: _tags(one.tags),
             f"v{one.version}" if one.version else None,
             c.number(one.usage_count),
-            c.ago(one.updated_at or one.created_at),
+            c.when(one.updated_at or one.created_at),
         )
         for one in prompts
     ]

@@ -36,7 +36,7 @@ def _table(teams: list[Team]) -> None:
         with c.empty("No teams yet", "Create a team and invite people to share prompts with them."):
             c.button("New team", _create, kind="primary")
         return
-    rows = [(one.name, one.description, c.number(one.member_count), c.ago(one.created_at)) for one in teams]
+    rows = [(one.name, one.description, c.number(one.member_count), c.when(one.created_at)) for one in teams]
     hrefs = [f"/teams/{c.quote(one.id)}" for one in teams]
     c.table(["Name", "Description", ">Members", ">Created"], rows, label="Teams", hrefs=hrefs)
 
@@ -76,7 +76,7 @@ class _Members:
                 one.name or one.email or one.user_id,
                 one.email,
                 lambda one=one: self._role(one),
-                c.ago(one.joined_at),
+                c.when(one.joined_at),
                 lambda one=one: self._actions(one),
             )
             for one in members

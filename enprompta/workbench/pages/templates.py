@@ -26,7 +26,7 @@ def register() -> None:
 
 
 async def _show() -> None:
-    c.header("Templates", "Community prompts. Fork one to get a prompt of your own that you can edit and run.")
+    c.header("Templates", "Community prompts. Fork one to get a prompt that you can edit and run.")
     with c.box("div", "toolbar", {"role": "search"}):
         search = c.field("Search", kind="search", placeholder="Title or content", classes="search", is_search=True)
         category = c.field("Category", placeholder="Any")

@@ -36,7 +36,7 @@ async def _show_list() -> None:
     def show(workflows: list[Workflow]) -> None:
         if workflows:
             rows = [
-                (one.name, one.description, str(len(one.steps)), c.ago(one.updated_at or one.created_at))
+                (one.name, one.description, str(len(one.steps)), c.when(one.updated_at or one.created_at))
                 for one in workflows
             ]
             hrefs = [f"/workflows/{c.quote(one.id)}" for one in workflows]

@@ -20,7 +20,7 @@ def execution_table(executions: list[Execution], *, prompts: dict[str, str] | No
     """
     rows = [
         (
-            lambda one=one: c.button(c.ago(one.created_at), lambda: open_execution(one), kind="quiet"),
+            lambda one=one: c.button(c.when(one.created_at), lambda: open_execution(one), kind="quiet"),
             *([(prompts.get(one.prompt_id or "") or one.prompt_id)] if prompts is not None else []),
             c.status(one.status),
             " / ".join(part for part in (one.provider, one.model) if part),

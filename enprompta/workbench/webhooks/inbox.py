@@ -69,7 +69,7 @@ class Inbox:
                 c.number(one["attempts"]),
                 str(one["responseStatus"] or "none"),
                 c.milliseconds(one["latencyMs"]),
-                c.ago(c.moment(one["createdAt"])),
+                c.when(c.moment(one["createdAt"])),
             )
             for one in shown
         ]

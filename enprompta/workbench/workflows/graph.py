@@ -68,7 +68,7 @@ def draw(steps: Sequence[WorkflowStep], states: Mapping[str, str | None], titles
     """
     rows = layers(steps)
     width = max((len(row) for row in rows), default=1) * (_NODE_WIDTH + _GAP_X) + _GAP_X
-    height = len(rows) * (_NODE_HEIGHT + _GAP_Y)
+    height = len(rows) * (_NODE_HEIGHT + _GAP_Y) - _GAP_Y + 8
     nodes = {
         step.id: _Node(
             step,

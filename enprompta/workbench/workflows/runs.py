@@ -126,7 +126,7 @@ class Runs:
             return
         rows = [
             (
-                lambda one=one: c.button(c.ago(one.created_at), lambda: self._watch(one), kind="quiet"),
+                lambda one=one: c.button(c.when(one.created_at), lambda: self._watch(one), kind="quiet"),
                 c.status(one.status),
                 f"{sum(step.status == 'completed' for step in one.steps)} of {len(self._workflow.steps)}",
                 c.number(one.tokens),
