@@ -5,7 +5,23 @@ The emulator, the relay and the Workbench share it. Credentials are redacted bef
 
 from __future__ import annotations
 
-from enprompta.exchanges.exchange import MAX_BODY_BYTES, Exchange, TimelineEvent
+from enprompta.exchanges.exchange import (
+    CALL_HEADER,
+    LOGGED_BODY_BYTES,
+    MAX_BODY_BYTES,
+    Exchange,
+    TimelineEvent,
+    call_of,
+)
 from enprompta.exchanges.exchange_log import ExchangeFilter, ExchangeLog
 
-__all__ = ["MAX_BODY_BYTES", "Exchange", "ExchangeFilter", "ExchangeLog", "TimelineEvent"]
+__all__ = [
+    "CALL_HEADER",
+    "LOGGED_BODY_BYTES",
+    "MAX_BODY_BYTES",
+    "Exchange",
+    "ExchangeFilter",
+    "ExchangeLog",
+    "TimelineEvent",
+    "call_of",
+]

@@ -15,15 +15,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from enprompta._common.redaction import MASKED, Redactor
-from enprompta.exchanges.exchange import MAX_BODY_BYTES
+from enprompta.exchanges.exchange import LOGGED_BODY_BYTES, MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from enprompta.exchanges.exchange import Exchange, Headers
-
-OVERLAP_BYTES = 4 * 1024
-"""Bytes beyond `MAX_BODY_BYTES` that a longer body should have, so that a secret at the cut is recognized."""
 
 _MAX_HEADERS = 100
 _MAX_VALUE = 2_048  # characters of a header, a path or a query
@@ -85,7 +82,7 @@ def _headers(headers: Headers, text: Callable[[str], str]) -> Headers:
 
 
 def _body(body: bytes, redactor: Redactor) -> bytes:
-    found = _FIELD.sub(rb"\1" + MASKED.encode(), redactor.body(body[: MAX_BODY_BYTES + OVERLAP_BYTES]))
+    found = _FIELD.sub(rb"\1" + MASKED.encode(), redactor.body(body[:LOGGED_BODY_BYTES]))
     text = found.decode("latin-1")  # maps each byte to one character and back
     masked = _TOKEN.sub(MASKED, text)
     if _FORM.match(masked):

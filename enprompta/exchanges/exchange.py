@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 MAX_BODY_BYTES = 32 * 1024
 """Bytes kept of each body; `request_size` and `response_size` have the full sizes."""
+
+LOGGED_BODY_BYTES = MAX_BODY_BYTES + 4 * 1024
+"""Bytes of a longer body to pass to `ExchangeLog.add`, so that a secret at the cut is recognized and redacted."""
+
+CALL_HEADER = "x-enprompta-workbench-call"
+"""Request header by which the program's hook names the call and the attempt: `CALL/ATTEMPT`."""
+
+_CALL = re.compile(r"([\w.-]{1,64})/([1-9][0-9]{0,5})", re.ASCII)
 
 Source = Literal["emulator", "relay", "program"]
 Headers = tuple[tuple[str, str], ...]
@@ -91,3 +100,10 @@ class Exchange:
             known[name] = tuple((str(key), str(value)) for key, value in known.get(name, ()))
         known["timeline"] = tuple(TimelineEvent(**one) for one in known.get("timeline", ()))
         return cls(**known)
+
+
+def call_of(headers: Iterable[tuple[str, str]]) -> tuple[str | None, int]:
+    """Return the call and the attempt that a request names; None and 1 if it names none."""
+    values = {name.lower(): value for name, value in headers}
+    named = _CALL.fullmatch(values.get(CALL_HEADER, ""))
+    return (named[1], int(named[2])) if named else (None, 1)

@@ -335,7 +335,7 @@ def serve() -> Any:
 
 
 def test_command_serves_until_ctrl_c(serve: Callable[..., Any], tmp_path: Path) -> None:
-    """The banner shows URL and keys, requests are answered, Ctrl-C exits quietly with 0, and data is kept."""
+    """The banner shows URL and keys, requests are answered, Ctrl-C exits quietly with 130, and data is kept."""
     path = tmp_path / "e.db"
     arguments = ("--port", "0", "--db", str(path), "--error-dialect", "detailed", "--window", "5")
     for prompts in (0, 1):
@@ -351,7 +351,7 @@ def test_command_serves_until_ctrl_c(serve: Callable[..., Any], tmp_path: Path) 
             assert client.get("/nowhere").json()["error"]["code"] == 3001
             process.send_signal(signal.SIGINT)
             output, errors = process.communicate(timeout=10)
-        assert (process.returncode, output, errors) == (0, "", "")
+        assert (process.returncode, output, errors) == (130, "", "")
 
 
 def test_command_survives_a_kill(serve: Callable[..., Any], tmp_path: Path) -> None:

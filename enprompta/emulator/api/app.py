@@ -16,11 +16,12 @@ from starlette.routing import Match
 from enprompta.emulator.api.middleware import Middleware, failure_of
 from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
 from enprompta.emulator.api.routes import (
+    control,
     executions,
     health,
     oauth,
+    pages,
     prompts,
-    swagger_ui,
     teams,
     templates,
     usage,
@@ -49,7 +50,8 @@ _ROUTERS = (
     usage.router,
     oauth.router,
     health.router,
-    swagger_ui.router,
+    control.router,
+    pages.router,
 )
 _METHOD_NOT_ALLOWED = 405
 
