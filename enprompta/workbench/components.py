@@ -26,7 +26,7 @@ from enprompta.workbench.controls import (
 from enprompta.workbench.elements import NOTHING, box, icon, link, text
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 
     from enprompta.errors import EnpromptaError
 
@@ -96,7 +96,7 @@ def header(title: str, subtitle: str = "", *, back: tuple[str, str] | None = Non
 
 
 @contextmanager
-def section(title: str, *, classes: str = "") -> Iterator[ui.element]:
+def section(title: str, *, classes: str = "") -> Generator[ui.element]:
     """Add a card with a heading; yields the element for its actions."""
     with box("section", f"card {classes}"):
         with box("div", "card-header"):
@@ -208,7 +208,7 @@ def code(value: str, *, label: str = "Code", copy: bool = True, classes: str = "
 
 
 @contextmanager
-def dialog(title: str, *, wide: bool = False) -> Iterator[ui.dialog]:
+def dialog(title: str, *, wide: bool = False) -> Generator[ui.dialog]:
     """Add a dialog and fill it; open it with `open()`. Escape closes it, and it is removed after that."""
     with ui.dialog() as opened, box("div", f"dialog {'dialog-wide' if wide else ''}"):
         opened.props["aria-label"] = title

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 from nicegui import ui
 
+from enprompta import UNSET
 from enprompta.errors import EnpromptaError
 from enprompta.workbench.elements import box, icon, text
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from nicegui.events import GenericEventArguments
+
+    from enprompta import Unset
 
 Kind = Literal["primary", "plain", "danger", "quiet"]
 
@@ -86,14 +90,19 @@ def icon_button(
 
 
 def _handle(element: ui.element, handler: Callable[[], Awaitable[object] | object]) -> None:
+    is_running = False
+
     async def clicked() -> None:
-        if element.props.get("disabled"):
+        nonlocal is_running
+        if is_running:
             return
+        is_running = True
         element.props.update({"disabled": True, "aria-busy": "true"})
         element.update()
         try:
             await run(handler)
         finally:
+            is_running = False
             if not element.is_deleted:
                 for name in ("disabled", "aria-busy"):
                     element.props.pop(name, None)
@@ -134,6 +143,11 @@ class Control:
         """The text in the field; set it to change the field."""
         return self._value
 
+    @property
+    def given(self) -> str | Unset:
+        """The text in the field; `UNSET`, so that it is left out of a call, if the field is empty."""
+        return self._value or UNSET
+
     @value.setter
     def value(self, value: str) -> None:
         self._value = value
@@ -147,7 +161,8 @@ class Control:
 
     async def _typed(self, event: GenericEventArguments) -> None:
         self._value = str(event.args)
-        dict.__setitem__(self.element.props, "value", self._value)  # the browser shows it already: send no update
+        with self.element.props.suspend_updates():  # the browser shows it already
+            self.element.props["value"] = self._value
         if self._delay:
             task = asyncio.current_task()
             self._pending = task
@@ -261,7 +276,7 @@ class Choice:
                 self._buttons[one] = box("button", "choice-option", {"type": "button"})
                 with self._buttons[one]:
                     text("span", name)
-                self._buttons[one].on("click", lambda one=one: self._choose(one), args=[])
+                self._buttons[one].on("click", functools.partial(self._choose, one), args=[])
         self._mark()
 
     def changed(self, handler: Callable[[], Awaitable[object] | object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nicegui import ui
 
@@ -104,7 +104,8 @@ def keep_fresh(refresh: Callable[[], Awaitable[object]], *, every: float | None 
             await refresh()
 
     unsubscribe = session.log.subscribe(observe)
-    ui.context.client.on_delete(unsubscribe)
+    page: Any = ui.context.client  # its type names no parameters of the handler
+    page.on_delete(unsubscribe)
     ui.timer(_TICK, tick)
 
 

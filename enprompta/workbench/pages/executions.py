@@ -64,8 +64,8 @@ async def _show() -> None:
         c.button("CSV", lambda: _download_totals(region.data), icon_name="o_download", attributes=_named("the totals"))
 
     def start() -> AsyncPager[Execution]:
-        extra = {"provider": provider.value} if provider.value else {}
-        return current().client.executions.list(limit=50, start_date=_start(period.value), **extra)
+        start_date = _start(period.value)
+        return current().client.executions.list(limit=50, start_date=start_date, provider=provider.given)
 
     with c.section("Executions") as actions:
         with c.box("div", "toolbar padded"):

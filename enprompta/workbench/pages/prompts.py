@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from nicegui import ui
 
+from enprompta import UNSET
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
 from enprompta.workbench.live import Listing, keep_fresh
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
-    from enprompta.models import Prompt
+    from enprompta.models import Prompt, Visibility
     from enprompta.pagination import AsyncPager
 
 _VISIBILITIES = {"": "All", "PRIVATE": "Private", "TEAM": "Team", "PUBLIC": "Public"}
@@ -33,8 +34,12 @@ async def _show() -> None:
         visibility = c.select("Visibility", _VISIBILITIES)
 
     def start() -> AsyncPager[Prompt]:
-        filters = {"search": search.value, "category": category.value, "visibility": visibility.value}
-        return current().client.prompts.list(limit=50, **{name: value for name, value in filters.items() if value})
+        return current().client.prompts.list(
+            limit=50,
+            search=search.given,
+            category=category.given,
+            visibility=cast("Visibility", visibility.value) or UNSET,
+        )
 
     def show(prompts: list[Prompt]) -> None:
         if prompts:
@@ -84,8 +89,9 @@ def _create() -> None:
             category = c.field("Category", placeholder="Optional")
 
         async def create() -> None:
-            extra = {"category": category.value} if category.value else {}
-            prompt = await current().client.prompts.create(title=title.value, content=content.value, **extra)
+            prompt = await current().client.prompts.create(
+                title=title.value, content=content.value, category=category.given
+            )
             opened.close()
             ui.navigate.to(f"/prompts/{c.quote(prompt.id)}")
 

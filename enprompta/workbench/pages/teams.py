@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
+from enprompta import UNSET
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
 from enprompta.workbench.live import Listing, keep_fresh
@@ -135,8 +136,7 @@ def _role(value: str) -> Any:  # noqa: ANN401 (one of the keys of _ROLES)
 
 def _create() -> None:
     async def create(name: str, description: str) -> None:
-        extra = {"description": description} if description else {}
-        team = await current().client.teams.create(name=name, **extra)
+        team = await current().client.teams.create(name=name, description=description or UNSET)
         ui.navigate.to(f"/teams/{c.quote(team.id)}")
 
     _form("New team", "", "", create)

@@ -32,8 +32,7 @@ async def _show() -> None:
         category = c.field("Category", placeholder="Any")
 
     def start() -> AsyncPager[Template]:
-        filters = {"search": search.value, "category": category.value}
-        return current().client.templates.list(limit=24, **{name: value for name, value in filters.items() if value})
+        return current().client.templates.list(limit=24, search=search.given, category=category.given)
 
     listing = Listing(start, _gallery, name="templates")
     search.changed(listing.restart, delay=_TYPING_DELAY)

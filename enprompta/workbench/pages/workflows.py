@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nicegui import ui
 
+from enprompta import UNSET
 from enprompta.errors import ConfigurationError
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
@@ -48,7 +49,7 @@ async def _show_list() -> None:
                 c.button("New workflow", _create, kind="primary")
 
     listing: Listing[Workflow] = Listing(
-        lambda: current().client.workflows.list(limit=50, **({"search": search.value} if search.value else {})),
+        lambda: current().client.workflows.list(limit=50, search=search.given),
         show,
         name="workflows",
     )
@@ -72,8 +73,8 @@ async def _create() -> None:
     prompts = (await current().client.prompts.list(limit=2)).data
 
     async def create(name: str, description: str, steps: list[Any]) -> None:
-        extra = {"description": description} if description else {}
-        workflow = await current().client.workflows.create(name=name, steps=steps, **extra)
+        client = current().client
+        workflow = await client.workflows.create(name=name, steps=steps, description=description or UNSET)
         ui.navigate.to(f"/workflows/{c.quote(workflow.id)}")
 
     _form("New workflow", "", "", _example(prompts), create)
@@ -113,7 +114,7 @@ def _read_steps(text: str) -> list[Any]:
         raise ConfigurationError(f"The steps are not valid JSON: {error}") from error
     if not isinstance(steps, list):
         raise ConfigurationError("The steps must be a JSON list of objects")
-    return steps  # type: ignore[no-any-return]
+    return cast("list[Any]", steps)
 
 
 def _example(prompts: list[Prompt]) -> list[dict[str, Any]]:

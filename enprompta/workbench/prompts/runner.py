@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from enprompta import UNSET
 from enprompta.errors import EnpromptaError
 from enprompta.workbench import components as c
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
+    from nicegui import ui
+
     from enprompta.models import Execution
     from enprompta.workbench.prompts.editor import Editor
 
@@ -22,7 +25,7 @@ _MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4", "gemini-2.0-flash")
 class _Target:
     """The fields of one model to run on."""
 
-    row: object
+    row: ui.element
     provider: c.Control
     model: c.Control
 
@@ -67,7 +70,7 @@ class Runner:
     def _remove(self, target: _Target) -> None:
         if len(self._targets) > 1:
             self._targets.remove(target)
-            self._rows.remove(target.row)  # type: ignore[arg-type]
+            target.row.delete()
 
     async def _run(self) -> None:
         if self._editor.is_changed:
@@ -83,14 +86,14 @@ class Runner:
         finally:
             self._note.set_text("")
 
-    async def _run_one(self, place: _Result, options: dict[str, float | int]) -> None:
-        given = {name: value for name, value in (("provider", place.provider), ("model", place.model)) if value}
+    async def _run_one(self, place: _Result, options: dict[str, Any]) -> None:
         try:
             execution = await current().client.prompts.execute(
                 self._editor.prompt.id,
                 variables=self._editor.values,
-                **given,
-                **options,  # type: ignore[arg-type]
+                provider=place.provider or UNSET,
+                model=place.model or UNSET,
+                **options,
             )
         except EnpromptaError as error:
             place.show_error(error)
@@ -138,13 +141,13 @@ def show_execution(execution: Execution) -> None:
     )
 
 
-def _options(temperature: str, max_tokens: str) -> dict[str, float | int]:
+def _options(temperature: str, max_tokens: str) -> dict[str, Any]:
     """Read the options; text that is not a number is left to the SDK, whose error explains it."""
-    found: dict[str, float | int] = {}
+    found: dict[str, Any] = {}
     for name, text, read in (("temperature", temperature, float), ("max_tokens", max_tokens, int)):
         if text:
             try:
                 found[name] = read(text)
             except ValueError:
-                found[name] = text  # type: ignore[assignment]
+                found[name] = text
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from enprompta.workbench import components as c
 from enprompta.workbench.live import Region
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _SHOWN = 50
 _STATES = {"": "All", "DELIVERED": "Delivered", "RETRYING": "Retrying", "FAILED": "Failed"}
 
-Delivery = dict[str, Any]
+Delivery: TypeAlias = dict[str, Any]
 """A delivery as JSON: the API's fields, and on the emulator the payload and the log of attempts too."""
 
 
@@ -43,10 +44,10 @@ class Inbox:
     async def _load(self) -> list[Delivery]:
         session = current()
         names = {one.id: one.name or one.id for one in self._subscriptions.webhooks}
+        found: list[Delivery] = []
         if session.control is not None:
-            found = [one for one in await session.control.deliveries(limit=_SHOWN) if one["webhookId"] in names]
+            found += [one for one in await session.control.deliveries(limit=_SHOWN) if one["webhookId"] in names]
         else:
-            found = []
             for webhook_id in names:
                 page = await session.client.webhooks.list_deliveries(webhook_id, limit=20)
                 found += [one.model_dump(mode="json", by_alias=True) for one in page.data]
@@ -63,7 +64,7 @@ class Inbox:
             return
         rows = [
             (
-                lambda one=one: c.button(str(one["eventType"]), lambda: self._open(one), kind="quiet"),
+                functools.partial(self._event, one),
                 one["webhookName"],
                 c.status(one["status"]),
                 c.number(one["attempts"]),
@@ -75,6 +76,9 @@ class Inbox:
         ]
         columns = ["Event", "Webhook", "Status", ">Attempts", ">Response", ">Latency", ">When"]
         c.table(columns, rows, label="Deliveries")
+
+    def _event(self, delivery: Delivery) -> None:
+        c.button(str(delivery["eventType"]), lambda: self._open(delivery), kind="quiet")
 
     def _open(self, delivery: Delivery) -> None:
         async def resend() -> None:

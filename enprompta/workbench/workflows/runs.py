@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from nicegui import background_tasks
-
 from enprompta.errors import EnpromptaError
 from enprompta.workbench import components as c
 from enprompta.workbench.live import Listing, keep_fresh
@@ -74,7 +72,7 @@ class Runs:
         self._watched = run.id
         self._show(run)
         if not run.is_finished:
-            background_tasks.create(self._follow(run.id), name="follow a workflow run")
+            self._task = asyncio.create_task(self._follow(run.id))
 
     async def _follow(self, run_id: str) -> None:
         session = current()
