@@ -10,10 +10,8 @@ from enprompta.workbench.elements import box, text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_WIDTH, _HEIGHT = 640, 180
-_LEFT, _BOTTOM, _TOP = 44, 22, 8
 _LOW_SHARE = 0.1
-_MAX_LABELS = 7
+_MAX_LABELS = 5
 
 
 def stat(name: str, value: str, detail: str = "", *, share_left: float | None = None) -> None:
@@ -53,29 +51,18 @@ def bar_chart(name: str, points: Sequence[tuple[str, float]], show: Callable[[fl
     """
     highest = _round_up(max((value for _, value in points), default=0.0))
     listed = ", ".join(f"{label}: {show(value)}" for label, value in points)
-    attributes = {
-        "viewBox": f"0 0 {_WIDTH} {_HEIGHT}",
-        "preserveAspectRatio": "none" if len(points) == 0 else "xMidYMid meet",
-        "role": "img",
-        "aria-label": f"{name}: {listed}",
-    }
-    inner = _HEIGHT - _BOTTOM - _TOP
-    slot = (_WIDTH - _LEFT) / max(1, len(points))
-    width = min(44.0, slot * 0.72)
     every = math.ceil(len(points) / _MAX_LABELS) or 1
-    with box("svg", "chart", attributes):
-        for share in (0.0, 0.5, 1.0):
-            y = _TOP + inner * (1 - share)
-            box("line", "grid-line", {"x1": _LEFT, "x2": _WIDTH, "y1": y, "y2": y})
-            text("text", show(highest * share), "", {"x": _LEFT - 8, "y": y + 4, "text-anchor": "end"})
-        for index, (label, value) in enumerate(points):
-            height = inner * value / highest
-            center = _LEFT + slot * (index + 0.5)
-            place = {"x": center - width / 2, "y": _TOP + inner - height, "width": width, "height": height, "rx": 2}
-            with box("rect", "bar", place):
-                text("title", f"{label}: {show(value)}")
-            if index % every == 0:
-                text("text", label, "", {"x": center, "y": _HEIGHT - 5, "text-anchor": "middle"})
+    with box("div", "chart", {"role": "img", "aria-label": f"{name}: {listed}"}):
+        with box("div", "chart-scale"):
+            for share in (1.0, 0.5, 0.0):
+                text("span", show(highest * share))
+        with box("div", "chart-plot"):
+            for label, value in points:
+                with box("div", "chart-slot", {"title": f"{label}: {show(value)}"}):
+                    box("div", "bar").style(f"height: {100 * value / highest:.1f}%")
+        with box("div", "chart-labels"):
+            for index in range(0, len(points), every):
+                text("span", points[index][0]).style(f"left: {100 * (index + 0.5) / len(points):.2f}%")
 
 
 def ranking(points: Sequence[tuple[str, float]], show: Callable[[float], str]) -> None:

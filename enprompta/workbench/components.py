@@ -6,26 +6,40 @@ import json
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote as _quote
 
 from nicegui import ui
 
 from enprompta.errors import APIStatusError
-from enprompta.workbench.controls import Choice, Control, button, copy_button, field, icon_button, notify, run, select
-from enprompta.workbench.elements import box, icon, link, text
+from enprompta.workbench.controls import (
+    Choice,
+    Control,
+    button,
+    checkbox,
+    copy_button,
+    field,
+    icon_button,
+    notify,
+    run,
+    select,
+)
+from enprompta.workbench.elements import NOTHING, box, icon, link, text
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 
     from enprompta.errors import EnpromptaError
 
 __all__ = [
     "Choice",
     "Control",
-    "ago",
     "badge",
     "box",
     "button",
+    "checkbox",
+    "clock",
     "code",
+    "confirm",
     "copy_button",
     "dialog",
     "empty",
@@ -36,17 +50,22 @@ __all__ = [
     "icon_button",
     "link",
     "loading",
+    "milliseconds",
+    "moment",
     "money",
     "notify",
     "number",
     "pretty",
     "problem",
+    "quote",
     "run",
+    "seconds_between",
     "section",
     "select",
     "status",
     "table",
     "text",
+    "when",
 ]
 
 Tone = Literal["", "good", "bad", "warn", "info"]
@@ -77,7 +96,7 @@ def header(title: str, subtitle: str = "", *, back: tuple[str, str] | None = Non
 
 
 @contextmanager
-def section(title: str, *, classes: str = "") -> Iterator[ui.element]:
+def section(title: str, *, classes: str = "") -> Generator[ui.element]:
     """Add a card with a heading; yields the element for its actions."""
     with box("section", f"card {classes}"):
         with box("div", "card-header"):
@@ -100,17 +119,18 @@ def table(
     """
     names = [name.removeprefix(">") for name in columns]
     aligned = ["right" if name.startswith(">") else "" for name in columns]
-    with box("div", "table-wrap", {"role": "region", "aria-label": label, "tabindex": "0"}) as wrapper:
-        with box("table", "table"):
-            with box("thead"), box("tr"):
-                for name, side in zip(names, aligned, strict=True):
-                    text("th", name, side, {"scope": "col"})
-            with box("tbody"):
-                for index, row in enumerate(rows):
-                    with box("tr"):
-                        for place, (name, side, cell) in enumerate(zip(names, aligned, row, strict=True)):
-                            href = hrefs[index] if hrefs and place == 0 else None
-                            _cell(name, side, cell, href)
+    with (
+        box("div", "table-wrap", {"role": "region", "aria-label": label, "tabindex": "0"}) as wrapper,
+        box("table", "table"),
+    ):
+        with box("thead"), box("tr"):
+            for name, side in zip(names, aligned, strict=True):
+                text("th", name, side, {"scope": "col"})
+        with box("tbody"):
+            for index, row in enumerate(rows):
+                with box("tr"):
+                    for place, (name, side, cell) in enumerate(zip(names, aligned, row, strict=True)):
+                        _cell(name, side, cell, hrefs[index] if hrefs and place == 0 else None)
     return wrapper
 
 
@@ -188,7 +208,7 @@ def code(value: str, *, label: str = "Code", copy: bool = True, classes: str = "
 
 
 @contextmanager
-def dialog(title: str, *, wide: bool = False) -> Iterator[ui.dialog]:
+def dialog(title: str, *, wide: bool = False) -> Generator[ui.dialog]:
     """Add a dialog and fill it; open it with `open()`. Escape closes it, and it is removed after that."""
     with ui.dialog() as opened, box("div", f"dialog {'dialog-wide' if wide else ''}"):
         opened.props["aria-label"] = title
@@ -200,28 +220,90 @@ def dialog(title: str, *, wide: bool = False) -> Iterator[ui.dialog]:
             yield opened
 
 
+def quote(part: str) -> str:
+    """Quote an id for the path of a page."""
+    return _quote(part, safe="")
+
+
+def confirm(title: str, consequence: str, label: str, handler: Callable[[], Awaitable[object] | object]) -> None:
+    """Ask before something that cannot be undone.
+
+    Args:
+        title: The question.
+        consequence: What happens then.
+        label: Label of the button that does it.
+        handler: Called if the user confirms.
+    """
+
+    async def confirmed() -> None:
+        opened.close()
+        await run(handler)
+
+    with dialog(title) as opened:
+        text("p", consequence)
+        with box("div", "dialog-actions"):
+            button("Cancel", opened.close)
+            button(label, confirmed, kind="danger")
+    opened.open()
+
+
+def milliseconds(value: float | None) -> str:
+    """Format a duration given in milliseconds; None as a dash."""
+    if value is None:
+        return NOTHING
+    return f"{value / 1000:,.1f} s" if value >= 1000 else f"{value:,.0f} ms"  # noqa: PLR2004 (a second)
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> str:
+    """Format the time between two moments; a dash if one is unknown."""
+    return NOTHING if start is None or end is None else milliseconds((end - start).total_seconds() * 1000)
+
+
 def number(value: float | None) -> str:
     """Format a count, with separators; None as a dash."""
-    return "–" if value is None else f"{value:,.0f}"
+    return NOTHING if value is None else f"{value:,.0f}"
 
 
 def money(value: float | None) -> str:
     """Format US dollars, with as many decimals as small amounts need; None as a dash."""
     if value is None:
-        return "–"
+        return NOTHING
     return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
 
 
-def ago(when: datetime | None) -> str:
-    """Say how long ago a time was; None as a dash."""
-    if when is None:
-        return "–"
-    aware = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
-    seconds = (datetime.now(timezone.utc) - aware).total_seconds()
+def when(value: datetime | None) -> Callable[[], None]:
+    """Return a cell that says how long ago a time was; the browser keeps it up to date."""
+
+    def add() -> None:
+        if value is None:
+            text("span", NOTHING)
+            return
+        at = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        attributes = {"datetime": at.isoformat(), "title": f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"}
+        text("time", _ago((datetime.now(timezone.utc) - at).total_seconds()), "nowrap", attributes)
+
+    return add
+
+
+def _ago(seconds: float) -> str:
+    """Say how long ago something was, as `workbench.js` does later."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:
-            return f"{seconds / size:.0f} {unit} ago"
+            return f"{int(seconds // size)} {unit} ago"
     return "just now"
+
+
+def moment(value: object) -> datetime | None:
+    """Read a time of the API, such as `2024-01-17T10:15:00Z`; None if it is none."""
+    try:
+        return datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+
+
+def clock(when: datetime | None) -> str:
+    """Format a time of the day, in UTC; None as a dash."""
+    return NOTHING if when is None else f"{when.astimezone(timezone.utc):%H:%M:%S} UTC"
 
 
 def pretty(value: Any) -> str:  # noqa: ANN401 (any JSON value)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 from nicegui import ui
 
+from enprompta import UNSET
 from enprompta.errors import EnpromptaError
 from enprompta.workbench.elements import box, icon, text
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
     from nicegui.events import GenericEventArguments
 
-Handler = "Callable[[], Awaitable[object] | object]"
+    from enprompta import Unset
+
 Kind = Literal["primary", "plain", "danger", "quiet"]
 
 
@@ -44,7 +47,7 @@ async def run(handler: Callable[[], Awaitable[object] | object]) -> None:
 
 
 def button(
-    label: str,
+    label: str | Callable[[], object],
     handler: Callable[[], Awaitable[object] | object] | None = None,
     *,
     kind: Kind = "plain",
@@ -52,12 +55,24 @@ def button(
     classes: str = "",
     attributes: Mapping[str, Any] | None = None,
 ) -> ui.element:
-    """Add a button that is disabled while its handler runs, and shows errors of the SDK with their own text."""
+    """Add a button that is disabled while its handler runs, and shows errors of the SDK with their own text.
+
+    Args:
+        label: Text of the button, or a function that adds it.
+        handler: Called on a click; may be a coroutine function.
+        kind: Its look: `primary` for the main action of a place, `danger` for one that deletes.
+        icon_name: Icon before the text.
+        classes: More CSS classes.
+        attributes: Attributes by name, as for `box`.
+    """
     element = box("button", f"button button-{kind} {classes}", {"type": "button", **(attributes or {})})
     with element:
         if icon_name:
             icon(icon_name)
-        text("span", label)
+        if callable(label):
+            label()
+        else:
+            text("span", label)
     if handler is not None:
         _handle(element, handler)
     return element
@@ -75,14 +90,19 @@ def icon_button(
 
 
 def _handle(element: ui.element, handler: Callable[[], Awaitable[object] | object]) -> None:
+    is_running = False
+
     async def clicked() -> None:
-        if element.props.get("disabled"):
+        nonlocal is_running
+        if is_running:
             return
+        is_running = True
         element.props.update({"disabled": True, "aria-busy": "true"})
         element.update()
         try:
             await run(handler)
         finally:
+            is_running = False
             if not element.is_deleted:
                 for name in ("disabled", "aria-busy"):
                     element.props.pop(name, None)
@@ -123,6 +143,11 @@ class Control:
         """The text in the field; set it to change the field."""
         return self._value
 
+    @property
+    def given(self) -> str | Unset:
+        """The text in the field; `UNSET`, so that it is left out of a call, if the field is empty."""
+        return self._value or UNSET
+
     @value.setter
     def value(self, value: str) -> None:
         self._value = value
@@ -136,7 +161,8 @@ class Control:
 
     async def _typed(self, event: GenericEventArguments) -> None:
         self._value = str(event.args)
-        dict.__setitem__(self.element.props, "value", self._value)  # the browser shows it already: send no update
+        with self.element.props.suspend_updates():  # the browser shows it already
+            self.element.props["value"] = self._value
         if self._delay:
             task = asyncio.current_task()
             self._pending = task
@@ -158,6 +184,7 @@ def field(
     suggestions: Iterable[str] = (),
     classes: str = "",
     hide_label: bool = False,
+    is_search: bool = False,
     attributes: Mapping[str, Any] | None = None,
 ) -> Control:
     """Add a text field.
@@ -172,10 +199,13 @@ def field(
         suggestions: Values to offer while the user types.
         classes: CSS classes of the whole field.
         hide_label: True to show the label only to screen readers.
+        is_search: True for the field that the keys `/` and Ctrl-K move to.
         attributes: More attributes of the input.
     """
-    with _labelled(label, classes, hide_label=hide_label) as wrapper:
+    with _labelled(label, classes, hide_label=hide_label):
         known = {"placeholder": placeholder, "autocomplete": "off", "spellcheck": "false", **(attributes or {})}
+        if is_search:
+            known |= {"data-search": "", "title": "Press / to search"}
         if lines:
             element = box("textarea", "input", {"rows": lines, **known})
         else:
@@ -189,7 +219,6 @@ def field(
         if hint:
             described = text("span", hint, "hint")
             element.props["aria-describedby"] = described.html_id
-    del wrapper
     return Control(element, value)
 
 
@@ -220,6 +249,14 @@ def select(
     return Control(element, chosen)
 
 
+def checkbox(label: str, value: bool, handler: Callable[[], object]) -> None:  # noqa: FBT001 (the state of the box)
+    """Add a checkbox; the handler is called each time that it changes."""
+    with box("label", "check"):
+        element = box("input", "", {"type": "checkbox", "checked": value})
+        text("span", label)
+    element.on("change", handler, args=[])
+
+
 def _labelled(label: str, classes: str, *, hide_label: bool) -> ui.element:
     wrapper = box("label", f"field {classes}")
     with wrapper:
@@ -239,7 +276,7 @@ class Choice:
                 self._buttons[one] = box("button", "choice-option", {"type": "button"})
                 with self._buttons[one]:
                     text("span", name)
-                self._buttons[one].on("click", lambda one=one: self._choose(one), args=[])
+                self._buttons[one].on("click", functools.partial(self._choose, one), args=[])
         self._mark()
 
     def changed(self, handler: Callable[[], Awaitable[object] | object]) -> None:

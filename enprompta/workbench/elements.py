@@ -10,6 +10,9 @@ from nicegui.elements.mixins.text_element import TextElement
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NOTHING = "—"
+"""Shown for what has no value."""
+
 
 def box(tag: str = "div", classes: str = "", attributes: Mapping[str, Any] | None = None) -> ui.element:
     """Add an element that contains other elements; use it in a `with` block.
@@ -33,7 +36,7 @@ def text(tag: str, value: object, classes: str = "", attributes: Mapping[str, An
         classes: CSS classes, separated by spaces.
         attributes: Attributes by name, as for `box`.
     """
-    element = TextElement(tag=tag, text="–" if value is None else str(value)).classes(classes)
+    element = TextElement(tag=tag, text=NOTHING if value is None else str(value)).classes(classes)
     element.props.update(attributes or {})
     return element
 

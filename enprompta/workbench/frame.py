@@ -171,7 +171,7 @@ def _navigation(path: str) -> None:
             for entry in shown:
                 with c.box("li"), c.box("a", "nav-link") as link:
                     link.props["href"] = entry.path
-                    if path == entry.path or path.startswith(f"{entry.path}/") or path.startswith(f"{entry.path}{{"):
+                    if path == entry.path or path.startswith(f"{entry.path}/"):
                         link.props["aria-current"] = "page"
                     c.icon(entry.icon)
                     c.text("span", entry.title)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nicegui import ui
 
 from enprompta.errors import EnpromptaError
 from enprompta.workbench.components import loading, problem
-from enprompta.workbench.elements import box
+from enprompta.workbench.controls import button
+from enprompta.workbench.elements import box, text
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from enprompta.exchanges import Exchange
+    from enprompta.pagination import AsyncPager
 
 T = TypeVar("T")
 _TICK = 0.5
@@ -43,6 +45,11 @@ class Region(Generic[T]):
         self._container = box("div", "region", {"aria-live": "off"})
         with self._container:
             loading(name)
+
+    @property
+    def data(self) -> T | None:
+        """The data that is shown; None before the first, and after an error."""
+        return self._shown[0] if self._shown else None
 
     async def refresh(self, *, rebuild: bool = False) -> None:
         """Load the data again, and show it if it has changed.
@@ -97,5 +104,56 @@ def keep_fresh(refresh: Callable[[], Awaitable[object]], *, every: float | None 
             await refresh()
 
     unsubscribe = session.log.subscribe(observe)
-    ui.context.client.on_delete(unsubscribe)
+    page: Any = ui.context.client  # its type names no parameters of the handler
+    page.on_delete(unsubscribe)
     ui.timer(_TICK, tick)
+
+
+class Listing(Generic[T]):
+    """A list that shows its first pages, and more on request; the whole is loaded again on each refresh.
+
+    Args:
+        start: Returns the pager of the list, with the current filters.
+        show: Adds the elements for the items that are loaded.
+        name: Says what is loading.
+    """
+
+    def __init__(self, start: Callable[[], AsyncPager[T]], show: Callable[[list[T]], None], *, name: str) -> None:
+        self._start = start
+        self._show_items = show
+        self._name = name
+        self._pages = 1
+        self._region: Region[tuple[list[T], int | None, bool]] = Region(self._load, self._show, name=name)
+
+    async def refresh(self) -> None:
+        """Load the list again."""
+        await self._region.refresh()
+
+    async def restart(self) -> None:
+        """Load the first page, after a filter has changed."""
+        self._pages = 1
+        await self._region.refresh()
+
+    async def _load(self) -> tuple[list[T], int | None, bool]:
+        page = await self._start()
+        items = list(page.data)
+        for _ in range(1, self._pages):
+            if not page.has_next_page():
+                break
+            page = await page.next_page()
+            items += page.data
+        return items, page.pagination.total_count, page.has_next_page()
+
+    def _show(self, loaded: tuple[list[T], int | None, bool]) -> None:
+        items, total, has_more = loaded
+        self._show_items(items)
+        if items:
+            with box("div", "list-end"):
+                shown = f"{len(items):,} {self._name}" if total is None else f"{len(items):,} of {total:,} {self._name}"
+                text("span", shown, "muted small", {"role": "status"})
+                if has_more:
+                    button("Load more", self._more)
+
+    async def _more(self) -> None:
+        self._pages += 1
+        await self._region.refresh()

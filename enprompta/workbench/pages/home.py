@@ -128,7 +128,7 @@ def _errors(errors: list[Exchange]) -> None:
             f"{one.method} {one.path}",
             lambda one=one: c.badge(one.status or "no response", "bad"),
             one.error or one.error_code or "",
-            c.ago(datetime.fromtimestamp(one.at, timezone.utc)),
+            c.when(datetime.fromtimestamp(one.at, timezone.utc)),
         )
         for one in errors
     ]

@@ -36,6 +36,15 @@ const workbench = (() => {
       document.querySelector(".menu-button").focus();
     }
   });
+  const updateTimes = () => {
+    for (const time of document.querySelectorAll("time[datetime]")) {
+      const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+      const unit = [["d", 86400], ["h", 3600], ["min", 60]].find(([, size]) => seconds >= size);
+      const text = unit ? `${Math.floor(seconds / unit[1])} ${unit[0]} ago` : "just now";
+      if (time.textContent !== text) time.textContent = text;
+    }
+  };
+  setInterval(updateTimes, 10_000);
   systemIsDark.addEventListener("change", applyTheme);
   addEventListener("load", () => setTimeout(applyTheme));
   applyTheme();
