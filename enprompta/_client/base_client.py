@@ -109,7 +109,7 @@ class BaseClient:
         if isinstance(auth, ClientCredentials):
             auth.connect(self._send_for_token)
         self._limiter = limiter
-        self._hooks = _checked_hooks(hooks)
+        self._hooks = _checked_hooks(hooks, environ.get("ENPROMPTA_WORKBENCH", "").strip())
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # holds the cache once it is created; views share the dict
@@ -431,12 +431,18 @@ def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> 
     return library
 
 
-def _checked_hooks(hooks: object) -> tuple[object, ...]:
-    if hooks == ():
+def _checked_hooks(hooks: object, workbench: str) -> tuple[object, ...]:
+    """Return the given hooks, and the one that reports to the Workbench at an address if there is one."""
+    if hooks == () and not workbench:
         return ()
     from enprompta.hooks import check_hooks  # noqa: PLC0415 (few programs use hooks)
 
-    return check_hooks(hooks)
+    checked = check_hooks(hooks)
+    if not workbench:
+        return checked
+    from enprompta.exchanges import ProgramHook  # noqa: PLC0415 (only while debugging)
+
+    return checked if any(isinstance(one, ProgramHook) for one in checked) else (*checked, ProgramHook(workbench))
 
 
 def check_limiter(limiter: Any) -> Any:  # noqa: ANN401 (any argument)

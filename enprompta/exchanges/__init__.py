@@ -14,14 +14,17 @@ from enprompta.exchanges.exchange import (
     call_of,
 )
 from enprompta.exchanges.exchange_log import ExchangeFilter, ExchangeLog
+from enprompta.exchanges.program_hook import WORKBENCH_VARIABLE, ProgramHook
 
 __all__ = [
     "CALL_HEADER",
     "LOGGED_BODY_BYTES",
     "MAX_BODY_BYTES",
+    "WORKBENCH_VARIABLE",
     "Exchange",
     "ExchangeFilter",
     "ExchangeLog",
+    "ProgramHook",
     "TimelineEvent",
     "call_of",
 ]
