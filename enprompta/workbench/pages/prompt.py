@@ -45,7 +45,7 @@ async def _show(prompt_id: str) -> None:
     versions = Versions(prompt)
     with c.section("History"):
         history: Listing[Execution] = Listing(
-            lambda: current().client.executions.list(prompt_id=prompt_id, limit=20), _history, name="executions"
+            lambda: current().client.executions.list(prompt_id=prompt_id, limit=10), _history, name="executions"
         )
     keep_fresh(history.refresh)
     await versions.refresh()
