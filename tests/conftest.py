@@ -26,6 +26,7 @@ STEPS = {
     "conformance": "schemathesis against the emulator",
     "spec_tools": "other tools with the document: Prism, linters, generators (needs tests/spec_tools/install)",
     "cluster": "bulk runs on Dask, runs that are killed",
+    "workbench": "the Workbench in a browser (needs chromium)",
     "mcp": "the MCP conformance suite and inspector (need npm tools: tests/mcp/install-tools)",
 }
 

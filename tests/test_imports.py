@@ -27,7 +27,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("_client",),
     ("__init__",),
     ("codegen", "emulator"),
-    ("mcp", "testing"),
+    ("mcp", "testing", "workbench"),
     ("cli",),
 )
 ROW = {part: number for number, row in enumerate(ORDER) for part in row}
@@ -48,6 +48,7 @@ EXTRAS: dict[str, set[str]] = {
     "tables": {"pandas", "polars"},
     "testing": {"pytest"},
     "webhooks": {"redis"},
+    "workbench": {"fastapi", "nicegui", "starlette", "uvicorn"},
 }
 
 
@@ -165,7 +166,7 @@ def test_the_emulator_shares_no_path_with_the_client() -> None:
 
 def test_the_library_does_not_know_the_emulator() -> None:
     """What calls the service loads no server: the emulator is for tests and for the command line."""
-    assert {part for part in parts() if "emulator" in parts_imported(part, EVERY_KIND)} == {"testing", "cli"}
+    assert {part for part in parts() if "emulator" in parts_imported(part, EVERY_KIND)} == {"testing", "cli", "workbench"}
 
 
 @pytest.mark.parametrize("path", modules(), ids=relative)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RELAY_PATH = "/relay"
 REPORT_PATH = "/report"
 
-_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_NAMES = ("127.0.0.1", "localhost")
 _HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Content-Type-Options": "nosniff",

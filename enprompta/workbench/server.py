@@ -9,7 +9,7 @@ import threading
 import webbrowser
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import uvicorn
 from fastapi import FastAPI
@@ -89,16 +89,16 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
-        server = self._server = _UvicornServer(config, handle_signals=handle_signals)
+        server = self._server = _UvicornServer(
+            config, handle_signals=handle_signals, on_ready=lambda: on_ready(self.addresses)
+        )
         end = begin(self._session)
-        announcing = asyncio.create_task(_announce(server, on_ready, self.addresses))
         following = asyncio.create_task(self._session.follow())
         try:
             await server.serve(sockets=[self._listener])
         finally:
-            announcing.cancel()
             following.cancel()
-            await asyncio.gather(announcing, following, return_exceptions=True)
+            await asyncio.gather(following, return_exceptions=True)
             end()
             await self._session.aclose()
             if self._relay is not None:
@@ -111,9 +111,14 @@ class Server:
 
 
 class _UvicornServer(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, *, handle_signals: bool) -> None:
+    def __init__(self, config: uvicorn.Config, *, handle_signals: bool, on_ready: Callable[[], object]) -> None:
         super().__init__(config)
         self._handle_signals = handle_signals
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -134,12 +139,6 @@ def open_browser(url: str) -> None:
     threading.Thread(target=show, name="enprompta-workbench-browser", daemon=True).start()
 
 
-async def _announce(server: uvicorn.Server, on_ready: Callable[[Addresses], object], addresses: Addresses) -> None:
-    while not server.started:
-        await asyncio.sleep(0.005)
-    on_ready(addresses)
-
-
 def _application() -> FastAPI:
     """Return the application with all pages; it is made once, because NiceGUI has one application per process."""
     if not _pages:
@@ -147,7 +146,8 @@ def _application() -> FastAPI:
         frame.install()
         for name in PAGES:
             import_module(f"enprompta.workbench.pages.{name}").register()
-        ui.run_with(
+        run_with: Any = ui.run_with  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] (partly untyped)
+        run_with(
             app,
             title="Enprompta Workbench",
             favicon=frame.FAVICON,
@@ -166,12 +166,14 @@ def _listen(port: int | None) -> socket.socket:
     Raises:
         ConfigurationError: It cannot be used.
     """
-    for number in (DEFAULT_PORT, 0) if port is None else (port,):
-        try:
-            return socket.create_server((_HOST, number))
-        except (OSError, OverflowError) as error:
-            failure = error
-    raise ConfigurationError(f"The Workbench cannot listen on port {port}: {failure}. Use another --port") from None
+    if port is None:
+        with suppress(OSError):
+            return socket.create_server((_HOST, DEFAULT_PORT))
+    try:
+        return socket.create_server((_HOST, port or 0))
+    except (OSError, OverflowError) as error:
+        problem = f"The Workbench cannot listen on port {port}: {error}. Use another --port"
+        raise ConfigurationError(problem) from None
 
 
 def _path_of(base_url: str) -> str:

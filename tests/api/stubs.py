@@ -35,6 +35,7 @@ PUBLIC = (
     "enprompta.templating",
     "enprompta.testing",
     "enprompta.webhooks",
+    "enprompta.workbench",
 )
 RESOURCES = "enprompta.resources"
 """Not imported by users, who reach its classes as `client.prompts`; the raw ones have the same methods."""

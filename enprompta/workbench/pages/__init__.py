@@ -2,4 +2,17 @@
 
 from __future__ import annotations
 
-PAGES = ("home", "prompts", "prompt", "templates", "workflows", "executions", "webhooks", "teams")
+PAGES = (
+    "home",
+    "prompts",
+    "prompt",
+    "templates",
+    "workflows",
+    "executions",
+    "webhooks",
+    "teams",
+    "requests",
+    "keys",
+    "faults",
+    "explorer",
+)
