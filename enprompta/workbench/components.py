@@ -209,8 +209,11 @@ def code(value: str, *, label: str = "Code", copy: bool = True, classes: str = "
 
 @contextmanager
 def dialog(title: str, *, wide: bool = False) -> Generator[ui.dialog]:
-    """Add a dialog and fill it; open it with `open()`. Escape closes it, and it is removed after that."""
-    with ui.dialog() as opened, box("div", f"dialog {'dialog-wide' if wide else ''}"):
+    """Add a dialog and fill it; open it with `open()`. Escape closes it, and it is removed after that.
+
+    It belongs to the page, so it stays open if the table whose button opened it is replaced.
+    """
+    with ui.context.client.content, ui.dialog() as opened, box("div", f"dialog {'dialog-wide' if wide else ''}"):
         opened.props["aria-label"] = title
         opened.on("hide", opened.delete, args=[])
         with box("div", "dialog-header"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from nicegui import ui
@@ -40,7 +41,7 @@ async def run(handler: Callable[[], Awaitable[object] | object]) -> None:
     """Run a handler; an error of the SDK is shown with its own text."""
     try:
         result = handler()
-        if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):  # not any awaitable: a dialog is one, and awaiting it opens it
             await result
     except EnpromptaError as error:
         notify(str(error), is_error=True)
@@ -135,7 +136,9 @@ class Control:
         self._listeners: list[Callable[[], Awaitable[object] | object]] = []
         self._delay = 0.0
         self._pending: asyncio.Task[None] | None = None
-        element.props["value"] = value
+        if element.tag != "select":
+            # Not `value`, which Vue writes again whenever anything on the page changes, over what the user has typed.
+            element.props["defaultValue"] = value
         element.on("input", self._typed, js_handler="(event) => emit(event.target.value)")
 
     @property
@@ -151,8 +154,7 @@ class Control:
     @value.setter
     def value(self, value: str) -> None:
         self._value = value
-        self.element.props["value"] = value
-        self.element.update()
+        self.element.client.run_javascript(f"getHtmlElement({self.element.id}).value = {json.dumps(value)}")
 
     def changed(self, handler: Callable[[], Awaitable[object] | object], *, delay: float = 0.0) -> None:
         """Call a handler after the user has changed the value; with a delay, after that many seconds without change."""
@@ -161,8 +163,6 @@ class Control:
 
     async def _typed(self, event: GenericEventArguments) -> None:
         self._value = str(event.args)
-        with self.element.props.suspend_updates():  # the browser shows it already
-            self.element.props["value"] = self._value
         if self._delay:
             task = asyncio.current_task()
             self._pending = task
@@ -202,7 +202,8 @@ def field(
         is_search: True for the field that the keys `/` and Ctrl-K move to.
         attributes: More attributes of the input.
     """
-    with _labelled(label, classes, hide_label=hide_label):
+    with box("div", f"field {classes}"):
+        labelled = _label(label, hide=hide_label)
         known = {"placeholder": placeholder, "autocomplete": "off", "spellcheck": "false", **(attributes or {})}
         if is_search:
             known |= {"data-search": "", "title": "Press / to search"}
@@ -210,6 +211,7 @@ def field(
             element = box("textarea", "input", {"rows": lines, **known})
         else:
             element = box("input", "input", {"type": kind, **known})
+        labelled.props["for"] = element.html_id
         offered = list(suggestions)
         if offered:
             with box("datalist") as listed:
@@ -241,8 +243,10 @@ def select(
     """
     shown = dict(options) if isinstance(options, dict) else {one: one for one in options}
     chosen = next(iter(shown), "") if value is None else value
-    with _labelled(label, classes, hide_label=hide_label):
+    with box("div", f"field {classes}"):
+        labelled = _label(label, hide=hide_label)
         element = box("select", "input select")
+        labelled.props["for"] = element.html_id
         with element:
             for one, name in shown.items():
                 text("option", name, "", {"value": one, **({"selected": True} if one == chosen else {})})
@@ -257,11 +261,8 @@ def checkbox(label: str, value: bool, handler: Callable[[], object]) -> None:  #
     element.on("change", handler, args=[])
 
 
-def _labelled(label: str, classes: str, *, hide_label: bool) -> ui.element:
-    wrapper = box("label", f"field {classes}")
-    with wrapper:
-        text("span", label, "visually-hidden" if hide_label else "label")
-    return wrapper
+def _label(name: str, *, hide: bool) -> ui.element:
+    return text("label", name, "visually-hidden" if hide else "label")
 
 
 class Choice:

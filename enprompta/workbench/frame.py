@@ -99,7 +99,8 @@ def page(path: str, title: str, *, emulator_only: bool = False) -> Callable[[Cal
                     )
                 else:
                     await _contents(title, show, {name: client.request.path_params[name] for name in names})
-                loading.delete()
+                if not client.is_deleted:  # the user has not left meanwhile
+                    loading.delete()
 
         ui.page(path, title=f"{title} · Enprompta Workbench", language="en-US")(build)
 

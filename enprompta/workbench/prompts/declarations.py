@@ -36,9 +36,14 @@ class DeclarationForm:
         self._rows: list[dict[str, c.Control]] = []
         self._place = c.box("div", "stack")
 
-    def show(self, variables: list[PromptVariable]) -> None:
-        """Show the fields of these variables; does nothing if they are shown already."""
-        if [one.name for one in variables] == [one.name for one in self._variables] and self._rows:
+    def show(self, variables: list[PromptVariable], *, rebuild: bool = False) -> None:
+        """Show the fields of these variables.
+
+        Args:
+            variables: The variables, with their declarations.
+            rebuild: True to replace fields that are shown already, and what was entered there.
+        """
+        if self._rows and not rebuild and [one.name for one in variables] == [one.name for one in self._variables]:
             return
         self._variables, self._rows = variables, []
         self._place.clear()
@@ -49,33 +54,44 @@ class DeclarationForm:
                 self._rows.append(self._row(variable))
 
     def _row(self, variable: PromptVariable) -> dict[str, c.Control]:
-        required = {True: "yes", False: "no", None: ""}[variable.required]
+        texts = _texts(variable)
         with c.box("fieldset", "declaration"):
             c.text("legend", variable.name, "mono")
             with c.box("div", "form-row"):
                 row = {
-                    "type": c.select("Type", _with(_TYPES, variable.type or ""), value=variable.type or ""),
-                    "required": c.select("Value", _REQUIRED, value=required),
-                    "default": c.field("Default", "" if variable.default is None else str(variable.default)),
-                    "options": c.field("Options", ", ".join(map(str, variable.options)), placeholder="For select"),
+                    "type": c.select("Type", _with(_TYPES, texts["type"]), value=texts["type"]),
+                    "required": c.select("Value", _REQUIRED, value=texts["required"]),
+                    "default": c.field("Default", texts["default"]),
+                    "options": c.field("Options", texts["options"], placeholder="For select"),
                 }
         for control in row.values():
             control.changed(self._on_change)
         return row
 
     def value(self) -> list[PromptVariable]:
-        """Return the declarations as they stand in the form."""
-        return [
-            variable.model_copy(
-                update={
-                    "type": row["type"].value or None,
-                    "required": _READ_REQUIRED.get(row["required"].value),
-                    "default": _default(row["default"].value, row["type"].value),
-                    "options": [one.strip() for one in row["options"].value.split(",") if one.strip()],
-                }
-            )
-            for variable, row in zip(self._variables, self._rows, strict=True)
-        ]
+        """Return the declarations as they stand in the form; what was not changed is returned as it was."""
+        return [_changed(variable, row) for variable, row in zip(self._variables, self._rows, strict=True)]
+
+
+def _texts(variable: PromptVariable) -> dict[str, str]:
+    return {
+        "type": variable.type or "",
+        "required": {True: "yes", False: "no", None: ""}[variable.required],
+        "default": "" if variable.default is None else str(variable.default),
+        "options": ", ".join(map(str, variable.options)),
+    }
+
+
+def _changed(variable: PromptVariable, row: dict[str, c.Control]) -> PromptVariable:
+    texts = {name: control.value for name, control in row.items()}
+    read = {
+        "type": texts["type"] or None,
+        "required": _READ_REQUIRED.get(texts["required"]),
+        "default": _default(texts["default"], texts["type"]),
+        "options": [one.strip() for one in texts["options"].split(",") if one.strip()],
+    }
+    before = _texts(variable)
+    return variable.model_copy(update={name: value for name, value in read.items() if texts[name] != before[name]})
 
 
 def _with(known: dict[str, str], value: str) -> dict[str, str]:

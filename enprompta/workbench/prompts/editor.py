@@ -72,7 +72,8 @@ class Editor:
         saved = await current().client.prompts.update(self.prompt.id, **changes)
         is_new = saved.version != self.prompt.version
         self.prompt = saved
-        self._mark()
+        self._declarations.show(merged(saved.content, saved.variables), rebuild=True)
+        self._changed()
         c.notify(f"Saved as version {saved.version}" if is_new else "Saved")
         await self._on_save(saved)
 
@@ -80,7 +81,7 @@ class Editor:
         return merged(self._content.value, self._declarations.value())
 
     def _changed(self) -> None:
-        used = [one for one in self._variables() if f"{one.name}" in self._names()]
+        used = [one for one in self._variables() if one.name in self._names()]
         self._declarations.show(used)
         self._values.show(self._declarations.value())
         self._show_preview()
