@@ -145,7 +145,9 @@ def test_a_prompt_runs_on_models_side_by_side(
 ) -> None:
     """Missing values are named before anything is sent; each model gets a card; the runs are in the history."""
     prompt = client.prompts.create(
-        title="Tea", content="Tea with {{what}}: {{hot}}", variables=[{"name": "what"}, {"name": "hot", "type": "boolean"}]
+        title="Tea",
+        content="Tea with {{what}}: {{hot}}",
+        variables=[{"name": "what"}, {"name": "hot", "type": "boolean"}],
     )
     visit(page, workbench.origin, f"/prompts/{prompt.id}")
     expect(page.get_by_role("heading", name="Not executed yet")).to_be_visible()
