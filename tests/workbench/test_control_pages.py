@@ -57,7 +57,13 @@ def test_oauth_clients_and_plans_are_changed(page: Page, workbench: Workbench, c
     client_id = page.get_by_role("region", name="Client id", exact=True).inner_text().strip()
     page.keyboard.press("Escape")
     url = workbench.emulator.url
-    with Enprompta(client_id=client_id, client_secret=secret.inner_text().strip() if secret.count() else "", base_url=url) if False else client:
+    with (
+        Enprompta(
+            client_id=client_id, client_secret=secret.inner_text().strip() if secret.count() else "", base_url=url
+        )
+        if False
+        else client
+    ):
         pass
     row = page.get_by_role("row").filter(has_text=client_id)
     row.get_by_text("prompts:read").wait_for()

@@ -96,7 +96,10 @@ def test_hostile_content_is_never_run(page: Page, workbench: Workbench, client: 
     """Titles, bodies, headers and errors with HTML and scripts are shown as text, in the list and when opened."""
     prompt = client.prompts.create(title=HOSTILE, content=HOSTILE)
     client.prompts.execute(prompt.id)
-    httpx.get(f"{workbench.emulator.url}/x{HOSTILE}", headers={"User-Agent": HOSTILE, "X-A": HOSTILE, "Authorization": "Bearer x"})
+    httpx.get(
+        f"{workbench.emulator.url}/x{HOSTILE}",
+        headers={"User-Agent": HOSTILE, "X-A": HOSTILE, "Authorization": "Bearer x"},
+    )
     workbench.session.log.add(Exchange(0, time.time(), HOSTILE[:30], "/" + HOSTILE, status=None, error=HOSTILE))
     open_requests(page, workbench)
     page.get_by_text("4 requests").wait_for()
@@ -121,7 +124,9 @@ def test_ten_thousand_requests_scroll_and_filter_without_a_pause(page: Page, wor
     log = workbench.session.log
     for number in range(10_000):
         path = f"/api/v1/prompts/pmt_{number}"
-        log.add(Exchange(0, time.time(), "GET", path, status=404 if number % 10 == 0 else 200, response_body=b"{}" * 500))
+        log.add(
+            Exchange(0, time.time(), "GET", path, status=404 if number % 10 == 0 else 200, response_body=b"{}" * 500)
+        )
     open_requests(page, workbench)
     page.get_by_text("10,000 requests").wait_for()
     page.evaluate(
@@ -130,7 +135,10 @@ def test_ten_thousand_requests_scroll_and_filter_without_a_pause(page: Page, wor
                              last = now; requestAnimationFrame(tick); }; requestAnimationFrame(tick); }"""
     )
     for share in (0.1, 0.5, 0.9, 1.0, 0.0):
-        page.evaluate("(share) => { const v = document.querySelector('.requests-list'); v.scrollTop = v.scrollHeight * share; }", share)
+        page.evaluate(
+            "(share) => { const v = document.querySelector('.requests-list'); v.scrollTop = v.scrollHeight * share; }",
+            share,
+        )
         index = min(int(10_000 * share), 9_980)
         page.get_by_text(f"pmt_{10_000 - 1 - index - 2}", exact=False).first.wait_for(timeout=3_000)
         assert page.locator(".requests-row").count() <= 120
