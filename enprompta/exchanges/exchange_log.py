@@ -234,7 +234,7 @@ def _merged(known: Exchange, new: Exchange) -> Exchange:
 
 
 def _in_order(known: Iterable[TimelineEvent], new: Iterable[TimelineEvent]) -> tuple[TimelineEvent, ...]:
-    return tuple(sorted({*known, *new}, key=lambda event: event.at))
+    return tuple(sorted(dict.fromkeys((*known, *new)), key=lambda event: event.at))
 
 
 def _size(exchange: Exchange) -> int:

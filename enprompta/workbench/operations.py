@@ -107,7 +107,7 @@ async def _body(operation_id: str, client: AsyncEnprompta, *, creates: bool) -> 
     return _BODIES.get(operation_id)
 
 
-def _steps(prompt_id: str) -> list[JSON]:
+def _steps(prompt_id: str) -> Any:  # noqa: ANN401 (JSON)
     return [{"id": "greet", "promptId": prompt_id, "variables": {"name": "{{input.name}}"}}]
 
 
@@ -138,11 +138,11 @@ async def _team(client: AsyncEnprompta, verb: str) -> dict[str, str]:
     team = await client.teams.create(name="Writers")
     if verb in {"members.update", "members.remove"}:
         member = await client.teams.add_member(team.id, email="ada@example.com", role="MEMBER")
-        return {"id": team.id, "userId": member.user_id or member.id}
+        return {"id": team.id, "userId": str(member.user_id)}
     if verb == "leave":  # the only owner cannot leave: another one is needed
         owner = (await client.teams.list_members(team.id)).data[0]
         await client.teams.add_member(team.id, email="ada@example.com", role="OWNER")
-        await client.teams.update_member(team.id, owner.user_id or owner.id, role="MEMBER")
+        await client.teams.update_member(team.id, str(owner.user_id), role="MEMBER")
     return {"id": team.id}
 
 

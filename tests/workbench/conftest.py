@@ -135,6 +135,7 @@ def page(workbench: Workbench, browser: Browser) -> Iterator[Page]:
     """A page that has opened the link; it must stay on this machine and complain about nothing."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.set_default_timeout(10_000)
     one = context.new_page()
     leaves: list[str] = []
     complaints: list[str] = []

@@ -33,6 +33,7 @@ def test_keys_are_generated_used_and_revoked(page: Page, workbench: Workbench) -
     with Enprompta(api_key=key, base_url=workbench.emulator.url, max_retries=0) as program:
         program.prompts.list()
         row = page.get_by_role("row").filter(has_text="<b>Nightly</b>")
+        page.wait_for_function("document.querySelectorAll('.dialog').length === 0")
         assert key not in page.content()
         row.get_by_role("button", name="Rename").click()
         page.get_by_role("textbox", name="Name").fill("Weekly")
@@ -45,7 +46,7 @@ def test_keys_are_generated_used_and_revoked(page: Page, workbench: Workbench) -
             program.prompts.list()
 
 
-def test_oauth_clients_and_plans_are_changed(page: Page, workbench: Workbench, client: Enprompta) -> None:
+def test_oauth_clients_and_plans_are_changed(page: Page, workbench: Workbench) -> None:
     """A client is made with chosen scopes, changed and deleted; an account moves to another plan."""
     page.goto(f"{workbench.origin}/keys")
     page.get_by_role("button", name="New client").click()
@@ -54,17 +55,12 @@ def test_oauth_clients_and_plans_are_changed(page: Page, workbench: Workbench, c
     dialog.get_by_role("button", name="Create").click()
     secret = page.get_by_role("region", name="Client secret", exact=True)
     secret.wait_for()
+    credentials = {"client_secret": secret.inner_text().strip()}
     client_id = page.get_by_role("region", name="Client id", exact=True).inner_text().strip()
     page.keyboard.press("Escape")
     url = workbench.emulator.url
-    with (
-        Enprompta(
-            client_id=client_id, client_secret=secret.inner_text().strip() if secret.count() else "", base_url=url
-        )
-        if False
-        else client
-    ):
-        pass
+    with Enprompta(client_id=client_id, **credentials, base_url=url) as program:
+        program.prompts.list()
     row = page.get_by_role("row").filter(has_text=client_id)
     row.get_by_text("prompts:read").wait_for()
     row.get_by_role("button", name="Scopes").click()
@@ -113,7 +109,7 @@ def test_faults_are_added_and_removed(page: Page, workbench: Workbench) -> None:
     page.get_by_text("No faults").wait_for()
 
 
-def test_clock_and_data_are_changed(page: Page, workbench: Workbench, client: Enprompta, tmp_path: object) -> None:
+def test_clock_and_data_are_changed(page: Page, workbench: Workbench, client: Enprompta) -> None:
     """The clock moves and stops; data is exported, reset, imported and seeded."""
     emulator = workbench.emulator
     page.goto(f"{workbench.origin}/faults")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nicegui import ui
 
@@ -199,8 +199,8 @@ class _Data:
             c.text("p", "All data is replaced by that of the file.")
 
             async def take(event: UploadEventArguments) -> None:
-                opened.close()
                 await c.run(lambda: self._replace(event))
+                opened.close()
 
             ui.upload(label="Exported file", auto_upload=True, max_files=1, on_upload=take).props("accept=.json")
         opened.open()
@@ -210,7 +210,7 @@ class _Data:
             document: Any = json.loads(await event.file.read())
         except (ValueError, RecursionError) as error:
             raise ConfigurationError("The file is not JSON: choose one that was exported here") from error
-        await self._control.import_data(document if isinstance(document, dict) else {})
+        await self._control.import_data(cast("JSON", document) if isinstance(document, dict) else {})
         c.notify("Data imported")
 
     def _confirm_reset(self) -> None:

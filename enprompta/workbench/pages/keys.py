@@ -159,7 +159,7 @@ class _Keys:
             save = fields()
             with c.box("div", "checks"):
                 for scope in known:
-                    c.checkbox(scope, scope in chosen, partial(chosen.symmetric_difference_update, {scope}))
+                    c.checkbox(scope, scope in chosen, partial(_toggle, chosen, scope))
 
             async def submit() -> None:
                 await save([scope for scope in known if scope in chosen])
@@ -202,6 +202,10 @@ def _show_secret(title: str, hint: str, values: dict[str, str]) -> None:
             c.text("span", name, "label")
             c.code(value, label=name)
     opened.open()
+
+
+def _toggle(chosen: set[str], scope: str) -> None:
+    chosen.symmetric_difference_update({scope})
 
 
 def _account(account_id: str) -> str:

@@ -61,6 +61,7 @@ class _Requests:
     def __init__(self) -> None:
         self._log = current().log
         self._found: list[Exchange] = []
+        self._kept = 0
         self._top = 0
         self._changed = True
         self._hides_own = True
@@ -116,17 +117,26 @@ class _Requests:
                 request_id=self._request_id.value,
                 text=self._text.value,
             )
-            found = await asyncio.to_thread(self._log.search, conditions)
-            own = self._hides_own
-            self._found = [one for one in found if one.program != USER_AGENT] if own else found
+            self._found, self._kept = await asyncio.to_thread(self._find, conditions, hides_own=self._hides_own)
             self._show_window()
+
+    def _find(self, conditions: ExchangeFilter, *, hides_own: bool) -> tuple[list[Exchange], int]:
+        """Return the matching exchanges, and the number of those without conditions."""
+        found, kept = self._log.search(conditions), self._log.search()
+        if not hides_own:
+            return found, len(kept)
+        return [one for one in found if one.program != USER_AGENT], sum(one.program != USER_AGENT for one in kept)
 
     def _show_window(self) -> None:
         total = len(self._found)
         first = max(0, min(self._top - _MARGIN, total - _ROWS))
         self._list.show(total, first, [_row(one) for one in self._found[first : first + _ROWS]])
-        kept = len(self._log)
-        self._summary.text = f"{total:,} of {kept:,} requests" if total != kept else f"{total:,} requests"
+        kept = self._kept
+        self._summary.text = (
+            f"{total:,} of {kept:,} requests"
+            if total != kept
+            else f"{total:,} {'request' if total == 1 else 'requests'}"
+        )
         self._empty.clear()
         if not total:
             with self._empty:
