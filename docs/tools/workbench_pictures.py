@@ -11,7 +11,7 @@ import asyncio
 import shutil
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -46,7 +46,6 @@ DOCUMENTED = (
     ("home", LIGHT),
     ("prompt", DARK),
     ("workflow", LIGHT),
-    ("webhooks", DARK),
     ("requests", LIGHT),
     ("home", PHONE),
 )
@@ -91,9 +90,7 @@ async def _seed(emulator: Emulator) -> None:
 
 def _use(client: Enprompta) -> dict[str, str]:
     """Do what a program does in a day, and name the pages."""
-    client.webhooks.create(
-        name="Costs", url="http://127.0.0.1:8000/", events=["prompt.executed", "workflow.completed"]
-    )
+    client.webhooks.create(name="Costs", url="http://127.0.0.1:8000/", events=["prompt.executed", "workflow.completed"])
     translate = next(iter(client.prompts.list(search="Translate")))
     for language in ("French", "German", "Polish"):
         client.prompts.execute(translate.id, variables={"language": language, "text": "Good morning"})
@@ -115,10 +112,8 @@ def _use(client: Enprompta) -> dict[str, str]:
         ],
     )
     client.workflows.execute_and_wait(workflow.id, input={"ticket": "My parcel has not arrived."})
-    try:
+    with suppress(NotFoundError):
         client.prompts.get("pmt_deleted")
-    except NotFoundError:
-        pass
     team = next(iter(client.teams.list()))
     article = next(iter(client.prompts.list(search="Summarize")))
     names = ("requests", "prompts", "templates", "workflows", "executions", "webhooks", "teams")

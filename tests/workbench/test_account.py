@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,8 @@ from enprompta.workbench.pages.executions import to_csv
 from tests.workbench.visits import section, visit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Page
 
     from enprompta import Enprompta
@@ -46,7 +47,7 @@ def test_home_shows_limits_usage_errors_and_first_steps(page: Page, workbench: W
         expect(page.get_by_role("region", name=f"{language} example")).to_contain_text(word)
     example = page.get_by_role("region", name="Python example").inner_text()
     scope: dict[str, object] = {}
-    exec(compile(example, "example", "exec"), scope)  # noqa: S102 (what a reader copies must run)
+    exec(compile(example, "example", "exec"), scope)  # what a reader copies must run
     assert scope["execution"].output == "Hello Ada"  # type: ignore[attr-defined]
 
 

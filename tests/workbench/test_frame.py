@@ -110,7 +110,8 @@ def test_an_error_of_a_page_is_shown_in_its_own_words(page: Page, workbench: Wor
     """An unknown id shows the SDK's error in place of the content; a failed refresh can be tried again."""
     visit(page, workbench.origin, "/prompts/pmt_unknown")
     expect(page.get_by_role("alert")).to_contain_text("NotFoundError")
-    page.get_by_role("button", name="Try again").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("alert")).to_contain_text("404")
     workbench.emulator.faults.add("/prompts", status=418, times=1)
     visit(page, workbench.origin, "/prompts")
