@@ -166,7 +166,11 @@ def test_the_emulator_shares_no_path_with_the_client() -> None:
 
 def test_the_library_does_not_know_the_emulator() -> None:
     """What calls the service loads no server: the emulator is for tests and for the command line."""
-    assert {part for part in parts() if "emulator" in parts_imported(part, EVERY_KIND)} == {"testing", "cli", "workbench"}
+    assert {part for part in parts() if "emulator" in parts_imported(part, EVERY_KIND)} == {
+        "testing",
+        "cli",
+        "workbench",
+    }
 
 
 @pytest.mark.parametrize("path", modules(), ids=relative)

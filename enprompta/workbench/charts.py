@@ -37,8 +37,7 @@ def stat(name: str, value: str, detail: str = "", *, share_left: float | None = 
             }
             with box("div", f"gauge {'gauge-low' if left <= _LOW_SHARE else ''}", meter):
                 box("div", "gauge-bar").style(f"width: {left * 100:.1f}%")
-        if detail:
-            text("div", detail, "muted small")
+        text("div", detail, "muted small")
 
 
 def bar_chart(name: str, points: Sequence[tuple[str, float]], show: Callable[[float], str]) -> None:

@@ -135,12 +135,12 @@ def table(
 
 
 def _cell(name: str, side: str, cell: object, href: str | None) -> None:
-    if callable(cell) or href is not None:
+    if href is not None:
         with box("td", side, {"data-label": name}):
-            if href is not None:
-                link(cell, href, "link row-link")
-            elif callable(cell):
-                cell()
+            link(cell, href, "link row-link")
+    elif callable(cell):
+        with box("td", side, {"data-label": name}):
+            cell()
     else:
         text("td", cell, side, {"data-label": name})
 

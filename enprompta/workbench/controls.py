@@ -101,7 +101,8 @@ def _handle(element: ui.element, handler: Callable[[], Awaitable[object] | objec
         element.props.update({"disabled": True, "aria-busy": "true"})
         element.update()
         try:
-            await run(handler)
+            with element.client.content:  # stays, even if the handler replaces the button
+                await run(handler)
         finally:
             is_running = False
             if not element.is_deleted:
@@ -169,8 +170,9 @@ class Control:
             await asyncio.sleep(self._delay)
             if self._pending is not task:  # the user typed on
                 return
-        for listener in self._listeners:
-            await run(listener)
+        with self.element.client.content:  # stays, even if a listener replaces the field
+            for listener in self._listeners:
+                await run(listener)
 
 
 def field(

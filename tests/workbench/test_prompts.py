@@ -53,7 +53,7 @@ def test_prompts_are_found_and_created(page: Page, workbench: Workbench, client:
     dialog = page.get_by_role("dialog", name="New prompt")
     dialog.get_by_role("button", name="Create prompt").click()
     expect(page.get_by_role("alert")).to_contain_text("title")  # the SDK's own text
-    page.get_by_role("button", name="Close").last.click()
+    page.get_by_role("alert").get_by_role("button", name="Close").click()
     dialog.get_by_label("Title").fill(HOSTILE)
     dialog.get_by_label("Content").fill(f"{HOSTILE} {{{{name}}}}")
     dialog.get_by_role("button", name="Create prompt").click()
@@ -107,6 +107,7 @@ def test_a_prompt_is_edited_with_a_live_preview(page: Page, workbench: Workbench
     reader.get_by_label("Options").fill("child, expert")
     reader.get_by_label("Default").fill("child")
     page.get_by_role("group", name="sentences").get_by_label("Default").fill("2.5")
+    expect(page.get_by_label("sentences", exact=True)).to_have_attribute("placeholder", "Default: 2.5")
     expect(page.get_by_label("reader", exact=True)).to_have_value("")
     expect(preview).to_contain_text("for child")
     page.get_by_label("reader", exact=True).select_option("expert")

@@ -61,11 +61,7 @@ def test_nothing_is_served_without_the_cookie(running: Workbench, visitor: httpx
     """Pages and files need the cookie; wrong, foreign and broken cookies do not help."""
     assert httpx.get(running.origin + path).status_code == 401
     port = urlsplit(running.origin).port
-    for cookie in (
-        f"enprompta_workbench_{port}=wrong",
-        f"other={next(iter(visitor.cookies.values()))}",
-        '=;=,;\\"'
-    ):
+    for cookie in (f"enprompta_workbench_{port}=wrong", f"other={next(iter(visitor.cookies.values()))}", '=;=,;\\"'):
         assert httpx.get(running.origin + path, headers={"Cookie": cookie}).status_code == 401
     assert visitor.get(path).status_code in {200, 404}
 
@@ -157,7 +153,8 @@ def test_pages_have_a_strict_policy(visitor: httpx.Client) -> None:
         for one in (first, second)
     ]
     nonces = [re.search(r"'nonce-([\w-]{16,})'", one["script-src"]) for one in policies]
-    assert nonces[0] and nonces[1]
+    assert nonces[0]
+    assert nonces[1]
     assert nonces[0][1] != nonces[1][1]
     assert "'unsafe-inline'" not in policies[0]["script-src"]
     assert (

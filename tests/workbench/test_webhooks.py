@@ -125,7 +125,7 @@ def test_events_are_triggered_and_webhooks_changed(
     page.get_by_label("Data, as JSON").fill("{")
     page.get_by_role("button", name="Trigger", exact=True).click()
     expect(page.get_by_role("alert").filter(has_text="not valid JSON")).to_be_visible()
-    page.get_by_role("button", name="Close").last.click()
+    page.get_by_role("alert").get_by_role("button", name="Close").click()
     page.keyboard.press("Escape")
 
     page.get_by_role("button", name="Send a test event to <b>CI</b>").click()

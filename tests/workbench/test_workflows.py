@@ -29,13 +29,12 @@ pytestmark = pytest.mark.step("workbench")
 
 @pytest.fixture
 def release(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Hold every model's answer back until the returned function is called."""
+    """Model answers that wait until the returned function is called."""
     open_ = threading.Event()
     complete = Echo.complete
 
     async def held(self: Echo, completion: Any) -> Any:
-        while not open_.is_set():
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(open_.wait, 10)
         return await complete(self, completion)
 
     monkeypatch.setattr(Echo, "complete", held)
@@ -61,7 +60,7 @@ def diamond(client: Enprompta) -> str:
 def test_a_run_is_watched_step_by_step(
     page: Page, workbench: Workbench, client: Enprompta, release: Callable[[], None]
 ) -> None:
-    """Each step of the graph changes while the run goes on; outputs, figures and earlier runs are shown."""
+    """Each step of the graph changes while the run continues; outputs, figures and earlier runs are shown."""
     visit(page, workbench.origin, f"/workflows/{diamond(client)}")
     assert page.locator(".graph .edge").count() == 4
     expect(page.get_by_role("heading", name="Not run yet")).to_be_visible()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nicegui import ui
 
 from enprompta import UNSET
+from enprompta.errors import EnpromptaError
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
 from enprompta.workbench.live import Listing, keep_fresh
@@ -94,8 +95,10 @@ class _Members:
         async def change() -> None:
             try:
                 await current().client.teams.update_member(self._team.id, member.user_id, role=_role(picker.value))
-            finally:
-                await self._listing.refresh()
+            except EnpromptaError:
+                picker.value = member.role or ""
+                raise
+            await self._listing.refresh()
             c.notify(f"{member.email or member.user_id} is now {_ROLES[picker.value].lower()}")
 
         picker.changed(change)

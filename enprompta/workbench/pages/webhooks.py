@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
 from enprompta.workbench.live import keep_fresh
@@ -24,9 +26,10 @@ async def _show() -> None:
     with c.section("Subscriptions"):
         subscriptions = Subscriptions()
     inbox = Inbox(subscriptions)
+    control = session.control
     with actions:
-        if session.control is not None:
-            trigger = lambda: open_trigger(f"acc_{session.account}", inbox.refresh)  # noqa: E731 (read where it is used)
+        if control is not None:
+            trigger = functools.partial(open_trigger, control, f"acc_{session.account}", inbox.refresh)
             c.button("Trigger event", trigger, icon_name="o_bolt")
         c.button("New webhook", subscriptions.create, kind="primary", icon_name="add")
 
@@ -35,6 +38,6 @@ async def _show() -> None:
         await inbox.refresh()
 
     keep_fresh(refresh)
-    if session.control is not None:  # deliveries happen without a request, and cost none of the rate limit
+    if control is not None:  # deliveries happen without a request, and cost none of the rate limit
         keep_fresh(inbox.refresh, every=_POLL_EMULATOR)
     await refresh()

@@ -11,6 +11,7 @@ from enprompta.workbench.live import Region
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
+    from enprompta.emulator import EmulatorControl
     from enprompta.models import Prompt
 
 _LABEL = "production"
@@ -76,18 +77,19 @@ class Versions:
                         for label in one.labels:
                             c.badge(label, "good")
                         c.text("span", one.created, "muted small")
-            if current().control is not None:
-                self._labels(versions)
+            control = current().control
+            if control is not None:
+                self._labels(versions, control)
             if len(versions) > 1:
                 self._compare(by_number)
 
-    def _labels(self, versions: list[Version]) -> None:
+    def _labels(self, versions: list[Version], control: EmulatorControl) -> None:
         with c.box("div", "toolbar"):
             label = c.field("Label", _LABEL, suggestions=(_LABEL, "staging"))
             version = c.select("Points at", {one.number: f"v{one.number}" for one in versions})
 
             async def move() -> None:
-                await current().control.set_label(self._prompt.id, label.value, int(version.value))
+                await control.set_label(self._prompt.id, label.value, int(version.value))
                 c.notify(f"{label.value} now points at version {version.value}")
                 await self.refresh()
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from enprompta.errors import ConfigurationError
 from enprompta.workbench import components as c
-from enprompta.workbench.session import current
 from enprompta.workbench.webhooks.subscriptions import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from enprompta.emulator import EmulatorControl
 
 _MEMBER = {"team_id": "tem_example", "user_id": "usr_example", "email": "ada@example.com", "role": "MEMBER"}
 _RUN = {"execution_id": "wfe_example", "workflow_id": "wfl_example", "tokens_used": 96, "cost": 0.0048}
@@ -31,10 +32,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 """Data of each event, as the API reference documents it."""
 
 
-def open_trigger(account_id: str, on_sent: Callable[[], Awaitable[None]]) -> None:
+def open_trigger(control: EmulatorControl, account_id: str, on_sent: Callable[[], Awaitable[None]]) -> None:
     """Open the form to trigger an event.
 
     Args:
+        control: Control interface of the emulator.
         account_id: Account whose webhooks receive the event.
         on_sent: Called after the event was published.
     """
@@ -51,7 +53,7 @@ def open_trigger(account_id: str, on_sent: Callable[[], Awaitable[None]]) -> Non
                 values = json.loads(data.value)
             except ValueError as error:
                 raise ConfigurationError(f"The data is not valid JSON: {error}") from error
-            count = await current().control.trigger(account_id, event.value, values)
+            count = await control.trigger(account_id, event.value, values)
             opened.close()
             c.notify(f"{event.value} is sent to {count} webhook{'' if count == 1 else 's'}")
             await on_sent()
