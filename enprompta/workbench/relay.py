@@ -21,7 +21,7 @@ from enprompta.exchanges import CALL_HEADER, LOGGED_BODY_BYTES, Exchange, call_o
 from enprompta.workbench.security import RELAY_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.types import Receive, Scope, Send
 
@@ -63,6 +63,11 @@ class Relay:
         """Forward one request, and log it with the response."""
         path: bytes = scope["raw_path"].partition(b"?")[0].removeprefix(RELAY_PATH.encode())
         at, began, seen = time.time(), time.monotonic(), _Seen()
+
+        def log() -> None:
+            self._log.add(_logged(scope, path, seen, at, round((time.monotonic() - began) * 1000, 1)))
+
+        seen.on_end = log
         try:
             self._check(path)
             await self._forward(path, Request(scope, receive), send, seen)
@@ -75,9 +80,10 @@ class Relay:
             seen.status = 400 if isinstance(error, ConfigurationError) else 502
             message = f"The relay could not forward the request: {seen.failure}"
             content = {"error": {"code": "RELAY_ERROR", "message": message}}
+            seen.end()
             await JSONResponse(content, seen.status)(scope, receive, send)
         finally:
-            self._log.add(_logged(scope, path, seen, at, round((time.monotonic() - began) * 1000, 1)))
+            seen.end()
 
     async def _forward(self, path: bytes, incoming: Request, send: Send, seen: _Seen) -> None:
         scope = incoming.scope
@@ -94,10 +100,16 @@ class Relay:
         try:
             seen.status, seen.headers = response.status_code, tuple(response.headers.multi_items())
             kept = [(name, value) for name, value in response.headers.raw if name.lower() not in _HOP_BY_HOP]
+            length = response.headers.get("content-length", "")
+            if length == "0" or incoming.method == "HEAD":
+                seen.end()
             await send({"type": "http.response.start", "status": seen.status, "headers": kept})
             async for part in response.aiter_raw():
                 seen.response.add(part)
+                if str(seen.response.size) == length:
+                    seen.end()
                 await send({"type": "http.response.body", "body": part, "more_body": True})
+            seen.end()
             await send({"type": "http.response.body", "body": b""})
         finally:
             await response.aclose()
@@ -131,6 +143,14 @@ class _Seen:
         self.headers: tuple[tuple[str, str], ...] = ()
         self.response = _Kept()
         self.failure: str | None = None
+        self.on_end: Callable[[], None] | None = None
+        """Called once, before the end of the response is sent: a program that has it finds it in the log."""
+
+    def end(self) -> None:
+        """Call `on_end`, if that has not happened yet."""
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end()
 
 
 def _logged(scope: Scope, path: bytes, seen: _Seen, at: float, ms: float) -> Exchange:

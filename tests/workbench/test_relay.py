@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import httpx
 import pytest
 import uvicorn
 
-from enprompta import Enprompta
+from enprompta import Call, Enprompta
 from enprompta.errors import ConfigurationError
 from enprompta.exchanges import MAX_BODY_BYTES, ExchangeLog
 
@@ -111,7 +112,7 @@ def relayed(service: tuple[str, list[Any]]) -> Iterator[tuple[str, ExchangeLog, 
     relay = Relay(base_url, log)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(relay, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
-    server.capture_signals = __import__("contextlib").nullcontext  # type: ignore[method-assign]
+    server.capture_signals = nullcontext  # type: ignore[method-assign]
 
     async def run() -> None:
         await server.serve(sockets=[listener])
@@ -128,8 +129,8 @@ def test_a_program_reaches_the_service_with_its_key(relayed: tuple[str, Exchange
     """The SDK works through the relay; the service gets the key, the log does not, and cookies are not shared."""
     base_url, log, seen = relayed
     with Enprompta(api_key=KEY, base_url=base_url, limiter=None) as client:
-        client.run(__import__("enprompta").Call("GET", "/prompts/a%2Fb", object, params={"q": "x y"}))
-        client.run(__import__("enprompta").Call("POST", "/prompts", object, json={"title": "Tea"}))
+        client.run(Call("GET", "/prompts/a%2Fb", object, params={"q": "x y"}))
+        client.run(Call("POST", "/prompts", object, json={"title": "Tea"}))
     (method, path, headers, _), (_, _, second, body) = seen
     assert (method, path) == ("GET", "/api/v1/prompts/a%2Fb?q=x+y")
     assert headers["authorization"] == f"Bearer {KEY}"
