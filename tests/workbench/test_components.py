@@ -14,7 +14,7 @@ from nicegui import ui
 from nicegui.client import Client
 from nicegui.elements.mixins.text_element import TextElement
 
-from enprompta import EnpromptaError
+from enprompta import BadRequestError, EnpromptaError, FieldError
 from enprompta.models import Execution, PromptVariable, RequestWindow, TokenUsage, Usage
 from enprompta.workbench import components as c
 from enprompta.workbench.pages import home
@@ -59,6 +59,16 @@ def test_times_are_relative(age: int | None, text: str) -> None:
         c.when(None if age is None else now - timedelta(seconds=age))()
         c.when(None if age is None else (now - timedelta(seconds=age)).replace(tzinfo=None))()
     assert texts == [text, text]
+
+
+def test_a_problem_with_details() -> None:
+    """Each finding of the API is a line of its own, with its field if it has one."""
+    details = [FieldError("title", "Must not be empty"), FieldError(None, "Too many")]
+    error = BadRequestError("no", status_code=400)
+    error.details = details
+    with shown() as texts:
+        c.problem(error)
+    assert texts[2:] == ["title: Must not be empty", "Too many"]
 
 
 def test_a_problem_without_details_or_retry() -> None:

@@ -61,11 +61,7 @@ def test_nothing_is_served_without_the_cookie(running: Workbench, visitor: httpx
     """Pages and files need the cookie; wrong, foreign and broken cookies do not help."""
     assert httpx.get(running.origin + path).status_code == 401
     port = urlsplit(running.origin).port
-    for cookie in (
-        f"enprompta_workbench_{port}=wrong",
-        f"other={next(iter(visitor.cookies.values()))}",
-        '=;=,;\\"'
-    ):
+    for cookie in (f"enprompta_workbench_{port}=wrong", f"other={next(iter(visitor.cookies.values()))}", '=;=,;\\"'):
         assert httpx.get(running.origin + path, headers={"Cookie": cookie}).status_code == 401
     assert visitor.get(path).status_code in {200, 404}
 
