@@ -87,7 +87,9 @@ def page(path: str, title: str, *, emulator_only: bool = False) -> Callable[[Cal
         async def build() -> None:
             client = ui.context.client
             with _shell(path) as main:
-                loading = c.loading(title)
+                progress = c.box()
+            with progress:
+                c.loading(title)
             await client.connected()
             with main:
                 if emulator_only and current().control is None:
@@ -99,8 +101,7 @@ def page(path: str, title: str, *, emulator_only: bool = False) -> Callable[[Cal
                     )
                 else:
                     await _contents(title, show, {name: client.request.path_params[name] for name in names})
-                if not client.is_deleted:  # the user has not left meanwhile
-                    loading.delete()
+                progress.clear()  # does nothing if the user has left meanwhile
 
         ui.page(path, title=f"{title} · Enprompta Workbench", language="en-US")(build)
 

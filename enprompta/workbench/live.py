@@ -60,21 +60,21 @@ class Region(Generic[T]):
         self._requested += 1
         request = self._requested
         try:
-            data = await self._load()
+            loaded: T | EnpromptaError = await self._load()
         except EnpromptaError as error:
-            if request == self._requested and not self._container.is_deleted:
-                self._shown = None
-                self._container.clear()
-                with self._container:
-                    problem(error, retry=self.refresh)
-            return
+            loaded = error
         if request != self._requested or self._container.is_deleted:  # a later refresh, or the user has left
             return
-        if self._shown is None or rebuild or self._shown[0] != data:
-            self._shown = (data,)
+        if isinstance(loaded, EnpromptaError):
+            self._shown = None
             self._container.clear()
             with self._container:
-                self._show(data)
+                problem(loaded, retry=self.refresh)
+        elif self._shown is None or rebuild or self._shown[0] != loaded:
+            self._shown = (loaded,)
+            self._container.clear()
+            with self._container:
+                self._show(loaded)
 
 
 def keep_fresh(refresh: Callable[[], Awaitable[object]], *, every: float | None = None) -> None:
@@ -137,10 +137,9 @@ class Listing(Generic[T]):
     async def _load(self) -> tuple[list[T], int | None, bool]:
         page = await self._start()
         items = list(page.data)
-        for _ in range(1, self._pages):
-            if not page.has_next_page():
-                break
-            page = await page.next_page()
+        wanted = self._pages - 1
+        while wanted and page.has_next_page():
+            page, wanted = await page.next_page(), wanted - 1
             items += page.data
         return items, page.pagination.total_count, page.has_next_page()
 

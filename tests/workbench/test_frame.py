@@ -139,7 +139,7 @@ def test_pages_of_a_live_account(page: Page, workbench: Workbench, client: Enpro
     client.prompts.execute(prompt.id, variables={"article": "Tea"})
     for path in all_paths(client):
         visit(page, workbench.origin, path)
-        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        expect(page.locator(".mode")).to_contain_text("Live")
         expect(page.get_by_role("alert")).to_have_count(0)
     visit(page, workbench.origin, "/")
     expect(page.get_by_text("Set ENPROMPTA_API_KEY to a key")).to_be_visible()

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
     from enprompta import Enprompta
 
-PATHS = ("/", "/prompts", "/templates", "/workflows", "/executions", "/webhooks", "/teams")
+PATHS = (
+    *("/", "/requests", "/prompts", "/templates", "/workflows", "/executions", "/webhooks", "/teams"),
+    *("/keys", "/faults", "/explorer"),
+)
 
 
 def visit(page: Page, origin: str, path: str) -> None:

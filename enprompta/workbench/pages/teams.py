@@ -70,9 +70,6 @@ class _Members:
         await self._listing.refresh()
 
     def _table(self, members: list[TeamMember]) -> None:
-        if not members:
-            c.empty("No members", "Invite people to this team.")
-            return
         rows = [
             (
                 one.name or one.email or one.user_id,

@@ -49,8 +49,7 @@ def _gallery(templates: list[Template]) -> None:
             with c.box("article", "tile"):
                 with c.box("div", "row-line"):
                     c.text("h2", one.title, "grow")
-                    if one.category:
-                        c.badge(one.category)
+                    c.badge(one.category or "other")
                 c.text("p", one.description or one.content, "muted clip")
                 with c.box("div", "actions"):
                     c.text("span", f"{c.number(one.usage_count)} uses", "muted small")

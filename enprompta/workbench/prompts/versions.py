@@ -117,7 +117,7 @@ def show_diff(old: str, new: str) -> None:
     """Add the lines of two texts: removed, added and unchanged."""
     if old == new:
         c.text("div", "No difference", "diff-line muted")
-    for line in difflib.ndiff(old.splitlines(), new.splitlines()):
-        if not line.startswith("?"):
-            kind = {"+": "diff-add", "-": "diff-remove"}.get(line[0], "")
-            c.text("div", line, f"diff-line {kind}")
+    lines = difflib.ndiff(old.splitlines(), new.splitlines())
+    for line in (one for one in lines if not one.startswith("?")):  # those mark the differences within a line
+        kind = {"+": "diff-add", "-": "diff-remove"}.get(line[0], "")
+        c.text("div", line, f"diff-line {kind}")

@@ -126,8 +126,8 @@ def _attempts(delivery: Delivery) -> None:
                 c.text("span", c.milliseconds(one["latencyMs"]), "muted small")
                 c.text("span", c.clock(_time(one["at"])), "muted small")
             c.text("span", one["signature"], "mono small muted break")
-            if one["answer"]:
-                c.code(str(one["answer"]), label=f"Response of the receiver to attempt {number}", classes="wrap")
+            answer = str(one["answer"] or "The receiver sent no content.")
+            c.code(answer, label=f"Response of the receiver to attempt {number}", classes="wrap")
 
 
 def _time(at: object) -> datetime | None:

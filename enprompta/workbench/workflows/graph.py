@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _NODE_WIDTH, _NODE_HEIGHT = 168, 50
 _GAP_X, _GAP_Y = 20, 38
 _MAX_LABEL = 20
+_MIN_SCALE = 0.75  # a wider graph scrolls
 _STATES = {"pending", "running", "completed", "failed", "cancelled"}
 
 
@@ -86,7 +87,10 @@ def draw(steps: Sequence[WorkflowStep], states: Mapping[str, str | None], titles
         "role": "img",
         "aria-label": f"Steps of the workflow. {described}",
     }
-    with box("div", "graph", {"tabindex": "0", "role": "region", "aria-label": "Graph"}), box("svg", "", attributes):
+    with (
+        box("div", "graph", {"tabindex": "0", "role": "region", "aria-label": "Graph"}),
+        box("svg", "", attributes).style(f"min-width: {width * _MIN_SCALE:.0f}px"),
+    ):
         for node in nodes.values():
             for needed in dependencies(node.step):
                 if needed in nodes:

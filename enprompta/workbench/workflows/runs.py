@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import TYPE_CHECKING
 
 from enprompta.errors import EnpromptaError
@@ -76,14 +77,15 @@ class Runs:
 
     async def _follow(self, run_id: str) -> None:
         session = current()
-        while self._watched == run_id and not self._graph.is_deleted:
+        while True:
             await asyncio.sleep(_POLL_LIVE if session.is_live else _POLL_EMULATOR)
+            if self._watched != run_id or self._graph.is_deleted:  # another run is watched, or the user has left
+                return
             try:
                 run = await session.client.workflows.get_execution(self._workflow.id, run_id)
             except EnpromptaError as error:
-                self._fail(error)
-                return
-            if self._watched != run_id or self._graph.is_deleted:
+                with self._result:
+                    c.problem(error)
                 return
             if run != self._run:
                 self._show(run)
@@ -91,14 +93,8 @@ class Runs:
                 await self._runs.refresh()
                 return
 
-    def _fail(self, error: EnpromptaError) -> None:
-        if not self._result.is_deleted:
-            with self._result:
-                c.problem(error)
-
-    async def _cancel(self) -> None:
-        if self._run is not None:
-            self._watch(await current().client.workflows.cancel_execution(self._workflow.id, self._run.id))
+    async def _cancel(self, run: WorkflowExecution) -> None:
+        self._watch(await current().client.workflows.cancel_execution(self._workflow.id, run.id))
 
     def _show(self, run: WorkflowExecution | None) -> None:
         self._run = run
@@ -111,7 +107,7 @@ class Runs:
             if run is not None:
                 c.status(run.status)()
                 if not run.is_finished:
-                    c.button("Cancel run", self._cancel, kind="danger")
+                    c.button("Cancel run", functools.partial(self._cancel, run), kind="danger")
         with self._result:
             if run is None:
                 c.text("p", "Run the workflow, or open one of the runs below.", "muted")
