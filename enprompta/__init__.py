@@ -32,11 +32,14 @@ from enprompta.errors import (
     InsufficientTokensError,
     InternalServerError,
     NotFoundError,
+    OutputError,
     PermissionDeniedError,
     RateLimit,
     RateLimitError,
     TemplateError,
+    TemplateWarning,
     UnprocessableEntityError,
+    VersionMismatchError,
     WebhookError,
     WebhookPayloadError,
     WebhookSignatureError,
@@ -44,22 +47,25 @@ from enprompta.errors import (
 )
 
 if TYPE_CHECKING:
-    from enprompta._client.clients import AsyncEnprompta, Enprompta
+    from enprompta._client.async_client import AsyncEnprompta
+    from enprompta._client.sync_client import Enprompta
     from enprompta._core.call import Call, RequestOptions, WriteOptions
     from enprompta._core.response import APIResponse
     from enprompta._core.unset import UNSET, Unset
     from enprompta.pagination import AsyncPage, AsyncPager, Page
+    from enprompta.rollouts import Split
 else:  # hidden from type checkers: with `__getattr__` they would accept any name
     _HOMES = {
         "UNSET": "enprompta._core.unset",
         "APIResponse": "enprompta._core.response",
-        "AsyncEnprompta": "enprompta._client.clients",
+        "AsyncEnprompta": "enprompta._client.async_client",
         "AsyncPage": "enprompta.pagination",
         "AsyncPager": "enprompta.pagination",
         "Call": "enprompta._core.call",
-        "Enprompta": "enprompta._client.clients",
+        "Enprompta": "enprompta._client.sync_client",
         "Page": "enprompta.pagination",
         "RequestOptions": "enprompta._core.call",
+        "Split": "enprompta.rollouts",
         "Unset": "enprompta._core.unset",
         "WriteOptions": "enprompta._core.call",
     }
@@ -102,14 +108,18 @@ __all__ = [
     "InsufficientTokensError",
     "InternalServerError",
     "NotFoundError",
+    "OutputError",
     "Page",
     "PermissionDeniedError",
     "RateLimit",
     "RateLimitError",
     "RequestOptions",
+    "Split",
     "TemplateError",
+    "TemplateWarning",
     "UnprocessableEntityError",
     "Unset",
+    "VersionMismatchError",
     "WebhookError",
     "WebhookPayloadError",
     "WebhookSignatureError",

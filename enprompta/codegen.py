@@ -3,16 +3,18 @@
 call = welcome_mail(name="Ada", tone="formal")
 call.render()                      # the text, without a request
 call.execute(client)               # an execution; `await call.aexecute(client)` with the async client
+call.execute(client, expect_version=call.version)      # refuse any other version
+
+A prompt whose file has an `output` gives a `TypedPromptCall`: `call.execute(client).parsed` is a value of that type.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-from typing_extensions import TypedDict
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from enprompta import templating
+from enprompta._core.executing import ExecuteOptions
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,37 +22,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from enprompta._client.clients import AsyncEnprompta, Enprompta
+    from enprompta._client.async_client import AsyncEnprompta
+    from enprompta._client.sync_client import Enprompta
     from enprompta.models.executions import Execution
+    from enprompta.models.typed_executions import TypedExecution
 
-__all__ = ["ExecuteOptions", "PromptCall"]
+__all__ = ["ExecuteOptions", "PromptCall", "TypedPromptCall"]
 
-
-class ExecuteOptions(TypedDict, total=False):
-    """Keyword arguments of `execute`, the same as those of `client.prompts.execute`."""
-
-    provider: str
-    """The model's provider, such as `openai`; the account's default if not given."""
-    model: str
-    """The model; the provider's default if not given."""
-    temperature: float
-    """0 to 2, higher is more varied."""
-    max_tokens: int
-    """The longest output, in tokens."""
-    top_p: float
-    """0 to 1, the nucleus-sampling threshold."""
-    stop_sequences: Sequence[str]
-    """Texts that end the output."""
-    timeout: float | None
-    """Seconds for each of connecting, sending and receiving; None waits indefinitely."""
-    deadline: float | None
-    """Seconds for the whole call; None sets no bound."""
-    max_retries: int
-    """Retries after the first attempt."""
-    headers: Mapping[str, str]
-    """Added to the client's."""
-    idempotency_key: str
-    """Makes the call safe to repeat."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +82,31 @@ class PromptCall:
 
     def _given(self) -> dict[str, Any]:
         return {name: value for name, value in self.variables.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedPromptCall(PromptCall, Generic[T]):
+    """A prompt whose output is read into a type, and the values of its variables."""
+
+    output: type[T]
+    """The type of the output."""
+
+    def execute(self, client: Enprompta, **options: Unpack[ExecuteOptions]) -> TypedExecution[T]:
+        """Execute the prompt and read its output; it costs one credit of the plan, and one for each repair.
+
+        Args:
+            client: The client to send the request with.
+            **options: As for `PromptCall.execute`, and `repair`.
+
+        Raises:
+            OutputError: The output does not match the type; the execution was charged.
+            ConfigurationError: The prompt has no id: push it first.
+            APIError: What `client.prompts.execute` may raise.
+        """
+        prompt_id = self._id()
+        return client.prompts.execute(prompt_id, variables=self._given(), output=self.output, **options)
+
+    async def aexecute(self, client: AsyncEnprompta, **options: Unpack[ExecuteOptions]) -> TypedExecution[T]:
+        """Execute the prompt with the async client; arguments and errors are those of `execute`."""
+        prompt_id = self._id()
+        return await client.prompts.execute(prompt_id, variables=self._given(), output=self.output, **options)

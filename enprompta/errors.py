@@ -3,6 +3,8 @@
 EnpromptaError
 ├── ConfigurationError (ValueError)      an invalid setting or argument; nothing was sent
 ├── TemplateError (ValueError)           variables are missing, unknown or invalid
+├── VersionMismatchError                 the prompt has another version than expected; nothing was executed
+├── OutputError (ValueError)             an output does not match the type that `output` asks for
 ├── WorkflowFailedError                  a workflow run failed or was cancelled
 ├── WebhookError
 │   ├── WebhookSignatureError            not signed with the secret: answer 401
@@ -21,6 +23,8 @@ EnpromptaError
         ├── UnprocessableEntityError     422
         ├── RateLimitError               429
         └── InternalServerError          5xx
+
+TemplateWarning (UserWarning)            a text with template syntax that stays in it
 
 Calls never raise exceptions of httpx, JSON or pydantic. Every error can be pickled.
 """
@@ -50,11 +54,14 @@ __all__ = [
     "InsufficientTokensError",
     "InternalServerError",
     "NotFoundError",
+    "OutputError",
     "PermissionDeniedError",
     "RateLimit",
     "RateLimitError",
     "TemplateError",
+    "TemplateWarning",
     "UnprocessableEntityError",
+    "VersionMismatchError",
     "WebhookError",
     "WebhookPayloadError",
     "WebhookSignatureError",
@@ -149,6 +156,53 @@ class TemplateError(EnpromptaError, ValueError):
         super().__init__(message)
         self.missing = tuple(missing)
         self.unknown = tuple(unknown)
+
+
+class TemplateWarning(UserWarning):
+    """A prompt's text or its declared variables have a problem: the text is sent and rendered as it is."""
+
+
+class VersionMismatchError(EnpromptaError):
+    """The prompt has another version than `expect_version` says; nothing was executed or charged."""
+
+    prompt_id: str
+    expected: int | str
+    """The version that the call expected."""
+    actual: int | str | None
+    """The version that the service would have executed; None if it does not report one."""
+
+    def __init__(
+        self, message: str, *, prompt_id: str = "", expected: int | str = 0, actual: int | str | None = None
+    ) -> None:
+        """Keep both versions."""
+        super().__init__(message)
+        self.prompt_id = prompt_id
+        self.expected = expected
+        self.actual = actual
+
+
+class OutputError(EnpromptaError, ValueError):
+    """The prompt was executed, and its output does not match the type that `output` asks for.
+
+    The execution was charged; its output is in `text`.
+    """
+
+    execution: Any
+    """The `Execution` whose output does not match; None if `parse_output` was called with a text."""
+    executions: tuple[Any, ...]
+    """All executions of the call, in order: more than one after a repair."""
+    place: str | None
+    """The first place that does not match, such as `items[2].price`; None if the output has no JSON at all."""
+    text: str
+    """The output."""
+
+    def __init__(self, message: str, *, execution: object = None, place: str | None = None, text: str = "") -> None:
+        """Keep the execution, the place and the text."""
+        super().__init__(message)
+        self.execution = execution
+        self.executions = () if execution is None else (execution,)
+        self.place = place
+        self.text = text
 
 
 class WorkflowFailedError(EnpromptaError):

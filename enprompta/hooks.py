@@ -12,6 +12,7 @@ A hook has one or more of these methods, each called with one frozen record. Sub
     on_request(RequestRecord)     before each attempt; may return headers to send, such as a trace context
     on_response(ResponseRecord)   after each attempt, also when no response arrived or the caller cancelled it
     on_retry(RetryRecord)         before the pause that precedes a retry
+    on_exposure(Exposure)         after a rollout (`Split`) has served a live prompt, from cache or not
 
 Hooks run one after another in the thread or task that makes the call, so they must be fast. Exceptions in hooks are
 logged as `hook_failed` and ignored. Hooks are plain functions in both clients; coroutine functions are rejected.
@@ -25,16 +26,19 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from enprompta._common import log
 from enprompta._common.handler_errors import is_from_handler
 from enprompta._common.headers import check_headers
 from enprompta.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from enprompta.rollouts import Exposure
+
 __all__ = ["Hooks", "RecordHeaders", "RequestRecord", "ResponseRecord", "RetryRecord", "WaitRecord"]
 
-_METHODS = ("on_request", "on_response", "on_retry", "on_wait")
+_METHODS = ("on_request", "on_response", "on_retry", "on_wait", "on_exposure")
 _MASKED = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
@@ -153,6 +157,9 @@ class Hooks:
 
     def on_retry(self, record: RetryRecord, /) -> None:
         """Handle a failed attempt that will be retried after a pause."""
+
+    def on_exposure(self, record: Exposure, /) -> None:
+        """Handle a live prompt that a rollout has served to a unit; called for each `get_live` with a `Split`."""
 
 
 def check_hooks(hooks: object) -> tuple[object, ...]:

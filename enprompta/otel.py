@@ -10,6 +10,8 @@ development, as of 1.37), so that backends recognize them:
     of an execution     gen_ai.operation.name  gen_ai.provider.name  gen_ai.request.model
                         gen_ai.request.temperature  .max_tokens  .top_p  .stop_sequences
                         gen_ai.response.id  gen_ai.response.model  enprompta.execution.tokens  enprompta.execution.cost
+    event of a rollout  feature_flag.evaluation on the current span: feature_flag.key  .result.variant  .context.id
+    (`Split`)           enprompta.prompt.version  enprompta.prompt.is_fallback
     metrics             http.client.request.duration  enprompta.client.budget.wait.duration  (both in seconds)
 
 `url.template` is the path below the base URL, as the API's reference writes it. `error.type` is a status, the class of
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from enprompta.hooks import RequestRecord, ResponseRecord, WaitRecord
+    from enprompta.rollouts import Exposure
 
 __all__ = ["OpenTelemetryHooks"]
 
@@ -144,6 +147,19 @@ class OpenTelemetryHooks(Hooks):
         """Record a wait for the rate limit."""
         attributes = {"http.request.method": record.method, "url.template": _template(record.path)}
         self._waits.record(record.waited, attributes)
+
+    def on_exposure(self, record: Exposure, /) -> None:
+        """Record a rollout on the current span, as the conventions describe feature flags."""
+        attributes: dict[str, AttributeValue] = {
+            "feature_flag.key": record.slug,
+            "feature_flag.provider.name": "enprompta",
+            "feature_flag.result.variant": record.label,
+            "feature_flag.context.id": record.unit_hash,
+            "enprompta.prompt.is_fallback": record.is_fallback,
+        }
+        if record.version is not None:
+            attributes["enprompta.prompt.version"] = str(record.version)
+        trace.get_current_span().add_event("feature_flag.evaluation", attributes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the providers; global providers are looked up again when unpickling."""

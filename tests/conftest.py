@@ -8,11 +8,14 @@ import shutil
 import signal
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+hypothesis.settings.register_profile("enprompta", deadline=None)  # a loaded machine is slow, not wrong
+hypothesis.settings.load_profile("enprompta")
 
 _MEASURE = "COVERAGE_PROCESS_CONFIG"
 _measure: str | None = None
@@ -22,12 +25,13 @@ STEPS = {
     "types": "what mypy, pyright and pyrefly make of the public types",
     "site": "the documentation site",
     "package": "the built wheel in an empty environment (needs a package index)",
-    "examples": "the longer examples and the quickstart page",
+    "examples": "the examples, the quickstart page and the contributor guide's worked example",
+    "plugin": "test suites of other projects that use the pytest fixtures",
     "conformance": "schemathesis against the emulator",
     "spec_tools": "other tools with the document: Prism, linters, generators (needs tests/spec_tools/install)",
     "cluster": "bulk runs on Dask, runs that are killed",
     "workbench": "the Workbench in a browser (needs chromium)",
-    "mcp": "the MCP conformance suite and inspector (need npm tools: tests/mcp/install-tools)",
+    "mcp": "the MCP server as a process, its conformance suite and inspector (tests/mcp/install-tools)",
 }
 
 

@@ -12,16 +12,32 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("enprompta", "tests", "docs/openapi.yaml", "pyproject.toml")
-TESTS = ("tests/conformance/test_client.py", "tests/hooks/test_otel.py", "tests/test_openapi.py")
+PARTS = ("enprompta", "tests", "docs", "pyproject.toml", "CHANGELOG.md")
+TESTS = (
+    *(
+        "tests/conformance/test_client.py",
+        "tests/conformance/test_every_place.py",
+        "tests/conformance/test_keyed_writes.py",
+    ),
+    *(
+        "tests/hooks/test_otel.py",
+        "tests/test_openapi.py",
+        "tests/behaviour/test_calls.py",
+        "tests/emulator/test_teams.py",
+    ),
+    "tests/cli/test_resources.py",
+)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("patch"), reason="the program patch is not installed")
+@pytest.mark.step("examples")
 def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
     """The diff applies to this tree, and with it client, emulator and document agree on the new operation."""
     page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
     (diff,) = re.findall(r"^```diff\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    if "def duplicate" in (ROOT / "enprompta" / "resources" / "prompts.py").read_text(encoding="utf-8"):
+        pytest.skip("the example is applied to this tree")
     for part in PARTS:
         target = tmp_path / part
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,8 +54,10 @@ def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
         check=False,
     )
     assert patched.returncode == 0, patched.stdout + patched.stderr
-    # What is about the new operation, and what would miss it somewhere; the copy comes before what is installed.
-    chosen = "duplicate or every_operation or every_method or templates_are_those or paths or contract"
+    # Only the tests of the new operation, and those that would miss it somewhere.
+    chosen = (
+        "duplicate or copy or every_operation or every_method or templates_are_those or contract or rule or prompts"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-k", chosen, *TESTS],
         cwd=tmp_path,
@@ -50,5 +68,13 @@ def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in ("prompts.duplicate-minimal]", "test_every_method_has_one_operation[AsyncEnprompta]"):
+    for name in (
+        "test_requests_are_as_documented[prompts.duplicate-minimal]",
+        "test_every_method_has_one_operation[AsyncEnprompta]",
+        "test_a_keyed_write_happens_once[prompts.duplicate]",
+        "test_it_has_a_command[prompts.duplicate]",
+        "test_it_is_in_the_changelog[prompts.duplicate]",
+        "test_a_copy_of_a_prompt",
+        "test_prompts",
+    ):
         assert f"{name} PASSED" in done.stdout

@@ -15,11 +15,13 @@ import pytest
 
 from enprompta.emulator import Emulator
 
+pytestmark = pytest.mark.step("examples")
+
 HERE = Path(__file__).resolve().parents[1] / "examples"
 EXAMPLES = sorted(HERE.glob("*.py"))
 WITH_A_KEY = ["quickstart", "async_quickstart", "bulk_csv", "workflow"]  # the others bring their own emulator always
 SLOW = {"bulk_dask", "celery_tasks"}  # start worker processes
-LONGER = (pytest.mark.slow, pytest.mark.step("examples"))
+LONGER = (pytest.mark.slow,)
 
 
 def run(name: str, **environment: str) -> str:
@@ -58,6 +60,11 @@ SHOWN: dict[str, list[str]] = {
         "executed: {",
         "refused: The budget of this MCP server",
     ],
+    "prompt_life_cycle": ["refused: version 2 is newer than 1", "executions: 1", "this is a fallback"],
+    "provider_messages": ['"A joke about {topic}, as {{', "Hi {{there}}", '"type": "image"'],
+    "rollouts": ["moved: {'production to canary': 74}", "requests: 2"],
+    "template_checks": ["2:1 {{#if offer}} stays in the text", "1:24 {{topic has one closing brace"],
+    "typed_outputs": ["4 stars: warm, quiet", "misfit at stars", "2 credits, 2 executions", "row 1: OutputError"],
     "oauth2": ["8 threads, token requests: 1", "lacks the scope prompts:write", "token requests: 2", "wrong secret"],
     "opentelemetry_spans": ["/execute       503", "/execute       201", "'gen_ai.request.model': 'small'"],
     "quickstart": ["Write a release note about faster search for administrators."],
@@ -106,7 +113,6 @@ nbformat.write(notebook, sys.argv[2])
 
 
 @pytest.mark.slow
-@pytest.mark.step("examples")
 @pytest.mark.skipif(not importlib.util.find_spec("nbclient"), reason="nbclient is not installed")
 def test_notebook_runs(tmp_path: Path) -> None:
     """Every cell of the notebook runs in a fresh kernel, and shows in the same forms what the stored one shows."""

@@ -19,8 +19,10 @@ PACKAGE = Path(enprompta.__file__).parent
 ORDER: tuple[tuple[str, ...], ...] = (
     ("_version", "errors"),
     ("_common",),
+    ("rollouts",),
     ("hooks", "tables", "templating"),
     ("exchanges", "limiters", "models"),
+    ("outputs",),
     ("_core", "otel", "webhooks"),
     ("_http", "batch", "cache", "pagination"),
     ("resources",),
@@ -43,6 +45,7 @@ EXTRAS: dict[str, set[str]] = {
     "batch": {"dask", "rich"},
     "cli": {"rich", "typer", "yaml"},
     "emulator": {"fastapi", "llama_cpp", "starlette", "uvicorn", "yaml"},
+    "models": {"anthropic", "openai"},  # in annotations only
     "mcp": {"mcp", "mcp_types", "starlette", "uvicorn"},
     "otel": {"opentelemetry"},
     "pagination": {"pandas", "polars"},
@@ -116,7 +119,7 @@ def part_named(name: str) -> str | None:
 
 
 def parts_imported(part: str, whens: set[str]) -> set[str]:
-    """Tell which other parts are imported by a part, at the given times."""
+    """Return the other parts that a part imports at the given times."""
     found: set[str] = set()
     for path in modules():
         if part_of(path) == part:
@@ -166,18 +169,16 @@ def test_the_emulator_shares_no_path_with_the_client() -> None:
 
 
 def test_the_library_does_not_know_the_emulator() -> None:
-    """What calls the service loads no server: the emulator is for tests and for the command line."""
-    assert {part for part in parts() if "emulator" in parts_imported(part, EVERY_KIND)} == {
-        "testing",
-        "cli",
-        "workbench",
-    }
+    """The client never imports the emulator, which is for tests, the Workbench and the command line."""
+    users = {part for part in parts() if "emulator" in parts_imported(part, EVERY_KIND)}
+    assert users == {"testing", "cli", "workbench"}
 
 
 @pytest.mark.parametrize("path", modules(), ids=relative)
 def test_nothing_foreign_is_imported(path: Path) -> None:
-    """A module takes from outside what the core depends on, and what the extra it belongs to brings."""
-    outside = {one.name.partition(".")[0] for one in imports_of(path)} - {"enprompta"} - set(sys.stdlib_module_names)
+    """A module imports the core dependencies and those of its extra, besides the standard library and its types."""
+    known = {"enprompta", "_typeshed", *sys.stdlib_module_names}
+    outside = {one.name.partition(".")[0] for one in imports_of(path)} - known
     assert outside <= CORE | EXTRAS.get(part_of(path), set())
 
 

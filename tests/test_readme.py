@@ -25,7 +25,8 @@ BLOCK = re.compile(r"^( *)```python[^\n]*\n(.*?)^ *```", re.MULTILINE | re.DOTAL
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
 PRELOADED = [
     "enprompta",
-    "enprompta._client.clients",
+    "enprompta._client.async_client",
+    "enprompta._client.sync_client",
     "enprompta.emulator",
     "enprompta.testing",
     "enprompta.models",

@@ -1,7 +1,7 @@
 """Shows methods in the API reference as callers see them.
 
 A resource describes each endpoint as a function that returns a `Call[Prompt]`, which a descriptor makes a method that
-returns a `Prompt`. The reference is read from the source, so it is told here what the descriptors do.
+returns a `Prompt`. The reference is built from the source, so this extension resolves what the descriptors return.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import griffe
 
-_DESCRIPTORS = {"operation", "listing", "flow"}
+_DESCRIPTORS = {"operation", "executing", "listing", "flow"}
 _WRAPPERS = {"Call", "Flow"}
 
 

@@ -65,12 +65,12 @@ THEME = TerminalTheme(
 
 
 class Clock:
-    """Tells the emulator the time: some days ago at first, so that an account has a past."""
+    """The emulator's clock: starts some days ago, so that an account has a history."""
 
     days_ago = 0
 
     def __call__(self) -> float:
-        """Give the time in Unix seconds."""
+        """Return the time in Unix seconds."""
         return time.time() - 86_400 * self.days_ago
 
 
@@ -93,10 +93,10 @@ def seed(client: Enprompta, clock: Clock) -> str:
 
 
 def in_terminal(command: str, folder: Path, environment: dict[str, str]) -> str:
-    """Run a command in a terminal of its own and give what it shows, colours included."""
+    """Run a command in a pseudo-terminal and return its output, colors included."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
-    process = subprocess.Popen(  # noqa: S602 (a command of ours, as a reader types it)
+    process = subprocess.Popen(  # noqa: S602 (a fixed command, as a reader types it)
         command,
         shell=True,
         cwd=folder,
@@ -159,7 +159,7 @@ def command_line(emulator: Emulator, prompt_id: str, folder: Path) -> None:
 
 
 def settings(emulator: Emulator) -> dict[str, str]:
-    """Give the variables that point the command line at an emulator."""
+    """Return the variables that point the command line at an emulator."""
     bin_folder = Path(sys.executable).parent
     return {
         "PATH": f"{bin_folder}:{os.environ['PATH']}",

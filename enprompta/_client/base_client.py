@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
+import sys
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 import httpx
 
 from enprompta._common import log
-from enprompta._common.headers import is_header_text
+from enprompta._common.headers import idempotency_key
+from enprompta._common.idempotency import KEYED_METHODS
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
-from enprompta._core.response import APIResponse
+from enprompta._core.operation import public_names
 from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
 from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.masking import mask_for
 from enprompta._http.retry import RetryPolicy
-from enprompta._http.senders.base import library_of
+from enprompta._http.senders.base import library_named, library_of
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
 from enprompta._version import __version__
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from enprompta._core.call import RequestOptions
+    from enprompta._core.prompt_versions import Versions
+    from enprompta._core.response import APIResponse
     from enprompta._core.runner import Flow
     from enprompta._core.steps import HttpReply, Steps
     from enprompta.cache.background_runners import Background
@@ -50,9 +53,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_USER_AGENT = f"enprompta-python/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
-_IDEMPOTENCY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_PYTHON = ".".join(map(str, sys.version_info[:3]))
+_USER_AGENT = f"enprompta-python/{__version__} python/{_PYTHON} httpx/{httpx.__version__}"
 _UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
+_NAMED = {"Client": ("httpx2",), "AsyncClient": ("httpx2", "aiohttp")}  # values of `http_client` that name a library
 _ANONYMOUS = ApiKeyAuth(Secret(""))
 _SHOWN_BODY = 65_536  # bytes of an undecodable response that its error keeps
 
@@ -91,6 +95,8 @@ class BaseClient:
     _library: ModuleType
     _cache_dir: object
     _live: dict[str, LiveCache]
+    prompt_versions: Versions
+    """Versions of prompts that `expect_version` has read; views share them."""
     _plan: ExchangeConfig
     _headers: httpx.Headers
 
@@ -113,6 +119,7 @@ class BaseClient:
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # holds the cache once it is created; views share the dict
+        self.prompt_versions = {}
         keeps_none = {setting.name for setting in SETTINGS if setting.keeps_none}
         chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
         settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
@@ -205,12 +212,19 @@ class BaseClient:
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=NoLimiter())
         request = self._request(call.method, self._url(call), headers, call.json, settings)
-        if call.method in _IDEMPOTENCY_METHODS:
-            request.headers["Idempotency-Key"] = _idempotency_key(key)
+        if call.method in KEYED_METHODS:
+            request.headers["Idempotency-Key"] = idempotency_key(key)
+        if call.method != "GET":
+            self._forget_version(call)
         name = f"{call.method} {call.path}"
         if "ep_" in name:  # redacts an API key that was passed as an id
             name = mask_for(request, self._auth.secrets()).text(name)
         return Exchange(request, name, plan).steps()
+
+    def _forget_version(self, call: Call[Any]) -> None:
+        """Forget the version of a prompt that this client changes, before and after the change."""
+        if self.prompt_versions and call.path.startswith("/prompts/") and call.method != "POST":
+            self.prompt_versions.clear()
 
     def _request(
         self, method: str, url: str, headers: httpx.Headers, json: object, settings: Settings
@@ -235,7 +249,7 @@ class BaseClient:
             extensions={"timeout": settings.timeouts, "max_response_bytes": settings.max_response_bytes},
         )
         request.read()
-        if content or method in _IDEMPOTENCY_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
+        if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
             request.headers["Content-Length"] = str(len(content))
         if content and library is httpx:
             request.stream = WholeBody(content)
@@ -258,6 +272,8 @@ class BaseClient:
         return self._read(call, reply)
 
     def _perform_raw(self, call: Call[T]) -> Steps[APIResponse[T]]:
+        from enprompta._core.response import APIResponse  # noqa: PLC0415 (most calls return the result alone)
+
         reply = yield from self._send(call)
         response = reply.response
         return APIResponse(
@@ -275,6 +291,8 @@ class BaseClient:
         from enprompta._core.decode import UndecodableError, decode  # noqa: PLC0415 (imports pydantic)
 
         response = reply.response
+        if call.method != "GET":
+            self._forget_version(call)
         try:
             return decode(call, response.content, response.refusal)
         except UndecodableError as error:
@@ -292,8 +310,8 @@ class BaseClient:
             attempts=mask.attempts(reply.attempts),
         )
 
-    def _perform_flow(self, flow: Flow[T]) -> Steps[T]:
-        """Run a flow: perform each call it yields and pass on its other steps."""
+    def flow_steps(self, flow: Flow[T], /) -> Steps[T]:
+        """Describe a flow as steps: perform each call it yields and pass on its other steps."""
         try:
             step = next(flow)
             while True:
@@ -368,9 +386,12 @@ class BaseClient:
         in this process, or in every process that uses the same `RedisLimiter`. The next request goes alone and learns
         the budget again. Requests that wait keep their place.
 
-        It returns at once on both clients and is not awaited: Redis is told in the background.
+        It returns at once on both clients and is not awaited: Redis is updated in the background.
         """
         self._account.reset()
+
+    def __dir__(self) -> list[str]:
+        return public_names(self)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_settings"):  # the constructor failed, and a debugger shows its variables
@@ -395,14 +416,6 @@ def _parsed(library: Any, url: str) -> Any:  # noqa: ANN401 (the URL class of ht
     return library.URL(url)
 
 
-def _idempotency_key(given: object) -> str:
-    if given is None:
-        return os.urandom(16).hex()
-    if not given or not is_header_text(given):
-        raise ConfigurationError("idempotency_key must be printable ASCII text on one line, and not empty")
-    return cast("str", given)
-
-
 def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (typed by with_options)
     return cast("Overrides", {name: value for name, value in given.items() if value is not UNSET})
 
@@ -415,15 +428,14 @@ def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> 
     """
     if http_client is None:
         return httpx
-    if http_client == "aiohttp" and kind == "AsyncClient":
-        if find_spec("aiohttp") is None:
-            raise ConfigurationError(
-                'http_client="aiohttp" needs the extra `aiohttp`: pip install "enprompta[aiohttp]"'
-            )
-        return httpx
+    if isinstance(http_client, str) and http_client in _NAMED[kind]:
+        if find_spec(http_client) is None:
+            needs = f'needs the extra `{http_client}`: pip install "enprompta[{http_client}]"'
+            raise ConfigurationError(f'http_client="{http_client}" {needs}')
+        return cast("ModuleType", library_named(http_client))
     library = library_of(http_client)
     if not isinstance(http_client, getattr(library, kind)):
-        others = f'httpx2.{kind} or "aiohttp"' if kind == "AsyncClient" else f"httpx2.{kind}"
+        others = " or ".join([f"httpx2.{kind}", *(f'"{one}"' for one in _NAMED[kind])])
         raise ConfigurationError(
             f"http_client must be an httpx.{kind}, {others}, not {type(http_client).__name__} "
             "(Enprompta takes an httpx.Client, AsyncEnprompta an httpx.AsyncClient)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import cast
@@ -16,6 +17,8 @@ _RESERVED_HEADERS = {
     "content-length": "it is computed",
     "transfer-encoding": "bodies are sent in one piece",
 }
+_MAX_KEY = 255  # characters of an idempotency key
+_MAX_VALUE = 8_000  # characters; servers commonly refuse headers of more than 8 KiB
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: token
 
 
@@ -36,8 +39,29 @@ def check_headers(headers: object) -> None:
             raise ConfigurationError(
                 f"the value of header {name} must be printable ASCII on one line, without leading or trailing spaces"
             )
+        if len(cast("str", value)) > _MAX_VALUE:
+            raise ConfigurationError(f"the value of header {name} is longer than {_MAX_VALUE:,} characters")
 
 
 def is_header_text(value: object) -> bool:
     """True if a header can carry the value: printable ASCII on one line, no outer spaces (RFC 9110, 5.5)."""
-    return isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()
+    if not issubclass(type(value), str):
+        return False
+    text = str.__str__(cast("str", value))
+    return text.isascii() and text.isprintable() and text == text.strip()
+
+
+def idempotency_key(given: object) -> str:
+    """Return the caller's idempotency key, or a new one for None.
+
+    Raises:
+        ConfigurationError: A header cannot carry the key, or it is too long for the API.
+    """
+    if given is None:
+        return os.urandom(16).hex()
+    text = str.__str__(cast("str", given)) if issubclass(type(given), str) else ""
+    if not 0 < len(text) <= _MAX_KEY or not is_header_text(text):
+        raise ConfigurationError(
+            f"idempotency_key must be printable ASCII text on one line, of 1 to {_MAX_KEY} characters"
+        )
+    return text

@@ -17,20 +17,12 @@ Every result can be printed on a UTF-8 stream, pickled, and converted to JSON an
 from __future__ import annotations
 
 import json
-import math
 import re
-from typing import TYPE_CHECKING, Any, TypeVar, cast
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-T = TypeVar("T")
+from typing import cast
 
 MAX_DEPTH = 190
 MAX_DIGITS = 4_300
-_MAX_COLUMNS = 100  # fields whose numbers are read as null before validation fails
 
-_ODD_NUMBERS = ("finite_number", "int_", "float_", "date")  # pydantic's error types for numbers
 _BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
 
@@ -46,24 +38,11 @@ def read_json(body: bytes) -> object:
         raise ValueError("nested too deeply for the rest of the stack") from None
 
 
-def validated(validate: Callable[[object], T], parsed: object, refused: type[Exception]) -> T:
-    """Validate a parsed value; replace numbers that its fields do not accept by null, in place.
-
-    Args:
-        validate: A validator of pydantic.
-        parsed: The result of `read_json`.
-        refused: `pydantic.ValidationError`, which this module does not import.
-
-    Raises:
-        Exception: `refused`, if anything else is wrong.
-    """
-    for _ in range(_MAX_COLUMNS):
-        try:
-            return validate(parsed)
-        except refused as error:
-            if not _clear(parsed, first_problem(error)):
-                raise
-    return validate(parsed)
+def reason_of(error: Exception) -> str:
+    """Say why Python's parser rejected a JSON text, without its advice to programmers."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "a number has too many digits" if "integer string conversion" in str(error) else str(error)
 
 
 def _whole(digits: str) -> int | str:
@@ -152,67 +131,3 @@ def _is_printable(text: str) -> bool:
 def _joined(text: str) -> str:
     """Join surrogate pairs and replace lone surrogates."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _is_long_number(value: object) -> bool:
-    """True for the digits of an integer that was too long to convert."""
-    return isinstance(value, str) and len(value) > MAX_DIGITS and value.lstrip("-").isdecimal()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_infinite(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
-
-
-def _is_fraction(value: object) -> bool:
-    return isinstance(value, float) and not value.is_integer()
-
-
-def first_problem(error: Any) -> dict[str, Any]:  # noqa: ANN401 (pydantic's, which this module does not import)
-    """Return the first problem of a `ValidationError`; its key `odd` holds a rejected number.
-
-    The input is read only for number errors: for a missing field, it would be the whole object.
-    """
-    problem = dict(error.errors(include_url=False, include_context=False, include_input=False)[0])
-    kind: str = problem["type"]
-    if kind.startswith(_ODD_NUMBERS):
-        given = error.errors(include_url=False, include_context=False)[0]["input"]
-        if _is_number(given) or _is_long_number(given):
-            problem["odd"] = given
-    return problem
-
-
-def _clear(parsed: object, problem: dict[str, Any]) -> bool:
-    """Replace a rejected number by null or by its integer; return False if the problem is not a number."""
-    if "odd" not in problem:
-        return False
-    bad = problem["odd"]
-    same_kind = next((kind for kind in (_is_long_number, _is_infinite, _is_fraction) if kind(bad)), None)
-
-    def is_as_large(value: object) -> bool:
-        return _is_number(value) and abs(cast("float", value)) >= abs(bad)
-
-    return _replace(parsed, problem["loc"], same_kind or is_as_large)
-
-
-def _replace(node: object, loc: Sequence[str | int], is_bad: Callable[[object], bool]) -> bool:
-    """Replace the rejected numbers at a location, in all elements of a list; return False if there are none.
-
-    A page is then validated once per affected column instead of once per row.
-    """
-    for at, step in enumerate(loc):
-        if isinstance(node, list) and isinstance(step, int):
-            replaced = [_replace(one, loc[at + 1 :], is_bad) for one in cast("list[object]", node)]
-            return any(replaced)
-        if isinstance(node, dict) and step in node:
-            inside, name = cast("dict[str, object]", node), cast("str", step)
-            if is_bad(value := inside[name]):
-                # JavaScript writes large integers as 1e21.
-                inside[name] = int(value) if isinstance(value, float) and value.is_integer() else None
-                return True
-            node = inside[name]
-        # Any other step names a member of a union.
-    return False

@@ -74,7 +74,19 @@ def scalar(value: object) -> Scalar | NotScalar:
         return cast("Scalar", value)
     if kind is float:
         return _finite(cast("float", value))
-    return _scalar(unwrapped(value))
+    try:
+        return _scalar(unwrapped(value))
+    except RefusedValueError:
+        raise
+    except Exception as error:
+        raise own_error(value, error) from error
+
+
+def own_error(value: object, error: Exception) -> RefusedValueError:
+    """Return the refusal of an object whose own code raised an exception; it shows no text of that exception."""
+    return RefusedValueError(
+        f"is a {type(value).__name__} whose own code raised {type(error).__name__}: pass plain data"
+    )
 
 
 def unwrapped(value: object) -> object:
@@ -261,7 +273,11 @@ def variables(values: object) -> dict[str, str | int | float | bool]:
         hint = _mapping_cure(values)
         raise RefusedValueError(f"must be a mapping of names to values, not {type(values).__name__}{hint}")
     sent: dict[str, str | int | float | bool] = {}
-    for name, value in cast("Mapping[object, object]", values).items():
+    try:
+        entries = list(cast("Mapping[object, object]", values).items())
+    except Exception as error:
+        raise own_error(cast("object", values), error) from error
+    for name, value in entries:
         if not issubclass(type(name), str):
             raise RefusedValueError(f"has a name that is not text: {name!r:.80}")
         plain_name = str.__str__(cast("str", name))

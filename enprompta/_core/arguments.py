@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from datetime import date, time
 from decimal import Decimal
 from typing import Any, cast
 
-from enprompta._common.values import LISTS, NotScalar, RefusedValueError, scalar, variables
+from enprompta._common.values import (
+    LISTS,
+    MAX_EXACT_INT,
+    NotScalar,
+    RefusedValueError,
+    own_error,
+    scalar,
+    variables,
+)
 from enprompta._core.call import WriteOptions, check_id
 from enprompta._core.unset import UNSET
-from enprompta.errors import ConfigurationError
+from enprompta.errors import ConfigurationError, EnpromptaError
 
 RANGES: dict[str, tuple[float, float | None]] = {
     "temperature": (0, 2),
     "top_p": (0, 1),
-    "max_tokens": (1, None),
+    "max_tokens": (1, MAX_EXACT_INT),
     "limit": (1, 100),
 }
 """Inclusive bounds from the API reference; None for no upper bound."""
@@ -31,6 +41,25 @@ Check = Callable[[str, Any], Any]
 _LONGEST_LIST = 30  # names listed in a message
 _LONGEST_TEXT = 40  # characters of a value shown in a message
 _LARGEST = 10**15
+_MOMENT = "2024-01-17 or 2024-01-17T10:15:00Z"
+_ISO_MOMENT = re.compile(
+    r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?", re.ASCII
+)
+
+
+@contextmanager
+def own_code(name: str, value: object) -> Generator[None]:
+    """Convert an exception of the code of a caller's object, such as its `__len__`, to an error that names the place.
+
+    Raises:
+        ConfigurationError: The code raised an exception, which is the cause.
+    """
+    try:
+        yield
+    except (EnpromptaError, RefusedValueError):
+        raise
+    except Exception as error:
+        raise ConfigurationError(own_error(value, error).at(name)) from error
 
 
 def misuse(
@@ -117,16 +146,19 @@ class Parameters:
         Raises:
             ConfigurationError: A value cannot be sent; the message names the parameter and the fix.
         """
+        name, value = "", None
         try:
             for name, value in kwargs.items():
                 if (check := self._checks.get(name)) is not None and value is not UNSET:
                     kwargs[name] = check(name, value)
-            return tuple(
-                check(name, one) if check else one for (name, check), one in zip(self._positional, args, strict=True)
-            )
-        except RefusedValueError as refused:
-            problem = refused.at()
-        raise ConfigurationError(problem)
+            plain: list[Any] = []
+            for (name, check), value in zip(self._positional, args, strict=True):
+                plain.append(check(name, value) if check else value)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            raise ConfigurationError(own_error(value, error).at(name)) from error
+        return tuple(plain)
 
 
 def _check_for(name: str, annotation: str, *, reads: bool) -> Check | None:
@@ -183,9 +215,22 @@ def text(name: str, value: object) -> str:
 def moment(name: str, value: object) -> object:
     """Check a time, given as a datetime, a date or text."""
     plain = _plain(name, value)
-    if isinstance(plain, str):
+    if not isinstance(plain, str):
+        raise ConfigurationError(f"{name} must be a datetime, a date or text, not {_kind(value)}")
+    if isinstance(value, (date, time)) or _is_moment(plain):
         return plain
-    raise ConfigurationError(f"{name} must be a datetime, a date or text, not {_kind(value)}")
+    raise ConfigurationError(f"{name} must be a date or a time in ISO 8601, such as {_MOMENT}, not {_shown(plain)}")
+
+
+def _is_moment(text: str) -> bool:
+    if not _ISO_MOMENT.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text[:10])
+        time.fromisoformat(text[11:19] or "00:00")
+    except ValueError:
+        return False
+    return True
 
 
 def number(name: str, value: object) -> float:
@@ -216,7 +261,9 @@ def _within(value: float, least: float | None, most: float | None) -> bool:
 def _wanted(kind: str, least: float | None, most: float | None) -> str:
     if least is None:
         return kind
-    return f"{kind} of {least:g} or more" if most is None else f"{kind} from {least:g} to {most:g}"
+    if most is None or most == MAX_EXACT_INT:
+        return f"{kind} of {least:g} or more"
+    return f"{kind} from {least:g} to {most:g}"
 
 
 def boolean(name: str, value: object) -> bool:
@@ -235,7 +282,8 @@ def items(name: str, value: object, example: str) -> list[Any]:
     """
     plain = _plain(name, value)
     if isinstance(plain, NotScalar) and isinstance(value, LISTS) and not isinstance(value, Mapping):
-        found = list(cast("Iterable[Any]", value))
+        with own_code(name, cast("object", value)):
+            found = list(cast("Iterable[Any]", value))
         return sorted(found, key=str) if isinstance(value, (set, frozenset)) else found
     raise ConfigurationError(f"{name} must be a list, not {_kind(value)}: {name}=[{example}]")
 
@@ -263,16 +311,16 @@ def values(name: str, value: object) -> dict[str, Any]:
     try:
         return variables(value)
     except RefusedValueError as refused:
-        problem = refused.at(name)
-    raise ConfigurationError(problem)
+        problem, cause = refused.at(name), refused.__cause__
+    raise ConfigurationError(problem) from cause
 
 
 def _plain(name: str, value: object) -> object:
     try:
         return scalar(value)
     except RefusedValueError as refused:
-        problem = refused.at(name)
-    raise ConfigurationError(problem)
+        problem, cause = refused.at(name), refused.__cause__
+    raise ConfigurationError(problem) from cause
 
 
 def _shown(value: object) -> str:

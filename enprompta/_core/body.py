@@ -16,6 +16,7 @@ from enprompta._common.values import (
     RefusedValueError,
     digits,
     is_secret,
+    own_error,
     scalar,
     unwrapped,
 )
@@ -40,7 +41,7 @@ def encode_query(params: Mapping[str, object]) -> str:
         try:
             text = value if type(value) is str else _query_text(value)
         except RefusedValueError as refused:
-            raise ConfigurationError(f"{refused.at(name)}") from None
+            raise ConfigurationError(refused.at(name)) from refused.__cause__
         pairs.append((name, text))
     try:
         return urlencode(pairs)
@@ -76,7 +77,7 @@ def encode_json(value: object) -> bytes:
     try:
         plain = _json(value, MAX_DEPTH)
     except RefusedValueError as refused:
-        raise ConfigurationError(refused.at()) from None
+        raise ConfigurationError(refused.at()) from refused.__cause__
     except RecursionError:
         raise ConfigurationError("the request body is nested too deeply to be written") from None
     try:
@@ -93,6 +94,16 @@ def _json(value: Any, depth: int) -> Any:  # noqa: ANN401 (any value)
         return _object(value, depth)
     if kind is list:
         return _array(value, depth)
+    try:
+        return _other(value, depth)
+    except (RefusedValueError, RecursionError):
+        raise
+    except Exception as error:
+        raise own_error(cast("object", value), error) from error
+
+
+def _other(value: Any, depth: int) -> Any:  # noqa: ANN401
+    """Convert a value that is no plain dict or list."""
     plain = scalar(value)
     if plain is not NOT_SCALAR:
         return plain
@@ -147,7 +158,10 @@ def _items(value: Any) -> list[Any]:  # noqa: ANN401
     """
     kind = cast("Any", type(value))
     if isinstance(value, LISTS) and not isinstance(value, Mapping) and not hasattr(kind, "shape"):
-        items: list[Any] = list(cast("Any", value))
+        try:
+            items: list[Any] = list(cast("Any", value))
+        except Exception as error:
+            raise own_error(cast("object", value), error) from error
         return sorted(items, key=str) if isinstance(value, AbstractSet) else items
     name = kind.__name__
     if value is UNSET:
@@ -176,6 +190,8 @@ def _dumped(model: Any) -> Any:  # noqa: ANN401
     except (ValueError, TypeError, RecursionError) as error:  # pydantic's errors are ValueErrors
         reason = str(error).partition("\n")[0]
         _refuse_losses(held, None)  # names the place of a secret, which older versions of pydantic cannot write
+        if reason.startswith("Error calling function"):
+            raise own_error(model, error) from error
         raise RefusedValueError(f"is a {type(model).__name__} that cannot be written: {reason}") from None
     _refuse_losses(held, written)
     return written

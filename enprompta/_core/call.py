@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import cleandoc
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote
 from uuid import UUID
@@ -17,27 +18,45 @@ T = TypeVar("T")
 
 
 class RequestOptions(TypedDict, total=False):
-    """Options that every method accepts; each overrides the client's setting for one call."""
+    """Options that every method accepts; each overrides the client's setting for one call.
+
+    Attributes:
+        timeout: Seconds for each network operation (connect, send, receive); None for no limit.
+        deadline: Seconds for the whole call, including access token, rate limit, retries and the complete body; None
+            for no limit.
+        max_retries: Number of retries; 0 sends the request once.
+        max_response_bytes: Largest response body in bytes, decompressed; a larger one raises `APIResponseError`.
+        headers: Headers to add; they replace client headers of the same name.
+    """
 
     timeout: float | None
-    """Seconds for each network operation (connect, send, receive); None for no limit."""
     deadline: float | None
-    """Seconds for the whole call, including access token, rate limit, retries and the complete body; None for no
-    limit."""
     max_retries: int
-    """Number of retries; 0 sends the request once."""
     max_response_bytes: int
-    """Largest response body in bytes, decompressed; a larger one raises `APIResponseError`."""
     headers: Mapping[str, str]
-    """Headers to add; they replace client headers of the same name."""
 
 
 class WriteOptions(RequestOptions, total=False):
-    """Options of methods that create, change or execute something."""
+    """Options of methods that create, change or execute something, in addition to `RequestOptions`.
+
+    Attributes:
+        idempotency_key: Makes the call safe to repeat: for the same key and body, the API returns the first result and
+            charges once. By default, each call gets a new key, which all its retries share.
+    """
 
     idempotency_key: str
-    """Makes the call safe to repeat: for the same key and body, the API returns the first result and charges once.
-    By default, each call gets a new key, which all its retries share."""
+
+
+def help_on_options(annotation: str) -> str:
+    """Return the section of a docstring that lists per-call options.
+
+    Args:
+        annotation: The annotation of `**options`, such as `Unpack[WriteOptions]`.
+    """
+    kinds = {"RequestOptions": (RequestOptions,), "WriteOptions": (RequestOptions, WriteOptions)}
+    name = annotation.removeprefix("Unpack[").removesuffix("]")
+    lists = [cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2] for kind in kinds.get(name, ())]
+    return "\n".join(["Options of each call:", *lists]) if any(lists) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +129,10 @@ def _text_of_id(name: str, value: Any) -> str:  # noqa: ANN401
             raise ConfigurationError(f"{name} must be text, not {_of_kind(value)}: {_id_cure(name, value)}")
         value = str.__str__(value)
     if not value:
-        raise ConfigurationError(f"{name} is empty: pass the id of an object, such as prompt.id")
+        hint = "; if it is live.id, this is a fallback, which has no id (see live.is_fallback)"
+        raise ConfigurationError(
+            f"{name} is empty: pass the id of an object, such as prompt.id{hint if name == 'prompt_id' else ''}"
+        )
     return cast("str", value)
 
 

@@ -6,27 +6,35 @@ Imported with the first response, because importing pydantic is slow.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError, WrapValidator
 from typing_extensions import NotRequired, TypedDict
 
-from enprompta._common.json_reading import first_problem, read_json, validated
+from enprompta._common.json_reading import read_json
+from enprompta._core.lenient import lenient_validator
 from enprompta._core.page import Paged
 from enprompta.errors import ConfigurationError
-from enprompta.models.base import FailFast, Many, Model
+from enprompta.models.base import Many, Model, fail_fast
 from enprompta.models.pagination import Pagination
 from enprompta.tables import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pydantic_core import SchemaValidator
+
     from enprompta._core.call import Call
 
 T = TypeVar("T")
+
+_NOT_JSON = "json_invalid"  # pydantic's error type
+_UNION_MEMBER = re.compile(r"[a-z-]+\[.*\]")  # as in `list[Prompt]`, a step of a location that no body has
 
 
 class Envelope(TypedDict, Generic[T]):
@@ -36,6 +44,21 @@ class Envelope(TypedDict, Generic[T]):
     pagination: NotRequired[Pagination | None]
 
 
+def _unreadable(value: object, read: Callable[[object], Pagination | None]) -> Pagination | None:
+    """Read a `pagination`; without a readable cursor, a loop over the listing ends with an error."""
+    try:
+        return read(value)
+    except ValidationError:
+        return Pagination(has_more=bool(value))  # an empty list is PHP's empty object
+
+
+class LenientEnvelope(TypedDict, Generic[T]):
+    """An `Envelope` whose `pagination` may be malformed."""
+
+    data: T
+    pagination: NotRequired[Annotated[Pagination | None, WrapValidator(_unreadable)]]
+
+
 class UndecodableError(ValueError):
     """The body does not match the type of the call; the message says why."""
 
@@ -43,8 +66,8 @@ class UndecodableError(ValueError):
 def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
     """Decode a response body to the result of a call.
 
-    pydantic's parser runs first; `read_json` reads what that rejects. A number that a field does not accept, such as
-    `NaN` for a cost, is then read as null: it would break sums, and must not invalidate the rest of a page.
+    pydantic's strict validator runs first. If it fails, `lenient_validator` reads values that do not fit an optional
+    field as absent: one malformed value, such as `NaN` for a cost, must not cost the rest of a page.
 
     Args:
         call: The call.
@@ -52,62 +75,79 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
         refusal: Why the body was not read completely; empty if it was.
 
     Raises:
-        UndecodableError: The body is empty, not JSON, or of another shape.
+        UndecodableError: The body is empty, not JSON, or a required field is missing or does not fit.
         ConfigurationError: JSON cannot be read into `call.returns`.
     """
     if call.returns is NoneType:
         return cast("T", None)
     if refusal:
         raise UndecodableError(refusal)
-    # The reference is inconsistent about the envelope, so both forms are accepted.
-    problems: list[dict[str, Any]] = []
+    reader = _reader(call.returns, call.enveloped)
+    with suppress(ValidationError):
+        value = reader.unwrapped(reader.read_json(body))
+        if reader.enveloped or not _swallowed_envelope(value, call):
+            return cast("T", value)
+    return cast("T", _read_odd(call, body))
+
+
+def _read_odd(call: Call[Any], body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
+    """Read a body that does not have the expected form."""
+    value, problem = _read(call, lambda reader: reader.read_json(body))
+    if problem is not None and problem["type"] != _NOT_JSON:
+        value, problem = _read(call, lambda reader: reader.lenient.validate_json(body))
+    if problem is not None and problem["type"] == _NOT_JSON:
+        try:
+            parsed = read_json(body)
+        except ValueError:
+            raise UndecodableError(_explain(body, problem)) from None
+        value, problem = _read(call, lambda reader: reader.lenient.validate_python(parsed))
+    if problem is not None:
+        raise UndecodableError(_explain(body, problem))
+    return value
+
+
+def _read(call: Call[Any], read: Callable[[_Reader], Any]) -> tuple[Any, dict[str, Any] | None]:
+    """Read a body with and without the envelope, because the reference is inconsistent about it.
+
+    Returns:
+        The value and None, or None and the problem of the form that the call expects.
+    """
+    problem: dict[str, Any] | None = None
     for enveloped in (call.enveloped, not call.enveloped):
         reader = _reader(call.returns, enveloped)
         try:
-            value = reader.read(body)
+            value = reader.unwrapped(read(reader))
         except ValidationError as error:
-            problems.append(first_problem(error))
-            if problems[0]["type"] == "json_invalid":
+            problem = problem or first_problem(error)
+            if problem["type"] == _NOT_JSON:
                 break
         else:
-            if reader.enveloped or not _swallowed_envelope(value):
-                return cast("T", value)
-    if any(one["type"] == "json_invalid" or "odd" in one for one in problems):
-        return cast("T", _read_odd(call, body, problems[0]))
-    raise UndecodableError(_explain(body, problems[0]))
+            if reader.enveloped or not _swallowed_envelope(value, call):
+                return value, None
+    return None, problem
 
 
-def _read_odd(call: Call[Any], body: bytes, problem: dict[str, Any]) -> Any:  # noqa: ANN401 (what the call returns)
-    """Decode what pydantic's parser rejects; numbers that a field does not accept become null."""
-    try:
-        parsed = read_json(body)
-    except ValueError:
-        raise UndecodableError(_explain(body, problem)) from None
-    problems: list[dict[str, Any]] = []
-    for enveloped in (call.enveloped, not call.enveloped):
-        reader = _reader(call.returns, enveloped)
-        try:
-            value = reader.read_parsed(parsed)
-        except ValidationError as error:
-            problems.append(first_problem(error))
-        else:
-            if reader.enveloped or not _swallowed_envelope(value):
-                return value
-    raise UndecodableError(_explain(body, problems[0]))
+def first_problem(error: ValidationError) -> dict[str, Any]:
+    """Return the first problem of an error, without the input: for a missing field, it would be the whole object."""
+    return dict(error.errors(include_url=False, include_context=False, include_input=False)[0])
 
 
-def _swallowed_envelope(value: object) -> bool:
-    """True if a model without required fields was read from the envelope, which is then in its extra fields."""
+def _swallowed_envelope(value: object, call: Call[Any]) -> bool:
+    """True if a model without required fields was read from the envelope, which is then in its extra fields.
+
+    A call that expects no envelope may return an object with an unknown field `data`.
+    """
     extra = value.model_extra if isinstance(value, Model) else None
-    return extra is not None and "success" in extra and "data" in extra
+    return extra is not None and "data" in extra and ("success" in extra or call.enveloped)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Reader:
     """Reads bodies into one type."""
 
+    shape: Any
+    """Type of the data, without the envelope."""
     read_json: Callable[[bytes], Any]
-    read_python: Callable[[object], Any]
     enveloped: bool
     item: Any
     """Type of the items of a page or a sequence; None for other types."""
@@ -115,23 +155,14 @@ class _Reader:
     """The page class; None for other types."""
     is_sequence: bool
 
-    def read(self, body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
-        """Read JSON.
+    @functools.cached_property
+    def lenient(self) -> SchemaValidator:
+        """The validator for bodies that the normal one rejects."""
+        envelope = cast("Any", LenientEnvelope)
+        return lenient_validator(TypeAdapter(envelope[self.shape] if self.enveloped else self.shape).core_schema)
 
-        Raises:
-            ValidationError: The body is not JSON or has another shape.
-        """
-        return self._unwrapped(self.read_json(body))
-
-    def read_parsed(self, parsed: object) -> Any:  # noqa: ANN401 (what the call returns)
-        """Read parsed JSON.
-
-        Raises:
-            ValidationError: The value has another shape.
-        """
-        return self._unwrapped(validated(self.read_python, parsed, ValidationError))
-
-    def _unwrapped(self, value: Any) -> Any:  # noqa: ANN401 (what the call returns)
+    def unwrapped(self, value: Any) -> Any:  # noqa: ANN401 (what the call returns)
+        """Return the result of a call from the validated value."""
         data, pagination = (value["data"], value.get("pagination")) if self.enveloped else (value, None)
         if self.page is not None:
             return self.page(data, pagination or Pagination(), self.item)
@@ -147,24 +178,13 @@ def _reader(returns: Any, enveloped: bool) -> _Reader:  # noqa: ANN401, FBT001 (
     page: Any = None
     if isinstance(origin, type) and issubclass(origin, Paged):
         page = cast("Any", origin)
-    shape = many[get_args(returns)[0]] if page else _fail_fast(returns)
+    shape = many[get_args(returns)[0]] if page else fail_fast(returns)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(envelope[shape] if enveloped else shape)
         item = get_args(returns)[0] if page or origin is Sequence else None
-        return _Reader(adapter.validate_json, adapter.validate_python, enveloped, item, page, origin is Sequence)
+        return _Reader(shape, adapter.validate_json, enveloped, item, page, origin is Sequence)
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
-
-
-def _fail_fast(returns: Any) -> Any:  # noqa: ANN401 (a type)
-    """Stop the validation of a list at its first invalid element, because each error takes kilobytes."""
-    origin, inside = get_origin(returns), get_args(returns)
-    if origin in {list, set, frozenset, tuple, Sequence} and inside:
-        kind: Any = list if origin is Sequence else origin
-        return Annotated[kind[tuple(_fail_fast(one) for one in inside)], FailFast()]
-    if origin is dict:
-        return dict[inside[0], _fail_fast(inside[1])]  # type: ignore[misc,valid-type] # built at run time
-    return returns
 
 
 def _explain(body: bytes, problem: dict[str, Any]) -> str:
@@ -176,4 +196,5 @@ def _explain(body: bytes, problem: dict[str, Any]) -> str:
         return "HTML or XML instead of JSON (is base_url the address of the API?)"
     if problem["type"] == "json_invalid":
         return "a body that is not whole JSON"
-    return f"JSON of another shape at {'.'.join(map(str, problem['loc'])) or 'its top'}: {problem['msg']}"
+    place = [str(step) for step in problem["loc"] if not _UNION_MEMBER.fullmatch(str(step))]
+    return f"JSON of another shape at {'.'.join(place) or 'its top'}: {problem['msg']}"

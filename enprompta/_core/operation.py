@@ -23,18 +23,28 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, TypeVar, 
 from typing_extensions import ParamSpec
 
 from enprompta._core.arguments import Parameters
+from enprompta._core.call import Call, help_on_options
 from enprompta._core.tracebacks import shorten
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from enprompta._core.call import Call
     from enprompta._core.response import APIResponse
     from enprompta._core.runner import AsyncRunner, Flow, SyncRunner
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+_INTERNAL = frozenset(
+    {"drive", "is_async", "is_raw", "run_flow", "settings_for", "steps"}
+)  # for resources and bulk runs
+
+
+def public_names(thing: object) -> list[str]:
+    """List what `dir()` shows of a client or a resource: the names for callers, without those for other packages."""
+    return [name for name in object.__dir__(thing) if not name.startswith("_") and name not in _INTERNAL]
 
 
 class Resource:
@@ -44,6 +54,9 @@ class Resource:
     is_async: ClassVar[bool]
     is_raw: ClassVar[bool]
     _client: Any
+
+    def __dir__(self) -> list[str]:
+        return public_names(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client!r}>"
@@ -93,6 +106,12 @@ class AsyncRawResource(Resource):
         self._client = client
 
 
+def client_of(resource: Any) -> Any:  # noqa: ANN401 (a resource of any flavor, and either client)
+    """Return the client of a resource, also for `with_raw_response`, which wraps the client."""
+    client = resource._client  # noqa: SLF001 (the flavors share it)
+    return client._client if resource.is_raw else client  # noqa: SLF001
+
+
 class Described(Generic[P, T]):
     """Base class of the descriptors: creates the method on first access and stores it on the class."""
 
@@ -111,6 +130,11 @@ class Described(Generic[P, T]):
         signature = inspect.signature(self.describe)
         method.__signature__ = signature.replace(return_annotation=returns)
         method.__annotations__ = {**self.describe.__annotations__, "return": returns}
+        parts = [
+            inspect.cleandoc(self.describe.__doc__ or ""),
+            help_on_options(self.describe.__annotations__.get("options", "")),
+        ]
+        method.__doc__ = "\n\n".join(filter(None, parts)) or None
         method.__qualname__ = f"{owner.__name__}.{self._name}"
         method.__module__ = owner.__module__  # the module of the class, not of the base that describes the method
         del method.__wrapped__  # inspect would follow it to the description, which returns a Call
@@ -160,7 +184,10 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):  # noqa: N801 (read as 
 
 
 def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type[Resource], run_name: str) -> Any:  # noqa: ANN401
-    """Create a method that checks its arguments, builds the call and has the client run it."""
+    """Create a method that checks its arguments, builds the call and has the client run it.
+
+    A description may return a flow instead of a call, for arguments that need several requests.
+    """
     if owner.is_async:
 
         @functools.wraps(describe)
@@ -169,7 +196,8 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
                 raise wrong
             try:
                 args = parameters.checked(args, kwargs)
-                return await getattr(self._client, run_name)(describe(self, *args, **kwargs))
+                made = describe(self, *args, **kwargs)
+                return await getattr(self._client, run_name if isinstance(made, Call) else "run_flow")(made)
             except EnpromptaError as error:
                 shorten(error)
                 raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
@@ -182,7 +210,8 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
             raise wrong
         try:
             args = parameters.checked(args, kwargs)
-            return getattr(self._client, run_name)(describe(self, *args, **kwargs))
+            made = describe(self, *args, **kwargs)
+            return getattr(self._client, run_name if isinstance(made, Call) else "run_flow")(made)
         except EnpromptaError as error:
             shorten(error)
             raise error  # noqa: TRY201 (as above)

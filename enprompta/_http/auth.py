@@ -6,8 +6,6 @@ Both kinds have `header`, the `Authorization` value if one is ready, and `obtain
 from __future__ import annotations
 
 import copy
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
@@ -29,6 +27,7 @@ from enprompta.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from enprompta._core.steps import Answer, HttpReply, Steps
 
@@ -88,12 +87,13 @@ class ApiKeyAuth:
         return "<API key>"
 
 
-@dataclass(frozen=True, slots=True)
 class _Token:
-    header: str = field(repr=False)
-    renew_at: float
-    """Monotonic seconds after which one caller renews the token, while others continue to use it."""
-    ends_at: float
+    __slots__ = ("ends_at", "header", "renew_at")
+
+    def __init__(self, header: str, renew_at: float, ends_at: float) -> None:
+        self.header = header
+        self.renew_at = renew_at  # monotonic seconds after which one caller renews the token; others still use it
+        self.ends_at = ends_at
 
 
 class ClientCredentials:
@@ -135,6 +135,8 @@ class ClientCredentials:
             AuthenticationError: The token endpoint rejected the credentials; the error has its reason.
             APIConnectionError: The token endpoint could not be reached.
         """
+        from concurrent.futures import Future  # noqa: PLC0415 (clients with an API key need none)
+
         while True:
             with self._lock:
                 if (ready := self._usable()) is not None:

@@ -1,4 +1,6 @@
-"""Load the certificates that https connections trust: those of certifi, or those set in the environment.
+"""Load the certificates that https connections trust: those of the HTTP library, or those set in the environment.
+
+httpx and aiohttp trust the certificates of certifi, httpx2 those of the operating system.
 
 SSL_CERT_FILE     a file of PEM certificates
 SSL_CERT_DIR      one or more folders prepared by `openssl rehash`; used if SSL_CERT_FILE is not set
@@ -10,43 +12,131 @@ from __future__ import annotations
 import os
 import re
 import ssl
+from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
-
-import httpx
+from threading import Thread
+from typing import TYPE_CHECKING, cast
+from weakref import WeakSet
 
 from enprompta.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _HASHED = re.compile(r"[0-9a-f]{8}\.\d+")  # file names that OpenSSL looks up in a folder
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
-def tls_context() -> ssl.SSLContext:
-    """Return a context with the trusted certificates, cached for each combination of the environment variables.
+_SMALL = 16_384  # bytes of a file with at most ten certificates, which are loaded in a millisecond
+_loading: WeakSet[Thread] = WeakSet()
+
+
+class TrustedCertificates:
+    """A TLS context that is loaded on first use, or before that in a thread.
+
+    Args:
+        load: Loads the context; raises ConfigurationError.
+    """
+
+    def __init__(self, load: Callable[[], ssl.SSLContext]) -> None:
+        self._load = load
+        self._thread: Thread | None = None
+        self._context: ssl.SSLContext | None = None
+
+    def begin(self) -> None:
+        """Load in a thread: OpenSSL takes 20 to 90 ms and needs no Python, while a first call imports modules."""
+        if self._thread is None:
+            # Not a daemon: a program that ends must not unload OpenSSL while the thread uses it.
+            thread = Thread(target=self._try, name="enprompta-certificates", daemon=False)
+            with suppress(RuntimeError):  # no further thread can be started: `context` loads them
+                thread.start()
+                _loading.add(thread)
+                self._thread = thread
+
+    def _try(self) -> None:
+        with suppress(ConfigurationError):  # `context` raises it
+            self._context = self._load()
+
+    def context(self) -> ssl.SSLContext:
+        """Return the context; wait until it is loaded.
+
+        Raises:
+            ConfigurationError: The certificates cannot be used.
+        """
+        if self._context is None and self._thread is not None:
+            self._thread.join()
+        if self._context is None:
+            self._context = self._load()
+        return self._context
+
+
+def _finish_loading() -> None:
+    """Wait until no thread is in OpenSSL, because a child process would inherit the locks that it holds."""
+    for thread in list(_loading):
+        thread.join()
+
+
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(before=_finish_loading)
+
+
+def trusted_certificates(library: str = "httpx") -> TrustedCertificates:
+    """Return the trusted certificates, cached for each combination of the environment variables.
+
+    Large files are loaded in a thread, and checked completely with the first call.
+
+    Args:
+        library: `httpx` or `httpx2`, whose certificates are trusted if no variable is set.
 
     Raises:
         ConfigurationError: A variable points to unusable certificates.
     """
-    return _load(*(os.environ.get(name, "") for name in VARIABLES))
+    cert_file, cert_dir, key_log = (os.environ.get(name, "") for name in VARIABLES)
+    found = _trusted(cert_file, cert_dir, key_log, library)
+    if _is_bundle(cert_file) if cert_file else not cert_dir:
+        _check_key_log(key_log)
+        found.begin()
+    else:
+        found.context()
+    return found
 
 
-@lru_cache(maxsize=1)
-def plain_context() -> ssl.SSLContext:
-    """Return a context without certificates, for http:// addresses."""
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _is_bundle(path: str) -> bool:
+    """True if a file holds so many certificates in PEM form that loading them takes long."""
+    with suppress(OSError):
+        content = Path(path).read_bytes()
+        return len(content) > _SMALL and b"-----BEGIN CERTIFICATE-----" in content
+    return False
 
 
 @lru_cache(maxsize=4)
-def _load(cert_file: str, cert_dir: str, key_log: str) -> ssl.SSLContext:
+def _trusted(cert_file: str, cert_dir: str, key_log: str, library: str) -> TrustedCertificates:
+    return TrustedCertificates(lambda: _load(cert_file, cert_dir, key_log, library))
+
+
+@lru_cache(maxsize=1)
+def no_certificates() -> TrustedCertificates:
+    """Return a context without certificates, for http:// addresses."""
+    return TrustedCertificates(lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+
+def _load(cert_file: str, cert_dir: str, key_log: str, library: str) -> ssl.SSLContext:
     try:
         if cert_file:
             context = ssl.create_default_context(cafile=cert_file)
         elif cert_dir:
             context = ssl.create_default_context(capath=cert_dir)
         else:
-            return httpx.create_ssl_context(trust_env=False)
+            return cast("ssl.SSLContext", import_module(library).create_ssl_context(trust_env=False))
     except OSError as error:  # an SSLError is one
         _check_key_log(key_log)
+        if not (cert_file or cert_dir):
+            raise ConfigurationError(
+                f"the certificates that {library} trusts cannot be loaded ({_text(error)}): install certifi again, or "
+                "set SSL_CERT_FILE"
+            ) from None
         variable, value = ("SSL_CERT_FILE", cert_file) if cert_file else ("SSL_CERT_DIR", cert_dir)
         reason = _problem_of_file(cert_file, error) if cert_file else _text(error)
         raise _unusable(variable, value, reason) from None

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 import warnings
-from concurrent.futures import wait
 from contextlib import suppress
 from inspect import currentframe
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
@@ -20,7 +19,7 @@ from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
 from enprompta._http.error_mapping import transport_error
 from enprompta._http.masking import mask_for
 from enprompta._http.route import route_to
-from enprompta._http.senders.base import HTTPX_ERRORS
+from enprompta._http.senders.base import errors_of, library_named
 from enprompta._http.senders.choose import (
     async_sender_for_client,
     default_async_sender,
@@ -64,12 +63,15 @@ class SyncDriver:
     """Drives steps and blocks the thread meanwhile."""
 
     def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
-        self._owned = http_client is None
+        self._owned = http_client is None or isinstance(http_client, str)
+        self._kind = http_client
         self._auth = auth
         self._used = False
         self._made_at = _caller()
-        self._route = route_to(base_url) if http_client is None else None
-        self._sender: Sender = sender_for_client(http_client) if self._route is None else default_sender(self._route)
+        self._route = route_to(base_url, http_client) if self._owned else None
+        self._sender: Sender = (
+            sender_for_client(http_client) if self._route is None else default_sender(http_client, self._route)
+        )
         _transports.add(self)
 
     def run(self, steps: Steps[T]) -> T:
@@ -99,11 +101,15 @@ class SyncDriver:
                     _bound_pool_wait(step.request, step.ends)
                 with thread_deadline(step.ends):
                     return self._sender.send(step.request)
+            except EnpromptaError:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
+                raise
             except self._sender.errors as error:
                 failure = _failure(step, error, self._auth, self._route, outside)
             raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
+        from concurrent.futures import wait  # noqa: PLC0415 (clients with an API key never wait for another caller)
+
         if step.gate in wait([step.gate], _left(step.ends)).done:
             return None
         raise _token_timeout()
@@ -125,7 +131,7 @@ class SyncDriver:
             # Kept open: a thread of the parent may hold one of its locks, which is never released here.
             self._parents = self._sender
             self._used = False
-            self._sender = default_sender(self._route)
+            self._sender = default_sender(self._kind, self._route)
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False) and self._used and not self._sender.is_closed:
@@ -154,7 +160,7 @@ class AsyncDriver:
         self._kind = http_client
         self._route = route_to(base_url, http_client) if own else None
         self._given = None if own else async_sender_for_client(http_client)
-        self._errors = HTTPX_ERRORS if self._given is None else self._given.errors
+        self._errors = errors_of(library_named(http_client)) if self._given is None else self._given.errors
         self._auth = auth
         # Connections belong to the event loop that opened them, so each loop gets its own. A client can be created
         # outside any loop and used by several `asyncio.run` calls in turn. A loop closes its connections when it ends.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from enprompta._http.error_mapping import lacks_sockets, needs_proxy_credentials
 from enprompta.errors import APIConnectionError, APIStatusError
@@ -18,8 +17,7 @@ _DOUBLINGS = 4
 LONGEST_WAIT = FIRST_WAIT * 2.0**_DOUBLINGS  # 8 seconds for our own backoff; the server may ask for more
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """Retries connection errors and temporary statuses, never other 4xx statuses."""
 
     max_retries: int

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.request import getproxies
 
-from enprompta._http.certificates import plain_context, tls_context
-from enprompta._http.proxies import proxy_for, unusable
+from enprompta._http.certificates import no_certificates, trusted_certificates
 
 if TYPE_CHECKING:
     import ssl
 
+    from enprompta._http.certificates import TrustedCertificates
     from enprompta._http.proxies import Proxy
 
 _TLS_WITHIN_TLS = sys.version_info >= (3, 11)  # asyncio, which aiohttp uses, supports it from 3.11 on
@@ -19,10 +20,19 @@ _LONGEST_SOCKS_FIELD = 255  # bytes of a user name or password (RFC 1929, 2)
 
 
 class Route(NamedTuple):
-    """The TLS context and the proxy for connections to one base URL."""
+    """The trusted certificates and the proxy for connections to one base URL."""
 
-    tls: ssl.SSLContext
+    certificates: TrustedCertificates
     proxy: Proxy | None
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """The TLS context; waits until its certificates are loaded.
+
+        Raises:
+            ConfigurationError: The certificates cannot be used.
+        """
+        return self.certificates.context()
 
 
 def route_to(base_url: str, http_client: object = None) -> Route:
@@ -36,15 +46,21 @@ def route_to(base_url: str, http_client: object = None) -> Route:
         ConfigurationError: The environment configures a proxy or certificates that cannot be used.
     """
     if base_url.startswith("http://"):  # this machine: no proxy and no certificates
-        return Route(plain_context(), None)
-    proxy = proxy_for(base_url)
+        return Route(no_certificates(), None)
+    proxy = None
+    if getproxies():
+        from enprompta._http.proxies import proxy_for  # noqa: PLC0415 (most programs have no proxy)
+
+        proxy = proxy_for(base_url)
     if proxy is not None:
         _check_library(proxy, http_client)
-    return Route(tls_context(), proxy)
+    return Route(trusted_certificates("httpx2" if http_client == "httpx2" else "httpx"), proxy)
 
 
 def _check_library(proxy: Proxy, http_client: object) -> None:
     """Reject a proxy that the HTTP library does not support."""
+    from enprompta._http.proxies import unusable  # noqa: PLC0415 (loaded with the proxy)
+
     if http_client == "aiohttp":
         if proxy.is_socks:
             problem = f"names a SOCKS proxy ({proxy.url}), which aiohttp does not support"

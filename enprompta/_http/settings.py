@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from enprompta._common.headers import check_headers
+from enprompta._common.values import own_error
+from enprompta._core.arguments import own_code
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,9 +59,17 @@ class Settings:
         Raises:
             ConfigurationError: A value is invalid.
         """
-        for setting in SETTINGS:
-            object.__setattr__(self, setting.name, setting.check(setting.name, getattr(self, setting.name)))
-        check_headers(self.headers)
+        name, given = "", None
+        try:
+            for setting in SETTINGS:
+                name, given = setting.name, getattr(self, setting.name)
+                object.__setattr__(self, name, setting.check(name, given))
+            name, given = "headers", self.headers
+            check_headers(given)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            raise ConfigurationError(own_error(given, error).at(name)) from error
         connect = CONNECT_TIMEOUT if self.timeout is None else min(CONNECT_TIMEOUT, self.timeout)
         timeouts = {"connect": connect, "read": self.timeout, "write": self.timeout, "pool": self.timeout}
         object.__setattr__(self, "timeouts", timeouts)
@@ -77,7 +87,8 @@ class Settings:
             raise TypeError(f"unexpected keyword argument {min(unknown)!r}; every call also takes {allowed}")
         changes = dict(overrides)
         if "headers" in overrides:
-            check_headers(overrides["headers"])
+            with own_code("headers", overrides["headers"]):
+                check_headers(overrides["headers"])
             added = {name.lower() for name in overrides["headers"]}
             kept = {name: value for name, value in self.headers.items() if name.lower() not in added}
             changes["headers"] = {**kept, **overrides["headers"]}

@@ -17,6 +17,7 @@ from enprompta._common.event_loop import current_loop, sleep
 from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
+from enprompta.batch.results import ExecutionT
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class _Signal:
         self._set = False
 
 
-class AsyncBatchRun(Run[RowT, "AsyncStepRunner"]):
+class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
     """A run of the async client; iterate it once with `async for`. `BatchRun` documents how it ends and what it raises.
 
     Rows come from an iterable or an async iterable. Leaving the `async with` block ends the run and waits for requests
@@ -89,7 +90,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"]):
         self.end_soon: Callable[[], None] = _nothing
         """Ends the run from any thread, without waiting."""
 
-    def __aiter__(self) -> AsyncIterator[BatchResult[RowT]]:
+    def __aiter__(self) -> AsyncIterator[BatchResult[RowT, ExecutionT]]:
         """Return an iterator over the results; the run starts with the first `anext`."""
         return _Results(self)
 
@@ -116,7 +117,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"]):
             self._run_scope.cancel()
         await self._until_ended()
 
-    async def next(self) -> BatchResult[RowT]:
+    async def next(self) -> BatchResult[RowT, ExecutionT]:
         """Return the next result, for `async for`.
 
         Raises:
@@ -132,7 +133,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"]):
             await self._result_ready.wait()
         if scheduler.should_refill:
             self._slot_free.set()
-        return result
+        return cast("BatchResult[RowT, ExecutionT]", result)
 
     def _start(self) -> None:
         import anyio  # noqa: PLC0415
@@ -177,6 +178,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"]):
         try:
             with anyio.CancelScope() as self._run_scope:
                 async with anyio.create_task_group() as group:
+                    await self._check_version()
                     group.start_soon(self._tick_forever)
                     async with anyio.create_task_group() as workers:
                         with anyio.CancelScope() as self._input_scope:
@@ -189,6 +191,12 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"]):
             except Exception as error:  # noqa: BLE001 (raised by `_until_ended`)
                 self._close_error = error
             self._ended.set()
+
+    async def _check_version(self) -> None:
+        try:
+            await self._client.drive(self._version_steps())
+        except EnpromptaError as error:
+            self._end("error", error)
 
     async def _feed(self, start_soon: Callable[..., object]) -> None:
         """Take rows while slots are free, and wake a worker for each."""
@@ -266,13 +274,13 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"]):
                 self._end("error", error)
 
 
-class _Results(AsyncIterator["BatchResult[RowT]"]):
+class _Results(AsyncIterator["BatchResult[RowT, ExecutionT]"]):
     """The iterator that `async for` holds; when it is released, such as by `break`, the run ends."""
 
-    def __init__(self, run: AsyncBatchRun[RowT]) -> None:
+    def __init__(self, run: AsyncBatchRun[RowT, ExecutionT]) -> None:
         self._run = run
 
-    async def __anext__(self) -> BatchResult[RowT]:
+    async def __anext__(self) -> BatchResult[RowT, ExecutionT]:
         try:
             return await self._run.next()
         except EnpromptaError as error:

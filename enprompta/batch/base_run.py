@@ -7,7 +7,10 @@ from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from enprompta._common.clock import monotonic
+from enprompta._core.arguments import own_code
+from enprompta._core.prompt_versions import check_version, expected_version
 from enprompta._core.tracebacks import shorten
+from enprompta._core.unset import UNSET
 from enprompta.batch import options as opts
 from enprompta.batch.budget import SpendTracker
 from enprompta.batch.call_tracker import CallTracker
@@ -17,6 +20,7 @@ from enprompta.batch.progress import Meter, Reporter
 from enprompta.batch.results import BatchResult, Progress
 from enprompta.batch.row_calls import CallTemplate
 from enprompta.batch.row_files import Rows
+from enprompta.batch.row_outputs import RowOutputs
 from enprompta.batch.scheduler import RowScheduler, SchedulingRules
 from enprompta.errors import ConfigurationError, EnpromptaError
 
@@ -65,6 +69,9 @@ class Run(Generic[RowT, ClientT]):
         )
         self._first: int = options.get("first_index", 0)
         self._template.check(rows, self._first)
+        self._outputs = RowOutputs(options.get("output"), options.get("repair", 0))
+        expected = options.get("expect_version", UNSET)
+        self._expected = None if expected is UNSET else expected_version(expected)
         self._tracker = CallTracker(sliced=self._threads)
         self._client = client.with_options(**opts.client_options(options))
         self._concurrency: int = options.get("concurrency", 16)
@@ -114,7 +121,8 @@ class Run(Generic[RowT, ClientT]):
         get, concurrency, spent = self._options.get, self._concurrency, self._store.spent
         total: int | None = get("total")
         if total is None and isinstance(self._rows, Sized):
-            total = len(self._rows)
+            with own_code("rows", self._rows):
+                total = len(self._rows)
         # Each worker has one more row ready. Threads take it from a queue, so there those rows count as started.
         rules = SchedulingRules(
             slots=2 * concurrency if self._threads else concurrency,
@@ -134,8 +142,9 @@ class Run(Generic[RowT, ClientT]):
             usd=spent.usd,
             highest_cost=spent.highest_cost,
             executed=spent.executed,
+            credits_per_row=self._outputs.credits_per_row,
         )
-        return RowScheduler(rules, spend, self._store, self._meter)
+        return RowScheduler(rules, spend, self._store, self._meter, self._outputs)
 
     def _start_once(self) -> None:
         """Mark the run as started.
@@ -182,7 +191,13 @@ class Run(Generic[RowT, ClientT]):
 
     def _steps(self, task: RowTask[RowT], tracked: TrackedCall) -> Steps[Answered[Execution]]:
         """Return the steps of a row's call, for the client to perform."""
-        return self._tracker.watch(self._client.steps(self._template.call(task)), tracked)
+        return self._tracker.watch(self._outputs.steps(self._client, self._template.call(task)), tracked)
+
+    def _version_steps(self) -> Steps[None]:
+        """Return the steps that check the prompt's version, before the first row is sent."""
+        expected, versions = self._expected, self._client.prompt_versions
+        if expected is not None:
+            yield from self._client.flow_steps(check_version(versions, self._template.prompt_id, expected, {}))
 
     def _finish(self, task: RowTask[RowT], outcome: Any) -> None:  # noqa: ANN401 (an answer or an error)
         """Hand the outcome of a row to the scheduler; if it cannot be saved, the run ends."""

@@ -1,10 +1,10 @@
 """Budgets: how much a run may spend, and if it can afford another row. Pure.
 
-A row counts from its start: as one credit, and in USD as the most expensive row so far. Once its response arrives, it
-counts as its real cost. A run therefore stops before it exceeds a budget of credits. It can exceed a budget in USD only
-if rows in flight cost more than every row before them. No cost is known before the first response, and that row may be
-a cheap one. So a run with a budget in USD starts with one row in flight, and the number of rows in flight never exceeds
-the number of known costs by more than one.
+A row counts from its start: as one credit and one more for each repair that it may need, and in USD as the most
+expensive row so far. Once its response arrives, it counts as its real cost. A run therefore stops before it exceeds a
+budget of credits. It can exceed a budget in USD only if rows in flight cost more than every row before them. No cost is
+known before the first response, and that row may be a cheap one. So a run with a budget in USD starts with one row in
+flight, and the number of rows in flight never exceeds the number of known costs by more than one.
 """
 
 from __future__ import annotations
@@ -45,12 +45,21 @@ class SpendTracker:
         usd: USD spent before the run was resumed.
         highest_cost: The cost of the most expensive row in USD.
         executed: The number of rows with a known cost.
+        credits_per_row: The credits that one row costs at most: more than one if it may be repaired.
     """
 
     def __init__(
-        self, budget: Budget | None, *, credits: int = 0, usd: float = 0.0, highest_cost: float = 0.0, executed: int = 0
+        self,
+        budget: Budget | None,
+        *,
+        credits: int = 0,
+        usd: float = 0.0,
+        highest_cost: float = 0.0,
+        executed: int = 0,
+        credits_per_row: int = 1,
     ) -> None:
         self._budget = budget
+        self._credits_per_row = credits_per_row
         self.credits: int = credits
         self.usd: float = usd
         self._highest_cost = highest_cost
@@ -61,7 +70,7 @@ class SpendTracker:
         budget, rows = self._budget, in_flight + 1
         if budget is None:
             return True
-        if budget.credits is not None and self.credits + rows > budget.credits:
+        if budget.credits is not None and self.credits + rows * self._credits_per_row > budget.credits:
             return False
         if budget.usd is None:
             return True
@@ -76,7 +85,7 @@ class SpendTracker:
         """Count a row that has ended.
 
         Args:
-            credits: 1 if it was charged or may have been, else 0.
+            credits: The credits it was charged or may have been.
             cost: In USD; None if the API did not report it.
             executed: True if the row shows what a row costs.
         """

@@ -21,18 +21,21 @@ from enprompta import errors
 from enprompta._common.private_files import create_private
 from enprompta._core.body import encode_json
 from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
+from enprompta.batch.results import executions_of
 from enprompta.batch.row_calls import differences
 from enprompta.errors import APIStatusError, ConflictError, EnpromptaError, ErrorInfo
 from enprompta.models.executions import Execution
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from enprompta.batch.results import BatchResult
     from enprompta.batch.row_calls import CallTemplate, RowTask
 
 _APPLICATION_ID = 0x456E5072  # "EnPr": marks checkpoints, so that other programs' databases are never written to
 _FORMAT = "1"
+BEFORE = "executionsBeforeRepair"
+"""The field of a stored execution that has the earlier executions of its row."""
 _FACTS = ("format", "run_id", "path", "options")
 # Errors of reading JSON with an unexpected shape; pydantic's errors are value errors too.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -249,9 +252,10 @@ class Checkpoint:
         Raises:
             CheckpointError: The file cannot be written.
         """
-        execution = result.execution
-        kept = None if execution is None else execution.model_dump_json(by_alias=True, exclude_unset=True)
-        cost = None if execution is None else execution.cost
+        executions = executions_of(result.execution)
+        kept = _written(executions) if executions else None
+        costs = [one.cost for one in executions if one.cost is not None]
+        cost = sum(costs) if costs else None
         # The API repeats its response for a key. So a row that failed without a charge needs a new key for its next
         # attempt, but not after a 409, which means that the API knows another request with this key.
         spent = result.error is not None and credits == 0 and not isinstance(result.error, ConflictError)
@@ -315,6 +319,15 @@ class Checkpoint:
             where = f" at row {row}"
             cure = f"delete the row (idx = {row} in table rows) to execute it again under the same key"
         return CheckpointError(f"{self._path} is damaged{where}: {what}. Restore the file from a copy, or {cure}")
+
+
+def _written(executions: Sequence[Execution]) -> str:
+    """Return the last execution as JSON, with the executions before it that its repairs followed."""
+    texts = [one.model_dump_json(by_alias=True, exclude_unset=True) for one in executions]
+    if len(texts) == 1:
+        return texts[0]
+    *before, last = map(json.loads, texts)
+    return json.dumps({**last, BEFORE: before})
 
 
 Store: TypeAlias = "Checkpoint | NoCheckpoint"

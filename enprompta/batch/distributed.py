@@ -67,6 +67,7 @@ def execute_many(
     rows: Iterable[RowT] | Bag,
     *,
     variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
+    output: Any = None,  # noqa: ANN401 (any type)
     partition_size: int = 200,
     **options: Unpack[RunOptions],
 ) -> Bag:
@@ -87,6 +88,8 @@ def execute_many(
             changed row is another row, with a separate charge.
         variables: How to get the values of the prompt's variables from a row; see `execute_many` of the client. A
             function is sent to the workers.
+        output: The type to read each output into; see `execute_many` of the client. The workers must be able to import
+            it.
         partition_size: Rows of an iterable that are sent to a worker at once. If a worker is lost, this many rows are
             repeated for each of its threads.
         **options: `concurrency` (for each active partition), `errors`, `run_id`, the model options and the call
@@ -106,8 +109,10 @@ def execute_many(
     _check_client(client)
     bag, listed = _split_input(rows, bags)
     # Created to check the arguments, and to make a run id if none is given.
-    run = client.prompts.execute_many(prompt_id, listed, variables=variables, **options)
-    work = _PartitionTask(client, prompt_id, variables, {**options, "run_id": run.run_id}, secrets.token_hex(8))
+    run = client.prompts.execute_many(prompt_id, listed, variables=variables, output=output, **options)
+    work = _PartitionTask(
+        client, prompt_id, variables, {**options, "output": output, "run_id": run.run_id}, secrets.token_hex(8)
+    )
     if bag is None:
         parts = bags.from_sequence(_cut(listed, partition_size, work.name), partition_size=1)
     else:

@@ -14,6 +14,7 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from enprompta._core.prompt_versions import ExpectedVersion
     from enprompta.batch.budget import Budget
     from enprompta.batch.results import Progress
 
@@ -33,6 +34,12 @@ class RunOptions(TypedDict, total=False):
     """0 to 1, the nucleus-sampling threshold."""
     stop_sequences: Sequence[str]
     """Texts that end the output."""
+    expect_version: ExpectedVersion
+    """The version that must be executed, such as `live.version`. The prompt is fetched once, before the first row;
+    another version ends the run with `VersionMismatchError`, and nothing is charged."""
+    repair: int
+    """How often a row is executed again, charged each time, if its output does not match `output`; 0 to 3, and 0 if not
+    given."""
     concurrency: int
     """Maximum number of rows in flight; 16 if not given. The client's limiter paces them anyway."""
     errors: Literal["collect", "raise"]
@@ -98,7 +105,7 @@ def check(options: Mapping[str, Any]) -> None:
         ConfigurationError: A value is invalid; the text names the option and what is allowed.
         TypeError: An option is unknown.
     """
-    known = dict.fromkeys(("variables", *BatchOptions.__annotations__), False)
+    known = dict.fromkeys(("variables", "output", *BatchOptions.__annotations__), False)
     if wrong := misuse("prompts.execute_many", (None, None), options, ("prompt_id", "rows"), known):
         raise wrong
     concurrency = options.get("concurrency", 16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from enprompta.batch.results import BatchResult, Progress
+from enprompta.batch.results import BatchResult, Progress, executions_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class Meter:
             self.failed += 1
         self.restored += result.restored
         self.credits += credits
-        if (execution := result.execution) is not None:
+        for execution in executions_of(result.execution):
             self.tokens += execution.tokens or 0
             self.cost += execution.cost or 0.0
 

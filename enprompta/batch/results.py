@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import TypeVar
+
+from enprompta.models.executions import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from enprompta.errors import Attempt, EnpromptaError
-    from enprompta.models.executions import Execution
 
 RowT = TypeVar("RowT")
+ExecutionT = TypeVar("ExecutionT", bound=Execution, default=Execution)
 
 
 @dataclass(frozen=True, slots=True)
-class BatchResult(Generic[RowT]):
+class BatchResult(Generic[RowT, ExecutionT]):
     """The result of one row."""
 
     index: int
@@ -24,8 +28,8 @@ class BatchResult(Generic[RowT]):
     """The row as you passed it."""
     variables: Mapping[str, Any]
     """The values of the prompt's variables; empty if the row had none, as `error` then explains."""
-    execution: Execution | None = None
-    """The execution that the API returned; None if it returned none."""
+    execution: ExecutionT | None = None
+    """The execution that the API returned; None if it returned none. With `output`, a `TypedExecution`."""
     error: EnpromptaError | None = None
     """The error of a failed row; None if the row succeeded."""
     attempts: tuple[Attempt, ...] = ()
@@ -42,6 +46,13 @@ class BatchResult(Generic[RowT]):
     def output(self) -> str | None:
         """The output of the model; None if the row failed."""
         return None if self.execution is None else self.execution.output
+
+
+def executions_of(execution: Execution | None) -> tuple[Execution, ...]:
+    """Return the executions of a row: several if its output was repaired, none if it was not executed."""
+    if execution is None:
+        return ()
+    return getattr(execution, "executions", (execution,))
 
 
 @dataclass(frozen=True, slots=True)

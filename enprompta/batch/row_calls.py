@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from urllib.parse import unquote
 
 from enprompta._common import values as conversions
 from enprompta._core.body import encode_json
@@ -63,6 +64,11 @@ class CallTemplate(Generic[RowT]):
     def path(self) -> str:
         """The path that rows are sent to; it contains the prompt's id."""
         return self._call.path
+
+    @property
+    def prompt_id(self) -> str:
+        """The prompt's id."""
+        return unquote(self.path.removeprefix("/prompts/").removesuffix("/execute"))
 
     @property
     def options(self) -> str:

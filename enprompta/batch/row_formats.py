@@ -10,6 +10,7 @@ from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
+from enprompta._common.json_reading import reason_of
 from enprompta._common.text_files import NotTextError, check_encoding, open_regular, undecodable_line
 from enprompta.batch.errors import RowError
 from enprompta.errors import ConfigurationError
@@ -77,7 +78,9 @@ def read_json_lines(path: str) -> Numbered:
             try:
                 row: object = _decoder.decode(line.strip())
             except (ValueError, RecursionError) as error:
-                raise RowError(f"{where} is not JSON: {error}. JSON Lines has one object per line") from error
+                raise RowError(
+                    f"{where} is not JSON: {reason_of(error)}. JSON Lines has one object per line"
+                ) from error
             if not isinstance(row, dict):
                 kind = _KINDS[type(row)]
                 raise RowError(f"{where} is {kind}, not an object of columns and values")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from enprompta.batch.call_tracker import CallCancelled
 from enprompta.batch.errors import ExecutionFailedError
-from enprompta.batch.results import BatchResult
+from enprompta.batch.results import BatchResult, executions_of
 from enprompta.errors import (
     APIConnectionError,
     APIStatusError,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from enprompta.batch.checkpoint import Store
     from enprompta.batch.progress import Meter
     from enprompta.batch.row_calls import RowTask
+    from enprompta.batch.row_outputs import RowOutputs
     from enprompta.models.executions import Execution
 
 RowT = TypeVar("RowT")
@@ -85,9 +86,13 @@ class RowScheduler(Generic[RowT]):
         spend: Tracks spending, and says if another row is affordable.
         store: The checkpoint.
         meter: Counts results.
+        outputs: Reads the outputs of rows into a type.
     """
 
-    def __init__(self, rules: SchedulingRules, spend: SpendTracker, store: Store, meter: Meter) -> None:
+    def __init__(
+        self, rules: SchedulingRules, spend: SpendTracker, store: Store, meter: Meter, outputs: RowOutputs
+    ) -> None:
+        self._outputs = outputs
         self._rules = rules
         self._spend = spend
         self._store = store
@@ -153,6 +158,7 @@ class RowScheduler(Generic[RowT]):
             self._queue.append(task)
             return
         result = BatchResult(task.index, task.row, task.variables, saved.execution, saved.error, restored=True)
+        result = self._outputs.checked(result)
         if self._rules.skips:
             self._meter.count(result, saved.credits)
             self._gaps.add(task.index)
@@ -224,13 +230,14 @@ class RowScheduler(Generic[RowT]):
         else:
             execution, attempts = outcome
             error = _failure(task, execution)
-        charged = _credits(error)
-        self._spend.charge(charged, execution and execution.cost, executed=error is None)
+        executions = executions_of(execution)
+        charged = _credits(error) + max(0, len(executions) - 1)
+        self._spend.charge(charged, sum(one.cost or 0.0 for one in executions), executed=error is None)
         result = BatchResult(task.index, task.row, task.variables, execution, error, attempts)
         try:
             self._store.write(result, task, charged, now)
         finally:
-            self._give(result, charged)
+            self._give(self._outputs.checked(result), charged)
             self._watch_health(error)
 
     def _give(self, result: BatchResult[RowT], credits: int) -> None:

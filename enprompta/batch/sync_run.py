@@ -7,11 +7,12 @@ from contextlib import suppress
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
+from enprompta.batch.results import ExecutionT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _TICK_SECONDS = 0.05  # seconds between two rounds of periodic work, while waiting for results
 
 
-class BatchRun(Run[RowT, "SyncStepRunner"]):
+class BatchRun(Run[RowT, "SyncStepRunner"], Generic[RowT, ExecutionT]):
     """A run of the blocking client; iterate it once for its results.
 
     Rows are read, `variables` and `on_progress` are called, and results are returned in the thread that iterates. Only
@@ -63,14 +64,15 @@ class BatchRun(Run[RowT, "SyncStepRunner"]):
         self._workers: list[Thread] = []
         self._closed = False
 
-    def __iter__(self) -> Iterator[BatchResult[RowT]]:
+    def __iter__(self) -> Iterator[BatchResult[RowT, ExecutionT]]:
         """Start the run and yield its results."""
         self._start_once()
         try:
             self._open_parts()
             atexit.register(self.close)  # at exit, close before the interpreter freezes the worker threads
+            self._client.drive(self._version_steps())
             self._input = iter(cast("Iterable[RowT]", self._rows))
-            yield from self._results()
+            yield from cast("Iterator[BatchResult[RowT, ExecutionT]]", self._results())
         finally:
             try:
                 self.close()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from enprompta.cache.keys import PromptKey
     from enprompta.cache.snapshots import Snapshot
     from enprompta.errors import APIError
-    from enprompta.models.prompts import LivePrompt
+    from enprompta.models.live_prompts import LivePrompt
 
 REFRESH_DEADLINE_SECONDS = 30.0  # maximum deadline of a background request
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from enprompta.errors import ConfigurationError
-from enprompta.models.prompts import LiveMessage, LiveMessageParam, LivePrompt
+from enprompta.models.live_prompts import LivePrompt
+from enprompta.models.messages import LiveMessage, LiveMessageParam, as_message
 
 if TYPE_CHECKING:
     from enprompta.cache.keys import PromptKey
@@ -47,20 +48,10 @@ def as_prompt(value: object, key: PromptKey) -> LivePrompt:
     if isinstance(value, str):
         return LivePrompt(**fields, content=value)
     if isinstance(value, Sequence):
-        messages = [_message(one) for one in cast("Sequence[object]", value)]
+        messages = [as_message(one) for one in cast("Sequence[object]", value)]
         if None not in messages:
             return LivePrompt(**fields, messages=cast("list[LiveMessage]", messages))
     raise ConfigurationError(
         f"the fallback of prompt {key.slug!r} must be a string, a list of messages with role and content, or a "
         f"callable that returns one of these, not {kind}"
     )
-
-
-def _message(one: object) -> LiveMessage | None:
-    if isinstance(one, LiveMessage):
-        return one
-    if isinstance(one, Mapping):
-        fields = cast("Mapping[str, object]", one)
-        if isinstance(fields.get("role"), str) and isinstance(fields.get("content"), str):
-            return LiveMessage.model_validate(dict(fields))
-    return None

@@ -24,7 +24,7 @@ from enprompta.errors import APIStatusError, NotFoundError, RateLimitError
 
 if TYPE_CHECKING:
     from enprompta.errors import APIError
-    from enprompta.models.prompts import LivePrompt
+    from enprompta.models.live_prompts import LivePrompt
 
 TTL_JITTER = 0.1  # share of the TTL by which it may end early, so that prompts loaded together do not expire together
 FIRST_BACKOFF_SECONDS = 1.0  # after the first failure; doubles with each further one

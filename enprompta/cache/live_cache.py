@@ -27,7 +27,7 @@ from enprompta.cache.fallback import as_prompt, call
 from enprompta.cache.freshness import EMPTY, CacheDecision, CachedPrompt
 from enprompta.cache.memory import FETCH_LEASE_SECONDS, Lookup, Memory
 from enprompta.errors import APIError, APIStatusError, APITimeoutError, EnpromptaError, NotFoundError
-from enprompta.models.prompts import CacheInfo, LivePrompt
+from enprompta.models.live_prompts import CacheInfo, LivePrompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

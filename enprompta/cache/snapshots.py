@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from enprompta._common import log
 from enprompta._common.clock import real_time
-from enprompta.models.prompts import LivePrompt
+from enprompta.models.live_prompts import LivePrompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,6 +23,7 @@ from enprompta.cli.commands import (
     login,
     mcp,
     prompts,
+    prompts_check,
     teams,
     templates,
     usage,
@@ -47,7 +48,7 @@ app: typer.Typer = typer.Typer(
 prompts_as_code.add_to(app)
 codegen.add_to(app)
 _RESOURCES = {
-    "prompts": (prompts, execute_many),
+    "prompts": (prompts, execute_many, prompts_check),
     "executions": (executions,),
     "templates": (templates,),
     "workflows": (workflows,),

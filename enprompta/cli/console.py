@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from typing import Literal, NoReturn
+from typing import Literal
 
 import typer
 from rich.console import Console
@@ -17,19 +16,7 @@ FAILED = 1
 _COLORS: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
 
 
-class _Output(Console):
-    """A console that reports a closed pipe like a full disk; rich would exit silently."""
-
-    def on_broken_pipe(self) -> NoReturn:
-        """Raise it.
-
-        Raises:
-            BrokenPipeError: Always.
-        """
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
-
-out: Console = _Output(color_system=_COLORS, highlight=False, soft_wrap=True)
+out: Console = Console(color_system=_COLORS, highlight=False, soft_wrap=True)
 err: Console = Console(color_system=_COLORS, highlight=False, soft_wrap=True, stderr=True)
 
 

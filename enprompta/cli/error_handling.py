@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,8 +12,9 @@ from typer.core import TyperGroup
 from enprompta.cli.console import FAILED, err, line
 from enprompta.cli.errors import SetupError
 from enprompta.cli.shared_options import shared
+from enprompta.cli.signals import INTERRUPTED
 from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
-from enprompta.errors import ConfigurationError, EnpromptaError
+from enprompta.errors import ConfigurationError, EnpromptaError, TemplateWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -23,17 +25,23 @@ ClientT = TypeVar("ClientT")
 
 WRONG_USAGE = 2
 NOT_CONFIGURED = 3
-INTERRUPTED = 130
 
 
 class Commands(TyperGroup):
     """The top-level command group; reports each error that a command raises and sets the exit status."""
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 (typer's own)
-        """Parse a command line, after resetting the shared options."""
+        """Parse a command line, after resetting the shared options.
+
+        Raises:
+            typer.Exit: Ctrl-C was pressed.
+        """
         shared.reset()
         _leave_out_types_of_flags(self, typer.Context(self, **self.context_settings))
-        return super().make_context(*arguments, **settings)
+        try:
+            return super().make_context(*arguments, **settings)
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (typer's context and whatever commands return)
         """Run a command.
@@ -42,19 +50,35 @@ class Commands(TyperGroup):
             typer.Exit: The command failed; the error was reported.
         """
         try:
-            return super().invoke(ctx)
+            with _warnings_in_one_line():
+                return super().invoke(ctx)
         except EnpromptaError as error:
             if ctx.params.get("debug"):
                 raise
             show_error(error)
             raise typer.Exit(status_of(error)) from None
-        except BrokenPipeError as error:  # which click would end with status 1, but without a message
-            raise OSError(error.strerror) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except typer.Abort as abort:  # Ctrl-C or Ctrl-D at a prompt
             interrupted = isinstance(abort.__context__, KeyboardInterrupt)
             raise typer.Exit(INTERRUPTED if interrupted else FAILED) from None
+
+
+@contextmanager
+def _warnings_in_one_line() -> Generator[None]:
+    """Show warnings about templates like errors, in one line without Python code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TemplateWarning)
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:  # noqa: ANN401 (file and line)
+            if issubclass(category, TemplateWarning):
+                err.print(line(("warning  ", "bold yellow"), str(message)))
+            else:
+                others(message, category, *where)
+
+        warnings.showwarning = show
+        yield
 
 
 def _leave_out_types_of_flags(command: Any, context: typer.Context) -> None:  # noqa: ANN401 (typer's, of any version)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from enprompta._common.json_reading import reason_of
 from enprompta._common.text_files import NotTextError, decode, read_bounded
 from enprompta._core.unset import UNSET, Unset
 from enprompta.cli.console import FAILED, out
@@ -65,7 +66,7 @@ def read_object(file: str) -> dict[str, Any]:
     try:
         values: object = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"{file} is not JSON: {error}") from None
+        raise typer.BadParameter(f"{file} is not JSON: {reason_of(error)}") from None
     if not isinstance(values, dict):
         raise typer.BadParameter(f"{file} must hold a JSON object")
     return cast("dict[str, Any]", values)

@@ -16,7 +16,7 @@ Profile = Annotated[
     str | None,
     typer.Option("--profile", metavar="NAME", help="Use this profile's credentials.", show_default=False),
 ]
-_WITHOUT_IDS = frozenset({"doctor", "overview", "billing"})
+_WITHOUT_IDS = frozenset({"check", "doctor", "overview", "billing"})
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only ids, one per line.")]
 
 

@@ -6,20 +6,25 @@ import errno
 import os
 import sys
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from enprompta.cli.signals import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 _FAILED = 1
-_INTERRUPTED = 130
 
 
 def use_utf8() -> None:
     """Write UTF-8 on both streams, whatever the locale, `PYTHONIOENCODING` or `PYTHONUTF8` say.
 
+    Standard input is empty if it was closed with `<&-`.
     UTF-8 can encode everything except lone surrogates; `backslashreplace` writes those the way JSON does.
     """
+    if cast("Any", sys.stdin) is None:
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 (open until the process ends)
     streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
     for stream in streams:
         with suppress(AttributeError):  # the stream is missing or was replaced
@@ -33,11 +38,9 @@ def guarded() -> Generator[None]:
     Raises:
         SystemExit: The command was interrupted, or its output could not be written.
     """
-    stdout = cast("Any", sys.stdout)  # None if it was closed with `>&-`, contrary to its type
-    stderr = cast("Any", sys.stderr)
     try:
         try:
-            if stdout is None:
+            if cast("Any", sys.stdout) is None:  # closed with `>&-`, contrary to its type
                 raise OSError(errno.EBADF, "It is closed")
             yield
         finally:
@@ -45,13 +48,22 @@ def guarded() -> Generator[None]:
                 cast("Any", sys.stdout).flush()
     except KeyboardInterrupt:
         _discard_output()
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     except OSError as error:
-        _discard_output()
-        if stderr is not None:
-            what = "Standard output cannot be written" if error.filename is None else error.filename
-            stderr.write(f"error  {what}: {error.strerror or error}\n")
+        _report(error)
         sys.exit(_FAILED)
+    except SystemExit as ended:
+        # click and rich exit silently on a closed pipe, for example while they print the help.
+        if isinstance(ended.__context__, BrokenPipeError):
+            _report(ended.__context__)
+        raise
+
+
+def _report(error: OSError) -> None:
+    _discard_output()
+    what = "Standard output cannot be written" if error.filename is None else error.filename
+    with suppress(AttributeError, OSError, ValueError):  # standard error may be closed too
+        sys.stderr.write(f"error  {what}: {error.strerror or error}\n")
 
 
 def _discard_output() -> None:

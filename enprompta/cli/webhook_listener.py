@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import socket
 import sys
 import threading
@@ -14,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 
 from enprompta.cli.console import line, out
+from enprompta.cli.signals import exits_on_sigterm
 from enprompta.errors import WebhookError
 from enprompta.webhooks import SIGNATURE_HEADER, Reply, WebhookReceiver, construct_event
 
@@ -55,18 +55,23 @@ class Listener:
         return f"http://{_in_url(str(host))}:{port}"
 
     def run(self) -> None:
-        """Serve until Ctrl-C or SIGTERM."""
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-        out.print(line("Listening at ", (self.url, "bold"), "; Ctrl-C stops."))
+        """Serve until Ctrl-C or SIGTERM, then print how many events arrived.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C stopped it.
+            SystemExit: SIGTERM stopped it; the status is 0.
+        """
         try:
-            self._server.serve_forever(0.1)
+            with exits_on_sigterm():
+                out.print(line("Listening at ", (self.url, "bold"), "; Ctrl-C stops."))
+                self._server.serve_forever(0.1)
         except KeyboardInterrupt:
             if out.is_terminal:
                 out.print()  # after the ^C that the terminal shows
+            raise
         finally:
-            signal.signal(signal.SIGTERM, before)
             self._server.server_close()
-        out.print(line(f"Stopped: {self._arrivals} events, {self._refusals} refused."))
+            out.print(line(f"Stopped: {self._arrivals} events, {self._refusals} refused."))
 
     def take(self, body: bytes, headers: Mapping[str, list[str]]) -> Reply:
         """Handle one delivery, print it, and return the response."""

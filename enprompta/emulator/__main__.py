@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from enprompta._version import __version__
 from enprompta.emulator import Emulator
@@ -80,8 +80,16 @@ def _serve(options: argparse.Namespace, stop: threading.Event, companion: Compan
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that reports when its help cannot be written; argparse ignores it."""
+
+    def print_help(self, file: Any = None) -> None:  # noqa: ANN401 (argparse's own)
+        """Print the help."""
+        (file or sys.stdout).write(self.format_help())
+
+
 def _parser(program: str, *, has_companion: bool) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=program,
         description="Serve the Enprompta API on this machine.",
         epilog="The upstream's API key is read from ENPROMPTA_EMULATOR_UPSTREAM_KEY.",

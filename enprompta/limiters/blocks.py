@@ -46,10 +46,6 @@ class Block:
         """True while the queue is blocked."""
         return self.since < inf
 
-    def is_fresh(self, sent: float) -> bool:
-        """Return True if a request was granted since the block began."""
-        return sent > self.since
-
     def begin(self, now: float) -> None:
         """Block the queue; nothing is confirmed yet."""
         self.since = now
@@ -85,10 +81,9 @@ class Block:
         return Room(0, wait, chance, now - self.held, look)
 
     def admit(self, now: float) -> None:
-        """Record that a request was granted: during a block it is the probe."""
-        if self.is_on:
-            self.probed = now
-            self.probing = True
+        """Record that a request was granted during the block: it is the probe."""
+        self.probed = now
+        self.probing = True
 
     def end_probe(self, sent: float) -> None:
         """Record that a request has ended, which may be the probe."""
@@ -133,7 +128,7 @@ class Pause:
 
     def end(self, sent: float) -> None:
         """End the pause if the response is to a request granted after it."""
-        if self.strikes and sent >= self.until:
+        if sent >= self.until:
             self.strikes = 0
             self.struck = self.until = -inf
 

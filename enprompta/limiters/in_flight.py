@@ -15,15 +15,17 @@ __all__ = ["InFlightRequests"]
 class InFlightRequests:
     """Every request that is not known to be included in the budget the server reported."""
 
-    __slots__ = ("_first_until", "_flight", "_lost")
+    __slots__ = ("_first_until", "_flight", "_lost", "size")
 
     def __init__(self) -> None:
+        self.size: int = 0
+        """Number of requests that are charged."""
         self._flight: dict[Reservation, None] = {}  # unanswered, in the order of grant and so of `until`
         self._first_until = inf  # no request in flight has an earlier `until`
         self._lost: list[float] = []  # heap: when each request that ended without a reading is counted for certain
 
     def __len__(self) -> int:
-        return len(self._flight) + len(self._lost)
+        return self.size
 
     @property
     def in_flight(self) -> int:
@@ -40,12 +42,14 @@ class InFlightRequests:
         if not self._flight:
             self._first_until = ticket.until
         self._flight[ticket] = None
+        self.size += 1
 
     def remove(self, ticket: Reservation) -> bool:
         """Remove a request that is no longer in flight; return False if it was not charged any more."""
         if ticket not in self._flight:
             return False
         del self._flight[ticket]
+        self.size -= 1
         return True
 
     def add_uncounted(self, counted_by: float) -> None:
@@ -55,6 +59,7 @@ class InFlightRequests:
             counted_by: Local time by which it was counted, if it was.
         """
         heappush(self._lost, counted_by)
+        self.size += 1
 
     def drop_before(self, base: float) -> int:
         """Drop the requests that the server has counted before a time for certain, and return how many.
@@ -62,7 +67,9 @@ class InFlightRequests:
         Args:
             base: Local time, not later than the one from which the least reported remaining is exact.
         """
-        before = len(self)
+        if base < self._first_until and not (self._lost and self._lost[0] <= base):
+            return 0
+        before = self.size
         if self._first_until <= base:
             flight = self._flight
             while flight and (oldest := next(iter(flight))).until <= base:
@@ -70,8 +77,10 @@ class InFlightRequests:
             self._first_until = next(iter(flight)).until if flight else inf
         while self._lost and self._lost[0] <= base:
             heappop(self._lost)
-        return before - len(self)
+        self.size = len(self._flight) + len(self._lost)
+        return before - self.size
 
     def clear_uncounted(self) -> None:
         """Drop the requests that have ended."""
         self._lost.clear()
+        self.size = len(self._flight)

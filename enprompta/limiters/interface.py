@@ -10,29 +10,31 @@ if TYPE_CHECKING:
     from enprompta.errors import RateLimit
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]  # as received; faster to read than a mapping
-Ticket: TypeAlias = Any  # the limiter's own type; callers pass it back and read its `waited`
+Reservation: TypeAlias = Any  # the limiter's own type; callers pass it back and read its `waited`
 
 
 class Account(Protocol):
     """One request budget and its queue; `enprompta.limiters.local.LocalAccount` documents each method."""
 
-    def acquire(self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None) -> Ticket:
+    def acquire(self, ticket: Reservation = None, *, max_wait: float, deadline: float | None = None) -> Reservation:
         """Wait for budget for one request; block the thread."""
         ...
 
-    async def acquire_async(self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None) -> Ticket:
+    async def acquire_async(
+        self, ticket: Reservation = None, *, max_wait: float, deadline: float | None = None
+    ) -> Reservation:
         """Wait for budget for one request; suspend the task."""
         ...
 
-    def observe(self, ticket: Ticket, status: int, headers: RawHeaders, now: float | None = None) -> None:
+    def observe(self, ticket: Reservation, status: int, headers: RawHeaders, now: float | None = None) -> None:
         """Learn from a response."""
         ...
 
-    def failed(self, ticket: Ticket) -> None:
+    def failed(self, ticket: Reservation) -> None:
         """Record that a request was sent and got no response."""
         ...
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Reservation) -> None:
         """Return the budget of a request that was not sent."""
         ...
 
@@ -66,29 +68,29 @@ class NoLimiter:
     def __init__(self) -> None:
         self._headers: RawHeaders | None = None
 
-    def acquire(self, ticket: Ticket = None, *, max_wait: float, deadline: float | None = None) -> Ticket:  # noqa: ARG002
+    def acquire(self, ticket: Reservation = None, *, max_wait: float, deadline: float | None = None) -> Reservation:  # noqa: ARG002
         """Admit the request."""
         return self
 
     async def acquire_async(
         self,
-        ticket: Ticket = None,  # noqa: ARG002
+        ticket: Reservation = None,  # noqa: ARG002
         *,
         max_wait: float,  # noqa: ARG002
         deadline: float | None = None,  # noqa: ARG002
-    ) -> Ticket:
+    ) -> Reservation:
         """Admit the request."""
         return self
 
-    def observe(self, ticket: Ticket, status: int, headers: RawHeaders, now: float | None = None) -> None:  # noqa: ARG002
+    def observe(self, ticket: Reservation, status: int, headers: RawHeaders, now: float | None = None) -> None:  # noqa: ARG002
         """Keep a response's headers; they are parsed when `rate_limit` is read."""
         if any(name.lower() == b"x-ratelimit-limit" for name, _ in headers):
             self._headers = headers
 
-    def failed(self, ticket: Ticket) -> None:
+    def failed(self, ticket: Reservation) -> None:
         """Do nothing: no request is counted."""
 
-    def cancel(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: Reservation) -> None:
         """Do nothing: no request is counted."""
 
     def holds(self) -> bool:

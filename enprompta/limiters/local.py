@@ -54,8 +54,8 @@ class LocalAccount:
         """Block the thread until a request may go.
 
         Args:
-            ticket: Ticket of the call's last request if that got 429, which keeps its place in the queue. None joins at
-                the end.
+            ticket: Reservation of the call's last request if that got 429, which keeps its place in the queue. None
+                joins at the end.
             max_wait: Longest time in seconds until the next request can go or a probe is answered; the call is refused
                 as soon as it is known to take longer. Time behind other requests in the queue does not count.
             deadline: When to give up, in seconds of the monotonic clock; None for never.
@@ -180,10 +180,11 @@ class LocalAccount:
 
         Args:
             now: Current time.
-            looking: Ticket of the caller, which is awake.
+            looking: Reservation of the caller, which is awake.
         """
-        while self._pacer.queue:
-            if self._wake(self._pacer.grant(now), looking):
+        while self._pacer.queue.waiting:
+            settled = self._pacer.grant(now)
+            if settled == [looking] or self._wake(settled, looking):
                 self._wake_head(looking)
                 return
 
@@ -207,7 +208,8 @@ class LocalAccount:
 
     def _wake_head(self, looking: Reservation | None) -> None:
         """Make sure that the head of the queue keeps the time."""
-        while (head := self._pacer.queue.head) is not None and head is not looking and head.waker is not None:
+        queue = self._pacer.queue
+        while queue.waiting and (head := queue.head) is not None and head is not looking and head.waker is not None:
             timekeeper, until = self._timer
             if head is timekeeper and self._pacer.chance_at > until - _SOONER:
                 return

@@ -102,8 +102,6 @@ class Pacer:
         """Requests that were granted and have not ended."""
         return self._charges.under_way
 
-    # Room.
-
     def available(self, now: float) -> Room:
         """Return how many requests may go now, or how long to wait if none may.
 
@@ -174,13 +172,11 @@ class Pacer:
     def _charged(self) -> int:
         """Drop the requests that can no longer count in this window (I3), and return how many still can."""
         self._counted += self._charges.drop_before(self._base)  # a lost one may not be; `_others` is then too low
-        return len(self._charges)
+        return self._charges.size
 
     def distrust_window(self) -> None:
         """Treat the report of this window as outdated, because others have spent since: probe with one request."""
         self._sampled = self._trusted = False
-
-    # Windows.
 
     def _roll(self, now: float) -> None:
         """Enter the latest window that has begun for certain."""
@@ -225,8 +221,6 @@ class Pacer:
             self._counted, self._seen = self._limit, 0
         self._set_end()
 
-    # Life cycle of a request.
-
     def reserve(self, ticket: Reservation | None, max_wait: float, now: float) -> Reservation:
         """Join the queue; see `WaitQueue.join`."""
         return self.queue.join(ticket, max_wait, now)
@@ -242,7 +236,7 @@ class Pacer:
         """
         settled: list[Reservation] = []
         queue = self.queue
-        while queue:
+        while queue.waiting:
             room = self.available(now)
             if room.free <= 0:
                 settled += queue.refuse(room, now)
@@ -261,7 +255,7 @@ class Pacer:
         admitted: list[Reservation] = []
         if not self._limit and not self._charges.in_flight:
             self._charges.drop_before(now)  # the first reading will be about a request sent from now on
-        for _ in range(min(count, len(self.queue))):
+        for _ in range(min(count, self.queue.waiting)):
             ticket = self.queue.pop()
             ticket.state = "granted"
             ticket.sent = now
@@ -270,7 +264,8 @@ class Pacer:
             admitted.append(ticket)
         self._sent += len(admitted)
         self._granted = now
-        self._block.admit(now)
+        if self._block.since < inf:
+            self._block.admit(now)
         return admitted
 
     def cancel(self, ticket: Reservation) -> None:
@@ -297,16 +292,18 @@ class Pacer:
             reading: What the response headers report.
             now: When the response came, or later.
         """
-        fresh = self._block.is_fresh(ticket.sent)
-        self._block.end_probe(ticket.sent)
+        block = self._block
+        fresh = ticket.sent > block.since  # granted since the block began
+        if block.probing:
+            block.end_probe(ticket.sent)
         if fresh and reading.is_refusal:
-            self._block.confirm()
-        hollow = reading.is_last and self._is_hollow(reading, fresh=fresh)
+            block.confirm()
+        hollow = not reading.remaining and reading.is_last and self._is_hollow(reading, fresh=fresh)
         if hollow or not reading.is_consistent(now - ticket.sent):
             self._observe_bare(ticket, reading, now, fresh=fresh)
         else:
             self._observe_budget(ticket, reading, now, fresh=fresh)
-        if now < self._blocked or (self._limit and self._remaining <= len(self._charges)):
+        if now < self._blocked or (self._limit and self._remaining <= self._charges.size):
             self.available(now)  # so that a block begins at once, even if no request waits
 
     def _is_hollow(self, reading: Reading, *, fresh: bool) -> bool:
@@ -342,7 +339,7 @@ class Pacer:
             self._refute_window()
         sampled = self._sampled
         if self._place(ticket, reading, now):
-            self._count(ticket, reading, counts=ours and not limited)
+            self._count(ticket, reading, counts=ours and not limited, limited=limited)
         elif limited and sampled and ticket.sent >= self._entered_at:
             # It was sent in the current window and refused because of another one.
             self._pause.strike(ticket.sent, None, self._length, now)
@@ -371,9 +368,8 @@ class Pacer:
 
     def _refutes(self, reading: Reading, now: float) -> bool:
         """Return True if a response shows an earlier window still open, so the current one cannot have begun (B3)."""
-        if self._reset is None or self._reset - reading.reset <= LONGEST_OWN_WAIT:
-            return False
-        return reading.reset > now + self._clock.high(now)
+        is_far = self._reset is not None and self._reset - reading.reset > LONGEST_OWN_WAIT
+        return is_far and reading.reset > now + self._clock.high(now)
 
     def _refute_window(self) -> None:
         """Treat the next reading as the first one, and forget what other clients seemed to spend."""
@@ -393,9 +389,8 @@ class Pacer:
                 self._open(self._reset, reading.reset, now)
         return True
 
-    def _count(self, ticket: Reservation, reading: Reading, *, counts: bool) -> None:
+    def _count(self, ticket: Reservation, reading: Reading, *, counts: bool, limited: bool) -> None:
         """Record what a response reports about the current window."""
-        limited = reading.is_refusal
         if not self._sampled:
             if self._newest is not None and reading.reset > self._newest:
                 self._length = min(self._length or LONGEST_WAIT, reading.reset - self._newest)
@@ -407,8 +402,9 @@ class Pacer:
             self._others, self._seen = 0.0, 0  # they were measured with another budget
         self._remaining = min(self._remaining, 0 if limited else reading.remaining)
         self._base = max(self._base, ticket.sent)
+        charged = self._charged()
         self._counted += counts
-        self._seen = max(self._seen, self._limit - self._remaining - self._charged() - self._counted)
+        self._seen = max(self._seen, self._limit - self._remaining - charged - self._counted)
         self._set_end()
         self.last_reported = self._limit, self._remaining, reading.reset
 

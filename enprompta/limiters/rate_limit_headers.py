@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from enprompta.limiters.rules import EARLIEST_RESET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["CLIENT_ERROR", "LONGEST_WAIT", "SERVER_ERROR", "Headers", "Reading", "read"]
 
@@ -31,10 +31,8 @@ _MOST_DIGITS = 12  # a Unix time has ten; int() of thousands of digits would be 
 _LAST_SECOND = 253402300799  # of the year 9999, the last that a datetime can hold
 
 _LIMIT, _REMAINING, _RESET, _DATE, _RETRY_AFTER = range(5)
-_FIELDS = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "date", "retry-after")
-# Two tables, because `python -bb` refuses to compare bytes with text, which are keys of either.
-_SLOTS: Mapping[str | bytes, int] = {field: slot for slot, field in enumerate(_FIELDS)}
-_RAW_SLOTS: Mapping[str | bytes, int] = {field.encode("ascii"): slot for slot, field in enumerate(_FIELDS)}
+_FIELDS = (b"x-ratelimit-limit", b"x-ratelimit-remaining", b"x-ratelimit-reset", b"date", b"retry-after")
+_SLOTS = {field: slot for slot, field in enumerate(_FIELDS)}
 
 
 class Reading(NamedTuple):
@@ -82,15 +80,13 @@ def read(status: int, headers: Headers) -> Reading:
     Returns:
         The reading; its `limit` is 0 if the headers contradict each other.
     """
-    found: list[str | None] = [None, None, None, None, None]
-    pairs: Iterable[tuple[str | bytes, str | bytes]]
-    pairs, slots = (headers, _RAW_SLOTS) if isinstance(headers, list) else (headers.items(), _SLOTS)
+    found: list[bytes | None] = [None, None, None, None, None]
+    pairs = headers if isinstance(headers, list) else _encoded(headers)
     for name, value in pairs:
-        slot = slots.get(name.lower())
+        slot = _SLOTS.get(name.lower())
         if slot is not None:
-            text = value if isinstance(value, str) else value.decode("latin-1")
-            again = found[slot] is not None and (slot != _DATE or found[slot] != text)
-            found[slot] = "" if again else text  # a repeated header is rejected
+            again = found[slot] is not None and (slot != _DATE or found[slot] != value)
+            found[slot] = b"" if again else value  # a repeated header is rejected
     limit, remaining, reset = _number(found[_LIMIT]), _number(found[_REMAINING]), _number(found[_RESET])
     date = _unix_time(found[_DATE])
     retry_after = _wait(found[_RETRY_AFTER], date)
@@ -103,14 +99,18 @@ def read(status: int, headers: Headers) -> Reading:
     return Reading(status, limit, remaining, reset, date, retry_after)
 
 
-def _number(text: str | None) -> int:
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(errors="replace"), value.encode(errors="replace")) for name, value in headers.items()]
+
+
+def _number(text: bytes | None) -> int:
     """Parse a plain decimal number; return -1 for anything else."""
-    if text is not None and text.isdigit() and text.isascii() and len(text) <= _MOST_DIGITS:
+    if text is not None and text.isdigit() and len(text) <= _MOST_DIGITS:
         return int(text)
     return -1
 
 
-def _wait(text: str | None, date: float | None) -> float | None:
+def _wait(text: bytes | None, date: float | None) -> float | None:
     """Parse `Retry-After`: seconds, also with decimals, or an HTTP date (RFC 9110, 10.2.3).
 
     A date is compared with the response's own `Date`, so that this machine's clock does not matter.
@@ -128,7 +128,7 @@ def _wait(text: str | None, date: float | None) -> float | None:
 
 
 @lru_cache(maxsize=16)  # responses of the same second carry the same text
-def _unix_time(text: str | None) -> float | None:
+def _unix_time(text: bytes | None) -> float | None:
     """Convert an HTTP date to Unix seconds; None if it is not one."""
     if text is None:
         return None
@@ -136,7 +136,7 @@ def _unix_time(text: str | None) -> float | None:
     from email.utils import parsedate_to_datetime  # noqa: PLC0415 (would cost every import a millisecond)
 
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text.decode("latin-1"))
         return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()
     except (ValueError, OverflowError, IndexError, TypeError):
         return None

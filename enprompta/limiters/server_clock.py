@@ -38,7 +38,8 @@ class ServerClock:
             True if it contradicts the earlier ones so much that a clock was adjusted; then only this one counts.
         """
         least, most = date - now, date + 1 - sent
-        low, high = max(self.low(now), least), min(self.high(now), most)
+        drift = DRIFT * (now - self._synced)
+        low, high = max(self._low - drift, least), min(self._high + drift, most)
         self._synced = now
         if low <= high:
             self._low, self._high = low, high

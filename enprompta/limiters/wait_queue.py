@@ -65,16 +65,17 @@ class Reservation:
 class WaitQueue:
     """A heap by number, so that a request keeps its place when it is queued again."""
 
-    __slots__ = ("_heap", "_last", "_lowest_max_wait", "_removed")
+    __slots__ = ("_heap", "_last", "_lowest_max_wait", "waiting")
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, Reservation]] = []
-        self._removed = 0  # entries of the heap whose ticket has left
+        self.waiting: int = 0
+        """Number of tickets in the queue; the heap also holds entries whose ticket has left."""
         self._last = 0
         self._lowest_max_wait = inf  # no ticket in the queue has a smaller max_wait
 
     def __len__(self) -> int:
-        return len(self._heap) - self._removed
+        return self.waiting
 
     def join(self, ticket: Reservation | None, max_wait: float, now: float) -> Reservation:
         """Join the queue at the end, or at the place of the ticket's number.
@@ -93,6 +94,7 @@ class WaitQueue:
         ticket.waker = None
         self._lowest_max_wait = min(self._lowest_max_wait, max_wait)
         heappush(self._heap, (ticket.number, ticket))
+        self.waiting += 1
         return ticket
 
     @property
@@ -104,7 +106,6 @@ class WaitQueue:
             if ticket.state == "queued":
                 return ticket
             heappop(heap)
-            self._removed -= 1
         self._lowest_max_wait = inf
         return None
 
@@ -113,14 +114,17 @@ class WaitQueue:
         while True:
             ticket = heappop(self._heap)[1]
             if ticket.state == "queued":
+                self.waiting -= 1
+                if not self.waiting:
+                    self._heap.clear()
+                    self._lowest_max_wait = inf
                 return ticket
-            self._removed -= 1
 
     def leave(self, ticket: Reservation) -> None:
         """Remove a ticket; its entry is dropped when it comes up, or when most entries are of removed tickets."""
         ticket.state = "left"
-        self._removed += 1
-        if self._removed * 2 > len(self._heap):
+        self.waiting -= 1
+        if self.waiting * 2 < len(self._heap):
             self._sweep()
 
     def refuse(self, room: Room, now: float) -> list[Reservation]:
@@ -141,6 +145,7 @@ class WaitQueue:
         for ticket in refused:
             ticket.state = "refused"
             ticket.wait = room.wait
+        self.waiting -= len(refused)
         self._sweep()
         return refused
 
@@ -159,5 +164,4 @@ class WaitQueue:
     def _sweep(self) -> None:
         self._heap = [entry for entry in self._heap if entry[1].state == "queued"]
         heapify(self._heap)
-        self._removed = 0
         self._lowest_max_wait = min((ticket.max_wait for _, ticket in self._heap), default=inf)

@@ -9,19 +9,20 @@ if TYPE_CHECKING:
     from enprompta.models.base import Model
     from enprompta.models.executions import Execution, ExecutionStats, ExecutionStatus, GroupBy
     from enprompta.models.health import ComponentHealth, Health, HealthStatus
+    from enprompta.models.live_prompts import LivePrompt, LiveVersion
+    from enprompta.models.messages import ContentPart, ImageURL, LiveMessage, LiveMessageParam, MessagePlaceholder
     from enprompta.models.pagination import Pagination
     from enprompta.models.prompts import (
-        LiveMessage,
-        LivePrompt,
-        LiveVersion,
         Prompt,
         PromptVariable,
         PromptVariableParam,
         VariableType,
         Visibility,
     )
+    from enprompta.models.provider_messages import AnthropicMessages
     from enprompta.models.teams import Team, TeamMember, TeamRole
     from enprompta.models.templates import Template, TemplateFork
+    from enprompta.models.typed_executions import TypedExecution
     from enprompta.models.usage import Billing, Invoice, RequestWindow, TokenUsage, Usage, UsageRecord
     from enprompta.models.webhooks import (
         CreatedWebhook,
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AnthropicMessages",
     "Billing",
     "ComponentHealth",
+    "ContentPart",
     "CreatedWebhook",
     "DeliveryStatus",
     "EventType",
@@ -52,10 +55,13 @@ __all__ = [
     "GroupBy",
     "Health",
     "HealthStatus",
+    "ImageURL",
     "Invoice",
     "LiveMessage",
+    "LiveMessageParam",
     "LivePrompt",
     "LiveVersion",
+    "MessagePlaceholder",
     "Model",
     "Pagination",
     "Prompt",
@@ -68,6 +74,7 @@ __all__ = [
     "Template",
     "TemplateFork",
     "TokenUsage",
+    "TypedExecution",
     "Usage",
     "UsageRecord",
     "VariableType",
@@ -96,9 +103,14 @@ _HOMES = {
     "Health": "health",
     "HealthStatus": "health",
     "Invoice": "usage",
-    "LiveMessage": "prompts",
-    "LivePrompt": "prompts",
-    "LiveVersion": "prompts",
+    "LiveMessage": "messages",
+    "LiveMessageParam": "messages",
+    "LivePrompt": "live_prompts",
+    "AnthropicMessages": "provider_messages",
+    "ContentPart": "messages",
+    "ImageURL": "messages",
+    "MessagePlaceholder": "messages",
+    "LiveVersion": "live_prompts",
     "Model": "base",
     "Pagination": "pagination",
     "Prompt": "prompts",
@@ -111,6 +123,7 @@ _HOMES = {
     "Template": "templates",
     "TemplateFork": "templates",
     "TokenUsage": "usage",
+    "TypedExecution": "typed_executions",
     "Usage": "usage",
     "UsageRecord": "usage",
     "VariableType": "prompts",

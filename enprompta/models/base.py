@@ -1,14 +1,16 @@
 """The base class of the API's models, and the field types they share.
 
 Models are lenient readers: they keep unknown fields in `model_extra`, keep unknown enumeration values as text, and
-accept both camelCase and snake_case. They are written in camelCase.
+accept both camelCase and snake_case. In a response, a value that does not fit its optional field becomes the field's
+default (`_core.lenient`). Models are written in camelCase.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar, cast, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -38,11 +40,13 @@ class Model(BaseModel):
         extra="allow",
         coerce_numbers_to_str=True,  # ids and keys are text, even if the server sends numbers
         protected_namespaces=(),
-        allow_inf_nan=False,  # `_core.decode` reads such numbers as null
+        allow_inf_nan=False,  # `_core.lenient` reads such numbers as absent
         defer_build=True,  # compile a validator when its model is first used, not at import
     )
     _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "title", "name", "status")
     """The fields and properties that `repr` shows: short ones only, never long texts, URLs or secrets."""
+    _ESSENTIAL_FIELDS: ClassVar[frozenset[str]] = frozenset()
+    """Optional fields without which the object means something else: a value that does not fit one is an error."""
 
     def __repr__(self) -> str:
         """Identify the object in one line, without its long texts and secrets."""
@@ -89,6 +93,17 @@ class FailFast:
         return schema
 
 
+def fail_fast(returns: Any) -> Any:  # noqa: ANN401 (a type)
+    """Return a type whose lists stop at their first invalid element, because each error takes kilobytes."""
+    origin, inside = get_origin(returns), get_args(returns)
+    if origin in {list, set, frozenset, tuple, Sequence} and inside:
+        kind: Any = list if origin is Sequence else origin
+        return Annotated[kind[tuple(fail_fast(one) for one in inside)], FailFast()]
+    if origin is dict:
+        return dict[inside[0], fail_fast(inside[1])]  # type: ignore[misc,valid-type] # built at run time
+    return returns
+
+
 class NullAsEmpty:
     """Reads JSON `null` as an empty list or mapping, so that callers can always loop over the field."""
 
@@ -125,6 +140,16 @@ class AnyDay:
         """Read an ISO 8601 date."""
         del source, handler
         return core_schema.date_schema()
+
+
+def empty_list() -> list[Any]:
+    """Return the default of a list field; pydantic inspects the signature of `list` itself for a millisecond."""
+    return []
+
+
+def empty_dict() -> dict[str, Any]:
+    """Return the default of a mapping field, for the same reason."""
+    return {}
 
 
 DateTime = Annotated[datetime, AnyTime()]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from enprompta.models.base import Date, DateTime, Mapped, Model, Open
+from enprompta.models.base import Date, DateTime, Mapped, Model, Open, empty_dict
 
 ExecutionStatus = Literal["completed", "failed"]
 GroupBy = Literal["day", "prompt", "model"]
@@ -29,7 +29,7 @@ class Execution(Model):
     """Response time of the model, in milliseconds."""
     provider: str | None = None
     model: str | None = None
-    variables: Mapped[Any] = Field(default_factory=dict)
+    variables: Mapped[Any] = Field(default_factory=empty_dict)
     """The values that the prompt was rendered with."""
     created_at: DateTime | None = None
     error: Any = None

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from enprompta.models.base import DateTime, Mapped, Model, Open
+from enprompta.models.base import DateTime, Mapped, Model, Open, empty_dict
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]
 
@@ -27,5 +27,5 @@ class Health(Model):
     status: Open[HealthStatus] | None = None
     version: str | None = None
     timestamp: DateTime | None = None
-    components: Mapped[ComponentHealth] = Field(default_factory=dict)
+    components: Mapped[ComponentHealth] = Field(default_factory=empty_dict)
     uptime_seconds: float | None = Field(default=None, alias="uptime_seconds")

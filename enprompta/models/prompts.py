@@ -1,19 +1,18 @@
-"""Prompts, their variables, and live prompts."""
+"""Prompts and their variables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, PrivateAttr, field_validator
-from typing_extensions import NotRequired, Required, Self, TypedDict
+from pydantic import Field
+from typing_extensions import NotRequired, Required, TypedDict
 
-from enprompta.errors import TemplateError
-from enprompta.models.base import DateTime, Many, Mapped, Model, Open
+from enprompta.models.base import DateTime, Many, Model, Open, empty_list
+from enprompta.models.messages import LiveMessage
+from enprompta.models.provider_messages import ProviderMessages
 
 if TYPE_CHECKING:
-    from enprompta.errors import EnpromptaError
+    from collections.abc import Mapping
 
 Visibility = Literal["PRIVATE", "TEAM", "PUBLIC"]
 VariableType = Literal["text", "number", "boolean", "select"]
@@ -32,7 +31,7 @@ class PromptVariable(Model):
     default: Any = None
     """The value to use if none is given."""
     description: str | None = None
-    options: Many[Any] = Field(default_factory=list)
+    options: Many[Any] = Field(default_factory=empty_list)
     """The values that a `select` accepts."""
 
 
@@ -47,7 +46,7 @@ class PromptVariableParam(TypedDict, total=False):
     options: NotRequired[list[Any]]
 
 
-class Prompt(Model):
+class Prompt(Model, ProviderMessages):
     """A versioned text with `{{variables}}` (reference: "Prompts")."""
 
     _REPR_FIELDS = ("id", "title", "version")
@@ -59,8 +58,8 @@ class Prompt(Model):
     """The text, with its `{{variables}}`."""
     description: str | None = None
     category: str | None = None
-    tags: Many[str] = Field(default_factory=list)
-    variables: Many[PromptVariable] = Field(default_factory=list[PromptVariable])
+    tags: Many[str] = Field(default_factory=empty_list)
+    variables: Many[PromptVariable] = Field(default_factory=empty_list)
     visibility: Open[Visibility] | None = None
     version: int | None = None
     """Grows with every change of `content`."""
@@ -85,159 +84,8 @@ class Prompt(Model):
 
         return templating.render(self.content, {**(values or {}), **variables}, self.variables)
 
+    def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
+        return [LiveMessage(role="user", content=self.render(values))]
 
-class LiveVersion(Model):
-    """The version that a label points at."""
-
-    _REPR_FIELDS = ("id", "number")
-    id: str | None = None
-    number: int | str | None = Field(default=None, union_mode="left_to_right")
-    """Grows with every content change; text if the service names versions, such as `v3`."""
-    environment: str | None = None
-
-
-class LiveMessage(Model):
-    """One message of a conversation prompt."""
-
-    _REPR_FIELDS = ("role",)
-    role: str
-    """Such as `system`, `user` or `assistant`."""
-    content: str
-
-
-class LiveMessageParam(TypedDict):
-    """A `LiveMessage` as a plain dict."""
-
-    role: str
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class CacheInfo:
-    """How a live prompt was obtained. It is ignored when prompts are compared."""
-
-    age: float = field(default=0.0, compare=False)
-    is_stale: bool = field(default=False, compare=False)
-    is_fallback: bool = field(default=False, compare=False)
-    error: EnpromptaError | None = field(default=None, compare=False)
-
-
-_DECLARATION_KEYS = frozenset({"type", "required", "default", "options", "description"})
-
-
-class LivePrompt(Model):
-    """The version of a prompt that a label points at, as fetched at run time with `get_live`."""
-
-    _REPR_FIELDS = ("id", "slug", "label", "version", "is_fallback")
-    id: str
-    slug: str | None = None
-    name: str | None = None
-    label: str | None = None
-    version: LiveVersion | None = None
-    content: str | None = None
-    """The text, with its `{{variables}}`."""
-    messages: list[LiveMessage] | None = Field(default=None, fail_fast=True)
-    """The messages of a conversation; None if the prompt is a single text."""
-    variables: Mapped[Any] = Field(default_factory=dict)
-    """The variables' defaults, or their declarations, by name."""
-    _serving: CacheInfo = PrivateAttr(default_factory=CacheInfo)
-
-    @field_validator("variables", mode="before")
-    @classmethod
-    def _by_name(cls, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
-        """Accept a list of declarations too, as prompts have it."""
-        if not isinstance(value, list):
-            return value
-        declared = cast("list[dict[str, Any]]", [one for one in cast("list[Any]", value) if isinstance(one, dict)])
-        return {str(one.get("name")): one for one in declared}
-
-    @property
-    def is_stale(self) -> bool:
-        """True if the prompt is older than the requested `ttl`; a refresh is under way or has failed."""
-        return self._serving.is_stale
-
-    @property
-    def is_fallback(self) -> bool:
-        """True if this is your `fallback`, because the service could not provide the prompt."""
-        return self._serving.is_fallback
-
-    @property
-    def age(self) -> float:
-        """Seconds between the service's last confirmation that this version is live and the call that returned it."""
-        return self._serving.age
-
-    @property
-    def error(self) -> EnpromptaError | None:
-        """The error of the last failed request for this prompt; None if it did not fail."""
-        return self._serving.error
-
-    def with_cache_info(self, serving: CacheInfo) -> Self:
-        """Return a copy with the given cache information; used by the prompt cache."""
-        # The same as `model_copy`, at half its cost, which dominates a cache hit.
-        live = self.__class__.__new__(self.__class__)
-        extra, put = self.__pydantic_extra__, object.__setattr__
-        put(live, "__dict__", {**self.__dict__, "variables": {**self.variables}})
-        put(live, "__pydantic_extra__", {**extra} if extra else extra)
-        put(live, "__pydantic_fields_set__", self.__pydantic_fields_set__)
-        put(live, "__pydantic_private__", {"_serving": serving})
-        return live
-
-    def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str | list[LiveMessage]:
-        """Fill in the variables; returns text for a text prompt and messages for a conversation.
-
-        A value for an unknown variable is an error, except in a fallback: an older text with fewer variables still
-        renders.
-
-        Args:
-            values: Values by name, for names that are not valid Python names, such as `first-name`.
-            **variables: Values by name; these override those in `values`.
-
-        Raises:
-            TemplateError: Variables are missing or unknown, or a value is invalid; the error names all of them.
-        """
-        if self.messages is None:
-            return self.render_text(values, **variables)
-        return self.render_messages(values, **variables)
-
-    def render_text(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str:
-        """Fill in the variables of a text prompt; the arguments are those of `render`.
-
-        Raises:
-            TemplateError: As `render`, or the prompt is a conversation or has no text.
-        """
-        if self.messages is not None or self.content is None:
-            kind = "has no text" if self.messages is None else "is a conversation: use render_messages()"
-            raise TemplateError(f"The prompt {self.slug or self.id!r} {kind}")
-        return self._filled([self.content], {**(values or {}), **variables})[0]
-
-    def render_messages(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[LiveMessage]:
-        """Fill in the variables of every message; a text prompt becomes a single user message.
-
-        Raises:
-            TemplateError: As `render`.
-        """
-        if self.messages is None:
-            return [LiveMessage(role="user", content=self.render_text(values, **variables))]
-        texts = self._filled([message.content for message in self.messages], {**(values or {}), **variables})
-        return [
-            message.model_copy(update={"content": text}) for message, text in zip(self.messages, texts, strict=True)
-        ]
-
-    def _filled(self, texts: list[str], values: Mapping[str, object]) -> list[str]:
-        from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
-
-        declared = [_declaration(name, one) for name, one in self.variables.items()]
-        try:
-            return templating.render_all(texts, values, declared)
-        except TemplateError as error:
-            if not self.is_fallback or error.missing or not error.unknown:
-                raise
-            known = {name: value for name, value in values.items() if name not in error.unknown}
-            return templating.render_all(texts, known, declared)
-
-
-def _declaration(name: str, value: object) -> Mapping[str, object]:
-    """Read one entry of `variables`: a declaration, or the default of an optional variable."""
-    default = {"name": name, "default": value}
-    declared = cast("Mapping[str, object]", value if isinstance(value, Mapping) else {})
-    return default if _DECLARATION_KEYS.isdisjoint(declared) else {**declared, "name": name}
+    def _message_templates(self) -> list[LiveMessage]:
+        return [LiveMessage(role="user", content=self.content)]

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from enprompta.models.base import DateTime, Many, Model
+from enprompta.models.base import DateTime, Many, Model, empty_list
+from enprompta.models.messages import LiveMessage
 from enprompta.models.prompts import PromptVariable
+from enprompta.models.provider_messages import ProviderMessages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Template(Model):
+class Template(Model, ProviderMessages):
     """A community prompt that you can fork (reference: "Templates")."""
 
     id: str
@@ -22,8 +24,8 @@ class Template(Model):
     """The text, with its `{{variables}}`."""
     description: str | None = None
     category: str | None = None
-    tags: Many[str] = Field(default_factory=list)
-    variables: Many[PromptVariable] = Field(default_factory=list[PromptVariable])
+    tags: Many[str] = Field(default_factory=empty_list)
+    variables: Many[PromptVariable] = Field(default_factory=empty_list)
     usage_count: int | None = None
     """Number of times the template was forked or used."""
     created_at: DateTime | None = None
@@ -41,6 +43,12 @@ class Template(Model):
         from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
 
         return templating.render(self.content, {**(values or {}), **variables}, self.variables)
+
+    def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
+        return [LiveMessage(role="user", content=self.render(values))]
+
+    def _message_templates(self) -> list[LiveMessage]:
+        return [LiveMessage(role="user", content=self.content)]
 
 
 class TemplateFork(Model):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from enprompta.models.base import DateTime, Many, Model, Open
+from enprompta.models.base import DateTime, Many, Model, Open, empty_list
 
 EventType = Literal[
     "prompt.executed", "workflow.completed", "workflow.failed", "team.member_added", "team.member_removed"
@@ -22,7 +22,7 @@ class Webhook(Model):
     name: str | None = None
     description: str | None = None
     url: str | None = None
-    events: Many[Open[EventType]] = Field(default_factory=list)
+    events: Many[Open[EventType]] = Field(default_factory=empty_list)
     is_active: bool | None = None
     failure_count: int | None = None
     last_success: DateTime | None = None

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 from typing_extensions import NotRequired, Required, TypedDict
 
-from enprompta.models.base import DateTime, Many, Mapped, Model, Open
+from enprompta.models.base import DateTime, Many, Mapped, Model, Open, empty_dict, empty_list
 
 WorkflowStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 
@@ -24,11 +24,11 @@ class WorkflowStep(Model):
     prompt_id: str
     provider: str | None = None
     model: str | None = None
-    variables: Mapped[Any] = Field(default_factory=dict)
+    variables: Mapped[Any] = Field(default_factory=empty_dict)
     """Values for the prompt's variables, by name."""
-    options: Mapped[Any] = Field(default_factory=dict)
+    options: Mapped[Any] = Field(default_factory=empty_dict)
     """`temperature`, `maxTokens`, `topP` and `stopSequences`, as for one execution."""
-    depends_on: Many[str] = Field(default_factory=list)
+    depends_on: Many[str] = Field(default_factory=empty_list)
     """Ids of steps that must finish first, in addition to those that the variables refer to."""
 
 
@@ -51,7 +51,7 @@ class Workflow(Model):
     id: str
     name: str
     description: str | None = None
-    steps: Many[WorkflowStep] = Field(default_factory=list[WorkflowStep])
+    steps: Many[WorkflowStep] = Field(default_factory=empty_list)
     team_id: str | None = None
     """The team that owns the workflow; None for a personal workflow."""
     created_at: DateTime | None = None
@@ -81,10 +81,10 @@ class WorkflowExecution(Model):
     id: str
     workflow_id: str | None = None
     status: Open[WorkflowStatus] | None = None
-    input: Mapped[Any] = Field(default_factory=dict)
+    input: Mapped[Any] = Field(default_factory=empty_dict)
     output: Any = None
     """The output of the last step; None until the run has completed."""
-    steps: Many[WorkflowStepResult] = Field(default_factory=list[WorkflowStepResult])
+    steps: Many[WorkflowStepResult] = Field(default_factory=empty_list)
     tokens: int | None = None
     """Tokens of all steps together."""
     cost: float | None = None

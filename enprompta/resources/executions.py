@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from enprompta import models
 from enprompta._core.body import body
 from enprompta._core.call import Call, path
 from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
 from enprompta._core.unset import UNSET, Unset
-from enprompta.models.executions import Execution, ExecutionStats
 from enprompta.pagination import Page, listing
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions
-    from enprompta.models.executions import GroupBy
+    from enprompta.models.executions import Execution, ExecutionStats, GroupBy
 
 
 class ExecutionCalls(Resource):
@@ -34,7 +34,7 @@ class ExecutionCalls(Resource):
             NotFoundError: The execution does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("GET", path("/executions/{}", execution_id), Execution, options=options)
+        return Call("GET", path("/executions/{}", execution_id), models.Execution, options=options)
 
     @listing
     def list(
@@ -55,7 +55,7 @@ class ExecutionCalls(Resource):
             cursor: The page to start with: `pagination.next_cursor` of the page before it.
             prompt_id: Only executions of this prompt.
             provider: Only executions on this provider.
-            start_date: Only executions from this time on. Times without a zone are UTC; text is sent as is.
+            start_date: Only executions from this time on. Times without a zone are UTC; text must be ISO 8601.
             end_date: Only executions up to this time.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of each request.
 
@@ -65,7 +65,7 @@ class ExecutionCalls(Resource):
         params = body(
             limit=limit, cursor=cursor, promptId=prompt_id, provider=provider, startDate=start_date, endDate=end_date,
         )  # fmt: skip
-        return Call("GET", "/executions", Page[Execution], params=params, options=options)
+        return Call("GET", "/executions", Page[models.Execution], params=params, options=options)
 
     @operation
     def stats(
@@ -80,7 +80,7 @@ class ExecutionCalls(Resource):
 
         Args:
             group_by: `day`, `prompt` or `model`.
-            start_date: Only executions from this time on. Times without a zone are UTC; text is sent as is.
+            start_date: Only executions from this time on. Times without a zone are UTC; text must be ISO 8601.
             end_date: Only executions up to this time.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
 
@@ -88,7 +88,7 @@ class ExecutionCalls(Resource):
             APIError: The call failed.
         """
         params = body(groupBy=group_by, startDate=start_date, endDate=end_date)
-        return Call("GET", "/executions/stats", Sequence[ExecutionStats], params=params, options=options)
+        return Call("GET", "/executions/stats", Sequence[models.ExecutionStats], params=params, options=options)
 
 
 class Executions(ExecutionCalls, SyncResource):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta import models
+from enprompta._common import log
+from enprompta._core.arguments import text
 from enprompta._core.call import Call, check_id, path
-from enprompta._core.operation import Resource, flow, operation
+from enprompta._core.operation import Resource, client_of, flow, operation
+from enprompta._core.runner import Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import ConfigurationError
-from enprompta.models.prompts import LivePrompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,10 +21,13 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions
+    from enprompta._core.response import APIResponse
     from enprompta._core.runner import Flow
     from enprompta.cache import Fallback, LiveCache
     from enprompta.cache.entries import Request
     from enprompta.cache.keys import PromptKey
+    from enprompta.models.live_prompts import LivePrompt
+    from enprompta.rollouts import Split
 
 TTL = 60.0  # seconds
 
@@ -41,7 +48,7 @@ class LivePromptCalls(Resource):
         slug: str,
         /,
         *,
-        label: str = "production",
+        label: Split | str = "production",
         project: str | Unset = UNSET,
         ttl: float | None = TTL,
         fallback: Fallback | None = None,
@@ -56,7 +63,8 @@ class LivePromptCalls(Resource):
 
         Args:
             slug: The prompt's name in URLs.
-            label: The label of the version, such as `production` or `staging`.
+            label: The label of the version, such as `production` or `staging`; or a `Split`, which chooses one for each
+                user, and is logged and reported to hooks.
             project: The project of the prompt; the account's default if not given.
             ttl: Seconds for which a cached prompt is fresh. Up to a tenth is subtracted at random, so that the
                 processes of a fleet do not refresh at the same time. 0 fetches on every call, None never refreshes.
@@ -70,8 +78,10 @@ class LivePromptCalls(Resource):
             APIError: The call failed, and there is no cached prompt, snapshot or fallback.
             ConfigurationError: An argument is invalid, or the fallback has the wrong type.
         """
-        request = _request(self._client, _key(slug, label, project), ttl, options, fallback)
-        return self.live_cache.get(request)
+        chosen = _chosen(label, slug)
+        request = _request(self._client, _key(slug, chosen, project), ttl, options, fallback)
+        served = self.live_cache.get(request)
+        return served if label is chosen else _exposed(self._client, label, request.key, served)
 
     @flow
     def preload(
@@ -157,7 +167,7 @@ class PlainLivePromptCalls(Resource):
         slug: str,
         /,
         *,
-        label: str = "production",
+        label: Split | str = "production",
         project: str | Unset = UNSET,
         **options: Unpack[RequestOptions],
     ) -> Call[LivePrompt]:
@@ -165,7 +175,7 @@ class PlainLivePromptCalls(Resource):
 
         Args:
             slug: The prompt's name in URLs.
-            label: The label of the version, such as `production` or `staging`.
+            label: The label of the version, such as `production` or `staging`, or a `Split`.
             project: The project of the prompt; the account's default if not given.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
 
@@ -173,13 +183,57 @@ class PlainLivePromptCalls(Resource):
             NotFoundError: The slug is unknown, or no version has this label.
             APIError: The call failed in another way.
         """
-        return _call(_key(slug, label, project), options)
+        chosen = _chosen(label, slug)
+        key = _key(slug, chosen, project)
+        call = _call(key, options)
+        return call if label is chosen else cast("Call[LivePrompt]", _exposed_raw(client_of(self), label, key, call))
+
+
+def _chosen(label: Any, slug: str) -> str:  # noqa: ANN401 (any argument)
+    """Return the label to fetch.
+
+    Raises:
+        ConfigurationError: The label is neither text nor a `Split`.
+    """
+    if label is None or type(label) is str:
+        return cast("str", label)
+    from enprompta.rollouts import Split  # noqa: PLC0415 (few programs use rollouts)
+
+    return label.choose(slug) if isinstance(label, Split) else text("label", label)
+
+
+def _exposed(client: Any, label: Any, key: PromptKey, served: Flow[LivePrompt]) -> Flow[LivePrompt]:  # noqa: ANN401
+    live = yield from served
+    _expose(client, label, key, live)
+    return live
+
+
+def _exposed_raw(client: Any, label: Any, key: PromptKey, call: Call[LivePrompt]) -> Flow[APIResponse[LivePrompt]]:  # noqa: ANN401
+    response: APIResponse[LivePrompt] = yield Raw(call)
+    _expose(client, label, key, response.data)
+    return response
+
+
+def _expose(client: Any, label: Any, key: PromptKey, live: LivePrompt) -> None:  # noqa: ANN401
+    """Log which version a unit got, and report it to the hooks; nothing if the label is not a `Split`."""
+    from enprompta.hooks import notify  # noqa: PLC0415 (as above)
+    from enprompta.rollouts import Exposure, Split  # noqa: PLC0415
+
+    if isinstance(label, Split):
+        version = None if live.version is None or live.is_fallback else live.version.number
+        salt = key.slug if label.salt is None else label.salt
+        record = Exposure(key.slug, key.label, version, label.unit, salt, live.is_fallback)
+        log.event(
+            logging.INFO, "prompt_exposed", slug=record.slug, label=record.label, version=record.version,
+            unit=record.unit_hash, is_fallback=record.is_fallback,
+        )  # fmt: skip
+        notify(client._hooks, "on_exposure", record)  # noqa: SLF001 (the client of this resource)
 
 
 def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:
     params = {"label": key.label, "project": key.project}
     address = path("/api/sdk/prompts/{}", key.slug)
-    return Call("GET", address, LivePrompt, params=params, options=options, enveloped=False)
+    return Call("GET", address, models.LivePrompt, params=params, options=options, enveloped=False)
 
 
 def _key(slug: str, label: str, project: str | Unset) -> PromptKey:

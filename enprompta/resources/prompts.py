@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from enprompta import models
 from enprompta._core.body import body
 from enprompta._core.boundary import public_with
 from enprompta._core.call import Call, path
+from enprompta._core.executing import executing, execution_flow, needs_flow
 from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
@@ -18,27 +20,38 @@ from enprompta._core.operation import (
     operation,
 )
 from enprompta._core.unset import UNSET, Unset
-from enprompta.models.executions import Execution
-from enprompta.models.prompts import Prompt
 from enprompta.pagination import Page, listing
 from enprompta.resources.live_prompts import LivePromptCalls, PlainLivePromptCalls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
 
+    from pydantic import TypeAdapter
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions, WriteOptions
+    from enprompta._core.prompt_versions import ExpectedVersion
     from enprompta.batch import AsyncBatchRun, BatchOptions, BatchRun
-    from enprompta.models.prompts import PromptVariable, PromptVariableParam, Visibility
+    from enprompta.models.executions import Execution
+    from enprompta.models.prompts import Prompt, PromptVariable, PromptVariableParam, Visibility
+    from enprompta.models.typed_executions import TypedExecution
 
 RowT = TypeVar("RowT")
+T = TypeVar("T")
 
 
 def _batch_options() -> Iterable[str]:
     from enprompta.batch.options import BatchOptions  # noqa: PLC0415 (loaded when first used)
 
     return BatchOptions.__annotations__
+
+
+def warn_of_problems(content: object, variables: object) -> None:
+    """Warn about a new text that has braces, which most texts have not."""
+    if isinstance(content, str) and ("{" in content or variables is not UNSET):
+        from enprompta.templating.problems import warn  # noqa: PLC0415 (loaded when first used)
+
+        warn(content, variables)
 
 
 class PromptCalls(Resource):
@@ -76,12 +89,16 @@ class PromptCalls(Resource):
         Raises:
             BadRequestError: A field is invalid; `details` names it.
             APIError: The call failed in another way.
+
+        Warns:
+            TemplateWarning: The text has template syntax that stays in it, or does not match its declarations.
         """
+        warn_of_problems(content, variables)
         fields = body(
             title=title, content=content, description=description, category=category, tags=tags,
             variables=variables, visibility=visibility, teamId=team_id,
         )  # fmt: skip
-        return Call("POST", "/prompts", Prompt, json=fields, options=options)
+        return Call("POST", "/prompts", models.Prompt, json=fields, options=options)
 
     @operation
     def get(self, prompt_id: str, /, **options: Unpack[RequestOptions]) -> Call[Prompt]:
@@ -91,7 +108,7 @@ class PromptCalls(Resource):
             NotFoundError: The prompt does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("GET", path("/prompts/{}", prompt_id), Prompt, options=options)
+        return Call("GET", path("/prompts/{}", prompt_id), models.Prompt, options=options)
 
     @operation
     def update(
@@ -127,12 +144,16 @@ class PromptCalls(Resource):
             NotFoundError: The prompt does not exist, or this key cannot access it.
             BadRequestError: A field is invalid; `details` names it.
             APIError: The call failed in another way.
+
+        Warns:
+            TemplateWarning: The new text has template syntax that stays in it, or does not match new declarations.
         """
+        warn_of_problems(content, variables)
         fields = body(
             title=title, content=content, description=description, category=category, tags=tags,
             variables=variables, visibility=visibility, teamId=team_id,
         )  # fmt: skip
-        return Call("PUT", path("/prompts/{}", prompt_id), Prompt, json=fields, options=options)
+        return Call("PUT", path("/prompts/{}", prompt_id), models.Prompt, json=fields, options=options)
 
     @operation
     def delete(self, prompt_id: str, /, **options: Unpack[RequestOptions]) -> Call[None]:
@@ -173,15 +194,18 @@ class PromptCalls(Resource):
         params = body(
             limit=limit, cursor=cursor, visibility=visibility, category=category, search=search, teamId=team_id,
         )  # fmt: skip
-        return Call("GET", "/prompts", Page[Prompt], params=params, options=options)
+        return Call("GET", "/prompts", Page[models.Prompt], params=params, options=options)
 
-    @operation
+    @executing
     def execute(
         self,
         prompt_id: str,
         /,
         *,
         variables: Mapping[str, Any] | Unset = UNSET,
+        output: Any = None,  # noqa: ANN401 (`executing` has the types)
+        repair: int = 0,
+        expect_version: ExpectedVersion | Unset = UNSET,
         provider: str | Unset = UNSET,
         model: str | Unset = UNSET,
         temperature: float | Unset = UNSET,
@@ -197,6 +221,13 @@ class PromptCalls(Resource):
         Args:
             prompt_id: The prompt's id.
             variables: Values of the placeholders, by name.
+            output: The type to read the output into: a pydantic model, TypedDict, dataclass, `list[Model]`, or anything
+                else that `pydantic.TypeAdapter` accepts. None returns the output as text alone.
+            repair: How often to execute the prompt again if its output does not match `output`, 0 to 3. Each repair
+                costs one credit. The problem is the value of the prompt's variable `output_error`, or, without such a
+                variable, is appended to its last text variable.
+            expect_version: The version that must be executed, such as `live.version` or 3. The prompt is fetched first,
+                at most every 5 seconds, and another version is refused. It is a guard, not a lock.
             provider: The model's provider, such as `openai`; the account's default if not given.
             model: The model; the provider's default if not given.
             temperature: 0 to 2, higher is more varied.
@@ -206,9 +237,12 @@ class PromptCalls(Resource):
             **options: `timeout`, `deadline`, `max_retries`, `headers` and `idempotency_key` of this call.
 
         Returns:
-            The execution. If the model's provider failed, `status` is `failed` and `error` has the reason.
+            The execution. If the model's provider failed, `status` is `failed` and `error` has the reason. With
+            `output`, a `TypedExecution`, whose `parsed` is the value.
 
         Raises:
+            VersionMismatchError: The prompt has another version than `expect_version`; nothing was executed.
+            OutputError: The prompt was executed and charged, but its output does not match `output`.
             BadRequestError: A required variable is missing, one is unknown, or an option is out of range.
             InsufficientTokensError: The plan has no credits left.
             NotFoundError: The prompt does not exist, or this key cannot access it.
@@ -216,7 +250,10 @@ class PromptCalls(Resource):
         """
         model_options = body(temperature=temperature, maxTokens=max_tokens, topP=top_p, stopSequences=stop_sequences)
         fields = body(provider=provider, model=model, variables=variables, options=model_options or UNSET)
-        return Call("POST", path("/prompts/{}/execute", prompt_id), Execution, json=fields, options=options)
+        call = Call("POST", path("/prompts/{}/execute", prompt_id), models.Execution, json=fields, options=options)
+        if not needs_flow(output, expect_version, repair):
+            return call
+        return execution_flow(self, call, prompt_id, output=output, expect_version=expect_version, repair=repair)
 
     def _execute_template(self, prompt_id: str, options: Mapping[str, Any]) -> Call[Execution]:
         """Describe the call that the rows of a bulk run share; their variables are added later.
@@ -236,6 +273,28 @@ class Prompts(PromptCalls, LivePromptCalls, SyncResource):
 
     __slots__ = ()
 
+    @overload
+    def execute_many(
+        self,
+        prompt_id: str,
+        /,
+        rows: Iterable[RowT],
+        *,
+        variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
+        output: None = None,
+        **options: Unpack[BatchOptions],
+    ) -> BatchRun[RowT]: ...
+    @overload
+    def execute_many(
+        self,
+        prompt_id: str,
+        /,
+        rows: Iterable[RowT],
+        *,
+        variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
+        output: type[T] | TypeAdapter[T],
+        **options: Unpack[BatchOptions],
+    ) -> BatchRun[RowT, TypedExecution[T]]: ...
     @public_with(_batch_options)
     def execute_many(
         self,
@@ -244,8 +303,9 @@ class Prompts(PromptCalls, LivePromptCalls, SyncResource):
         rows: Iterable[RowT],
         *,
         variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
+        output: Any = None,
         **options: Unpack[BatchOptions],
-    ) -> BatchRun[RowT]:
+    ) -> BatchRun[RowT, Any]:
         """Execute a prompt once for each row, concurrently, and charge each row at most once.
 
         The run starts when you iterate it, and stops when you leave the loop. With a checkpoint, the same call resumes
@@ -256,6 +316,8 @@ class Prompts(PromptCalls, LivePromptCalls, SyncResource):
             rows: Any iterable of rows. Rows are read as they are needed, so there can be any number of them.
             variables: How to get the values of the prompt's variables from a row: a function of the row, a mapping from
                 variable to column, or a list of columns. None if each row is the mapping of its variables.
+            output: The type to read each output into, as for `execute`; a row whose output does not match has an
+                `OutputError`. None leaves outputs as text.
             **options: Options of the run; `BatchOptions` documents each. The most used ones are `concurrency`,
                 `ordered`, `errors`, `budget`, `checkpoint`, `progress` and the model options of `execute`.
 
@@ -268,7 +330,9 @@ class Prompts(PromptCalls, LivePromptCalls, SyncResource):
         """
         from enprompta.batch import BatchRun  # noqa: PLC0415 (loaded when first used)
 
-        return BatchRun(self._client, self._execute_template(prompt_id, options), rows, variables, **options)
+        return BatchRun(
+            self._client, self._execute_template(prompt_id, options), rows, variables, output=output, **options
+        )
 
 
 class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
@@ -276,6 +340,28 @@ class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
 
     __slots__ = ()
 
+    @overload
+    def execute_many(
+        self,
+        prompt_id: str,
+        /,
+        rows: Iterable[RowT] | AsyncIterable[RowT],
+        *,
+        variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
+        output: None = None,
+        **options: Unpack[BatchOptions],
+    ) -> AsyncBatchRun[RowT]: ...
+    @overload
+    def execute_many(
+        self,
+        prompt_id: str,
+        /,
+        rows: Iterable[RowT] | AsyncIterable[RowT],
+        *,
+        variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
+        output: type[T] | TypeAdapter[T],
+        **options: Unpack[BatchOptions],
+    ) -> AsyncBatchRun[RowT, TypedExecution[T]]: ...
     @public_with(_batch_options)
     def execute_many(
         self,
@@ -284,8 +370,9 @@ class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
         rows: Iterable[RowT] | AsyncIterable[RowT],
         *,
         variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
+        output: Any = None,
         **options: Unpack[BatchOptions],
-    ) -> AsyncBatchRun[RowT]:
+    ) -> AsyncBatchRun[RowT, Any]:
         """Execute a prompt once for each row, concurrently, and charge each row at most once.
 
         Everything is as in `Prompts.execute_many`, with two differences: `rows` may also be an async iterable, and the
@@ -297,7 +384,9 @@ class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
         """
         from enprompta.batch import AsyncBatchRun  # noqa: PLC0415 (loaded when first used)
 
-        return AsyncBatchRun(self._client, self._execute_template(prompt_id, options), rows, variables, **options)
+        return AsyncBatchRun(
+            self._client, self._execute_template(prompt_id, options), rows, variables, output=output, **options
+        )
 
 
 class RawPrompts(PromptCalls, PlainLivePromptCalls, RawResource):

@@ -5,18 +5,18 @@ from __future__ import annotations
 from types import NoneType
 from typing import TYPE_CHECKING
 
+from enprompta import models
 from enprompta._core.body import body
 from enprompta._core.call import Call, path
 from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
 from enprompta._core.unset import UNSET, Unset
-from enprompta.models.teams import Team, TeamMember
 from enprompta.pagination import Page, listing
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions, WriteOptions
-    from enprompta.models.teams import TeamRole
+    from enprompta.models.teams import Team, TeamMember, TeamRole
 
 
 class TeamCalls(Resource):
@@ -39,7 +39,7 @@ class TeamCalls(Resource):
             BadRequestError: A field is invalid; `details` names it.
             APIError: The call failed in another way.
         """
-        return Call("POST", "/teams", Team, json=body(name=name, description=description), options=options)
+        return Call("POST", "/teams", models.Team, json=body(name=name, description=description), options=options)
 
     @operation
     def get(self, team_id: str, /, **options: Unpack[RequestOptions]) -> Call[Team]:
@@ -49,7 +49,7 @@ class TeamCalls(Resource):
             NotFoundError: The team does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("GET", path("/teams/{}", team_id), Team, options=options)
+        return Call("GET", path("/teams/{}", team_id), models.Team, options=options)
 
     @operation
     def update(
@@ -75,7 +75,7 @@ class TeamCalls(Resource):
             APIError: The call failed in another way.
         """
         fields = body(name=name, description=description)
-        return Call("PUT", path("/teams/{}", team_id), Team, json=fields, options=options)
+        return Call("PUT", path("/teams/{}", team_id), models.Team, json=fields, options=options)
 
     @operation
     def delete(self, team_id: str, /, **options: Unpack[RequestOptions]) -> Call[None]:
@@ -102,7 +102,7 @@ class TeamCalls(Resource):
         Raises:
             APIError: The call failed.
         """
-        return Call("GET", "/teams", Page[Team], params=body(limit=limit, cursor=cursor), options=options)
+        return Call("GET", "/teams", Page[models.Team], params=body(limit=limit, cursor=cursor), options=options)
 
     @listing
     def list_members(
@@ -127,7 +127,7 @@ class TeamCalls(Resource):
             APIError: The call failed in another way.
         """
         params = body(limit=limit, cursor=cursor)
-        return Call("GET", path("/teams/{}/members", team_id), Page[TeamMember], params=params, options=options)
+        return Call("GET", path("/teams/{}/members", team_id), Page[models.TeamMember], params=params, options=options)
 
     @operation
     def add_member(
@@ -148,7 +148,7 @@ class TeamCalls(Resource):
             APIError: The call failed in another way.
         """
         fields = body(email=email, role=role)
-        return Call("POST", path("/teams/{}/members", team_id), TeamMember, json=fields, options=options)
+        return Call("POST", path("/teams/{}/members", team_id), models.TeamMember, json=fields, options=options)
 
     @operation
     def update_member(
@@ -168,7 +168,7 @@ class TeamCalls(Resource):
             APIError: The call failed in another way.
         """
         address = path("/teams/{}/members/{}", team_id, user_id)
-        return Call("PUT", address, TeamMember, json=body(role=role), options=options)
+        return Call("PUT", address, models.TeamMember, json=body(role=role), options=options)
 
     @operation
     def remove_member(self, team_id: str, user_id: str, /, **options: Unpack[RequestOptions]) -> Call[None]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from enprompta import models
 from enprompta._core.body import body
 from enprompta._core.call import Call, path
 from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
 from enprompta._core.unset import UNSET, Unset
-from enprompta.models.templates import Template, TemplateFork
 from enprompta.pagination import Page, listing
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions, WriteOptions
+    from enprompta.models.templates import Template, TemplateFork
 
 
 class TemplateCalls(Resource):
@@ -45,7 +46,7 @@ class TemplateCalls(Resource):
             APIError: The call failed.
         """
         params = body(limit=limit, cursor=cursor, category=category, search=search)
-        return Call("GET", "/templates", Page[Template], params=params, options=options)
+        return Call("GET", "/templates", Page[models.Template], params=params, options=options)
 
     @operation
     def get(self, template_id: str, /, **options: Unpack[RequestOptions]) -> Call[Template]:
@@ -55,7 +56,7 @@ class TemplateCalls(Resource):
             NotFoundError: The template does not exist.
             APIError: The call failed in another way.
         """
-        return Call("GET", path("/templates/{}", template_id), Template, options=options)
+        return Call("GET", path("/templates/{}", template_id), models.Template, options=options)
 
     @operation
     def fork(
@@ -73,7 +74,11 @@ class TemplateCalls(Resource):
             APIError: The call failed in another way.
         """
         return Call(
-            "POST", path("/templates/{}/fork", template_id), TemplateFork, json=body(title=title), options=options
+            "POST",
+            path("/templates/{}/fork", template_id),
+            models.TemplateFork,
+            json=body(title=title),
+            options=options,
         )
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from enprompta import models
 from enprompta._core.body import body
 from enprompta._core.call import Call
 from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
 from enprompta._core.unset import UNSET, Unset
-from enprompta.models.usage import Billing, Invoice, UsageRecord
-from enprompta.models.usage import Usage as UsageModel
 from enprompta.pagination import Page, listing
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
     from enprompta._core.call import RequestOptions
     from enprompta.models.executions import GroupBy
+    from enprompta.models.usage import Billing, Invoice, UsageRecord
+    from enprompta.models.usage import Usage as UsageModel
 
 
 class UsageCalls(Resource):
@@ -34,7 +35,7 @@ class UsageCalls(Resource):
         Raises:
             APIError: The call failed.
         """
-        return Call("GET", "/usage", UsageModel, options=options)
+        return Call("GET", "/usage", models.Usage, options=options)
 
     @operation
     def history(
@@ -48,7 +49,7 @@ class UsageCalls(Resource):
         """Summarize usage by day, prompt or model.
 
         Args:
-            start_date: Only usage from this time on. Times without a zone are UTC; text is sent as is.
+            start_date: Only usage from this time on. Times without a zone are UTC; text must be ISO 8601.
             end_date: Only usage up to this time.
             group_by: `day`, `prompt` or `model`.
             **options: `timeout`, `deadline`, `max_retries` and `headers` of this call.
@@ -57,7 +58,7 @@ class UsageCalls(Resource):
             APIError: The call failed.
         """
         params = body(startDate=start_date, endDate=end_date, groupBy=group_by)
-        return Call("GET", "/usage/history", Sequence[UsageRecord], params=params, options=options)
+        return Call("GET", "/usage/history", Sequence[models.UsageRecord], params=params, options=options)
 
     @operation
     def billing(self, **options: Unpack[RequestOptions]) -> Call[Billing]:
@@ -66,7 +67,7 @@ class UsageCalls(Resource):
         Raises:
             APIError: The call failed.
         """
-        return Call("GET", "/billing", Billing, options=options)
+        return Call("GET", "/billing", models.Billing, options=options)
 
     @listing
     def invoices(
@@ -82,7 +83,9 @@ class UsageCalls(Resource):
         Raises:
             APIError: The call failed.
         """
-        return Call("GET", "/billing/invoices", Page[Invoice], params=body(limit=limit, cursor=cursor), options=options)
+        return Call(
+            "GET", "/billing/invoices", Page[models.Invoice], params=body(limit=limit, cursor=cursor), options=options
+        )
 
 
 class Usage(UsageCalls, SyncResource):

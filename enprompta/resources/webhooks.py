@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import NoneType
 from typing import TYPE_CHECKING
 
+from enprompta import models
 from enprompta._core.body import body
 from enprompta._core.call import Call, path
 from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
 from enprompta._core.unset import UNSET, Unset
-from enprompta.models.webhooks import CreatedWebhook, Webhook, WebhookDelivery, WebhookSecret
 from enprompta.pagination import Page, listing
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions, WriteOptions
-    from enprompta.models.webhooks import EventType
+    from enprompta.models.webhooks import CreatedWebhook, EventType, Webhook, WebhookDelivery, WebhookSecret
 
 
 class WebhookCalls(Resource):
@@ -53,7 +53,7 @@ class WebhookCalls(Resource):
             APIError: The call failed in another way.
         """
         fields = body(name=name, url=url, events=events, description=description)
-        return Call("POST", "/webhooks", CreatedWebhook, json=fields, options=options)
+        return Call("POST", "/webhooks", models.CreatedWebhook, json=fields, options=options)
 
     @operation
     def get(self, webhook_id: str, /, **options: Unpack[RequestOptions]) -> Call[Webhook]:
@@ -63,7 +63,7 @@ class WebhookCalls(Resource):
             NotFoundError: The webhook does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("GET", path("/webhooks/{}", webhook_id), Webhook, options=options)
+        return Call("GET", path("/webhooks/{}", webhook_id), models.Webhook, options=options)
 
     @operation
     def update(
@@ -95,7 +95,7 @@ class WebhookCalls(Resource):
             APIError: The call failed in another way.
         """
         fields = body(name=name, url=url, events=events, description=description, isActive=is_active)
-        return Call("PUT", path("/webhooks/{}", webhook_id), Webhook, json=fields, options=options)
+        return Call("PUT", path("/webhooks/{}", webhook_id), models.Webhook, json=fields, options=options)
 
     @operation
     def enable(self, webhook_id: str, /, **options: Unpack[WriteOptions]) -> Call[Webhook]:
@@ -105,7 +105,7 @@ class WebhookCalls(Resource):
             NotFoundError: The webhook does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("PUT", path("/webhooks/{}", webhook_id), Webhook, json={"isActive": True}, options=options)
+        return Call("PUT", path("/webhooks/{}", webhook_id), models.Webhook, json={"isActive": True}, options=options)
 
     @operation
     def disable(self, webhook_id: str, /, **options: Unpack[WriteOptions]) -> Call[Webhook]:
@@ -115,7 +115,7 @@ class WebhookCalls(Resource):
             NotFoundError: The webhook does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("PUT", path("/webhooks/{}", webhook_id), Webhook, json={"isActive": False}, options=options)
+        return Call("PUT", path("/webhooks/{}", webhook_id), models.Webhook, json={"isActive": False}, options=options)
 
     @operation
     def delete(self, webhook_id: str, /, **options: Unpack[RequestOptions]) -> Call[None]:
@@ -134,7 +134,7 @@ class WebhookCalls(Resource):
         Raises:
             APIError: The call failed.
         """
-        return Call("GET", "/webhooks", Page[Webhook], options=options)
+        return Call("GET", "/webhooks", Page[models.Webhook], options=options)
 
     @operation
     def test(self, webhook_id: str, /, **options: Unpack[WriteOptions]) -> Call[WebhookDelivery]:
@@ -147,7 +147,7 @@ class WebhookCalls(Resource):
             NotFoundError: The webhook does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("POST", path("/webhooks/{}/test", webhook_id), WebhookDelivery, options=options)
+        return Call("POST", path("/webhooks/{}/test", webhook_id), models.WebhookDelivery, options=options)
 
     @listing
     def list_deliveries(
@@ -173,7 +173,7 @@ class WebhookCalls(Resource):
         """
         params = body(limit=limit, cursor=cursor)
         address = path("/webhooks/{}/deliveries", webhook_id)
-        return Call("GET", address, Page[WebhookDelivery], params=params, options=options)
+        return Call("GET", address, Page[models.WebhookDelivery], params=params, options=options)
 
     @operation
     def retry_delivery(
@@ -186,7 +186,7 @@ class WebhookCalls(Resource):
             APIError: The call failed in another way.
         """
         address = path("/webhooks/{}/deliveries/{}/retry", webhook_id, delivery_id)
-        return Call("POST", address, WebhookDelivery, options=options)
+        return Call("POST", address, models.WebhookDelivery, options=options)
 
     @operation
     def rotate_secret(self, webhook_id: str, /, **options: Unpack[WriteOptions]) -> Call[WebhookSecret]:
@@ -199,7 +199,7 @@ class WebhookCalls(Resource):
             NotFoundError: The webhook does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("POST", path("/webhooks/{}/rotate-secret", webhook_id), WebhookSecret, options=options)
+        return Call("POST", path("/webhooks/{}/rotate-secret", webhook_id), models.WebhookSecret, options=options)
 
 
 class Webhooks(WebhookCalls, SyncResource):

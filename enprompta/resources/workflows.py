@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta import models
 from enprompta._common.clock import monotonic
 from enprompta._core import arguments
 from enprompta._core.body import body
@@ -22,7 +23,6 @@ from enprompta._core.operation import (
 from enprompta._core.steps import Sleep
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import APITimeoutError, ConfigurationError, WorkflowFailedError
-from enprompta.models.workflows import Workflow, WorkflowExecution, WorkflowStep
 from enprompta.pagination import Page, listing
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from enprompta._core.call import RequestOptions, WriteOptions
     from enprompta._core.runner import Flow
-    from enprompta.models.workflows import WorkflowStatus, WorkflowStepParam
+    from enprompta.models.workflows import Workflow, WorkflowExecution, WorkflowStatus, WorkflowStep, WorkflowStepParam
 
     Steps = Sequence[WorkflowStep | WorkflowStepParam]
     Progress = Callable[[WorkflowExecution], None]
@@ -72,7 +72,7 @@ class WorkflowCalls(Resource):
             APIError: The call failed in another way.
         """
         fields = body(name=name, steps=_steps(steps), description=description, teamId=team_id)
-        return Call("POST", "/workflows", Workflow, json=fields, options=options)
+        return Call("POST", "/workflows", models.Workflow, json=fields, options=options)
 
     @operation
     def get(self, workflow_id: str, /, **options: Unpack[RequestOptions]) -> Call[Workflow]:
@@ -82,7 +82,7 @@ class WorkflowCalls(Resource):
             NotFoundError: The workflow does not exist, or this key cannot access it.
             APIError: The call failed in another way.
         """
-        return Call("GET", path("/workflows/{}", workflow_id), Workflow, options=options)
+        return Call("GET", path("/workflows/{}", workflow_id), models.Workflow, options=options)
 
     @operation
     def update(
@@ -114,7 +114,7 @@ class WorkflowCalls(Resource):
         fields = body(
             name=name, steps=steps if steps is UNSET else _steps(steps), description=description, teamId=team_id
         )
-        return Call("PUT", path("/workflows/{}", workflow_id), Workflow, json=fields, options=options)
+        return Call("PUT", path("/workflows/{}", workflow_id), models.Workflow, json=fields, options=options)
 
     @operation
     def delete(self, workflow_id: str, /, **options: Unpack[RequestOptions]) -> Call[None]:
@@ -149,7 +149,7 @@ class WorkflowCalls(Resource):
             APIError: The call failed.
         """
         params = body(limit=limit, cursor=cursor, search=search, teamId=team_id)
-        return Call("GET", "/workflows", Page[Workflow], params=params, options=options)
+        return Call("GET", "/workflows", Page[models.Workflow], params=params, options=options)
 
     @operation
     def execute(
@@ -203,7 +203,7 @@ class WorkflowCalls(Resource):
         """
         params = body(limit=limit, cursor=cursor, status=status)
         address = path("/workflows/{}/executions", workflow_id)
-        return Call("GET", address, Page[WorkflowExecution], params=params, options=options)
+        return Call("GET", address, Page[models.WorkflowExecution], params=params, options=options)
 
     @operation
     def get_execution(
@@ -229,7 +229,7 @@ class WorkflowCalls(Resource):
             APIError: The call failed in another way.
         """
         address = path("/workflows/{}/executions/{}/cancel", workflow_id, execution_id)
-        return Call("POST", address, WorkflowExecution, options=options)
+        return Call("POST", address, models.WorkflowExecution, options=options)
 
     @flow
     def wait(
@@ -324,12 +324,12 @@ class WorkflowCalls(Resource):
 
 def _execute(workflow_id: str, values: object, options: Any) -> Call[WorkflowExecution]:  # noqa: ANN401
     address = path("/workflows/{}/execute", workflow_id)
-    return Call("POST", address, WorkflowExecution, json=body(input=values), options=options)
+    return Call("POST", address, models.WorkflowExecution, json=body(input=values), options=options)
 
 
 def _get_execution(workflow_id: str, execution_id: str, options: Any) -> Call[WorkflowExecution]:  # noqa: ANN401
     address = path("/workflows/{}/executions/{}", workflow_id, execution_id)
-    return Call("GET", address, WorkflowExecution, options=options)
+    return Call("GET", address, models.WorkflowExecution, options=options)
 
 
 def _steps(given: object) -> list[dict[str, object]]:
@@ -339,11 +339,15 @@ def _steps(given: object) -> list[dict[str, object]]:
         ConfigurationError: A value of a step cannot be sent; the text names it, such as `steps[2].options.temperature`.
     """
     example = '{"id": "draft", "prompt_id": "…"}'
-    return [_step(f"steps[{at}]", step) for at, step in enumerate(arguments.items("steps", given, example))]
+    written: list[dict[str, object]] = []
+    for at, step in enumerate(arguments.items("steps", given, example)):
+        with arguments.own_code(f"steps[{at}]", step):
+            written.append(_step(f"steps[{at}]", step))
+    return written
 
 
 def _step(place: str, step: Any) -> dict[str, object]:  # noqa: ANN401 (any item of a list)
-    if isinstance(step, WorkflowStep):
+    if isinstance(step, models.WorkflowStep):
         step = step.model_dump(by_alias=True, exclude_unset=True)
     if not isinstance(step, Mapping):
         raise ConfigurationError(f"{place} must be a WorkflowStep or a dict of its fields, not {type(step).__name__}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import pkgutil
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -19,10 +20,11 @@ def preload_client() -> None:
     """Import every module that calls of either client use."""
     import enprompta  # noqa: PLC0415 (loaded for the tests that need it)
 
-    for part in ("_core", "models", "resources", "cache", "batch", "webhooks"):
+    for part in ("_core", "_http.senders", "models", "resources", "cache", "batch", "webhooks"):
         package: Any = import_module(f"enprompta.{part}")
         for module in pkgutil.iter_modules(package.__path__):
-            import_module(f"enprompta.{part}.{module.name}")
+            with suppress(ImportError):  # of an extra that is not installed
+                import_module(f"enprompta.{part}.{module.name}")
     settings: Any = {"api_key": "ep_preload", "limiter": None, "base_url": "http://127.0.0.1:9", "max_retries": 0}
     enprompta.Enprompta(**settings).close()
     asyncio.run(enprompta.AsyncEnprompta(**settings).aclose())

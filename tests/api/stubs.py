@@ -32,6 +32,8 @@ PUBLIC = (
     "enprompta.limiters",
     "enprompta.mcp",
     "enprompta.otel",
+    "enprompta.outputs",
+    "enprompta.rollouts",
     "enprompta.templating",
     "enprompta.testing",
     "enprompta.webhooks",

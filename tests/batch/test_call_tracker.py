@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Ticket:
+class Reservation:
     """A reservation of the limiter."""
 
     waited: float = 0.0
@@ -59,7 +59,7 @@ def test_steps_pass_in_tasks(clock: Clock) -> None:
     """Tasks can be cancelled, so their steps are passed on unchanged."""
     steps = watch(CallTracker(sliced=False, clock=clock), TrackedCall())
     assert next(steps).ends is None
-    assert steps.send(Ticket()) is SEND
+    assert steps.send(Reservation()) is SEND
     assert steps.send("a") == Sleep(1.0)
     assert steps.send(None) is SEND
     with pytest.raises(StopIteration) as stop:
@@ -73,7 +73,7 @@ def test_waits_of_threads_are_cut(clock: Clock) -> None:
     assert next(steps).ends == clock.now + SLICE
     clock.now += SLICE
     assert steps.throw(DeadlineReached(SLICE)).ends == clock.now + SLICE
-    assert steps.send(Ticket()) is SEND
+    assert steps.send(Reservation()) is SEND
     slept = [steps.send("a")]
     while isinstance(slept[-1], Sleep):
         clock.now += slept[-1].seconds
@@ -127,7 +127,7 @@ def test_a_closed_tracker_cancels_calls(clock: Clock, at: str) -> None:
         with pytest.raises(CallCancelled):
             steps.throw(DeadlineReached(SLICE))
         return
-    steps.send(Ticket())
+    steps.send(Reservation())
     if at == "sent":
         tracker.close()
         with pytest.raises(CallCancelled):
@@ -146,7 +146,7 @@ def test_what_was_granted_and_not_sent_is_given_back(clock: Clock) -> None:
     next(steps)
     tracker.close()
     with pytest.raises(CallCancelled) as given_up:
-        steps.send(Ticket())
+        steps.send(Reservation())
     assert given_up.value.unsent
 
 
@@ -164,7 +164,7 @@ def test_only_tasks_with_nothing_on_the_way_are_cancelled(clock: Clock) -> None:
     steps = [watch(tracker, waiting), watch(tracker, sending)]
     for one in steps:
         next(one)
-    steps[1].send(Ticket())
+    steps[1].send(Reservation())
     tracker.close()
     assert waiting.scope.cancelled
     assert not sending.scope.cancelled
@@ -179,11 +179,11 @@ def test_waiting_is_measured(clock: Clock) -> None:
         next(one)
     clock.now += 5
     assert tracker.waiting() == 5.0
-    steps[0].send(Ticket())
+    steps[0].send(Reservation())
     clock.now += 2
     assert tracker.waiting() == 2.0
     for one in steps[1:]:
-        one.send(Ticket())
+        one.send(Reservation())
     assert tracker.waiting() == 0.0
     for one in steps:
         one.close()

@@ -77,7 +77,7 @@ CONTRADICTIONS = [
 def test_a_429_that_makes_no_sense_is_retried_within_seconds(
     api: Any, monkeypatch: pytest.MonkeyPatch, headers: list[tuple[str, str]]
 ) -> None:
-    """Headers that contradict each other, come twice or are absurd hold no call for long, nor the next one."""
+    """Contradictory, repeated or invalid headers delay neither the call nor the next one for long."""
     monkeypatch.setattr(blocks, "PAUSE", 0.1)
     client = api.scripted(limiter=LocalLimiter())
     api.answers(told(59))
@@ -91,7 +91,7 @@ def test_a_429_that_makes_no_sense_is_retried_within_seconds(
 
 
 def test_a_firewalls_429_fails_one_call_and_no_other(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The call that got it fails at once, as it is asked to wait an hour; the next one waits for seconds."""
+    """The call fails at once, because it is asked to wait an hour; the next one waits for seconds."""
     monkeypatch.setattr(blocks, "PAUSE", 0.3)
     client = api.scripted(limiter=LocalLimiter())
     api.answers(told(59))
@@ -105,7 +105,7 @@ def test_a_firewalls_429_fails_one_call_and_no_other(api: Any, monkeypatch: pyte
 
 
 def test_a_429_holds_its_own_call_for_as_long_as_it_asks(api: Any) -> None:
-    """`Retry-After: 9` without a budget: this call sleeps 9 s outside of the line."""
+    """`Retry-After: 9` without a budget: this call sleeps 9 s outside the queue."""
     client = api.scripted(limiter=LocalLimiter())
     api.answers(refused(retry_after="9"), told(58))
     api.run(get, client)
@@ -118,7 +118,7 @@ def day_used_up() -> httpx.Response:
 
 
 def test_health_answers_while_the_rate_limit_is_used_up(api: Any) -> None:
-    """It costs nothing, so it is neither held back nor taken for news of the budget."""
+    """It never waits for the rate limit, and its responses do not change it."""
     client = api.scripted(limiter=LocalLimiter(), max_wait=5.0)
     api.answers(day_used_up())
     with pytest.raises(RateLimitError):
@@ -130,7 +130,7 @@ def test_health_answers_while_the_rate_limit_is_used_up(api: Any) -> None:
 
 
 def test_a_reset_sends_the_next_call(api: Any) -> None:
-    """`reset_rate_limit` forgets a day that is used up, on both clients, for every client of the same key."""
+    """`reset_rate_limit` forgets an exhausted day, on both clients, for all clients with the key."""
     client = api.scripted(limiter=LocalLimiter(), max_wait=5.0)
     api.answers(day_used_up())
     with pytest.raises(RateLimitError):
@@ -144,7 +144,7 @@ def test_a_reset_sends_the_next_call(api: Any) -> None:
 
 
 def test_without_a_limiter_a_reset_forgets_the_last_report(api: Any) -> None:
-    """There is nothing else to forget; and a budget that is reported twice is none."""
+    """There is nothing else to forget; a budget reported twice counts as none."""
     client = api.scripted(limiter=None)
     api.answers(told(59))
     api.run(get, client)

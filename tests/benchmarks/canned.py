@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import re
 import socket
+import ssl
 import time
 from email.utils import formatdate
 from functools import cache
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -81,9 +83,13 @@ class _Answering(asyncio.Protocol):
             self._transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (_head(int(time.time())), len(body), body))
 
 
-def _serve(told: Connection) -> None:
+def _serve(told: Connection, certificate: str) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None
+    if tls is not None:
+        tls.load_cert_chain(certificate)
+
     async def main() -> None:
-        server = await asyncio.get_running_loop().create_server(_Answering, "127.0.0.1", 0, backlog=2048)
+        server = await asyncio.get_running_loop().create_server(_Answering, "127.0.0.1", 0, backlog=2048, ssl=tls)
         told.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
@@ -98,13 +104,23 @@ def pin(cpu: int) -> None:
 
 
 class Canned:
-    """The server, running inside of a `with` block."""
+    """The server, running inside of a `with` block.
+
+    Args:
+        certificate: A PEM file with a certificate and its key, to serve https; None for http.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        self._certificate = "" if certificate is None else str(certificate)
 
     def __enter__(self) -> Self:
         here, there = multiprocessing.get_context("spawn").Pipe()
-        self._process = multiprocessing.get_context("spawn").Process(target=_serve, args=(there,), daemon=True)
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=_serve, args=(there, self._certificate), daemon=True
+        )
         self._process.start()
-        self.origin = f"http://127.0.0.1:{here.recv()}"
+        scheme = "https" if self._certificate else "http"
+        self.origin = f"{scheme}://127.0.0.1:{here.recv()}"
         self.base_url = f"{self.origin}/api/v1"
         return self
 

@@ -9,7 +9,7 @@ import pytest
 
 from enprompta.errors import TemplateError
 from enprompta.models import LiveMessage, LivePrompt, Prompt, Template
-from enprompta.models.prompts import CacheInfo
+from enprompta.models.live_prompts import CacheInfo
 
 DECLARED: Any = [{"name": "topic", "required": True}, {"name": "tone", "default": "calm"}]
 KINDS: Any = [Prompt, Template]

@@ -36,14 +36,14 @@ def no_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def client(service: Emulator) -> Iterator[Enprompta]:
-    """A client of it."""
+    """A client of the emulator."""
     with Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client:
         yield client
 
 
 @pytest.fixture
 def faults(service: Emulator) -> Iterator[Faults]:
-    """Answers that replace those of the service; cleared after the test."""
+    """Responses that replace those of the service; cleared after the test."""
     yield service.faults
     service.faults.clear()
 
@@ -56,7 +56,7 @@ def environment(service: Emulator) -> dict[str, str]:
 
 @pytest.fixture
 def run(service: Emulator, environment: dict[str, str]) -> Run:
-    """Run a command in this process; what it prints holds no key and no colour."""
+    """Run a command in this process; its output contains no key and no color."""
 
     def invoke(*arguments: object, status: int = 0, stdin: str | None = None, **variables: str) -> Result:
         result = CliRunner().invoke(app, [str(one) for one in arguments], input=stdin, env={**environment, **variables})
@@ -70,5 +70,5 @@ def run(service: Emulator, environment: dict[str, str]) -> Run:
 
 
 def objects(result: Result) -> list[dict[str, Any]]:
-    """Read what `--json` printed."""
+    """Parse the output of `--json`."""
     return [json.loads(line) for line in result.stdout.splitlines()]

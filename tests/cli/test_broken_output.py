@@ -17,7 +17,7 @@ COMMAND = [sys.executable, "-c", "import sys; from enprompta.cli import main; sy
 
 
 def run(service: Emulator, *arguments: str, **streams: Any) -> tuple[int, str]:
-    """Run a command with a standard output that is given, and return its status and what it said of errors."""
+    """Run a command with a given standard output; return its status and standard error."""
     environment = {**os.environ, "ENPROMPTA_API_KEY": service.keys.enterprise, "ENPROMPTA_BASE_URL": service.url}
     done = subprocess.run(
         [*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, check=False, env=environment, **streams
@@ -35,7 +35,7 @@ def test_a_full_disk_behind_standard_output(service: Emulator, arguments: tuple[
 
 @pytest.mark.parametrize("arguments", [("prompts", "get", "PROMPT"), ("prompts", "get", "PROMPT", "--json")])
 def test_a_reader_that_has_gone(service: Emulator, client: Any, arguments: tuple[str, ...]) -> None:
-    """`| head` that has ended is one line and status 1, however the text is written."""
+    """A closed `| head` is one line and status 1, however the text is written."""
     prompt = client.prompts.create(title="Long", content="x\n" * 40_000)
     reading, writing = os.pipe()
     os.close(reading)
@@ -45,6 +45,6 @@ def test_a_reader_that_has_gone(service: Emulator, client: Any, arguments: tuple
 
 
 def test_a_closed_standard_output(service: Emulator) -> None:
-    """`>&-` is found out before anything is done."""
+    """`>&-` is detected before anything is done."""
     status, said = run(service, "prompts", "list", preexec_fn=lambda: os.close(1))
     assert (status, said) == (1, "error  Standard output cannot be written: It is closed\n")

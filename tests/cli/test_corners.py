@@ -1,4 +1,4 @@
-"""Commands when a response leaves fields out, a call fails, or the user says no."""
+"""Commands with incomplete responses, failed calls, and users who decline."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let output go to a narrow terminal."""
+    """Write output to a narrow terminal."""
     monkeypatch.setattr("enprompta.cli.output.out", Console(color_system=None, force_terminal=True, width=40))
 
 
@@ -40,7 +40,7 @@ def says(faults: Faults, path: str, data: object, status: int = 200, **how: Any)
 
 
 def test_the_doctor_is_told_little(run: Run, faults: Faults) -> None:
-    """Missing fields are not invented and cause no failure; an unreadable clock is a warning."""
+    """Missing fields cause no failure; an unreadable clock is a warning."""
     faults.add("/health", status=200, headers={"Date": "soon"}, body={"status": "healthy"})
     says(faults, "/usage", {"requestsPerMinute": {"remaining": 3}})
     told = run("doctor").output
@@ -51,7 +51,7 @@ def test_the_doctor_is_told_little(run: Run, faults: Faults) -> None:
 
 
 def test_the_doctor_of_an_unwell_service(run: Run, faults: Faults) -> None:
-    """The failing part of usage is reported, next to the parts that work."""
+    """The failing part of usage is reported beside the working ones."""
     faults.add("/usage", status=500)
     told = run("doctor", status=1).output
     assert "healthy in" in told
@@ -60,7 +60,7 @@ def test_the_doctor_of_an_unwell_service(run: Run, faults: Faults) -> None:
 
 
 def test_the_doctor_of_credentials_that_lack_a_scope(run: Run, faults: Faults) -> None:
-    """When usage alone is refused, that is a warning; when prompts fail too, however, it is a failure."""
+    """Refused usage alone is a warning; refused prompts too are a failure."""
     faults.add("/usage", status=403)
     assert (
         "warn  account      usage cannot be read with these credentials: GET /usage returned 403"
@@ -71,7 +71,7 @@ def test_the_doctor_of_credentials_that_lack_a_scope(run: Run, faults: Faults) -
 
 
 def test_usage_of_nobody(run: Run, faults: Faults) -> None:
-    """Without usage no chart is drawn; fields that the service does not send are left out."""
+    """Without usage no chart is drawn; missing fields are left out."""
     says(faults, "/usage", {"requestsPerDay": {}})
     says(faults, "/usage/history", [])
     told = run("usage").output
@@ -79,7 +79,7 @@ def test_usage_of_nobody(run: Run, faults: Faults) -> None:
 
 
 def test_bars_where_blocks_cannot_be_drawn(run: Run, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal that knows ASCII alone gets bars of it; a day without anything gets none."""
+    """An ASCII terminal gets ASCII bars; an empty day gets none."""
     days = [{"key": "2024-01-17", "tokens": 4, "cost": 0.0}, {"key": "2024-01-18", "tokens": 1, "cost": 0.0}]
     says(faults, "/usage/history", days)
     monkeypatch.setattr("enprompta.cli.commands.usage.out", Console(file=io.TextIOWrapper(io.BytesIO(), "ascii")))
@@ -88,7 +88,7 @@ def test_bars_where_blocks_cannot_be_drawn(run: Run, faults: Faults, monkeypatch
 
 
 def test_a_live_prompt(run: Run, client: Enprompta) -> None:
-    """Its version and its text are shown."""
+    """Its version and text are shown."""
     prompt = client.prompts.create(title="Live one", content="Hello\n{{name}}")
     shown = run("prompts", "live", prompt.id).output
     assert '"number": 1' in shown
@@ -96,7 +96,7 @@ def test_a_live_prompt(run: Run, client: Enprompta) -> None:
 
 
 def test_an_execution_that_fails(run: Run, faults: Faults) -> None:
-    """Standard error shows why it failed, and the exit status is 1."""
+    """Standard error shows the reason, and the exit status is 1."""
     says(faults, "/prompts/*/execute", {"id": "exe_1", "status": "failed", "error": "the model is gone"}, 201)
     result = run("prompts", "execute", "p", status=1)
     assert (result.stdout, result.stderr) == ("", "error  Execution exe_1 failed: the model is gone\n")
@@ -104,7 +104,7 @@ def test_an_execution_that_fails(run: Run, faults: Faults) -> None:
 
 @pytest.mark.usefixtures("terminal")
 def test_paragraphs_are_apart(run: Run, client: Enprompta) -> None:
-    """On a terminal that is too narrow for a table, an empty line stands between two rows."""
+    """On a terminal too narrow for a table, rows are separated by an empty line."""
     first, second = [client.prompts.create(title=f"Narrow {name}", content="x") for name in ("a", "b")]
     shown = run("prompts", "list", "--search", "Narrow").output
     assert shown.startswith(f"ID       {second.id}\nTITLE    Narrow b\n")
@@ -113,13 +113,13 @@ def test_paragraphs_are_apart(run: Run, client: Enprompta) -> None:
 
 @pytest.mark.usefixtures("terminal")
 def test_a_text_on_a_terminal_is_no_command(run: Run, client: Enprompta) -> None:
-    """Control characters of a prompt's text are shown, not obeyed; its lines and indentation stay."""
+    """Control characters of a prompt's text are escaped; lines and indentation stay."""
     prompt = client.prompts.create(title="Evil", content="a\x1b[31m\n\tb\x07")
     assert run("prompts", "get", prompt.id).output.endswith("\na\\x1b[31m\n    b\\x07\n")
 
 
 def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command that is interrupted ends without a word, and with the status that shells expect."""
+    """An interrupted command prints nothing and exits with 130."""
 
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -129,13 +129,13 @@ def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_values_are_an_object(run: Run) -> None:
-    """JSON of another kind gives no names."""
+    """Other JSON than an object gives no names."""
     told = run("prompts", "execute", "p", "--vars", "-", status=2, stdin="[1]", COLUMNS="300").stderr
     assert "must hold a JSON object" in told
 
 
 def test_a_person_is_asked(run: Run, client: Enprompta, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands that cannot be undone run only after a yes."""
+    """Irreversible commands need a confirmation."""
 
     class Terminal(ModuleType):
         stdin = io.TextIOWrapper(io.BytesIO())
@@ -159,7 +159,7 @@ def test_a_member_leaves(run: Run, client: Enprompta, service: Emulator) -> None
 
 
 def test_secrets_go_where_they_were_sent(run: Run, tmp_path: Path) -> None:
-    """For `-` the secret alone is printed, so that it can be piped; a fresh one goes into its file and is not shown."""
+    """With `-` only the secret is printed, for pipes; otherwise it goes into its file and is not shown."""
     create = ("webhooks", "create", "--name", "Pipe", "--url", "http://127.0.0.1:9/", "--event", "prompt.executed")
     printed = run(*create, "--secret-file", "-").stdout
     assert len(printed.strip()) > 16
@@ -172,7 +172,7 @@ def test_secrets_go_where_they_were_sent(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_workflow_as_json(run: Run, client: Enprompta, tmp_path: Path) -> None:
-    """A program gets one line with the steps in it; a definition without steps is refused unsent."""
+    """JSON output is one line with the steps; a definition without steps is refused unsent."""
     prompt = client.prompts.create(title="Step", content="x")
     made = client.workflows.create(name="Json", steps=[{"id": "one", "prompt_id": prompt.id}])
     (shown,) = objects(run("workflows", "get", made.id, "--json"))
@@ -184,7 +184,7 @@ def test_a_workflow_as_json(run: Run, client: Enprompta, tmp_path: Path) -> None
 
 
 def test_a_run_that_fails(run: Run, faults: Faults) -> None:
-    """Standard error shows which step failed and why, and the exit status is 1."""
+    """Standard error shows the failed step and the reason, and the exit status is 1."""
     steps = [{"stepId": "one", "status": "completed"}, {"stepId": "two", "status": "failed", "error": "no such prompt"}]
     says(faults, "/workflows/*/execute", {"id": "wfe_1", "status": "failed", "steps": steps}, 201)
     result = run("workflows", "execute", "w", status=1)
@@ -193,7 +193,7 @@ def test_a_run_that_fails(run: Run, faults: Faults) -> None:
 
 
 def test_a_run_that_is_cancelled(run: Run, faults: Faults) -> None:
-    """Cancelling asks the service once, and shows how the run stands, though no step of it has begun."""
+    """Cancelling sends one request and shows the state of the run, even before its first step."""
     fault = faults.add("/workflows/**", status=200, body={"data": {"id": "wfe_1", "status": "cancelled"}})
     assert run("workflows", "cancel", "w", "wfe_1").output == "id      wfe_1\nstatus  cancelled\ninput   {}\n"
     assert [hit.method for hit in fault.hits] == ["POST"]
@@ -222,7 +222,7 @@ def test_a_run_is_interrupted(run: Run, client: Enprompta, tmp_path: Path, monke
 
 
 def test_a_checkpoint_of_ones_own_is_kept(run: Run, client: Enprompta, tmp_path: Path) -> None:
-    """The one that the command makes for itself goes when it has served; one that was asked for stays."""
+    """The automatic checkpoint is deleted after success; a requested one is kept."""
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"name": "Ada"}\n')
@@ -232,19 +232,19 @@ def test_a_checkpoint_of_ones_own_is_kept(run: Run, client: Enprompta, tmp_path:
 
 
 class Missing(ModuleType):
-    """A module that cannot be had."""
+    """A module that cannot be imported."""
 
     def __init__(self, error: ImportError) -> None:
         super().__init__("missing")
         self.__dict__["error"] = error
 
     def __getattr__(self, name: str) -> Any:
-        """Fail as importing it would."""
+        """Fail as its import would."""
         raise self.error
 
 
 def test_the_emulator_that_is_not_installed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said in one line what to install; a broken installation is not relabelled."""
+    """One line says what to install; a broken installation is not relabeled."""
     told = ImportError("The emulator needs uvicorn: install it")
     told.__cause__ = broken = ModuleNotFoundError("No module named 'sqlite3'")
     monkeypatch.setitem(sys.modules, "enprompta.emulator.__main__", Missing(told))
@@ -254,7 +254,7 @@ def test_the_emulator_that_is_not_installed(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_the_emulator_is_given_its_options(run: Run) -> None:
-    """They are its own command's, and so is the exit status; its help calls it as it was called."""
+    """Options and exit status are those of the emulator's command; its help shows the name it was called by."""
     assert run("emulator", "--help").output.startswith("usage: enprompta emulator ")
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -1,4 +1,4 @@
-"""The commands that README, docs and examples show are commands there are, with options they have."""
+"""The commands in README, docs and examples exist, with their options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMMAND = re.compile(r"(?:^|[=(]|\brun: )\s*(?:\w+=\S+ )?enprompta ((?:[a-z-]+)\
 
 
 def commands() -> Iterator[Any]:
-    """Every line of a shell block that runs `enprompta`, without what the shell itself does."""
+    """Every `enprompta` command line in a shell block, without shell syntax."""
     for page in PAGES:
         for block in BLOCK.findall(page.read_text(encoding="utf-8")):
             for line in block.replace("\\\n", " ").splitlines():
@@ -32,7 +32,7 @@ def commands() -> Iterator[Any]:
 
 @pytest.mark.parametrize("command", list(commands()))
 def test_command_is_there(command: str) -> None:
-    """Asked for help in that very place, the command line knows the command and each option before."""
+    """With `--help` added, the command line accepts the command and each option."""
     words = shlex.shlex(command, posix=True, punctuation_chars=True)
     words.whitespace_split = True
     words.commenters = "#"
@@ -46,6 +46,6 @@ def test_command_is_there(command: str) -> None:
 
 
 def test_there_are_some() -> None:
-    """The search finds the commands of the pages that have many."""
+    """The search finds the commands of pages with many."""
     found = [parameter.id for parameter in commands()]
     assert {"quickstart.md", "cli.md", "webhooks.md", "prompts-as-code.md"} <= {name.split(":")[0] for name in found}

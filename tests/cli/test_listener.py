@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def run(listening: Listener, *steps: Callable[[httpx.Client], object]) -> None:
-    """Run a listener on this thread, do the steps on another, and end it with a signal as Ctrl-C would."""
+def run(listening: Listener, *steps: Callable[[httpx.Client], object], stop: signal.Signals = signal.SIGTERM) -> None:
+    """Run a listener on this thread and the steps on another, then stop it with a signal."""
 
     def act() -> None:
         try:
@@ -35,18 +35,20 @@ def run(listening: Listener, *steps: Callable[[httpx.Client], object]) -> None:
                 for step in steps:
                     step(client)
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), stop)
 
     thread = threading.Thread(target=act)
     # Listening has begun when the listener was made; the signal cannot come before its handler is there, for a step
     # has been answered by then.
     thread.start()
-    listening.run()
+    with pytest.raises(KeyboardInterrupt if stop == signal.SIGINT else SystemExit) as ended:
+        listening.run()
+    assert isinstance(ended.value, KeyboardInterrupt) or ended.value.code == 0
     thread.join()
 
 
 def post(delivery: WebhookDelivery, status: int) -> Callable[[httpx.Client], None]:
-    """Make a step that posts a delivery and expects an answer."""
+    """Make a step that posts a delivery and checks the response."""
 
     def step(client: httpx.Client) -> None:
         assert client.post("/", **delivery.httpx()).status_code == status
@@ -98,7 +100,7 @@ def test_a_session(host: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_sender_that_leaves(capsys: pytest.CaptureFixture[str]) -> None:
-    """Half a body, too large a body and a sender that resets the connection end no session."""
+    """Half a body, an oversized body and a reset connection do not end a session."""
 
     def raw(client: httpx.Client, request: bytes, *, reset: bool = False) -> None:
         port = client.base_url.port
@@ -123,7 +125,7 @@ def test_a_sender_that_leaves(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_event_that_is_being_handled(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A delivery that is signed and still turned away was one too many at the same moment."""
+    """A signed delivery is refused while the same event is being handled."""
     listening = Listener("127.0.0.1", 0, [WEBHOOK_SECRET])
     busy = Reply(503, b"{}")
     monkeypatch.setattr(listening._receiver, "handle", lambda *_: busy)
@@ -132,7 +134,7 @@ def test_an_event_that_is_being_handled(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_why_two_signatures_are_refused() -> None:
-    """Two signatures are named as the reason, even if both are right."""
+    """Two signatures are the reason, even if both are valid."""
     delivery = webhook_delivery()
     signature = delivery.headers["X-Enprompta-Signature"]
     assert "more than one" in why_refused(delivery.body, [signature] * 2, [WEBHOOK_SECRET])
@@ -143,7 +145,7 @@ def test_a_terminal_gets_its_line_back(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.StringIO()
     terminal = rich.console.Console(force_terminal=True, file=written)
     monkeypatch.setattr(webhook_listener, "out", terminal)
-    run(Listener("127.0.0.1", 0, [WEBHOOK_SECRET]), post(webhook_delivery(), 200))
+    run(Listener("127.0.0.1", 0, [WEBHOOK_SECRET]), post(webhook_delivery(), 200), stop=signal.SIGINT)
     assert "\n\nStopped: 1 events" in console.Text.from_ansi(written.getvalue()).plain
 
 
@@ -151,7 +153,7 @@ def test_a_terminal_gets_its_line_back(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_main_gives_the_exit_status(
     arguments: list[str], status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command ends the process with the status of what it did."""
+    """The process exits with the status of the command."""
     monkeypatch.setattr(sys, "argv", ["enprompta", *arguments])
     with pytest.raises(SystemExit) as ended:
         sys.exit(main())
@@ -160,7 +162,7 @@ def test_main_gives_the_exit_status(
 
 
 def test_main_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without the extra's packages it is said in one line what to install."""
+    """Without the extra's packages, one line says what to install."""
     for name in [each for each in sys.modules if each.startswith("enprompta.cli.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "typer", None)
@@ -177,7 +179,7 @@ def test_listen_serves_until_it_is_ended(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_verify_asks_a_person_for_the_body(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """On a terminal, which would just wait, it is said what for."""
+    """On a terminal, a line says which input is expected."""
     delivery = webhook_delivery(event_id="evt_1")
     terminal = io.TextIOWrapper(io.BytesIO(delivery.body))
     monkeypatch.setattr(terminal, "isatty", lambda: True)

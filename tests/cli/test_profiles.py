@@ -1,4 +1,4 @@
-"""Credentials kept between commands: `enprompta login`, `logout`, `profiles` and `--profile`."""
+"""Stored credentials: `enprompta login`, `logout`, `profiles` and `--profile`."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Keyring(ModuleType):
         return self.kept.get((service, name))
 
     def delete_password(self, service: str, name: str) -> None:
-        """Delete a secret; an error when it is not there."""
+        """Delete a secret; raise if it does not exist."""
         del self.kept[service, name]
 
 
 @pytest.fixture
 def keyring(monkeypatch: pytest.MonkeyPatch) -> Keyring:
-    """Let the platform have a keyring."""
+    """Install a fake keyring."""
     made = Keyring()
     monkeypatch.setitem(sys.modules, "keyring", made)
     return made
@@ -56,13 +56,13 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> Keyring:
 
 @pytest.fixture
 def no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the package `keyring` not be installed."""
+    """Make the package `keyring` unavailable."""
     monkeypatch.setitem(sys.modules, "keyring", None)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep profiles in an empty folder, with no credentials in the environment."""
+    """Keep profiles in an empty folder, without credentials in the environment."""
     path = tmp_path / "config" / "enprompta"
     monkeypatch.setenv("ENPROMPTA_CONFIG_DIR", str(path))
     for name in ("ENPROMPTA_API_KEY", "ENPROMPTA_CLIENT_ID", "ENPROMPTA_CLIENT_SECRET", "ENPROMPTA_PROFILE"):
@@ -83,7 +83,7 @@ def login(run: Run, service: Emulator, folder: Path, environment: dict[str, str]
 
 @pytest.mark.usefixtures("no_keyring")
 def test_a_profile_in_a_file(run: Run, login: Run, folder: Path, client: Enprompta) -> None:
-    """Without a keyring the key is kept in a file of mode 0600 in a folder of mode 0700, and later commands use it."""
+    """Without a keyring the key is in a 0600 file in a 0700 folder, and later commands use it."""
     prompt = client.prompts.create(title="Kept", content="x")
     folder.mkdir(parents=True, mode=0o755)
     os.umask(os.umask(0))
@@ -133,7 +133,7 @@ def test_a_profile_in_the_keyring(
 def test_a_keyring_that_does_not_work(
     login: Run, run: Run, folder: Path, broken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A keyring that is missing, fails or forgets is passed over, unless it was asked for; then nothing is stored."""
+    """A missing, failing or forgetful keyring is skipped, unless it was requested; then nothing is stored."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("no backend")
@@ -164,7 +164,7 @@ def test_oauth_credentials(login: Run, run: Run, service: Emulator) -> None:
 
 @pytest.mark.usefixtures("no_keyring")
 def test_which_credentials_are_used(run: Run, login: Run, service: Emulator) -> None:
-    """`--profile` comes before the environment's key, and that before `ENPROMPTA_PROFILE` and the default profile."""
+    """`--profile` precedes the environment's key, which precedes `ENPROMPTA_PROFILE` and the default profile."""
     login()
     wrong = {KEY: "ep_wrong"}
     assert "unset it, or pass --profile" in login(**{KEY: "ep_other"}).output
@@ -181,11 +181,13 @@ def test_which_credentials_are_used(run: Run, login: Run, service: Emulator) -> 
 
 @pytest.mark.usefixtures("no_keyring")
 def test_a_key_is_tried_before_it_is_stored(login: Run, run: Run, service: Emulator, folder: Path) -> None:
-    """A key that the service refuses, or cannot be asked about, is not stored but with `--no-verify`."""
+    """A key that is refused or cannot be checked is stored only with `--no-verify`."""
     assert "rejected these credentials; nothing was stored" in login(stdin="ep_wrong", status=1).output
     assert "--no-verify stores them anyway" in login("--base-url", "http://127.0.0.1:1/api/v1", status=1).output
     assert "--base-url must begin with https://" in login("--base-url", "ftp://x", status=3).output
     assert "No api key was entered" in login(stdin=" \n", status=1).output
+    assert "The API key holds a blank" in login(stdin="ep_a b", status=3).output
+    assert "The client secret holds a blank" in login("--client-id", "me", stdin="a b", status=3).output
     assert "is not a profile name" in login("--profile", "../x", status=3).output
     assert "ENPROMPTA_BASE_URL must" in login(status=3, ENPROMPTA_BASE_URL="ftp://x").output
     assert not folder.exists()
@@ -197,7 +199,7 @@ def test_a_key_is_tried_before_it_is_stored(login: Run, run: Run, service: Emula
 
 @pytest.mark.usefixtures("no_keyring", "folder")
 def test_the_key_is_asked_for_on_a_terminal(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
-    """On a terminal the key is asked for without being shown."""
+    """On a terminal the key is prompted for without echo."""
     asked: list[dict[str, Any]] = []
 
     def prompt(text: str, **how: Any) -> str:
@@ -223,7 +225,7 @@ GOOD = '{"profiles": {"default": {"base_url": "https://example.com", "storage": 
      GOOD.replace("default", "../x"), GOOD.replace("base_url", "url")],
 )  # fmt: skip
 def test_a_damaged_file_is_one_line(run: Run, login: Run, folder: Path, text: str) -> None:
-    """Whatever is in the file, commands and `login` say in one line that it is damaged, and what to do."""
+    """For any content, commands and `login` report the damage and the cure in one line."""
     folder.mkdir(parents=True)
     (folder / "profiles.json").write_text(text)
     (folder / "profiles.json").chmod(0o600)
@@ -234,7 +236,7 @@ def test_a_damaged_file_is_one_line(run: Run, login: Run, folder: Path, text: st
 
 
 def test_a_file_that_is_not_ours_to_trust(run: Run, login: Run, folder: Path, tmp_path: Path) -> None:
-    """A link, a pipe, a huge file and one that other users can read are refused."""
+    """A link, a pipe, a huge file and one readable by other users are refused."""
     folder.mkdir(parents=True)
     path, other = folder / "profiles.json", tmp_path / "other"
     path.write_text(GOOD)
@@ -260,7 +262,7 @@ def test_a_file_that_is_not_ours_to_trust(run: Run, login: Run, folder: Path, tm
 
 @pytest.mark.usefixtures("no_keyring")
 def test_a_file_that_cannot_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk leaves the old file as it was, and nothing beside it."""
+    """A full disk keeps the old file and leaves no other."""
     profile = Profile("default", "https://example.com/api/v1", "file", secret="s")
     save_profile(profile, None)
     before = (folder / "profiles.json").read_bytes()
@@ -286,7 +288,7 @@ def test_where_profiles_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_quiet_prints_ids(run: Run, client: Enprompta) -> None:
-    """`--quiet` prints ids alone, one a line, and cannot be combined with `--json`."""
+    """`--quiet` prints only ids, one per line, and cannot be combined with `--json`."""
     made = run("prompts", "create", "--title", "Quiet", "--content", "Hello", "-q").stdout.strip()
     assert made.startswith("pmt_")
     assert run("prompts", "get", made, "--quiet").stdout == f"{made}\n"
@@ -302,7 +304,7 @@ def test_quiet_prints_ids(run: Run, client: Enprompta) -> None:
 
 
 def test_every_command_takes_a_profile() -> None:
-    """`--profile` is an option of each command but the emulator, which needs no key."""
+    """`--profile` is an option of each command except the emulator, which needs no key."""
     import typer
 
     root: Any = typer.main.get_command(app)
@@ -310,4 +312,4 @@ def test_every_command_takes_a_profile() -> None:
         for leaf, each in getattr(command, "commands", {name: command}).items():
             options = [one for parameter in each.params for one in parameter.opts]
             assert ("--profile" in options) is (leaf != "emulator"), leaf
-            assert ("--quiet" in options) is ("--json" in options and leaf not in {"doctor", "billing"}), leaf
+            assert ("--quiet" in options) is ("--json" in options and leaf not in {"check", "doctor", "billing"}), leaf

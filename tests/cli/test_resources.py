@@ -1,4 +1,4 @@
-"""The command line's groups of resources, against an emulator."""
+"""The command groups of the resources, against an emulator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COMMAND = [sys.executable, "-c", "import sys; from enprompta.cli import main; sy
 
 
 def test_prompts(run: Run, tmp_path: Path) -> None:
-    """A prompt's whole life: created, listed, read, changed, executed, deleted."""
+    """A prompt is created, listed, read, updated, executed and deleted."""
     text = tmp_path / "text.txt"
     text.write_bytes(b"Hello {{name}}\r\n")
     made = objects(run("prompts", "create", "--title", "Life", "--file", text, "--tag", "a", "--tag", "b", "--json"))[0]
@@ -53,7 +53,7 @@ def test_prompts(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_slug_that_is_shown_reads_the_live_prompt(run: Run) -> None:
-    """`list` and `get` show the slug, which is what `live` takes."""
+    """`list` and `get` show the slug that `live` accepts."""
     made = objects(run("prompts", "create", "--title", "Slug shown", "--content", "Live text", "--json"))[0]
     slug = made["slug"]
     assert slug in run("prompts", "list", "--search", "Slug shown").output.split()
@@ -62,7 +62,7 @@ def test_the_slug_that_is_shown_reads_the_live_prompt(run: Run) -> None:
 
 
 def test_lists_stop_and_say_so(run: Run, client: Enprompta) -> None:
-    """A list shows as many as were asked for and says on standard error when there are more."""
+    """A list ends at its limit and says on standard error that there are more."""
     for number in range(5):
         client.prompts.create(title=f"Many {number}", content="x")
     some = run("prompts", "list", "--search", "Many", "--limit", 3, "--json")
@@ -75,7 +75,7 @@ def test_lists_stop_and_say_so(run: Run, client: Enprompta) -> None:
 
 
 def test_tables_fit_the_terminal(run: Run, client: Enprompta, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal texts are folded, then rows become paragraphs; in a pipe a row is a line; nothing is cut."""
+    """On a terminal, texts wrap and narrow rows become paragraphs; in a pipe a row is a line; nothing is cut."""
     title = "Wide " + "word " * 30
     prompt = client.prompts.create(title=title.strip(), content="x")
     command = ("prompts", "list", "--search", "Wide word")
@@ -111,7 +111,7 @@ def test_executions_templates_usage(run: Run, client: Enprompta) -> None:
 
 
 def test_teams(run: Run) -> None:
-    """A team's whole life, and its members'."""
+    """A team and its members are managed."""
     team = objects(run("teams", "create", "--name", "Crew", "--json"))[0]
     assert "Crew" in run("teams", "list").output
     assert "other" in run("teams", "update", team["id"], "--name", "other").output
@@ -192,7 +192,7 @@ def test_webhook_secrets_are_not_shown(run: Run, tmp_path: Path) -> None:
     ],
 )
 def test_errors_are_one_line_and_a_status(run: Run, arguments: tuple[str, ...], status: int, told: str) -> None:
-    """1 when the API said no, 2 for wrong usage; standard output stays empty."""
+    """1 for an API error, 2 for wrong usage; standard output stays empty."""
     result = run(*arguments, status=status)
     assert result.stdout == ""
     assert told in result.stderr.replace("\n", " ").replace("│ ", "").replace("  ", " ")
@@ -201,7 +201,7 @@ def test_errors_are_one_line_and_a_status(run: Run, arguments: tuple[str, ...], 
 
 
 def test_no_key_is_3(run: Run) -> None:
-    """Without a key the line says what to set; `--debug` shows where an error comes from."""
+    """Without a key, one line says what to set; `--debug` shows the origin of an error."""
     assert "ENPROMPTA_API_KEY" in run("prompts", "list", status=3, ENPROMPTA_API_KEY="").stderr
     assert run("doctor", status=3, ENPROMPTA_API_KEY="").output.count("fail") == 1
     debugged = CliRunner().invoke(app, ["--debug", "prompts", "list"], env={"ENPROMPTA_API_KEY": ""})
@@ -232,7 +232,7 @@ def test_doctor(run: Run, service: Emulator) -> None:
 
 
 def test_a_clock_that_is_wrong_is_told(environment: dict[str, str]) -> None:
-    """The doctor says by how much this machine's clock is off."""
+    """The doctor reports by how much this machine's clock is off."""
     with Emulator(clock=lambda: time.time() + 600) as ahead:
         variables = {**environment, "ENPROMPTA_BASE_URL": ahead.url}
         told = CliRunner().invoke(app, ["doctor"], env=variables)
@@ -241,9 +241,9 @@ def test_a_clock_that_is_wrong_is_told(environment: dict[str, str]) -> None:
 
 
 def test_execute_many(run: Run, client: Enprompta, tmp_path: Path) -> None:
-    """Each row of the file is executed once, in its place in the output; what is not the prompt's is left aside.
+    """Each row of the file is executed once, at its place in the output; unknown columns are ignored.
 
-    Executing all of them once more takes a word that says so.
+    Executing all of them again needs an option.
     """
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows, results = tmp_path / "rows.csv", tmp_path / "out.jsonl"
@@ -282,7 +282,7 @@ def test_a_budget_is_of_the_whole_run(run: Run, client: Enprompta, tmp_path: Pat
 
 
 def test_a_missing_column_is_told_before_anything_is_sent(run: Run, client: Enprompta, tmp_path: Path) -> None:
-    """The file, the line and the column are named; nothing is executed and nothing written."""
+    """File, line and column are named; nothing is executed or written."""
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows = tmp_path / "rows.csv"
     rows.write_text("id,nmae\n1,Ada\n")
@@ -295,7 +295,7 @@ def test_a_missing_column_is_told_before_anything_is_sent(run: Run, client: Enpr
 def test_ctrl_c_leaves_a_checkpoint(
     client: Enprompta, service: Emulator, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """An interrupted run ends with 130 and says how to resume; once resumed, every row is there and charged once."""
+    """An interrupted run exits with 130 and says how to resume; then each row is done and charged once."""
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows, results = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     rows.write_text("".join(json.dumps({"name": f"N{number}"}) + "\n" for number in range(600)))
@@ -317,14 +317,14 @@ def test_ctrl_c_leaves_a_checkpoint(
 
 
 def test_the_emulator_is_a_command() -> None:
-    """`enprompta emulator` serves until Ctrl-C, with the options of the emulator's own command."""
+    """`enprompta emulator` serves until Ctrl-C, with the options of the emulator's command."""
     command = [*COMMAND, "emulator", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert "Enprompta emulator" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20)[1] == ""
-    assert process.returncode == 0
+    assert process.returncode == 130
     told = subprocess.run([*COMMAND, "emulator", "--prot", "1"], capture_output=True, text=True, check=False)
     assert told.returncode == 2
     assert "--prot" in told.stderr
@@ -339,7 +339,7 @@ def test_the_emulator_is_a_command() -> None:
     ],
 )
 def test_completion(words: str, found: list[str]) -> None:
-    """A shell that was taught the commands completes groups, commands and options; what teaches it is printed."""
+    """Shell completion completes groups, commands and options; its script is printed."""
     variables = {"_ENPROMPTA_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     done = subprocess.run(COMMAND, env={**os.environ, **variables}, capture_output=True, text=True, check=True)
     assert done.stdout.split() == found

@@ -1,4 +1,4 @@
-"""Results as JSON Lines, CSV and Parquet: the ending chooses, and nothing a model writes is lost or run."""
+"""Results as JSON Lines, CSV and Parquet, by file extension, without losing or running model output."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HOSTILE = [
 
 
 def record(**fields: Any) -> dict[str, Any]:
-    """A record as `execute-many` writes it."""
+    """Build a record of `execute-many`."""
     usual = {"index": 0, "ok": True, "variables": {"name": "Ada", "n": 1}, "output": "Hi", "executionId": "exe_1"}
     return {**usual, "model": "m", "tokens": 5, "cost": 0.5, "error": None, **fields}
 
@@ -53,7 +53,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_csv(tmp_path: Path) -> None:
-    """A column a variable, a row a result; texts that a spreadsheet would run get an apostrophe, numbers do not."""
+    """One column per variable, one row per result; texts that a spreadsheet would run get an apostrophe."""
     rows = [record(output=text, error=text, variables={"name": text, "n": None}) for text in HOSTILE]
     path = written(
         tmp_path / "a.csv", *rows, record(output="-1.5", cost=-1.0, ok=False, variables={"name": [1], "n": True})
@@ -69,7 +69,7 @@ def test_csv(tmp_path: Path) -> None:
 
 
 def test_parquet(tmp_path: Path) -> None:
-    """Columns have their types however the rows come out, numbers beyond them are empty, and texts are as they are."""
+    """Columns are typed whatever the rows; numbers out of range are empty; texts are unchanged."""
     parquet = pytest.importorskip("pyarrow.parquet")
     rows = [record(index=number, output="=1") for number in range(1_001)]
     path = written(tmp_path / "a.parquet", *rows, record(index=1_001, output="\ud800", tokens=2**70, cost=None))
@@ -85,7 +85,7 @@ def test_parquet(tmp_path: Path) -> None:
 
 
 def test_endings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown ending lists those that are known; no ending is JSON Lines; Parquet needs its package."""
+    """An unknown extension lists the known ones; none means JSON Lines; Parquet needs its package."""
     with pytest.raises(ConfigurationError, match=r"a\.xlsx ends in \.xlsx: results are written as \.jsonl, \.csv or"):
         ResultsFile(tmp_path / "a.xlsx")
     for name in ("a", "a.JSONL", "a.ndjson"):
@@ -97,7 +97,7 @@ def test_endings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
 def test_a_full_disk_in_any_format(tmp_path: Path, ending: str) -> None:
-    """It is one error, at the latest when the file is closed, and the message names the file."""
+    """One error, at the latest on closing the file, names the file."""
     if ending == "parquet":
         pytest.importorskip("pyarrow")
     path = tmp_path / f"full.{ending}"
@@ -133,7 +133,7 @@ def prompt(client: Enprompta) -> Any:
 
 
 def test_from_file_to_file(run: Run, prompt: Any, tmp_path: Path) -> None:
-    """Rows with a mark, empty rows and missing optional values are executed, into the format that the ending says."""
+    """Files with a BOM, empty rows and missing optional values are executed into the format of the extension."""
     source = tmp_path / "rows.jsonl"
     source.write_text('\ufeff{"name": "Ada"}\n{"name": "Bob", "n": "!"}\n')
     run("prompts", "execute-many", prompt.id, "-i", source, "-o", tmp_path / "out.csv")
@@ -148,7 +148,7 @@ def test_from_file_to_file(run: Run, prompt: Any, tmp_path: Path) -> None:
 def test_nothing_is_charged_for_files_that_cannot_work(
     run: Run, client: Enprompta, prompt: Any, tmp_path: Path
 ) -> None:
-    """An unknown ending, an empty required value, no rows and broken Parquet are each one line, before any call."""
+    """An unknown extension, an empty required value, no rows and broken Parquet are one line each, before any call."""
     source = tmp_path / "rows.csv"
     source.write_text("name\nAda\n")
     told = run("prompts", "execute-many", prompt.id, "-i", source, "-o", tmp_path / "a.xml", status=2).output
@@ -198,7 +198,7 @@ def test_texts_and_values_are_read_without_a_mark(run: Run, client: Enprompta, p
 
 
 def test_numbers_are_not_shielded() -> None:
-    """Only what a spreadsheet reads as a number is left as it is."""
+    """Only what a spreadsheet reads as a number is left unchanged."""
     from enprompta.cli.result_formats import _shielded
 
     assert [_shielded(text) for text in ("-1", "+1e5", "-", "-inf", "\t1", "")] == [

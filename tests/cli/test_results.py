@@ -1,4 +1,4 @@
-"""The file that `execute-many` writes: never half a line, and never at the cost of what was there."""
+"""The output file of `execute-many` never contains half a line and never replaces earlier results with nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def prompt(client: Enprompta) -> str:
 
 @pytest.fixture
 def run(client: Enprompta, prompt: str, tmp_path: Path) -> Run:
-    """Run the rows of a file into `out.jsonl`, or where the arguments say."""
+    """Run the rows of a file into `out.jsonl` or a given file."""
     environment = {"ENPROMPTA_API_KEY": str(client._arguments()["api_key"]), "ENPROMPTA_BASE_URL": client.base_url}
 
     def invoke(*arguments: object, status: int = 0) -> Result:
@@ -50,18 +50,18 @@ def run(client: Enprompta, prompt: str, tmp_path: Path) -> Run:
 
 
 def rows(path: Path, *names: str) -> Path:
-    """Write rows of one column."""
+    """Write rows with one column."""
     path.write_text("name\n" + "".join(f"{name}\n" for name in names))
     return path
 
 
 def outputs(path: Path) -> list[str]:
-    """Read the outputs, in their order."""
+    """Read the outputs in order."""
     return [json.loads(line)["output"] for line in path.read_text().splitlines()]
 
 
 def test_each_file_is_for_one_purpose(run: Run, client: Enprompta, prompt: str, tmp_path: Path) -> None:
-    """Results that would go into the file of the rows, or of the checkpoint, under whatever name, are refused first."""
+    """Results into the file of rows or the checkpoint, under any name, are refused first."""
     source, link = rows(tmp_path / "rows.csv", "Ada"), tmp_path / "link.csv"
     link.symlink_to(source)
     for arguments, told in [
@@ -76,7 +76,7 @@ def test_each_file_is_for_one_purpose(run: Run, client: Enprompta, prompt: str, 
 
 
 def test_a_run_that_is_refused_leaves_the_results_there(run: Run, tmp_path: Path) -> None:
-    """When the rows are not those of the checkpoint, what was paid for and written before is still there."""
+    """If the rows do not match the checkpoint, earlier results are kept."""
     source = rows(tmp_path / "rows.csv", "Ada", "Bob", "Eve")
     run("-i", source, "--max-credits", 2, status=1)
     rows(source, "Ada", "Rob", "Eve")
@@ -96,7 +96,7 @@ def test_a_file_of_no_known_format(run: Run, tmp_path: Path) -> None:
 
 
 def test_an_error_says_how_a_shell_goes_on(run: Run, service: Emulator, tmp_path: Path) -> None:
-    """An error that ends the run names the command instead of a Python call; the command then resumes."""
+    """An error that ends the run names the command that resumes it, not a Python call."""
     source = rows(tmp_path / "rows.csv", "Ada", "Bob", "Eve")
     service.faults.add("/prompts/*/execute", status=402, times=1)
     told = run("-i", source, "--concurrency", 1, status=1).output
@@ -107,7 +107,7 @@ def test_an_error_says_how_a_shell_goes_on(run: Run, service: Emulator, tmp_path
 
 
 def test_half_a_pair_of_letters_is_a_row_that_fails(run: Run, tmp_path: Path) -> None:
-    """A row with an invalid text is reported as failed, in a valid JSON file, and the other rows continue."""
+    """A row with invalid text is reported as failed in valid JSON, and the other rows continue."""
     source = tmp_path / "rows.jsonl"
     source.write_text('{"name": "\\ud800"}\n{"name": "Ada"}\n')
     assert "1 executed, 1 failed" in run("-i", source, status=1).output
@@ -136,14 +136,14 @@ def test_a_full_disk(run: Run, client: Enprompta, prompt: str, tmp_path: Path, m
 
 
 class Full:
-    """A stream that takes no more."""
+    """A stream without space."""
 
     def write(self, _: str) -> None:
         """Fail."""
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def __getattr__(self, name: str) -> Any:
-        """Do anything else as the real one does."""
+        """Delegate everything else to the real stream."""
         return getattr(self.real, name)
 
     def __init__(self, real: Any) -> None:
@@ -151,7 +151,7 @@ class Full:
 
 
 def test_a_line_that_was_not_written_whole_is_not_shown(tmp_path: Path) -> None:
-    """A disk that fills up in the middle of a line leaves neither that line nor the temporary file."""
+    """A disk that fills up within a line leaves neither the line nor the temporary file."""
     path = tmp_path / "out.jsonl"
     path.write_text("older\n")
 

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -44,7 +45,7 @@ def process(environment: dict[str, str], *arguments: str, **how: Any) -> subproc
 
 @pytest.mark.parametrize("locale", LOCALES, ids=lambda one: " ".join(f"{name}={value}" for name, value in one.items()))
 def test_output_is_utf_8(client: Enprompta, environment: dict[str, str], locale: dict[str, str]) -> None:
-    """Whatever encoding the locale asks for, JSON and tables are UTF-8, and nothing is replaced."""
+    """For any locale encoding, JSON and tables are UTF-8 without replacements."""
     prompt = client.prompts.create(title=TEXT, content=TEXT)
     given = {**environment, **locale}
     shown = process(given, "prompts", "get", prompt.id, "--json")
@@ -67,7 +68,7 @@ def test_texts_and_errors_are_utf_8(client: Enprompta, environment: dict[str, st
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "ascii"])
 def test_lone_surrogates_are_printed(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
-    """Half a character neither crashes a command nor spoils its JSON: it is escaped as JSON escapes it."""
+    """A lone surrogate is escaped as in JSON and crashes no command."""
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, errors="strict"))
     streams.use_utf8()
@@ -81,7 +82,7 @@ def test_lone_surrogates_are_printed(monkeypatch: pytest.MonkeyPatch, encoding: 
 
 
 def test_a_terminal_obeys_nothing(client: Enprompta, environment: dict[str, str]) -> None:
-    """On a terminal, control characters of a prompt's text are shown, in tables, fields and texts alike."""
+    """On a terminal, control characters of a prompt are escaped in tables, fields and texts."""
     prompt = client.prompts.create(title=TEXT, content=TEXT)
     for arguments in (["list", "--all"], ["get", prompt.id]):
         ours, theirs = pty.openpty()
@@ -108,7 +109,7 @@ def _read(terminal: int) -> bytes:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 @pytest.mark.parametrize("arguments", [["--version"], ["prompts", "list", "--json"]])
 def test_a_full_disk_is_one_line(client: Enprompta, environment: dict[str, str], arguments: list[str]) -> None:
-    """When standard output cannot be written, that is one line, and the exit status 1."""
+    """Standard output that cannot be written is one line with status 1."""
     client.prompts.create(title="full", content="full")
     with Path("/dev/full").open("wb") as full:
         done = process(environment, *arguments, stdout=full, stderr=subprocess.PIPE)
@@ -116,7 +117,7 @@ def test_a_full_disk_is_one_line(client: Enprompta, environment: dict[str, str],
 
 
 def test_a_closed_output(environment: dict[str, str]) -> None:
-    """A command without a standard output, or whose reader has left, prints one line and exits with 1."""
+    """A command without a standard output or reader prints one line and exits with 1."""
     shell = f"exec {sys.executable} -c 'import sys; from enprompta.cli import main; sys.exit(main())' prompts list"
     for closing, said in (("", b"error  Standard output cannot be written: It is closed\n"), ("2>&-", b"")):
         done = subprocess.run(
@@ -126,20 +127,63 @@ def test_a_closed_output(environment: dict[str, str]) -> None:
             check=False,
         )
         assert (done.returncode, done.stderr) == (1, said)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--help", "--version", "prompts --help", "prompts get --help", "emulator --help", "--show-completion"],
+)
+@pytest.mark.parametrize("is_stderr_closed", [False, True])
+def test_a_pipe_without_a_reader(environment: dict[str, str], arguments: str, *, is_stderr_closed: bool) -> None:
+    """`| head -c0` causes status 1 and one line on standard error, if that is open, for help texts too."""
     ours, theirs = os.pipe()
     os.close(ours)
-    done = process(environment, "--help", stdout=theirs, stderr=subprocess.PIPE)
+    errors = theirs if is_stderr_closed else subprocess.PIPE
+    done = process({**environment, "SHELL": "/bin/bash"}, *arguments.split(), stdout=theirs, stderr=errors)
     os.close(theirs)
-    assert (done.returncode, done.stderr) == (1, b"")  # help that nothing reads
+    expected = None if is_stderr_closed else b"error  Standard output cannot be written: Broken pipe\n"
+    assert (done.returncode, done.stderr) == (1, expected)
 
 
-@pytest.mark.parametrize("arguments", [["prompts", "list"], ["doctor"]])
-def test_ctrl_c_while_waiting(environment: dict[str, str], arguments: list[str]) -> None:
-    """Ctrl-C while the service is silent ends a command with 130, and without a word."""
+@pytest.mark.parametrize("arguments", ["login", "prompts delete pmt_1", "webhooks verify --signature s --secret s"])
+def test_a_closed_input(environment: dict[str, str], arguments: str) -> None:
+    """`<&-` is an empty input, not a crash."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec {shlex.join(COMMAND)} {arguments} <&-"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode in {1, 2}
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "prompts list",
+        "doctor",
+        "login",
+        "pull prompts",
+        "prompts execute-many pmt_1 -i rows.csv -o results.csv",
+        "webhooks trigger prompt.executed --secret s --to URL",
+    ],
+    ids=lambda arguments: " ".join(arguments.split()[:2]),
+)
+def test_ctrl_c_while_waiting(environment: dict[str, str], arguments: str, tmp_path: Path) -> None:
+    """Ctrl-C during a request exits with 130 and prints nothing."""
+    (tmp_path / "rows.csv").write_text("name\nAda\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/api/v1"
-        given = {**os.environ, **environment, "ENPROMPTA_BASE_URL": url}
-        with subprocess.Popen([*COMMAND, *arguments], env=given, stdout=-1, stderr=-1) as running:
+        given = {**os.environ, **environment, "ENPROMPTA_BASE_URL": url, "XDG_CONFIG_HOME": str(tmp_path)}
+        command = [*COMMAND, *arguments.replace("URL", url).split()]
+        with subprocess.Popen(command, env=given, cwd=tmp_path, stdin=-1, stdout=-1, stderr=-1) as running:
+            assert running.stdin is not None
+            running.stdin.write(b"ep_test_enterprise")  # for login
+            running.stdin.close()
+            running.stdin = None
             connection, _ = silent.accept()
             with connection:
                 connection.recv(1)
@@ -149,7 +193,7 @@ def test_ctrl_c_while_waiting(environment: dict[str, str], arguments: list[str])
 
 
 def test_ctrl_c_while_importing(tmp_path: Path) -> None:
-    """Ctrl-C while the commands are still being imported ends with 130 too."""
+    """Ctrl-C during imports exits with 130 too."""
     (tmp_path / "typer.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(30)\n")
     given = {**os.environ, "PYTHONPATH": str(tmp_path)}
     with subprocess.Popen([*COMMAND, "--help"], env=given, stdout=-1, stderr=-1) as running:
@@ -161,12 +205,25 @@ def test_ctrl_c_while_importing(tmp_path: Path) -> None:
     assert (running.returncode, errors) == (130, b"")
 
 
-@pytest.mark.parametrize(("key", "status"), [(b"\x03", 130), (b"\x04", 1), (b"n\n", 1)])
-def test_an_answer_that_is_a_key(environment: dict[str, str], key: bytes, status: int) -> None:
-    """Ctrl-C at a question ends with 130; Ctrl-D is a no."""
+@pytest.mark.parametrize(
+    ("arguments", "question", "key", "status"),
+    [
+        ("prompts delete pmt_1", b"[y/N]", b"\x03", 130),
+        ("prompts delete pmt_1", b"[y/N]", b"\x04", 1),
+        ("prompts delete pmt_1", b"[y/N]", b"n\n", 1),
+        ("login --base-url http://127.0.0.1:1", b"API key", b"\x03", 130),
+        ("login --base-url http://127.0.0.1:1", b"API key", b"\x04", 1),
+        ("webhooks verify --signature s --secret s", b"Ctrl-D", b"\x03", 130),
+        ("webhooks verify --signature s --secret s", b"Ctrl-D", b"\x04", 1),
+    ],
+)
+def test_an_answer_that_is_a_key(
+    environment: dict[str, str], arguments: str, question: bytes, key: bytes, status: int
+) -> None:
+    """Ctrl-C at a prompt exits with 130; Ctrl-D means no."""
     ours, theirs = pty.openpty()
     given = {**os.environ, **environment, "TERM": "dumb"}
-    command = [*COMMAND, "prompts", "delete", "pmt_1"]
+    command = [*COMMAND, *arguments.split()]
     with subprocess.Popen(
         command,
         env=given,
@@ -178,7 +235,7 @@ def test_an_answer_that_is_a_key(environment: dict[str, str], key: bytes, status
     ) as running:
         os.close(theirs)
         seen = b""
-        while b"[y/N]" not in seen:
+        while question not in seen:
             seen += _read(ours)
         time.sleep(0.1)  # until it reads
         os.write(ours, key)
@@ -190,7 +247,7 @@ def test_an_answer_that_is_a_key(environment: dict[str, str], key: bytes, status
 
 
 def _take_terminal() -> None:
-    """Make the terminal that is standard input the controlling one, which sends Ctrl-C as a signal."""
+    """Make standard input the controlling terminal, which sends Ctrl-C as a signal."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
@@ -209,7 +266,7 @@ def _take_terminal() -> None:
     ],
 )
 def test_what_ends_a_command(error: BaseException, status: int, said: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C is 130; what cannot be written is 1."""
+    """Ctrl-C is 130; output that cannot be written is 1."""
     with pytest.raises(SystemExit) as ended, streams.guarded():
         raise error
     assert ended.value.code == status
@@ -218,7 +275,7 @@ def test_what_ends_a_command(error: BaseException, status: int, said: str, capfd
 
 
 def test_no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without either stream a command just ends with 1."""
+    """Without either stream a command exits with 1."""
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
     streams.use_utf8()

@@ -1,4 +1,4 @@
-"""Errors on the command line speak of options, variables and commands, and not of arguments in Python."""
+"""CLI errors use options, variables and commands instead of Python arguments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PYTHON = re.compile(r"\b[a-z]+_[a-z_]+\b|\b\w+=(?!VALUE)|\.\w+\(|\.id\b|\bkeywor
 
 
 def messages(path: Path) -> Iterator[str]:
-    """Read the texts of the configuration errors that a module raises, each expression in them as `5`."""
+    """Collect the configuration errors that a module raises, with expressions replaced by `5`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "ConfigurationError" and node.args:
             yield _text(node.args[0])
@@ -50,7 +50,7 @@ ALL = [text for pattern in REACHABLE for path in sorted(PACKAGE.glob(pattern)) f
 
 
 def test_every_message_that_a_command_can_meet() -> None:
-    """No configuration error of the client names an argument once the command line shows it."""
+    """No configuration error names a Python argument when the command line shows it."""
     met = [text for text in ALL if not any(part in text for part in PROGRAMS_ONLY)]
     assert len(met) > 12
     shown = {text: in_shell_words(text) for text in met}
@@ -75,12 +75,12 @@ def test_every_message_that_a_command_can_meet() -> None:
     ],
 )  # fmt: skip
 def test_arguments_become_options_and_variables(told: str, shown: str) -> None:
-    """An argument's name becomes its option or variable; words, values and file names stay."""
+    """Argument names become options or variables; words, values and file names stay."""
     assert in_shell_words(told).replace("'x'", "x") == shown
 
 
 def test_only_our_own_words_are_rewritten() -> None:
-    """Of an API error only names of settings change, for the rest is the service's; other errors stay as they are."""
+    """In API errors only names of settings change; other errors stay unchanged."""
     api = APIConnectionError(
         "returned 302: team_id is wrong; check base_url, or raise max_wait: longer than timeout allows"
     )
@@ -94,7 +94,7 @@ def test_only_our_own_words_are_rewritten() -> None:
 
 
 def test_errors_as_a_command_shows_them(run: Run) -> None:
-    """Wrong settings, ids and values are explained in a shell user's words."""
+    """Invalid settings, ids and values are explained for a shell user."""
     for arguments, variables, status, says in [
         (["prompts", "list"], {"ENPROMPTA_API_KEY": ""}, 3, "run `enprompta login`, or set ENPROMPTA_API_KEY"),
         (["prompts", "list"], {"ENPROMPTA_TIMEOUT": "-1"}, 3, "ENPROMPTA_TIMEOUT must be"),

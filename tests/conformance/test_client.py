@@ -81,7 +81,10 @@ def record() -> Iterator[Callable[..., list[httpx.Request]]]:
 def test_every_operation_has_one_method() -> None:
     """The table has each operation of the document once, but for the token's, which the client asks for by itself."""
     called = [row.operation for row in TABLE]
-    assert sorted(called) == sorted(OPERATIONS.keys() - {"oauth.token"})
+    documented = sorted(OPERATIONS.keys() - {"oauth.token"})
+    assert sorted(called) == documented, (
+        "each operation of docs/openapi.yaml needs one row in TABLE of tests/conformance/table.py, and vice versa"
+    )
 
 
 @pytest.mark.parametrize("client_class", [Enprompta, AsyncEnprompta])
@@ -96,7 +99,10 @@ def test_every_method_has_one_operation(client_class: Any) -> None:
     }
     known = [row.method for row in TABLE if "." in row.method] + list(EXTRAS)
     assert len(known) == len(set(known))
-    assert methods - set(COMPOSED) == set(known)
+    assert methods - set(COMPOSED) == set(known), (
+        "each method in enprompta/resources/ needs a row in TABLE of tests/conformance/table.py, or an entry in EXTRAS "
+        "or COMPOSED there if it calls other methods"
+    )
 
 
 def test_every_operation_has_one_route() -> None:
@@ -108,7 +114,9 @@ def test_every_operation_has_one_route() -> None:
         if isinstance(route, APIRoute) and route.path.startswith("/api/")
         for method in route.methods
     ]
-    assert sorted(routes) == sorted((it.method, _shape(it.path)) for it in OPERATIONS.values())
+    assert sorted(routes) == sorted((it.method, _shape(it.path)) for it in OPERATIONS.values()), (
+        "each operation of docs/openapi.yaml needs one route in enprompta/emulator/api/routes/, and the other way round"
+    )
 
 
 @pytest.mark.parametrize(("operation", "do"), sizes())

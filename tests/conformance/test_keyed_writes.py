@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from enprompta import APIStatusError, Enprompta
-from enprompta._client import base_client as client_side
+from enprompta._common.idempotency import KEYED_METHODS
 from enprompta.emulator import Emulator
 from enprompta.emulator.access import idempotency
 from tests.conformance.document import DOCUMENT, OPERATIONS, of, problems_of_response, resolve
@@ -27,8 +27,11 @@ KEYED = {
 
 def test_the_rule_stands_once() -> None:
     """The document's rule is what its operations, the emulator and the client go by."""
-    assert {name for name, operation in OPERATIONS.items() if operation.method in RULE["methods"]} == KEYED
-    assert set(RULE["methods"]) == idempotency.METHODS == client_side._IDEMPOTENCY_METHODS
+    writes = {name for name, operation in OPERATIONS.items() if operation.method in RULE["methods"]}
+    assert writes == KEYED, (
+        f"each {' and '.join(RULE['methods'])} in docs/openapi.yaml needs the parameter IdempotencyKey, no other method"
+    )
+    assert set(RULE["methods"]) == KEYED_METHODS
     assert RULE["keptSeconds"] == idempotency.KEEP_SECONDS
     assert RULE["notKept"] == [*sorted(idempotency.NOT_KEPT), "5XX"]
 
@@ -95,6 +98,10 @@ def test_a_keyed_write_happens_once(answers: dict[str, list[httpx.Response]], na
     """Sent again it gets the first answer; with another body it is a 409; another account's key is another key."""
     first, again, changed, foreign = answers[name]
     assert first.is_success, first.text
+    assert again.headers.get("Idempotent-Replayed"), (
+        f"the emulator did not replay the first response of {name}: its route in enprompta/emulator/api/routes/ "
+        "needs a method in KEYED_METHODS of enprompta/_common/idempotency.py"
+    )
     assert (again.status_code, again.content) == (first.status_code, first.content)
     replayed = [it.headers.get("Idempotent-Replayed") for it in (first, again, changed, foreign)]
     assert replayed == [None, "true", None, None]

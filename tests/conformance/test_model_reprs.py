@@ -23,7 +23,7 @@ from enprompta.models import (
     WorkflowExecution,
 )
 from enprompta.models.events import PromptExecuted, UnknownEvent
-from enprompta.models.prompts import CacheInfo
+from enprompta.models.live_prompts import CacheInfo
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 LONG = "x" * 5000

@@ -45,6 +45,8 @@ WORDS = ("DeliveryStatus", "EventType", "ExecutionStatus", "HealthStatus", "Team
 UNREAD = {"LivePrompt": {"_meta"}}  # not for callers: kept in `model_extra`
 OWN = {"WebhookEvent", "WebhookEventBase", "UnknownEvent"}  # unions and bases of the package's own
 
+DERIVED = {"AnthropicMessages", "ContentPart", "ImageURL", "LiveMessageParam", "MessagePlaceholder", "TypedExecution"}
+
 
 SNAKE_CASE = {"Pagination"}  # by their own names, which every model reads too
 
@@ -91,7 +93,7 @@ def test_words_that_have_no_schema_of_their_own() -> None:
 def test_no_model_is_left_out() -> None:
     """Every public model, enumeration and event is compared with a schema here."""
     compared = {*PAIRS, *PARAMS, *WORDS, "GroupBy", "VariableType", "Model"}
-    assert set(models.__all__) == compared
+    assert set(models.__all__) - DERIVED == compared
     assert set(events.__all__) - OWN == set(EVENTS)
 
 

@@ -1,4 +1,4 @@
-"""Arguments are checked before anything is sent, in every method, by what its signature says."""
+"""Arguments are validated against the signature before anything is sent, in every method."""
 
 from __future__ import annotations
 
@@ -170,13 +170,13 @@ STEP = {"id": "s", "prompt_id": "p"}
     ids=range(40),
 )
 def test_a_wrong_argument_is_refused(calls: Any, method: str, args: list[Any], kwargs: Any, says: str) -> None:
-    """The error names the parameter, what it takes and the cure; paths, queries, bodies and lists alike."""
+    """The error names the parameter, its type and the cure, for paths, queries, bodies and lists."""
     with pytest.raises(ConfigurationError, match="^" + re.escape(says)):
         describe_call(calls, method, *args, **kwargs)
 
 
 def test_arguments_are_sent_in_plain_form() -> None:
-    """A `Decimal` is a number where a number is meant; sets are written in order; steps are models or dicts."""
+    """A `Decimal` is a number where a number is expected; sets are sorted; steps are models or dicts."""
     call = describe_call(
         PromptCalls,
         "execute",

@@ -74,12 +74,12 @@ CEST = timezone(timedelta(hours=2))
     ],
 )
 def test_a_query_value_has_one_form(value: object, text: str) -> None:
-    """None and UNSET are left out, lists are joined by commas, times are ISO 8601 in UTC."""
+    """None and UNSET are omitted, lists are joined by commas, times are ISO 8601 in UTC."""
     assert encode_query({"q": value}) == text
 
 
 def test_query_names_keep_their_order() -> None:
-    """Parameters are written as they were given."""
+    """Parameters are written in the given order."""
     assert encode_query({"b": 1, "a": None, "c": "2"}) == "b=1&c=2"
 
 
@@ -138,17 +138,17 @@ def test_a_query_value_without_text_is_refused(value: object, reason: str) -> No
     ],
 )
 def test_json_has_one_form_for_each_kind(value: object, written: object) -> None:
-    """Plain values, dates, enumerations and iterables are written; UNSET entries of any mapping are left out."""
+    """Plain values, dates, enumerations and iterables are written; UNSET entries are omitted."""
     assert json.loads(encode_json(value)) == written
 
 
 def test_json_is_compact_utf8() -> None:
-    """Bytes on the wire are the shortest form, not ASCII escapes."""
+    """Bodies are compact UTF-8 without ASCII escapes."""
     assert encode_json({"a": "ż", "b": [1, 2]}) == '{"a":"ż","b":[1,2]}'.encode()
 
 
 def test_models_are_written_in_wire_names_with_only_what_was_set() -> None:
-    """Defaults are the service's to choose; fields the model does not know travel on."""
+    """Unset defaults are left to the service; unknown fields are sent."""
     step = WorkflowStep(id="s", prompt_id="pmt_1", depends_on=["r"])
     assert json.loads(encode_json([step])) == [{"id": "s", "promptId": "pmt_1", "dependsOn": ["r"]}]
     variable = PromptVariable.model_validate({"name": "topic", "unheard": 1})
@@ -158,14 +158,14 @@ def test_models_are_written_in_wire_names_with_only_what_was_set() -> None:
 
 
 def endless() -> dict[str, Any]:
-    """Make a mapping that holds itself."""
+    """Return a mapping that contains itself."""
     ring: dict[str, Any] = {}
     ring["ring"] = ring
     return ring
 
 
 class Signup(BaseModel):
-    """A caller's model that holds a secret, at several depths."""
+    """A caller's model with a secret at several depths."""
 
     password: SecretStr | None = None
     more: Any = None
@@ -178,7 +178,7 @@ class Revealing(BaseModel):
 
     @field_serializer("password", when_used="json")
     def reveal(self, value: SecretStr) -> str:
-        """Write the secret itself."""
+        """Return the secret."""
         return value.get_secret_value()
 
 
@@ -212,13 +212,13 @@ class Revealing(BaseModel):
     ids=range(23),
 )
 def test_what_has_no_json_form_is_refused(value: object, says: str) -> None:
-    """The error names the place of a value that JSON does not have, and nothing of a secret leaves."""
+    """The error names the place of the value and reveals no secret."""
     with pytest.raises(ConfigurationError, match="^" + re.escape(says)):
         encode_json(value)
 
 
 def test_what_python_cannot_recurse_into_is_refused() -> None:
-    """A body that ends the interpreter's stack, for the caller is deep in it already, is a `ConfigurationError`."""
+    """A body too deep for the caller's remaining stack is a `ConfigurationError`."""
     nested: list[Any] = []
     for _ in range(190):
         nested = [nested]
@@ -232,17 +232,17 @@ def test_what_python_cannot_recurse_into_is_refused() -> None:
 
 
 def test_a_secret_that_a_model_reveals_is_sent() -> None:
-    """A serializer of the model's author decides, as it does in pydantic."""
+    """The serializer of the model decides, as in pydantic."""
     assert json.loads(encode_json(Revealing(password=SecretStr("hunter2")))) == {"password": "hunter2"}
 
 
 def test_a_generator_beside_unset_entries_is_read_once() -> None:
-    """One pass writes the body, whatever is in it: nothing that can be read once only is lost."""
+    """The body is written in one pass, so one-shot iterables lose nothing."""
     assert json.loads(encode_json({"a": iter([1, 2]), "b": UNSET})) == {"a": [1, 2]}
 
 
 def test_a_body_holds_what_was_given() -> None:
-    """None is a value; UNSET means no value."""
+    """None is sent; UNSET is omitted."""
     assert body(a=1, b=None, c=UNSET, d="", e=0) == {"a": 1, "b": None, "d": "", "e": 0}
 
 
@@ -255,5 +255,5 @@ plain = st.recursive(
 
 @given(plain)
 def test_json_values_survive(value: object) -> None:
-    """Whatever JSON can say is said as it is."""
+    """Every JSON value is written unchanged."""
     assert json.loads(encode_json(value)) == value

@@ -1,4 +1,4 @@
-"""Ids become one quoted segment of a path, whatever is in them."""
+"""An id becomes one quoted path segment, whatever its characters."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from enprompta.models import Prompt, WorkflowExecution
     ],
 )
 def test_an_id_is_quoted_to_one_segment(prompt_id: str, quoted: str) -> None:
-    """No character of an id means anything in the path."""
+    """No character of an id has a meaning in the path."""
     assert path("/prompts/{}", prompt_id) == f"/prompts/{quoted}"
 
 
@@ -51,13 +51,13 @@ def test_several_ids_fill_in_their_order() -> None:
 
 
 def test_an_empty_id_is_refused() -> None:
-    """`DELETE /prompts/` must never be sent for `delete("")`; the message names the path."""
+    """`delete("")` never sends `DELETE /prompts/`; the error names the path."""
     with pytest.raises(ConfigurationError, match=r"/prompts/\{\} is empty"):
         path("/prompts/{}", "")
 
 
 class Step:
-    """Has the id of another object beside its own."""
+    """An object that also has the id of another one."""
 
     id = "s"
     prompt_id = "p"
@@ -79,7 +79,7 @@ class Step:
     ],
 )
 def test_an_id_that_is_not_text_is_refused(value: Any, says: str) -> None:
-    """An object handed in where its id is meant is named by its type, with what to pass instead."""
+    """The error names the type of an object passed as an id, and what to pass instead."""
     with pytest.raises(ConfigurationError, match=re.escape(f"prompt_id must be text, {says}")):
         check_id("prompt_id", value)
     with pytest.raises(ConfigurationError, match=r"an id in /prompts/\{\} must be text, not"):
@@ -98,7 +98,7 @@ def test_an_id_with_white_space_around_it_is_refused(value: str, says: str) -> N
 
 
 class Name(str):
-    """A text that shows itself as another."""
+    """A text that prints as another one."""
 
     __slots__ = ()
 
@@ -110,13 +110,13 @@ class Name(str):
     ("value", "text"), [("a", "a"), (UUID(int=1), "00000000-0000-0000-0000-000000000001"), (Name("a"), "a")]
 )
 def test_an_id_may_be_text_or_a_uuid(value: Any, text: str) -> None:
-    """A UUID is its text; a text of a derived class is what it holds."""
+    """A UUID is sent as text; a subclass of `str` as its value."""
     assert check_id("prompt_id", value) == text
     assert path("/prompts/{}", value) == f"/prompts/{text}"
 
 
 def test_a_lone_surrogate_is_refused() -> None:
-    """Half a character has no UTF-8 and so no place in a URL."""
+    """It has no UTF-8 form."""
     with pytest.raises(ConfigurationError, match="lone surrogate"):
         path("/prompts/{}", "a\ud800")
 
@@ -131,7 +131,7 @@ def test_any_text_reaches_its_own_segment(prompt_id: str) -> None:
 
 
 def test_a_call_is_a_value() -> None:
-    """Calls compare by what they ask, and cannot be changed."""
+    """Calls compare by content and are immutable."""
     call = Call("GET", "/prompts", dict)
     assert call == Call("GET", "/prompts", dict)
     assert call != Call("GET", "/prompts", dict, params={"limit": 1})

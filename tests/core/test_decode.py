@@ -1,4 +1,4 @@
-"""Bytes become what the call promised, leniently; anything else says how it differs and shows nothing of it."""
+"""Bodies are decoded into the promised type, leniently; errors say how they differ and show nothing of them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PROMPT = {"id": "pmt_1", "title": "Greeting", "content": "Hello {{name}}"}
 
 
 def read(returns: Any, value: object, *, enveloped: bool = True) -> Any:
-    """Decode a value written as JSON, or bytes as they are."""
+    """Decode a value written as JSON, or bytes unchanged."""
     data = value if isinstance(value, bytes) else json.dumps(value).encode()
     return decode(Call("GET", "/x", returns, enveloped=enveloped), data)
 
@@ -43,7 +43,7 @@ def read(returns: Any, value: object, *, enveloped: bool = True) -> Any:
 @pytest.mark.parametrize("enveloped", [True, False])
 @pytest.mark.parametrize("body", [PROMPT, {"success": True, "data": PROMPT}, {"data": PROMPT, "more": 1}])
 def test_an_object_is_read_with_and_without_its_envelope(body: object, enveloped: bool) -> None:  # noqa: FBT001
-    """The reference shows both forms, so either is read whichever was promised."""
+    """The API reference shows both forms, so both are read."""
     assert read(Prompt, body, enveloped=enveloped).id == "pmt_1"
 
 
@@ -60,14 +60,14 @@ def test_a_list_is_read_with_and_without_its_envelope(body: object, enveloped: b
 
 @pytest.mark.parametrize("body", [{"data": [], "pagination": None}, {"data": None}, {"data": []}, [], None])
 def test_a_page_of_nothing_is_empty(body: object) -> None:
-    """Null data, null pagination and neither of them make an empty last page."""
+    """Null data, null pagination or neither of them make an empty last page."""
     page = read(Page[Prompt], body)
     assert page.data == []
     assert page.pagination.next_cursor is None
 
 
 def test_an_envelope_is_not_taken_for_an_object_without_required_fields() -> None:
-    """Health asks for no field, so an envelope would do for one; what is in it is read all the same."""
+    """The content of the envelope is read, also if its fields are all optional."""
     health = read(Health, {"success": True, "data": {"status": "healthy", "data": 1}}, enveloped=False)
     assert (health.status, health.model_extra) == ("healthy", {"data": 1})
     assert read(Health, {"status": "degraded", "data": 1}, enveloped=False).status == "degraded"
@@ -76,7 +76,7 @@ def test_an_envelope_is_not_taken_for_an_object_without_required_fields() -> Non
 
 
 def test_pagination_is_read() -> None:
-    """Every field of `pagination` arrives, in either spelling, unknown ones too."""
+    """Every field of `pagination` is read in either spelling, unknown ones too."""
     told = {"has_more": True, "next_cursor": "n", "previous_cursor": "p", "total_count": 9, "limit": 1, "took": 3}
     pagination = read(Page[Prompt], {"data": [PROMPT], "pagination": told}).pagination
     assert (pagination.has_more, pagination.next_cursor, pagination.previous_cursor) == (True, "n", "p")
@@ -86,21 +86,21 @@ def test_pagination_is_read() -> None:
 
 
 def test_both_spellings_are_read() -> None:
-    """Resources are camelCase on the wire, and snake_case is understood."""
+    """Resources are camelCase on the wire; snake_case is read too."""
     for name in ("createdAt", "created_at"):
         prompt = read(Prompt, {**PROMPT, name: "2024-01-17T10:15:00Z"})
         assert prompt.created_at == datetime(2024, 1, 17, 10, 15, tzinfo=timezone.utc)
 
 
 def test_new_fields_are_kept() -> None:
-    """A field added to the API tomorrow is there today, also inside other objects."""
+    """Unknown fields are kept, also in nested objects."""
     prompt = read(Prompt, {**PROMPT, "starred": {"by": "me"}, "variables": [{"name": "n", "mask": "*"}]})
     assert prompt.starred == {"by": "me"}
     assert prompt.variables[0].model_extra == {"mask": "*"}
 
 
 def test_unknown_values_of_enumerations_pass() -> None:
-    """An enumeration is open: what it does not list comes as text."""
+    """Unknown values of an enumeration are kept as text."""
     prompt = read(Prompt, {**PROMPT, "visibility": "ORG", "variables": [{"name": "n", "type": "date"}]})
     assert prompt.visibility == "ORG"
     assert prompt.variables[0].type == "date"
@@ -123,7 +123,7 @@ def test_unknown_values_of_enumerations_pass() -> None:
     ],
 )
 def test_missing_and_null_optional_fields_are_none_or_empty(returns: Any, least: dict[str, Any]) -> None:
-    """A model is made of the least the API may send, and of null everywhere else; loops over lists need no guard."""
+    """Optional fields may be missing or null; lists are then empty."""
     bare = read(returns, {"data": least})
     null = {field.alias: None for field in returns.model_fields.values() if field.alias not in least}
     with_nulls = read(returns, {"data": {**null, **least}})
@@ -135,7 +135,7 @@ def test_missing_and_null_optional_fields_are_none_or_empty(returns: Any, least:
 
 
 def test_ids_that_are_numbers_become_text() -> None:
-    """An id is text to callers, whatever the server wrote."""
+    """An id is always text."""
     assert read(Prompt, {**PROMPT, "id": 17}).id == "17"
 
 
@@ -155,8 +155,8 @@ def test_ids_that_are_numbers_become_text() -> None:
         (b'{"data": {"id": "pmt_1"}}', "JSON of another shape at data.title"),
         (b'{"data": null}', "JSON of another shape at data"),
         (b'{"success": false, "error": {"code": "X"}}', "JSON of another shape at data"),
-        (b'{"data": {"id": "a", "title": "b", "content": "c", "version": "hunter2"}}', "at data.version"),
-        (b'{"id": "a", "title": "b", "content": "c", "version": "hunter2"}', "JSON of another shape"),
+        (b'{"data": {"id": "a", "title": "b", "content": ["hunter2"], "version": "v"}}', "at data.content"),
+        (b'{"id": "a", "title": "b", "content": ["hunter2"]}', "JSON of another shape"),
     ],
     ids=range(15),
 )
@@ -170,12 +170,12 @@ def test_what_was_not_promised_is_explained_without_being_shown(body: bytes, com
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"success": true}'])
 def test_a_call_that_returns_nothing_ignores_the_body(body: bytes) -> None:
-    """A deletion has succeeded by its status."""
+    """The status decides if a deletion succeeded."""
     assert read(NoneType, body) is None
 
 
 def test_plain_types_are_returned_too() -> None:
-    """`client.run` may ask for any type that JSON is read into."""
+    """`client.run` accepts any type that JSON can be read into."""
     assert read(dict[str, Any], {"data": {"a": 1}}) == {"a": 1}
     assert read(dict, {"a": 1}) == {"a": 1}
     assert read(int, b"3") == 3
@@ -183,13 +183,13 @@ def test_plain_types_are_returned_too() -> None:
 
 
 def test_a_type_that_json_is_not_read_into_is_the_callers_mistake() -> None:
-    """The message names the type."""
+    """The error names the type."""
     with pytest.raises(ConfigurationError, match=r"cannot return .*httpx.*Client"):
         read(httpx.Client, {})
 
 
 def test_many_threads_may_read_a_type_for_the_first_time_at_once() -> None:
-    """Validators are compiled on first use; a race for it loses nothing."""
+    """Concurrent compilation of a validator is harmless."""
     start, seen = threading.Barrier(8), list[str]()
 
     class Fresh(Prompt):
@@ -218,7 +218,7 @@ json_values = st.recursive(
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
 def test_any_body_is_read_or_refused_in_one_way(body: bytes) -> None:
-    """Whatever comes, there is a value or an `UndecodableError`."""
+    """Any body gives a value or an `UndecodableError`."""
     for returns in (Prompt, Page[Prompt], Sequence[ExecutionStats], LivePrompt):
         try:
             read(returns, body)
@@ -233,14 +233,14 @@ def test_any_body_is_read_or_refused_in_one_way(body: bytes) -> None:
         (Sequence[Execution], b"[%s]"),
         (list[list[int]], b"[[1],[%s]]"),
         (dict[str, list[Execution]], b'{"a":[%s]}'),
-        (Prompt, b'{"id":"p","title":"t","content":"c","variables":[%s]}'),
+        (Prompt, b'{"id":"p","title":["t"],"content":"c","variables":[%s]}'),
         (LivePrompt, b'{"id":"p","messages":[%s]}'),
         (set[int], b"[%s]"),
         (tuple[int, ...], b"[%s]"),
     ],
 )
 def test_one_problem_is_enough_to_refuse_a_list(returns: Any, body: bytes) -> None:
-    """A hundred thousand wrong elements are refused with the memory of one, where each problem took a kilobyte."""
+    """A hundred thousand wrong elements cost the memory of one problem."""
     wrong = body % b",".join([b'"x"'] * 100_000)
     read_small = body % b'"x"'
     with pytest.raises(UndecodableError) as small:
@@ -255,7 +255,7 @@ def test_one_problem_is_enough_to_refuse_a_list(returns: Any, body: bytes) -> No
 
 
 def test_a_refused_body_is_refused_by_its_own_words() -> None:
-    """A body that was not read to its end is not parsed; a call that returns nothing does not need it."""
+    """An incompletely read body is not parsed; a call that returns nothing does not need it."""
     with pytest.raises(UndecodableError, match=r"^too long$"):
         decode(Call("GET", "/x", Prompt), b'{"id":"p","title":"t","content":"c"}', "too long")
     assert decode(Call("DELETE", "/x", NoneType), b"", "too long") is None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import re
 import traceback
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from enprompta import APIResponse, Call
-from enprompta._core.call import path
+from enprompta import APIResponse, AsyncEnprompta, Call, Enprompta, RequestOptions
+from enprompta._core.call import help_on_options, path
 from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
@@ -44,16 +45,16 @@ EVERY = [(base, owner) for base, owners in FLAVOURS.items() for owner in owners]
 
 
 def methods(owner: type) -> list[str]:
-    """Name the calls of a resource."""
+    """Return the names of the calls of a resource."""
     return [name for name in dir(owner) if not name.startswith("_") and callable(getattr(owner, name))]
 
 
 class Gadget:
-    """Stands for a model."""
+    """A model."""
 
 
 class GadgetCalls(Resource):
-    """A resource described for these tests."""
+    """A resource for these tests."""
 
     __slots__ = ()
 
@@ -76,42 +77,42 @@ class GadgetCalls(Resource):
 
 
 class Gadgets(GadgetCalls, SyncResource):
-    """The blocking flavour."""
+    """The blocking flavor."""
 
     __slots__ = ()
 
 
 class AsyncGadgets(GadgetCalls, AsyncResource):
-    """The async flavour."""
+    """The async flavor."""
 
     __slots__ = ()
 
 
 class RawGadgets(GadgetCalls, RawResource):
-    """The blocking flavour with responses."""
+    """The blocking flavor with raw responses."""
 
     __slots__ = ()
 
 
 class AsyncRawGadgets(GadgetCalls, AsyncRawResource):
-    """The async flavour with responses."""
+    """The async flavor with raw responses."""
 
     __slots__ = ()
 
 
 class Recorder:
-    """A client that gives back what it was asked to run."""
+    """A client that returns the calls it is asked to run."""
 
     def run(self, call: object) -> object:
-        """Take a call."""
+        """Return the call."""
         return ("run", call)
 
     def run_raw(self, call: object) -> object:
-        """Take a call."""
+        """Return the call."""
         return ("run_raw", call)
 
     def run_flow(self, it: Any) -> object:
-        """Take a flow's first step."""
+        """Return the flow's first step."""
         return ("run_flow", next(it))
 
 
@@ -119,20 +120,20 @@ class AsyncRecorder:
     """The same with coroutines."""
 
     async def run(self, call: object) -> object:
-        """Take a call."""
+        """Return the call."""
         return ("run", call)
 
     async def run_raw(self, call: object) -> object:
-        """Take a call."""
+        """Return the call."""
         return ("run_raw", call)
 
     async def run_flow(self, it: Any) -> object:
-        """Take a flow's first step."""
+        """Return the flow's first step."""
         return ("run_flow", next(it))
 
 
 def finish(coroutine: Any) -> Any:
-    """Run a coroutine that never waits."""
+    """Run a coroutine that does not wait."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -146,7 +147,7 @@ SETTLE = Call("GET", "/gadgets/g", Gadget)
 
 
 def test_blocking_flavours_run_the_call() -> None:
-    """A method builds its call and hands it to the client."""
+    """A method builds its call and passes it to the client."""
     gadgets = Gadgets(Recorder())  # type: ignore[arg-type]
     assert gadgets.get("g/1", deep=True) == ("run", GET)
     assert gadgets.list(limit=5) == ("run", LIST)
@@ -158,7 +159,7 @@ def test_blocking_flavours_run_the_call() -> None:
 
 
 def test_async_flavours_run_the_call() -> None:
-    """The same description is a coroutine, and a listing a pager that waits to be asked."""
+    """The same description is a coroutine, and a listing a lazy pager."""
     gadgets = AsyncGadgets(AsyncRecorder())  # type: ignore[arg-type]
     assert finish(gadgets.get("g/1", deep=True)) == ("run", GET)
     pager = gadgets.list(limit=5)
@@ -192,7 +193,7 @@ def test_signatures_name_what_the_method_gives(owner: Any, get: str, list_: str,
 
 @pytest.mark.parametrize(("base", "owner"), EVERY, ids=lambda it: it.__name__)
 def test_every_method_is_truthful(base: Any, owner: Any) -> None:
-    """Names, docstrings, annotations and coroutine-ness are those of the method one calls, on class and object."""
+    """Name, docstring, annotations and kind are those of the public method, on class and object."""
     obj = owner(None)
     for name in methods(owner):
         for method in (getattr(obj, name), getattr(owner, name)):
@@ -213,7 +214,7 @@ def test_every_method_is_truthful(base: Any, owner: Any) -> None:
 
 @pytest.mark.parametrize(("base", "owner"), EVERY, ids=lambda it: it.__name__)
 def test_help_shows_the_method(base: Any, owner: Any) -> None:
-    """`help()` of a method, of an object and of the class shows signature and docstring."""
+    """`help()` of a method, object and class shows signature and docstring."""
     text = pydoc.plain(pydoc.render_doc(owner(None).get))
     first = inspect.signature(owner.get).return_annotation
     assert f"-> '{first}'" in text or f"-> {first}" in text
@@ -223,20 +224,20 @@ def test_help_shows_the_method(base: Any, owner: Any) -> None:
 
 
 def test_methods_are_made_once() -> None:
-    """Later look-ups find a plain function on the class."""
+    """Later lookups find a plain function on the class."""
     assert Gadgets.get is Gadgets.__dict__["get"]
     assert Gadgets(None).get.__func__ is Gadgets.get  # type: ignore[arg-type, attr-defined]
 
 
 def test_a_class_without_a_flavour_shows_its_descriptions() -> None:
-    """Tools that walk modules meet it; it must not break them."""
+    """Tools that inspect modules can read it."""
     assert isinstance(GadgetCalls.get, operation)
     assert GadgetCalls.get.__doc__ == "Fetch one gadget."
     assert "get" in pydoc.plain(pydoc.render_doc(PromptCalls))
 
 
 def test_a_flavour_may_be_subclassed() -> None:
-    """A subclass, looked at before or after its base, has working methods under its own name."""
+    """A subclass, inspected before or after its base, has working methods under its name."""
 
     class Mine(Gadgets):
         def both(self, gadget_id: str) -> Self:
@@ -248,7 +249,7 @@ def test_a_flavour_may_be_subclassed() -> None:
 
 
 def test_an_annotation_that_is_no_call_stands_as_it_is() -> None:
-    """A description without `Call[...]` keeps the annotation it has."""
+    """Without `Call[...]` the annotation is unchanged."""
 
     class Odd(SyncResource):
         @operation
@@ -260,7 +261,7 @@ def test_an_annotation_that_is_no_call_stands_as_it_is() -> None:
 
 
 def test_a_kind_of_descriptor_says_how_methods_are_made() -> None:
-    """The common part alone makes none."""
+    """The base descriptor alone builds none."""
 
     class Half(SyncResource):
         ping: Any = Described(lambda self: self)
@@ -295,6 +296,35 @@ def test_wrong_arguments_are_type_errors_of_the_public_method(kind: Any, do: Any
 
 
 def test_a_response_is_a_value() -> None:
-    """`APIResponse` compares by what it holds."""
+    """`APIResponse` compares by content."""
     one, two = (APIResponse(Prompt(id="p", title="", content=""), 200, {}, None, None, ()) for _ in range(2))
     assert one == two
+
+
+def test_dir_shows_what_callers_use() -> None:
+    """`dir()` of a client and of its resources shows no private name and none for other packages."""
+    for kind in (Enprompta, AsyncEnprompta):
+        client = kind(api_key="ep_x")
+        assert {"prompts", "run", "run_raw", "with_options", "rate_limit"} < set(dir(client))
+        assert {"get", "list", "create", "execute_many", "live_cache"} < set(dir(client.prompts))
+        for thing in (client, client.prompts, client.with_raw_response, client.workflows):
+            hidden = {"drive", "steps", "run_flow", "settings_for", "is_async", "is_raw"}
+            assert not [name for name in dir(thing) if name.startswith("_") or name in hidden]
+            assert all(hasattr(thing, name) for name in dir(thing))
+
+
+@pytest.mark.parametrize("kind", [Prompts, AsyncPrompts, RawPrompts, AsyncRawPrompts])
+def test_help_lists_the_options_of_each_call(kind: Any) -> None:
+    """`help()` lists every per-call option with its meaning; the idempotency key only where a write takes it."""
+    read, write = (pydoc.render_doc(method, renderer=pydoc.plaintext) for method in (kind.get, kind.update))
+    for name in RequestOptions.__annotations__:
+        for text in (read, write):
+            assert re.search(rf"^ +{name}: [A-Z]", text, re.MULTILINE), name
+    assert "idempotency_key: Makes the call safe to repeat" in write
+    assert "idempotency_key" not in read
+    assert write.count("Options of each call:") == 1
+
+
+def test_help_without_options() -> None:
+    """A method without per-call options keeps its docstring, and one without docstring has none."""
+    assert help_on_options("") == help_on_options("Unpack[BatchOptions]") == ""

@@ -1,4 +1,4 @@
-"""Tracebacks are the caller's: one line of the package, unless the log is at debug."""
+"""A traceback shows the caller's frames and one line of the package, unless the log level is debug."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PACKAGE = str(Path(enprompta.__file__).parent)
 
 
 def refuse(request: httpx.Request) -> httpx.Response:
-    """Fail as a transport of the caller's does."""
+    """Fail like a caller's transport."""
     raise httpx.ConnectError("refused", request=request)
 
 
 def ours(error: BaseException) -> int:
-    """Count the frames of the package in everything that is printed for an error."""
+    """Count the frames of the package in the printed error."""
     return "".join(traceback.format_exception(error)).count(f'File "{PACKAGE}')
 
 
@@ -61,7 +61,7 @@ def test_an_error_shows_one_line_of_the_package(do: Any, monkeypatch: pytest.Mon
 
 
 def test_what_the_caller_was_handling_is_left_alone() -> None:
-    """The traceback of an exception that the caller handles when it makes the call keeps its frames."""
+    """An exception that the caller handles during the call keeps its frames."""
     with httpx.Client(transport=httpx.MockTransport(refuse)) as http:
         client = Enprompta(api_key="ep_test_x", http_client=http, max_retries=0, limiter=None)
         own = KeyError("mine")

@@ -1,4 +1,4 @@
-"""`UNSET` is one thing, wherever it travels."""
+"""`UNSET` is a singleton, also after pickling and copying."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from enprompta import UNSET, Unset
 
 
 def test_it_is_false_and_names_itself() -> None:
-    """It reads as absent in conditions and as itself in signatures."""
+    """It is falsy, and its repr is its name."""
     assert not UNSET
     assert repr(UNSET) == "UNSET"
     assert isinstance(UNSET, Unset)
 
 
 def test_copies_and_pickles_are_the_same_object() -> None:
-    """Code compares by identity, so a copy must not be another one."""
+    """Code compares by identity, so there is only one."""
     assert copy.copy(UNSET) is UNSET
     assert copy.deepcopy({"a": [UNSET]})["a"][0] is UNSET
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):

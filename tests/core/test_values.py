@@ -1,4 +1,4 @@
-"""The table of docs/calls.md is the table of the code, wherever a value goes."""
+"""The table in docs/calls.md matches the code for every use of a value."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "calls.md"
 
 
 class Tone(Enum):
-    """An enumeration of the documentation's examples."""
+    """An enumeration for the documented examples."""
 
     WARM = "warm"
 
 
 class Level(IntEnum):
-    """Shows itself as another number than it is."""
+    """An integer that prints as another one."""
 
     HIGH = 3
 
@@ -54,7 +54,7 @@ class Level(IntEnum):
 
 
 class Missing:
-    """Stands for pandas' `NA`, by its type's name."""
+    """Has the type name of pandas' `NA`."""
 
 
 Missing.__name__ = "NAType"
@@ -68,7 +68,7 @@ def examples() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("source", "becomes"), examples())
 def test_the_documented_table_is_true(source: str, becomes: str) -> None:
-    """Each example becomes what the page says, for a request, a row and a rendered prompt alike."""
+    """Each example becomes the documented value in a request, a row and a rendered prompt."""
     data = {"id": "p", "title": "t", "content": "c"}
     value = eval(source, {**NAMES, "Tone": Tone, "data": data})
     spec: CallTemplate[Any] = CallTemplate(describe_call(PromptCalls, "execute", "p"), None, "run")
@@ -89,7 +89,7 @@ def test_the_documented_table_is_true(source: str, becomes: str) -> None:
 
 
 def test_the_table_has_examples() -> None:
-    """The test above reads the page: a row whose example it cannot read is missed."""
+    """Every row of the table has an example that the test can read."""
     assert len(examples()) == 19
 
 
@@ -107,7 +107,7 @@ def test_the_table_has_examples() -> None:
     ids=range(7),
 )
 def test_values_of_derived_types_are_what_they_hold(value: object, becomes: object) -> None:
-    """The real type of a value decides, not the class it claims to be."""
+    """The real type of a value counts, not the class it claims."""
     sent = conversions.variable(value)
     assert sent == becomes
     assert type(sent) is type(becomes)
@@ -133,7 +133,7 @@ def test_values_of_derived_types_are_what_they_hold(value: object, becomes: obje
     ids=range(13),
 )
 def test_what_is_no_value_is_refused_with_a_cure(value: object, says: str) -> None:
-    """The error names the kind and what to pass instead."""
+    """The error names the type and what to pass instead."""
     with pytest.raises(conversions.RefusedValueError, match=re.escape(says)):
         conversions.variable(value)
 
@@ -148,7 +148,7 @@ def test_variables_are_a_mapping_of_text() -> None:
 
 
 def test_numbers_of_numpy_and_missing_values_of_pandas() -> None:
-    """Scalars and 0-d arrays are read by what they offer; arrays with axes and missing values are refused."""
+    """Scalars and 0-d arrays are read; arrays with axes and missing values are refused."""
     np, pd = pytest.importorskip("numpy"), pytest.importorskip("pandas")
     for value, becomes in [
         (np.int64(3), 3), (np.uint64(2**63), "9223372036854775808"), (np.float32(0.1), 0.1), (np.float16(0.1), 0.1),

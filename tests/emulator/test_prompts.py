@@ -1,4 +1,4 @@
-"""Prompts: created, read, changed, deleted, listed."""
+"""Prompts are created, read, updated, deleted and listed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def details(response: httpx.Response) -> dict[str, str]:
 
 
 def test_create_answers_the_whole_prompt(client: httpx.Client) -> None:
-    """A new prompt comes back with every field there is, those not given being empty."""
+    """A new prompt is returned with every field; omitted ones are empty."""
     response = client.post("/prompts", json={"title": "Greeting", "content": "Hello {{ name }}"})
     assert response.status_code == 201
     prompt = response.json()["data"]
@@ -46,7 +46,7 @@ def test_create_answers_the_whole_prompt(client: httpx.Client) -> None:
 
 
 def test_each_prompt_shows_the_slug_that_reads_it(client: httpx.Client) -> None:
-    """The slug of every answer about a prompt is unique in its account, survives a new title, and reads the prompt."""
+    """The slug is unique in its account, survives a new title, and reads the prompt."""
     made = [client.post("/prompts", json={"title": title, "content": "c"}).json()["data"] for title in ("A b", "A-B!")]
     assert [prompt["slug"] for prompt in made] == ["a-b", "a-b-2"]
     renamed = client.put(f"/prompts/{made[0]['id']}", json={"title": "Else"}).json()["data"]
@@ -58,7 +58,7 @@ def test_each_prompt_shows_the_slug_that_reads_it(client: httpx.Client) -> None:
 
 
 def test_create_keeps_what_is_given(client: httpx.Client) -> None:
-    """Every field that is given is kept as given, and reading the prompt gives the same."""
+    """Every field is stored and returned as given."""
     given = {
         "title": "Grüße 🎈",
         "content": "{{a.b}} and {{tone}}",
@@ -84,7 +84,7 @@ def test_update_changes_only_what_is_given(create: Any, client: httpx.Client, cl
 
 
 def test_update_with_null_clears(create: Any, client: httpx.Client) -> None:
-    """A null empties each field that may be empty."""
+    """Null clears a field that may be empty."""
     team = client.post("/teams", json={"name": "Team"}).json()["data"]["id"]
     prompt = create(description="d", category="c", teamId=team)
     nulls = {"description": None, "category": None, "teamId": None}
@@ -93,7 +93,7 @@ def test_update_with_null_clears(create: Any, client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("field", ["title", "content", "tags", "variables", "visibility"])
 def test_update_refuses_null_where_something_must_be(create: Any, client: httpx.Client, field: str) -> None:
-    """A null for a field that is never empty is a 400 that names it."""
+    """Null for a required field gets a 400 that names it."""
     assert details(client.put(f"/prompts/{create()['id']}", json={field: None})) == {field: "Must not be null"}
 
 
@@ -108,7 +108,7 @@ def test_new_content_makes_a_new_version(create: Any, client: httpx.Client) -> N
 
 
 def test_declared_variables_stay_with_new_content(create: Any, client: httpx.Client) -> None:
-    """Variables that were declared do not follow the content; an empty list lets them follow it again."""
+    """Declared variables do not follow the content; an empty list makes them follow it again."""
     prompt = create(variables=[{"name": "name", "default": "you"}])
     path = f"/prompts/{prompt['id']}"
     assert client.put(path, json={"content": "Bye {{x}}"}).json()["data"]["variables"] == prompt["variables"]
@@ -117,14 +117,14 @@ def test_declared_variables_stay_with_new_content(create: Any, client: httpx.Cli
 
 
 def test_empty_update_changes_nothing(create: Any, client: httpx.Client, clock: Clock) -> None:
-    """An update of no field is answered with the prompt as it was."""
+    """An update without fields returns the prompt unchanged."""
     prompt = create()
     clock.now += 5
     assert client.put(f"/prompts/{prompt['id']}", json={}).json()["data"] == prompt
 
 
 def test_deleted_prompt_is_gone(create: Any, client: httpx.Client) -> None:
-    """After a 204 the prompt can be neither read nor changed, deleted or run."""
+    """A deleted prompt can be neither read nor changed, deleted or executed."""
     path = f"/prompts/{create()['id']}"
     assert client.delete(path).status_code == 204
     answers = [
@@ -137,7 +137,7 @@ def test_deleted_prompt_is_gone(create: Any, client: httpx.Client) -> None:
 
 
 def test_accounts_do_not_see_each_others_prompts(create: Any, emulator: Emulator, connect: Any) -> None:
-    """Another account's prompt is a 404, and is not in its list."""
+    """Another account's prompt gets a 404 and is not listed."""
     prompt = create(visibility="PUBLIC")
     other = connect(emulator, emulator.keys.team)
     assert other.get(f"/prompts/{prompt['id']}").status_code == 404
@@ -145,7 +145,7 @@ def test_accounts_do_not_see_each_others_prompts(create: Any, emulator: Emulator
 
 
 def test_every_wrong_field_is_named(client: httpx.Client) -> None:
-    """A 400 names each wrong field by its name on the wire, all at once."""
+    """A 400 names every invalid field by its wire name."""
     body = {
         "content": "",
         "description": 7,
@@ -191,7 +191,7 @@ def test_sizes_and_kinds_are_limited(client: httpx.Client, body: dict[str, Any],
 
 
 def test_largest_prompt_is_kept(client: httpx.Client) -> None:
-    """Title and content of exactly the largest sizes are accepted."""
+    """Title and content of the maximum size are accepted."""
     body = {"title": "é" * 200, "content": "é" * 100_000}
     assert client.post("/prompts", json=body).status_code == 201
 
@@ -210,7 +210,7 @@ def test_largest_prompt_is_kept(client: httpx.Client) -> None:
     ],
 )
 def test_list_filters(create: Any, client: httpx.Client, query: dict[str, str], titles: list[str]) -> None:
-    """Each filter narrows the list, filters add up, and search looks at title, content and description."""
+    """Filters combine, and search covers title, content and description."""
     create(title="One", category="a")
     create(title="Two", category="a", visibility="PUBLIC", content="a needle in it")
     create(title="Übung", description="the Needle")
@@ -220,7 +220,7 @@ def test_list_filters(create: Any, client: httpx.Client, query: dict[str, str], 
 
 
 def test_list_refuses_unknown_words(client: httpx.Client) -> None:
-    """A filter that cannot match is a 400, not an empty list."""
+    """A filter that cannot match gets a 400, not an empty list."""
     assert details(client.get("/prompts?visibility=secret&category=")) == {
         "visibility": "Must be one of PRIVATE, TEAM, PUBLIC",
         "category": "Must not be empty",

@@ -1,4 +1,4 @@
-"""Events go to receivers on this machine only, unless others are allowed: they cannot scan a network."""
+"""Events are delivered to this machine only, unless others are allowed, so they cannot scan a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """Answer name lookups from a dict, and let no connection leave this machine."""
+    """Resolve names from a dict, and let no connection leave this machine."""
     known: dict[str, list[str]] = {}
     look_up, connect = socket.getaddrinfo, asyncio.open_connection
 
@@ -54,7 +54,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 def test_nothing_is_sent_to_another_machine(
     client: httpx.Client, names: dict[str, list[str]], host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A delivery to a host with any address beyond loopback fails at once, unsent, and the log says how to allow it."""
+    """A delivery to a host with any address beyond loopback fails unsent; the log says how to allow it."""
     names["public.example"] = ["192.0.2.1"]
     names["mixed.example"] = ["127.0.0.1", "192.0.2.1"]
     names["mixed6.example"] = ["::1", "2001:db8::1"]
@@ -74,7 +74,7 @@ def test_nothing_is_sent_to_another_machine(
 def test_loopback_is_sent_to_however_it_is_written(
     client: httpx.Client, names: dict[str, list[str]], host: str
 ) -> None:
-    """A host whose addresses are all loopback is a receiver, whether it is a name, an address or a number."""
+    """A name, address or number with only loopback addresses is accepted."""
     names["here.example"] = ["127.0.0.1"]
     names["localhost"] = ["127.0.0.1"]
     with Receiver(host="127.0.0.1") as receiver, Receiver(host="127.8.9.10") as other:
@@ -85,7 +85,7 @@ def test_loopback_is_sent_to_however_it_is_written(
 
 
 def test_a_name_is_looked_up_once(client: httpx.Client, names: dict[str, list[str]], monkeypatch: Any) -> None:
-    """The address that was checked is the one connected to: a name that changes its address meanwhile gains nothing."""
+    """The checked address is the one connected to, so DNS rebinding has no effect."""
     asked: list[str] = []
     look_up = socket.getaddrinfo
 
@@ -106,7 +106,7 @@ def test_a_name_is_looked_up_once(client: httpx.Client, names: dict[str, list[st
 
 
 def test_a_redirect_is_an_answer(client: httpx.Client, clock: Clock, names: dict[str, list[str]]) -> None:
-    """A receiver that redirects has failed; where it points to is asked for nothing."""
+    """A redirect is a failed attempt and is not followed."""
     with Receiver(lambda _: 302) as receiver, Emulator(clock=clock, webhook_backoff=()) as emulator:
         headers = {"Authorization": f"Bearer {emulator.keys.team}"}
         client.base_url, client.headers = emulator.url, headers  # type: ignore[assignment]

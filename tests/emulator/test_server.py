@@ -1,4 +1,4 @@
-"""The emulator as a thing: started, stopped, several at once, from a shell, on a file."""
+"""The emulator is started, stopped, used several times at once, from a shell and on a file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BODY = {"title": "t", "content": "c"}
 
 
 def test_starts_at_once_and_leaves_nothing() -> None:
-    """It starts in well under half a second, and when it has stopped its thread and port are free."""
+    """It starts in well under half a second, and leaves no thread or port when stopped."""
     before = set(threading.enumerate())
     started = time.monotonic()
     with Emulator() as emulator:
@@ -47,7 +47,7 @@ def test_starts_at_once_and_leaves_nothing() -> None:
 
 
 def test_several_at_once_share_nothing(connect: Any) -> None:
-    """Emulators of one process have each their own data and limits."""
+    """Emulators in one process have separate data and limits."""
     with Emulator() as one, Emulator() as two:
         assert connect(one).post("/prompts", json=BODY).status_code == 201
         assert connect(two).get("/prompts").json()["data"] == []
@@ -55,7 +55,7 @@ def test_several_at_once_share_nothing(connect: Any) -> None:
 
 
 def test_stopped_and_started_again(connect: Any) -> None:
-    """It can be started again, at another port and empty; stopping twice is no error, starting twice is one."""
+    """It can be restarted, empty and on another port; stopping twice is no error, starting twice is one."""
     emulator = Emulator()
     emulator.stop()
     assert repr(emulator) == "<Emulator stopped>"
@@ -73,7 +73,7 @@ def test_stopped_and_started_again(connect: Any) -> None:
 
 
 def test_port_can_be_chosen_and_taken_again(connect: Any) -> None:
-    """A port is listened at as asked, is refused while it is in use, and is free at once when it is not."""
+    """A chosen port is used, refused while in use, and free at once after the stop."""
     with Emulator() as first:
         port = int(first.url.rpartition(":")[2].removesuffix("/api/v1"))
         assert connect(first).get("/prompts").status_code == 200
@@ -85,14 +85,14 @@ def test_port_can_be_chosen_and_taken_again(connect: Any) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])
 def test_url_can_be_called_whatever_the_host(connect: Any, host: str) -> None:
-    """Listening everywhere, the URL is still one to call from here."""
+    """If it listens everywhere, the URL is one that works from here."""
     with Emulator(host=host) as emulator:
         assert "0.0.0.0" not in emulator.url
         assert connect(emulator).get("/prompts").status_code == 200
 
 
 def test_ipv6(connect: Any) -> None:
-    """An IPv6 address stands in brackets in the URL."""
+    """An IPv6 address is in brackets in the URL."""
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
@@ -111,7 +111,7 @@ def test_host_that_is_not_here() -> None:
 
 
 def test_database_that_cannot_be_used(tmp_path: Path) -> None:
-    """A directory, a missing directory, another program's database and no database at all are refused, untouched."""
+    """A directory, a missing directory, another program's database and other files are refused unchanged."""
     other, text = tmp_path / "other.db", tmp_path / "text.db"
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE precious (x)")
@@ -185,7 +185,7 @@ def _full(path: Path) -> None:
 def test_a_damaged_database_is_one_line(
     tmp_path: Path, damage: Callable[[Path], None], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file that is broken, or of another format, is a clear error in Python, and one line and status 1 in a shell."""
+    """A broken file or one of another format is a clear error in Python, and one line with status 1 in a shell."""
     path = tmp_path / "e.db"
     with Emulator(db=path):
         pass
@@ -203,7 +203,7 @@ def test_a_damaged_database_is_one_line(
 def test_a_database_that_breaks_while_it_is_used(
     tmp_path: Path, connect: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file that another program overwrites makes requests fail with the reason, and logs no traceback."""
+    """A file that another program overwrites fails requests with the reason, without a logged traceback."""
     path = tmp_path / "e.db"
     with Emulator(db=path) as emulator:
         client = connect(emulator)
@@ -216,7 +216,7 @@ def test_a_database_that_breaks_while_it_is_used(
 
 
 def test_many_writers_on_a_file(tmp_path: Path, connect: Any) -> None:
-    """Fifty clients writing to a file at once lose nothing and meet no lock, while another program reads the file."""
+    """Fifty concurrent clients lose no write and meet no lock, while another program reads the file."""
     path = tmp_path / "e.db"
     with Emulator(db=path, rate_limits=False) as emulator:
         client = connect(emulator)
@@ -271,12 +271,12 @@ def test_transaction_is_all_or_nothing() -> None:
 
 
 def test_names_are_sorted() -> None:
-    """The package says what it offers."""
+    """`__all__` is sorted."""
     assert __all__ == sorted(__all__)
 
 
 def test_missing_extra_is_explained() -> None:
-    """Without FastAPI or uvicorn the import fails with the command that installs them; nothing else is hidden."""
+    """Without FastAPI or uvicorn the error names the install command; other errors are not hidden."""
     code = "import sys; sys.modules[{!r}] = None; import enprompta.emulator"
     for module, told in (("fastapi", True), ("uvicorn", True), ("sqlite3", False)):
         result = subprocess.run(
@@ -287,14 +287,14 @@ def test_missing_extra_is_explained() -> None:
 
 
 class Broken(ModuleType):
-    """A module that cannot be imported, for another is missing."""
+    """A module whose import fails because another is missing."""
 
     def __init__(self, missing: str) -> None:
         super().__init__("broken")
         self.__dict__["missing"] = missing
 
     def __getattr__(self, name: str) -> Any:
-        """Fail as an import inside of it would."""
+        """Fail like an import inside it."""
         raise ModuleNotFoundError(f"No module named {self.missing!r}", name=self.missing)
 
 
@@ -313,7 +313,7 @@ def test_what_is_missing_is_told_apart(missing: str, *, told: bool, monkeypatch:
 
 @pytest.fixture
 def serve() -> Any:
-    """Run the command until a signal, and give its process and what it said first."""
+    """Run the command until a signal, and return its process and first output."""
     processes: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, lines: int = 4, **environment: str) -> tuple[subprocess.Popen[str], str]:
@@ -370,7 +370,7 @@ def test_command_survives_a_kill(serve: Callable[..., Any], tmp_path: Path) -> N
 
 
 def test_command_tells_of_its_upstream(serve: Callable[..., Any]) -> None:
-    """The banner says where prompts run; the environment may name it, and SIGTERM ends it like Ctrl-C."""
+    """The banner names the upstream, also from the environment; SIGTERM exits with 0."""
     process, banner = serve("--port", "0", ENPROMPTA_EMULATOR_UPSTREAM="http://localhost:1")
     assert "prompts run on http://localhost:1" in banner
     process.send_signal(signal.SIGTERM)
@@ -409,7 +409,7 @@ def test_command_warns_when_others_are_let_in(capsys: pytest.CaptureFixture[str]
     """An address that is not loopback is served with a warning; a loopback one without."""
     for host, warned in (("0.0.0.0", True), ("localhost", False)):
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-        assert __main__.main(["--host", host, "--port", "0"]) == 0
+        assert __main__.main(["--host", host, "--port", "0"]) == 130
         output, errors = capsys.readouterr()
         assert "Press Ctrl-C to stop." in output
         assert ("accepts other machines" in errors) is warned
@@ -437,7 +437,7 @@ def test_command_serves_for_longer_than_it_waits_at_a_time(
 def test_the_module_is_the_command(
     capsys: pytest.CaptureFixture[str], keep_signals: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`python -m enprompta.emulator` ends with the status of what it did."""
+    """`python -m enprompta.emulator` exits with the status of the command."""
     monkeypatch.setattr(sys, "argv", ["enprompta", "--port", "66000"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(__main__.__file__), run_name="__main__")

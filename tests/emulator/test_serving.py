@@ -56,7 +56,7 @@ LARGE = b"GET /api/v1/large HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer
 
 @pytest.mark.parametrize("request_", [HALF, LARGE], ids=["half a request", "an answer that is never read"])
 def test_what_never_ends_does_not_keep_it(request_: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopping, it waits so long for requests under way and then breaks their connections off."""
+    """When it stops, it waits a bounded time for requests in flight, then closes their connections."""
     monkeypatch.setattr(server_thread, "_GRACE_SECONDS", 0.05)
     with Emulator() as emulator, socket.socket() as sender:
         emulator.faults.add("/large", status=200, body="x" * SIZE)
@@ -79,14 +79,14 @@ def test_what_never_ends_does_not_keep_it(request_: bytes, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(("system", "reused"), [("posix", True), ("nt", False)])
 def test_only_posix_lets_a_port_be_reused_safely(system: str, *, reused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On Windows the same option would let two emulators have one port, so it is not set there."""
+    """The option is not set on Windows, where it would let two emulators share a port."""
     monkeypatch.setattr(server_thread, "os", SimpleNamespace(name=system))
     with server_thread.listen("127.0.0.1", 0) as listener:
         assert bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)) is reused
 
 
 def test_health_tells_of_a_database_that_fails(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is an answer, not an error: who watches the service reads there what is wrong."""
+    """Health reports the failure instead of failing."""
     with Emulator() as emulator:
         database = emulator._started().services.database
         one = database.one
@@ -103,7 +103,7 @@ def test_health_tells_of_a_database_that_fails(connect: Any, monkeypatch: pytest
 
 
 def test_the_document_of_a_wheel_is_the_one_beside_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed package has no docs directory: the copy in the wheel is served."""
+    """Without a docs directory, the copy in the wheel is served."""
     files = {("enprompta.emulator", "openapi.yaml"): b"openapi: 3.1.0\n# the wheel's\n"}
     monkeypatch.setattr(openapi_document, "read_data", lambda *name: files[name])
     assert openapi_document._text() == "openapi: 3.1.0\n# the wheel's\n"

@@ -42,7 +42,7 @@ def refusal(response: httpx.Response) -> tuple[int, str]:
 
 
 def test_who_makes_a_team_owns_it(client: httpx.Client, team: dict[str, Any], clock: Clock) -> None:
-    """A new team has its owner as the only member, and can be read, updated, listed and deleted."""
+    """The creator is the owner and only member of a new team, which can be read, updated, listed and deleted."""
     path = f"/teams/{team['id']}"
     assert team.pop("id").startswith("tem_")
     assert team == {
@@ -120,7 +120,7 @@ def test_a_team_is_not_there_for_others(
 
 
 def test_people_without_an_account(client: httpx.Client, team: dict[str, Any]) -> None:
-    """An email that no account has is a new person, the same one in every team, whatever its case."""
+    """An email without an account is a new person, the same one in every team and any case."""
     path = f"/teams/{team['id']}/members"
     added = client.post(path, json={"email": "Ada@Example.org"}).json()["data"]
     assert added.items() >= {"email": "Ada@Example.org", "name": None, "role": "MEMBER"}.items()
@@ -181,7 +181,7 @@ def test_only_owners_decide_on_owners(client: httpx.Client, team: dict[str, Any]
 
 
 def test_the_last_owner_stays(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
-    """An owner can neither leave nor be removed, and steps down only when there is another."""
+    """The last owner can neither leave, be removed, nor change role."""
     admin, path = join("ADMIN"), f"/teams/{team['id']}"
     assert client.post(f"{path}/leave").status_code == 409
     assert admin.delete(f"{path}/members/usr_enterprise").status_code == 409
@@ -208,7 +208,7 @@ def test_leaving_and_being_removed(client: httpx.Client, team: dict[str, Any], j
 
 
 def test_role_must_be_given(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
-    """A change of role without a role is a 400."""
+    """A change of role without a role gets a 400."""
     join("MEMBER")
     answer = client.put(f"/teams/{team['id']}/members/usr_team", json={})
     assert answer.json()["error"]["details"] == [{"field": "role", "message": "Required"}]
@@ -286,7 +286,7 @@ def test_own_prompts_are_served_before_the_teams(client: httpx.Client, team: dic
 def test_the_team_is_told_who_comes_and_goes(
     client: httpx.Client, emulator: Emulator, team: dict[str, Any], join: Any
 ) -> None:
-    """Adding, removing and leaving send events to every account in the team, the one who goes too."""
+    """Adding, removing and leaving send events to every account in the team, including the one that leaves."""
 
     def subscribe(of: httpx.Client) -> str:
         events = ["team.member_added", "team.member_removed"]

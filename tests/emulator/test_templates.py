@@ -1,4 +1,4 @@
-"""The community's templates, and prompts made of them."""
+"""Community templates, and prompts forked from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def test_a_dozen_templates_to_browse(client: httpx.Client) -> None:
-    """There are at least twelve, they come in pages, and each can be fetched."""
+    """There are at least twelve, in pages, and each can be fetched."""
     first = client.get("/templates?limit=7").json()
     rest = client.get("/templates", params={"cursor": first["pagination"]["next_cursor"]}).json()
     templates = first["data"] + rest["data"]
@@ -27,7 +27,7 @@ def test_templates_are_found(client: httpx.Client) -> None:
 
 
 def test_fork_makes_a_prompt(client: httpx.Client) -> None:
-    """A fork is a prompt with all the template has, under its title or the one that is given."""
+    """A fork is a prompt with the template's content, under its title or a given one."""
     template = client.get("/templates/tpl_translate").json()["data"]
     answers = [
         client.post("/templates/tpl_translate/fork"),
@@ -44,7 +44,7 @@ def test_fork_makes_a_prompt(client: httpx.Client) -> None:
 
 
 def test_fork_of_nothing(client: httpx.Client) -> None:
-    """There must be a template, and the title must be one."""
+    """An unknown template or an invalid title is refused."""
     assert client.post("/templates/tpl_none/fork").status_code == 404
     assert client.get("/templates/tpl_none").status_code == 404
     assert client.post("/templates/tpl_translate/fork", json={"title": ""}).status_code == 400

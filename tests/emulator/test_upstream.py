@@ -22,7 +22,7 @@ COMPLETION = {"choices": [{"message": {"role": "assistant", "content": "Bonjour"
 
 
 def execute(client: httpx.Client, **body: Any) -> dict[str, Any]:
-    """Run a prompt and give the execution."""
+    """Run a prompt and return the execution."""
     prompt = client.post("/prompts", json={"title": "t", "content": "Hello {{name}}"}).json()["data"]
     body = {"variables": {"name": "Ada"}, "provider": "ollama", "model": "m", **body}
     response = client.post(f"/prompts/{prompt['id']}/execute", json=body)
@@ -31,13 +31,13 @@ def execute(client: httpx.Client, **body: Any) -> dict[str, Any]:
 
 
 def answering(status: int, body: Any) -> Callable[[dict[str, Any]], tuple[int, bytes]]:
-    """Always answer the same."""
+    """Return the same answer every time."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return lambda _: (status, content)
 
 
 def test_prompt_runs_upstream(connect: Any, upstream: Any) -> None:
-    """The rendered prompt and its options go to `/v1/chat/completions`; output and tokens come back."""
+    """The rendered prompt and its options are sent to `/v1/chat/completions`; output and tokens are returned."""
     server = upstream(answering(200, COMPLETION))
     with Emulator(upstream=server.url, upstream_key="sk-1") as emulator:
         options = {"temperature": 0.2, "maxTokens": 7, "topP": 0.9, "stopSequences": ["END"]}
@@ -60,7 +60,7 @@ def test_prompt_runs_upstream(connect: Any, upstream: Any) -> None:
 
 @pytest.mark.parametrize("suffix", ["/", "/v1", "/v1/", "/v1/chat/completions"])
 def test_url_with_and_without_its_path(connect: Any, upstream: Any, suffix: str) -> None:
-    """The upstream may be given as its root, its API or the very call."""
+    """The upstream URL may be its root, its API or the endpoint."""
     server = upstream(answering(200, COMPLETION))
     with Emulator(upstream=server.url + suffix) as emulator:
         execute(connect(emulator))
@@ -68,7 +68,7 @@ def test_url_with_and_without_its_path(connect: Any, upstream: Any, suffix: str)
 
 
 def test_upstream_from_the_environment(connect: Any, upstream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`ENPROMPTA_EMULATOR_UPSTREAM` and its key are taken where no argument is given."""
+    """`ENPROMPTA_EMULATOR_UPSTREAM` and its key are used if no argument is given."""
     server = upstream(answering(200, COMPLETION))
     monkeypatch.setenv("ENPROMPTA_EMULATOR_UPSTREAM", server.url)
     monkeypatch.setenv("ENPROMPTA_EMULATOR_UPSTREAM_KEY", "sk-2")
@@ -78,7 +78,7 @@ def test_upstream_from_the_environment(connect: Any, upstream: Any, monkeypatch:
 
 
 def test_echo_beside_an_upstream(connect: Any, upstream: Any) -> None:
-    """The provider `echo` echoes even when there is an upstream."""
+    """The provider `echo` works with an upstream too."""
     server = upstream(answering(200, COMPLETION))
     with Emulator(upstream=server.url) as emulator:
         assert execute(connect(emulator), provider="echo")["output"] == "Hello Ada"
@@ -86,7 +86,7 @@ def test_echo_beside_an_upstream(connect: Any, upstream: Any) -> None:
 
 
 def test_model_is_the_upstreams_first_when_none_is_asked(connect: Any, upstream: Any) -> None:
-    """Without a model the upstream is asked once what it has, and its first model runs the prompt."""
+    """Without a model, the first one that the upstream lists is used."""
 
     def answer(request: dict[str, Any]) -> tuple[int, bytes]:
         models = {"data": [{"id": "tiny"}, {"id": "big"}]}
@@ -103,7 +103,7 @@ def test_model_is_the_upstreams_first_when_none_is_asked(connect: Any, upstream:
 
 
 def test_upstream_that_does_not_count(connect: Any, upstream: Any) -> None:
-    """Without a `usage` tokens are counted by the echo's rule."""
+    """Without `usage`, tokens are counted by the echo's rule."""
     server = upstream(answering(200, {"choices": COMPLETION["choices"]}))
     with Emulator(upstream=server.url) as emulator:
         assert execute(connect(emulator))["tokens"] == 3 + 2
@@ -125,7 +125,7 @@ def test_upstream_that_does_not_count(connect: Any, upstream: Any) -> None:
 def test_failing_upstream_makes_a_failed_execution(
     connect: Any, upstream: Any, status: int, body: Any, reason: str
 ) -> None:
-    """Whatever the upstream answers, the emulator's answer is an execution; a failed one says why and costs nothing."""
+    """Any upstream failure is a failed execution with a reason and without a charge."""
     server = upstream(answering(status, body))
     with Emulator(upstream=server.url, credits={"pro": 1}) as emulator:
         client = connect(emulator, emulator.keys.pro)
@@ -150,7 +150,7 @@ def test_model_list_that_is_none(connect: Any, upstream: Any) -> None:
 
 
 def test_upstream_that_is_not_there(connect: Any, upstream: Any) -> None:
-    """A refused connection makes a failed execution."""
+    """A refused connection is a failed execution."""
     server = upstream(answering(200, COMPLETION))
     server.close()
     with Emulator(upstream=server.url) as emulator:
@@ -160,7 +160,7 @@ def test_upstream_that_is_not_there(connect: Any, upstream: Any) -> None:
 
 
 def test_slow_upstream_blocks_nobody_and_times_out(connect: Any, upstream: Any) -> None:
-    """While an upstream thinks the API answers others; past the timeout the execution has failed."""
+    """A slow upstream does not block other requests; after the timeout the execution fails."""
     asked, release = threading.Event(), threading.Event()
 
     def answer(_: dict[str, Any]) -> tuple[int, bytes]:
@@ -185,7 +185,7 @@ def test_slow_upstream_blocks_nobody_and_times_out(connect: Any, upstream: Any) 
 def test_stop_does_not_wait_for_a_slow_upstream(
     connect: Any, upstream: Any, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """An emulator stops though an upstream never answers: with a 503, quietly, and the credit is given back."""
+    """Stopping ends a pending execution with a 503 and refunds the credit."""
     asked, release = threading.Event(), threading.Event()
 
     def answer(_: dict[str, Any]) -> tuple[int, bytes]:

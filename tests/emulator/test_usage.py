@@ -1,4 +1,4 @@
-"""Usage, history, the subscription and its invoices: all from what has happened."""
+"""Usage, history, subscription and invoices are computed from recorded events."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ DAY = 86_400
 
 
 def run(client: httpx.Client, prompt: dict[str, Any], **body: Any) -> dict[str, Any]:
-    """Run a prompt."""
+    """Execute a prompt."""
     response = client.post(f"/prompts/{prompt['id']}/execute", json={"variables": {"name": "Ada"}, **body})
     assert response.status_code == 201, response.text
     return response.json()["data"]
 
 
 def data(response: httpx.Response) -> Any:
-    """The data of a success."""
+    """Return the data of a success."""
     assert response.status_code == 200, response.text
     return response.json()["data"]
 
 
 def test_usage_is_what_happened(connect: Any, clock: Clock) -> None:
-    """Credits, requests, executions and their cost add up over the month, and a new month starts from nothing."""
+    """Credits, requests, executions and cost are sums of the month; a new month starts at zero."""
     with Emulator(clock=clock, credits={"pro": 3}, limits={"pro": (10, 100)}) as emulator:
         client = connect(emulator, emulator.keys.pro)
         body = {"title": "Greeting", "content": "Hello {{name}}"}
@@ -57,7 +57,7 @@ def test_usage_is_what_happened(connect: Any, clock: Clock) -> None:
 
 
 def test_usage_without_a_limit(client: httpx.Client, create: Any) -> None:
-    """A plan without a limit of tokens counts them all the same."""
+    """A plan without a limit still counts tokens."""
     run(client, create())
     assert data(client.get("/usage"))["tokens"] == {"used": 1, "limit": None, "remaining": None}
 
@@ -71,13 +71,13 @@ def test_usage_of_an_account_is_its_own(emulator: Emulator, connect: Any, client
 
 
 def test_december_ends_with_the_year(client: httpx.Client, clock: Clock) -> None:
-    """The period after December is January's."""
+    """After December comes January of the next year."""
     clock.now = 1_703_980_800.0  # 2023-12-31
     assert data(client.get("/billing"))["currentPeriodEnd"] == "2024-01-01T00:00:00Z"
 
 
 def test_history_by_day(client: httpx.Client, create: Any, clock: Clock) -> None:
-    """Each day with requests is a row, with or without executions, in order."""
+    """Each day with requests is a row, in order, with or without executions."""
     run(client, create())
     clock.now += DAY
     assert data(client.get("/usage/history")) == [
@@ -105,7 +105,7 @@ def test_history_between_dates(client: httpx.Client, clock: Clock, query: str, d
 
 
 def test_history_by_prompt_and_model(client: httpx.Client, create: Any) -> None:
-    """A row is a prompt or a model, the busiest first; its requests are those that executed it."""
+    """A row is a prompt or a model, busiest first, with the requests that executed it."""
     prompts = [create(), create()]
     for prompt, model in ((prompts[0], "a"), (prompts[1], "b"), (prompts[1], "b")):
         run(client, prompt, model=model)
@@ -119,7 +119,7 @@ def test_history_by_prompt_and_model(client: httpx.Client, create: Any) -> None:
 
 
 def test_history_refuses_what_it_cannot_read(client: httpx.Client) -> None:
-    """A wrong date or grouping is a 400 that names it."""
+    """An invalid date or grouping gets a 400 that names it."""
     answer = client.get("/usage/history?startDate=soon&groupBy=hour")
     assert answer.status_code == 400
     assert {it["field"] for it in answer.json()["error"]["details"]} == {"startDate", "groupBy"}
@@ -140,7 +140,7 @@ def test_billing(emulator: Emulator, connect: Any, tier: str, amount: int) -> No
 
 
 def test_invoices_of_past_months(emulator: Emulator, connect: Any) -> None:
-    """There is one for each of the three months before, the newest first."""
+    """There is one for each of the last three months, newest first."""
     invoices = data(connect(emulator, emulator.keys.pro).get("/billing/invoices"))
     assert [it["id"] for it in invoices] == ["inv_pro_202312", "inv_pro_202311", "inv_pro_202310"]
     assert invoices[0] == {
@@ -156,7 +156,7 @@ def test_invoices_of_past_months(emulator: Emulator, connect: Any) -> None:
 
 
 def test_months_that_pass_are_billed(client: httpx.Client, clock: Clock) -> None:
-    """A month is billed when it is over, each once, and the list comes in pages."""
+    """Each month is billed once when it is over; the list is paged."""
     clock.now += 45 * DAY  # the second of March
     first = client.get("/billing/invoices?limit=2").json()
     assert [it["periodStart"][:7] for it in first["data"]] == ["2024-02", "2024-01"]
@@ -166,7 +166,7 @@ def test_months_that_pass_are_billed(client: httpx.Client, clock: Clock) -> None
 
 
 def test_subscription_outlives_a_restart(tmp_path: Path, connect: Any, clock: Clock) -> None:
-    """Three months are those before the file was made, not before each start."""
+    """The three months precede the creation of the file, not each start."""
     for days, number in ((0, 3), (45, 5)):
         clock.now += days * DAY
         with Emulator(db=tmp_path / "e.db", clock=clock) as emulator:

@@ -23,7 +23,7 @@ Ask = Callable[..., httpx.Response] if TYPE_CHECKING else None
 
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Ask]:
-    """Send a request exactly as written; `PORT` stands for the emulator's port."""
+    """Send a request exactly as written; `PORT` is replaced by the emulator's port."""
     with Emulator(rate_limits=False) as emulator:
         port = str(urlsplit(emulator.url).port)
 
@@ -34,7 +34,7 @@ def ask() -> Iterator[Ask]:
 
 
 def raw(port: int, first: str, *headers: str) -> httpx.Response:
-    """Send lines to a port of this machine and return the answer."""
+    """Send lines to a local port and return the response."""
     head = "\r\n".join([first, *headers, "Connection: close", "", ""])
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(head.encode("latin-1"))
@@ -55,7 +55,7 @@ def raw(port: int, first: str, *headers: str) -> httpx.Response:
     ],
 )
 def test_loopback_names_are_answered_for(ask: Ask, host: str) -> None:
-    """Every spelling of this machine's own names and addresses is answered, with any port: ports may be forwarded."""
+    """Every spelling of this machine's names and addresses is accepted, with any port."""
     assert ask("GET /api/v1/prompts HTTP/1.1", f"Host: {host}", KEY).status_code == 200
 
 
@@ -71,7 +71,7 @@ def test_loopback_names_are_answered_for(ask: Ask, host: str) -> None:
 )
 @pytest.mark.parametrize("path", ["/api/v1/prompts", "/api/v1/health", "/workbench", "/nothing"])
 def test_other_names_are_refused(ask: Ask, host: str, path: str) -> None:
-    """A request for another host is a 421 that says what to do, whatever it asks for; no page can rebind its name."""
+    """A request for another host gets a 421 with the cure, so DNS rebinding fails."""
     refused = ask(f"GET {path} HTTP/1.1", f"Host: {host}", KEY)
     assert refused.status_code == 421
     assert "--allow-host" in refused.json()["error"]["message"]
@@ -79,7 +79,7 @@ def test_other_names_are_refused(ask: Ask, host: str, path: str) -> None:
 
 
 def test_the_host_is_checked_in_every_place_that_names_one(ask: Ask) -> None:
-    """No host, two hosts, a foreign host in the target: all are refused. What a proxy adds is not believed."""
+    """A missing, repeated or foreign host is refused; proxy headers are ignored."""
     assert ask("GET /api/v1/health HTTP/1.0").status_code == 421
     assert ask("GET /api/v1/health HTTP/1.1").status_code == 400
     assert ask("GET /api/v1/health HTTP/1.1", "Host: localhost", "Host: attacker.example").status_code == 400
@@ -108,7 +108,7 @@ def test_the_host_is_checked_in_every_place_that_names_one(ask: Ask) -> None:
     ],
 )
 def test_own_pages_and_programs_are_answered(ask: Ask, host_headers: tuple[str, ...]) -> None:
-    """The emulator's own pages, a person's address bar and programs without an `Origin` are answered."""
+    """The emulator's pages, an address bar and programs without an `Origin` are accepted."""
     assert ask("GET /api/v1/prompts HTTP/1.1", *host_headers, KEY).status_code == 200
 
 
@@ -133,7 +133,7 @@ def test_own_pages_and_programs_are_answered(ask: Ask, host_headers: tuple[str, 
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 def test_pages_of_other_origins_are_refused(ask: Ask, method: str, headers: tuple[str, ...]) -> None:
-    """A page of another origin gets a 403, whatever its method and whatever key it guesses; nothing is done for it."""
+    """A page of another origin gets a 403 for any method and key, without any effect."""
     refused = ask(f"{method} /api/v1/prompts/none HTTP/1.1", "Host: localhost:PORT", KEY, *headers)
     assert refused.status_code == 403
     assert "another origin" in refused.json()["error"]["message"]
@@ -141,7 +141,7 @@ def test_pages_of_other_origins_are_refused(ask: Ask, method: str, headers: tupl
 
 
 def test_a_preflight_allows_nothing(ask: Ask) -> None:
-    """A browser that asks whether another origin may send a request learns that it may not."""
+    """A preflight request of another origin is refused."""
     asked = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,content-type")
     refused = ask("OPTIONS /api/v1/prompts HTTP/1.1", "Host: localhost", "Origin: https://attacker.example", *asked)
     assert refused.status_code == 403
@@ -181,7 +181,7 @@ def test_a_refused_visitor_costs_nothing() -> None:
     ],
 )
 def test_hosts_can_be_added(settings: dict[str, object], answered: list[str], refused: list[str]) -> None:
-    """`allowed_hosts` and `host` name what else is answered for; listening everywhere answers for every address."""
+    """`allowed_hosts` and `host` add names; listening everywhere accepts every address."""
     with Emulator(**settings) as emulator:  # type: ignore[arg-type]
         port = urlsplit(emulator.url).port or 0
         for status, hosts in ((200, answered), (421, refused)):
@@ -191,12 +191,12 @@ def test_hosts_can_be_added(settings: dict[str, object], answered: list[str], re
 
 @pytest.mark.parametrize("name", ["", "a:1", "http://a", "a b", "*.a/", "[::1"])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
-    """An allowed host that is no name and no address is an error when the emulator is made."""
+    """An invalid allowed host is an error when the emulator is created."""
     with pytest.raises(ConfigurationError, match="not a host name"):
         Emulator(allowed_hosts=[name])
 
 
 def test_an_interface_is_no_part_of_a_host() -> None:
-    """A link-local address to listen at may name its interface, which no client sends."""
+    """A link-local listen address may name its interface, which no client sends."""
     Emulator(host="fe80::1%eth0")
     assert parse_authority("[fe80::1]") == Authority("fe80::1", None)

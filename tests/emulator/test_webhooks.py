@@ -1,4 +1,4 @@
-"""Webhooks as they are managed: what may be said of one, who sees it, its secret, its deliveries."""
+"""Managing webhooks: fields, visibility, secrets and deliveries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAIN = {"name": "Audit", "url": "https://example.com/hook", "events": ["workflo
 
 
 def data(response: httpx.Response, status: int = 200) -> Any:
-    """The data of an answer that is what was hoped for."""
+    """Return the data of an expected success."""
     assert response.status_code == status, response.text
     return response.json()["data"]
 
@@ -47,7 +47,7 @@ def webhook(client: httpx.Client, receiver: Receiver) -> dict[str, Any]:
 
 
 def first_delivery(client: httpx.Client, webhook: dict[str, Any], status: str = "DELIVERED") -> dict[str, Any]:
-    """Wait until the newest delivery stands so."""
+    """Wait until the newest delivery has this status."""
 
     def newest() -> dict[str, Any] | None:
         found = data(client.get(f"/webhooks/{webhook['id']}/deliveries"))
@@ -57,7 +57,7 @@ def first_delivery(client: httpx.Client, webhook: dict[str, Any], status: str = 
 
 
 def test_a_webhook_is_made_read_changed_and_deleted(client: httpx.Client, clock: Clock) -> None:
-    """Its fields are kept as given, its secret is shown once, and a change touches what is given alone."""
+    """Fields are stored as given, the secret is shown once, and an update changes only the given fields."""
     made = data(client.post("/webhooks", json={**PLAIN, "description": "All of it"}), 201)
     secret = made.pop("secret")
     assert secret.startswith("whsec_")
@@ -91,13 +91,13 @@ def test_a_webhook_is_made_read_changed_and_deleted(client: httpx.Client, clock:
 
 
 def test_webhooks_are_listed_newest_first(client: httpx.Client) -> None:
-    """The list is whole: it has no pages."""
+    """The list is complete and has no pages."""
     ids = [data(client.post("/webhooks", json=PLAIN), 201)["id"] for _ in range(30)]
     assert [it["id"] for it in data(client.get("/webhooks"))] == ids[::-1]
 
 
 def test_every_wrong_field_is_named(client: httpx.Client) -> None:
-    """A webhook without its fields, or with wrong ones, is a 400 that names each."""
+    """Missing and invalid fields get a 400 that names each."""
     assert details(client.post("/webhooks", json={})) == {"name": "Required", "url": "Required", "events": "Required"}
     wrong = {"name": "", "url": "ftp://example.com", "events": ["prompt.executed", "x", 1, "prompt.executed"]}
     unknown = f"Must be one of {', '.join(ALL)}"
@@ -139,7 +139,7 @@ def test_a_url_that_cannot_be_sent_to_is_refused(client: httpx.Client, url: str)
 def test_a_webhook_is_its_accounts_own(
     client: httpx.Client, webhook: dict[str, Any], connect: Any, emulator: Emulator
 ) -> None:
-    """Another account neither sees a webhook nor gets at it, nor does it hear of the other's events."""
+    """Another account can neither see nor change it, and gets no events from it."""
     other = connect(emulator, emulator.keys.team)
     path = f"/webhooks/{webhook['id']}"
     delivery = data(client.post(f"{path}/test"))
@@ -160,7 +160,7 @@ def test_a_webhook_is_its_accounts_own(
 
 
 def test_a_test_event_is_delivered(client: httpx.Client, webhook: dict[str, Any], receiver: Receiver) -> None:
-    """`test` sends an event that no webhook asks for, at once and only to this one, and answers with its delivery."""
+    """`test` sends an event at once to this webhook only, and returns its delivery."""
     other = data(client.post("/webhooks", json={**PLAIN, "url": receiver.url}), 201)
     delivery = data(client.post(f"/webhooks/{webhook['id']}/test"))
     assert (delivery["status"], delivery["attempts"], delivery["eventType"]) == ("PENDING", 0, "webhook.test")
@@ -185,7 +185,7 @@ def test_a_test_event_is_delivered(client: httpx.Client, webhook: dict[str, Any]
 def test_a_disabled_webhook_is_told_nothing(
     client: httpx.Client, webhook: dict[str, Any], receiver: Receiver, create: Callable[..., dict[str, Any]]
 ) -> None:
-    """While it is disabled, events pass it by, and to test it or to retry is a 409."""
+    """A disabled webhook gets no events; testing it or retrying a delivery gets a 409."""
     path = f"/webhooks/{webhook['id']}"
     prompt = create(content="x")
     delivery = data(client.post(f"{path}/test"))
@@ -203,7 +203,7 @@ def test_a_disabled_webhook_is_told_nothing(
 def test_only_what_is_asked_for_is_told(
     client: httpx.Client, receiver: Receiver, create: Callable[..., dict[str, Any]]
 ) -> None:
-    """A webhook that did not ask for an event has no delivery of it; those that did share the event."""
+    """Only webhooks subscribed to an event get a delivery; they share the event."""
     hooks = [
         data(client.post("/webhooks", json={"name": "h", "url": receiver.url, "events": events}), 201)
         for events in (["workflow.failed"], ["prompt.executed"], ALL)
@@ -216,7 +216,7 @@ def test_only_what_is_asked_for_is_told(
 
 
 def test_a_rotated_secret_signs_at_once(client: httpx.Client, webhook: dict[str, Any], receiver: Receiver) -> None:
-    """After a rotation everything is signed with the new secret, a delivery from before that is sent again too."""
+    """After a rotation everything is signed with the new secret, also retried older deliveries."""
     path = f"/webhooks/{webhook['id']}"
     delivery = data(client.post(f"{path}/test"))
     first_delivery(client, webhook)
@@ -244,7 +244,7 @@ def test_a_delivery_is_sent_again_when_asked(client: httpx.Client, webhook: dict
 
 
 def test_deliveries_are_paged(client: httpx.Client, webhook: dict[str, Any]) -> None:
-    """Deliveries come newest first, page by page; a wrong limit is a 400."""
+    """Deliveries are listed newest first, in pages; an invalid limit gets a 400."""
     path = f"/webhooks/{webhook['id']}"
     ids = [data(client.post(f"{path}/test"))["id"] for _ in range(5)]
     seen: list[str] = []

@@ -1,4 +1,4 @@
-"""Workflows as they run: what steps are given, in which order they run, and every way for a run to end."""
+"""Running workflows: inputs of steps, their order, and every way for a run to end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """A model server whose answers wait until it is opened."""
+    """A model server that answers once it is opened."""
 
     def __init__(self, upstream: Any) -> None:
         self.open = threading.Event()
@@ -37,14 +37,14 @@ class Gate:
 
 @pytest.fixture
 def gate(upstream: Any) -> Iterator[Gate]:
-    """A model server that waits; opened at the end, that nothing waits for longer than the test."""
+    """A waiting model server, opened when the test ends."""
     gate = Gate(upstream)
     yield gate
     gate.open.set()
 
 
 def test_outputs_go_from_step_to_step(client: httpx.Client) -> None:
-    """Inputs and outputs are filled in, each step is an execution, and the run adds them up."""
+    """Inputs and outputs are inserted, each step is an execution, and the run adds them up."""
     workflow = make(
         client,
         step("b", "{{steps.a.output}} and {{input.n}}, {{input.yes}}"),
@@ -71,7 +71,7 @@ def test_outputs_go_from_step_to_step(client: httpx.Client) -> None:
 
 
 def test_inputs_that_are_missing_are_named(client: httpx.Client) -> None:
-    """An input that a step refers to and that is missing, or no text, is a 400, and nothing runs."""
+    """A missing or non-text input gets a 400, and nothing runs."""
     workflow = make(client, step("a", "{{input.one}} {{input.two}}"), step("b", "{{input.two}} {{input.ok}}"))
     path = f"/workflows/{workflow['id']}/execute"
     assert details(client.post(path, json={"input": {"two": ["x"], "ok": "y"}})) == [
@@ -83,13 +83,13 @@ def test_inputs_that_are_missing_are_named(client: httpx.Client) -> None:
 
 
 def test_a_workflow_without_inputs_needs_no_body(client: httpx.Client) -> None:
-    """To execute one that refers to no input, nothing need be sent."""
+    """Without inputs, the body may be omitted."""
     workflow = make(client, {"id": "a", "variables": {"x": "y"}})
     assert data(client.post(f"/workflows/{workflow['id']}/execute"), 202)["input"] == {}
 
 
 def test_fifty_steps_in_a_diamond(clock: Clock, connect: Any, upstream: Any) -> None:
-    """The first runs alone, then 48 side by side, and the last when all have, which it is given in order."""
+    """The first runs alone, then 48 concurrently, and the last gets their outputs in order."""
     order: list[str] = []
 
     def answer(request: dict[str, Any]) -> tuple[int, bytes]:
@@ -115,7 +115,7 @@ def test_fifty_steps_in_a_diamond(clock: Clock, connect: Any, upstream: Any) -> 
 
 
 def test_steps_that_need_nothing_of_each_other_run_side_by_side(clock: Clock, connect: Any, upstream: Any) -> None:
-    """Three steps that each take until all are there end, and the output is that of the last one defined."""
+    """Three independent steps run concurrently; the output is that of the last one defined."""
     together = threading.Barrier(3, timeout=5)
 
     def answer(request: dict[str, Any]) -> tuple[int, bytes]:
@@ -129,7 +129,7 @@ def test_steps_that_need_nothing_of_each_other_run_side_by_side(clock: Clock, co
 
 
 def test_a_run_keeps_the_steps_it_began_with(clock: Clock, connect: Any, upstream: Any) -> None:
-    """A change of the workflow while it runs is for later runs; a prompt's change counts for steps yet to come."""
+    """Changes of the workflow affect later runs; changes of a prompt affect later steps."""
     go_on = threading.Event()
 
     def answer(request: dict[str, Any]) -> tuple[int, bytes]:
@@ -149,7 +149,7 @@ def test_a_run_keeps_the_steps_it_began_with(clock: Clock, connect: Any, upstrea
 
 
 def test_executions_are_listed_by_status(client: httpx.Client) -> None:
-    """Newest first, and one status alone when asked; an unknown status is a 400."""
+    """Newest first, filtered by status; an unknown status gets a 400."""
     good, bad = make(client, step("a")), make(client, {"id": "a"})
     paths = [begin(client, good), begin(client, good), begin(client, bad)]
     ids = [ended(client, path)["id"] for path in paths]
@@ -213,7 +213,7 @@ def test_a_step_that_fails_fails_the_run(clock: Clock, connect: Any, upstream: A
 
 
 def test_a_step_that_cannot_be_filled_in_fails(client: httpx.Client) -> None:
-    """A variable that its prompt lacks, or has none for, is the step's failure; it has no execution."""
+    """A missing or unknown variable fails the step, which has no execution."""
     workflow = make(client, {"id": "a", "variables": {"y": "1"}})
     execution = ended(client, begin(client, workflow))
     assert execution["error"].startswith("Step a: variables.x: Required variable is missing; variables.y: Unknown")
@@ -244,7 +244,7 @@ def test_each_step_costs_a_credit(clock: Clock, connect: Any) -> None:
 
 
 def test_to_cancel_stops_what_has_not_begun(clock: Clock, connect: Any, gate: Gate) -> None:
-    """The run has ended at once; what ran ends and gets its result, nothing else begins; again it is a 409."""
+    """A cancelled run ends at once; running steps finish, no other starts; cancelling again gets a 409."""
     with Receiver() as receiver, Emulator(clock=clock, upstream=gate.url) as emulator:
         client = connect(emulator)
         hook = {"name": "h", "url": receiver.url, "events": ["workflow.failed", "workflow.completed"]}
@@ -269,7 +269,7 @@ def test_to_cancel_stops_what_has_not_begun(clock: Clock, connect: Any, gate: Ga
 
 
 def test_a_deleted_workflow_runs_no_further(clock: Clock, connect: Any, gate: Gate) -> None:
-    """Of a run whose workflow is deleted no further step begins."""
+    """If its workflow is deleted, a run starts no further step."""
     with Emulator(clock=clock, upstream=gate.url) as emulator:
         client = connect(emulator)
         workflow = make(client, step("a", "1"), step("b", "2", "a"))
@@ -317,7 +317,7 @@ def test_a_run_outlives_the_emulator(clock: Clock, connect: Any, gate: Gate, tmp
 
 
 def test_a_failed_or_cancelled_run_ends_after_a_stop(clock: Clock, connect: Any, gate: Gate, tmp_path: Path) -> None:
-    """A run that was stopped when a step had failed, or it was cancelled, has nothing running after it."""
+    """A run that had failed or was cancelled before a stop resumes nothing."""
 
     def emulator() -> Emulator:
         return Emulator(db=tmp_path / "e.db", clock=clock, upstream=gate.url)

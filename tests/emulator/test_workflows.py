@@ -1,4 +1,4 @@
-"""Workflows as they are defined: what may be said of one, what cannot come out even, and who sees it."""
+"""Defining workflows: fields, references, cycles and visibility."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def test_a_workflow_is_made_read_changed_and_deleted(client: httpx.Client, clock: Clock) -> None:
-    """It is kept as given, with every field there, and a change touches what is given alone."""
+    """Fields are stored as given, and an update changes only the given fields."""
     prompt = make_prompt(client)
     full = {
         "id": "b",
@@ -62,7 +62,7 @@ def test_a_workflow_is_made_read_changed_and_deleted(client: httpx.Client, clock
 
 
 def test_workflows_are_listed_and_searched(client: httpx.Client, connect: Any, emulator: Emulator) -> None:
-    """Newest first, page by page, by name or description, and only one's own."""
+    """Newest first, in pages, by name or description, and only the account's."""
     prompt = make_prompt(client)
     for name, description in (("Alpha", None), ("Beta", "after ALPHA"), ("Gamma", None)):
         body = {"name": name, "description": description, "steps": [{"id": "a", "promptId": prompt}]}
@@ -80,7 +80,7 @@ def test_workflows_are_listed_and_searched(client: httpx.Client, connect: Any, e
 
 
 def test_every_wrong_field_is_named(client: httpx.Client) -> None:
-    """Fields that are missing or wrong are a 400 that says where."""
+    """Missing and invalid fields get a 400 that names each."""
     assert details(client.post("/workflows", json={})) == [("name", "Required"), ("steps", "Required")]
     assert details(client.post("/workflows", json={"name": "n", "steps": []})) == [
         ("steps", "Must have at least one step")
@@ -105,7 +105,7 @@ def test_every_wrong_field_is_named(client: httpx.Client) -> None:
 
 
 def test_references_to_nothing_are_named(client: httpx.Client) -> None:
-    """An unknown step, prompt or kind of reference, and an id used twice, are each a detail of the 400."""
+    """An unknown step, prompt or reference, or a repeated id, is a detail of the 400."""
     first = step("a", "{{steps.b.output}} {{topic}} {{steps.c d.output}} {{steps.a.cost}} {{ok", "z")
     body = {"name": "n", "steps": [{"promptId": make_prompt(client), **first}, {"id": "a", "promptId": "pmt_none"}]}
     hint = "is no reference; write {{input.NAME}} or {{steps.STEPID.output}}"
@@ -138,7 +138,7 @@ def test_references_to_nothing_are_named(client: httpx.Client) -> None:
     ],
 )
 def test_a_cycle_is_shown(client: httpx.Client, steps: list[dict[str, Any]], message: str) -> None:
-    """Steps that wait for each other are a 400 that shows the way round, on creation and on change."""
+    """A dependency cycle gets a 400 that shows it, on creation and update."""
     prompt = make_prompt(client)
     body = {"name": "n", "steps": [{"promptId": prompt, **it} for it in steps]}
     expected = [("steps", f"The steps wait for each other: {message}")]
@@ -148,7 +148,7 @@ def test_a_cycle_is_shown(client: httpx.Client, steps: list[dict[str, Any]], mes
 
 
 def test_a_team_shares_its_workflows(client: httpx.Client, connect: Any, emulator: Emulator) -> None:
-    """Members of a team see what is in it; a VIEWER may neither change nor run it; no team, no sharing."""
+    """Members see the team's workflows; a VIEWER can neither change nor run them."""
     other = connect(emulator, emulator.keys.team)
     team = data(client.post("/teams", json={"name": "T"}), 201)
     workflow = make(client, step("a"))

@@ -1,4 +1,4 @@
-"""The kinds of client, and a server that answers each of their calls."""
+"""The kinds of client, and a server for their calls."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> str:
-    """Each kind of client in turn."""
+    """Each kind of client."""
     return request.param
 
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    """Serve answers and faults."""
+    """Serve responses and faults."""
     with FaultServer() as server:
         yield server
 

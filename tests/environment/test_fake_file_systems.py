@@ -1,4 +1,4 @@
-"""A test may replace the file system, by pyfakefs, before it asks for a client or the emulator."""
+"""A test may replace the file system with pyfakefs before it uses a client or the emulator."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_nothing_of_ours(fs):
 
 @pytest.mark.parametrize("imports", ["", "from enprompta import Enprompta"], ids=["lazy", "imported"])
 def test_a_suite_with_fake_file_systems(imports: str, tmp_path: Path) -> None:
-    """Our fixtures, and clients of the application, work on a fake file system and between two of them."""
+    """The fixtures and clients of the application work on a fake file system and between two of them."""
     (tmp_path / "test_suite.py").write_text(SUITE.format(imports=imports))
     command = [
         sys.executable,
@@ -88,13 +88,13 @@ def test_the_document_on_a_fake_file_system(fs: Any, enprompta_emulator: Any) ->
 
 
 def test_a_delivery_on_a_fake_file_system(fs: Any, webhook_delivery: Any) -> None:
-    """A forged delivery is read as on the real one."""
+    """A forged delivery is read as on the real file system."""
     delivery = webhook_delivery()
     assert construct_event(delivery.body, delivery.headers, "whsec_for_tests_only").id
 
 
 def test_data_of_a_package_in_a_zip_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package that is imported from a zip file has its data there too."""
+    """A package imported from a zip file finds its data."""
     archive = tmp_path / "packed.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("packed_for_a_test/__init__.py", "")
@@ -107,7 +107,7 @@ def test_data_of_a_package_in_a_zip_file(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("is_loaded", [True, False])
 def test_what_is_loaded_before_a_fake_file_system(is_loaded: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that takes none of our fixtures loads our modules early only where the application has loaded a client."""
+    """Without the fixtures, modules are preloaded only if the application has loaded a client."""
     loaded: list[str] = []
     monkeypatch.setattr(preloading, "preload_client", lambda: loaded.append("client"))
     monkeypatch.setattr(preloading, "preload_emulator", lambda: loaded.append("emulator"))

@@ -1,4 +1,4 @@
-"""A test may freeze the clock before, during and after its calls: they work, and their waits take real time."""
+"""Calls work before, during and after a frozen clock, and their waits take real time."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def dated(peer: Peer) -> None:
 @pytest.mark.parametrize("tool", FROZEN)
 @pytest.mark.parametrize("loaded", ["before", "within", "after"])
 def test_first_use_under_a_frozen_clock(tool: str, loaded: str, server: FaultServer) -> None:
-    """Every model works while the clock is frozen and afterwards, whether it was loaded before, then or used later."""
+    """Every model works during and after the frozen clock, whenever it was loaded."""
     server.play(then=dated)
     command = [sys.executable, "-c", FIRST_USE, tool, loaded, server.base_url]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -90,7 +90,7 @@ def test_first_use_under_a_frozen_clock(tool: str, loaded: str, server: FaultSer
 @pytest.mark.parametrize("moment", [LONG_AGO, datetime(2100, 1, 1, tzinfo=timezone.utc)], ids=["past", "future"])
 class TestWaits:
     def test_between_tries(self, flavour: str, tool: str, moment: datetime, server: FaultServer) -> None:
-        """A retry waits as long as the server asked for, in real time."""
+        """A retry waits in real time for as long as the server asks."""
 
         def busy(peer: Peer) -> None:
             peer.read()
@@ -107,7 +107,7 @@ class TestWaits:
     def test_of_a_server_that_does_not_answer(
         self, flavour: str, tool: str, moment: datetime, server: FaultServer, bound: dict[str, Any]
     ) -> None:
-        """A call ends at its deadline, or at its timeout where it has none."""
+        """A call ends at its deadline, or at its timeout without one."""
         server.play(then=Peer.stall)
         began = monotonic()
         with FROZEN[tool](moment), pytest.raises(APITimeoutError):
@@ -149,7 +149,7 @@ class TestDeliveries:
         assert event.created_at == LONG_AGO
 
     def test_an_old_delivery_is_refused(self, tool: str) -> None:
-        """A delivery from before the tolerance is refused, and a frozen clock's delivery once the clock runs again."""
+        """A delivery older than the tolerance is refused, also a frozen clock's delivery once the clock runs again."""
         with FROZEN[tool](LONG_AGO):
             delivery = webhook_delivery()
             old = webhook_delivery(created_at=LONG_AGO - timedelta(seconds=90))
@@ -160,7 +160,7 @@ class TestDeliveries:
 
 
 def test_the_clock_of_the_package_is_the_real_one() -> None:
-    """`monotonic` equals the system's clock, and keeps running while a test has frozen the clock of all modules."""
+    """`monotonic` equals the system's clock, and runs while a test has frozen the clock of all modules."""
     import time
 
     assert abs(monotonic() - time.monotonic()) < 1

@@ -1,4 +1,4 @@
-"""A program may let gevent patch Python after it has imported this package, or made a client."""
+"""gevent may patch Python after the package was imported or a client created."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ assert len(ticks) > 20, len(ticks)
 
 @pytest.mark.parametrize("when", ["import", "client"])
 def test_paced_calls_let_other_greenlets_run(when: str, server: FaultServer) -> None:
-    """Greenlets that wait for the budget wake each other, and the rest of the program runs meanwhile."""
+    """Greenlets that wait for the budget wake each other, and the others run meanwhile."""
     budget = {"left": 2, "reset": int(real_time()) + 1}
 
     def limited(peer: Peer) -> None:

@@ -1,4 +1,4 @@
-"""One reading of proxies for every HTTP library: what cannot work is refused before anything is sent."""
+"""Proxies are read in one way for every HTTP library; unusable ones are refused before anything is sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.environment.proxy import Proxy
 from tests.faults.flavours import Caller, run
 from tests.faults.server import FaultServer, certificate, serving_tls
 
-FLAVOURS = ("sync", "asyncio", "trio", "asyncio-aiohttp")
+FLAVOURS = ("sync", "asyncio", "trio", "asyncio-aiohttp", "sync-httpx2", "trio-httpx2")
 PASSWORD = "hunter2/with@signs"
 QUOTED = "hunter2%2Fwith%40signs"
 API = "https://api.test/v1"
@@ -24,13 +24,13 @@ API = "https://api.test/v1"
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> str:
-    """Each kind of client and each HTTP library in turn."""
+    """Each kind of client and HTTP library."""
     return request.param
 
 
 @pytest.fixture
 def secure(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Serve over TLS, with a certificate that the environment trusts."""
+    """Serve over TLS with a certificate that the environment trusts."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate("trusted")))
     with FaultServer(tls="trusted") as server:
         yield server
@@ -56,7 +56,7 @@ class TestUse:
     def test_a_tunnel(
         self, flavour: str, variable: str, form: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Calls go through one tunnel, whose proxy sees where they go and nothing of them."""
+        """Calls go through one tunnel, whose proxy sees the address and no content."""
         with Proxy() as proxy:
             monkeypatch.setenv(variable, form.format(proxy.port))
             outcomes = call(flavour, secure.base_url, times=2)
@@ -67,7 +67,7 @@ class TestUse:
         assert b"ep_test" not in proxy.asked[0]
 
     def test_credentials(self, flavour: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """User name and password are unquoted, and sent to the proxy alone."""
+        """User name and password are unquoted and sent to the proxy only."""
         with Proxy() as proxy:
             monkeypatch.setenv("HTTPS_PROXY", f"http://ann%C3%A9:{QUOTED}@127.0.0.1:{proxy.port}")
             assert call(flavour, secure.base_url)[0].status_code == 200
@@ -76,7 +76,7 @@ class TestUse:
         assert "proxy-authorization" not in secure.received[0].headers
 
     def test_a_proxy_with_tls(self, flavour: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The certificates of the environment are those for a proxy with https:// too."""
+        """The certificates of the environment also apply to https:// proxies."""
         with Proxy(tls=serving_tls("trusted")) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", f"https://127.0.0.1:{proxy.port}")
             assert call(flavour, secure.base_url)[0].status_code == 200
@@ -93,7 +93,7 @@ class TestUse:
         secure: FaultServer,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """A SOCKS proxy is spoken to in SOCKS, with its credentials."""
+        """A SOCKS proxy is used with its credentials."""
         with Proxy(credentials=credentials) as proxy:
             userinfo = f"ann:{QUOTED}@" if credentials else ""
             monkeypatch.setenv("ALL_PROXY", f"{scheme}://{userinfo}127.0.0.1:{proxy.port}")
@@ -104,7 +104,7 @@ class TestUse:
     def test_never_for_plain_http(
         self, flavour: str, variable: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A plain-http address is on this machine, and no proxy gets to see the key that is sent to it."""
+        """A plain-http address is on this machine, and its key goes to no proxy."""
         with Proxy() as proxy:
             monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
             assert call(flavour, server.base_url)[0].status_code == 200
@@ -114,18 +114,18 @@ class TestUse:
 
     @pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.0/8", "other.test, 127.0.0.1:{},", "*", "[::1] 127.0.0.1"])
     def test_exempt_hosts(self, flavour: str, entry: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A host that `NO_PROXY` exempts is reached directly, and whether its proxy could be used does not matter."""
+        """A host in `NO_PROXY` is reached directly, also if the proxy is unusable."""
         monkeypatch.setenv("HTTPS_PROXY", "nonsense://")
         monkeypatch.setenv("NO_PROXY", entry.format(secure.port))
         assert call(flavour, secure.base_url)[0].status_code == 200
 
 
 class TestRefusals:
-    """The error says that it was the proxy, which one, and nothing of its credentials."""
+    """The error names the proxy as the cause, without its credentials."""
 
     @staticmethod
     def refused(flavour: str, url: str, base_url: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> str:
-        """Return the text of the error, after a look at all that is shown and logged of it."""
+        """Return the error text after checking everything shown and logged."""
         monkeypatch.setenv("HTTPS_PROXY", url)
         logged: list[str] = []
         handler = logging.Handler(logging.DEBUG)
@@ -155,7 +155,7 @@ class TestRefusals:
     def test_of_the_credentials(
         self, flavour: str, answer: bytes, monkeypatch: pytest.MonkeyPatch, secure: FaultServer
     ) -> None:
-        """A 407 names the variable to put the credentials into, and is not tried again."""
+        """A 407 names the variable for the credentials and is not retried."""
         with Proxy(answer) as proxy:
             url = f"http://ann:{QUOTED}@127.0.0.1:{proxy.port}"
             text = self.refused(flavour, url, secure.base_url, monkeypatch, max_retries=3)
@@ -166,7 +166,7 @@ class TestRefusals:
         assert not secure.received
 
     def test_of_the_connection(self, flavour: str, monkeypatch: pytest.MonkeyPatch, secure: FaultServer) -> None:
-        """A proxy that cannot reach the service says so by its status."""
+        """The error shows the status of a proxy that cannot reach the service."""
         with Proxy(b"HTTP/1.1 502 Bad Gateway\r\n\r\n") as proxy:
             url = f"http://ann:{QUOTED}@127.0.0.1:{proxy.port}"
             text = self.refused(flavour, url, secure.base_url, monkeypatch)
@@ -174,7 +174,7 @@ class TestRefusals:
         assert text.partition("\n")[0].endswith("502 Bad Gateway") or "502 Bad Gateway" in text
 
     def test_to_be_connected_to(self, flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A proxy that does not listen is the one that the error names."""
+        """The error names a proxy that does not listen."""
         with Proxy() as proxy:
             port = proxy.port
         text = self.refused(flavour, f"http://ann:{QUOTED}@127.0.0.1:{port}", API, monkeypatch)
@@ -183,7 +183,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
     def test_by_socks(self, flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A SOCKS proxy that refuses the connection or the credentials."""
+        """A SOCKS proxy refuses the connection or the credentials."""
         with Proxy(b"") as proxy:
             text = self.refused(flavour, f"socks5://127.0.0.1:{proxy.port}", API, monkeypatch)
             assert f"the proxy socks5://127.0.0.1:{proxy.port} (HTTPS_PROXY) refused to connect to api.test" in text
@@ -192,7 +192,7 @@ class TestRefusals:
             assert "(HTTPS_PROXY) refused" in self.refused(flavour, url, API, monkeypatch)
 
     def test_of_a_stranger_behind_it(self, flavour: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A certificate of the service that is not trusted is not the fault of the proxy."""
+        """An untrusted certificate of the service is not the proxy's fault."""
         monkeypatch.delenv("SSL_CERT_FILE")
         with Proxy() as proxy:
             text = self.refused(flavour, f"http://127.0.0.1:{proxy.port}", secure.base_url, monkeypatch)
@@ -226,7 +226,7 @@ class TestConfiguration:
     def test_what_cannot_work(
         self, kind: Any, value: str, problem: str, variable: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A proxy that cannot be used is refused by the constructor, which names the variable and the cure."""
+        """The constructor refuses an unusable proxy and names the variable and the cure."""
         monkeypatch.setenv(variable, value)
         monkeypatch.setenv("NO_PROXY", "fe80::/10, [::1], ::1/128, localhost:80,, 10.*")
         with pytest.raises(ConfigurationError, match=problem) as caught:
@@ -238,7 +238,7 @@ class TestConfiguration:
         assert caught.value.__cause__ is None
 
     def test_socks_without_its_library(self, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A SOCKS proxy without the package for it names the extra to install."""
+        """Without its package, the error names the extra to install."""
         monkeypatch.setattr("enprompta._http.route.find_spec", lambda _: None)
         monkeypatch.setenv("ALL_PROXY", "socks5://ann:hunter2@proxy.test:1080")
         with pytest.raises(ConfigurationError, match=r"^ALL_PROXY names a SOCKS proxy.*enprompta\[socks\]") as caught:
@@ -247,7 +247,7 @@ class TestConfiguration:
 
 
 def test_what_aiohttp_cannot_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With aiohttp, a SOCKS proxy is refused, and one with https:// on a Python that lacks TLS within TLS."""
+    """With aiohttp, SOCKS is refused, and https:// on a Python without TLS in TLS."""
     monkeypatch.setenv("ALL_PROXY", "socks5://proxy.test")
     with pytest.raises(ConfigurationError, match=r'^ALL_PROXY .*leave out http_client="aiohttp"'):
         AsyncEnprompta(api_key="ep_x", base_url=API, http_client="aiohttp")
@@ -287,7 +287,7 @@ class TestReading:
         ],
     )
     def test_names(self, no_proxy: str, exempt: object) -> None:
-        """`NO_PROXY` in each form that programs write, of which those that mean nothing exempt nothing."""
+        """`NO_PROXY` in every common form; meaningless entries exempt nothing."""
         assert is_exempt("api.test", 443, no_proxy) is exempt
 
     @pytest.mark.parametrize(
@@ -317,11 +317,11 @@ class TestReading:
         ],
     )
     def test_addresses(self, host: str, no_proxy: str, exempt: object) -> None:
-        """IPv4 and IPv6 addresses, with and without brackets and ports, and networks of them."""
+        """IPv4 and IPv6 addresses and networks, with and without brackets and ports."""
         assert is_exempt(host, 443, no_proxy) is exempt
 
     def test_which_variable_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The proxy for https before the one for all, lower case before upper, and blank ones not at all."""
+        """The https proxy precedes the one for all, lower case upper case; blank ones are ignored."""
         monkeypatch.setenv("ALL_PROXY", "all.test")
         assert str(proxy_for(API)) == "http://all.test:80 (ALL_PROXY)"
         monkeypatch.setenv("HTTPS_PROXY", " ")
@@ -336,7 +336,7 @@ class TestReading:
         assert proxy_for(API) is None
 
     def test_settings_of_the_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """On macOS and Windows, the system's own settings count where no variable is set."""
+        """On macOS and Windows, system settings apply if no variable is set."""
         monkeypatch.setattr(proxies, "getproxies", lambda: {"https": "http://system.test:3128"})
         monkeypatch.setattr(proxies, "proxy_bypass", lambda host: host == "exempt.test")
         assert str(proxy_for(API)) == "http://system.test:3128 (the proxy settings of this system)"
@@ -344,7 +344,7 @@ class TestReading:
 
 
 def test_a_view_and_a_copy_keep_the_route(secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A view goes the way of its client; the environment is read when a client is made."""
+    """A view uses the proxy of its client; the environment is read when a client is created."""
     with Proxy() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
         with Enprompta(api_key="ep_x", base_url=secure.base_url, limiter=None) as client:
@@ -354,7 +354,7 @@ def test_a_view_and_a_copy_keep_the_route(secure: FaultServer, monkeypatch: pyte
 
 
 def test_a_tls_context_is_not_shared_with_plain_addresses() -> None:
-    """A client of a plain-http address loads no certificates, which take longer than all else that it does."""
+    """A client of a plain-http address loads no certificates, which would dominate its creation."""
     from enprompta._http.route import route_to
 
     route = route_to("http://127.0.0.1:8000")

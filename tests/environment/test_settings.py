@@ -1,4 +1,4 @@
-"""Every option of a client in one table: read, checked, named in errors, copied, pickled and documented alike."""
+"""Every client option comes from one table: read, validated, named in errors, copied, pickled and documented."""
 
 from __future__ import annotations
 
@@ -50,10 +50,11 @@ OPTIONS: dict[str, Any] = {
     "cache_dir": "somewhere",
     "http_client": "aiohttp",
 }
+NOT_SETTINGS = {"api_key", *CREDENTIALS, "limiter", "default_headers", "hooks", "cache_dir", "http_client"}
 
 
 def options_of(kind: Any) -> set[str]:
-    """Name the arguments of a constructor."""
+    """Return the arguments of a constructor."""
     return set(inspect.signature(kind.__init__).parameters) - {"self"}
 
 
@@ -66,12 +67,18 @@ def pickled(client: Any) -> Any:
 @pytest.mark.parametrize("make", [pickled, copy.copy, copy.deepcopy])
 @pytest.mark.parametrize("left_out", [tuple(CREDENTIALS), ("api_key",)], ids=["key", "oauth"])
 def test_a_copy_keeps_every_option(kind: Any, make: Callable[[Any], Any], left_out: tuple[str, ...]) -> None:
-    """Each argument that the constructor takes arrives in a pickle and a copy; one that is forgotten fails here."""
+    """Each constructor argument survives pickling and copying; a forgotten one fails here."""
+    assert options_of(kind) == OPTIONS.keys(), (
+        "each argument of the constructors needs a value in OPTIONS of this test that is not the default"
+    )
     expected = {name: OPTIONS[name] for name in options_of(kind) if name not in left_out}
     if kind is Enprompta:
         expected["http_client"] = None  # a caller's client is not pickled, and there is no library to name
     client = kind(**expected)
-    assert client._arguments().keys() == expected.keys()
+    assert client._arguments().keys() == expected.keys(), (
+        "a pickle must have each argument: add a setting to SETTINGS in enprompta/_http/settings.py, any other "
+        "argument to `_arguments` in enprompta/_client/base_client.py"
+    )
     made = make(client)
     for name, value in made._arguments().items():
         if name == "hooks":
@@ -93,13 +100,20 @@ def test_both_clients_take_the_same_options() -> None:
 
 
 def test_the_table_has_every_setting() -> None:
-    """Each field of `Settings` is in the table, and each entry of the table is an argument and a row of the docs."""
+    """Each field of `Settings` is in the table; each entry is an argument and a row of the docs."""
     names = {setting.name for setting in SETTINGS}
-    assert names == set(Settings.__dataclass_fields__) - {"headers", "timeouts"}
-    assert names <= options_of(Enprompta)
+    assert names == set(Settings.__dataclass_fields__) - {"headers", "timeouts"}, (
+        "each field of Settings needs an entry in SETTINGS of enprompta/_http/settings.py"
+    )
+    assert names | NOT_SETTINGS == options_of(Enprompta), (
+        "each argument of the constructors is an entry of SETTINGS in enprompta/_http/settings.py, which gives it a "
+        "variable and a line in `enprompta doctor`; one that a variable cannot express is named in NOT_SETTINGS here"
+    )
     page = (ROOT / "docs" / "authentication.md").read_text(encoding="utf-8")
     for setting in SETTINGS:
-        assert re.search(rf"^\| `{setting.name}`.*\| `{setting.variable}` \|", page, re.MULTILINE), setting.name
+        assert re.search(rf"^\| `{setting.name}`.*\| `{setting.variable}` \|", page, re.MULTILINE), (
+            f"add a row for `{setting.name}` and `{setting.variable}` to the table of docs/authentication.md"
+        )
 
 
 @CLIENTS
@@ -125,7 +139,7 @@ def test_the_table_has_every_setting() -> None:
 def test_a_variable_that_cannot_work_is_named(
     kind: Any, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message begins with the variable, and credentials are not in it."""
+    """The error begins with the variable and shows no credentials."""
     if "CLIENT" in variable:
         monkeypatch.setenv("ENPROMPTA_CLIENT_ID", "me")
         monkeypatch.setenv("ENPROMPTA_CLIENT_SECRET", "hunter2")
@@ -166,7 +180,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("text", MISTAKES, ids=repr)
 def test_a_credential_with_a_mistake_in_it(text: str) -> None:
-    """A key, an OAuth2 pair or a webhook secret that was copied with something else is refused, unseen."""
+    """A key, OAuth2 pair or webhook secret with extra characters is refused without being shown."""
     body, signature = b"{}", sign(b"{}", "whsec_x")
     readers: list[Callable[[], object]] = [
         lambda: Enprompta(api_key=text),
@@ -191,7 +205,7 @@ def test_a_credential_with_a_mistake_in_it(text: str) -> None:
     "secret", ["whsec_0123==", "whsec_é_01", "sk-a.b~c/d+e", "env", "bearer_x", "set", b"\xff \x00\n"]
 )
 def test_a_secret_without_a_mistake(secret: Any) -> None:
-    """Secrets of every alphabet are taken, and bytes that are no text whatever they are."""
+    """Secrets of any alphabet are accepted, also bytes that are not text."""
     assert verify_signature(b"{}", sign(b"{}", secret), secret)
 
 
@@ -261,8 +275,16 @@ class TestDoctor:
         assert "hunter2" not in output
         assert "Traceback" not in output
 
+    def test_every_setting_is_shown(self) -> None:
+        """Each variable of the settings table that is set has a line."""
+        values = {one.variable: "http://127.0.0.1:9" if one.name == "base_url" else "1" for one in SETTINGS}
+        lines = self.doctor(**values)[1].splitlines()
+        for variable, value in values.items():
+            shown = [line for line in lines if variable in line and value in line]
+            assert shown, f"`enprompta doctor` does not show {variable}: see _environment in its module"
+
     def test_proxies_and_certificates_are_shown(self) -> None:
-        """The proxy on the way is named, without its credentials, with each other variable that counts."""
+        """The proxy in use is named without credentials, with each other relevant variable."""
         with FaultServer(listening=False) as nothing:
             status, output = self.doctor(
                 ENPROMPTA_BASE_URL="https://api.test/v1",
@@ -288,7 +310,7 @@ class TestDoctor:
 def test_our_fixtures_do_not_mind_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The emulator and its clients are on this machine: proxies and certificates that cannot work do not matter."""
+    """The fixtures ignore unusable proxies and certificates, because the emulator is on this machine."""
     for name, value in {
         "HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "ftp://", "ALL_PROXY": "socks9://", "NO_PROXY": "fe80::/10",
         "SSL_CERT_FILE": str(tmp_path / "missing"), "SSL_CERT_DIR": str(tmp_path / "missing"),

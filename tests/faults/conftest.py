@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> str:
-    """Each kind of client in turn."""
+    """Each kind of client."""
     return request.param
 
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    """Serve faults."""
+    """Run a server that plays faults."""
     with FaultServer() as server:
         yield server
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
-    """Record waits between tries instead of waiting."""
+    """Record waits between attempts instead of waiting."""
     return Waits(monkeypatch)

@@ -1,4 +1,4 @@
-"""A host with several addresses: a dead one costs a fraction of a second, and an error names them all."""
+"""A host with several addresses: a dead one costs a fraction of a second, and errors name all."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def dead(server: FaultServer) -> Iterator[Dead]:
 
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Let a host have addresses."""
+    """Let a host resolve to addresses."""
     real = socket.getaddrinfo
 
     def to(*addresses: str) -> None:
@@ -73,7 +73,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_dead_first_address_costs_less_than_a_second(
     backend: str, deadline: float | None, server: FaultServer, dead: Dead, resolve: Any
 ) -> None:
-    """With a deadline and without; the attempt that lost is closed."""
+    """With and without a deadline; the losing attempt is closed."""
     resolve("127.0.0.2", "127.0.0.1")
     flavour, _, library = backend.partition("-")
     before = descriptors()
@@ -93,7 +93,7 @@ def test_a_dead_first_address_costs_less_than_a_second(
 
 @pytest.mark.parametrize("backend", ["sync", "asyncio", "trio", "asyncio-aiohttp"])
 def test_an_address_that_refuses_is_passed_at_once(backend: str, server: FaultServer, resolve: Any) -> None:
-    """The next one is not waited for."""
+    """The next address is tried without delay."""
     resolve("127.0.0.3", "127.0.0.1")
     flavour, _, library = backend.partition("-")
 
@@ -109,7 +109,7 @@ def test_an_address_that_refuses_is_passed_at_once(backend: str, server: FaultSe
 
 
 def test_an_error_names_each_address(flavour: str, server: FaultServer, resolve: Any) -> None:
-    """Where every address refuses."""
+    """If every address refuses."""
     resolve("127.0.0.3", "127.0.0.4")
 
     async def scenario() -> None:
@@ -125,7 +125,7 @@ def test_an_error_names_each_address(flavour: str, server: FaultServer, resolve:
 
 
 def test_a_timeout_names_what_became_of_each_address(dead: Dead, resolve: Any) -> None:
-    """One refused, one gave no answer until the deadline."""
+    """One refused, one did not answer before the deadline."""
     resolve("127.0.0.3", "127.0.0.2")
 
     async def scenario() -> None:
@@ -139,13 +139,13 @@ def test_a_timeout_names_what_became_of_each_address(dead: Dead, resolve: Any) -
 
 
 def test_families_alternate() -> None:
-    """An address of the other family comes second, however many the first one has."""
+    """An address of the other family is second, however many the first family has."""
     six, four = [(10, 1, 6, "", f"six{n}") for n in (1, 2, 3)], [(2, 1, 6, "", "four")]
     assert [one[4] for one in connect.interleaved([*six, *four])] == ["six1", "four", "six2", "six3"]
 
 
 def test_an_address_that_cannot_be_tried_is_passed(server: FaultServer) -> None:
-    """Its family is not known here, or the local address is of another one."""
+    """If its family is unknown, or the local address has another one."""
     unknown = (255, socket.SOCK_STREAM, 6, "", ("::1", 1, 0, 0))
     wrong = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 1, 0, 0))
     good = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
@@ -157,7 +157,7 @@ def test_an_address_that_cannot_be_tried_is_passed(server: FaultServer) -> None:
 
 
 def test_a_connection_that_is_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait is needed for it."""
+    """It needs no wait."""
     monkeypatch.setattr(socket.socket, "connect_ex", lambda *_: 0)
     one = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))
     with connect.Race([one, one], None) as race:
@@ -169,7 +169,7 @@ def test_a_connection_that_is_made_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("backend", ["sync", "asyncio", "asyncio-aiohttp"])
 def test_without_sockets_a_call_fails_once(backend: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a browser: one attempt, and an error that says so."""
+    """As in a browser: one attempt and an error that says so."""
     flavour, _, library = backend.partition("-")
 
     def refuse(*_: Any, **__: Any) -> Any:

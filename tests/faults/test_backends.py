@@ -1,4 +1,4 @@
-"""The fault matrix over aiohttp and the caller's httpx2 client: the backend makes no difference to the caller."""
+"""The fault matrix over aiohttp and httpx2, named and as the caller's client: the caller sees no difference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 # httpcore leaves the generator of a body that broke off to the garbage collector, of which trio warns.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator .* was garbage collected:ResourceWarning")
 
-BACKENDS = ("asyncio-aiohttp", "sync-httpx2", "asyncio-httpx2", "trio-httpx2")
+BACKENDS = (
+    *("asyncio-aiohttp", "sync-httpx2", "asyncio-httpx2", "trio-httpx2"),
+    *("sync-named httpx2", "asyncio-named httpx2", "trio-named httpx2"),
+)
 TIMES = (1, 2, ATTEMPTS) if os.environ.get("ENPROMPTA_LONG_TESTS") else (1,)
 
 
@@ -41,7 +44,7 @@ OTHERWISE: dict[tuple[str, str], dict[str, Any]] = {
 
 
 class Closing:
-    """Closes the caller's client in an `async with`, of either kind."""
+    """Closes either kind of caller's client in an `async with`."""
 
     def __init__(self, client: httpx2.Client) -> None:
         self.client = client
@@ -56,7 +59,7 @@ class Closing:
 async def caller_over(backend: str, stack: AsyncExitStack, **options: Any) -> Caller:
     """Create a caller on a backend."""
     flavour, _, library = backend.partition("-")
-    http: Any = "aiohttp"
+    http: Any = library.removeprefix("named ")
     if library == "httpx2":
         http = await stack.enter_async_context(httpx2.AsyncClient() if flavour != "sync" else Closing(httpx2.Client()))
     return await stack.enter_async_context(Caller(flavour, http_client=http, **options))

@@ -1,4 +1,4 @@
-"""Bodies that are hostile, damaged or odd, over every way to send: what a caller gets, how soon, in how much memory."""
+"""Hostile, damaged and odd bodies, for every backend: the result, its time and its memory."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ ODD = rb'{"data":{"id":"p1","title":"party \ud83c","content":"c","version":NaN,"
 
 
 def bomb(part: bytes, megabytes: int) -> bytes:
-    """Compress so many megabytes of the same."""
+    """Compress this many megabytes of zeros."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
     block = part * (1_000_000 // len(part))
     return b"".join([*(compressor.compress(block) for _ in range(megabytes)), compressor.flush()])
 
 
 def sends(data: bytes) -> Fault:
-    """Send bytes, as far as the client reads them."""
+    """Send bytes as far as the client reads them."""
 
     def fault(peer: Peer) -> None:
         peer.read()
@@ -52,7 +52,7 @@ def sends(data: bytes) -> Fault:
 
 
 async def outcome_over(way: str, server: FaultServer, call: Callable[[Any], Any], **options: Any) -> Any:
-    """Make a call in one of the ways; return its result or its error."""
+    """Make a call on one backend; return its result or error."""
     flavour, _, library = way.partition("-")
     async with AsyncExitStack() as stack:
         options["base_url"] = server.base_url
@@ -70,7 +70,7 @@ async def outcome_over(way: str, server: FaultServer, call: Callable[[Any], Any]
 
 
 def outcome(way: str, server: FaultServer, call: Callable[[Any], Any], **options: Any) -> Any:
-    """Make a call in one of the ways, on its event loop."""
+    """Make a call on one backend in its event loop."""
     outcomes: list[Any] = []
 
     async def scenario() -> None:
@@ -81,17 +81,17 @@ def outcome(way: str, server: FaultServer, call: Callable[[Any], Any], **options
 
 
 def get(client: Any) -> Any:
-    """Get a prompt, with what is round it."""
+    """Get a prompt as a raw response."""
     return client.with_raw_response.prompts.get("p1")
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory."""
+    """Resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
 
 
 class Peak(threading.Thread):
-    """Watches how much memory the process takes."""
+    """Records the peak memory of the process."""
 
     def __enter__(self) -> Self:
         self.before = self.most = resident()
@@ -104,7 +104,7 @@ class Peak(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Look every few milliseconds."""
+        """Sample every few milliseconds."""
         while not self.ended.wait(0.002):
             self.most = max(self.most, resident())
 
@@ -127,7 +127,7 @@ HOSTILE: dict[str, tuple[bytes, float]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("way", ["sync", "trio", "asyncio-aiohttp", "sync-httpx2", "asyncio-httpx"])
 def test_a_hostile_body_costs_little(way: str, name: str, server: FaultServer) -> None:
-    """It ends in one error, by the deadline, in less memory than twice the bytes that were asked to be read."""
+    """One error by the deadline, in less memory than twice the body limit."""
     data, most = HOSTILE[name]
     outcome(way, server, get)  # loads what it needs
     server.play(then=sends(data))
@@ -142,7 +142,7 @@ def test_a_hostile_body_costs_little(way: str, name: str, server: FaultServer) -
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_limit_is_the_clients(way: str, server: FaultServer) -> None:
-    """`max_response_bytes` bounds the decompressed body; views and calls may have their own; the error names it."""
+    """`max_response_bytes` bounds the decompressed body, per client, view or call; the error names it."""
     server.play(then=sends(answer(200, gzip.compress(PROMPT), GZIP)))
     assert outcome(way, server, get, max_response_bytes=len(PROMPT)).content == PROMPT
     calls: list[tuple[Callable[[Any], Any], dict[str, Any]]] = [
@@ -161,7 +161,7 @@ def test_the_limit_is_the_clients(way: str, server: FaultServer) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_odd_answer_is_read(way: str, server: FaultServer) -> None:
-    """Half an emoji, NaN and deep nesting lose nothing beside them; the bytes are there as they came."""
+    """Half an emoji, NaN and deep nesting lose no other value; the raw bytes stay available."""
     server.play(then=sends(answer(200, b"\xef\xbb\xbf" + ODD)))
     response = outcome(way, server, get)
     assert response.data.title == "party \ufffd"
@@ -174,7 +174,7 @@ def test_an_odd_answer_is_read(way: str, server: FaultServer) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_an_odd_error_is_read(way: str, server: FaultServer) -> None:
-    """The text of an error prints on any stream, whatever the body held; the error pickles."""
+    """The error text prints on any stream, for any body; the error pickles."""
     body = rb'{"error":{"code":"X","message":"half \ud83c","details":[{"field":"\udf89","message":%s}]},"y":NaN}' % (
         b"[" * 300 + b"9" * 5_000 + b"]" * 300
     )
@@ -189,7 +189,7 @@ def test_an_odd_error_is_read(way: str, server: FaultServer) -> None:
 
 @pytest.mark.parametrize("flavour", ["sync", "trio"])
 def test_an_odd_token_answer_is_read(flavour: str, server: FaultServer, waits: Waits) -> None:
-    """A mark before the token, or half an emoji beside it, does not lose it."""
+    """A byte order mark before the token or half an emoji beside it does not lose it."""
     token = rb'{"access_token":"at_1","expires_in":NaN,"note":"\ud83c","x":%s}' % (b"[" * 400 + b"]" * 400)
 
     def reply(peer: Peer) -> None:
@@ -203,7 +203,7 @@ def test_an_odd_token_answer_is_read(flavour: str, server: FaultServer, waits: W
 
 
 def test_an_odd_row_does_not_lose_a_run(flavour: str, server: FaultServer) -> None:
-    """The results of a bulk run arrive, also that whose text was cut inside an emoji."""
+    """All results of a bulk run arrive, also one cut inside an emoji."""
     body = rb'{"data":{"id":"e1","output":"paid \ud83c","cost":NaN,"tokens":3}}'
     server.play(then=sends(answer(200, body)))
 
@@ -218,7 +218,7 @@ def test_an_odd_row_does_not_lose_a_run(flavour: str, server: FaultServer) -> No
 
 
 def test_an_odd_live_prompt_is_read(flavour: str, server: FaultServer) -> None:
-    """A version that has a name, a BOM and half an emoji are no reason for a fallback."""
+    """A named version, a BOM and half an emoji do not trigger the fallback."""
     body = b"\xef\xbb\xbf" + rb'{"id":"l1","slug":"s","content":"hi \ud83c","version":{"number":"v3"}}'
     server.play(then=sends(answer(200, body)))
     live = outcome(flavour, server, lambda client: client.prompts.get_live("s"))
@@ -226,7 +226,7 @@ def test_an_odd_live_prompt_is_read(flavour: str, server: FaultServer) -> None:
 
 
 def requests_of(error: BaseException | None) -> list[Any]:
-    """List the requests that an exception and all it came of carry."""
+    """List the requests attached to an exception and its causes."""
     found: list[Any] = []
     seen: list[BaseException] = []
     rest = [error]
@@ -255,7 +255,7 @@ UNSENT: dict[str, Fault] = {
 @pytest.mark.parametrize("name", UNSENT)
 @pytest.mark.parametrize("way", WAYS)
 def test_no_cause_carries_credentials(way: str, name: str, server: FaultServer) -> None:
-    """Libraries put the request on what they raise; what is left of it has no key, and nothing was lost of the text."""
+    """Requests attached by libraries carry no key, and the error text is complete."""
     server.play(then=UNSENT[name])
     options = {"timeout": 0.2} if name == "silence" else {}
     error = outcome(way, server, lambda client: client.prompts.create(title="t", content="c"), max_retries=0, **options)
@@ -268,7 +268,7 @@ def test_no_cause_carries_credentials(way: str, name: str, server: FaultServer) 
 
 
 def test_what_a_callers_hook_raises_carries_no_credentials(server: FaultServer) -> None:
-    """`raise_for_status` in a hook of the caller's client raises an error with a response that knows its request."""
+    """`raise_for_status` in a hook of the caller's client raises an error with a redacted request."""
     server.play(then=sends(answer(500, ERROR)))
     with httpx.Client(event_hooks={"response": [httpx.Response.raise_for_status]}) as http:
         error = outcome("sync", server, get, http_client=http, max_retries=0)
@@ -279,7 +279,7 @@ def test_what_a_callers_hook_raises_carries_no_credentials(server: FaultServer) 
 
 @pytest.mark.parametrize("way", ["sync-httpx", "trio-httpx"])
 def test_a_body_that_the_callers_hook_has_read(way: str, server: FaultServer) -> None:
-    """A client whose hooks read the body, to log it, works: the body is taken as it was read."""
+    """A client whose hooks read the body works."""
     server.play(then=sends(answer(200, gzip.compress(PROMPT), GZIP)))
     seen: list[bytes] = []
 
@@ -314,7 +314,7 @@ def test_a_condition_that_was_sent_explains_a_304(flavour: str, server: FaultSer
 
 
 def test_json_of_this_test_is_what_it_says() -> None:
-    """The odd answer is refused by a strict parser, so that the tests above mean something."""
+    """A strict parser refuses the odd response, so the tests above are meaningful."""
     from pydantic_core import from_json
 
     with pytest.raises(ValueError, match="hex escape"):

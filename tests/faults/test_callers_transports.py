@@ -1,4 +1,4 @@
-"""Transports of httpx that a caller has set up: a Unix socket, connections that are tried again."""
+"""A caller's httpx transports: a Unix socket, and connections that the transport retries."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def make(flavour: str, **settings: Any) -> Any:
-    """Make a client of httpx on a transport with settings."""
+    """Create an httpx client on a transport with settings."""
     if flavour == "sync":
         return httpx.Client(transport=httpx.HTTPTransport(**settings))
     return httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(**settings))
 
 
 class OnFile:
-    """A server on a Unix socket, which answers each connection's one request, or none."""
+    """A server on a Unix socket that answers one request per connection, or none."""
 
     def __init__(self, path: Path) -> None:
         self.answers = True
@@ -53,7 +53,7 @@ class OnFile:
                     connection.sendall(answer(200, PROMPT, [("Content-Type", "application/json")]))
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         for each in (self._listener, *self._held):
@@ -69,7 +69,7 @@ def on_file(tmp_path: Path) -> Iterator[OnFile]:
 
 
 def test_a_unix_socket(flavour: str, on_file: OnFile) -> None:
-    """Calls go over it, and a deadline bounds them as it does others."""
+    """Calls work, and a deadline bounds them."""
 
     async def scenario() -> None:
         http = make(flavour, uds=on_file.path)
@@ -110,7 +110,7 @@ def test_connections_that_the_transport_tries_again(flavour: str, server: FaultS
 
 
 def test_a_deadline_ends_the_tries_of_the_transport(flavour: str, waits: Waits) -> None:
-    """It waits between them for longer and longer, but not beyond the deadline."""
+    """Its growing delays do not exceed the deadline."""
 
     async def scenario() -> None:
         http = make(flavour, retries=5)  # it would take 7.5 seconds

@@ -65,7 +65,7 @@ def _later(status: int) -> Fault:
 
 
 async def cancel_when(flavour: str, condition: Callable[[], object], call: Callable[[], Awaitable[object]]) -> None:
-    """Begin a call, cancel it when a condition holds, and see that the cancellation comes out as it went in."""
+    """Start a call, cancel it when a condition holds, and check that the cancellation is raised unchanged."""
     if flavour == "asyncio":
         task = asyncio.ensure_future(call())
         await until(flavour, condition)
@@ -96,8 +96,8 @@ async def cancel_when(flavour: str, condition: Callable[[], object], call: Calla
 def assert_nobody_waits(account: Any) -> None:
     """The queue is empty, and no request counts as in flight."""
     pacer = account._pacer
-    assert len(pacer.line) == 0
-    assert pacer.line.head is None
+    assert len(pacer.queue) == 0
+    assert pacer.queue.head is None
     assert pacer.under_way == []
 
 
@@ -105,7 +105,7 @@ def assert_nobody_waits(account: Any) -> None:
 @pytest.mark.parametrize("deadline", [None, 30.0])
 @pytest.mark.parametrize("fault", [_silent, _half_an_answer, _no_handshake], ids=lambda fault: fault.__name__)
 def test_on_the_wire(flavour: str, fault: Fault, deadline: float | None, server: FaultServer) -> None:
-    """While an answer is awaited, or a handshake: the connection is closed, the next call is answered."""
+    """While waiting for a response or a handshake: the connection is closed, and the next call works."""
     server.play(fault)
     before = descriptors()
     base_url = server.base_url.replace("http:", "https:") if fault is _no_handshake else server.base_url
@@ -126,7 +126,7 @@ def test_on_the_wire(flavour: str, fault: Fault, deadline: float | None, server:
 @ASYNC
 @pytest.mark.parametrize("deadline", [None, 60.0])
 def test_sleeping_between_tries(flavour: str, deadline: float | None, server: FaultServer) -> None:
-    """While the next try is awaited: it is never made."""
+    """While sleeping before a retry: it is never sent."""
     server.play(_later(503))
 
     async def scenario() -> None:
@@ -154,12 +154,12 @@ def test_sleeping_between_tries(flavour: str, deadline: float | None, server: Fa
 @ASYNC
 @pytest.mark.parametrize("deadline", [None, 60.0])
 def test_told_to_come_back_later(flavour: str, deadline: float | None, server: FaultServer) -> None:
-    """After a 429, which waits in the line: the place that it kept there is given up."""
+    """After a 429, while queued: the place is released."""
     server.play(_later(429))
 
     async def scenario() -> None:
         async with Caller(flavour, base_url=server.base_url, deadline=deadline, **OPTIONS) as caller:
-            line = caller.client._account._pacer.line
+            line = caller.client._account._pacer.queue
             await cancel_when(flavour, lambda: server.attempts and len(line) == 1, lambda: caller.call("PUT"))
             assert_nobody_waits(caller.client._account)
 
@@ -170,7 +170,7 @@ def test_told_to_come_back_later(flavour: str, deadline: float | None, server: F
 @ASYNC
 @pytest.mark.parametrize("deadline", [None, 30.0])
 def test_waiting_for_the_budget(flavour: str, deadline: float | None, server: FaultServer) -> None:
-    """While others' requests hold the budget: the place in the line is given up, and who stands behind moves up."""
+    """While other requests hold the budget: the place is released, and the next call moves up."""
     release = threading.Event()
 
     def first(peer: Peer) -> None:
@@ -184,7 +184,7 @@ def test_waiting_for_the_budget(flavour: str, deadline: float | None, server: Fa
         import anyio
 
         async with Caller(flavour, base_url=server.base_url, deadline=deadline, **OPTIONS) as caller:
-            line = caller.client._account._pacer.line
+            line = caller.client._account._pacer.queue
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(caller.outcome, "DELETE")
                 await until(flavour, lambda: server.attempts)
@@ -202,7 +202,7 @@ def test_waiting_for_the_budget(flavour: str, deadline: float | None, server: Fa
 @ASYNC
 @pytest.mark.parametrize("who", ["leader", "follower"])
 def test_waiting_for_a_token(flavour: str, who: str, server: FaultServer) -> None:
-    """A task that waits for a token, its own or another's, can leave; those who stay get theirs."""
+    """A task that waits for its own or another's token can be cancelled; the others get theirs."""
     release = threading.Event()
     release_first = release if who == "follower" else threading.Event()
 
@@ -285,7 +285,7 @@ def test_a_time_limit_of_the_caller_s_own(flavour: str, server: FaultServer) -> 
 
 @ASYNC
 def test_a_hundred_cancelled_at_random_steps(flavour: str, server: FaultServer) -> None:
-    """Whenever it comes, a cancellation leaves the client, its connections and its budget as they were."""
+    """A cancellation at any step leaves the client, its connections and its budget unchanged."""
     before = descriptors()
 
     async def scenario() -> None:
@@ -314,7 +314,7 @@ def _interrupting(peer: Peer) -> None:
 
 
 def test_an_interrupt_on_the_wire(server: FaultServer) -> None:
-    """Ctrl-C while an answer is awaited comes out as it is, and the client serves on."""
+    """Ctrl-C while waiting for a response is raised unchanged, and the client still works."""
     server.play(_interrupting)
     before = descriptors()
     with Caller("sync", base_url=server.base_url, deadline=30.0, **OPTIONS).client as client:
@@ -328,7 +328,7 @@ def test_an_interrupt_on_the_wire(server: FaultServer) -> None:
 
 
 def test_an_interrupt_between_tries(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while the next try is awaited."""
+    """Ctrl-C while sleeping before a retry."""
     import enprompta._http.drivers as home
 
     server.play(_later(503))
@@ -342,7 +342,7 @@ def test_an_interrupt_between_tries(server: FaultServer, monkeypatch: pytest.Mon
 
 
 def test_an_interrupt_while_waiting_for_the_budget(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in the line gives the place back."""
+    """Ctrl-C in the queue releases the place."""
     with Caller("sync", base_url=server.base_url, **OPTIONS).client as client:
         account: Any = client._account
         ahead = account.acquire(max_wait=60.0)  # its rate limit headers are still unknown
@@ -357,7 +357,7 @@ def test_an_interrupt_while_waiting_for_the_budget(server: FaultServer, monkeypa
 
 
 def test_an_interrupt_while_fetching_a_token(server: FaultServer) -> None:
-    """Ctrl-C while the token is awaited: the next call fetches it."""
+    """Ctrl-C during a token request: the next call fetches the token."""
 
     def token(peer: Peer) -> None:
         peer.read()
@@ -374,7 +374,7 @@ def test_an_interrupt_while_fetching_a_token(server: FaultServer) -> None:
 
 
 def test_a_call_that_fails_gives_its_place_back(flavour: str, server: FaultServer) -> None:
-    """An error is no cancellation, and leaves the account as clean."""
+    """An error releases the place like a cancellation."""
 
     def missing(peer: Peer) -> None:
         peer.read()

@@ -47,7 +47,7 @@ measured: list[tuple[str, str, float]] = []
 
 @pytest.fixture(scope="module", autouse=True)
 def _figures() -> Iterator[None]:
-    """Load what first calls load, for that is no part of them; show, in the long form, how late each kind was."""
+    """Load what first calls load; print the lateness of each kind in the long form."""
     with FaultServer() as server:
 
         async def fail_once(flavour: str) -> None:
@@ -144,7 +144,7 @@ CASES: dict[str, tuple[Fault, dict[str, Any]]] = {
 
 
 async def check(flavour: str, case: str, way: str, base_url: str, options: dict[str, Any]) -> None:
-    """Make a call with a deadline, given in one of three ways, that has to miss it."""
+    """Make a call with a deadline that it must miss, set in one of three ways."""
     in_client = {"deadline": DEADLINE} if way == "client" else {}
     async with Caller(flavour, base_url=base_url, **options, **in_client) as caller:
         view = caller.client.with_options(deadline=DEADLINE) if way == "with_options" else None
@@ -180,7 +180,7 @@ async def check(flavour: str, case: str, way: str, base_url: str, options: dict[
 
 @pytest.mark.parametrize("part", range(3))
 def test_a_slow_call_ends_in_time(flavour: str, part: int) -> None:
-    """Within a quarter of a second of the deadline, as `APITimeoutError` that says where the time went."""
+    """Within a quarter of a second of the deadline, with an `APITimeoutError` that shows where the time went."""
     before = descriptors()
     with ExitStack() as stack:
         servers: list[FaultServer] = []
@@ -199,7 +199,7 @@ def test_a_slow_call_ends_in_time(flavour: str, part: int) -> None:
 
 
 def test_a_connection_that_is_not_accepted_ends_in_time(flavour: str) -> None:
-    """A host that neither accepts nor refuses is waited for until the deadline, not until the system gives up."""
+    """A host that neither accepts nor refuses is waited for until the deadline only."""
     before = descriptors()
     with FullBacklog() as nobody:
         together(flavour, [partial(check, flavour, "slow connect", way, nobody.base_url, {}) for way in WAYS])
@@ -207,7 +207,7 @@ def test_a_connection_that_is_not_accepted_ends_in_time(flavour: str) -> None:
 
 
 def test_all_addresses_of_a_host_share_the_deadline(flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three addresses that do not accept take no longer than one."""
+    """Three dead addresses take no longer than one."""
     with FullBacklog() as nobody:
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", nobody.port))] * 3
         real = socket.getaddrinfo
@@ -221,7 +221,7 @@ def test_all_addresses_of_a_host_share_the_deadline(flavour: str, monkeypatch: p
 
 
 def test_a_name_that_is_looked_up_slowly_ends_in_time(flavour: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A resolver that does not answer is waited for until the deadline, not for the half minute that it takes."""
+    """A resolver that does not answer is waited for until the deadline only."""
     gone = threading.Event()
     real = socket.getaddrinfo
 
@@ -242,7 +242,7 @@ def test_a_name_that_is_looked_up_slowly_ends_in_time(flavour: str, monkeypatch:
 
 
 def test_a_name_that_is_not_found_in_time_is_told(flavour: str, waits: Waits) -> None:
-    """With a deadline, too, a name that cannot exist is what went wrong, not the time."""
+    """With a deadline too, the error is the unknown name, not the time."""
 
     async def scenario() -> None:
         async with Caller(flavour, base_url="https://nonexistent.invalid/api/v1", deadline=20.0) as caller:
@@ -257,7 +257,7 @@ def test_a_name_that_is_not_found_in_time_is_told(flavour: str, waits: Waits) ->
 def test_the_second_address_of_a_host_serves_when_the_first_does_not(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a deadline as without one, an address that refuses is passed over."""
+    """With and without a deadline, an address that refuses is skipped."""
     # Only the last of them listens at the port of the URL.
     addresses = ["127.0.0.8", "127.0.0.9", "127.0.0.1"]
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, server.port)) for address in addresses]
@@ -273,7 +273,7 @@ def test_the_second_address_of_a_host_serves_when_the_first_does_not(
 
 
 def test_a_body_that_is_taken_slowly_ends_in_time(flavour: str, server: FaultServer) -> None:
-    """A server that takes a large body bit by bit does not keep a call beyond its deadline."""
+    """A server that reads a large body slowly does not hold a call beyond its deadline."""
 
     def sip(peer: Peer) -> None:
         peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
@@ -297,7 +297,7 @@ def test_a_body_that_is_taken_slowly_ends_in_time(flavour: str, server: FaultSer
 
 
 def test_the_wait_for_a_free_connection_ends_in_time(flavour: str, server: FaultServer) -> None:
-    """A pool whose connections are all in use does not keep a call beyond its deadline; nothing is sent."""
+    """A full pool does not hold a call beyond its deadline; nothing is sent."""
     server.play(_silent)
     limits = httpx.Limits(max_connections=1)
     released = threading.Event()
@@ -336,7 +336,7 @@ def test_the_wait_for_a_free_connection_ends_in_time(flavour: str, server: Fault
 
 
 def test_a_call_in_time_does_not_notice_its_deadline(flavour: str, server: FaultServer) -> None:
-    """A deadline that is met changes nothing, and a connection that served one call serves the next without one."""
+    """A met deadline changes nothing, and the connection is reused without one."""
 
     async def scenario() -> None:
         async with Caller(flavour, base_url=server.base_url, deadline=5.0) as caller:

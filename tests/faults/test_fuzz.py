@@ -1,4 +1,4 @@
-"""Whatever bytes a server sends, a call gives its result or one of our errors.
+"""For any bytes from a server, a call returns its result or raises an error of the package.
 
 `ENPROMPTA_LONG_TESTS=1` runs the long form: 10,000 answers and more.
 """
@@ -89,7 +89,7 @@ bodies = (
 
 @st.composite
 def answers(draw: st.DrawFn) -> bytes:
-    """An answer that is as broken as it happens to be, most of them in one place only."""
+    """A response that is broken at random, usually in one place only."""
     if draw(st.integers(0, 20)) == 0:
         return draw(st.binary(max_size=300))
     body = draw(bodies)
@@ -108,7 +108,7 @@ def answers(draw: st.DrawFn) -> bytes:
 
 
 class Fuzzed:
-    """A server that sends what it is given, and closes."""
+    """A server that sends the given bytes and closes."""
 
     def __init__(self, server: FaultServer) -> None:
         self.data = b""
@@ -124,7 +124,7 @@ class Fuzzed:
 
 @pytest.fixture(scope="module")
 def fuzzed() -> Iterator[Fuzzed]:
-    """Serve whatever comes out."""
+    """Run the server."""
     with FaultServer() as server:
         yield Fuzzed(server)
         server.wait_for_connections()
@@ -132,7 +132,7 @@ def fuzzed() -> Iterator[Fuzzed]:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_every_answer_gives_a_result_or_an_error_of_ours(flavour: str, fuzzed: Fuzzed) -> None:
-    """Status lines, headers, chunks and bodies of any kind: no foreign exception, and every error pickles."""
+    """Random status lines, headers, chunks and bodies: no foreign exception, and every error pickles."""
 
     @settings(
         max_examples=EXAMPLES, deadline=None, derandomize=not LONG, database=None,

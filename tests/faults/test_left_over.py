@@ -12,6 +12,7 @@ import httpx
 import httpx2
 import pytest
 
+from enprompta._http.certificates import TrustedCertificates
 from tests.faults.flavours import Caller, run, settle, until
 from tests.faults.server import FaultServer, Peer, answer, certificate
 
@@ -23,21 +24,22 @@ BACKENDS = [
     *("sync", "sync-httpx", "sync-wrapped", "sync-httpx2"),
     *("asyncio", "asyncio-httpx", "asyncio-httpx2", "asyncio-aiohttp"),
     *("trio", "trio-httpx", "trio-httpx2"),
+    *("sync-named httpx2", "asyncio-named httpx2", "trio-named httpx2"),
 ]
 
 
 def whole(name: str) -> bytes:
-    """An answer with the prompt of an id."""
+    """A response with the prompt of an id."""
     return answer(200, data(name))
 
 
 def data(name: str) -> bytes:
-    """The body of an answer with the prompt of an id."""
+    """The body of a response with the prompt of an id."""
     return json.dumps({"data": {"id": name, "title": "", "content": ""}}).encode()
 
 
 def in_chunks(name: str) -> bytes:
-    """An answer in one chunk."""
+    """A response in one chunk."""
     return answer(200, b"%x\r\n%b\r\n0\r\n\r\n" % (len(data(name)), data(name)), CHUNKED)
 
 
@@ -63,7 +65,7 @@ ANSWERS: dict[str, list[bytes]] = {
 
 
 class Wrapper(httpx.BaseTransport):
-    """A transport of the caller's around httpx's own."""
+    """A caller's transport around httpx's."""
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
         self.inner = inner
@@ -78,13 +80,13 @@ class Wrapper(httpx.BaseTransport):
 
 
 def http_client(backend: str, trusted: ssl.SSLContext) -> Any:
-    """Make the `http_client` of a backend."""
+    """Create the `http_client` of a backend."""
     flavour, _, library = backend.partition("-")
     if library == "wrapped":
         return httpx.Client(transport=Wrapper(httpx.HTTPTransport(verify=trusted)))
     module: Any = {"httpx": httpx, "httpx2": httpx2}.get(library)
     if module is None:
-        return library or None
+        return library.removeprefix("named ") or None
     return (module.Client if flavour == "sync" else module.AsyncClient)(verify=trusted)
 
 
@@ -94,9 +96,9 @@ def http_client(backend: str, trusted: ssl.SSLContext) -> Any:
 def test_the_next_call_gets_its_own_answer(
     backend: str, name: str, tls: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The call whose answer was whole keeps it, sent once; the next call gets its own, on a new connection."""
+    """A call with a complete response keeps it; the next call gets its own, on a new connection."""
     trusted = ssl.create_default_context(cafile=certificate("trusted"))
-    monkeypatch.setattr("enprompta._http.route.tls_context", lambda: trusted)
+    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda _: TrustedCertificates(lambda: trusted))
     sent: list[bytes] = []
 
     def leave_bytes(peer: Peer) -> None:
@@ -120,7 +122,7 @@ def test_the_next_call_gets_its_own_answer(
             second = await caller.call("GET")
             assert second.data.id == "p2"
             assert len(second.attempts) == 1
-            if client is not None and client != "aiohttp":
+            if not isinstance(client, str | None):
                 await settle(client.close() if flavour == "sync" else client.aclose())
 
     flavour = backend.partition("-")[0]

@@ -28,6 +28,7 @@ from enprompta import (
     UnprocessableEntityError,
 )
 from enprompta._core.response import APIResponse
+from enprompta._http.certificates import TrustedCertificates
 from tests.faults.flavours import METHODS, Caller, Waits, descriptors, run
 from tests.faults.server import ERROR, PROMPT, Fault, FaultServer, Peer, answer, at_connect, certificate, fine
 
@@ -301,7 +302,7 @@ async def check(caller: Caller, method: str, case: Case, times: int, waits: Wait
 
 
 def check_keys(method: str, server: FaultServer) -> None:
-    """Every try of a call that may have an effect carries one key, and no try of another does."""
+    """All attempts of a call share one idempotency key, which no other call has."""
     keys = [received.headers.get("idempotency-key") for received in server.received]
     if method in {"POST", "PUT"}:
         assert len(set(keys)) <= 1
@@ -315,7 +316,7 @@ def check_keys(method: str, server: FaultServer) -> None:
 def test_each_fault_is_mapped_retried_and_survived(
     flavour: str, name: str, times: int, server: FaultServer, waits: Waits
 ) -> None:
-    """The right class after the right tries and waits, one key for all tries, nothing leaks, the next call works."""
+    """The right class after the right attempts and waits, one key, no leaks, and the next call works."""
     case = CASES[name]
     before = descriptors()
 
@@ -364,7 +365,7 @@ def test_a_refused_connection(flavour: str, times: int, waits: Waits) -> None:
 def test_a_name_that_is_not_found(
     flavour: str, times: int, waits: Waits, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DNS says no: tried again, for it may say yes the next time."""
+    """An unknown name is retried, because DNS may recover."""
     failures: list[Any] = []
     real = socket.getaddrinfo
 
@@ -398,7 +399,7 @@ def test_a_name_that_is_not_found(
 
 
 def test_a_name_that_no_one_has(flavour: str, waits: Waits) -> None:
-    """The real resolver's answer to a name that cannot exist (RFC 2606) is an `APIConnectionError` as well."""
+    """The real resolver's failure for a reserved name (RFC 2606) is an `APIConnectionError` too."""
 
     async def scenario() -> None:
         async with Caller(flavour, base_url="https://nonexistent.invalid/api/v1") as caller:
@@ -438,7 +439,7 @@ def test_tls_that_fails(flavour: str, fault: Fault, times: int, waits: Waits, mo
 
     context = httpx.create_ssl_context()
     context.load_verify_locations(certificate("trusted"))
-    monkeypatch.setattr(home, "tls_context", lambda: context)
+    monkeypatch.setattr(home, "trusted_certificates", lambda _: TrustedCertificates(lambda: context))
     before = descriptors()
     with FaultServer(tls="trusted") as server:
 
@@ -456,7 +457,7 @@ def test_tls_that_fails(flavour: str, fault: Fault, times: int, waits: Waits, mo
 
 
 def test_tls_is_not_spoken_to_a_plain_port(flavour: str, waits: Waits, server: FaultServer) -> None:
-    """A client of an https address never falls back to sending its key in clear text."""
+    """A client with an https address never falls back to clear text."""
     server.play(then=_plain)
 
     async def scenario() -> None:
@@ -480,7 +481,7 @@ def test_a_certificate_of_a_stranger_is_refused_by_default(flavour: str, waits: 
 
 
 def test_an_idle_connection_that_was_closed_is_replaced_unnoticed(flavour: str, server: FaultServer) -> None:
-    """A server that closes after an answer, as they do with idle connections, costs no try."""
+    """A connection that the server closed while idle costs no attempt."""
 
     def last(peer: Peer) -> None:
         fine(peer)
@@ -501,7 +502,7 @@ def test_an_idle_connection_that_was_closed_is_replaced_unnoticed(flavour: str, 
 def test_a_caller_s_own_idempotency_key_is_the_one_on_every_try(
     flavour: str, server: FaultServer, waits: Waits
 ) -> None:
-    """The key that is passed is sent, unchanged, however often."""
+    """The given key is sent unchanged on each attempt."""
     server.play(*[_reset_after] * 3)
 
     async def scenario() -> None:
@@ -515,7 +516,7 @@ def test_a_caller_s_own_idempotency_key_is_the_one_on_every_try(
 
 
 def test_without_retries_the_first_failure_is_the_error(flavour: str, server: FaultServer, waits: Waits) -> None:
-    """`max_retries=0` sends once, whatever comes of it."""
+    """`max_retries=0` sends once."""
     server.play(then=_reset_after)
 
     async def scenario() -> None:

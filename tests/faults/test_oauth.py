@@ -38,9 +38,9 @@ CREDENTIALS = {"client_id": "app_1", "client_secret": SECRET}
 
 
 class Api:
-    """An API behind a token endpoint: it knows the tokens it gave, and those it has taken back.
+    """An API with a token endpoint that knows which tokens it issued and revoked.
 
-    `fields` are those of a token's answer. `script` plays on token requests before they are granted.
+    `fields` are those of a token response. `script` plays on token requests before they are granted.
     """
 
     def __init__(self, server: FaultServer) -> None:
@@ -77,23 +77,23 @@ class Api:
 
 @pytest.fixture
 def api(server: FaultServer) -> Api:
-    """Serve tokens, and what they open."""
+    """Run the API and its token endpoint."""
     return Api(server)
 
 
 def says(status: int, body: bytes | dict[str, Any], headers: Any = ()) -> Fault:
-    """Answer the request that was read with this."""
+    """Answer the request with this."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return lambda peer: peer.send(answer(status, data, headers))
 
 
 def caller_of(flavour: str, server: FaultServer, **options: Any) -> Caller:
-    """Make a client with credentials."""
+    """Create a client with credentials."""
     return Caller(flavour, base_url=server.base_url, **{**CREDENTIALS, **options})
 
 
 def test_a_cold_start_asks_for_one_token(flavour: str, server: FaultServer, api: Api) -> None:
-    """A hundred threads, or a thousand tasks, that all find no token wait for one request, and share its token."""
+    """A hundred threads or a thousand tasks without a token share one token request."""
     how_many = {"sync": 100, "asyncio": 1000, "trio": 1000 if LONG else 200}[flavour]
 
     def slowly(peer: Peer) -> None:
@@ -143,7 +143,7 @@ def test_what_is_asked_for(flavour: str, server: FaultServer, api: Api) -> None:
 def test_credentials_and_scopes_from_the_environment(
     server: FaultServer, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`ENPROMPTA_CLIENT_ID`, `_CLIENT_SECRET` and `_SCOPES` are enough; without scopes none are asked for."""
+    """`ENPROMPTA_CLIENT_ID`, `_CLIENT_SECRET` and `_SCOPES` suffice; without scopes none are requested."""
     monkeypatch.setenv("ENPROMPTA_CLIENT_ID", "app_env")
     monkeypatch.setenv("ENPROMPTA_CLIENT_SECRET", "secret_env")
     for scopes, told in (("", None), ("prompts:read, prompts:write", "prompts:read prompts:write")):
@@ -172,7 +172,7 @@ def test_credentials_and_scopes_from_the_environment(
 def test_half_credentials_are_refused_unseen(
     given: dict[str, Any], environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pair is a pair, one kind is enough, and what cannot be sent is refused without showing it."""
+    """Incomplete, mixed or invalid credentials are refused without being shown."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
@@ -214,7 +214,7 @@ def test_a_token_is_renewed_by_one_while_others_go_on(flavour: str, server: Faul
 
 
 def test_an_early_renewal_that_fails_stops_nobody(flavour: str, server: FaultServer, api: Api, waits: Waits) -> None:
-    """While the old token serves, a token endpoint that is down is not felt; after its end it is an error."""
+    """A failed renewal has no effect while the old token is valid; after that it is an error."""
     now = [1000.0]
     api.script = [says(200, {"access_token": "old", "expires_in": 3600}), *[says(500, ERROR)] * 8]
     api.valid.add("old")
@@ -238,7 +238,7 @@ def test_an_early_renewal_that_fails_stops_nobody(flavour: str, server: FaultSer
 
 
 def test_a_revoked_token_is_replaced_once(flavour: str, server: FaultServer, api: Api) -> None:
-    """A 401 fetches a new token and repeats the call, which shows in its tries; the caller notices nothing else."""
+    """A 401 fetches a new token and repeats the call; only the attempts show it."""
 
     async def scenario() -> None:
         async with caller_of(flavour, server) as caller:
@@ -256,7 +256,7 @@ def test_a_revoked_token_is_replaced_once(flavour: str, server: FaultServer, api
 
 
 def test_a_second_401_is_the_error(flavour: str, server: FaultServer, api: Api) -> None:
-    """A new token that is refused as well is not renewed for ever."""
+    """A new token that is refused is not renewed again."""
 
     def forget(peer: Peer) -> None:
         says(200, {"access_token": "unknown token"})(peer)
@@ -275,7 +275,7 @@ def test_a_second_401_is_the_error(flavour: str, server: FaultServer, api: Api) 
 
 
 def test_a_token_that_is_revoked_under_many_is_renewed_once(flavour: str, server: FaultServer, api: Api) -> None:
-    """Fifty callers who get a 401 at the same time fetch one new token between them."""
+    """Fifty callers with a 401 at the same time fetch one new token."""
     caller = caller_of(flavour, server)
     met = threading.Barrier(50)
 
@@ -316,7 +316,7 @@ REFUSALS: dict[str, tuple[Fault, int, str | None, str]] = {
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_refusal_of_the_token_endpoint(flavour: str, name: str, server: FaultServer, api: Api, waits: Waits) -> None:
-    """It is an `AuthenticationError` with the endpoint's status and reason, and is not tried again."""
+    """It is an `AuthenticationError` with the endpoint's status and reason, without retries."""
     fault, status, code, reason = REFUSALS[name]
     api.script = [fault]
 
@@ -336,7 +336,7 @@ def test_a_refusal_of_the_token_endpoint(flavour: str, name: str, server: FaultS
 
 
 def test_a_token_endpoint_that_fails_is_tried_again(flavour: str, server: FaultServer, api: Api, waits: Waits) -> None:
-    """500, 429 and a reset are retried by the client's own policy, and a token that comes in the end serves."""
+    """500, 429 and a reset follow the client's retry policy, and the token that comes is used."""
     api.script = [
         says(500, ERROR),
         says(429, ERROR, [("Retry-After", "7")]),
@@ -355,7 +355,7 @@ def test_a_token_endpoint_that_fails_is_tried_again(flavour: str, server: FaultS
 
 
 def test_a_token_endpoint_that_keeps_failing(flavour: str, server: FaultServer, api: Api, waits: Waits) -> None:
-    """It is an `AuthenticationError` that carries the endpoint's status and every try."""
+    """It is an `AuthenticationError` with the endpoint's status and every attempt."""
     api.script = [says(503, ERROR)] * 4
 
     async def scenario() -> None:
@@ -372,7 +372,7 @@ def test_a_token_endpoint_that_keeps_failing(flavour: str, server: FaultServer, 
 
 
 def test_a_token_endpoint_that_is_not_there(flavour: str, waits: Waits) -> None:
-    """A refused connection is an `APIConnectionError`: nothing is said of the credentials."""
+    """A refused connection is an `APIConnectionError`, not an authentication error."""
     with FaultServer(listening=False) as server:
 
         async def scenario() -> None:
@@ -492,7 +492,7 @@ def test_a_follower_s_deadline_is_its_own(flavour: str, server: FaultServer, api
 
 
 def test_all_who_wait_share_a_refusal(flavour: str, server: FaultServer, api: Api) -> None:
-    """One refused token request is an error for all who waited for it, each its own object."""
+    """One refused token request fails every waiting call with a separate error object."""
     api.release.clear()
     api.script = [says(401, {"error": "invalid_client", "error_description": "unknown"})]
     caller = caller_of(flavour, server)
@@ -523,7 +523,7 @@ def test_all_who_wait_share_a_refusal(flavour: str, server: FaultServer, api: Ap
 
 
 def test_the_token_request_is_neither_counted_nor_hooked(server: FaultServer, api: Api) -> None:
-    """Hooks hear of the call, not of its token; and the request budget is not charged for it."""
+    """Hooks see the call and not its token request, which uses no request budget."""
     seen: list[str] = []
 
     class Hook:
@@ -536,7 +536,7 @@ def test_the_token_request_is_neither_counted_nor_hooked(server: FaultServer, ap
 
 
 def _echoes(status: int, wrap: Callable[[str], Any]) -> Fault:
-    """Answer with what was asked, the secret in it, in the body and in headers."""
+    """Answer with the request, including the secret, in body and headers."""
 
     def fault(peer: Peer) -> None:
         sent = peer.server.received[-1].body.decode()
@@ -575,7 +575,7 @@ LEAKS: dict[str, Fault] = {
 
 
 def _strings_of(value: Any, seen: set[int]) -> list[str]:
-    """Everything that an object shows, or that hangs on its attributes, causes included."""
+    """Return every text of an object, its attributes and causes."""
     if id(value) in seen:
         return []
     seen.add(id(value))
@@ -598,7 +598,7 @@ def _strings_of(value: Any, seen: set[int]) -> list[str]:
 def test_the_secret_shows_nowhere(
     flavour: str, name: str, *, server: FaultServer, api: Api, waits: Waits, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever a token endpoint sends back: not in the error, its attributes, causes, pickle, traceback or log."""
+    """Not in the error, its attributes, causes, pickle, traceback or log, whatever the endpoint echoes."""
     caplog.set_level(logging.DEBUG, logger="enprompta")
     api.script = [LEAKS[name]] * 4
     errors: list[EnpromptaError] = []
@@ -627,7 +627,7 @@ def test_the_secret_shows_nowhere(
 def test_the_secret_is_in_no_local_variable_that_a_traceback_shows(
     name: str, server: FaultServer, api: Api, waits: Waits
 ) -> None:
-    """Tools that print the variables of each frame of a traceback, as error trackers do, print no secret and token."""
+    """Error trackers that print local variables show neither secret nor token."""
     api.script = [LEAKS[name]] * 4
     with caller_of("sync", server).client as client:
         try:
@@ -643,7 +643,7 @@ def test_the_secret_is_in_no_local_variable_that_a_traceback_shows(
 
 
 def test_the_token_is_in_no_local_variable_that_a_traceback_shows(server: FaultServer, api: Api) -> None:
-    """Nor does a failed call show the token it was made with."""
+    """Nor does a failed call show its token."""
     with caller_of("sync", server).client as client:
         client.prompts.get("p1")
         server.play(then=lambda peer: says(404, ERROR)(peer) if peer.read() else None)

@@ -34,10 +34,10 @@ RETRIES = 20  # of three, one call in 160 would see four failures in a row and e
 
 
 class Unreliable:
-    """Fails one request in five before the work, and breaks off one in ten after it.
+    """Fails one request in five before the work, and disconnects on one in ten after it.
 
     Args:
-        work: Does what is asked for, and gives the bytes of the answer.
+        work: Handles the request and returns the bytes of the response.
     """
 
     def __init__(self, work: Callable[[Received], bytes]) -> None:
@@ -64,7 +64,7 @@ class Unreliable:
 
 
 class Ledger:
-    """Executes and charges; the same key again gets the first result."""
+    """Executes and charges; a repeated key gets the first result."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -85,7 +85,7 @@ class Ledger:
 
 
 def execute_all(flavour: str, base_url: str, prompt_id: str, **options: Any) -> dict[int, Any]:
-    """Execute a prompt many times, some at once, and give the results by number."""
+    """Execute a prompt many times, partly concurrently, and return the results by number."""
     caller = Caller(flavour, base_url=base_url, max_retries=RETRIES, **options)
     results: dict[int, Any] = {}
     numbers = iter(range(EXECUTIONS))
@@ -125,7 +125,7 @@ def test_every_execution_is_answered_and_charged_once(flavour: str, server: Faul
 
 
 def _forward(port: int, local: threading.local, request: Received) -> bytes:
-    """Have the emulator do what is asked for, over a connection that each thread keeps."""
+    """Pass the request to the emulator over a connection per thread."""
     if not hasattr(local, "connection"):
         local.connection = http.client.HTTPConnection("127.0.0.1", port)
     kept = {name: value for name, value in request.headers.items() if name not in {"host", "accept-encoding"}}
@@ -139,7 +139,7 @@ def _forward(port: int, local: threading.local, request: Received) -> bytes:
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # of the threads that forward, which just end
 def test_the_emulator_charges_each_execution_once(server: FaultServer, waits: Waits) -> None:
-    """The same through a proxy that fails, before an emulator that keeps its own books."""
+    """The same through a failing proxy before an emulator with its own books."""
     with ExitStack() as stack:
         emulator = stack.enter_context(Emulator(rate_limits=False, credits={"pro": None}))
         key = emulator.keys.pro

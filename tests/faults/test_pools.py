@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
 import pytest
 
 from enprompta import APITimeoutError, ConfigurationError
@@ -34,7 +33,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n" + b'{"data":{"id":"p1"
 
 
 class Crowd:
-    """A server that counts how many requests it has at once."""
+    """A server that counts its concurrent requests."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,13 +53,13 @@ class Crowd:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Let pools have two connections at the most."""
+    """Limit pools to two connections."""
     monkeypatch.setattr(patch_client, "MAX_CONNECTIONS", 2)
     return 2
 
 
 async def at_once(flavour: str, works: list[Callable[[], Any]]) -> None:
-    """Do things at the same time, in threads or in tasks, and wait until all are done."""
+    """Run functions concurrently, in threads or tasks, and wait for all."""
     if flavour == "sync":
         together(flavour, works)
         return
@@ -86,7 +85,7 @@ def calls(flavour: str, server: FaultServer, number: int, **options: Any) -> lis
 
 
 def test_one_after_another_share_a_connection(flavour: str, server: FaultServer) -> None:
-    """Calls that follow each other need one connection."""
+    """Sequential calls use one connection."""
 
     async def scenario() -> None:
         async with Caller(flavour, base_url=server.base_url) as caller:
@@ -98,7 +97,7 @@ def test_one_after_another_share_a_connection(flavour: str, server: FaultServer)
 
 
 def test_no_more_connections_than_may_be(flavour: str, server: FaultServer, small: int) -> None:
-    """Calls beyond that wait, for longer than `timeout` if need be, and none fails: no PoolTimeout, ever."""
+    """More calls wait, longer than `timeout` if needed, and none fails: no PoolTimeout."""
     crowd = Crowd()
     server.play(then=crowd)
     outcomes = calls(flavour, server, 9, timeout=2 * SLOW, max_retries=0)
@@ -108,7 +107,7 @@ def test_no_more_connections_than_may_be(flavour: str, server: FaultServer, smal
 
 
 def test_a_deadline_ends_the_wait_for_a_connection(flavour: str, server: FaultServer, small: int) -> None:
-    """In time, and nothing was sent."""
+    """On time, and nothing was sent."""
 
     def hold(peer: Peer) -> None:
         peer.read()
@@ -138,8 +137,8 @@ def test_a_deadline_ends_the_wait_for_a_connection(flavour: str, server: FaultSe
 def test_old_connections_are_closed_by_later_calls(
     flavour: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A burst leaves many idle connections; when they are old, the next calls close them, without using them."""
-    monkeypatch.setattr(httpx_senders, "LIMITS", httpx.Limits(keepalive_expiry=0.3))
+    """Idle connections left by a burst are closed unused by later calls."""
+    monkeypatch.setattr(httpx_senders, "LIMITS", {"keepalive_expiry": 0.3})
     monkeypatch.setattr(connection_pool, "_SWEEP_EVERY", 0.0)
     server.play(*[slow] * 5, then=fine)
 

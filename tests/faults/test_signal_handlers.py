@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
+from contextlib import asynccontextmanager
+from email.utils import formatdate
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import httpx
+import httpx2
 import pytest
 import tenacity
 
 from enprompta import APITimeoutError, Enprompta
 from enprompta._common import handler_errors
+from enprompta._http.certificates import TrustedCertificates
 from enprompta._http.senders.deadline import is_bound
-from tests.faults.flavours import Caller, run
-from tests.faults.server import FaultServer, Peer, answer, certificate, fine
+from enprompta.limiters.local import LocalLimiter
+from tests.faults.flavours import Caller, run, settle
+from tests.faults.server import PROMPT, FaultServer, Peer, answer, certificate, fine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 
 # Loaded here: Python's import system ignores an OSError, a handler's too.
 assert tenacity
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no SIGALRM")
+
+
+Alarm: TypeAlias = "Callable[..., None]"
 
 
 class Stop(OSError):  # noqa: N818 (named for what it is)
@@ -35,20 +46,39 @@ class Stop(OSError):  # noqa: N818 (named for what it is)
 
 ERRORS = [RuntimeError, TimeoutError, OSError, ValueError, Stop, ConnectionResetError, ssl.SSLError]
 SOON = 0.05  # seconds
+BACKENDS = [
+    ("sync", "httpx"), ("sync", "own httpx"), ("sync", "own httpx2"),
+    ("asyncio", "httpx"), ("asyncio", "aiohttp"), ("asyncio", "own httpx"), ("asyncio", "own httpx2"),
+]  # fmt: skip
+
+
+@asynccontextmanager
+async def caller_of(flavour: str, backend: str, **options: Any) -> AsyncGenerator[Caller]:
+    """Make a client of a flavour on a backend, which has made one call: what is loaded lazily is loaded."""
+    library: Any = {"own httpx": httpx, "own httpx2": httpx2}.get(backend)
+    own = None if library is None else library.Client() if flavour == "sync" else library.AsyncClient()
+    client = "aiohttp" if backend == "aiohttp" else own
+    try:
+        async with Caller(flavour, http_client=client, **options) as caller:
+            await caller.call("GET")
+            yield caller
+    finally:
+        if own is not None:
+            await settle(own.close() if flavour == "sync" else own.aclose())
 
 
 @pytest.fixture
-def alarm() -> Iterator[Callable[[BaseException], None]]:
-    """Raise an exception in a signal handler soon."""
+def alarm() -> Iterator[Alarm]:
+    """Raise an exception in a signal handler soon, or after some seconds."""
     before = signal.getsignal(signal.SIGALRM)
 
-    def set_for(error: BaseException) -> None:
+    def set_for(error: BaseException, after: float = SOON) -> None:
         def handle(number: int, frame: object) -> None:
             signal.signal(signal.SIGALRM, before)  # as handlers do that are to run once
             raise error
 
         signal.signal(signal.SIGALRM, handle)
-        signal.setitimer(signal.ITIMER_REAL, SOON)
+        signal.setitimer(signal.ITIMER_REAL, after)
 
     yield set_for
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -64,14 +94,13 @@ def silent(peer: Peer) -> None:
 @pytest.mark.parametrize("deadline", [None, 5.0])
 @pytest.mark.parametrize("kind", ERRORS)
 def test_while_the_answer_is_awaited(
-    kind: type[Exception], deadline: float | None, server: FaultServer, alarm: Callable[[BaseException], None]
+    kind: type[Exception], deadline: float | None, server: FaultServer, alarm: Alarm
 ) -> None:
     """The very exception leaves the call, with no context; the POST is not sent again; the client still works."""
     error = kind("stop")
 
     async def scenario() -> None:
-        async with Caller("sync", base_url=server.base_url) as caller:
-            await caller.call("GET")  # what is loaded lazily is loaded
+        async with caller_of("sync", "httpx", base_url=server.base_url) as caller:
             server.play(silent)
             alarm(error)
             with pytest.raises(kind) as caught:
@@ -87,7 +116,133 @@ def test_while_the_answer_is_awaited(
     server.wait_for_connections()
 
 
-def test_while_sending(server: FaultServer, alarm: Callable[[BaseException], None]) -> None:
+def unavailable(peer: Peer) -> None:
+    """Answer 503 and ask for a pause."""
+    peer.read()
+    peer.send(answer(503, headers=[("Retry-After", "5")]))
+
+
+@pytest.mark.parametrize("fault", [silent, unavailable])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", [TimeoutError, Stop])
+def test_on_every_backend(
+    backend: tuple[str, str], kind: type[Exception], fault: Any,
+    server: FaultServer, alarm: Alarm,
+) -> None:  # fmt: skip
+    """While an answer is awaited, and in the pause before a retry; asyncio cancels its tasks and raises it."""
+    error = kind("stop")
+    flavour = backend[0]
+
+    async def scenario() -> None:
+        async with caller_of(*backend, base_url=server.base_url) as caller:
+            server.play(then=fault)
+            alarm(error)
+            await caller.call("POST")
+
+    with pytest.raises(kind) as caught:
+        run(flavour, scenario)
+    assert caught.value is error
+    assert error.__context__ is None
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("flavour", ["sync", "asyncio"])
+def test_in_a_wait_for_the_rate_limit(flavour: str, server: FaultServer, alarm: Alarm) -> None:
+    """Nothing is sent, and the place in the queue is free for the next call."""
+    error = Stop("stop")
+    limiter = LocalLimiter()
+    headers = [
+        ("Date", formatdate(usegmt=True)),
+        ("X-RateLimit-Limit", "60"),
+        ("X-RateLimit-Remaining", "0"),
+        ("X-RateLimit-Reset", str(int(time.time()) + 4)),
+    ]
+
+    def used_up(peer: Peer) -> None:
+        peer.read()
+        peer.send(answer(200, PROMPT, headers))
+
+    async def scenario() -> None:
+        server.play(used_up)
+        async with caller_of(
+            flavour, "httpx", base_url=server.base_url, limiter=limiter, api_key="ep_test_x"
+        ) as caller:
+            server.play(then=fine)
+            alarm(error)
+            await caller.call("POST")
+
+    async def after() -> None:
+        async with Caller(flavour, base_url=server.base_url, limiter=limiter, api_key="ep_test_x") as caller:
+            caller.client.reset_rate_limit()
+            await caller.call("POST")
+
+    with pytest.raises(Stop) as caught:
+        run(flavour, scenario)
+    assert caught.value is error
+    assert not server.received
+    run(flavour, after)
+
+
+@pytest.mark.parametrize(("flavour", "backend"), [("sync", "httpx"), ("asyncio", "httpx"), ("asyncio", "aiohttp")])
+def test_in_a_token_request(flavour: str, backend: str, server: FaultServer, alarm: Alarm) -> None:
+    """The call that fetches the token raises it; the next call fetches one."""
+    error = Stop("stop")
+    token = b'{"access_token":"t","token_type":"bearer","expires_in":3600}'
+
+    def grants(peer: Peer) -> None:
+        peer.read()
+        peer.send(answer(200, token))
+
+    async def scenario(caller: Caller) -> None:
+        server.play(silent)
+        alarm(error, 0.3)
+        await caller.call("POST")
+
+    async def after(caller: Caller) -> None:
+        server.play(grants)
+        await caller.call("GET")
+
+    http_client = "aiohttp" if backend == "aiohttp" else None
+    caller = Caller(flavour, base_url=server.base_url, http_client=http_client, client_id="id", client_secret="secret")
+    with pytest.raises(Stop) as caught:
+        run(flavour, partial(scenario, caller))
+    assert caught.value is error
+    assert [one.path for one in server.received] == ["/api/v1/oauth/token"]
+    run(flavour, partial(after, caller))
+    run(flavour, partial(caller.__aexit__, None))
+
+
+ON_TRIO = """
+import signal, sys, trio
+from enprompta import AsyncEnprompta
+
+def handle(*_):
+    raise TimeoutError("stop")
+
+async def main():
+    client = AsyncEnprompta(api_key="ep_test_x", base_url=sys.argv[1], limiter=None)
+    await client.prompts.get("p1")
+    signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    await client.prompts.create(title="x", content="y")
+
+trio.run(main)
+"""
+
+
+def test_on_trio(server: FaultServer) -> None:
+    """Trio does not survive it where its own loop waits; the exception ends the program, and the POST was sent once."""
+    server.play(fine, then=silent)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ON_TRIO, server.base_url], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "TimeoutError: stop" in done.stderr
+    assert "enprompta" not in done.stderr.rpartition("TimeoutError: stop")[2]
+    assert [one.method for one in server.received] == ["GET", "POST"]
+
+
+def test_while_sending(server: FaultServer, alarm: Alarm) -> None:
     """The HTTP library would ignore it there, and wait for an answer."""
 
     def deaf(peer: Peer) -> None:
@@ -102,10 +257,10 @@ def test_while_sending(server: FaultServer, alarm: Callable[[BaseException], Non
     assert caught.value is error
 
 
-def test_in_a_tls_handshake(alarm: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_tls_handshake(alarm: Alarm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection is closed."""
     context = ssl.create_default_context(cafile=certificate("trusted"))
-    monkeypatch.setattr("enprompta._http.route.tls_context", lambda: context)
+    monkeypatch.setattr("enprompta._http.route.trusted_certificates", lambda _: TrustedCertificates(lambda: context))
     error = TimeoutError("stop")
     with (
         FaultServer() as server,
@@ -121,7 +276,7 @@ def test_in_a_tls_handshake(alarm: Callable[[BaseException], None], monkeypatch:
 
 @pytest.mark.parametrize("where", ["retry", "connect", "lookup"])
 def test_between_and_before_attempts(
-    where: str, server: FaultServer, alarm: Callable[[BaseException], None], monkeypatch: pytest.MonkeyPatch
+    where: str, server: FaultServer, alarm: Alarm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the pause before a retry, while connecting, while a host is looked up."""
     error = Stop("stop")
@@ -142,7 +297,7 @@ def test_between_and_before_attempts(
     assert len(server.received) == (where == "retry")
 
 
-def test_an_error_of_ours_from_a_handler(server: FaultServer, alarm: Callable[[BaseException], None]) -> None:
+def test_an_error_of_ours_from_a_handler(server: FaultServer, alarm: Alarm) -> None:
     """It is the caller's all the same, and no reason to send the request again."""
     error = APITimeoutError("stop")
     with Enprompta(api_key="ep_test_x", base_url=server.base_url, limiter=None) as client:
@@ -163,7 +318,7 @@ class Hook:
         time.sleep(5)
 
 
-def test_in_a_hook(server: FaultServer, alarm: Callable[[BaseException], None]) -> None:
+def test_in_a_hook(server: FaultServer, alarm: Alarm) -> None:
     """A hook's own exceptions are logged; those of a handler are not the hook's."""
     error = Stop("stop")
     with Enprompta(api_key="ep_test_x", base_url=server.base_url, limiter=None, hooks=[Hook()]) as client:
@@ -176,6 +331,7 @@ def test_in_a_hook(server: FaultServer, alarm: Callable[[BaseException], None]) 
 
 LIBRARIES = (
     "httpx",
+    "aiohttp",
     "httpcore",
     "h11",
     "anyio",
@@ -185,11 +341,19 @@ LIBRARIES = (
 )  # not the event loop: it ends at once
 
 
+def drive(flavour: str, backend: str, scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a scenario; with aiohttp, the event loop may report an exception in one of aiohttp's tasks."""
+    if backend == "aiohttp":
+        asyncio.run(scenario())
+    else:
+        run(flavour, scenario)
+
+
 # A socket has no owner yet for a few lines after it has connected; the garbage collector closes it then.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("flavour", ["sync", "asyncio"])
-def test_wherever_it_fires(flavour: str, server: FaultServer) -> None:
+@pytest.mark.parametrize(("flavour", "backend"), BACKENDS)
+def test_wherever_it_fires(flavour: str, backend: str, server: FaultServer) -> None:
     """A handler that fires at one line of a POST after another raises through it; nothing is sent twice."""
     raised: list[Stop] = []
     places: list[str] = []
@@ -211,8 +375,7 @@ def test_wherever_it_fires(flavour: str, server: FaultServer) -> None:
 
     async def scenario(at: int) -> None:
         nonlocal left
-        async with Caller(flavour, base_url=server.base_url) as caller:
-            await caller.call("GET")  # what is loaded lazily is loaded
+        async with caller_of(flavour, backend, base_url=server.base_url) as caller:
             server.play(fine)
             left = at
             sys.settrace(trace)
@@ -221,17 +384,19 @@ def test_wherever_it_fires(flavour: str, server: FaultServer) -> None:
             except Stop as caught:
                 outcomes.append(caught is raised[-1])
             else:
-                outcomes.append(left > 0)
+                # aiohttp logs what is raised in its own callbacks, and completes the call.
+                outcomes.append(left > 0 or backend == "aiohttp")
             finally:
                 sys.settrace(None)
             assert len(server.received) <= 1, places[-1]
-            await caller.call("GET")
+            if not backend.startswith("own"):  # httpcore's own pool may have been left locked
+                await caller.call("GET")
 
     outcomes: list[bool] = []
     before, tracer = signal.signal(signal.SIGUSR1, handle), sys.gettrace()
     try:
         for at in range(1, 2_000, 37):
-            run(flavour, partial(scenario, at))
+            drive(flavour, backend, partial(scenario, at))
     finally:
         signal.signal(signal.SIGUSR1, before)
         sys.settrace(tracer)

@@ -20,19 +20,19 @@ class Diary:
         self.entries: list[tuple[str, Any]] = []
 
     def on_wait(self, record: Any) -> None:
-        """Note a wait."""
+        """Record a wait."""
         self.entries.append(("wait", record))
 
     def on_request(self, record: Any) -> None:
-        """Note a request."""
+        """Record a request."""
         self.entries.append(("request", record))
 
     def on_response(self, record: Any) -> None:
-        """Note an answer."""
+        """Record a response."""
         self.entries.append(("response", record))
 
     def on_retry(self, record: Any) -> None:
-        """Note a retry."""
+        """Record a retry."""
         self.entries.append(("retry", record))
 
     @property
@@ -53,7 +53,7 @@ def diary() -> Diary:
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> str:
-    """Each kind of client in turn."""
+    """Each kind of client."""
     return request.param
 
 
@@ -66,5 +66,5 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
-    """Record waits between tries instead of waiting."""
+    """Record waits between attempts instead of waiting."""
     return Waits(monkeypatch)

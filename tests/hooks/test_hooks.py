@@ -44,7 +44,7 @@ def status(code: int, *headers: tuple[str, str]) -> Callable[[Peer], None]:
 
 
 class Slow(NoLimiter):
-    """A limiter and its account, which make everybody wait for a second and a half."""
+    """A limiter and its account that delay each request by 1.5 seconds."""
 
     waited = 1.5
 
@@ -57,7 +57,7 @@ class Slow(NoLimiter):
         return self
 
     def cancel(self, ticket: object) -> None:
-        """Count what is given back."""
+        """Count returned requests."""
         self.given_back += 1
 
 
@@ -146,7 +146,7 @@ class TestOrder:
         assert wait.call_id == diary.records("request")[0].call_id
 
     def test_a_deadline(self, flavour: str, server: FaultServer, diary: Diary) -> None:
-        """A try that the deadline ends is reported as timed out."""
+        """An attempt that the deadline ends is reported as timed out."""
         server.play(then=Peer.stall)
 
         async def scenario() -> None:
@@ -235,7 +235,7 @@ class TestOrder:
         ]  # fmt: skip
 
     def test_calls_of_many_threads_have_ids_of_their_own(self, server: FaultServer, diary: Diary) -> None:
-        """No two calls of a process share an id."""
+        """Each call of a process has a unique id."""
         with Enprompta(api_key=KEY, base_url=server.base_url, hooks=[diary], limiter=None) as client:
             threads = [Thread(target=client.prompts.get, args=("p1",)) for _ in range(20)]
             for thread in threads:
@@ -247,7 +247,7 @@ class TestOrder:
 
 class TestRecords:
     def test_records_are_frozen(self, server: FaultServer, diary: Diary, waits: Waits) -> None:
-        """No attribute of a record can be set, and no header in it."""
+        """Neither attributes nor headers of a record can be set."""
         server.play(status(503))
         with Enprompta(api_key=KEY, base_url=server.base_url, hooks=[diary], limiter=Slow()) as client:
             client.prompts.get("p1")
@@ -306,7 +306,7 @@ class TestRecords:
         assert "Greeting" not in repr(diary.entries)
 
     def test_headers_of_a_record(self) -> None:
-        """Names match without regard to case, and values of a name that comes again are joined."""
+        """Names are case-insensitive, and repeated values are joined."""
         headers = RecordHeaders([("X-A", "1"), ("x-a", "2"), ("Authorization", "k"), ("authorization", "k")])
         assert dict(headers) == {"x-a": "1, 2", "authorization": "<secret>"}
         assert headers["X-A"] == "1, 2"
@@ -353,7 +353,7 @@ class TestRaising:
         assert "hunter2" not in caplog.text
 
     def test_what_is_no_exception_goes_through(self, server: FaultServer) -> None:
-        """Control-C within a hook reaches the caller, and the budget gets its request back: none was sent."""
+        """Ctrl-C in a hook reaches the caller, and the unsent request is refunded."""
         account = Slow()
         hooks = [Raising(KeyboardInterrupt())]
         with Enprompta(api_key=KEY, base_url=server.base_url, hooks=hooks, limiter=account) as client:
@@ -365,7 +365,7 @@ class TestRaising:
 
 
 class Adding(Hooks):
-    """Wants headers to be sent."""
+    """Returns headers to send."""
 
     def __init__(self, *headers: Any) -> None:
         self.headers = list(headers)
@@ -478,7 +478,7 @@ class TestSetup:
         assert seen == [503, 200]
 
     def test_a_part_of_the_methods_is_enough(self, server: FaultServer) -> None:
-        """An object with one of the methods is a hook; what else it has is left alone."""
+        """An object with one of the methods is a hook; its other attributes are ignored."""
 
         class Counting:
             count = 0
@@ -498,7 +498,7 @@ class TestSetup:
             (Hooks(), "hooks must be a list of objects, not Hooks"),
             (None, "hooks must be a list of objects, not NoneType"),
             ([Hooks], r"hooks must be objects, not classes: hooks=\[Hooks\(\)\]"),
-            ([object()], "at least one of on_request, on_response, on_retry, on_wait; object has none"),
+            ([object()], "at least one of on_request, on_response, on_retry, on_wait, on_exposure; object has none"),
             (["on_request"], "str has none"),
             ([AsyncMock()], "AsyncMock.on_request must be a plain function, in the async client too"),
         ],

@@ -348,7 +348,9 @@ def test_templates_are_those_of_the_document() -> None:
     assert len(paths) > 20
     for documented in paths:
         below = documented.removeprefix("/api/v1")
-        assert _template(re.sub(r"\{\w+\}", "pr_01h-x", below)) == re.sub(r"\{\w+\}", "{id}", below)
+        assert _template(re.sub(r"\{\w+\}", "pr_01h-x", below)) == re.sub(r"\{\w+\}", "{id}", below), (
+            f"add the fixed words of {documented} to _WORDS in enprompta/otel.py"
+        )
 
 
 class TestMetrics:

@@ -1,4 +1,4 @@
-"""An API key is found, checked and never shown."""
+"""An API key is found, validated and never shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECRET = "ep_live_hunter2"
 
 
 def test_the_argument_goes_before_the_environment() -> None:
-    """A key that is passed is the one used."""
+    """An explicit key takes precedence."""
     auth = credentials_from({"ENPROMPTA_API_KEY": "ep_other"}, api_key=SECRET)
     assert auth.header == f"Bearer {SECRET}"
     assert credentials_from({"ENPROMPTA_API_KEY": "ep_other"}).header == "Bearer ep_other"
@@ -23,7 +23,7 @@ def test_the_argument_goes_before_the_environment() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"ENPROMPTA_API_KEY": ""}])
 def test_no_key_names_the_variable_to_set(environ: dict[str, str]) -> None:
-    """The message says what to pass, what to set, and where keys are made."""
+    """The error says what to pass, which variable to set, and where to create a key."""
     with pytest.raises(ConfigurationError, match=r"pass api_key=.*ENPROMPTA_API_KEY.*dashboard"):
         credentials_from(environ)
 
@@ -32,7 +32,7 @@ def test_no_key_names_the_variable_to_set(environ: dict[str, str]) -> None:
     "key", [f"{SECRET}\n", f"{SECRET}\r\n", f" {SECRET}", f"{SECRET} x", f"{SECRET}ż", f"{SECRET}\0", f"{SECRET}\t"]
 )
 def test_a_key_that_cannot_be_sent_is_refused_unseen(key: str) -> None:
-    """A line break or a letter that no key has: the message says so and not what it was."""
+    """The error names a line break or an invalid character without showing the key."""
     for name, kwargs, environ in (
         ("api_key", {"api_key": key}, {}),
         ("ENPROMPTA_API_KEY", {}, {"ENPROMPTA_API_KEY": key}),
@@ -45,13 +45,13 @@ def test_a_key_that_cannot_be_sent_is_refused_unseen(key: str) -> None:
 
 @pytest.mark.parametrize("key", ["", 17, b"ep_x", ["ep_x"], True])
 def test_a_key_that_is_no_text_is_refused(key: Any) -> None:
-    """Empty or of another type: it is not quietly replaced by the environment's."""
+    """An empty key or one of another type is not silently replaced by the environment's."""
     with pytest.raises(ConfigurationError, match=r"^api_key (is empty|must be text, not )"):
         credentials_from({"ENPROMPTA_API_KEY": "ep_other"}, api_key=key)
 
 
 def test_a_secret_shows_itself_only_on_demand() -> None:
-    """Neither repr, nor str, nor a format string gives it away."""
+    """`repr`, `str` and format strings do not reveal it."""
     secret = Secret(SECRET)
     assert secret.reveal() == SECRET
     for text in (repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", f"{[secret]}"):
@@ -60,14 +60,14 @@ def test_a_secret_shows_itself_only_on_demand() -> None:
 
 
 def finished(steps: Any) -> Any:
-    """Return the result of steps that wait for nothing."""
+    """Return the result of steps that do not wait."""
     with pytest.raises(StopIteration) as ended:
         next(steps)
     return ended.value.value
 
 
 def test_a_key_is_always_ready() -> None:
-    """Where a token would be fetched, a key is simply given; refused, it stays what it is."""
+    """A key needs no token request; a refused key stays the same."""
     auth = ApiKeyAuth(Secret(SECRET))
     assert finished(auth.obtain(None)) == auth.header
     auth.reject(auth.header)
@@ -75,7 +75,7 @@ def test_a_key_is_always_ready() -> None:
 
 
 def test_credentials_need_a_client() -> None:
-    """Credentials without a client cannot fetch a token, and the message says so."""
+    """Without a client, credentials cannot fetch a token; the error says so."""
     with pytest.raises(ConfigurationError, match="not connected to a client"):
         next(ClientCredentials("me", Secret(SECRET), []).obtain(None))
 

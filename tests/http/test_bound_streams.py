@@ -1,4 +1,4 @@
-"""Connections that keep to deadlines, where they are closed, or inherited by the child of a fork."""
+"""Connections with deadlines, when they are closed or inherited by a forked child."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class OnSocket(httpcore.MockStream):
-    """A connection of a socket."""
+    """A connection on a socket."""
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__([])
@@ -28,14 +28,14 @@ class OnSocket(httpcore.MockStream):
 
 
 def test_a_connection_without_a_socket_is_closed() -> None:
-    """One of a caller's own kind has none to wake up: it is just closed."""
+    """A connection of a caller's backend has no socket to wake: it is only closed."""
     inner = httpcore.MockStream([])
     DeadlineStream(inner, httpcore).close()
     assert inner._closed
 
 
 def test_a_child_leaves_its_parents_connections_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its copies are closed without a word to the server; those closed before, or without a socket, are passed by."""
+    """A child closes its copies without sending anything, and skips those without a socket or already closed."""
     parents, server = socket.socketpair()
     closed = socket.socket()
     closed.close()

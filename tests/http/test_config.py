@@ -1,4 +1,4 @@
-"""Settings: arguments, then the environment, then defaults; each checked with a message that says what is allowed."""
+"""Settings come from arguments, then the environment, then defaults; each error says what is allowed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECRET = "hunter2"
 
 
 def test_defaults_are_those_documented() -> None:
-    """Nothing given is the public API, 30 s, 3 retries and waits of up to 65 s."""
+    """The defaults are the public API, 30 s, 3 retries and waits of up to 65 s."""
     settings = settings_from({})
     assert settings.base_url == "https://enprompta.com/api/v1"
     assert (settings.timeout, settings.max_retries, settings.max_wait) == (30.0, 3, 65.0)
@@ -24,7 +24,7 @@ def test_defaults_are_those_documented() -> None:
 
 
 def test_the_environment_fills_in() -> None:
-    """Every number and the address may come from `ENPROMPTA_*`; blanks round them do not matter."""
+    """Each number and the address can come from `ENPROMPTA_*`; surrounding blanks are ignored."""
     environ = {
         "ENPROMPTA_BASE_URL": " https://api.test/v1/ ",
         "ENPROMPTA_TIMEOUT": "2.5",
@@ -39,7 +39,7 @@ def test_the_environment_fills_in() -> None:
 
 
 def test_arguments_go_before_the_environment() -> None:
-    """A variable is not even looked at when the argument is given, None for no time-out included."""
+    """A variable is not read if the argument is given, including None for no timeout."""
     environ = {"ENPROMPTA_TIMEOUT": "soon", "ENPROMPTA_MAX_RETRIES": "9", "ENPROMPTA_BASE_URL": "nonsense"}
     settings = settings_from(environ, timeout=None, max_retries=1, base_url="https://api.test")
     assert (settings.timeout, settings.max_retries, settings.base_url) == (None, 1, "https://api.test")
@@ -52,7 +52,7 @@ def test_empty_variables_are_not_given() -> None:
 
 @pytest.mark.parametrize("name", ["TIMEOUT", "MAX_RETRIES", "MAX_WAIT"])
 def test_a_variable_that_is_no_number_is_named(name: str) -> None:
-    """The message names the variable and shows its value: it is no secret."""
+    """The error names the variable and shows its value, which is not a secret."""
     with pytest.raises(ConfigurationError, match=f"ENPROMPTA_{name} must be a number, not 'many'"):
         settings_from({f"ENPROMPTA_{name}": "many"})
 
@@ -71,7 +71,7 @@ BAD_SECONDS += [10**400, 1e300, 2_000_001, object()]
 
 @pytest.mark.parametrize("value", [*BAD_SECONDS, 0, 0.0])
 def test_a_senseless_timeout_is_refused(value: Any) -> None:
-    """A time-out is a number of seconds above 0 that a socket can hold."""
+    """A timeout is a positive number of seconds that a socket can hold."""
     with pytest.raises(
         ConfigurationError, match="timeout must be a number of seconds, more than 0 and at most 2,000,000"
     ):
@@ -80,7 +80,7 @@ def test_a_senseless_timeout_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [*BAD_SECONDS, 0])
 def test_a_senseless_deadline_is_refused(value: Any) -> None:
-    """A deadline is a number of seconds above 0, or None for no bound."""
+    """A deadline is a positive number of seconds, or None for no limit."""
     with pytest.raises(ConfigurationError, match="deadline must be a number of seconds, more than 0"):
         Settings(deadline=value)
     assert Settings(deadline=None).deadline is None
@@ -89,7 +89,7 @@ def test_a_senseless_deadline_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [*BAD_SECONDS, None])
 def test_a_senseless_max_wait_is_refused(value: Any) -> None:
-    """A longest wait is a number of seconds; 0 never waits for the server."""
+    """`max_wait` is a number of seconds; 0 never waits for the server."""
     with pytest.raises(ConfigurationError, match="max_wait must be a number of seconds, 0 or more"):
         Settings(max_wait=value)
     assert Settings(max_wait=0).max_wait == 0
@@ -97,7 +97,7 @@ def test_a_senseless_max_wait_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [-1, 1.0, math.nan, True, False, "3", None, object()])
 def test_a_senseless_number_of_retries_is_refused(value: Any) -> None:
-    """A count is a whole number from 0."""
+    """The number of retries is an integer from 0."""
     with pytest.raises(ConfigurationError, match="max_retries must be a whole number of 0 or more"):
         Settings(max_retries=value)
     assert Settings(max_retries=0).max_retries == 0
@@ -116,7 +116,7 @@ def test_a_senseless_number_of_retries_is_refused(value: Any) -> None:
     ],
 )
 def test_a_timeout_bounds_each_phase(timeout: float | None, expected: dict[str, float | None]) -> None:
-    """Connecting is given 5 s at most, since a host that is there accepts within this."""
+    """Connecting takes 5 s at most, because a reachable host accepts within that."""
     assert Settings(timeout=timeout).timeouts == expected
 
 
@@ -137,7 +137,7 @@ def test_a_timeout_bounds_each_phase(timeout: float | None, expected: dict[str, 
     ],
 )
 def test_https_and_this_machine_are_accepted(url: str) -> None:
-    """HTTPS goes anywhere, http only to loopback addresses; a slash at the end is cut."""
+    """HTTPS may go anywhere, HTTP only to loopback addresses; a trailing slash is removed."""
     assert check_base_url("base_url", url) == url
     assert check_base_url("base_url", url + "/") == url
 
@@ -157,7 +157,7 @@ def test_https_and_this_machine_are_accepted(url: str) -> None:
     ],
 )
 def test_clear_text_over_a_network_is_refused_with_the_reason(url: str) -> None:
-    """The message says what would happen and what to use."""
+    """The error says what would happen and what to use."""
     with pytest.raises(ConfigurationError, match=r"would send your credentials in clear text: use https://"):
         check_base_url("base_url", url)
 
@@ -196,7 +196,7 @@ def test_clear_text_over_a_network_is_refused_with_the_reason(url: str) -> None:
     ],
 )
 def test_what_is_no_address_is_refused(url: Any) -> None:
-    """Each message begins with the setting's name and shows what one looks like, or what to do."""
+    """The error begins with the name of the setting and shows an example or the cure."""
     with pytest.raises(ConfigurationError, match=r"^base_url .*(such as https://enprompta.com/api/v1|pass api_key)"):
         check_base_url("base_url", url)
 
@@ -224,7 +224,7 @@ def test_a_password_in_the_address_is_not_shown() -> None:
     ],
 )
 def test_loopback_is_told_by_name_and_address(host: str, loopback: bool) -> None:  # noqa: FBT001
-    """RFC 6761, 6.3: `localhost` and names under it never leave the machine."""
+    """RFC 6761, 6.3: `localhost` and its subdomains never leave the machine."""
     assert is_loopback(host) == loopback
 
 
@@ -241,7 +241,7 @@ def test_loopback_is_told_by_name_and_address(host: str, loopback: bool) -> None
     ],
 )
 def test_headers_of_our_own_cannot_be_set(name: str) -> None:
-    """The message says who makes the header instead, and never shows the value."""
+    """The error says what sets the header, and never shows the value."""
     with pytest.raises(ConfigurationError, match=f"header {name} cannot be set: ") as caught:
         Settings(headers={name: SECRET})
     assert SECRET not in str(caught.value)
@@ -249,7 +249,7 @@ def test_headers_of_our_own_cannot_be_set(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "\0", "ż", " a", "a ", "\t", "\x7f", 1, None, b"x", ["x"]])
 def test_header_values_that_cannot_be_sent_are_refused(value: Any) -> None:
-    """One line of printable ASCII, no blanks round it; the message names the header only."""
+    """A value is one line of printable ASCII without surrounding blanks; the error names only the header."""
     with pytest.raises(ConfigurationError, match="the value of header X-Team must be printable ASCII on one line"):
         Settings(headers={"X-Team": value})
 
@@ -263,19 +263,19 @@ def test_header_names_that_are_none_are_refused(name: Any) -> None:
 
 @pytest.mark.parametrize("headers", [None, "X-Team: a", [("X-Team", "a")], 1])
 def test_headers_must_be_a_mapping(headers: Any) -> None:
-    """Anything else is named by its type."""
+    """The error names the type of anything else."""
     with pytest.raises(ConfigurationError, match="headers must be a mapping of names to values, not "):
         Settings(headers=headers)
 
 
 def test_ordinary_headers_are_kept() -> None:
-    """Names may have every character of a token, values may be empty."""
+    """Names may contain every token character; values may be empty."""
     headers = {"X-Team": "a b", "x_!#$%&'*+.^`|~": "", "User-Agent": "mine/1"}
     assert Settings(headers=headers).headers == headers
 
 
 def test_overrides_replace_settings_and_add_headers() -> None:
-    """Headers of the same name, in whatever case, are replaced; the rest stays."""
+    """Headers with the same name, in any case, are replaced; the others stay."""
     base = Settings(timeout=3, max_retries=1, headers={"X-Team": "a", "X-Two": "2"})
     view = base.override({"timeout": None, "headers": {"x-team": "b"}})
     assert (view.timeout, view.max_retries) == (None, 1)
@@ -286,7 +286,7 @@ def test_overrides_replace_settings_and_add_headers() -> None:
 
 
 def test_overrides_are_checked() -> None:
-    """A view or a call cannot be set up in a way that a client cannot."""
+    """A view or a call accepts the same values as a client."""
     with pytest.raises(ConfigurationError, match="timeout must be"):
         Settings().override({"timeout": -1})
     with pytest.raises(ConfigurationError, match="header Host cannot be set"):
@@ -296,6 +296,6 @@ def test_overrides_are_checked() -> None:
 
 
 def test_an_unknown_override_is_a_type_error() -> None:
-    """As for any keyword Python does not know; the message lists those that every call takes."""
+    """The error lists the keywords that every call accepts."""
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'retries'; every call also takes .*max_retries"):
         Settings().override({"retries": 3})  # type: ignore[typeddict-unknown-key]

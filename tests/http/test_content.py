@@ -33,7 +33,7 @@ class Broken(Exception):  # noqa: N818 (what a library raises)
 
 
 def read(raw: bytes, coding: str = "", status: int = 200, limit: int = 10_000_000) -> Answer:
-    """Decompress a body to its end."""
+    """Decompress a whole body."""
     headers = httpx.Headers({"Content-Encoding": coding} if coding else {})
     request = httpx.Request("GET", "https://api.test/", extensions={"max_response_bytes": limit})
     return finish(decompressed(raw, httpx.Response(status, headers=headers), request, Broken), TimeoutError)
@@ -52,7 +52,7 @@ def deflated(data: bytes, wbits: int, level: int = 9) -> bytes:
     st.binary(max_size=20).filter(lambda tail: tail[:2] != b"\x1f\x8b"),
 )
 def test_members_are_read_wherever_slices_and_steps_end(members: list[bytes], cut: int, step: int, tail: bytes) -> None:
-    """However the compressed bytes are sliced and the output is bounded, all members are read and padding is not."""
+    """With any slices of input and any bound on output, all members are read and padding is not."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(home, "_SLICE", cut)
         patch.setattr(home, "_STEP", step)
@@ -61,28 +61,28 @@ def test_members_are_read_wherever_slices_and_steps_end(members: list[bytes], cu
 
 @pytest.mark.parametrize("coding", ["gzip", "GZip", "x-gzip", "identity, gzip", " gzip ,"])
 def test_gzip_has_several_names(coding: str) -> None:
-    """Its old name, another case, blanks and `identity` beside it mean the same."""
+    """`x-gzip`, other case, blanks and `identity` beside it mean the same."""
     assert read(gzip.compress(TEXT), coding).content == TEXT
 
 
 @pytest.mark.parametrize("wbits", [zlib.MAX_WBITS, -zlib.MAX_WBITS, 9, -9])
 @pytest.mark.parametrize("level", [0, 1, 9])
 def test_deflate_has_two_formats(wbits: int, level: int) -> None:
-    """With zlib's header, as the standard has it, and without, as some servers send it."""
+    """With zlib's header, as in the standard, and without, as some servers send it."""
     assert read(deflated(TEXT, wbits, level), "deflate").content == TEXT
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 @pytest.mark.parametrize("kept", [1, 2, 5, 12, 20, -9, -4, -1])
 def test_a_body_that_was_cut_is_broken(coding: str, kept: int) -> None:
-    """Wherever it ends early, and however much of the text has arrived."""
+    """A body that ends early is refused, however much of the text has arrived."""
     whole = gzip.compress(TEXT) if coding == "gzip" else zlib.compress(TEXT)
     with pytest.raises(Broken, match=f"its {coding} body is incomplete"):
         read(whole[:kept], coding)
 
 
 def test_a_damaged_body_is_broken() -> None:
-    """A wrong sum, or no gzip at all; the error has no context, whose text could be anything."""
+    """A wrong checksum or another format is refused; the error has no context, which could hold any text."""
     for raw in (gzip.compress(TEXT)[:-8] + bytes(8), TEXT, gzip.compress(TEXT) + gzip.compress(TEXT)[:-8] + bytes(8)):
         with pytest.raises(Broken, match="its gzip body is damaged") as caught:
             read(raw, "gzip")
@@ -90,7 +90,7 @@ def test_a_damaged_body_is_broken() -> None:
 
 
 def test_many_members_are_broken() -> None:
-    """Empty members cost time and give nothing; ten thousand are enough for any file."""
+    """Thousands of empty members are refused."""
     with pytest.raises(Broken, match="more than 10,000 members"):
         read(gzip.compress(b"") * 10_001, "gzip")
     assert read(gzip.compress(b"") * 10_000, "gzip").content == b""
@@ -114,20 +114,20 @@ def test_other_encodings_are_refused(coding: str, words: str) -> None:
 
 
 def test_an_answer_shows_nothing_of_its_body() -> None:
-    """Crash reporters show variables, and a body may echo a credential."""
+    """Crash reporters show variables, and a body may contain a credential."""
     assert repr(read(b"secret")) == "<answer 200>"
 
 
 @pytest.mark.parametrize("coding", ["", "gzip", "br", "gzip, gzip"])
 def test_no_body_needs_no_decoding(coding: str) -> None:
-    """An answer without a body may name any encoding."""
+    """A response without a body may name any encoding."""
     answer = read(b"", coding)
     assert (answer.content, answer.refusal) == (b"", "")
 
 
 @pytest.mark.parametrize("coding", ["", "gzip"])
 def test_a_body_may_be_as_long_as_the_limit(coding: str) -> None:
-    """One byte more is refused, with the beginning of the body for the error."""
+    """One byte more is refused, with the beginning of the body in the error."""
     for size, words in ((100_000, ""), (100_001, "a body of more than 100,000 bytes, the client's max_response_bytes")):
         answer = read(gzip.compress(b"x" * size) if coding else b"x" * size, coding, limit=100_000)
         assert answer.refusal == words
@@ -135,12 +135,12 @@ def test_a_body_may_be_as_long_as_the_limit(coding: str) -> None:
 
 
 def test_raw_bytes_count_too() -> None:
-    """Padding after a small body does not pass the limit."""
+    """Padding after a small body does not exceed the limit unnoticed."""
     assert "more than 1,000 bytes" in read(gzip.compress(TEXT) + bytes(70_000), "gzip", limit=1_000).refusal
 
 
 def test_errors_have_a_limit_of_their_own() -> None:
-    """Of the body of an error, at most a megabyte is read."""
+    """At most a megabyte of an error body is read."""
     answer = read(gzip.compress(b"x" * (MAX_ERROR_BYTES + 1)), "gzip", status=500)
     assert answer.refusal == "a body of more than 1,000,000 bytes"
     assert read(b"x" * 2_000, status=404, limit=1_000).refusal.startswith(
@@ -164,7 +164,7 @@ def test_errors_have_a_limit_of_their_own() -> None:
     ids=range(9),
 )
 def test_dense_json_is_refused(body: bytes, is_refused: bool) -> None:  # noqa: FBT001 (a parameter)
-    """A million values, or fifty thousand objects, would take far more memory than their bytes; texts do not."""
+    """A million values or fifty thousand objects would need far more memory than their bytes."""
     answer = read(body)
     assert ("values" in answer.refusal) == is_refused
     if is_refused:
@@ -172,7 +172,7 @@ def test_dense_json_is_refused(body: bytes, is_refused: bool) -> None:  # noqa: 
 
 
 def test_a_deadline_ends_decompressing() -> None:
-    """Between two steps the time is looked at; other tasks run, and a cancelled one ends."""
+    """Each step checks the time, lets other tasks run, and can be cancelled."""
     zeros = deflated(bytes(50_000_000), 31)
     headers = httpx.Headers({"Content-Encoding": "gzip"})
     request = httpx.Request("GET", "https://api.test/", extensions={"max_response_bytes": 10**9})
@@ -200,7 +200,7 @@ def test_a_deadline_ends_decompressing() -> None:
 
 
 def test_reading_stops_at_the_limit() -> None:
-    """A body without end is left, and its generator is closed."""
+    """An endless body is abandoned and its generator closed."""
     closed: list[str] = []
 
     async def endless() -> AsyncIterator[bytes]:

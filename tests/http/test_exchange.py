@@ -1,4 +1,4 @@
-"""One call's exchange, driven by hand: what it asks for, and what it makes of the answers."""
+"""One call's exchange, step by step: its requests, and its reaction to responses."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from enprompta.limiters.interface import NoLimiter
 
 
 class Account(NoLimiter):
-    """Takes note of what is given back."""
+    """Records returned budget."""
 
     def __init__(self) -> None:
         super().__init__()
         self.cancelled: list[object] = []
 
     def cancel(self, ticket: Any) -> None:
-        """Note it."""
+        """Record it."""
         self.cancelled.append(ticket)
 
 
 def test_a_deadline_that_passes_while_the_budget_is_waited_for() -> None:
-    """Nothing is sent, though the budget had room, and what was reserved is given back."""
+    """Nothing is sent although there was budget, and the reservation is cancelled."""
     now = [100.0]
     account = Account()
     retry = RetryPolicy(max_retries=2, max_wait=65.0)

@@ -1,4 +1,4 @@
-"""Every way to fail becomes the one error that says so."""
+"""Every failure raises the error class that describes it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CLASSES = {
 
 
 def failed(status: int = 400, body: Any = None, **headers: str) -> APIStatusError:
-    """Make the error of an answer; bytes are sent as they are, None is an empty body."""
+    """Build the error of a response; bytes are sent unchanged, None is an empty body."""
     content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     named = httpx.Headers({name.replace("_", "-"): value for name, value in headers.items()})
     answer = Answer(status, named, content, httpx.Request("GET", "https://api.test/prompts"))
@@ -52,7 +52,7 @@ def failed(status: int = 400, body: Any = None, **headers: str) -> APIStatusErro
 
 @pytest.mark.parametrize("status", [*range(300, 600), 600, 799, 999])
 def test_every_status_has_its_class(status: int) -> None:
-    """Eight statuses have a class each, 5xx and beyond share one, any other is the base itself."""
+    """Eight statuses have a class each, 5xx and above share one, others use the base class."""
     expected = CLASSES.get(status, InternalServerError if status >= 500 else APIStatusError)
     error = failed(status)
     assert type(error) is expected
@@ -75,7 +75,7 @@ def test_the_references_dialect_is_read() -> None:
 
 
 def test_the_detailed_dialect_is_read() -> None:
-    """`code` is a number, `type` the name; the request id and the link to the documentation are in the body."""
+    """`code` is a number and `type` the name; the request id and the documentation link are in the body."""
     body = {"code": 1001, "type": "AUTH_INVALID_TOKEN", "message": "Bad token", "request_id": "req_1"}
     body["documentation_url"] = "https://enprompta.com/docs/1001"
     error = failed(401, {"success": False, "error": {**body, "details": None}})
@@ -112,7 +112,7 @@ def test_the_detailed_dialect_is_read() -> None:
     ids=range(18),
 )
 def test_no_body_is_too_odd(body: Any, message: str | None) -> None:
-    """Any body gives the class of its status, and a message when it holds one."""
+    """Any body gives the class of its status, and a message if it contains one."""
     error = failed(404, body)
     assert type(error) is NotFoundError
     assert error.details == ()
@@ -137,7 +137,7 @@ def test_no_body_is_too_odd(body: Any, message: str | None) -> None:
     ],
 )
 def test_a_code_is_read_as_name_and_number(given: object, code: str | None, number: int | None) -> None:
-    """A number is both, its digits too, a name only itself; a boolean is no code."""
+    """A number, also as digits, is name and number; a name is only a name; a boolean is no code."""
     error = failed(400, {"error": {"code": given, "message": "m"}})
     assert (error.code, error.numeric_code) == (code, number)
 
@@ -183,7 +183,7 @@ def test_html_is_kept_as_text_and_not_shown() -> None:
 
 
 def test_the_headers_request_id_goes_first() -> None:
-    """The header names the request even where a proxy wrote the body."""
+    """The header takes precedence, because a proxy may have written the body."""
     body = {"error": {"message": "m", "request_id": "req_body"}, "request_id": "req_top"}
     assert failed(500, body, X_Request_Id="req_header").request_id == "req_header"
     assert failed(500, body).request_id == "req_body"
@@ -204,7 +204,7 @@ def test_budget_and_wait_come_along() -> None:
 
 
 def test_a_redirect_says_where_to() -> None:
-    """3xx is an error, with the address that the client did not go to."""
+    """A 3xx is an error with the address that the client did not follow."""
     assert "redirects are not followed (to https://other.test/x); check base_url" in str(
         failed(301, None, Location="https://other.test/x")
     )
@@ -212,7 +212,7 @@ def test_a_redirect_says_where_to() -> None:
 
 
 def test_the_message_is_bounded() -> None:
-    """A server cannot fill a log line with what it writes; `body` holds all of it."""
+    """A long server message is shortened; `body` has all of it."""
     fields = [{"field": f"f{n}", "message": "m" * 1_000} for n in range(20)]
     body = {"error": {"code": "C" * 9_000, "message": "M" * 9_000, "details": fields, "request_id": "R" * 9_000}}
     error = failed(400, body, Location="L" * 9_000)
@@ -244,7 +244,7 @@ def test_the_message_is_bounded() -> None:
     ],
 )
 def test_every_transport_failure_is_ours(raised: Exception, expected: type[Exception], says: str) -> None:
-    """The message of each failure names the call and the host."""
+    """The message names the call and the host."""
     error = transport_error("GET /prompts", "api.test", raised)
     assert type(error) is expected
     assert str(error).startswith("GET /prompts: ")
@@ -273,7 +273,7 @@ json_values = st.recursive(
     st.sampled_from([*CLASSES, 304, 418, 500, 599]), st.binary() | json_values.map(lambda it: json.dumps(it).encode())
 )
 def test_any_error_body_gives_its_class(status: int, body: bytes) -> None:
-    """Whatever the body, the error is that of the status, and its parts have their types."""
+    """For any body, the class is that of the status, and attributes have their types."""
     error = failed(status, body)
     assert type(error) is CLASSES.get(status, InternalServerError if status >= 500 else APIStatusError)
     assert error.code is None or isinstance(error.code, str)
@@ -283,6 +283,6 @@ def test_any_error_body_gives_its_class(status: int, body: bytes) -> None:
 
 @pytest.mark.parametrize("depth", [10, 100, 500, 900, 950, 980, 990, 1_000, 5_000])
 def test_deep_details_are_read(depth: int) -> None:
-    """No nesting runs the reader out of stack."""
+    """Deep nesting does not overflow the stack."""
     body = b'{"error": {"details": ' + b"[" * depth + b"]" * depth + b"}}"
     assert read_error_body(body).body is not None

@@ -1,4 +1,4 @@
-"""The pools where threads and tasks cross: all connections are closed while some are in hands that no one sees."""
+"""Connection pools under concurrency: closing also closes connections that are checked out."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ REQUEST = httpcore.Request("GET", "http://127.0.0.1/")
 
 
 class Connection:
-    """A connection that does what a test says at its moments, and keeps whether it was closed."""
+    """A connection that a test scripts, and that records if it was closed."""
 
     def __init__(self, during: Callable[[str], Any] = lambda _: None) -> None:
         self.closed = False
         self._during = during
 
     def is_available(self) -> bool:
-        """Say that another request could be sent."""
+        """Return True if another request can be sent."""
         self._during("available")
         return True
 
     def has_expired(self) -> bool:
-        """Say that the server has hung up."""
+        """Return True if the server has closed it."""
         self._during("expiry")
         return True
 
@@ -49,7 +49,7 @@ class Connection:
         self.closed = True
 
     async def aclose(self) -> None:
-        """Take a while to close, as a TLS connection does; when it is cancelled, it is closed all the same."""
+        """Close slowly, as a TLS connection does, also when cancelled."""
         try:
             await anyio.sleep(0.01)
         finally:
@@ -63,7 +63,7 @@ def opens(*connections: Connection) -> Any:
 
 
 def test_a_connection_in_the_hands_of_a_call_is_closed_when_all_are() -> None:
-    """Also when the call was just putting it back, and it was neither in use nor idle."""
+    """Also while a call returns it, when it is neither in use nor idle."""
 
     def during(moment: str) -> None:
         if moment == "available":
@@ -76,7 +76,7 @@ def test_a_connection_in_the_hands_of_a_call_is_closed_when_all_are() -> None:
 
 
 def test_a_call_that_finds_its_connection_closed_is_told_so() -> None:
-    """Between finding it and using it, all were closed: it does not open another."""
+    """If all were closed between finding and using it, the call opens no other."""
 
     def during(moment: str) -> None:
         if moment == "request":
@@ -90,7 +90,7 @@ def test_a_call_that_finds_its_connection_closed_is_told_so() -> None:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_closing_goes_on_when_it_is_cancelled(backend: str) -> None:
-    """Every connection is closed, and then the cancellation is seen."""
+    """Every connection is closed before the cancellation is raised."""
     connections = [Connection() for _ in range(3)]
 
     async def scenario() -> None:
@@ -113,7 +113,7 @@ def test_closing_goes_on_when_it_is_cancelled(backend: str) -> None:
 
 
 def test_a_pool_that_is_closed_sends_nothing() -> None:
-    """A call that comes too late gets an error, and the connection opened for it is closed."""
+    """A late call gets an error, and its new connection is closed."""
 
     def during(moment: str) -> None:
         assert moment != "request"
@@ -127,7 +127,7 @@ def test_a_pool_that_is_closed_sends_nothing() -> None:
 
 
 def test_a_sweep_that_another_thread_overtakes() -> None:
-    """The thread that looks for old connections closes the one it holds; those that another took are not its own."""
+    """The sweeping thread closes only connections that no other thread has taken."""
 
     def take_the_others(moment: str) -> None:
         if moment == "expiry":

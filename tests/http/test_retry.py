@@ -1,4 +1,4 @@
-"""The retry policy, as values: what is tried again, and after how long."""
+"""The retry policy: what is retried, and after which delay."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from enprompta.errors import (
 
 
 def answered(status: int, retry_after: float | None = None) -> APIStatusError:
-    """Make the error of a status."""
+    """Build the error of a status."""
     return status_error_class(status)("no", status_code=status, retry_after=retry_after)
 
 
 def policy(max_retries: int = 3, max_wait: float = 65.0, **more: Any) -> RetryPolicy:
-    """Make a policy without chance."""
+    """Build a policy without randomness."""
     return RetryPolicy(max_retries, max_wait, **{"jitter": lambda: 1.0, **more})
 
 
@@ -35,7 +35,7 @@ def waits(of: RetryPolicy, *errors: Exception) -> list[float]:
 
 @pytest.mark.parametrize("status", range(300, 600))
 def test_only_statuses_that_say_later_are_tried_again(status: int) -> None:
-    """408, 429, 500, 502, 503 and 504 are; no other status is."""
+    """408, 429, 500, 502, 503 and 504 are retried; no other status is."""
     assert policy().is_retried(answered(status)) == (status in {408, 429, 500, 502, 503, 504})
     assert (status in RETRIED_STATUSES) == (status in {408, 429, 500, 502, 503, 504})
 
@@ -52,12 +52,12 @@ def test_only_statuses_that_say_later_are_tried_again(status: int) -> None:
     ],
 )
 def test_only_failures_to_get_an_answer_are_tried_again(error: BaseException, retried: bool) -> None:  # noqa: FBT001
-    """An answer that came and cannot be read would come again."""
+    """A response that cannot be read is not requested again."""
     assert policy().is_retried(error) == retried
 
 
 def test_waits_double_from_half_a_second_to_eight() -> None:
-    """Exponential back-off has a floor and a ceiling, however many tries there are."""
+    """Exponential backoff has a minimum and a maximum for any number of attempts."""
     assert (FIRST_WAIT, LONGEST_WAIT) == (0.5, 8.0)
     error = answered(503)
     assert [policy().wait(error, attempt) for attempt in range(1, 8)] == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
@@ -65,7 +65,7 @@ def test_waits_double_from_half_a_second_to_eight() -> None:
 
 
 def test_jitter_is_full() -> None:
-    """A wait is drawn from zero to its span, so that clients which failed together part."""
+    """The delay is random from zero to its span, so that clients that failed together spread out."""
     assert policy(jitter=lambda: 0.0).wait(answered(503), 5) == 0.0
     assert policy(jitter=lambda: 0.25).wait(answered(503), 2) == 0.25
     drawn = [RetryPolicy(3, 65.0).wait(APIConnectionError("reset"), 1) for _ in range(200)]
@@ -83,7 +83,7 @@ def test_the_servers_word_goes_first() -> None:
 
 
 def test_a_wait_above_max_wait_is_not_slept() -> None:
-    """The caller decides about waits that long; one of exactly `max_wait` is still slept."""
+    """Longer waits are left to the caller; one of exactly `max_wait` is slept."""
     assert policy(max_wait=10.0).is_retried(answered(429, 10.0))
     assert not policy(max_wait=10.0).is_retried(answered(429, 10.1))
     assert not policy(max_wait=0.0).is_retried(answered(503, 0.5))
@@ -92,7 +92,7 @@ def test_a_wait_above_max_wait_is_not_slept() -> None:
 
 
 def test_tenacity_counts_the_tries() -> None:
-    """After `max_retries` further tries the last error itself is raised."""
+    """After `max_retries` retries the last error is raised unchanged."""
     errors = [answered(503), APIConnectionError("reset"), answered(503), answered(500)]
     assert waits(policy(), *errors[:3]) == [0.5, 1.0, 2.0]
     with pytest.raises(APIStatusError) as caught:
@@ -114,7 +114,7 @@ def test_no_retries_means_one_try() -> None:
 
 
 def test_what_is_not_retried_ends_it_at_once() -> None:
-    """A final error after retried ones is raised as it is, with tries left."""
+    """A final error after retried ones is raised at once."""
     error = answered(404)
     with pytest.raises(APIStatusError) as caught:
         waits(policy(), answered(503), error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -9,16 +10,17 @@ from weakref import WeakSet
 import anyio
 import httpcore
 import httpx
+import pytest
 
 from enprompta._http import drivers
+from enprompta._http.certificates import TrustedCertificates
+from enprompta._http.route import Route
 from enprompta._http.senders.async_streams import HandshakeBackend
 from enprompta._http.senders.choose import async_sender_for_client
-from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSender
+from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSender, TransportSender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from enprompta._core.steps import Answer
 
@@ -26,7 +28,7 @@ URL = "http://127.0.0.1/"
 
 
 class Stream:
-    """A connection that keeps whether it was closed, and has no socket to speak of."""
+    """A connection without a socket that records if it was closed."""
 
     closed = False
 
@@ -44,12 +46,12 @@ class Stream:
 
 
 def answered(status: int, headers: list[tuple[str, str]], stream: Stream | None) -> httpx.Response:
-    """An answer that came over a connection, or over none."""
+    """A response that came over a connection, or over none."""
     return httpx.Response(status, headers=headers, extensions={} if stream is None else {"network_stream": stream})
 
 
 def sent(answer: Callable[[], httpx.Response], *, closing: bool = False) -> list[Answer]:
-    """Send through both kinds of client, which get this answer, and are closed meanwhile if that is asked for."""
+    """Send through both kinds of client, and close them meanwhile if asked."""
     request = httpx.Request("GET", URL)
 
     def blocking() -> Answer:
@@ -99,8 +101,39 @@ def test_a_client_that_is_given_twice_is_prepared_once() -> None:
 
 
 def test_a_fork_without_clients_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that only has the package imported pays nothing for it in its children."""
+    """A program that only imports the package pays nothing in its children."""
     monkeypatch.setattr(drivers, "_transports", WeakSet())
     monkeypatch.delitem(sys.modules, "enprompta._http.senders.deadline_streams", raising=False)
     drivers._after_fork()
     assert "enprompta._http.senders.deadline_streams" not in sys.modules
+
+
+def test_a_client_that_is_closed_while_it_opens() -> None:
+    """A transport that is opened while its client is closed is closed too, and sends nothing."""
+
+    def load() -> ssl.SSLContext:
+        sender.close()
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    sender = TransportSender(Route(TrustedCertificates(load), None))
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="closed"):
+            sender.send(httpx.Request("GET", URL))
+    assert sender._transport is not None
+    with pytest.raises(RuntimeError, match="closed"):
+        sender._transport.handle_request(httpx.Request("GET", URL))
+
+
+def test_the_first_calls_of_two_threads_share_a_transport() -> None:
+    """The transport that a second thread has opened meanwhile is used by both."""
+
+    def load() -> ssl.SSLContext:
+        if depth.pop():
+            sender._open()
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    depth = [False, True]
+    route = Route(TrustedCertificates(load), None)
+    sender = TransportSender(route)
+    assert sender._open() is sender._transport
+    assert len(sender._first) == 1

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Tls(ssl.SSLObject):
-    """A TLS connection whose memory holds something."""
+    """A TLS connection with buffered data."""
 
     def __init__(self) -> None: ...
 
     def __new__(cls) -> Any:
-        """Make one without a context."""
+        """Create one without a context."""
         return object.__new__(cls)
 
     def read(self, *_: Any) -> bytes:  # type: ignore[override]
@@ -35,7 +35,7 @@ class Tls(ssl.SSLObject):
 
 
 def test_records_that_cannot_be_read_are_left_over() -> None:
-    """A broken record after an answer, and one with a byte in it."""
+    """After a response, a broken record or one more byte counts as unread data."""
     broken = Tls()
     stream = SimpleNamespace(get_extra_info=lambda _: broken)
     assert Unread().found(stream)
@@ -44,13 +44,13 @@ def test_records_that_cannot_be_read_are_left_over() -> None:
 
 
 def test_an_answer_over_a_callers_own_backend_is_not_looked_at() -> None:
-    """Its stream keeps no account of what was read."""
+    """Its stream does not count what was read."""
     note_answer(SimpleNamespace(extensions={}))
 
 
 @pytest.fixture
 def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Two ends of a connection."""
+    """Two connected sockets."""
     ours, theirs = socket.socketpair()
     yield ours, theirs
     ours.close()
@@ -58,7 +58,7 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def test_a_system_without_poll(sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asks by `select`."""
+    """Falls back to `select`."""
     answers = pytest.importorskip("enprompta._http.senders.aiohttp_answers")
     monkeypatch.delattr(select, "poll", raising=False)
     assert not answers.is_readable(sockets[0])
@@ -77,13 +77,13 @@ class NoThread:
 
 
 def test_a_host_is_looked_up_where_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the caller's thread then."""
+    """The lookup runs in the caller's thread."""
     monkeypatch.setattr(deadline_streams, "Thread", NoThread)
     with thread_deadline(float("inf")):
         assert DeadlineBackend(httpcore.SyncBackend(), httpcore)._resolve("localhost", 80)
 
 
 def test_a_callers_own_backend_connects_as_it_does() -> None:
-    """It may not use sockets at all."""
+    """It need not use sockets."""
     backend = DeadlineBackend(httpcore.MockBackend([b"x"]), httpcore)
     assert backend.connect_tcp("nowhere.test", 80).read(1) == b"x"

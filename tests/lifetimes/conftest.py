@@ -21,20 +21,20 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> str:
-    """Each kind of client in turn."""
+    """Each kind of client."""
     return request.param
 
 
 @pytest.fixture
 def server() -> Iterator[FaultServer]:
-    """Serve faults, and fine answers when no fault is asked for."""
+    """Serve faults, and good responses otherwise."""
     with FaultServer() as server:
         yield server
 
 
 @pytest.fixture
 def program(tmp_path: Path) -> Callable[..., str]:
-    """Run a program from a file, warnings being errors, and give what it printed; it may not complain of anything."""
+    """Run a program from a file with warnings as errors, and return its output; standard error must be empty."""
 
     def run(text: str, *arguments: str) -> str:
         file = tmp_path / "program.py"

@@ -30,7 +30,7 @@ def make(server: FaultServer, **options: Any) -> AsyncEnprompta:
 
 
 def test_one_loop_after_another(server: FaultServer) -> None:
-    """A client works in each, and each closes what it opened."""
+    """A client works in each loop, and each loop closes its connections."""
     client = make(server)
 
     async def use() -> None:
@@ -44,7 +44,7 @@ def test_one_loop_after_another(server: FaultServer) -> None:
 
 
 def test_closing(server: FaultServer) -> None:
-    """`aclose` closes the connections; a call after it says what is wrong."""
+    """`aclose` closes the connections; a later call says what is wrong."""
 
     async def use() -> None:
         async with make(server) as client:
@@ -57,7 +57,7 @@ def test_closing(server: FaultServer) -> None:
 
 
 def test_forgetting_to_close_is_told(server: FaultServer) -> None:
-    """As for any client: once, and at the line that made it."""
+    """One warning, at the line that created the client."""
 
     async def forget() -> None:
         await make(server).prompts.get("p1")
@@ -72,7 +72,7 @@ def test_forgetting_to_close_is_told(server: FaultServer) -> None:
 
 
 def test_copies_and_views_keep_it(server: FaultServer) -> None:
-    """A pickle, too: a name travels, where a client of the caller's does not."""
+    """Pickles too, because the name is stored."""
 
     async def use() -> None:
         async with make(server) as client, pickle.loads(pickle.dumps(client)) as copied:
@@ -84,7 +84,7 @@ def test_copies_and_views_keep_it(server: FaultServer) -> None:
 
 
 def test_trio_is_refused(server: FaultServer) -> None:
-    """Aiohttp is of asyncio alone, and the message says what to do."""
+    """The error says that aiohttp needs asyncio, and what to do."""
 
     async def use() -> None:
         async with make(server) as client:
@@ -95,20 +95,24 @@ def test_trio_is_refused(server: FaultServer) -> None:
 
 
 def test_the_blocking_client_has_no_use_for_it() -> None:
-    """It takes a client of httpx or httpx2."""
-    with pytest.raises(ConfigurationError, match=re.escape("http_client must be an httpx.Client, httpx2.Client, not")):
+    """It accepts a client of httpx or httpx2, or the name of httpx2."""
+    expected = 'http_client must be an httpx.Client, httpx2.Client or "httpx2", not'
+    with pytest.raises(ConfigurationError, match=re.escape(expected)):
         Enprompta(api_key="ep_x", http_client="aiohttp")  # type: ignore[arg-type]
 
 
 def test_the_missing_extra_is_named(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the client is made, not when it is used."""
+    """When the client is created, not when it is used."""
     monkeypatch.setattr("enprompta._client.base_client.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r'pip install "enprompta\[aiohttp\]"'):
         make(server)
+    for kind in (Enprompta, AsyncEnprompta):
+        with pytest.raises(ConfigurationError, match=r'pip install "enprompta\[httpx2\]"'):
+            kind(api_key="ep_x", http_client="httpx2")
 
 
 def test_a_deadline_and_a_cancellation(server: FaultServer) -> None:
-    """A body that drips is given up in time, a task that is cancelled ends at once; both connections are closed."""
+    """A dripping body ends in time, a cancelled task at once; both connections are closed."""
 
     def drip(peer: Peer) -> None:
         peer.read()
@@ -136,7 +140,7 @@ def test_a_deadline_and_a_cancellation(server: FaultServer) -> None:
 
 
 def test_a_timeout_bounds_each_read(server: FaultServer) -> None:
-    """A server that goes silent is given up after `timeout`."""
+    """A silent server is abandoned after `timeout`."""
 
     def silent(peer: Peer) -> None:
         peer.read()
@@ -153,7 +157,7 @@ def test_a_timeout_bounds_each_read(server: FaultServer) -> None:
 
 
 def test_paths_are_sent_as_they_are(server: FaultServer) -> None:
-    """A quoted id stays one segment, and no cookie comes back."""
+    """A quoted id stays one segment, and no cookie is sent back."""
 
     def with_cookie(peer: Peer) -> None:
         peer.read()

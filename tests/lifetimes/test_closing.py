@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from enprompta import APIConnectionError, AsyncEnprompta, ConfigurationError, Enprompta
+from enprompta._http.certificates import TrustedCertificates
 from tests.faults.flavours import Caller, run, settle
 from tests.faults.server import FaultServer, Peer, certificate
 
@@ -32,7 +33,7 @@ def close(client: Any) -> Any:
 
 class TestTwice:
     def test_closing_again_does_nothing(self, flavour: str, server: FaultServer) -> None:
-        """A client may be closed again, used or not, by hand or by its block."""
+        """A client may be closed again, used or not, explicitly or by its block."""
 
         async def scenario() -> None:
             for used in (True, False):
@@ -49,7 +50,7 @@ class TestTwice:
         server.wait_for_connections(0)
 
     def test_a_closed_client_says_so(self, flavour: str, server: FaultServer) -> None:
-        """A call on it, or on a view of it, is refused at once, used or not before."""
+        """A call on it or a view of it is refused at once."""
 
         async def scenario() -> None:
             for used in (True, False):
@@ -70,9 +71,11 @@ class TestTwice:
 class TestInTheMidst:
     @pytest.mark.parametrize("tls", [None, "trusted"])
     def test_threads_that_wait_for_an_answer(self, tls: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Waiting threads get an error of this package, whatever their timeout, also over TLS; none hangs."""
+        """Waiting threads get an error of the package at any timeout, also over TLS; none hangs."""
         context = ssl.create_default_context(cafile=str(certificate("trusted")))
-        monkeypatch.setattr("enprompta._http.route.tls_context", lambda: context)
+        monkeypatch.setattr(
+            "enprompta._http.route.trusted_certificates", lambda _: TrustedCertificates(lambda: context)
+        )
         outcomes: list[object] = []
         with FaultServer(tls=tls) as server:
             server.play(then=_read_and_stall)
@@ -97,7 +100,7 @@ class TestInTheMidst:
         assert all(isinstance(outcome, (APIConnectionError, ConfigurationError)) for outcome in outcomes), outcomes
 
     def test_a_thread_that_is_connecting(self, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Its call comes to its end, and its connection is closed with it."""
+        """Its call ends, and its connection is closed."""
         from enprompta._http.senders.deadline_streams import DeadlineBackend
 
         connecting, go_on = threading.Event(), threading.Event()
@@ -122,7 +125,7 @@ class TestInTheMidst:
         server.wait_for_connections(0)
 
     def test_calls_of_other_clients_go_on(self, server: FaultServer) -> None:
-        """Closing one client does nothing to another one of the same key."""
+        """Closing a client does not affect another one with the same key."""
         with Enprompta(api_key=KEY, base_url=server.base_url) as client:
             client.prompts.get("p1")
             with Enprompta(api_key=KEY, base_url=server.base_url) as other:
@@ -149,7 +152,7 @@ def _warnings_of(flavour: str, scenario: Callable[[], Any]) -> list[warnings.War
 
 class TestForgotten:
     def test_a_used_client_warns_once_where_it_was_made(self, flavour: str, server: FaultServer) -> None:
-        """The warning points at the line that made the client, says what to do, and its connections are closed."""
+        """The warning shows the line that created the client and the cure; the connections are closed."""
         line = 0
 
         async def scenario() -> None:
@@ -170,7 +173,7 @@ class TestForgotten:
 
     @pytest.mark.parametrize("flavour", ["asyncio", "trio"])
     def test_a_client_forgotten_at_the_end_of_its_loop(self, flavour: str, server: FaultServer) -> None:
-        """The loop ends as the client goes, and its connections are closed even so; there is one warning, ours."""
+        """Its connections are closed with the loop, with one warning of the package."""
 
         async def scenario() -> None:
             client = AsyncEnprompta(api_key=KEY, base_url=server.base_url, limiter=None)
@@ -187,7 +190,7 @@ class TestForgotten:
         server.wait_for_connections(0)
 
     def test_a_copy_warns_where_it_was_made(self, server: FaultServer) -> None:
-        """One that came out of a pickle points at the line that unpickled it."""
+        """An unpickled client points at the line that unpickled it."""
         import pickle
 
         line = 0
@@ -202,7 +205,7 @@ class TestForgotten:
         assert (warning.filename, warning.lineno) == (__file__, line)
 
     def test_who_has_nothing_to_close_is_not_told(self, flavour: str, server: FaultServer) -> None:
-        """A client that was never used, one that was closed, a block, a call that was refused: no warning."""
+        """An unused or closed client, a block and a refused call cause no warning."""
 
         async def scenario() -> None:
             kind: Any = Enprompta if flavour == "sync" else AsyncEnprompta
@@ -222,7 +225,7 @@ class TestForgotten:
         assert _warnings_of(flavour, scenario) == []
 
     def test_a_view_keeps_its_client(self, flavour: str, server: FaultServer) -> None:
-        """While a view, a resource or a page of it is alive, a client is in use; when the last one goes it warns."""
+        """A view, resource or page keeps its client in use; it warns when the last one is gone."""
 
         async def scenario() -> None:
             kind: Any = Enprompta if flavour == "sync" else AsyncEnprompta
@@ -265,7 +268,7 @@ class TestForgotten:
         assert _warnings_of(flavour, scenario) == []
 
     def test_as_an_error_it_still_closes(self, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where warnings are errors, the connections are closed all the same."""
+        """If warnings are errors, the connections are closed too."""
         monkeypatch.setattr("sys.unraisablehook", lambda _: None)
         Enprompta(api_key=KEY, base_url=server.base_url, limiter=None).prompts.get("p1")
         gc.collect()
@@ -300,7 +303,7 @@ print(tracemalloc.get_traced_memory()[0] - before)
 
 class TestMany:
     def test_clients_that_are_closed_leave_nothing(self, server: FaultServer, program: Callable[..., str]) -> None:
-        """Five hundred clients of each kind, each with its key and some of them used, leave almost nothing behind."""
+        """Five hundred clients of each kind, some of them used, leave almost nothing behind."""
         assert int(program(MANY, server.base_url, "500")) < 50_000
         server.wait_for_connections(0)
 
@@ -308,7 +311,7 @@ class TestMany:
     def test_thousands_leave_less_than_a_hundred_bytes_each(
         self, server: FaultServer, program: Callable[..., str]
     ) -> None:
-        """A thousand of each kind leave no more; in the long form five thousand, which is less than a megabyte."""
+        """A thousand of each kind; five thousand in the long form, less than a megabyte."""
         count = 5_000 if LONG else 1_000
         assert int(program(MANY, server.base_url, str(count))) < 100 * count
 

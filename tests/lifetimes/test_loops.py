@@ -1,4 +1,4 @@
-"""One async client serves any number of event loops, one after the other and at once, and leaves no socket behind."""
+"""One async client serves any number of event loops, sequentially and concurrently, and leaves no socket behind."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def client(server: FaultServer) -> Iterator[AsyncEnprompta]:
 
 
 async def until(done: Callable[[], bool]) -> None:
-    """Wait for what threads of the server do."""
+    """Wait for threads of the server."""
     with anyio.fail_after(10):
         while not done():  # noqa: ASYNC110 (a thread could not set the event of a loop it knows nothing of)
             await anyio.sleep(0.01)
 
 
 def once(client: AsyncEnprompta) -> Callable[[], Coroutine[Any, Any, None]]:
-    """Make two calls at once, and one more on a connection they leave."""
+    """Make two concurrent calls, and one more on a reused connection."""
 
     async def calls() -> None:
         async with anyio.create_task_group() as group:
@@ -77,7 +77,7 @@ def test_a_run_that_fails_leaves_no_connection(server: FaultServer, client: Asyn
 
 @pytest.mark.parametrize("kinds", [("asyncio", "asyncio"), ("asyncio", "trio"), ("trio", "trio")])
 def test_two_loops_at_once(server: FaultServer, client: AsyncEnprompta, kinds: tuple[str, str]) -> None:
-    """Two threads run a loop each and call in turns on the same client: no call ends up in the other's loop."""
+    """Two threads with a loop each use the same client: no call runs in the other's loop."""
     failures: list[BaseException] = []
     meet = threading.Barrier(2, timeout=10)
 
@@ -106,7 +106,7 @@ def test_two_loops_at_once(server: FaultServer, client: AsyncEnprompta, kinds: t
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
 def test_closing_in_one_loop_closes_in_all(server: FaultServer, kind: str) -> None:
-    """The connections of another loop are closed by that loop, which keeps running; it can make no more calls."""
+    """Connections of another loop are closed by that loop, which continues; it can make no more calls."""
     client = AsyncEnprompta(api_key="ep_test_loops", base_url=server.base_url, limiter=None, max_retries=0)
     ready, closed = threading.Event(), threading.Event()
     outcomes: list[object] = []
@@ -139,7 +139,7 @@ def test_closing_in_one_loop_closes_in_all(server: FaultServer, kind: str) -> No
 
 
 def test_closing_after_the_other_loop_has_ended(server: FaultServer) -> None:
-    """There is nothing left to close there, and that is no failure."""
+    """There is nothing left to close, without an error."""
     client = AsyncEnprompta(api_key="ep_test_loops", base_url=server.base_url, limiter=None)
     trio.run(once(client))
     asyncio.run(once(client)())
@@ -183,7 +183,7 @@ def test_closing_after_a_loop_was_closed_by_hand(server: FaultServer) -> None:
 
 @RUNS
 def test_a_listing_that_is_left_early(run: Any, server: FaultServer, client: AsyncEnprompta) -> None:
-    """An iteration that a `break` leaves hanging does not keep a loop from ending."""
+    """An iteration left by `break` does not keep a loop from ending."""
 
     async def leave() -> None:
         async for _ in client.prompts.list():
@@ -200,7 +200,7 @@ def test_a_listing_that_is_left_early(run: Any, server: FaultServer, client: Asy
 
 @RUNS
 def test_sending_that_breaks_off(run: Any, server: FaultServer, client: AsyncEnprompta) -> None:
-    """A body that was not sent whole leaves nothing half done behind, of which trio would complain."""
+    """A partly sent body leaves nothing that trio would complain about."""
     server.play(then=Peer.reset)
 
     async def calls() -> None:
@@ -261,7 +261,7 @@ def test_calls_in_flight_when_the_client_is_closed(run: Any, server: FaultServer
 def test_a_connection_that_opens_while_the_client_is_closed(
     run: Any, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call that was connecting at that moment comes to its end, and its connection is closed with it."""
+    """A call that was connecting ends, and its connection is closed."""
     from httpcore import AnyIOBackend, TrioBackend
 
     connecting = threading.Event()

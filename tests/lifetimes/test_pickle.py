@@ -1,4 +1,4 @@
-"""Clients, errors, models and what else a caller holds can be pickled and copied, and the secret does not show."""
+"""Clients, errors, models and other objects can be pickled and copied without showing the secret."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pickle
 from datetime import datetime, timezone
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import httpx
 import pytest
@@ -25,10 +25,12 @@ from enprompta import (
     EnpromptaError,
     FieldError,
     NotFoundError,
+    OutputError,
     Page,
     RateLimit,
     RateLimitError,
     TemplateError,
+    VersionMismatchError,
     WorkflowFailedError,
 )
 from enprompta.errors import APIStatusError, ErrorInfo
@@ -57,7 +59,7 @@ class Counting:
         self.count = 0
 
     def on_response(self, record: object) -> None:
-        """Count an answer."""
+        """Count a response."""
         self.count += 1
 
 
@@ -70,7 +72,7 @@ class TestClients:
     @CLIENTS
     @CREDENTIALS
     def test_settings_travel(self, kind: Any, credentials: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every argument arrives, and what the environment says where it arrives changes nothing."""
+        """Every argument survives, whatever the environment of the receiving process."""
         client = kind(
             **credentials, base_url="https://api.test/v9", timeout=None, deadline=7.5, max_retries=0, max_wait=3.0,
             max_response_bytes=5_000,
@@ -131,7 +133,7 @@ class TestClients:
         assert own._account is travel(default)._account is default._account
 
     def test_a_view_arrives_as_a_client(self) -> None:
-        """With the view's settings, and connections that are its own to close."""
+        """It has the view's settings and its own connections."""
         with Enprompta(api_key=KEY) as client:
             view = travel(client.with_options(timeout=3, headers={"X-Team": "blue"}))
         assert view._settings.timeout == 3
@@ -141,7 +143,7 @@ class TestClients:
 
     @CLIENTS
     def test_the_callers_http_client_is_not_lost_in_silence(self, kind: Any) -> None:
-        """Proxies and certificates of an own `http_client` would be missing where it arrives, so it does not leave."""
+        """A client with its own `http_client` is refused, because proxies and certificates would be lost."""
         http: Any = httpx.Client() if kind is Enprompta else httpx.AsyncClient()
         client = kind(api_key=KEY, http_client=http)
         for it in (client, client.with_options(timeout=3)):
@@ -182,7 +184,7 @@ class TestClients:
             assert make(Enprompta(api_key=KEY, http_client=http))._http_client is http
 
     def test_a_page_travels_with_its_client(self, server: FaultServer) -> None:
-        """It goes on to the next page where it arrives."""
+        """It can fetch the next page after unpickling."""
 
         def listing(peer: Peer) -> None:
             cursor = None if "cursor" in peer.read().path else "two"
@@ -201,13 +203,13 @@ class TestClients:
 
 
 def errors() -> Iterator[EnpromptaError]:
-    """Make one of each class of error, with as much in it as it takes."""
+    """Build one error of each class with all attributes."""
     attempts = [Attempt(1, 0.5, 503, wait=1.5, request_id="r1"), Attempt(2, 0.25, error="reset")]
     moment = RateLimit(60, 0, datetime(2026, 1, 2, tzinfo=timezone.utc))
     info = ErrorInfo("no", "CODE", 1001, (FieldError("title", "too long"),), "r2", "https://docs.test", {"a": [1]})
     for name in enprompta.errors.__all__:
         cls = getattr(enprompta.errors, name)
-        if not (isinstance(cls, type) and issubclass(cls, Exception)):
+        if not (isinstance(cls, type) and issubclass(cls, EnpromptaError)):
             continue
         made: Any = cls
         if issubclass(cls, APIStatusError):
@@ -219,6 +221,11 @@ def errors() -> Iterator[EnpromptaError]:
             yield made("what", status_code=200, headers=httpx.Headers({"X-A": "1"}), body=b"\0", attempts=attempts)
         elif issubclass(cls, TemplateError):
             yield made("who", missing=["a"], unknown=["b"])
+        elif issubclass(cls, VersionMismatchError):
+            yield made("moved", prompt_id="p", expected=3, actual="v4")
+        elif issubclass(cls, OutputError):
+            paid = enprompta.models.Execution.model_validate({"id": "e", "output": "{}", "more": 1})
+            yield made("misfit", execution=paid, place="items[2].price", text="{}")
         elif issubclass(cls, WorkflowFailedError):
             execution = enprompta.models.WorkflowExecution.model_validate({"id": "w", "status": "failed", "more": 1})
             yield made("failed", execution=execution)
@@ -230,7 +237,7 @@ class TestErrors:
     @pytest.mark.parametrize("error", list(errors()), ids=lambda error: type(error).__name__)
     @pytest.mark.parametrize("make", [travel, copy.copy, copy.deepcopy])
     def test_errors_travel(self, error: EnpromptaError, make: Callable[[Any], Any]) -> None:
-        """Class, text and every attribute arrive, what was added to it later too."""
+        """Class, text and every attribute survive, also later additions."""
         error.add_context("gave up")
         arrived = make(error)
         assert type(arrived) is type(error)
@@ -241,7 +248,7 @@ class TestErrors:
         assert repr(arrived) == repr(error)
 
     def test_all_classes_are_here(self) -> None:
-        """The list above has every class of the tree."""
+        """The list above contains every error class."""
 
         def tree(cls: type) -> set[type]:
             return {cls}.union(*(tree(one) for one in cls.__subclasses__() if one.__module__ == "enprompta.errors"))
@@ -249,7 +256,7 @@ class TestErrors:
         assert {type(error) for error in errors()} == tree(EnpromptaError)
 
     def test_an_error_of_a_call_travels(self, flavour: str, server: FaultServer) -> None:
-        """One that the API answered, and one of a connection that was never made."""
+        """An API error and a connection error."""
         server.play(lambda peer: (peer.read(), peer.send(answer(404, b'{"error": {"message": "none"}}')))[0])
 
         async def scenario() -> None:
@@ -268,14 +275,15 @@ class TestErrors:
         run(flavour, scenario)
 
     def test_standard_bases_arrive(self) -> None:
-        """`except TimeoutError` and `except ValueError` catch them after the journey too."""
+        """`except TimeoutError` and `except ValueError` catch them after unpickling."""
         assert isinstance(travel(APITimeoutError("late")), TimeoutError)
         assert isinstance(travel(ConfigurationError("odd")), ValueError)
         assert travel(RateLimitError("slow", status_code=429, retry_after=3.0)).retry_after == 3.0
 
 
 def example(annotation: Any) -> Any:
-    """Make up a value of a type, nested models and fields that no model names included."""
+    """Build a value of a type with nested models and unknown fields."""
+    annotation = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, Model):
         fields = {name: example(field.annotation) for name, field in annotation.model_fields.items()}
@@ -310,7 +318,7 @@ class TestModels:
     @pytest.mark.parametrize("cls", MODELS, ids=lambda cls: cls.__name__)
     @pytest.mark.parametrize("make", [travel, copy.copy, copy.deepcopy])
     def test_models_travel(self, cls: type[Model], make: Callable[[Any], Any]) -> None:
-        """Every field arrives, nested ones and those that the model does not name too."""
+        """Every field survives, nested and unknown ones too."""
         value = cls.model_validate(example(cls))
         arrived = make(value)
         assert type(arrived) is cls
@@ -319,7 +327,7 @@ class TestModels:
         assert arrived.model_dump_json(by_alias=True) == value.model_dump_json(by_alias=True)
 
     def test_models_arrive_where_none_was_used_before(self, program: Callable[..., str]) -> None:
-        """A process that has not imported a model can read it from a pickle, and write it out."""
+        """A process that has not imported a model can unpickle and dump it."""
         values = [cls.model_validate(example(cls)) for cls in MODELS]
         text = (
             "import pickle, sys\n"

@@ -171,7 +171,7 @@ if __name__ == "__main__":
 
 
 def plenty(peer: Peer) -> None:
-    """Answer with a budget that lasts, and give tokens to who asks for one."""
+    """Answer with a large budget, and issue tokens."""
     if peer.read().path.endswith("/oauth/token"):
         peer.send(answer(200, b'{"access_token": "hunter3hunter3", "expires_in": 3600}'))
     else:
@@ -181,7 +181,7 @@ def plenty(peer: Peer) -> None:
 
 
 def test_what_a_child_does_first(server: FaultServer) -> None:
-    """Clients that were used get new connections, the old ones are dropped unclosed; unused and closed ones stay."""
+    """Used clients get new connections and drop the old ones unclosed; unused and closed ones stay."""
     options: Any = {"base_url": server.base_url, "limiter": None}
     with Enprompta(api_key="ep_test_fork", **options) as client, Enprompta(api_key="ep_test_fork") as closed:
         client.prompts.get("p1")
@@ -207,7 +207,7 @@ def test_what_a_child_does_first(server: FaultServer) -> None:
 
 
 def test_forks_in_the_midst_of_calls(server: FaultServer, program: Callable[..., str]) -> None:
-    """Children work at once with clients and a budget that threads were using, and the parent continues."""
+    """Children can use clients and a budget that threads were using; the parent continues."""
     assert program(FORKS, server.base_url) == "done\n"
 
 
@@ -231,7 +231,7 @@ def test_a_fork_in_the_midst_of_fetching_a_token(server: FaultServer, program: C
 
 
 def test_a_child_that_ends_in_good_order(server: FaultServer, program: Callable[..., str]) -> None:
-    """Leaving the blocks of the parent's clients in the child warns of nothing, and does not touch the parent's."""
+    """Leaving the parent's client blocks in the child warns about nothing and does not affect the parent."""
     assert program(ENDS, server.base_url) == "done\n" * 2
     server.wait_for_connections(0)
 
@@ -244,7 +244,7 @@ def test_the_callers_http_client_after_a_fork(server: FaultServer, program: Call
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_are_given_a_client(server: FaultServer, program: Callable[..., str], method: str) -> None:
-    """A client, a view and an async client with OAuth2 go to worker processes as arguments, however those are made."""
+    """A client, a view and an async client with OAuth2 can be passed to worker processes of any start method."""
     if method == "fork" and sys.version_info >= (3, 12):
         pytest.skip("a pool of workers has threads, and this Python advises against forking beside them")
     server.play(then=plenty)

@@ -1,4 +1,4 @@
-"""A pacer with a clock to turn."""
+"""A pacer with a clock that tests turn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMIT = 50
 
 
 class Desk:
-    """A pacer with a clock to turn, at a server that is `skew` ahead."""
+    """A pacer with a clock that tests turn, for a server whose clock is `skew` ahead."""
 
     def __init__(self, *, skew: float = 0.0) -> None:
         self.pacer = Pacer()
@@ -26,13 +26,13 @@ class Desk:
         self.answer_delay = 0.0
 
     def ask(self, count: int = 1, max_wait: float = inf) -> list[Reservation]:
-        """Join the line, and tell who was let go."""
+        """Join the queue and return the granted tickets."""
         for _ in range(count):
             self.pacer.reserve(None, max_wait, self.now)
         return self.grant()
 
     def grant(self) -> list[Reservation]:
-        """Tell who is let go now."""
+        """Return the tickets that are granted now."""
         return [ticket for ticket in self.pacer.grant(self.now) if ticket.state == "granted"]
 
     def observe(
@@ -52,16 +52,16 @@ class Desk:
         )
 
     def bare(self, ticket: Reservation, status: int = 200, retry_after: float | None = None) -> None:
-        """Answer a request without telling a budget."""
+        """Answer a request without reporting a budget."""
         self.pacer.observe(ticket, Reading(status, retry_after=retry_after), self.now)
 
     def learn(self, remaining: int = LIMIT - 1, reset: float = MINUTE) -> None:
-        """Be past the start: one request answered."""
+        """Skip the start: answer one request."""
         (ticket,) = self.ask()
         self.observe(ticket, remaining, reset=reset)
 
     def spend_window(self, reset: float) -> None:
-        """Use up what is left of the window, and have it answered in order."""
+        """Spend the rest of the window, answered in order."""
         granted = self.ask(2 * LIMIT)
         for left, ticket in zip(range(len(granted) - 1, -1, -1), granted, strict=True):
             self.observe(ticket, left, reset=reset)
@@ -69,9 +69,9 @@ class Desk:
             self.pacer.cancel(ticket)
 
     def room(self) -> int:
-        """Return how many may go now."""
+        """Return how many requests may go now."""
         return self.pacer.available(self.now).free
 
     def known_room(self, at: float) -> int:
-        """Return how many may go at a time if all that was reported is true: no probe."""
+        """Return how many may go at a time if every report is true, without a probe."""
         return self.pacer._ordinary_room(at)[0]

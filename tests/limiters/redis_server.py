@@ -1,4 +1,4 @@
-"""A real Redis on a free port, for as long as a test or a measurement needs it."""
+"""A real Redis on a free port, for a test or a measurement."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start it and wait until it listens."""
         assert BINARY is not None
         self._process = subprocess.Popen(
             [BINARY, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
@@ -41,7 +41,7 @@ class RedisServer:
         raise RuntimeError("redis-server does not come up")
 
     def kill(self) -> None:
-        """Kill it, as a machine that goes away would."""
+        """Kill it, as if its machine failed."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

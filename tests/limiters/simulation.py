@@ -1,7 +1,7 @@
 """A strict server and its clients on a fake clock: years of pacing in seconds, without a sleep.
 
-The server knows nothing of the policy: it has a clock of its own, fixed windows, and answers 429 to whatever exceeds
-one. The network delays, reorders and loses.
+The server does not share code with the policy: it has its own clock and fixed windows, and answers 429 to every request
+beyond a window. The network delays, reorders and loses requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DAY = 86_400
 
 @dataclass
 class Server:
-    """Fixed windows by its own clock, counted on arrival."""
+    """Fixed windows by its clock, counted on arrival."""
 
     limit: int = 50
     window: float = 3
@@ -43,16 +43,16 @@ class Server:
     refused_today: int = 0
 
     def clock(self, at: float) -> float:
-        """Tell the server's time at a moment of the simulation."""
+        """Return the server's time at a moment of the simulation."""
         return EPOCH + self.skew + at * (1 + self.drift)
 
     def spend(self, at: float, count: int = 1) -> None:
-        """Let somebody else spend, who takes what is left."""
+        """Spend budget as another client, up to what remains."""
         index = floor((self.clock(at) - self.edge) / self.window)
         self.used[index] = min(self.limit, self.used[index] + count)
 
     def count(self, at: float) -> tuple[int, int, int, int]:
-        """Count a request on arrival: status, limit, remaining, reset."""
+        """Count a request on arrival; return status, limit, remaining and reset."""
         clock = self.clock(at)
         today = floor(clock / DAY)
         if self.daily is not None and self.used_today[today] >= self.daily:
@@ -68,13 +68,13 @@ class Server:
         return 200, self.limit, self.limit - self.used[index], reset
 
     def full_windows(self) -> list[int]:
-        """What was used of each window but the first and the last one."""
+        """Requests used of each window except the first and the last."""
         return [self.used[index] for index in range(min(self.used) + 1, max(self.used))]
 
 
 @dataclass
 class Network:
-    """How long a request and its answer travel, and which never arrive."""
+    """Travel times of requests and responses, and which ones are lost."""
 
     random: Random
     shortest: float = 0.0
@@ -86,7 +86,7 @@ class Network:
     """Share of the requests that fail without an answer, before or after they are counted."""
 
     def trip(self) -> float:
-        """Tell how long one way takes this time."""
+        """Return the next travel time of one direction."""
         if self.tail and self.random.random() < self.tail:
             return self.random.uniform(0, self.tail_longest)
         return self.random.uniform(self.shortest, self.longest)
@@ -94,7 +94,7 @@ class Network:
 
 @dataclass
 class Outcome:
-    """What became of the calls."""
+    """Results of the calls."""
 
     served: int = 0
     answered_429: int = 0
@@ -109,11 +109,11 @@ class Outcome:
     refusals: list[float] = field(default_factory=list[float])
     """When each 429 came."""
     order: list[int] = field(default_factory=list[int])
-    """Numbers of the tickets in the order in which they were let go."""
+    """Numbers of the tickets in the order in which they were granted."""
 
 
 class Simulation:
-    """Calls that all wait from the beginning, or come as they are scheduled."""
+    """Calls that all wait from the start, or come on a schedule."""
 
     def __init__(self, server: Server, network: Network, pacer: Pacer | None = None) -> None:
         self.server = server
@@ -132,23 +132,23 @@ class Simulation:
 
     @property
     def local(self) -> float:
-        """The time by the client's clock."""
+        """Return the time by the client's clock."""
         return self.now + self.client_ahead
 
     def at(self, moment: float, action: Callable[[], None]) -> None:
-        """Have something happen."""
+        """Schedule an action."""
         self._serial += 1
         heappush(self._events, (moment, self._serial, action))
 
     def calls(self, count: int, max_wait: float = inf) -> None:
-        """Put calls in the line, now."""
+        """Queue calls now."""
         self._max_wait = max_wait
         for _ in range(count):
             self.pacer.reserve(None, max_wait, self.local)
         self.pump()
 
     def pump(self) -> None:
-        """Send what may go now, and come back when there is a chance."""
+        """Send what may go now, and schedule the next chance."""
         for ticket in self.pacer.grant(self.local):
             self.outcome.longest_wait = max(self.outcome.longest_wait, self.local - ticket.asked)
             if ticket.state == "granted":
@@ -195,7 +195,7 @@ class Simulation:
         self.pump()
 
     def _come_back(self, ticket: Reservation, reading: Reading) -> None:
-        """Retry a call that was answered 429: in the line, or after the wait that the answer asks this call for."""
+        """Retry a call that got 429: in the queue, or after the wait that the response asks for."""
         wait = reading.retry_after or 0.0
         if wait > self._max_wait:
             self.outcome.failed += 1
@@ -214,7 +214,7 @@ class Simulation:
         self.pump()
 
     def run(self, until: float = inf) -> Outcome:
-        """Let time pass until nothing is left to happen, or until a moment."""
+        """Let time pass until nothing is scheduled, or until a moment."""
         while self._events and self._events[0][0] <= until:
             moment, _, action = heappop(self._events)
             self.now = max(self.now, moment)

@@ -1,4 +1,4 @@
-"""Bad news is a claim until it is confirmed: blocks and their probes, and pauses, on a fake clock."""
+"""A refusal is a claim until it is confirmed: blocks, probes and pauses on a fake clock."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ MAX_WAIT = 65.0
 
 @pytest.fixture
 def desk() -> Desk:
-    """A pacer that knows the minute's budget, of which one request is used."""
+    """A pacer that knows the minute budget, of which one request is used."""
     desk = Desk()
     desk.learn(LIMIT - 1, reset=2 * MINUTE - 10)
     return desk
 
 
 def day_is_used_up(desk: Desk, ticket: Reservation) -> None:
-    """Answer 429 for the day."""
+    """Answer 429 for the day budget."""
     desk.observe(ticket, 0, reset=DAY, status=429, limit=10_000)
 
 
 def minute_is_used_up_for_a_day(desk: Desk, ticket: Reservation) -> None:
-    """Answer 429 with the known limit, whose window ends in a day."""
+    """Answer 429 with the known limit and a window that ends in a day."""
     desk.observe(ticket, 0, reset=DAY, status=429)
 
 
 def nothing_remains(desk: Desk, ticket: Reservation) -> None:
-    """Answer 200 with nothing left for a day."""
+    """Answer 200 with nothing remaining for a day."""
     desk.observe(ticket, 0, reset=DAY)
 
 
 def nothing_remains_of_another_limit(desk: Desk, ticket: Reservation) -> None:
-    """Answer 200 with nothing left of a budget of one for a day."""
+    """Answer 200 with nothing remaining of a limit of one for a day."""
     desk.observe(ticket, 0, reset=DAY, limit=1)
 
 
@@ -57,7 +57,7 @@ Claim = "Callable[[Desk, Reservation], None]"
 
 
 def blocked_by(desk: Desk, claim: Claim) -> None:
-    """Have one request answered with bad news."""
+    """Answer one request with a refusal."""
     (ticket,) = desk.ask()
     claim(desk, ticket)
     assert desk.ask(1, MAX_WAIT) == []
@@ -67,7 +67,7 @@ def blocked_by(desk: Desk, claim: Claim) -> None:
 class TestBlock:
     @CLAIMS
     def test_a_probe_goes_after_half_a_minute_and_a_good_answer_lifts_the_block(self, desk: Desk, claim: Claim) -> None:
-        """Callers wait for the probe's answer, then all of them go."""
+        """Callers wait for the probe's response, then all of them go."""
         blocked_by(desk, claim)
         begun = desk.now
         assert desk.ask(20, MAX_WAIT) == []
@@ -78,13 +78,13 @@ class TestBlock:
         (probe,) = desk.grant()
         desk.now += 1.0
         assert desk.ask(1, MAX_WAIT) == []
-        assert len(desk.pacer.queue) == 20  # nobody was refused
+        assert len(desk.pacer.queue) == 20  # no call was refused
         desk.observe(probe, LIMIT - 2, reset=2 * MINUTE - 10)
         assert len(desk.grant()) == 20
 
     @pytest.mark.parametrize("claim", [day_is_used_up, minute_is_used_up_for_a_day])
     def test_a_confirmed_block_refuses_at_once_and_probes_once_a_minute(self, desk: Desk, claim: Claim) -> None:
-        """On a day that is really used up, one request a minute is sent."""
+        """On a day whose budget is exhausted, one request a minute is sent."""
         blocked_by(desk, claim)
         desk.now += LONG
         (probe,) = desk.ask(3, MAX_WAIT)
@@ -104,14 +104,14 @@ class TestBlock:
         assert all(later - earlier >= NEXT_PROBE for earlier, later in pairwise(sent))
 
     def test_the_first_call_after_a_silence_is_the_probe(self, desk: Desk) -> None:
-        """The half minute counts from the bad news, not from the first caller."""
+        """The half minute counts from the refusal, not from the first caller."""
         (ticket,) = desk.ask()
         day_is_used_up(desk, ticket)
         desk.now += 40.0
         assert len(desk.ask(3, MAX_WAIT)) == 1
 
     def test_a_good_answer_that_was_in_flight_lifts_a_block_by_a_429(self, desk: Desk) -> None:
-        """One request goes at once, and its answer frees the rest."""
+        """One request goes at once, and its response admits the rest."""
         bad, good = desk.ask(2)
         day_is_used_up(desk, bad)
         assert desk.ask(10, MAX_WAIT) == []
@@ -122,7 +122,7 @@ class TestBlock:
 
     @pytest.mark.parametrize("lie", [nothing_remains, minute_is_used_up_for_a_day])
     def test_an_answer_of_a_window_that_is_still_open_refutes_a_later_one(self, desk: Desk, lie: Claim) -> None:
-        """Today's minute cannot be running if tomorrow's window is; all callers go at once."""
+        """Today's window proves that tomorrow's has not begun; all callers go at once."""
         bad, good = desk.ask(2)
         lie(desk, bad)
         assert desk.ask(10, MAX_WAIT) == []
@@ -130,7 +130,7 @@ class TestBlock:
         assert len(desk.grant()) == 10
 
     def test_a_late_answer_of_a_window_that_is_over_refutes_nothing(self, desk: Desk) -> None:
-        """It is older than the news."""
+        """It is older than the refusal."""
         late, last = desk.ask(2)
         desk.now = 2 * MINUTE
         desk.observe(last, 0, reset=2 * MINUTE - 10 + 3600)
@@ -138,7 +138,7 @@ class TestBlock:
         assert desk.room() == 0
 
     def test_a_good_answer_without_headers_lifts_too(self, desk: Desk) -> None:
-        """Also one in flight, if a 429 blocked the line."""
+        """Also one in flight, if a 429 blocked the queue."""
         blocked_by(desk, day_is_used_up)
         desk.now += LONG
         (probe,) = desk.ask(5, MAX_WAIT)
@@ -153,7 +153,7 @@ class TestBlock:
 
     @pytest.mark.parametrize("status", [403, 500, 503])
     def test_an_error_without_headers_neither_lifts_nor_confirms(self, desk: Desk, status: int) -> None:
-        """The next probe goes a minute later, and those who can wait for it do."""
+        """The next probe goes a minute later, and callers with enough `max_wait` wait for it."""
         blocked_by(desk, day_is_used_up)
         desk.now += LONG
         (probe,) = desk.ask(3, MAX_WAIT)
@@ -165,7 +165,7 @@ class TestBlock:
         assert len(desk.grant()) == 1
 
     def test_a_probe_that_is_never_answered_is_followed_a_minute_later(self, desk: Desk) -> None:
-        """Callers wait for its answer as long as their `max_wait` allows, and not longer."""
+        """Callers wait for its response as long as their `max_wait` allows."""
         blocked_by(desk, day_is_used_up)
         desk.now += LONG
         assert len(desk.ask(1, MAX_WAIT)) == 1
@@ -189,7 +189,7 @@ class TestBlock:
         assert not desk.pacer.queue
 
     def test_waiting_in_an_ordinary_line_does_not_count(self, desk: Desk) -> None:
-        """A call that has waited for minutes behind others waits `max_wait` for the probe all the same."""
+        """A call that has queued for minutes still waits `max_wait` for the probe."""
         granted = desk.ask(LIMIT + 10, MAX_WAIT)
         for left, ticket in zip(range(len(granted) - 1, -1, -1), granted, strict=True):
             desk.observe(ticket, left, reset=2 * MINUTE - 10)
@@ -200,7 +200,7 @@ class TestBlock:
         assert len(desk.pacer.queue) == 10
 
     def test_a_probe_that_was_not_sent_is_replaced_at_once(self, desk: Desk) -> None:
-        """Its place goes to the next caller."""
+        """The next caller sends it."""
         blocked_by(desk, day_is_used_up)
         desk.now += LONG
         (probe,) = desk.ask(2, MAX_WAIT)
@@ -208,7 +208,7 @@ class TestBlock:
         assert len(desk.grant()) == 1
 
     def test_a_probe_that_failed_is_followed_a_minute_later(self, desk: Desk) -> None:
-        """A connection error says nothing of the budget."""
+        """A connection error says nothing about the budget."""
         blocked_by(desk, day_is_used_up)
         desk.now += LONG
         (probe,) = desk.ask(2, inf)
@@ -218,7 +218,7 @@ class TestBlock:
         assert len(desk.grant()) == 1
 
     def test_newer_bad_news_replaces_the_older(self, desk: Desk) -> None:
-        """A probe that finds the minute used up, not the day, waits for the minute."""
+        """After a probe that finds the minute exhausted, and not the day, callers wait for the minute."""
         blocked_by(desk, day_is_used_up)
         desk.now += LONG
         (probe,) = desk.ask(2, MAX_WAIT)
@@ -227,7 +227,7 @@ class TestBlock:
         assert len(desk.grant()) == 1
 
     def test_a_server_that_always_says_zero_is_not_believed(self, desk: Desk) -> None:
-        """It serves requests and says that nothing remains: after some of them, pacing is off."""
+        """If requests are served although nothing remains, pacing turns off after some of them."""
         blocked_by(desk, nothing_remains)
         desk.now += LONG
         sent = 0
@@ -240,7 +240,7 @@ class TestBlock:
         assert desk.room() > 10 * LIMIT
 
     def test_a_minute_that_this_program_used_up_is_not_probed(self) -> None:
-        """Its own count says the same as the server."""
+        """Its own count agrees with the server."""
         desk = Desk()
         desk.learn()
         desk.spend_window(MINUTE)
@@ -251,7 +251,7 @@ class TestBlock:
             assert desk.grant() == []
 
     def test_reset_forgets_everything_but_the_line(self, desk: Desk) -> None:
-        """The next request goes at once and alone; what is in flight stays charged."""
+        """The next request goes at once and alone; requests in flight stay charged."""
         blocked_by(desk, day_is_used_up)
         (waiting,) = [desk.pacer.reserve(None, MAX_WAIT, desk.now)]
         desk.pacer.reserve(None, MAX_WAIT, desk.now)
@@ -262,7 +262,7 @@ class TestBlock:
 
 class TestPause:
     def test_a_429_without_a_budget_pauses_the_line_for_seconds(self, desk: Desk) -> None:
-        """Whatever it asks for; then one request goes, and its good answer frees the rest."""
+        """Whatever it asks for; then one request goes, and its good response admits the rest."""
         bad, good = desk.ask(2)
         desk.bare(bad, 429, retry_after=3600.0)
         assert desk.ask(10, MAX_WAIT) == []
@@ -276,7 +276,7 @@ class TestPause:
         assert len(desk.grant()) == 9
 
     def test_it_is_short_when_the_answer_asks_for_less(self, desk: Desk) -> None:
-        """A `Retry-After` below the pause is believed."""
+        """A `Retry-After` below the pause is used."""
         (bad,) = desk.ask()
         desk.bare(bad, 429, retry_after=0.5)
         assert desk.ask(2) == []
@@ -288,7 +288,7 @@ class TestPause:
         assert len(desk.grant()) == 1
 
     def test_each_further_429_doubles_it(self) -> None:
-        """Up to a minute: a firewall that refuses for an hour sees a request a minute."""
+        """Up to a minute: a firewall that refuses for an hour gets one request a minute."""
         desk = Desk()
         waits: list[float] = []
         sent = 0
@@ -303,7 +303,7 @@ class TestPause:
         assert sent < 66
 
     def test_it_is_never_longer_than_a_window(self) -> None:
-        """With windows of three seconds, so long is the pause at most."""
+        """With windows of three seconds, the pause is three seconds at most."""
         desk = Desk()
         desk.learn(reset=3)
         desk.now = 4.0
@@ -315,13 +315,13 @@ class TestPause:
             desk.now += 4.0
 
     def test_a_burst_of_them_counts_once(self, desk: Desk) -> None:
-        """Fifty requests that meet the firewall together are one sign of it."""
+        """Fifty requests that meet the firewall together count as one refusal."""
         for ticket in desk.ask(40):
             desk.bare(ticket, 429)
         assert desk.pacer.available(desk.now).wait == PAUSE
 
     def test_callers_do_not_wait_longer_than_max_wait(self, desk: Desk) -> None:
-        """While requests go one at a time, and none is answered well, a call waits `max_wait` in all."""
+        """While requests go one at a time without a good response, a call waits `max_wait` in all."""
         (bad,) = desk.ask()
         desk.bare(bad, 429)
         begun = desk.now
@@ -337,7 +337,7 @@ class TestPause:
         assert {ticket.state for ticket in tickets} == {"done", "refused"}
 
     def test_a_429_of_no_known_window_pauses_too(self, desk: Desk) -> None:
-        """The present window has budget, and a request is refused for the sake of one that is over."""
+        """The current window has budget, and a request is refused because of one that is over."""
         (lie,) = desk.ask()
         desk.observe(lie, 40, reset=DAY)
         desk.now = 2 * MINUTE - 10.2  # too late for the true window to refute it
@@ -348,7 +348,7 @@ class TestPause:
         assert desk.pacer.available(desk.now).wait == pytest.approx(PAUSE)
 
     def test_answers_that_are_not_paced_end_it_too(self) -> None:
-        """Where the server reports no budget at all."""
+        """Also if the server reports no budget at all."""
         desk = Desk()
         (ticket,) = desk.ask()
         desk.bare(ticket, 200)
@@ -361,7 +361,7 @@ class TestPause:
 
 
 class Crowd:
-    """Callers that come and wait by the clock of a desk, and the promises that are checked at every moment."""
+    """Callers that come and wait by the clock of a desk, with the promises checked at every moment."""
 
     def __init__(self) -> None:
         self.desk = Desk()
@@ -370,7 +370,7 @@ class Crowd:
         self._blocked_since: dict[Reservation, float] = {}
 
     def pump(self) -> None:
-        """Let requests go, and check that none waits in a block for longer than its `max_wait`."""
+        """Grant requests, and check that none waits in a block for longer than its `max_wait`."""
         pacer, now = self.desk.pacer, self.desk.now
         for ticket in pacer.grant(now):
             if ticket.state == "granted":
@@ -393,11 +393,11 @@ class Crowd:
         self.pump()
 
     def answer(self, kind: str) -> None:
-        """End the oldest request that is in flight."""
+        """End the oldest request in flight."""
         if not self.flying:
             return
         ticket, desk = self.flying.pop(0), self.desk
-        fresh = desk.pacer._block.is_fresh(ticket.sent)
+        fresh = ticket.sent > desk.pacer._block.since
         minute = (desk.now // MINUTE + 1) * MINUTE + 1
         budgets: dict[str, tuple[int, float, int, int]] = {
             "good": (LIMIT // 2, minute, 200, LIMIT),
@@ -429,7 +429,7 @@ STEPS = st.tuples(
 
 @given(st.lists(STEPS, max_size=60))
 def test_blocks_keep_their_promises(steps: list[tuple[float, int, float, str]]) -> None:
-    """Whatever answers come in whatever order: probes are a minute apart, good answers lift, waits keep `max_wait`."""
+    """In any order of responses, probes are a minute apart, good responses lift blocks and waits keep `max_wait`."""
     crowd = Crowd()
     for passed, callers, max_wait, kind in steps:
         crowd.wait(passed)
@@ -443,7 +443,7 @@ def test_blocks_keep_their_promises(steps: list[tuple[float, int, float, str]]) 
 
 @given(st.floats(0, 500), st.sampled_from([0.0, 10.0, 29.0, 31.0]))
 def test_no_claim_outlives_a_good_answer(silence: float, delay: float) -> None:
-    """A lie, some silence, then calls: the first good answer opens the line for all."""
+    """After a false refusal and a silence, the first good response opens the queue for every call."""
     pacer = Pacer()
     ticket = pacer.reserve(None, MAX_WAIT, 0.0)
     pacer.grant(0.0)

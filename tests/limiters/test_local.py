@@ -1,4 +1,4 @@
-"""The waiting edge: threads, asyncio and trio at one account."""
+"""Threads, asyncio and trio that wait at one account."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def budget(remaining: int, *, limit: int = 50, reset_in: float = 30.0, **more: str) -> dict[str, str]:
-    """Make an answer's headers."""
+    """Return the headers of a response."""
     return {
         "Date": formatdate(time.time(), usegmt=True),
         "X-RateLimit-Limit": str(limit),
@@ -41,13 +41,13 @@ def budget(remaining: int, *, limit: int = 50, reset_in: float = 30.0, **more: s
 
 @pytest.fixture
 def account() -> LocalAccount:
-    """Make an account that knows nothing."""
+    """Return an account that has learned nothing."""
     return LocalAccount()
 
 
 @pytest.fixture
 def empty() -> LocalAccount:
-    """Make an account whose window is used up for half a minute."""
+    """Return an account whose window is exhausted for half a minute."""
     account = LocalAccount()
     account.observe(account.acquire(max_wait=65.0), 200, budget(0))
     return account
@@ -67,7 +67,7 @@ LIBRARIES = pytest.mark.parametrize("library", ["asyncio", "trio"])
 
 class TestAccounts:
     def test_all_limiters_share_the_account_of_a_key(self) -> None:
-        """Two clients of one credential spend one budget, two credentials two."""
+        """Two clients with one credential share a budget; other credentials have their own."""
         assert LocalLimiter().account("a") is LocalLimiter().account("a")
         assert LocalLimiter().account("a") is not LocalLimiter().account("b")
 
@@ -79,7 +79,7 @@ class TestAccounts:
         assert "ep_secret" not in f"{limiter!r} {account!r} {vars(account)} {held}"
 
     def test_accounts_that_nobody_holds_are_dropped_in_the_end(self) -> None:
-        """A program that goes through thousands of keys does not grow; the last ones are kept for the next client."""
+        """A program with thousands of keys does not grow; the last ones used are kept for the next client."""
         accounts: AccountRegistry[LocalAccount] = AccountRegistry()
         held = accounts.get("held", LocalAccount)
         for number in range(1000):
@@ -90,7 +90,7 @@ class TestAccounts:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
     def test_a_child_starts_afresh_after_a_fork(self) -> None:
-        """Locks held and requests sent by the parent's threads are none of the child's business."""
+        """A child ignores locks and requests of the parent's threads."""
         program = """
             import os, threading
             from enprompta.limiters import LocalLimiter, blocks, pacer
@@ -107,7 +107,7 @@ class TestAccounts:
         subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=20)
 
     def test_what_a_fork_does_to_accounts(self) -> None:
-        """Every account of the process forgets what it knew, in place, and can be used."""
+        """Every account of the process is emptied in place and stays usable."""
         accounts: AccountRegistry[LocalAccount] = AccountRegistry()
         account = accounts.get("key", LocalAccount)
         account.observe(account.acquire(max_wait=65.0), 200, budget(7))
@@ -116,12 +116,12 @@ class TestAccounts:
         assert accounts.get("key", LocalAccount) is account
 
     def test_where_there_is_no_fork(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nothing is registered."""
+        """No fork handler is registered."""
         monkeypatch.delattr("os.register_at_fork", raising=False)
         assert AccountRegistry[LocalAccount]().get("key", LocalAccount).rate_limit is None
 
     def test_the_account_tells_the_budget(self, account: LocalAccount) -> None:
-        """As the server last told it, in UTC."""
+        """As the server last reported it, in UTC."""
         assert account.rate_limit is None
         account.observe(account.acquire(max_wait=65.0), 200, budget(7))
         limit = account.rate_limit
@@ -142,7 +142,7 @@ class TestAccounts:
             account.reset()
 
     def test_the_moment_of_an_answer_can_be_given(self, account: LocalAccount) -> None:
-        """A transport that noted when the answer came says so."""
+        """A transport can pass the time at which the response came."""
         ticket = account.acquire(max_wait=65.0)
         account.observe(ticket, 200, budget(7), now=time.monotonic())
         assert account.rate_limit is not None
@@ -150,7 +150,7 @@ class TestAccounts:
 
 class TestWaiting:
     def test_max_wait_is_refused_at_once(self, empty: LocalAccount) -> None:
-        """The error tells how long it would have been."""
+        """The error carries the wait that was needed."""
         before = time.monotonic()
         with pytest.raises(WaitTooLong, match="exhausted for another") as caught:
             empty.acquire(max_wait=5.0)
@@ -160,7 +160,7 @@ class TestWaiting:
         assert caught.value.rate_limit is not None
 
     def test_a_429_with_a_long_wait_refuses_those_who_wait(self, account: LocalAccount) -> None:
-        """News that come while waiting reach everybody in the line."""
+        """A refusal that comes during the wait reaches every queued call."""
         first = account.acquire(max_wait=65.0)
         caught: list[BaseException] = []
 
@@ -180,7 +180,7 @@ class TestWaiting:
         assert len(caught) == 5
 
     def test_a_deadline_ends_a_threads_wait(self, empty: LocalAccount) -> None:
-        """On time, and the place in the line is free."""
+        """On time, and its place in the queue is free."""
         before = time.monotonic()
         with pytest.raises(DeadlineReached, match="the deadline passed") as caught:
             empty.acquire(max_wait=65.0, deadline=before + 0.2)
@@ -190,7 +190,7 @@ class TestWaiting:
 
     @LIBRARIES
     def test_a_deadline_ends_a_tasks_wait(self, empty: LocalAccount, library: str) -> None:
-        """In asyncio and trio alike."""
+        """In asyncio and in trio."""
 
         async def main() -> None:
             before = time.monotonic()
@@ -203,7 +203,7 @@ class TestWaiting:
 
     @LIBRARIES
     def test_a_task_that_is_cancelled_gives_its_place_back(self, account: LocalAccount, library: str) -> None:
-        """The next one in the line has it."""
+        """The next call in the queue gets it."""
 
         async def main() -> None:
             first = await account.acquire_async(max_wait=65.0)
@@ -240,7 +240,7 @@ class TestWaiting:
         run(library, main)
 
     def test_a_task_cancelled_in_the_moment_of_its_grant_gives_it_back(self, account: LocalAccount) -> None:
-        """A right that nobody took is passed on."""
+        """A grant that is not used goes to the next call."""
 
         async def main() -> None:
             first = await account.acquire_async(max_wait=65.0)
@@ -255,14 +255,14 @@ class TestWaiting:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="signals work otherwise")
     def test_an_interrupt_gives_a_threads_place_back(self, empty: LocalAccount) -> None:
-        """Control-C in a wait leaves nothing behind."""
+        """Ctrl-C during a wait leaves nothing behind."""
         threading.Timer(0.2, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             empty.acquire(max_wait=65.0)
         assert len(empty._pacer.queue) == 0
 
     def test_an_event_loop_that_went_away_does_not_hold_the_line(self, account: LocalAccount) -> None:
-        """What its tasks were granted goes to those behind them, whether they were first or not."""
+        """Grants of its tasks go to the calls behind them, at any place in the queue."""
         first = account.acquire(max_wait=65.0)
         loop = asyncio.new_event_loop()
 
@@ -286,7 +286,7 @@ class TestWaiting:
             task.get_coro().close()
 
     def test_a_head_whose_event_loop_went_away_is_replaced(self, account: LocalAccount) -> None:
-        """When somebody has to mind the clock, it is somebody who can."""
+        """Another waiter that can still run keeps the time."""
         account.observe(account.acquire(max_wait=65.0), 429, {"Retry-After": "0.3"})
         loop = asyncio.new_event_loop()
         coroutine = account.acquire_async(max_wait=65.0)
@@ -304,7 +304,7 @@ class TestWaiting:
         coroutine.close()
 
     def test_without_asyncio_a_task_is_one_of_trio(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A program that has never imported asyncio need not."""
+        """A program that never imports asyncio does not have to."""
 
         async def main() -> str:
             monkeypatch.delitem(sys.modules, "asyncio")
@@ -314,7 +314,7 @@ class TestWaiting:
         monkeypatch.undo()
 
     def test_a_trio_run_that_ended_cannot_be_woken(self) -> None:
-        """Its sleeper says so."""
+        """Its sleeper returns False."""
 
         async def main() -> Any:
             return async_sleeper()
@@ -322,7 +322,7 @@ class TestWaiting:
         assert trio.run(main).wake() is False
 
     def test_a_loop_of_another_thread_that_closed_cannot_be_woken(self) -> None:
-        """Its sleeper says so, from any thread."""
+        """Its sleeper returns False, from any thread."""
         sleepers: list[Any] = []
 
         async def main() -> None:
@@ -340,23 +340,23 @@ class TestWaiting:
             async_sleeper()
 
     def test_who_waits_behind_a_head_that_sleeps_on_looks_itself(self, account: LocalAccount) -> None:
-        """A head whose event loop is stopped, and not closed, costs a second and not the whole wait."""
+        """A head whose event loop is stopped but not closed costs a second, not the whole wait."""
         account.observe(account.acquire(max_wait=65.0), 429, {"Retry-After": "0.3"})
-        account._pacer.reserve(None, 65.0, time.monotonic())  # nobody sleeps on it
+        account._pacer.reserve(None, 65.0, time.monotonic())  # without a sleeper
         started = time.monotonic()
         with pytest.raises(DeadlineReached):  # the head gets the one chance there is
             account.acquire(max_wait=65.0, deadline=started + 1.8)
         assert len(account._pacer.queue) == 0
 
     def test_time_in_the_line_is_told(self, account: LocalAccount) -> None:
-        """For hooks and for errors that say where the time went."""
+        """Hooks and errors can report the time spent in the queue."""
         first = account.acquire(max_wait=65.0)
         assert first.waited == 0.0
         threading.Timer(0.2, lambda: account.cancel(first)).start()
         assert 0.1 < account.acquire(max_wait=65.0).waited < 1
 
     def test_a_call_with_room_does_not_suspend(self, account: LocalAccount) -> None:
-        """The fast path is a function call: no turn of the event loop."""
+        """The fast path does not yield to the event loop."""
         account.observe(account.acquire(max_wait=65.0), 200, budget(40))
         coroutine = account.acquire_async(max_wait=65.0)
         with pytest.raises(StopIteration) as finished:
@@ -364,13 +364,13 @@ class TestWaiting:
         assert finished.value.value.state == "granted"
 
     def test_a_failed_request_wakes_the_next(self, account: LocalAccount) -> None:
-        """At the start, when one goes at a time."""
+        """At the start, when requests go one at a time."""
         first = account.acquire(max_wait=65.0)
         threading.Timer(0.1, lambda: account.failed(first)).start()
         assert account.acquire(max_wait=65.0).waited < 1
 
     def test_first_come_first_served_across_libraries(self, account: LocalAccount) -> None:
-        """Threads, asyncio and trio stand in one line."""
+        """Threads, asyncio and trio share one queue."""
         first = account.acquire(max_wait=65.0)
         order: list[int] = []
 
@@ -402,7 +402,7 @@ class TestWaiting:
         assert order == list(range(12))
 
     def test_pacing_costs_little(self) -> None:
-        """A call that need not wait costs some microseconds; the tenfold of 10 allows for a debugger's tracing."""
+        """A call that does not wait costs some microseconds; ten times 10 allows for a debugger's tracing."""
         account = LocalAccount()
         headers = [(name.encode(), value.encode()) for name, value in budget(10**9 - 1, limit=10**9).items()]
         best = 1.0
@@ -415,7 +415,7 @@ class TestWaiting:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until another thread has come so far."""
+    """Wait until a condition of another thread holds."""
     for _ in range(5000):
         if condition():
             return
@@ -424,13 +424,13 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 class TestStrictServer:
-    """Windows of a second: the hardest there are, as `Date` tells whole seconds."""
+    """Windows of one second, the hardest case because `Date` has whole seconds."""
 
     @pytest.mark.parametrize(
         ("library", "skew", "jitter"), [("asyncio", 300.4, 0.0), ("asyncio", -299.7, 0.02), ("trio", 0.0, 0.0)]
     )
     def test_tasks_use_each_window_and_never_exceed_it(self, library: str, skew: float, jitter: float) -> None:
-        """All calls at once, each in a task: no 429, and once the clock is known every window is used up."""
+        """All calls at once, each in a task: no 429, and every window is used once the clock is known."""
         report = Report()
         with StrictServer(Rules(skew=skew, jitter=jitter)) as server:
             kind = TrioClient if library == "trio" else AsyncioClient
@@ -447,7 +447,7 @@ class TestStrictServer:
         assert max(server.use) == 1.0
 
     def test_threads_asyncio_and_trio_share_an_account(self) -> None:
-        """Three kinds of waiters at one budget."""
+        """Three kinds of waiters share one budget."""
         account = LocalAccount()
         reports = [Report(), Report(), Report()]
         with StrictServer(Rules()) as server:
@@ -469,7 +469,7 @@ class TestStrictServer:
 @pytest.mark.parametrize("kind", ["asyncio", "trio", "threads"])
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_to_the_first_of_many_calls(monkeypatch: pytest.MonkeyPatch, kind: str, lie: str) -> None:
-    """Two hundred calls at once, of which the first is lied to: all are served once a probe has found the truth."""
+    """Of two hundred calls at once the first gets a false refusal: all are served once a probe has refuted it."""
     monkeypatch.setattr(blocks, "LONG", 0.4)
     monkeypatch.setattr(blocks, "PAUSE", 0.4)
     monkeypatch.setattr(pacer, "LONG", 0.4)
@@ -488,5 +488,5 @@ def test_a_lie_to_the_first_of_many_calls(monkeypatch: pytest.MonkeyPatch, kind:
 
 
 def test_a_pacer_is_made_of_slots() -> None:
-    """A misspelt attribute would be a rule that silently does not work."""
+    """A misspelled attribute fails instead of silently disabling a rule."""
     assert not hasattr(Pacer(), "__dict__")

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def desk() -> Desk:
-    """Stand at a desk where nothing is known."""
+    """Return a desk that has learned nothing."""
     return Desk()
 
 
 @pytest.fixture
 def settled() -> Desk:
-    """A desk that knows the limit and the length of a window, in the third window, of which nothing is used."""
+    """Return a desk that knows the limit and the window length, in its third window, with nothing used."""
     desk = Desk()
     desk.learn(reset=MINUTE)
     desk.spend_window(MINUTE)
@@ -40,7 +40,7 @@ def settled() -> Desk:
 
 class TestStart:
     def test_one_goes_and_the_rest_wait_for_its_answer(self, desk: Desk) -> None:
-        """Nothing is known at the start, so one request finds out."""
+        """At the start nothing is known, so one request learns the budget."""
         (first,) = desk.ask(100)
         assert desk.grant() == []
         desk.observe(first, LIMIT - 1)
@@ -57,13 +57,13 @@ class TestStart:
         assert desk.grant() == []
 
     def test_a_failure_lets_the_next_one_go_at_once(self, desk: Desk) -> None:
-        """An API that is away fails its callers one after the other, without pauses."""
+        """An unavailable API fails its callers one after the other, without pauses."""
         (first,) = desk.ask(2)
         desk.pacer.fail(first, desk.now)
         assert len(desk.grant()) == 1
 
     def test_failures_before_the_first_answer_are_charged(self, desk: Desk) -> None:
-        """They may have been counted after the first answer was."""
+        """They may have been counted after the first response."""
         (first,) = desk.ask(2)
         desk.pacer.fail(first, desk.now)
         (second,) = desk.grant()
@@ -71,7 +71,7 @@ class TestStart:
         assert desk.room() == LIMIT - 2
 
     def test_what_was_surely_counted_before_the_first_answer_is_not_charged(self, desk: Desk) -> None:
-        """A long outage does not eat the first window."""
+        """A long outage does not use up the first window."""
         for _ in range(10):
             (ticket,) = desk.ask()
             desk.pacer.fail(ticket, desk.now)
@@ -82,7 +82,7 @@ class TestStart:
         assert desk.room() == LIMIT - 11
 
     def test_a_server_error_without_headers_tells_nothing(self, desk: Desk) -> None:
-        """It came from something in between, so the next one tries alone too."""
+        """It came from an intermediary, so the next request goes alone too."""
         (first,) = desk.ask(10)
         desk.bare(first, 503)
         assert len(desk.grant()) == 1
@@ -90,7 +90,7 @@ class TestStart:
 
 class TestNoBudgetTold:
     def test_pacing_is_off_until_good_headers_appear(self, desk: Desk) -> None:
-        """A server that tells no budget is not paced, and one that begins to is."""
+        """A server that reports no budget is not paced until it begins to report one."""
         (first,) = desk.ask(1000)
         desk.bare(first)
         granted = desk.grant()
@@ -100,7 +100,7 @@ class TestNoBudgetTold:
         assert desk.pacer.last_reported == (LIMIT, 30, EPOCH + MINUTE)
 
     def test_a_run_of_bare_answers_turns_it_off(self, settled: Desk) -> None:
-        """Headers that have gone for good free the callers."""
+        """If the headers disappear, callers go freely."""
         settled.learn(reset=3 * MINUTE)
         for done in range(BARE_RUN):
             assert settled.room() == LIMIT - 1 - done
@@ -110,7 +110,7 @@ class TestNoBudgetTold:
         assert settled.room() > 10 * LIMIT
 
     def test_single_bare_answers_stay_charged(self, settled: Desk) -> None:
-        """They were counted, and no later number may show it yet."""
+        """They were counted, and no later report may include them yet."""
         settled.learn(reset=3 * MINUTE)
         (ticket,) = settled.ask()
         settled.now += 1
@@ -119,12 +119,12 @@ class TestNoBudgetTold:
 
     @pytest.mark.parametrize("reset", [-3, LONGEST_WAIT + 1])
     def test_a_reset_far_from_the_date_is_absurd(self, desk: Desk, reset: float) -> None:
-        """A window does not end before its answer, nor after the next midnight."""
+        """A window ends neither before its response nor after the next midnight."""
         desk.learn(reset=reset)
         assert desk.pacer.last_reported is None
 
     def test_a_reset_passed_while_the_answer_was_made_is_not_absurd(self, desk: Desk) -> None:
-        """A request counted at the end of a window may take long to be answered."""
+        """The response to a request counted at the end of a window may take long."""
         (ticket,) = desk.ask()
         desk.now = 40.0
         desk.observe(ticket, LIMIT - 1, reset=10)
@@ -133,13 +133,13 @@ class TestNoBudgetTold:
 
 class TestBudget:
     def test_what_is_in_flight_is_charged(self, desk: Desk) -> None:
-        """Remaining does not know of the requests on their way."""
+        """`Remaining` does not include the requests in flight."""
         desk.learn(LIMIT - 1)
         desk.ask(20)
         assert desk.room() == LIMIT - 21
 
     def test_the_least_remaining_counts_in_whatever_order_answers_come(self, desk: Desk) -> None:
-        """A late answer with an old number does not give back what was spent."""
+        """A late response with an old number does not return what was spent."""
         desk.learn(LIMIT - 1)
         early, late = desk.ask(2)
         desk.observe(late, 10)
@@ -147,7 +147,7 @@ class TestBudget:
         assert desk.room() == 10
 
     def test_a_lost_request_stays_charged_to_the_end_of_the_window(self, desk: Desk) -> None:
-        """It may have been counted; an answer to a request sent after that tells."""
+        """It may have been counted; the response to a later request shows it."""
         desk.learn(LIMIT - 1)
         ticket, other = desk.ask(2)
         desk.pacer.fail(ticket, desk.now)
@@ -159,7 +159,7 @@ class TestBudget:
         assert desk.room() == LIMIT - 4
 
     def test_a_request_under_way_for_long_is_counted_where_it_was_sent(self, desk: Desk) -> None:
-        """A call that takes minutes does not hold a place in every window."""
+        """A call that takes minutes does not take a place in every window."""
         desk.learn(LIMIT - 1)
         desk.ask(5)
         desk.now = TRANSIT + 0.1
@@ -176,7 +176,7 @@ class TestBudget:
 
 class TestWindow:
     def test_a_window_is_over_when_the_slowest_clock_says_so(self, desk: Desk) -> None:
-        """`Date` cut to seconds leaves up to a second of doubt, and the doubt is waited for."""
+        """`Date` has whole seconds, so up to a second is waited for."""
         desk.skew = 0.9  # so the answers are dated up to 0.9 s before their time
         desk.learn(0)
         assert desk.known_room(60.0 - 0.9) == 0
@@ -184,7 +184,7 @@ class TestWindow:
         assert desk.known_room(60.0 + 60 * 2 * DRIFT) == 1
 
     def test_more_answers_narrow_the_doubt(self, desk: Desk) -> None:
-        """Answers just after the server's second has turned tell when it did."""
+        """Responses just after a turn of the server's second narrow the interval."""
         desk.skew = 0.9
         desk.learn(LIMIT - 1)
         desk.now = 0.1
@@ -193,7 +193,7 @@ class TestWindow:
         assert desk.known_room(59.2) == 1
 
     def test_time_widens_the_doubt(self, desk: Desk) -> None:
-        """Clocks drift apart, so the end of a window an hour away is not the moment that was computed."""
+        """Clocks drift, so the end of a window an hour away is uncertain."""
         desk.learn(0, reset=3600)
         assert desk.known_room(desk.now) == 0
         assert desk.known_room(3600 + 3600 * DRIFT - 0.1) == 0
@@ -201,14 +201,14 @@ class TestWindow:
 
     @pytest.mark.parametrize("skew", [300.37, -299.81])
     def test_a_clock_minutes_off_does_not_matter(self, skew: float) -> None:
-        """The server's own `Date` tells how far away `Reset` is."""
+        """The time until `Reset` is computed from the server's own `Date`."""
         desk = Desk(skew=skew)
         desk.learn(0, reset=skew + MINUTE)
         assert desk.known_room(MINUTE - 1.0) == 0
         assert desk.known_room(MINUTE + 1.5) == 1
 
     def test_the_first_new_window_is_tried_with_one_request(self, desk: Desk) -> None:
-        """One reset does not tell how long windows are."""
+        """One reset does not reveal the window length."""
         desk.learn()
         desk.spend_window(MINUTE)
         desk.now = MINUTE + 1.0
@@ -217,7 +217,7 @@ class TestWindow:
         assert len(desk.grant()) == LIMIT - 1
 
     def test_a_probe_that_was_not_sent_is_not_waited_for(self, desk: Desk) -> None:
-        """The next one tries at once."""
+        """The next request goes at once."""
         desk.learn()
         desk.spend_window(MINUTE)
         desk.now = MINUTE + 1.0
@@ -226,18 +226,18 @@ class TestWindow:
         assert len(desk.grant()) == 1
 
     def test_later_windows_are_opened_in_full(self, settled: Desk) -> None:
-        """Two resets tell."""
+        """Two resets reveal the window length."""
         assert len(settled.ask(2 * LIMIT)) == LIMIT
 
     def test_windows_nobody_used_are_skipped(self, settled: Desk) -> None:
-        """After a night without calls the present window is the one that opens, and its end is known."""
+        """After a night without calls the current window opens, and its end is known."""
         settled.now = 1000 * MINUTE + 30.0
         assert len(settled.ask(2 * LIMIT)) == LIMIT
         assert settled.pacer.available(1000 * MINUTE + 59.0)[0] == 0
         assert settled.pacer.chance_at == pytest.approx(1001 * MINUTE, abs=40)
 
     def test_what_is_in_flight_at_the_end_is_charged_to_the_next(self, settled: Desk) -> None:
-        """It may arrive in the one or in the other."""
+        """It may arrive in either window."""
         in_flight = settled.ask(10)
         settled.now = 3 * MINUTE - 1.0
         in_flight += settled.ask(20)
@@ -256,14 +256,14 @@ class TestWindow:
         assert len(settled.grant()) == LIMIT
 
     def test_a_window_may_have_begun_before_it_is_known_to(self, settled: Desk) -> None:
-        """What is counted last in that moment of doubt may be counted in the new window, and is charged to it."""
+        """A request counted in the uncertain moment may be counted in the new window, and is charged to it."""
         settled.now = 3 * MINUTE - TRANSIT - 0.5
         settled.ask(10)
         settled.now = 3 * MINUTE + 2.0
         assert settled.room() == LIMIT - 10
 
     def test_answers_of_windows_that_were_skipped_are_old_ones(self, settled: Desk) -> None:
-        """They tell of a window before the present one, though of none that was ever seen."""
+        """They are about a window before the current one, even if it was never seen."""
         settled.now = 3 * MINUTE - 1.0
         granted = settled.ask(3)
         settled.observe(granted[0], LIMIT - 1, reset=3 * MINUTE)
@@ -272,7 +272,7 @@ class TestWindow:
         assert settled.room() == LIMIT - 1
 
     def test_an_answer_with_a_later_reset_opens_the_next(self, settled: Desk) -> None:
-        """The server knows best."""
+        """The server's report wins."""
         settled.now = 3 * MINUTE - 1.0
         early, late, other = settled.ask(3)
         settled.observe(early, LIMIT - 1, reset=3 * MINUTE)
@@ -282,7 +282,7 @@ class TestWindow:
         assert settled.room() == LIMIT - 1
 
     def test_a_window_whose_end_nobody_told_is_probed(self, desk: Desk) -> None:
-        """With all that was let go lost, and no length known, one tries again when the old ones cannot count."""
+        """If every granted request is lost and no length is known, one goes when the old ones cannot count any more."""
         (ticket,) = desk.ask()
         desk.observe(ticket, 0, limit=1)
         desk.now = 61.0
@@ -294,7 +294,7 @@ class TestWindow:
         assert len(desk.grant()) == 1
 
     def test_a_late_edge_is_learnt(self, settled: Desk) -> None:
-        """An answer of the window that was taken to be over brings it back, and the next one is tried with one."""
+        """A response of a window assumed to be over restores it, and the next one is tried with one request."""
         settled.now = 2 * MINUTE + 0.2
         desk = settled
         first, *rest = desk.ask(LIMIT)
@@ -310,7 +310,7 @@ class TestWindow:
         assert len(desk.grant()) == LIMIT - 1
 
     def test_a_clock_that_was_set_starts_again(self, settled: Desk) -> None:
-        """Answers an hour back are believed, not taken for old ones."""
+        """Responses from an hour ago are believed, not treated as old."""
         granted = settled.ask(10)
         settled.observe(granted[0], 40, reset=3 * MINUTE)
         settled.skew = -3600.0
@@ -321,7 +321,7 @@ class TestWindow:
         assert settled.room() == 29 - 7
 
     def test_nodes_that_differ_by_a_little_do_not_bring_old_windows_back(self, desk: Desk) -> None:
-        """A late answer of the last window, by a clock that is more than a second behind, is still an old one."""
+        """A late response of the last window is still old if its clock is more than a second behind."""
         desk.learn()
         desk.now = MINUTE - 0.2
         (late,) = desk.ask()
@@ -334,7 +334,7 @@ class TestWindow:
         assert desk.pacer.last_reported == (LIMIT, LIMIT - 1, EPOCH + 2 * MINUTE)
 
     def test_nodes_that_differ_by_a_little_are_one_clock(self, settled: Desk) -> None:
-        """Servers behind a balancer are never quite in step; nothing starts again for that."""
+        """Servers behind a balancer differ slightly; that does not restart the account."""
         granted = settled.ask(4)
         for skew, ticket in zip((0.9, 0.0, 1.4, 0.0), granted, strict=True):
             settled.skew = skew
@@ -344,7 +344,7 @@ class TestWindow:
 
 class TestOthers:
     def test_what_others_spent_is_remembered(self, settled: Desk) -> None:
-        """A window after one in which others spent opens with less, until its first answer."""
+        """After a window in which other clients spent, the next one opens with less until its first response."""
         granted = settled.ask(4)
         for ticket in granted:
             settled.observe(ticket, LIMIT - 20, reset=3 * MINUTE)  # 4 are ours
@@ -353,7 +353,7 @@ class TestOthers:
         assert len(granted) == LIMIT - 2 * 16
 
     def test_what_others_usually_spend_is_held_back(self, settled: Desk) -> None:
-        """Less and less, as their time runs out."""
+        """Less and less as the window ends."""
         for ticket in settled.ask(4):
             settled.observe(ticket, LIMIT - 20, reset=3 * MINUTE)
         settled.now = 3 * MINUTE + 2.0
@@ -367,7 +367,7 @@ class TestOthers:
         assert settled.room() >= LIMIT - 2
 
     def test_the_held_back_comes_free_in_time(self, settled: Desk) -> None:
-        """`room` tells when the next one of them may go, to the tick."""
+        """The wait names the moment of the next grant to the tick."""
         for ticket in settled.ask(4):
             settled.observe(ticket, LIMIT - 20, reset=3 * MINUTE)
         settled.now = 3 * MINUTE + 2.0
@@ -385,7 +385,7 @@ class TestOthers:
         assert waits >= 14
 
     def test_the_belief_fades(self, settled: Desk) -> None:
-        """Others that have gone are forgotten window by window."""
+        """Other clients that have stopped are forgotten window by window."""
         for ticket in settled.ask(4):
             settled.observe(ticket, LIMIT - 20, reset=3 * MINUTE)
         openings: list[int] = []
@@ -399,7 +399,7 @@ class TestOthers:
         assert openings[-1] == LIMIT
 
     def test_an_opening_that_is_not_answered_goes_on(self, settled: Desk) -> None:
-        """A lost first answer holds the others for a moment only."""
+        """A lost first response holds the others for a moment only."""
         for ticket in settled.ask(4):
             settled.observe(ticket, 0, reset=3 * MINUTE)
         settled.now = 3 * MINUTE + 2.0
@@ -408,7 +408,7 @@ class TestOthers:
         assert len(settled.grant()) == 1
 
     def test_our_own_lost_requests_are_not_others(self, settled: Desk) -> None:
-        """What we sent and lost is ours when it shows up in the count."""
+        """A lost request that appears in the server's count is not another client's."""
         ticket, other = settled.ask(2)
         settled.pacer.fail(ticket, settled.now)
         settled.observe(other, LIMIT - 2, reset=3 * MINUTE)
@@ -420,7 +420,7 @@ class TestOthers:
 
 class TestTooMany:
     def test_a_429_ends_the_window_and_keeps_its_place(self, settled: Desk) -> None:
-        """Nobody goes before the next window, and then the one who was refused goes first."""
+        """No request goes before the next window, and then the refused one goes first."""
         first, second = settled.ask(2)
         settled.pacer.reserve(None, inf, settled.now)
         settled.observe(second, 0, reset=3 * MINUTE, status=429)
@@ -433,20 +433,20 @@ class TestTooMany:
         assert settled.grant()[0] is second
 
     def test_a_429_with_budget_left_ends_the_window_too(self, settled: Desk) -> None:
-        """The number says one thing and the status another: the status is believed."""
+        """If number and status contradict each other, the status counts."""
         (ticket,) = settled.ask()
         settled.observe(ticket, 20, reset=3 * MINUTE, status=429)
         assert settled.room() == 0
 
     def test_retry_after_holds_everybody(self, settled: Desk) -> None:
-        """Even some seconds into the next window."""
+        """Also some seconds into the next window."""
         (ticket,) = settled.ask()
         settled.observe(ticket, 0, reset=3 * MINUTE, status=429, retry_after=62.0)
         assert settled.known_room(3 * MINUTE + 3.0) == 0
         assert settled.known_room(3 * MINUTE + 4.0) >= 1
 
     def test_the_day_limit_holds_everybody_to_its_reset(self, settled: Desk) -> None:
-        """A 429 with another limit tells of another budget; the window's own account stays as it was."""
+        """A 429 with another limit is about another budget; the window's account stays."""
         settled.learn(LIMIT - 1, reset=3 * MINUTE)
         (ticket,) = settled.ask()
         settled.observe(ticket, 0, reset=7200, status=429, limit=10_000)
@@ -460,7 +460,7 @@ class TestTooMany:
         assert len(settled.grant()) == LIMIT - 1
 
     def test_another_limit_leaves_the_windows_account_alone(self, settled: Desk) -> None:
-        """When a shorter budget is refilled, the rest of the minute's is there."""
+        """When a shorter budget is renewed, the rest of the minute budget is available."""
         settled.learn(LIMIT - 1, reset=3 * MINUTE)
         settled.now += 0.5
         (ticket,) = settled.ask()
@@ -470,7 +470,7 @@ class TestTooMany:
         assert settled.room() == LIMIT - 2
 
     def test_the_day_limit_as_the_first_answer(self, desk: Desk) -> None:
-        """A program that starts when the day's budget is gone waits for midnight, then learns the minute's."""
+        """A program that starts on an exhausted day waits for midnight, then learns the minute budget."""
         (ticket,) = desk.ask()
         desk.observe(ticket, 0, reset=7200, status=429, limit=10_000)
         assert desk.room() == 0
@@ -480,7 +480,7 @@ class TestTooMany:
         assert len(desk.grant()) == LIMIT - 1
 
     def test_a_window_shorter_than_the_first_one_told_is_believed(self, desk: Desk) -> None:
-        """Should the day's budget have been told first, an answer with the minute's replaces it."""
+        """If the day budget was reported first, a response with the minute's replaces it."""
         first, second = desk.ask(1) + desk.ask(0) + [desk.pacer.reserve(None, inf, 0.0)]
         desk.now = PROBE_EVERY
         desk.grant()
@@ -490,7 +490,7 @@ class TestTooMany:
 
     @pytest.mark.parametrize("max_wait", [5.0, 29.0])
     def test_a_chance_beyond_max_wait_is_refused_at_once(self, settled: Desk, max_wait: float) -> None:
-        """Everybody in the line is told, with the wait, and who comes later too."""
+        """Queued and later callers are refused, with the wait."""
         (ticket,) = settled.ask()
         patient = settled.pacer.reserve(None, inf, settled.now)
         settled.pacer.cancel(patient)
@@ -505,7 +505,7 @@ class TestTooMany:
         assert len(settled.pacer.queue) == 1
 
     def test_max_wait_says_nothing_of_the_line(self, settled: Desk) -> None:
-        """A thousand callers wait their twenty minutes, for the next chance is never further away than a minute."""
+        """A thousand callers wait twenty minutes, because the next chance is never more than a minute away."""
         settled.ask(1000, max_wait=65.0)
         for minute in range(3, 20):
             settled.now = minute * MINUTE + 2.0
@@ -515,7 +515,7 @@ class TestTooMany:
 
 class TestLine:
     def test_a_granted_request_that_was_not_sent_gives_its_place_back(self, desk: Desk) -> None:
-        """Also at the start, when it was the one to find out."""
+        """Also at the start, when it was the one to learn the budget."""
         (first,) = desk.ask(2)
         desk.pacer.cancel(first)
         (second,) = desk.grant()
@@ -527,7 +527,7 @@ class TestLine:
         assert desk.room() == LIMIT - 1
 
     def test_one_of_the_last_window_that_was_not_sent_is_not_missed_in_this_one(self, desk: Desk) -> None:
-        """The one request that tries a new window is not doubled by it."""
+        """The single request that tries a new window is not doubled by it."""
         desk.learn()
         desk.now = MINUTE - 1.0
         (late,) = desk.ask()
@@ -546,21 +546,21 @@ class TestLine:
         assert desk.grant() == [second]
 
     def test_many_that_leave_take_no_memory(self, desk: Desk) -> None:
-        """The line is as long as those who wait, or twice that."""
+        """The heap holds at most twice the waiting tickets."""
         desk.ask()
         for _ in range(1000):
             desk.pacer.cancel(desk.pacer.reserve(None, inf, 0.0))
         assert len(desk.pacer.queue._heap) <= 2
 
     def test_a_ticket_that_is_not_done_is_not_queued_twice(self, desk: Desk) -> None:
-        """Asking again with a ticket that waits, or that left, gives another one."""
+        """Joining with a ticket that is queued or has left creates another one."""
         waiting = desk.pacer.reserve(None, inf, 0.0)
         assert desk.pacer.reserve(waiting, inf, 0.0) is not waiting
         desk.pacer.cancel(waiting)
         assert desk.pacer.reserve(waiting, inf, 0.0) is not waiting
 
     def test_an_answer_to_a_ticket_of_before_a_fork_does_no_harm(self) -> None:
-        """The child's account learns from it, and owes it nothing."""
+        """The child's account learns from it without charging it."""
         (ticket,) = Desk().ask()
         child = Desk()
         child.observe(ticket, 20)
@@ -572,7 +572,7 @@ class TestLine:
 
     @given(st.lists(st.sampled_from(["ask", "grant", "leave", "answer", "again"]), max_size=200))
     def test_first_come_first_served(self, steps: list[str]) -> None:
-        """Whatever joins, leaves or comes back, nobody goes before a lower number that waits."""
+        """However requests join, leave or return, none goes before a lower number that waits."""
         desk = Desk()
         desk.learn(LIMIT - 1)
         waiting: list[Reservation] = []
@@ -608,7 +608,7 @@ READINGS = st.builds(
 
 @given(st.lists(st.tuples(st.floats(0, 20), READINGS, st.sampled_from(["observe", "fail", "cancel"])), max_size=60))
 def test_no_reading_stops_the_line_for_good(steps: list[tuple[float, Reading, str]]) -> None:
-    """Whatever a server says, nothing is raised, and who waits goes within what was asked for, an hour at most."""
+    """No report raises, and every waiter goes within the wait that was asked for, an hour at most."""
     pacer = Pacer()
     now = 0.0
     for passed, reading, end in steps:
@@ -632,10 +632,10 @@ def test_no_reading_stops_the_line_for_good(steps: list[tuple[float, Reading, st
 
 
 class TestSharers:
-    """Programs that share the budget and do not hear of each other, as when Redis is away."""
+    """Processes that share the budget without coordination, as when Redis is unavailable."""
 
     def test_each_keeps_to_its_share_of_a_window(self) -> None:
-        """A quarter for each of four, though nobody else is seen to spend, and again in the next window."""
+        """A quarter for each of four, although no other spending is seen, and again in the next window."""
         desk = Desk()
         desk.learn()
         desk.now = MINUTE + 2
@@ -647,7 +647,7 @@ class TestSharers:
         assert len(desk.ask(LIMIT)) == LIMIT // 4
 
     def test_what_others_are_believed_to_spend_is_not_held_back_too(self) -> None:
-        """They are the sharers, who have their share."""
+        """They are the other processes, which have their share."""
         desk = Desk()
         desk.learn()
         for minute in range(1, 4):
@@ -658,7 +658,7 @@ class TestSharers:
         assert len(desk.ask(LIMIT)) == LIMIT // 2
 
     def test_a_share_is_one_at_least(self) -> None:
-        """More programs than requests: each still gets its turn."""
+        """With more processes than requests, each still gets its turn."""
         desk = Desk()
         (ticket,) = desk.ask()
         desk.observe(ticket, 1, limit=2)
@@ -667,14 +667,14 @@ class TestSharers:
         assert len(desk.ask(3)) == 1
 
     def test_what_is_left_still_bounds(self) -> None:
-        """A share of what is gone is nothing."""
+        """A share cannot exceed the remaining budget."""
         desk = Desk()
         desk.learn(remaining=0)
         desk.pacer.process_count = 2
         assert desk.ask(3) == []
 
     def test_doubt_is_settled_by_one_request(self) -> None:
-        """What was told of the window may be old: one asks, and then it is known again."""
+        """If the report may be outdated, one request learns the budget again."""
         desk = Desk()
         desk.learn()
         desk.now = MINUTE + 2

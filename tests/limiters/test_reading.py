@@ -1,4 +1,4 @@
-"""What an answer's headers are taken to say."""
+"""How the headers of a response are read."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_a_mapping_and_raw_pairs_read_alike() -> None:
     ],
 )
 def test_an_absurd_header_voids_the_set(change: dict[str, str]) -> None:
-    """One value that makes no sense, and none of the set is believed."""
+    """One invalid value rejects the whole set."""
     assert read(200, GOOD | change).limit == 0
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_missing_header_voids_the_set(name: str) -> None:
-    """All four are needed."""
+    """All four headers are needed."""
     assert read(200, {key: value for key, value in GOOD.items() if key != name}).limit == 0
 
 
@@ -75,14 +75,14 @@ def test_a_missing_header_voids_the_set(name: str) -> None:
     ],
 )
 def test_retry_after(text: str, seconds: float | None) -> None:
-    """Seconds, decimals and dates are read; a date counts from the answer's own `Date`; the absurd is not there."""
+    """Seconds, decimals and dates are read, a date from the response's own `Date`; invalid values are ignored."""
     assert read(429, GOOD | {"Retry-After": text}).retry_after == seconds
     assert read(429, {"Retry-After": text, "Date": NOON}).retry_after == seconds
 
 
 @pytest.mark.parametrize("name", [*GOOD][:3])
 def test_a_header_that_comes_twice_voids_the_set(name: str) -> None:
-    """Of two proxies, even if they agree; a `Date` that comes twice may agree."""
+    """From two proxies, even if they agree; a repeated `Date` may agree."""
     pairs = [(key.encode(), value.encode()) for key, value in GOOD.items()]
     assert read(200, [*pairs, (name.lower().encode(), GOOD[name].encode())]).limit == 0
     assert read(200, GOOD | {name: f"{GOOD[name]}, {GOOD[name]}"}).limit == 0
@@ -107,18 +107,18 @@ def test_a_header_that_comes_twice_voids_the_set(name: str) -> None:
     ],
 )
 def test_a_429_that_contradicts_itself_reports_no_budget(change: dict[str, str], believed: bool) -> None:  # noqa: FBT001
-    """Requests that remain, or a `Retry-After` that is not the reset."""
+    """If requests remain, or `Retry-After` differs from the reset."""
     assert (read(429, GOOD | change).limit > 0) is believed
 
 
 def test_other_statuses_may_ask_to_wait_as_they_like() -> None:
-    """A 503 during maintenance reports the budget, and asks for an hour."""
+    """A 503 during maintenance reports the budget and asks for an hour."""
     reading = read(503, GOOD | {"Retry-After": "3600"})
     assert (reading.limit, reading.retry_after) == (60, 3600.0)
 
 
 def test_a_retry_date_without_a_date_says_nothing() -> None:
-    """This machine's clock is not asked what the time is."""
+    """This machine's clock is not used."""
     assert read(429, {"Retry-After": NOON}).retry_after is None
 
 
@@ -136,7 +136,7 @@ VALUES = st.one_of(
 )
 @example(status=200, values={**GOOD, "Date": "Fri, 31 Dec 9999 23:59:59 GMT", "X-RateLimit-Reset": "253402300800"})
 def test_whatever_the_headers_hold_nothing_is_raised(status: int, values: dict[str, str]) -> None:
-    """Any text gives a reading, as text and as bytes, and what it believes makes sense."""
+    """Any text, also as bytes, gives a consistent reading."""
     for headers in (
         values,
         [(name.encode(), value.encode("utf-8", "surrogatepass")) for name, value in values.items()],

@@ -1,4 +1,4 @@
-"""Many processes at one budget, through a real Redis."""
+"""Several processes that share one budget, through a real Redis."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let idle threads end soon, and a Redis that is away be tried often."""
+    """Let idle threads end soon, and an unavailable Redis be tried often."""
     monkeypatch.setattr(module, "_IDLE", 0.3)
     monkeypatch.setattr(module, "_RETRY_EVERY", 0.1)
 
 
 def process(server: RedisServer, name: str) -> RedisAccount:
-    """Make an account as another process would have it."""
+    """Return an account as another process would have it."""
     return RedisAccount(lambda: _SharedAccount(_client(server.url), name))
 
 
 def used_up(seconds: int) -> dict[str, str]:
-    """Make the headers of a 429 whose window ends in so many seconds."""
+    """Return the headers of a 429 whose window ends in this many seconds."""
     return {
         "Date": formatdate(usegmt=True),
         "X-RateLimit-Limit": "10000",
@@ -76,7 +76,7 @@ def used_up(seconds: int) -> dict[str, str]:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    """Wait until another thread has come so far."""
+    """Wait until a condition of another thread holds."""
     for _ in range(5000):
         if condition():
             return
@@ -97,7 +97,7 @@ ANSWERS = st.tuples(
 
 
 class Twin(Pacer):
-    """The policy, and the script beside it, which must come to the same result at every step."""
+    """The policy and the script side by side, which must agree at every step."""
 
     __slots__ = ("_client", "_keys", "_named", "_shared", "steps")
 
@@ -164,24 +164,24 @@ class Twin(Pacer):
         return settled
 
     def observe(self, ticket: Reservation, reading: Reading, now: float) -> None:
-        """Tell both of an answer."""
+        """Report a response to both."""
         retry_after = "" if reading.retry_after is None else reading.retry_after
         super().observe(ticket, reading, now)
         self._run(now, "observe", ticket.mark, format(ticket.sent, ".17g"), *reading[:-1], retry_after)
         self._compare()
 
     def fail(self, ticket: Reservation, now: float) -> None:
-        """Tell both of a failure."""
+        """Report a failure to both."""
         super().fail(ticket, now)
         self._run(now, "fail", ticket.mark, format(ticket.sent, ".17g"))
         self._compare()
 
     def cancel(self, ticket: Reservation) -> None:
-        """Take a request back from both."""
+        """Cancel a request in both."""
         self.cancel_at(ticket, ticket.sent)
 
     def cancel_at(self, ticket: Reservation, now: float) -> None:
-        """Take a request back from both, at some time."""
+        """Cancel a request in both at some time."""
         granted = ticket.state == "granted"
         super().cancel(ticket)
         if granted:
@@ -190,17 +190,17 @@ class Twin(Pacer):
 
 
 def plain(_: Simulation) -> None:
-    """Nothing out of the ordinary."""
+    """Change nothing."""
 
 
 def others_spend(simulation: Simulation) -> None:
-    """Somebody else spends a third."""
+    """Let another client spend a third."""
     for moment in range(200):
         simulation.at(moment / 4, lambda: simulation.server.spend(simulation.now, 3))
 
 
 def clock_is_set_back(simulation: Simulation) -> None:
-    """By an hour."""
+    """Set the clock back by an hour."""
 
     def act() -> None:
         simulation.server.skew -= 3600
@@ -209,7 +209,7 @@ def clock_is_set_back(simulation: Simulation) -> None:
 
 
 def limit_is_cut(simulation: Simulation) -> None:
-    """From 50 to 20."""
+    """Cut the limit from 50 to 20."""
 
     def act() -> None:
         simulation.server.limit = 20
@@ -218,7 +218,7 @@ def limit_is_cut(simulation: Simulation) -> None:
 
 
 def limit_is_raised(simulation: Simulation) -> None:
-    """From 50 to 80."""
+    """Raise the limit from 50 to 80."""
 
     def act() -> None:
         simulation.server.limit = 80
@@ -227,18 +227,18 @@ def limit_is_raised(simulation: Simulation) -> None:
 
 
 def edges_are_late(simulation: Simulation) -> None:
-    """Windows end 0.7 s later than told."""
+    """Let windows end 0.7 s later than reported."""
     simulation.server.edge = 0.7
 
 
 def midnight_comes(simulation: Simulation) -> None:
-    """The day's budget is used up some seconds before it."""
+    """Exhaust the day budget some seconds before midnight."""
     simulation.server.skew = DAY - EPOCH % DAY - 20
     simulation.server.daily = 150
 
 
 def some_answers_are_bare(simulation: Simulation) -> None:
-    """Headers are missing now and then, and for a while always."""
+    """Omit the headers now and then, and for a while always."""
     observe = simulation.pacer.observe
 
     def lossy(ticket: Reservation, reading: Reading, now: float) -> None:
@@ -251,7 +251,7 @@ def some_answers_are_bare(simulation: Simulation) -> None:
 
 
 def requests_are_not_sent(simulation: Simulation) -> None:
-    """One in ten is given back."""
+    """Cancel one request in ten."""
     send = simulation._send
 
     def fickle(ticket: Reservation) -> None:
@@ -286,7 +286,7 @@ class TestScript:
         ],
     )
     def test_the_script_is_the_policy(self, server: RedisServer, trouble: Callable[[Simulation], None]) -> None:
-        """Step by step, the script and the policy let the same requests go and remember the same."""
+        """The script and the policy grant the same requests and remember the same, step by step."""
         twin = MutableTwin(server, "twin")
         network = Network(Random(11), longest=0.3, tail=0.02, tail_longest=40.0, lost=0.01)
         simulation = Simulation(Server(skew=300.3, drift=5e-5), network, twin)
@@ -313,7 +313,7 @@ class TestScript:
     def test_the_script_is_the_policy_whatever_is_answered(
         self, server: RedisServer, steps: list[tuple[float, int, tuple[int, int, int, float, float | None], str]]
     ) -> None:
-        """Random answers at random moments: the same requests go, and the same is remembered."""
+        """Also with random responses at random moments."""
         twin = Twin(server, "twin")
         now = 1000.0
         flying: list[Reservation] = []
@@ -337,7 +337,7 @@ class TestScript:
         twin._client.close()
 
     def test_what_is_kept_is_short_lived_and_holds_no_secret(self, server: RedisServer) -> None:
-        """Keys carry a digest and expire."""
+        """Keys contain a digest and expire."""
         account = RedisLimiter(server.url).account("https://enprompta.com ep_secret")
         account.cancel(account.acquire(max_wait=65.0))
         wait_for(lambda: account._thread is None)
@@ -349,7 +349,7 @@ class TestScript:
         client.close()
 
     def test_a_process_that_died_costs_nothing_for_long(self, server: RedisServer) -> None:
-        """What it had under way is dropped when it is surely counted."""
+        """Its requests in flight are dropped when they have been counted for certain."""
         client: Any = _client(server.url)
         shared = _SharedAccount(client, "died")
         shared.introduce("a:", [])
@@ -366,7 +366,7 @@ class TestScript:
 @needs_server
 class TestProcesses:
     def test_two_processes_keep_to_one_budget(self, server: RedisServer) -> None:
-        """Each with all kinds of waiters: no 429, and the windows are used."""
+        """With all kinds of waiters: no 429, and the windows are used."""
         accounts = [process(server, "two"), process(server, "two")]
         reports = [Report() for _ in range(4)]
         with StrictServer(Rules(skew=-299.7)) as strict:
@@ -383,7 +383,7 @@ class TestProcesses:
         assert accounts[0].rate_limit is not None
 
     def test_redis_killed_and_restarted(self, caplog: pytest.LogCaptureFixture) -> None:
-        """No call is lost, a few 429s at most, a warning or two each; and then the two share again."""
+        """No call is lost, a few get 429, each process warns once or twice; then the two share again."""
         caplog.set_level(logging.INFO, "enprompta")
         with RedisServer() as own, StrictServer(Rules()) as strict:
             accounts = [process(own, "killed"), process(own, "killed")]
@@ -412,7 +412,7 @@ class TestProcesses:
         assert events.count("limiter.redis_back") >= 2
 
     def test_a_redis_that_is_back_is_trusted_when_all_must_have_found_it(self, server: RedisServer) -> None:
-        """Until then a process asks it for no more than its share, since others may still spend theirs alone."""
+        """Until then a process asks it for no more than its share, because others may still spend theirs alone."""
         account = process(server, "wary")
         with account._lock:
             account._thread = threading.current_thread()
@@ -430,7 +430,7 @@ class TestProcesses:
         assert pacer.process_count == 1
 
     def test_who_may_ask_for_nothing_looks_again_soon(self, server: RedisServer) -> None:
-        """A process that has spent its share does not sleep while somebody waits."""
+        """A process that has spent its share checks again while a caller waits."""
         account = process(server, "again soon")
         shared = account._introduce()
         pacer, now = account._pacer, time.monotonic()
@@ -445,7 +445,7 @@ class TestProcesses:
         shared.close()
 
     def test_a_redis_that_was_never_there(self) -> None:
-        """Pacing goes on in each process alone, from the first call on."""
+        """Each process paces alone from its first call on."""
         nowhere = RedisServer()
         account = process(nowhere, "nowhere")
         report = Report()
@@ -454,7 +454,7 @@ class TestProcesses:
         assert (report.ok, report.answered_429) == (100, 0)
 
     def test_a_redis_that_hangs_is_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A server that accepts and says nothing holds a call for a moment only."""
+        """A server that accepts and never answers holds a call for a moment only."""
         import socket
 
         monkeypatch.setattr(module, "_TIMEOUT", 0.2)
@@ -465,7 +465,7 @@ class TestProcesses:
             wait_for(lambda: account._thread is None)
 
     def test_a_restart_that_nobody_noticed(self, server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-        """A Redis that has lost the script is told again what is under way, and nobody is warned."""
+        """A Redis that lost the script gets the requests in flight again, without a warning."""
         account = process(server, "restart")
         first = account.acquire(max_wait=65.0)
         client: Any = _client(server.url)
@@ -481,7 +481,7 @@ class TestProcesses:
         assert not caplog.records
 
     def test_an_exiting_process_tells_its_last_answers(self, server: RedisServer) -> None:
-        """What is answered last is not charged to the fleet until it is forgotten."""
+        """The last responses do not stay charged to the other processes."""
         program = """
             import sys
             from enprompta.limiters import RedisLimiter
@@ -496,7 +496,7 @@ class TestProcesses:
         client.close()
 
     def test_flushing_needs_a_redis_that_is_there(self, server: RedisServer) -> None:
-        """And an account that has something to tell."""
+        """It also needs an account with steps to report."""
         account = RedisLimiter(server.url).account("flush")
         account.flush(60.0)
         account.failed(account.acquire(max_wait=65.0))
@@ -506,7 +506,7 @@ class TestProcesses:
         account.flush(60.0)
 
     def test_max_wait_and_deadlines(self, server: RedisServer) -> None:
-        """As with a local account."""
+        """They work as with a local account."""
         account = process(server, "max_wait")
         first = account.acquire(max_wait=65.0)
         with pytest.raises(DeadlineReached):
@@ -525,7 +525,7 @@ class TestProcesses:
         assert other.acquire(max_wait=65.0).waited < 1
 
     def test_what_nobody_waits_for_any_more_goes_back(self, server: RedisServer) -> None:
-        """A request that left the line while Redis was asked does not keep its place in Redis."""
+        """A request that left the queue while Redis was asked does not keep its place in Redis."""
         account = process(server, "left")
         shared = account._introduce()
         with account._lock:
@@ -541,7 +541,7 @@ class TestProcesses:
         shared.close()
 
     def test_requests_under_way_are_told_again(self, server: RedisServer) -> None:
-        """After an outage Redis charges what is under way, and no longer what was answered meanwhile."""
+        """After an outage Redis charges the requests in flight, and not those answered meanwhile."""
         client: Any = _client(server.url)
         account = process(server, "again")
         account._is_unavailable = True
@@ -556,7 +556,7 @@ class TestProcesses:
         account._introduce().close()
         assert client.zcard(flight) == 0
         assert client.zrange(lost, 0, -1) == [flying.mark[0].encode()]
-        account._note("observe", flying)  # it has ended: nothing to tell
+        account._note("observe", flying)  # it has ended: nothing to report
         assert account._outbox == []
         client.close()
 
@@ -573,7 +573,7 @@ class TestProcesses:
 
     @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
     def test_a_child_after_a_fork_has_its_own_connection(self, server: RedisServer) -> None:
-        """Both go on, and share."""
+        """Parent and child continue, and share."""
         program = """
             import os, sys
             from enprompta.limiters import RedisLimiter
@@ -590,14 +590,14 @@ class TestProcesses:
 
 @needs_server
 class TestBlocks:
-    """A fleet that is told bad news, by the clock of the script."""
+    """Several processes that are refused, by the clock of the script."""
 
     LIE = ("observe", "a:1", 0, 429, 10_000, 0, EPOCH + DAY, EPOCH, "")
     GOOD = (200, 50, 40, EPOCH + 120, EPOCH + 60, "")
 
     @pytest.fixture
     def shared(self, server: RedisServer) -> Iterator[_SharedAccount]:
-        """An account that was told that the day is used up, at 0.5."""
+        """Return an account that learned at 0.5 that the day is exhausted."""
         client: Any = _client(server.url)
         client.flushall()
         shared = _SharedAccount(client, "blocks")
@@ -608,7 +608,7 @@ class TestBlocks:
         client.close()
 
     def test_one_probe_for_the_fleet(self, shared: _SharedAccount) -> None:
-        """Two processes ask, one of them sends it; its good answer frees both."""
+        """Of two processes one sends the probe; its good response frees both."""
         assert shared.run([("acquire", "a:", 2, 5)], "30.4")[0][0] == 0
         assert shared.run([("acquire", "a:", 3, 5)], "30.6")[0][0] == 1
         assert shared.run([("acquire", "b:", 1, 5)], "30.7")[0][0] == 0
@@ -616,13 +616,13 @@ class TestBlocks:
         assert shared.run([("acquire", "b:", 2, 5)], "31.1")[0][0] == 5
 
     def test_a_process_that_dies_with_the_probe_delays_the_next_one_by_a_minute(self, shared: _SharedAccount) -> None:
-        """Nobody answers for it."""
+        """The probe is never answered."""
         assert shared.run([("acquire", "a:", 2, 1)], "31")[0][0] == 1
         assert shared.run([("acquire", "b:", 1, 1)], "90.9")[0][0] == 0
         assert shared.run([("acquire", "b:", 2, 1)], "91")[0][0] == 1
 
     def test_a_block_outlives_a_restart_of_the_programs_and_can_be_lifted(self, shared: _SharedAccount) -> None:
-        """A new process finds it, and the reset of any process ends it."""
+        """A new process finds it, and a reset in any process ends it."""
         assert shared.run([("acquire", "new:", 1, 1)], "10")[0][0] == 0
         assert shared._client.ttl(shared._keys[0]) > DAY - 100  # type: ignore[attr-defined]
         shared.run([("reset",)], "11")
@@ -650,7 +650,7 @@ class TestBlocks:
         ],
     )
     def test_what_makes_no_sense_is_ignored(self, shared: _SharedAccount, garbage: dict[str, str]) -> None:
-        """The account starts again, as if nothing were known; others' fields do no harm."""
+        """The account starts again; unknown fields do no harm."""
         client: Any = shared._client
         client.delete(*shared._keys)
         client.hset(shared._keys[0], mapping={"stranger": "\xff", **garbage})
@@ -659,7 +659,7 @@ class TestBlocks:
         assert shared.run([("acquire", "a:", 10, 5)], "1000.2")[0][0] == 5
 
     def test_keys_of_another_type_and_charges_of_another_time_are_dropped(self, shared: _SharedAccount) -> None:
-        """Text, lists and scores far ahead do not stop a fleet; every key expires."""
+        """Text, lists and scores far in the future do not stop the processes; every key expires."""
         client: Any = shared._client
         client.delete(*shared._keys)
         client.set(shared._keys[0], "text")
@@ -672,7 +672,7 @@ class TestBlocks:
         assert all(client.ttl(key) > 0 for key in shared._keys if client.exists(key))
 
     def test_a_clock_of_redis_that_was_set_back_does_not_delay_probes(self, shared: _SharedAccount) -> None:
-        """Times that lie ahead count from now."""
+        """Times in the future count from now."""
         shared.run([("acquire", "a:", 2, 1)], "40")
         assert shared.run([("acquire", "a:", 3, 1)], "-100")[0][0] == 0
         assert shared.run([("acquire", "a:", 4, 1)], "-39")[0][0] == 1
@@ -696,7 +696,7 @@ class TestBlocks:
         RedisLimiter("redis://localhost:1/0").reset_rate_limit()
 
     def test_a_reset_while_redis_is_unavailable_is_sent_when_it_is_back(self, server: RedisServer) -> None:
-        """This process forgets at once, Redis when it is found again."""
+        """This process forgets at once, Redis when it is available again."""
         account, other = process(server, "reset later"), process(server, "reset later")
         account.observe(account.acquire(max_wait=65.0), 429, used_up(3600))
         account.flush(5.0)
@@ -709,7 +709,7 @@ class TestBlocks:
 
 
 def run_all(works: list[Callable[[], object]]) -> None:
-    """Run each in a thread of its own, and wait for all."""
+    """Run each function in its thread, and wait for all."""
     workers = [threading.Thread(target=work) for work in works]
     for worker in workers:
         worker.start()
@@ -719,19 +719,19 @@ def run_all(works: list[Callable[[], object]]) -> None:
 
 class TestLimiter:
     def test_one_account_for_a_key(self) -> None:
-        """In one process, for one Redis."""
+        """Per process and Redis."""
         url = "redis://localhost:1/0"
         assert RedisLimiter(url).account("a") is RedisLimiter(url).account("a")
         assert RedisLimiter(url).account("a") is not RedisLimiter("redis://localhost:2/0").account("a")
 
     def test_it_pickles_and_does_not_show_its_password(self) -> None:
-        """A client's settings travel to other processes, and into logs."""
+        """A client's settings travel to other processes and into logs."""
         limiter = pickle.loads(pickle.dumps(RedisLimiter("redis://user:hunter2@localhost:6379/3")))
         assert repr(limiter) == "RedisLimiter('redis://localhost:6379/3')"
         assert limiter._url == "redis://user:hunter2@localhost:6379/3"
 
     def test_a_wrong_url_is_told_at_once(self) -> None:
-        """Before any call, and without the URL, which may hold a password."""
+        """Before any call, and without the URL, which may contain a password."""
         with pytest.raises(ConfigurationError, match="RedisLimiter cannot use its URL"):
             RedisLimiter("http://localhost")
         with pytest.raises(ConfigurationError, match="takes the URL of a Redis as text, not int"):
@@ -744,7 +744,7 @@ class TestLimiter:
             RedisLimiter("redis://localhost")
 
     def test_it_is_imported_when_asked_for(self) -> None:
-        """Who paces locally does not pay for it."""
+        """A program that paces locally does not import it."""
         import enprompta.limiters
 
         assert enprompta.limiters.RedisLimiter is RedisLimiter

@@ -1,4 +1,4 @@
-"""Headers on the request budget and on waiting, however a server writes them."""
+"""Headers about the budget and waits, in every form that servers write."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOW_UTC = datetime(2024, 1, 17, 10, 15, tzinfo=timezone.utc)
 
 @pytest.fixture(scope="module", autouse=True)
 def far_from_greenwich() -> Iterator[None]:
-    """Put this machine in a zone where local time is not UTC, as most are."""
+    """Set the local time zone to one that is not UTC."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", "UTC-5:30")
         time.tzset()
@@ -33,19 +33,19 @@ def far_from_greenwich() -> Iterator[None]:
 
 
 def headers(limit: str = "60", remaining: str = "59", reset: str = str(int(NOW)), **more: str) -> httpx.Headers:
-    """Write the three headers of the reference."""
+    """Return the three headers of the API reference."""
     told = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": reset}
     return httpx.Headers({**told, **more})
 
 
 def test_the_budget_is_read() -> None:
-    """All three numbers arrive, the reset as a time in UTC; names in a plain mapping are in lower case."""
+    """All three numbers are read, the reset as a time in UTC; names in a plain mapping are in lower case."""
     assert parse_rate_limit(headers()) == RateLimit(60, 59, NOW_UTC)
     assert parse_rate_limit(dict(headers())) == RateLimit(60, 59, NOW_UTC)
 
 
 def test_zero_stays_zero() -> None:
-    """Nothing left is a number like any other, not an absent one."""
+    """Nothing remaining is a number, not a missing value."""
     assert parse_rate_limit(headers("0", "0", "0")) == RateLimit(0, 0, datetime(1970, 1, 1, tzinfo=timezone.utc))
 
 
@@ -65,7 +65,7 @@ def test_zero_stays_zero() -> None:
     ],
 )
 def test_the_reset_is_read_in_every_form(reset: str) -> None:
-    """Unix seconds are the reference's; ISO 8601 and HTTP dates are what other servers write."""
+    """The API reference has Unix seconds; other servers write ISO 8601 and HTTP dates."""
     budget = parse_rate_limit(headers(reset=reset))
     assert budget is not None
     assert budget.reset_at == NOW_UTC
@@ -123,13 +123,13 @@ def test_retry_after_is_read_in_every_form(status: int, text: str, seconds: floa
 
 @pytest.mark.parametrize("text", ["", "-1", "+1", "soon", "nan", "inf", "1e3", "0x1", "1 2", "٣", "\xff"])
 def test_an_absurd_retry_after_is_not_asked(text: str) -> None:
-    """The client's own back-off serves then; a 429 still has its reset."""
+    """The client uses its own backoff then; a 429 still has its reset."""
     assert server_wait(503, {"retry-after": text}, NOW) is None
     assert server_wait(429, {"retry-after": text, "x-ratelimit-reset": str(NOW + 5)}, NOW) == 5.0
 
 
 def test_the_reset_speaks_for_a_429_alone() -> None:
-    """A 503 beside a budget that resets in a minute is not a reason to wait a minute."""
+    """A 503 with a reset in a minute is not a reason to wait a minute."""
     told = headers(reset=str(NOW + 42))
     assert server_wait(429, told, NOW) == 42.0
     assert server_wait(503, told, NOW) is None
@@ -153,7 +153,7 @@ def test_a_wrong_clock_here_changes_nothing(skew: float) -> None:
 
 
 def test_a_senseless_date_leaves_our_own_clock() -> None:
-    """`Date` is believed only when it is one."""
+    """An invalid `Date` is ignored."""
     assert server_wait(429, headers(reset=str(NOW + 42), Date="yesterday"), NOW + 2) == 40.0
 
 
@@ -165,7 +165,7 @@ odd_text |= st.from_regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([-+]\d\d:\d\d|Z)?")
 
 @given(odd_text, odd_text, odd_text, odd_text)
 def test_no_header_raises(limit: str, reset: str, retry_after: str, date: str) -> None:
-    """Whatever a server writes, there is a value or None."""
+    """Any header gives a value or None."""
     told = {"x-ratelimit-limit": limit, "x-ratelimit-remaining": "0", "x-ratelimit-reset": reset}
     told |= {"retry-after": retry_after, "date": date}
     parse_rate_limit(told)

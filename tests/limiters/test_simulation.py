@@ -28,7 +28,7 @@ SEEDS = range(20 if LONG else 3)
 @pytest.mark.parametrize("skew", [0.0, 300.37, -299.81])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_thousand_calls_at_once(seed: int, skew: float) -> None:
-    """No 429, every window used up, first come first served."""
+    """No 429, every window used, first come first served."""
     simulation = Simulation(Server(skew=skew), Network(Random(seed), tail=0.01))
     simulation.calls(1000)
     outcome = simulation.run()
@@ -45,7 +45,7 @@ def test_a_thousand_calls_at_once(seed: int, skew: float) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_hours_of_losses_tails_and_drift(seed: int, limit: int, window: int, hours: float, use: float) -> None:
-    """Requests lost before or after they are counted, answers 5 s late, clocks 50 ppm apart: no 429 all the same."""
+    """Requests lost before or after they are counted, responses 5 s late, clocks 50 ppm apart: still no 429."""
     drift = (5e-5, -5e-5, 0.0)[seed % 3]
     server = Server(limit=limit, window=window, skew=(0, 300, -300)[seed % 3], drift=drift)
     network = Network(Random(seed), shortest=0.02, longest=0.3, tail=0.01, tail_longest=5.0, lost=0.002)
@@ -58,7 +58,7 @@ def test_hours_of_losses_tails_and_drift(seed: int, limit: int, window: int, hou
 
 
 def test_a_long_idle_with_clocks_that_drift() -> None:
-    """After an hour of silence the interval has grown, and the next burst is in its window all the same."""
+    """After an hour of silence the interval is wider, and the next burst still fits its window."""
     server = Server(drift=4e-4, window=60)
     simulation = Simulation(server, Network(Random(1), longest=0.01))
     for hour in range(24):
@@ -68,7 +68,7 @@ def test_a_long_idle_with_clocks_that_drift() -> None:
 
 
 def test_the_day_limit_is_met_once_and_waited_for() -> None:
-    """60 a minute, 2,000 a day: the minutes see no 429, each day one burst at most, then a probe a minute."""
+    """60 a minute, 2,000 a day: no 429 for the minute, one burst a day at most, then a probe a minute."""
     server = Server(limit=60, window=60, daily=2_000, drift=5e-5)
     network = Network(Random(2), lost=0.002, tail=0.01, tail_longest=5.0)
     simulation = Simulation(server, network)
@@ -93,7 +93,7 @@ def test_the_day_limit_is_met_once_and_waited_for() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_others_who_spend_a_third(seed: int) -> None:
-    """Somebody else's requests, spread over each window: every call succeeds, and 429s stay under 5 %."""
+    """Another client's requests spread over each window: every call succeeds, and 429s stay under 5 %."""
     server = Server()
     network = Network(Random(seed), longest=0.1)
     simulation = Simulation(server, network)
@@ -109,7 +109,7 @@ def test_others_who_spend_a_third(seed: int) -> None:
 
 
 def test_others_who_spend_at_the_begin_of_each_window() -> None:
-    """Once they are known, they have their share before the rest goes."""
+    """Once they are known, their share is reserved first."""
     server = Server()
     simulation = Simulation(server, Network(Random(3), longest=0.1))
     for window in range(100):
@@ -120,7 +120,7 @@ def test_others_who_spend_at_the_begin_of_each_window() -> None:
 
 
 def test_windows_that_end_later_than_told_cost_one_burst() -> None:
-    """A `Reset` that is cut to whole seconds is learnt from the first burst, and not paid for again."""
+    """A `Reset` truncated to whole seconds is learned from the first burst."""
     server = Server(edge=0.4)
     simulation = Simulation(server, Network(Random(4), longest=0.05))
     simulation.calls(3000)
@@ -131,7 +131,7 @@ def test_windows_that_end_later_than_told_cost_one_burst() -> None:
 
 @pytest.mark.parametrize("step", [-7200.0, -2.0, 2.0, 7200.0])
 def test_a_server_clock_that_is_set_costs_one_burst(step: float) -> None:
-    """Forwards or back, by seconds or hours."""
+    """Forward or back, by seconds or hours."""
     server = Server(window=60)
     simulation = Simulation(server, Network(Random(5), longest=0.05))
 
@@ -147,7 +147,7 @@ def test_a_server_clock_that_is_set_costs_one_burst(step: float) -> None:
 
 
 def test_a_limit_that_is_cut_costs_one_burst() -> None:
-    """A smaller plan is learnt from the first answer that tells it."""
+    """A smaller plan is learned from the first response that reports it."""
     server = Server()
     simulation = Simulation(server, Network(Random(6), longest=0.05))
 
@@ -162,7 +162,7 @@ def test_a_limit_that_is_cut_costs_one_burst() -> None:
 
 
 def test_two_pacers_that_know_nothing_of_each_other_lose_nothing() -> None:
-    """Two processes without a shared account: 429s, but every call is served in the end."""
+    """Two processes without a shared account get 429s, but every call is served."""
     server = Server()
     simulations = [Simulation(server, Network(Random(seed), longest=0.05), Pacer()) for seed in (7, 8)]
     for simulation in simulations:
@@ -181,11 +181,11 @@ CALLS = int(HALF_HOUR / 1.2)
 
 @pytest.mark.parametrize("seed", SEEDS)
 class TestTroubles:
-    """A steady program for half an hour, and one thing that goes wrong in the third minute."""
+    """A steady program for half an hour, with one fault in the third minute."""
 
     @pytest.mark.parametrize("lie", [troubles.zero_for_a_day, troubles.day_is_used_up_once])
     def test_a_lie_costs_half_a_minute(self, seed: int, lie: Callable[[Simulation], None]) -> None:
-        """No call fails, and nothing is refused but the answer that lied."""
+        """No call fails, and only the false response is a refusal."""
         simulation = Steady(lie, seed).run()
         outcome = simulation.outcome
         assert (outcome.failed, outcome.refused) == (0, 0)
@@ -195,7 +195,7 @@ class TestTroubles:
 
     @pytest.mark.parametrize("every", [1.2, 0.7])
     def test_a_window_that_never_was_costs_nothing(self, seed: int, every: float) -> None:
-        """The answers of the real window refute it, also when more calls come than the budget has."""
+        """Responses of the real window refute it, also with more calls than budget."""
         outcome = Steady(troubles.much_for_a_day, seed, every).run().outcome
         assert outcome.served == int(HALF_HOUR / every)
         assert outcome.answered_429 <= 60
@@ -211,7 +211,7 @@ class TestTroubles:
         assert outcome.longest_wait < 5
 
     def test_a_firewall_sees_a_request_a_minute_and_is_over_a_minute_after_it_ends(self, seed: int) -> None:
-        """Ten minutes of it: a handful of 429s, then all calls are served again."""
+        """After ten minutes with a handful of 429s, all calls are served again."""
         outcome = Steady(troubles.firewall, seed).run().outcome
         assert outcome.answered_429 <= 16
         assert outcome.longest_gap < 600 + 65
@@ -221,7 +221,7 @@ class TestTroubles:
         "jump", [troubles.server_clock_ahead, troubles.server_clock_back, troubles.client_clock_ahead]
     )
     def test_a_clock_that_jumps_costs_a_minute_at_most(self, seed: int, jump: Callable[[Simulation], None]) -> None:
-        """An hour, ahead or back, on either side."""
+        """By an hour, forward or back, on either side."""
         simulation = Steady(jump, seed).run()
         outcome = simulation.outcome
         assert outcome.served == CALLS
@@ -229,7 +229,7 @@ class TestTroubles:
         assert outcome.answered_429 <= 60
 
     def test_a_day_that_is_used_up_sees_one_429_a_minute(self, seed: int) -> None:
-        """After the first one the probes come a minute apart."""
+        """After the first one the probes are a minute apart."""
         outcome = Steady(troubles.day_is_used_up, seed).run().outcome
         assert outcome.served == 120
         later = outcome.refusals[1:]

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and its budget, for the simulation: lies, firewalls and clocks that jump."""
+"""Faults between a client and its budget for the simulation: false reports, firewalls and clocks that jump."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HALF_HOUR = 1800.0
 def lies_once(  # noqa: PLR0917 (an answer has so many parts)
     simulation: Simulation, status: int, limit: int, reset_in: float, retry_after: float | None, remaining: int = 0
 ) -> None:
-    """Have one answer report a budget that is used up; without a limit it reports none."""
+    """Let one response report an exhausted budget, or none if no limit is given."""
     told = False
 
     def intercept(at: float) -> Reading | None:
@@ -39,32 +39,32 @@ def lies_once(  # noqa: PLR0917 (an answer has so many parts)
 
 
 def zero_for_a_day(simulation: Simulation) -> None:
-    """One 200 says that nothing remains until tomorrow."""
+    """Let one 200 report nothing remaining until tomorrow."""
     lies_once(simulation, 200, 60, DAY, None)
 
 
 def much_for_a_day(simulation: Simulation) -> None:
-    """One 200 says that the window ends tomorrow, with much of it left."""
+    """Let one 200 report a window that ends tomorrow, with much of it left."""
     lies_once(simulation, 200, 60, DAY, None, remaining=40)
 
 
 def day_is_used_up_once(simulation: Simulation) -> None:
-    """One 429 says that the day's 10,000 are used up until tomorrow."""
+    """Let one 429 report the day's 10,000 as exhausted until tomorrow."""
     lies_once(simulation, 429, 10_000, DAY, None)
 
 
 def one_429_without_headers(simulation: Simulation) -> None:
-    """One 429 says nothing."""
+    """Let one 429 report nothing."""
     lies_once(simulation, 429, 0, 0, None)
 
 
 def one_429_for_an_hour(simulation: Simulation) -> None:
-    """One 429 of a firewall asks to come back in an hour."""
+    """Let one firewall's 429 ask to retry in an hour."""
     lies_once(simulation, 429, 0, 0, 3600.0)
 
 
 def firewall(simulation: Simulation) -> None:
-    """Ten minutes of 429s that ask to come back in an hour."""
+    """Answer 429 for ten minutes, asking to retry in an hour."""
 
     def intercept(at: float) -> Reading | None:
         return Reading(429, retry_after=3600.0) if TROUBLE_AT <= at < TROUBLE_AT + 600 else None
@@ -73,17 +73,17 @@ def firewall(simulation: Simulation) -> None:
 
 
 def server_clock_ahead(simulation: Simulation) -> None:
-    """The server's clock is set ahead by an hour; a client that was suspended sees the same."""
+    """Set the server's clock ahead by an hour, as a suspended client sees it."""
     _jump(simulation, 3600.0, 0.0)
 
 
 def server_clock_back(simulation: Simulation) -> None:
-    """The server's clock is set back by an hour."""
+    """Set the server's clock back by an hour."""
     _jump(simulation, -3600.0, 0.0)
 
 
 def client_clock_ahead(simulation: Simulation) -> None:
-    """The client's monotonic clock jumps by an hour."""
+    """Let the client's monotonic clock jump by an hour."""
     _jump(simulation, 0.0, 3600.0)
 
 
@@ -96,7 +96,7 @@ def _jump(simulation: Simulation, server: float, client: float) -> None:
 
 
 def day_is_used_up(simulation: Simulation) -> None:
-    """The day's budget is really used up, from the third minute on."""
+    """Exhaust the day budget from the third minute on."""
     simulation.server.daily = 120
 
 
@@ -116,14 +116,14 @@ TROUBLES: tuple[Callable[[Simulation], None], ...] = (
 
 @dataclass
 class Steady:
-    """Fifty calls a minute at 60 a minute for half an hour, each willing to wait 65 s."""
+    """Fifty calls a minute at 60 a minute for half an hour, each with a `max_wait` of 65 s."""
 
     trouble: Callable[[Simulation], None]
     seed: int = 1
     every: float = 1.2
 
     def run(self, pacer: Pacer | None = None) -> Simulation:
-        """Run them."""
+        """Run the calls."""
         # The day begins at 0.0, so that it does not end in the half hour.
         server = Server(limit=60, window=60, skew=DAY - 1_700_000_000.0 % DAY)
         simulation = Simulation(server, Network(Random(self.seed), shortest=0.02, longest=0.2), pacer)

@@ -1,7 +1,7 @@
-"""A strict server on a real socket, and the lightest clients that can talk to it through an account.
+"""A strict server on a real socket, and minimal clients that call it through an account.
 
-`StrictServer` runs in a thread here, or by itself: `python -m tests.limiters.wire '{"limit": 50}'` prints its port, and
-what it has counted when its input ends.
+`StrictServer` runs in a thread, or by itself: `python -m tests.limiters.wire '{"limit": 50}'` prints its port, and its
+counts when its input ends.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ LIES = {
 
 @dataclass
 class Rules:
-    """What the server is strict about."""
+    """The limits that the server enforces."""
 
     limit: int = 50
     window: int = 1
     skew: float = 0.0
     """Seconds its clock is ahead."""
     jitter: float = 0.0
-    """Seconds that a request, and again its answer, are delayed at most."""
+    """Greatest delay in seconds of a request, and of its response."""
     others: int = 0
-    """Requests that somebody else spends in each window, at random moments of it."""
+    """Requests that another client spends in each window, at random moments."""
     at_once: bool = False
-    """Whether the others spend theirs at the begin of each window instead."""
+    """True if the others spend theirs at the start of each window instead."""
     seed: int = 1
     lie: str = ""
     """How the first request is answered: a name in `LIES`, or empty for the truth."""
@@ -66,7 +66,7 @@ class Rules:
 
 @dataclass
 class Tally:
-    """What the server has counted, by window."""
+    """Counts of the server, by window."""
 
     served: Counter[int] = field(default_factory=Counter[int])
     taken: Counter[int] = field(default_factory=Counter[int])
@@ -74,13 +74,13 @@ class Tally:
     refused: int = 0
 
     def use(self, limit: int) -> list[float]:
-        """Tell the share of each full window's budget that was used: all but the first and the last one."""
+        """Return the share used of each full window's budget, except the first and the last."""
         first, last = min(self.served), max(self.served)
         return [(self.served[index] + self.taken[index]) / limit for index in range(first + 1, last)]
 
 
 class StrictServer:
-    """Answers 429 to whatever exceeds a fixed window of its own clock."""
+    """Answers 429 to every request beyond a fixed window by its clock."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -104,7 +104,7 @@ class StrictServer:
 
     @property
     def use(self) -> list[float]:
-        """The share of each full window's budget that was used."""
+        """Return the share used of each full window's budget, except the first and the last."""
         return self.tally.use(self.rules.limit)
 
     def _serve(self) -> None:
@@ -122,11 +122,11 @@ class StrictServer:
         loop.close()
 
     def delay(self) -> float:
-        """Tell how long the next trip takes."""
+        """Return the next travel time."""
         return self._random.uniform(0, self.rules.jitter)
 
     def answer(self) -> bytes:
-        """Count a request, and say what comes of it."""
+        """Count a request and return the response."""
         rules, tally = self.rules, self.tally
         clock = time.time() + rules.skew
         if rules.lie:
@@ -152,7 +152,7 @@ class StrictServer:
         )
 
     def _spend(self, index: int, clock: float) -> None:
-        """Let the others spend what they have until now."""
+        """Let other clients spend their share up to now."""
         if index not in self._theirs:
             spread = 0.0 if self.rules.at_once else 1.0
             moments = [index + spread * self._random.random() for _ in range(self.rules.others)]
@@ -192,7 +192,7 @@ class _Connection(asyncio.Protocol):
 
 
 def parse(head: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:
-    """Split an answer's head into its status and raw header pairs."""
+    """Split a response head into its status and raw header pairs."""
     first, *lines = head.split(b"\r\n")
     pairs = [line.split(b": ", 1) for line in lines if line]
     return int(first.split(b" ", 2)[1]), [(name, value) for name, value in pairs]
@@ -200,7 +200,7 @@ def parse(head: bytes) -> tuple[int, list[tuple[bytes, bytes]]]:
 
 @dataclass
 class Report:
-    """What a client saw of its calls."""
+    """Results of a client's calls."""
 
     ok: int = 0
     answered_429: int = 0
@@ -208,7 +208,7 @@ class Report:
 
 
 class BlockingClient:
-    """Calls from threads, each on a connection of its own."""
+    """Calls from threads, each with its connection."""
 
     def __init__(self, account: Any, port: int, report: Report) -> None:
         self._account = account
@@ -222,7 +222,7 @@ class BlockingClient:
             yield connection
 
     def calls(self, count: int) -> None:
-        """Make calls one after the other, each until it is answered other than 429."""
+        """Make calls one after the other, each until it gets another status than 429."""
         with self._connection() as connection:
             for _ in range(count):
                 ticket = None
@@ -239,7 +239,7 @@ class BlockingClient:
                 self._report.ok += 1
 
     def in_threads(self, threads: int, calls: int) -> None:
-        """Make calls in so many threads, each its share."""
+        """Make calls in this many threads, a share in each."""
         workers = [Thread(target=self.calls, args=(calls // threads,)) for _ in range(threads)]
         for worker in workers:
             worker.start()
@@ -248,7 +248,7 @@ class BlockingClient:
 
 
 class AsyncioClient:
-    """Calls from asyncio tasks, over connections that are used again."""
+    """Calls from asyncio tasks over reused connections."""
 
     def __init__(self, account: Any, port: int, report: Report) -> None:
         self._account = account
@@ -257,7 +257,7 @@ class AsyncioClient:
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def call(self) -> None:
-        """Make a call until it is answered other than 429."""
+        """Make a call until it gets another status than 429."""
         ticket = None
         status = 429
         while status == 429:
@@ -271,7 +271,7 @@ class AsyncioClient:
         self._report.ok += 1
 
     async def in_tasks(self, count: int) -> None:
-        """Make calls, each in a task of its own."""
+        """Make calls, each in its own task."""
         await asyncio.gather(*(self.call() for _ in range(count)))
         for _, writer in self._idle:
             writer.close()
@@ -279,7 +279,7 @@ class AsyncioClient:
 
 
 class TrioClient:
-    """Calls from trio tasks, over connections that are used again."""
+    """Calls from trio tasks over reused connections."""
 
     def __init__(self, account: Any, port: int, report: Report) -> None:
         self._account = account
@@ -288,7 +288,7 @@ class TrioClient:
         self._idle: list[Any] = []
 
     async def call(self) -> None:
-        """Make a call until it is answered other than 429."""
+        """Make a call until it gets another status than 429."""
         import trio
 
         ticket = None
@@ -307,7 +307,7 @@ class TrioClient:
         self._report.ok += 1
 
     async def in_tasks(self, count: int) -> None:
-        """Make calls, each in a task of its own."""
+        """Make calls, each in its own task."""
         import trio
 
         async with trio.open_nursery() as nursery:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from enprompta import Enprompta
     from enprompta.emulator import Emulator
 
+pytestmark = pytest.mark.step("mcp")
+
 COMMAND = [sys.executable, "-c", "from enprompta.cli import main; main()", "mcp"]
 TOKEN = "t" * 20
 
@@ -87,8 +89,9 @@ def test_only_the_protocol_is_on_standard_output(
     assert environment["ENPROMPTA_API_KEY"] not in out + errors
 
 
-def test_ctrl_c_ends_a_server_that_waits_for_input(environment: dict[str, str]) -> None:
-    """Ctrl-C ends the process although a thread waits for standard input."""
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_signals_end_a_server_that_waits_for_input(environment: dict[str, str], how: int, status: int) -> None:
+    """Ctrl-C and SIGTERM end the process although a thread waits for standard input."""
     process = subprocess.Popen(
         COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, **environment},
@@ -98,15 +101,17 @@ def test_ctrl_c_ends_a_server_that_waits_for_input(environment: dict[str, str]) 
     process.stdin.write('{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
     process.stdin.flush()
     process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     process.wait(timeout=20)
-    process.communicate()
-    assert process.returncode == -signal.SIGINT
+    assert process.communicate()[1] == ""
+    assert process.returncode == status
 
 
 @contextmanager
-def http_server(environment: dict[str, str], *options: str) -> Generator[tuple[str, str, str]]:
-    """Run the command over HTTP; its URL, its token, and what it printed."""
+def http_server(
+    environment: dict[str, str], *options: str, stop: signal.Signals = signal.SIGINT
+) -> Generator[tuple[str, str, str]]:
+    """Run the command over HTTP; yield its URL, its token, and what it printed."""
     with subprocess.Popen(
         [*COMMAND, "--transport", "http", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, **environment},
@@ -121,13 +126,13 @@ def http_server(environment: dict[str, str], *options: str) -> Generator[tuple[s
         try:
             yield printed.split()[1], token, printed
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(stop)
             try:
                 out, _ = process.communicate(timeout=20)
             finally:
                 process.kill()
         assert out == ""
-        assert process.returncode == 130
+        assert process.returncode == (130 if stop == signal.SIGINT else 0)
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -172,7 +177,7 @@ def test_requests_over_http_are_checked(environment: dict[str, str], measured_pr
     }}  # fmt: skip
     good = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json, text/event-stream"}
     environment = {**environment, "ENPROMPTA_MCP_TOKEN": TOKEN}
-    with http_server(environment, "--allowed-host", "prompts.test") as (url, _, printed):
+    with http_server(environment, "--allowed-host", "prompts.test", stop=signal.SIGTERM) as (url, _, printed):
         assert TOKEN not in printed
         host = url.split("/")[2]
         port = host.partition(":")[2]

@@ -27,7 +27,7 @@ def service() -> Iterator[Emulator]:
 
 @pytest.fixture
 def client(service: Emulator) -> Iterator[Enprompta]:
-    """A client of it, and no prompts there."""
+    """A client of an account without prompts."""
     with Enprompta(api_key=service.keys.enterprise, base_url=service.url, limiter=None) as client:
         for prompt in list(client.prompts.list(limit=100)):
             client.prompts.delete(prompt.id)
@@ -36,7 +36,7 @@ def client(service: Emulator) -> Iterator[Enprompta]:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Where the files are to be; it is not there yet."""
+    """The path of a directory that does not exist yet."""
     return tmp_path / "prompts"
 
 

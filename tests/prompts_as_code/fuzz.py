@@ -70,13 +70,13 @@ builtins.RAN = executed  # type: ignore[attr-defined]
 
 
 def watch(event: str, _: object) -> None:
-    """Take note of what a module may not do."""
+    """Record what a module must not do."""
     if event.startswith(WATCHED) and event not in HARMLESS:
         executed.append(event)
 
 
 def value(chance: random.Random, usual: str, fitting: list[str]) -> str:
-    """Write a value: the usual one, one that fits, one of another type, or one that is refused."""
+    """Write a value: usual, valid, of another type, or invalid."""
     pick = chance.random()
     if pick < 0.4:
         return usual
@@ -84,7 +84,7 @@ def value(chance: random.Random, usual: str, fitting: list[str]) -> str:
 
 
 def front_matter(chance: random.Random) -> str:
-    """Write front matter that is more or less YAML."""
+    """Write front matter that is roughly YAML."""
     lines = [f"title: {value(chance, 'T', TEXTS)}\n"]
     lines += [f"{key}: {value(chance, 'T', TEXTS)}\n" for key in chance.sample(KEYS, chance.randrange(3))]
     if chance.random() < 0.8:
@@ -122,7 +122,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 def one(chance: random.Random) -> bytes:
-    """Make a file."""
+    """Create a file."""
     mark = chance.choice(["", "", "", "\ufeff"])
     text = f"{mark}---\n{front_matter(chance)}---\n{''.join(chance.choices(CONTENTS, k=chance.randrange(3)))}\n"
     if chance.random() < 0.1:
@@ -132,7 +132,7 @@ def one(chance: random.Random) -> bytes:
 
 
 def use(directory: Path) -> str:
-    """Read a directory, write its module, import that, and say how it ended."""
+    """Read a directory, write and import its module, and return the result."""
     try:
         files = read_directory(directory)
         Lock().refuse_conflicts(files)
@@ -153,7 +153,7 @@ def use(directory: Path) -> str:
 
 
 def main(count: int, seed: int) -> None:
-    """Fuzz, and write what happened."""
+    """Fuzz and print the results."""
     ends: Counter[str] = Counter()
     slowest = 0.0
     sys.addaudithook(watch)

@@ -111,7 +111,7 @@ declarations = st.fixed_dictionaries(
 
 
 def load(text: str, path: Path) -> ModuleType:
-    """Import a module that was written."""
+    """Import a generated module."""
     path.write_bytes(text.encode())
     spec = importlib.util.spec_from_file_location("prompts", path)
     assert spec is not None
@@ -123,7 +123,7 @@ def load(text: str, path: Path) -> ModuleType:
 
 @pytest.fixture
 def prompts(directory: Path, run: Run) -> Path:
-    """A directory with two prompts, and the module made of it."""
+    """A directory with two prompts, and its module."""
     directory.mkdir()
     (directory / "welcome-mail.prompt.md").write_bytes(FILE.encode())
     (directory / "plain.prompt.md").write_text("---\ntitle: Plain\n---\nHi 'you' \"there\"\n")
@@ -133,7 +133,7 @@ def prompts(directory: Path, run: Run) -> Path:
 
 
 def test_functions_render_their_prompts(prompts: Path) -> None:
-    """Defaults step in, names become Python names, and the text is the prompt's to the byte."""
+    """Defaults apply, names become Python names, and the text equals the prompt's bytes."""
     made = load(prompts.read_text(), prompts)
     call = made.welcome_mail(name="Ada", extra="x")
     assert call.render() == 'Hello Ada,\r\nbe warm "in" """100"""  x\t \\x'
@@ -156,7 +156,7 @@ def test_functions_render_their_prompts(prompts: Path) -> None:
 def test_functions_execute_their_prompts(
     prompts: Path, run: Run, directory: Path, client: Enprompta, service: Emulator
 ) -> None:
-    """After a push the functions know their prompts' ids; both clients execute them."""
+    """After a push, functions know their prompts' ids; both clients execute them."""
     run("push", directory, "--yes")
     assert "is out of date" in run("codegen", directory, "-o", prompts, "--check", status=1).output
     run("codegen", directory, "-o", prompts)
@@ -172,7 +172,7 @@ def test_functions_execute_their_prompts(
 
 
 def test_check(prompts: Path, run: Run, directory: Path) -> None:
-    """`--check` writes nothing: 0 while the module is what would be written, 1 once a prompt has changed."""
+    """`--check` writes nothing: 0 if the module is up to date, 1 after a prompt has changed."""
     before = prompts.stat().st_mtime_ns
     assert "is up to date" in run("codegen", directory, "-o", prompts, "--check").output
     run("codegen", directory, "-o", prompts)
@@ -184,7 +184,7 @@ def test_check(prompts: Path, run: Run, directory: Path) -> None:
 
 @pytest.mark.parametrize("lint", [["format", "--check"], ["check"]])
 def test_ruff_has_nothing_to_say(prompts: Path, lint: list[str]) -> None:
-    """Formatting and linting leave the module alone, and its layout is the formatter's own."""
+    """The generated module passes the linter and is formatted."""
     ruff = [sys.executable, "-m", "ruff", *lint, "--isolated", "--no-cache"]
     assert subprocess.run([*ruff, prompts], capture_output=True, check=False).returncode == 0
     if lint[0] == "format":
@@ -197,7 +197,7 @@ def test_ruff_has_nothing_to_say(prompts: Path, lint: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("checker", ["pyright", "mypy"])
 def test_a_missing_variable_fails_in_the_type_checker(prompts: Path, checker: str) -> None:
-    """Both pyright and mypy, as strict as they can be, accept right calls and refuse each wrong one."""
+    """Strict pyright and mypy accept correct calls and reject wrong ones."""
     pytest.importorskip(checker)
     use = prompts.with_name("use.py")
     use.write_text(USE)
@@ -226,7 +226,7 @@ def test_a_missing_variable_fails_in_the_type_checker(prompts: Path, checker: st
 def test_any_prompt_makes_a_module(
     title: str, description: str, content: str, variables: list[dict[str, Any]], name: str
 ) -> None:
-    """Whatever stands in a prompt, the module is Python, keeps the text to the letter, and stays the same."""
+    """For any prompt, the module is valid Python, keeps the text exactly, and is stable."""
     fields = {"title": title, "description": description, "content": content, "variables": variables}
     document = Document(fields, "pmt_1", 1)
     files = [PromptFile(None, f"{name}{number}.prompt.md", document) for number in (0, 0)]  # type: ignore[arg-type]
@@ -256,7 +256,7 @@ def test_a_module_of_nothing() -> None:
 
 
 def test_one_choice_and_empty_lines(tmp_path: Path) -> None:
-    """A choice of one is written on its line; empty lines around a description are not of the docstring."""
+    """A single choice is on one line; empty lines around a description are dropped."""
     declared = "variables: [{name: tone, type: select, options: [warm]}]"
     text = f'---\ntitle: Mail\ndescription: "\\n\\nGreets.\\n\\n"\n{declared}\n---\n{{{{tone}}}}\n'
     made = module([PromptFile(tmp_path / "mail.prompt.md", "mail.prompt.md", parse(text, "mail.prompt.md"))])
@@ -265,7 +265,7 @@ def test_one_choice_and_empty_lines(tmp_path: Path) -> None:
 
 
 def test_defaults_stand_in_the_signature_when_they_fit(tmp_path: Path) -> None:
-    """A default of another type than its variable is the prompt's own business: the parameter may be left out."""
+    """A default of another type is not in the signature; the parameter is optional."""
     declared = "".join(
         f"  - {{name: {name}, type: {kind}, default: {default}}}\n"
         for name, kind, default in [("a", "text", "you"), ("b", "boolean", "true"), ("c", "boolean", "'yes'")]
@@ -276,7 +276,7 @@ def test_defaults_stand_in_the_signature_when_they_fit(tmp_path: Path) -> None:
 
 
 def test_names_that_collide_and_letters_that_cannot_be_seen(tmp_path: Path) -> None:
-    """Two files whose names come to one get a function each; what an editor would not show is written as an escape."""
+    """Files with the same name get separate functions; invisible characters are escaped."""
     document = parse("---\ntitle: Right \u202e to left\n---\nHi\n", "x")
     names = ["a-b.prompt.md", "a_b.prompt.md", "a b.prompt.md"]
     made = module([PromptFile(tmp_path / name, name, document) for name in names])

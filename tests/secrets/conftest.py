@@ -1,4 +1,4 @@
-"""All that a test prints is gathered, with all loggers at their most talkative, and searched when it ends."""
+"""All output of a test, with every logger at DEBUG, is searched for credentials when it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def printed(caplog: pytest.LogCaptureFixture) -> Iterator[Printed]:
-    """Gather, with all loggers at their most talkative, and search when the test ends."""
+    """Collect output with every logger at DEBUG, and search it when the test ends."""
     printed = Printed()
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "enprompta")
@@ -30,11 +30,11 @@ def printed(caplog: pytest.LogCaptureFixture) -> Iterator[Printed]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
-    """Record waits between tries instead of waiting."""
+    """Record waits between attempts instead of waiting."""
     return Waits(monkeypatch)
 
 
 @pytest.fixture(params=FLAVOURS)
 def flavour(request: pytest.FixtureRequest) -> str:
-    """Each kind of client in turn."""
+    """Each kind of client."""
     return request.param

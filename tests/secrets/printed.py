@@ -1,4 +1,4 @@
-"""Credentials, everything that a program could print, and the search of the one for the other."""
+"""Credentials, everything that a program could print, and the search for one in the other."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CREDENTIALS: list[Any] = [
 
 
 def forms(secret: str) -> set[str]:
-    """Return the forms in which a secret could be written."""
+    """Return the encodings of a secret to search for."""
     escaped = json.dumps(secret)[1:-1]
     every = "".join(f"\\u{ord(letter):04x}" for letter in secret)
     first = f"\\u{ord(secret[0]):04X}{secret[1:]}"
@@ -55,7 +55,7 @@ def forms(secret: str) -> set[str]:
 
 
 def assert_clean(output: str) -> None:
-    """Search what was printed for the credentials."""
+    """Search the output for the credentials."""
     for secret in SECRETS:
         for form in forms(secret):
             at = output.find(form)
@@ -84,7 +84,7 @@ class Printed(list[str]):
     """True to capture the variables of the package's frames too, as a crash reporter does."""
 
     def all_of(self, it: object, depth: int = 0) -> None:
-        """Take down every way to look at an object, and at what it holds."""
+        """Print an object and its content in every way."""
         self += [repr(it), str(it), f"{it!s:>3}", f"{it!a}"]
         if isinstance(it, BaseException):
             self += traceback.format_exception(it)
@@ -137,14 +137,14 @@ def with_token(fault: Callable[[Peer], None]) -> Callable[[Peer], None]:
 
 
 def echo(peer: Peer) -> list[str]:
-    """Read a request, and give every credential in it, in every way of writing it."""
+    """Read a request and return every credential in it, in every encoding."""
     received = peer.read()
     sent = received.headers.get("authorization", "") + received.body.decode()
     return [form for secret in SECRETS if secret in sent or json.dumps(secret)[1:-1] in sent for form in forms(secret)]
 
 
 def echoing(status: int, write: Callable[[list[str]], bytes]) -> Callable[[Peer], None]:
-    """Answer with the credentials, in headers and in a body."""
+    """Answer with the credentials in headers and body."""
 
     def play(peer: Peer) -> None:
         found = echo(peer)

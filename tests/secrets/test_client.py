@@ -44,7 +44,7 @@ from tests.secrets.printed import (
 
 
 def in_other_error(found: list[str]) -> bytes:
-    """Echo in every field of the other dialects, slashes escaped."""
+    """Echo in every field of the other error formats, with escaped slashes."""
     text = " ".join(found)
     return json.dumps({"error": text, "error_description": text, "message": text, "request_id": text}).replace(
         "/", "\\/"
@@ -52,28 +52,28 @@ def in_other_error(found: list[str]) -> bytes:
 
 
 def in_text(found: list[str]) -> bytes:
-    """Echo in a page of some proxy."""
+    """Echo in a page of a proxy."""
     return f"<html>Your request: Authorization: Bearer {' '.join(found)}</html>".encode()
 
 
 def in_envelope(found: list[str]) -> bytes:
-    """Echo where a prompt should be."""
+    """Echo in place of a prompt."""
     return json.dumps({"success": True, "data": {"id": {form: form for form in found}}}).encode()
 
 
 def broken(peer: Peer) -> None:
-    """Answer with a line that is no header, and echoes."""
+    """Answer with an invalid header line and echoes."""
     peer.send(b"HTTP/1.1 200 OK\r\nAuthorization Bearer " + " ".join(echo(peer)).encode() + b"\r\n\r\n")
 
 
 def bad_gzip(peer: Peer) -> None:
-    """Answer with a body that is not what its header says, so that the HTTP library's own error holds the request."""
+    """Answer with a body that contradicts its header, so that the HTTP library's error holds the request."""
     peer.read()
     peer.send(answer(200, b"no gzip", [("Content-Encoding", "gzip")]))
 
 
 def no_http(peer: Peer) -> None:
-    """Answer as an echo service does: with what was sent."""
+    """Answer with the request, as an echo service does."""
     peer.send(f"Authorization: Bearer {' '.join(echo(peer))}\r\n\r\n".encode())
     peer.close()
 
@@ -91,7 +91,7 @@ FAULTS: list[Any] = [
 
 
 async def pry(flavour: str, printed: Printed, server: FaultServer, credentials: dict[str, Any], **options: Any) -> None:
-    """Call in several ways, and take down all there is to see."""
+    """Call in several ways and print everything."""
     options = {"base_url": server.base_url, "hooks": [Prying(printed)], "max_retries": 1, **credentials, **options}
     async with Caller(flavour, **options) as caller:
         client = caller.client
@@ -160,7 +160,7 @@ def test_no_answer(flavour: str, credentials: dict[str, Any], printed: Printed, 
      *FAULTS],
 )  # fmt: skip
 def test_no_token(flavour: str, fault: Any, printed: Printed, waits: Waits) -> None:
-    """A token endpoint that fails in any way, sending the client secret back."""
+    """A token endpoint fails in any way and echoes the client secret."""
     with FaultServer() as server:
         server.play(then=fault)
         run(flavour, lambda: pry(flavour, printed, server, {"client_id": "me", "client_secret": CLIENT_SECRET}))
@@ -184,7 +184,7 @@ def test_a_token_that_cannot_be_used(access: Any, printed: Printed) -> None:
 
 @pytest.mark.parametrize("kind", [Enprompta, AsyncEnprompta])
 def test_credentials_that_cannot_be_used(kind: Any, printed: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key with a line break, a secret without its id, too much of everything: refused unseen."""
+    """Invalid, incomplete or contradictory credentials are refused without being shown."""
     printed.variables = False  # they are what the constructor was given
     mistakes: list[dict[str, Any]] = [
         {"api_key": f"{KEY}\n"},
@@ -211,7 +211,7 @@ def test_credentials_that_cannot_be_used(kind: Any, printed: Printed, monkeypatc
 
 
 def test_a_key_that_is_passed_as_an_id(flavour: str, printed: Printed, waits: Waits, caplog: Any) -> None:
-    """The path of a call is in its errors, its records and the log; a key in it is not."""
+    """The path of a call is in its errors, records and log; a key in it is not."""
     caplog.set_level(logging.DEBUG, "enprompta")
     printed.variables = False  # they are what the method was given
     key = "ep_live_mistaken4id"
@@ -250,14 +250,14 @@ def test_calls_that_succeed(flavour: str, credentials: dict[str, Any], printed: 
 
 
 def test_settings_do_not_show_headers(printed: Printed) -> None:
-    """Headers that a caller sends with every request may be credentials too, so the settings' repr leaves them out."""
+    """The repr of the settings omits headers, which may contain credentials."""
     client = Enprompta(api_key=KEY, default_headers={"X-Gateway-Key": CLIENT_SECRET})
     printed.all_of(client._settings)
     printed.all_of(client)
 
 
 def test_what_a_pickle_gives(printed: Printed) -> None:
-    """A client that was unpickled shows as little as the one that was pickled."""
+    """An unpickled client shows as little as the original."""
     for client in (
         Enprompta(api_key=KEY),
         AsyncEnprompta(client_id="me", client_secret=CLIENT_SECRET, scopes=["prompts:read"]),
@@ -275,7 +275,7 @@ def test_what_a_pickle_gives(printed: Printed) -> None:
 
 
 def test_the_warning_of_an_unclosed_client(flavour: str, printed: Printed) -> None:
-    """It names the client by its class and the line that made it, no more."""
+    """It names only the class and the line that created the client."""
     with FaultServer() as server, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
 
@@ -295,7 +295,7 @@ def test_the_warning_of_an_unclosed_client(flavour: str, printed: Printed) -> No
 def test_what_is_written_to_standard_error(
     printed: Printed, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], waits: Waits
 ) -> None:
-    """`ENPROMPTA_LOG=debug` writes what the client does, and nothing that it does it with."""
+    """`ENPROMPTA_LOG=debug` writes what the client does, without credentials."""
     monkeypatch.setenv("ENPROMPTA_LOG", "debug")
     logger = logging.getLogger("enprompta")
     before = logger.handlers[:], logger.level
@@ -313,7 +313,7 @@ def test_what_is_written_to_standard_error(
 
 class TestMask:
     def test_every_form_is_hidden(self) -> None:
-        """As it is, in JSON and in a URL; in texts, bodies and headers."""
+        """Plain, in JSON and in a URL; in texts, bodies and headers."""
         mask = Redactor(SECRETS)
         for secret in SECRETS:
             for form in forms(secret):
@@ -321,7 +321,7 @@ class TestMask:
                 assert mask.body(f"a {form} b".encode()) == b"a <secret> b"
 
     def test_what_holds_no_secret_is_left_as_it_is(self) -> None:
-        """Headers without one are the same object; bytes that are no text stay."""
+        """Headers without a secret are the same object; bytes that are not text stay."""
         import httpx
 
         mask, headers = Redactor(SECRETS), httpx.Headers({"X-A": "1"})
@@ -351,7 +351,7 @@ class TestMask:
         ids=range(15),
     )
     def test_every_character_may_be_escaped(self, write: Any) -> None:
-        """A secret is found however its characters are written, in texts and in bodies."""
+        """A secret is found with any of its characters escaped, in texts and bodies."""
         mask = Redactor(SECRETS)
         for secret in SECRETS:
             assert mask.text(f"a {write(secret)} b") == "a <secret> b"
@@ -388,19 +388,19 @@ class TestMask:
             assert time.perf_counter() - began < 5
 
     def test_short_texts_are_no_secrets(self) -> None:
-        """Taking out `key` would make messages unreadable and hide nothing."""
+        """Redacting `key` would make messages unreadable and hide nothing."""
         assert Redactor(["key", "", "ep_1"]).text("the key ep_1") == "the key ep_1"
         assert Redactor(["secret-key", "secret-key-2"]).text("secret-key-2") == "<secret>"
 
     def test_the_mask_of_a_request_knows_what_was_sent(self) -> None:
-        """The token of this very request is hidden, whatever the client has by now."""
+        """The token of this request is redacted, also after the client has a new one."""
         import httpx
 
         request = httpx.Request("GET", "https://api.test", headers={"Authorization": f"Bearer {TOKEN}"})
         assert mask_for(request, [CLIENT_SECRET]).text(f"{TOKEN} {CLIENT_SECRET}") == "<secret> <secret>"
 
     def test_a_cause_is_searched_to_its_end(self) -> None:
-        """An exception that speaks of a secret somewhere down its causes is known by it."""
+        """A secret anywhere in the chain of causes is found."""
         inner, outer = ValueError(KEY), TypeError("harmless")
         outer.__cause__ = inner
         assert Redactor([KEY]).hides(outer)

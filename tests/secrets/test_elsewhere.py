@@ -1,4 +1,4 @@
-"""Credentials show nowhere in what is built round the clients: runs, caches, telemetry, receivers, commands."""
+"""Credentials appear nowhere around the clients: runs, caches, telemetry, receivers, commands."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ COMMAND = [sys.executable, "-c", "import sys; from enprompta.cli import main; sy
 
 @pytest.mark.parametrize("credentials", CREDENTIALS)
 def test_a_run_of_many(credentials: dict[str, Any], printed: Printed, waits: Waits, tmp_path: Path) -> None:
-    """Results, progress and the checkpoint's file of rows that failed at a server that echoes."""
+    """Results, progress and the checkpoint of rows that failed at an echoing server."""
     with FaultServer() as server:
         server.play(then=with_token(echoing(400, wrong)))
         with Enprompta(base_url=server.base_url, limiter=None, **credentials) as client:
@@ -84,7 +84,7 @@ def test_prompts_kept_on_disk(credentials: dict[str, Any], printed: Printed, wai
 
 @pytest.mark.parametrize("credentials", CREDENTIALS)
 def test_telemetry(credentials: dict[str, Any], printed: Printed, waits: Waits) -> None:
-    """Spans, events and metrics of calls that fail and are tried again."""
+    """Spans, events and metrics of calls that fail and are retried."""
     pytest.importorskip("opentelemetry.sdk")
     from tests.hooks.test_otel import Telescope
 
@@ -105,7 +105,7 @@ def test_deliveries_that_are_refused(printed: Printed, tmp_path: Path) -> None:
     """Errors, replies, logs and the store of a receiver, for bodies and signatures of every wrong kind."""
 
     class Broken:
-        """A store that fails, and says with what."""
+        """A store that fails and shows its argument."""
 
         def claim(self, *arguments: object) -> Any:
             """Fail."""
@@ -149,7 +149,7 @@ def test_deliveries_that_are_refused(printed: Printed, tmp_path: Path) -> None:
 
 
 def test_a_limiter_that_cannot_reach_its_redis(printed: Printed, waits: Waits) -> None:
-    """Its URL may hold a password, which its repr, its log and the errors of the calls it paces leave out."""
+    """The password in its URL is absent from its repr, its log and the errors of its calls."""
     pytest.importorskip("redis")
     from enprompta.limiters import RedisLimiter
 
@@ -193,7 +193,7 @@ def test_commands_that_fail(arguments: str, level: str, tmp_path: Path) -> None:
 
 
 def test_the_emulator_and_its_upstream(printed: Printed) -> None:
-    """The credentials of a model's server, which sends them back or is away, are in no execution, error or log."""
+    """The upstream's credentials, which it echoes, are in no execution, error or log."""
 
     def play(peer: Peer) -> None:
         received = peer.read()

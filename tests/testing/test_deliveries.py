@@ -1,4 +1,4 @@
-"""Forged webhook deliveries: what the service would send, for any test client."""
+"""Forged webhook deliveries look like those of the service, in any test client."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 def read(delivery: WebhookDelivery, secret: str = WEBHOOK_SECRET) -> WebhookEvent:
-    """Read a delivery as a receiver does."""
+    """Read a delivery like a receiver."""
     return construct_event(delivery.body, delivery.headers, secret)
 
 
 @pytest.mark.parametrize("event", EXAMPLES)
 def test_every_event_has_a_whole_example(event: str) -> None:
-    """Each event's example is signed, is that event, and sets every field there is."""
+    """Each event's example is signed, has its type, and sets every field."""
     read_event = read(webhook_delivery(event))
     assert read_event.event == event
     assert not isinstance(read_event, UnknownEvent)
@@ -46,12 +46,12 @@ def test_every_event_has_a_whole_example(event: str) -> None:
 
 
 def test_the_examples_are_of_all_events() -> None:
-    """No event that the package knows is without an example."""
+    """Every known event has an example."""
     assert set(EXAMPLES) == models._KNOWN
 
 
 def test_what_is_given_replaces_the_example() -> None:
-    """Data is put over the example's; id, time and secret are as given."""
+    """Given data is merged over the example's; id, time and secret are as given."""
     when = datetime(2024, 1, 17, 11, 15, tzinfo=timezone(timedelta(hours=1)))
     delivery = webhook_delivery("prompt.executed", data={"cost": 1.5}, event_id="evt_7", created_at=when, secret="s")
     event = read(delivery, "s")
@@ -64,12 +64,12 @@ def test_what_is_given_replaces_the_example() -> None:
 
 
 def test_two_deliveries_are_of_two_events() -> None:
-    """Each delivery has a new id, so that a receiver which deduplicates handles both."""
+    """Each delivery has a new id, so a deduplicating receiver handles both."""
     assert read(webhook_delivery()).id != read(webhook_delivery()).id
 
 
 def test_events_that_are_not_known_and_whole_payloads() -> None:
-    """Any name can be sent, any payload, and any event that was received."""
+    """Any name, any payload and any received event can be sent."""
     assert read(webhook_delivery("prompt.rated", data={"stars": 5})).data == {"stars": 5}
     when = "2024-01-17T10:15:00Z"
     payload = {"id": "evt_1", "event": "prompt.executed", "created_at": when, "api_version": "x", "data": {}}
@@ -81,7 +81,7 @@ def test_events_that_are_not_known_and_whole_payloads() -> None:
 
 
 def test_signatures_that_are_wrong() -> None:
-    """A wrong signature, none, and a body that was changed after it was signed are refused."""
+    """A wrong or missing signature, and a body changed after signing, are refused."""
     good = webhook_delivery(event_id="evt_1")
     assert "X-Enprompta-Signature" not in webhook_delivery(signature="").headers
     tampered = replace(good, body=good.body.replace(b"0.0284", b"0.0001"))
@@ -91,7 +91,7 @@ def test_signatures_that_are_wrong() -> None:
 
 
 def test_a_delivery_does_not_show_its_signature() -> None:
-    """The repr is short, and holds no header."""
+    """The repr is short and contains no header."""
     assert "sha256" not in repr(webhook_delivery())
 
 
@@ -104,7 +104,7 @@ def receiver() -> WebhookReceiver:
 
 
 def test_httpx(receiver: WebhookReceiver, webhook_delivery: Callable[..., WebhookDelivery]) -> None:
-    """A client of httpx takes a delivery, and so do the test clients of Starlette and FastAPI, made of it."""
+    """A delivery works with an httpx client and the test clients of Starlette and FastAPI."""
     app = Starlette(routes=[Route("/webhooks", receiver.asgi, methods=["POST"])])
 
     async def post(delivery: WebhookDelivery) -> httpx.Response:
@@ -143,7 +143,7 @@ def test_django(receiver: WebhookReceiver, webhook_delivery: Callable[..., Webho
 
 
 def test_bare_asgi(receiver: WebhookReceiver) -> None:
-    """The scope and receive of a delivery are what a server would give."""
+    """Scope and receive are those of a server."""
     scope, receive = webhook_delivery().asgi("/webhooks")
     assert scope["path"] == "/webhooks"
     sent: list[Any] = []
@@ -157,7 +157,7 @@ def test_bare_asgi(receiver: WebhookReceiver) -> None:
 
 
 def test_bare_wsgi(receiver: WebhookReceiver) -> None:
-    """The environ of a delivery is what a server would give."""
+    """The environ is that of a server."""
     environ = webhook_delivery().wsgi("/webhooks")
     lines: list[str] = []
     body = b"".join(receiver.wsgi(environ, lambda line, headers, /: lines.append(line)))

@@ -1,4 +1,4 @@
-"""Faults that are injected into the emulator, as a client meets them."""
+"""Injected faults of the emulator, as a client sees them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOW = {"Retry-After": "0"}
 
 @pytest.fixture
 def http(enprompta_emulator: Emulator) -> Iterator[httpx.Client]:
-    """A bare HTTP client, which tries nothing again."""
+    """An HTTP client without retries."""
     headers = {"Authorization": f"Bearer {enprompta_emulator.keys.team}"}
     with httpx.Client(base_url=enprompta_emulator.url, headers=headers, verify=False, trust_env=False) as client:
         yield client
@@ -28,7 +28,7 @@ def http(enprompta_emulator: Emulator) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def hasty(enprompta_emulator: Emulator) -> Iterator[Enprompta]:
-    """A client that tries nothing again."""
+    """A client without retries."""
     with Enprompta(max_retries=0) as client:
         yield client
 
@@ -46,7 +46,7 @@ def test_a_status_for_some_times(enprompta_emulator: Emulator, enprompta_client:
 
 
 def test_an_answer_lost_after_the_work(enprompta_emulator: Emulator, enprompta_client: Enprompta) -> None:
-    """A prompt whose creation was not answered is there once, for the retry carries the same idempotency key."""
+    """A prompt whose response was lost exists once, because the retry has the same idempotency key."""
     fault = enprompta_emulator.faults.add("/prompts", method="POST", drop="after", times=1)
     prompt = enprompta_client.prompts.create(title="Tea", content="Tea")
     assert len(fault.hits) == 1
@@ -57,7 +57,7 @@ def test_an_answer_lost_after_the_work(enprompta_emulator: Emulator, enprompta_c
 def test_a_dropped_connection(
     enprompta_emulator: Emulator, hasty: Enprompta, drop: Any, made: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No answer at all is a connection error; before or after decides whether the work was done; no log complains."""
+    """A dropped connection is a connection error; `drop` decides if the work was done; nothing is logged."""
     fault = enprompta_emulator.faults.add("/prompts", method="POST", drop=drop)
     with pytest.raises(APIConnectionError, match="Server disconnected"):
         hasty.prompts.create(title="Tea", content="Tea")
@@ -67,7 +67,7 @@ def test_a_dropped_connection(
 
 
 def test_a_drop_hides_a_failure_too(enprompta_emulator: Emulator, http: httpx.Client) -> None:
-    """Work that ends in an error of the API is as lost as any: here, a key that was used for something else."""
+    """An API error can be lost too: here, a key used for another request."""
     headers = {"Idempotency-Key": "k"}
     http.post("/prompts", json={"title": "Tea", "content": "Tea"}, headers=headers)
     enprompta_emulator.faults.add(drop="after", times=1)
@@ -77,7 +77,7 @@ def test_a_drop_hides_a_failure_too(enprompta_emulator: Emulator, http: httpx.Cl
 
 
 def test_a_latency_alone_delays_the_answer(enprompta_emulator: Emulator, http: httpx.Client) -> None:
-    """A slow answer is the right one, and holds up no other request."""
+    """A slow response is correct and delays no other request."""
     enprompta_emulator.faults.add("/prompts", latency=0.3)
     with ThreadPoolExecutor() as pool:
         started = time.monotonic()
@@ -102,7 +102,7 @@ def test_a_latency_alone_delays_the_answer(enprompta_emulator: Emulator, http: h
     ],
 )
 def test_path_patterns(enprompta_emulator: Emulator, http: httpx.Client, path: str, struck: list[str]) -> None:
-    """`*` is one segment, `**` any number of them, everything else itself."""
+    """`*` is one segment, `**` any number of them, everything else literal."""
     fault = enprompta_emulator.faults.add(path, status=418)
     for each in ("/prompts", "/prompts/pmt_1", "/prompts/pmt_1/execute", "/teams"):
         http.get(each)
@@ -111,7 +111,7 @@ def test_path_patterns(enprompta_emulator: Emulator, http: httpx.Client, path: s
 
 
 def test_the_first_fault_that_fits_strikes_alone(enprompta_emulator: Emulator, http: httpx.Client) -> None:
-    """A row of faults is a script: one after the other, each as often as it says, then all is well; clear ends it."""
+    """Faults apply in order, each as often as given, then none; `clear` ends them."""
     faults = enprompta_emulator.faults
     faults.add(status=500, times=1)
     faults.add(status=502, times=2)
@@ -123,7 +123,7 @@ def test_the_first_fault_that_fits_strikes_alone(enprompta_emulator: Emulator, h
 
 @pytest.mark.enprompta(error_dialect="detailed")
 def test_errors_are_in_the_emulators_dialect(enprompta_emulator: Emulator, hasty: Enprompta) -> None:
-    """An injected error reads as the API's own do, down to the request id."""
+    """An injected error has the API's format, including the request id."""
     enprompta_emulator.faults.add(status=500)
     with pytest.raises(InternalServerError, match="A fault was injected") as raised:
         hasty.teams.list()
@@ -148,7 +148,7 @@ def test_headers_and_body_are_the_answers_own(enprompta_emulator: Emulator, http
 
 
 def test_a_credential_comes_first(enprompta_emulator: Emulator, http: httpx.Client) -> None:
-    """A request that would be refused anyway is refused, and no hit."""
+    """A request that is refused anyway does not count as a hit."""
     fault = enprompta_emulator.faults.add(status=418)
     assert http.get("/teams", headers={"Authorization": "Bearer unknown"}).status_code == 401
     assert fault.hits == []
@@ -181,6 +181,6 @@ def test_the_client_names_an_injected_error(enprompta_emulator: Emulator, hasty:
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(fault: dict[str, Any]) -> None:
-    """A fault that would do nothing, or two things at once, is refused where it is written, not found out later."""
+    """A fault without effect, or with two, is refused when it is added."""
     with pytest.raises(ConfigurationError):
         Emulator().faults.add(**fault)

@@ -1,4 +1,4 @@
-"""The fixtures, used in this suite as anybody's suite would."""
+"""The pytest fixtures, used as in any suite."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def use(client: AsyncEnprompta) -> None:
 
 
 def test_an_unknown_model_fails_the_test(enprompta_client: Enprompta) -> None:
-    """A misspelled provider or model is an error that says what is known and how to accept it."""
+    """A misspelled provider or model is an error with the known names and how to accept others."""
     prompt = enprompta_client.prompts.create(title="t", content="c")
     assert enprompta_client.prompts.execute(prompt.id, provider="anthropic", model="claude-3-opus").output == "c"
     for names in ({"provider": "opena1"}, {"model": "gtp-4"}):
@@ -32,13 +32,13 @@ def test_an_unknown_model_fails_the_test(enprompta_client: Enprompta) -> None:
 
 @pytest.mark.enprompta(strict_models=False)
 def test_a_marker_accepts_any_model(enprompta_client: Enprompta) -> None:
-    """The marker turns that off, for a test or for a module."""
+    """The marker disables the check for a test or module."""
     prompt = enprompta_client.prompts.create(title="t", content="c")
     assert enprompta_client.prompts.execute(prompt.id, provider="opena1", model="gtp-4").output == "c"
 
 
 def test_an_async_client_whose_loop_has_ended(async_enprompta_client: AsyncEnprompta) -> None:
-    """After `asyncio.run` there is nothing left to close, and the fixture ends without a word."""
+    """After `asyncio.run` the fixture has nothing to close."""
     asyncio.run(use(async_enprompta_client))
 
 
@@ -55,7 +55,7 @@ def loop() -> object:
 def test_an_async_client_whose_loop_goes_on(
     loop: asyncio.AbstractEventLoop, async_enprompta_client: AsyncEnprompta
 ) -> None:
-    """A loop that is kept for other tests closes the connections, and is kept."""
+    """A loop kept for other tests closes the connections and stays open."""
     loop.run_until_complete(use(async_enprompta_client))
 
 
@@ -81,14 +81,14 @@ def test_an_async_client_whose_loop_runs_elsewhere(async_enprompta_client: Async
 
 @pytest.mark.enprompta(rate_limits=True, limits={"team": (7, 70)})
 def test_settings_by_marker(enprompta_emulator: Emulator, enprompta_client: Enprompta) -> None:
-    """The emulator is made as the marker says, and is the one of the environment."""
+    """The emulator has the settings of the marker and is the one of the environment."""
     assert enprompta_client.with_raw_response.teams.list().rate_limit.limit == 7
     with Enprompta() as client:
         assert client.base_url == enprompta_emulator.url == enprompta_client.base_url
 
 
 def test_without_the_emulators_extra(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without FastAPI the fixture fails with the line to install."""
+    """Without FastAPI the fixture fails with the install command."""
     for name in [each for each in sys.modules if each.startswith("enprompta.emulator")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(enprompta, "emulator", raising=False)
@@ -99,7 +99,7 @@ def test_without_the_emulators_extra(request: pytest.FixtureRequest, monkeypatch
 
 @pytest.mark.parametrize("module", [enprompta, testing])
 def test_names_are_loaded_when_asked_for(module: object) -> None:
-    """`dir()` lists the names although they are loaded when asked for; a wrong name is an ordinary mistake."""
+    """`dir()` lists lazily loaded names; unknown names are ordinary errors."""
     assert sorted(dir(module)) == sorted(module.__all__)  # type: ignore[attr-defined]
     for name in dir(module):
         assert getattr(module, name) is not None

@@ -23,7 +23,7 @@ STRICT_ASYNCIO = f"{STRICT}asyncio_default_fixture_loop_scope = function\n"
 
 OWN = "enprompta.testing.plugin"
 
-pytestmark = pytest.mark.slow  # each test runs pytest in a separate process
+pytestmark = [pytest.mark.slow, pytest.mark.step("plugin")]  # each test runs pytest in a separate process
 
 USE = """
 import asyncio
@@ -46,7 +46,7 @@ def run(folder: Path, test: str, *plugins: str, ini: str = STRICT) -> subprocess
 
 
 def passes(folder: Path, test: str, *plugins: str, ini: str = STRICT, count: int) -> None:
-    """Fail unless so many tests pass, with nothing logged or warned of."""
+    """Fail unless this many tests pass without logs or warnings."""
     done = run(folder, test, *plugins, ini=ini)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{count} passed" in done.stdout
@@ -55,7 +55,7 @@ def passes(folder: Path, test: str, *plugins: str, ini: str = STRICT, count: int
 
 
 def test_fixtures_are_there_without_a_word(tmp_path: Path) -> None:
-    """Installed, the plugin needs no `conftest.py`; each test has an empty API, and `Enprompta()` finds it."""
+    """The installed plugin needs no `conftest.py`; each test has an empty API, which `Enprompta()` finds."""
     test = """
 import os
 import pytest
@@ -110,7 +110,7 @@ def test_it(enprompta_client):
 
 
 def test_the_marker_sets_the_emulator(tmp_path: Path) -> None:
-    """Settings come from the marker, the nearest one last; a setting there is not is an error that names it."""
+    """Settings come from markers, the nearest last; an unknown setting is an error that names it."""
     test = """
 import pytest
 pytestmark = pytest.mark.enprompta(rate_limits=True, limits={"team": (7, 70)})
@@ -131,7 +131,7 @@ def test_unknown(enprompta_client): ...
 
 
 def test_async_client_under_pytest_asyncio(tmp_path: Path) -> None:
-    """Under pytest-asyncio, with an event loop for each test or one for a module, nothing is left open or warned of."""
+    """With a loop per test or per module, nothing is left open or warned about."""
     test = f"""{USE}
 @pytest.mark.asyncio
 async def test_own_loop(async_enprompta_client): await use(async_enprompta_client)
@@ -149,7 +149,7 @@ async def test_shared_loop_again(async_enprompta_client): await use(async_enprom
 
 
 def test_async_client_under_anyio(tmp_path: Path) -> None:
-    """Under anyio's plugin, on asyncio and on trio, the same."""
+    """The same with anyio's plugin, on asyncio and trio."""
     test = f"""{USE}
 @pytest.fixture(params=["asyncio", "trio"], scope="module")
 def anyio_backend(request):
@@ -165,7 +165,7 @@ async def test_twice(async_enprompta_client): await use(async_enprompta_client)
 
 
 def test_async_client_in_plain_tests(tmp_path: Path) -> None:
-    """Without any plugin, on loops that the test itself runs, keeps, or ends on another thread, the same."""
+    """The same without a plugin, on loops that the test runs itself."""
     test = f"""{USE}
 import threading
 import trio
@@ -211,7 +211,7 @@ def test_never_used(async_enprompta_client):
 
 
 def test_it_is_inert_where_it_is_not_used(tmp_path: Path) -> None:
-    """A suite that uses none of the fixtures loads neither a client nor a server, and is given no test or option."""
+    """A suite without the fixtures loads neither client nor server, and gets no test or option."""
     test = """
 import json, sys
 def test_it():
@@ -240,6 +240,6 @@ def test_delivery(webhook_delivery):
 
 
 def test_the_plugin_can_be_turned_off(tmp_path: Path) -> None:
-    """`-p no:enprompta` takes it away, as with any plugin."""
+    """`-p no:enprompta` disables it."""
     done = run(tmp_path, "def test_it(enprompta_client): ...", "no:asyncio", "no:enprompta")
     assert "fixture 'enprompta_client' not found" in done.stdout

@@ -1,4 +1,4 @@
-"""The four framework examples, each started for real and delivered to by the emulator.
+"""The four framework examples, started as programs, with deliveries of the emulator.
 
 `ENPROMPTA_LONG_TESTS=1` runs the long form: 1,000 deliveries to each.
 """
@@ -26,7 +26,7 @@ from enprompta.emulator.webhooks import delivery_queue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.slow  # many processes, or thousands of calls
+pytestmark = [pytest.mark.slow, pytest.mark.step("examples")]  # many processes, or thousands of calls
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "webhooks"
 DELIVERIES = 1_000 if os.environ.get("ENPROMPTA_LONG_TESTS") else 100
@@ -63,11 +63,11 @@ class Application:
             reader.start()
 
     def handled(self) -> list[tuple[str, str]]:
-        """Return the events it has printed, with their executions; its threads may interleave their lines."""
+        """Return the printed events with their executions; threads may interleave their lines."""
         return re.findall(r"(evt_\w+) (exe_\w+) ", "".join(self.printed))
 
     def stop(self) -> None:
-        """End it and wait."""
+        """Stop it and wait."""
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         self.process.wait(30)
@@ -80,21 +80,21 @@ class Application:
 
 @pytest.fixture
 def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    """An emulator that delivers to one host as much at once as the claim says."""
+    """An emulator that delivers this many events to one host at once."""
     monkeypatch.setattr(delivery_queue, "_MAX_CONCURRENT_PER_HOST", AT_ONCE)
     with Emulator(rate_limits=False, webhook_timeout=60) as running:
         yield running
 
 
 def connections(url: str) -> int:
-    """Count the connections to a server on this machine that are open at their near end."""
+    """Count the open connections to a local server."""
     port = f":{httpx.URL(url).port:04X}"
     rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[2].endswith(port) and row[3] == "01" for row in rows)
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it took too long"

@@ -58,8 +58,8 @@ def on_many_machines(rows: list[dict[str, str]], bag: Bag) -> None:
 
 def mistakes(rows: list[dict[str, str]]) -> None:
     """Each of these lines is an error in all three checkers."""
-    client.prompts.execute_many("p", rows, concurency=8)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    client.prompts.execute_many("p", rows, errors="skip")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    client.prompts.execute_many("p", rows, budget=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    client.prompts.execute_many("p")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    client.prompts.execute_many("p", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.prompts.execute_many("p", rows, concurency=8)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    client.prompts.execute_many("p", rows, errors="skip")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    client.prompts.execute_many("p", rows, budget=5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    client.prompts.execute_many("p")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    client.prompts.execute_many("p", 5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from enprompta._common.handler_errors import handler_error
 from enprompta._http.senders.unread import announces_body
 
 if TYPE_CHECKING:
@@ -45,6 +46,22 @@ class Protocol(ResponseHandler):
         super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
+        """Parse received bytes; pass the exception of a signal handler to the request, because asyncio ignores it."""
+        try:
+            self._parse(data)
+        except Exception as error:
+            if (raised := handler_error(error)) is None:
+                raise
+            self.fail(raised)
+
+    def fail(self, raised: BaseException) -> None:
+        """End the request on this connection with an exception of the caller."""
+        if self._payload is not None:
+            self._payload.set_exception(raised)
+        self.set_exception(raised)
+        self.close()
+
+    def _parse(self, data: bytes) -> None:
         """Parse received bytes, the head first, so that the response survives if the parser rejects what follows."""
         while self._in_head and data:
             seen = self._last + data
@@ -92,6 +109,22 @@ class Connector(aiohttp.TCPConnector):
                 return connection
             connection.close()
         return None
+
+
+class Request(aiohttp.ClientRequest):
+    """A request that ends with the exception of a signal handler; aiohttp writes in a task that no caller awaits."""
+
+    async def write_bytes(self, writer: Any, conn: Connection, *rest: Any, **named: Any) -> None:  # noqa: ANN401
+        """Write the body."""
+        protocol = None
+        try:
+            protocol = conn.protocol  # gone once the connection is closed
+            await super().write_bytes(writer, conn, *rest, **named)
+        except Exception as error:
+            protocol = protocol or conn.protocol
+            if (raised := handler_error(error)) is None or not isinstance(protocol, Protocol):
+                raise
+            protocol.fail(raised)
 
 
 class Answer(aiohttp.ClientResponse):

@@ -18,7 +18,7 @@ from yarl import URL
 from enprompta._common.handler_errors import handler_error
 from enprompta._http.content import aread_parts, decompressed, raw_limit
 from enprompta._http.senders.aiohttp_answers import Answer as WireAnswer
-from enprompta._http.senders.aiohttp_answers import Connector
+from enprompta._http.senders.aiohttp_answers import Connector, Request
 from enprompta._http.senders.base import HTTPX_ERRORS, KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, afinish
 from enprompta.errors import ConfigurationError
 
@@ -60,6 +60,7 @@ class AiohttpSender:
         connector = Connector(ssl=route.tls, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS)
         session: Any = aiohttp.ClientSession(
             connector=connector,
+            request_class=Request,
             response_class=WireAnswer,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # `content` decompresses in bounded steps

@@ -66,6 +66,11 @@ def library_of(client: object) -> Any:  # noqa: ANN401
     return httpx
 
 
+def library_named(kind: object) -> Any:  # noqa: ANN401 (httpx2 is optional)
+    """Return the library whose requests a client sends by itself: httpx2 if it is named, else httpx."""
+    return import_module("httpx2") if kind == "httpx2" else httpx
+
+
 def finish(steps: Generator[None, None, Answer], too_late: type[Exception]) -> Answer:
     """Run the steps of decompressing a body; raise `too_late` when this thread's deadline passes."""
     try:

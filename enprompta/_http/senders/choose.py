@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from enprompta._http.senders.base import library_named
 from enprompta._http.senders.httpx_senders import (
     AsyncClientSender,
     AsyncTransportSender,
@@ -17,23 +18,28 @@ if TYPE_CHECKING:
     from enprompta._http.senders.base import AsyncSender, Sender
 
 
-def default_sender(route: Route) -> Sender:
-    """Return the sender of a blocking client without an `http_client`."""
-    return TransportSender(route)
+def default_sender(kind: object, route: Route) -> Sender:
+    """Return the sender of a blocking client without an `http_client` or with the name of a library.
+
+    Args:
+        kind: `"httpx2"`, or None for httpx.
+        route: The certificates and the proxy to use.
+    """
+    return TransportSender(route, library_named(kind))
 
 
 def default_async_sender(kind: object, route: Route) -> AsyncSender:
     """Return the sender of one event loop, for an async client without an `http_client` or with the name of a library.
 
     Args:
-        kind: `"aiohttp"`, or None for httpx.
+        kind: `"aiohttp"`, `"httpx2"`, or None for httpx.
         route: The certificates and the proxy to use.
     """
     if kind == "aiohttp":
         from enprompta._http.senders.aiohttp_sender import AiohttpSender  # noqa: PLC0415 (an extra)
 
         return AiohttpSender(route)
-    return AsyncTransportSender(route)
+    return AsyncTransportSender(route, library_named(kind))
 
 
 def sender_for_client(client: Any) -> Sender:  # noqa: ANN401 (httpx2 is optional)

@@ -11,20 +11,23 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from importlib import import_module
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
-import httpcore
 
 from enprompta._common.clock import monotonic
 from enprompta._http.content import aread_parts, raw_limit, read_parts
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.senders.deadline import remaining_timeout
+from enprompta._http.senders.deadline_streams import library_of
 from enprompta._http.senders.unread import note_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpcore
 
 ConnectionT = TypeVar("ConnectionT", bound="httpcore.ConnectionInterface | httpcore.AsyncConnectionInterface")
 
@@ -119,13 +122,14 @@ class Pool:
     """A pool for threads, which opens connections with the pool `inner` that it replaces."""
 
     def __init__(self, inner: httpcore.ConnectionPool, most: int) -> None:
+        self._core = import_module(library_of(inner))
         self._stack: _Stack[httpcore.ConnectionInterface] = _Stack(inner)
         self._slots = Semaphore(most)
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send a request and read its complete response."""
-        if not self._slots.acquire(timeout=remaining_timeout(None, httpcore.PoolTimeout)):
-            raise httpcore.PoolTimeout
+        if not self._slots.acquire(timeout=remaining_timeout(None, self._core.PoolTimeout)):
+            raise self._core.PoolTimeout
         try:
             return self._exchange(request)
         finally:
@@ -142,7 +146,7 @@ class Pool:
             content = read_parts(response.iter_stream(), raw_limit(request, response.status))
             response.close()  # also closes the connection if the body was longer
             is_sound = True
-        except httpcore.ConnectionNotAvailable:  # closed since `check_open`
+        except self._core.ConnectionNotAvailable:  # closed since `check_open`
             raise RuntimeError(_CLOSED) from None
         finally:
             _close(self._stack.put_back(connection, is_sound=is_sound))
@@ -163,6 +167,7 @@ class AsyncPool:
     """A pool for the tasks of one event loop, which opens connections with the pool `inner` that it replaces."""
 
     def __init__(self, inner: httpcore.AsyncConnectionPool, most: int) -> None:
+        self._core = import_module(library_of(inner))
         self._stack: _Stack[httpcore.AsyncConnectionInterface] = _Stack(inner)
         self._slots = anyio.Semaphore(most)
 
@@ -188,7 +193,7 @@ class AsyncPool:
             content = await aread_parts(response.aiter_stream(), raw_limit(request, response.status))
             await response.aclose()
             is_sound = True
-        except httpcore.ConnectionNotAvailable:
+        except self._core.ConnectionNotAvailable:
             raise RuntimeError(_CLOSED) from None
         finally:
             await _aclose(self._stack.put_back(connection, is_sound=is_sound))
@@ -219,7 +224,7 @@ def pool_for(inner: Any, most: int) -> Pool | AsyncPool:  # noqa: ANN401 (a sync
     """Return the pool that replaces one of httpcore.
 
     Args:
-        inner: The pool, which still opens the connections.
+        inner: The pool of httpcore or httpcore2, which still opens the connections.
         most: Largest number of connections.
     """
-    return AsyncPool(inner, most) if isinstance(inner, httpcore.AsyncConnectionPool) else Pool(inner, most)
+    return AsyncPool(inner, most) if hasattr(inner, "handle_async_request") else Pool(inner, most)

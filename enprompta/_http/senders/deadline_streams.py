@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotInTimeError
 from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -107,6 +105,9 @@ class DeadlineBackend(httpcore.NetworkBackend):
 
         At the deadline, the thread is abandoned; it ends when the resolver returns.
         """
+        from concurrent.futures import Future  # noqa: PLC0415 (only host names with a deadline need it)
+        from concurrent.futures import TimeoutError as NotInTimeError  # noqa: PLC0415
+
         answer: Future[list[Any]] = Future()
 
         def resolve() -> None:

@@ -16,7 +16,6 @@ import httpx
 from enprompta._core.steps import Answer
 from enprompta._http.content import aread_parts, decompressed, raw_limit, read_parts
 from enprompta._http.senders.base import (
-    HTTPX_ERRORS,
     KEEP_ALIVE_SECONDS,
     MAX_CONNECTIONS,
     afinish,
@@ -31,9 +30,11 @@ if TYPE_CHECKING:
 
     from enprompta._http.route import Route
 
-LIMITS = httpx.Limits(
-    max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_SECONDS
-)
+LIMITS = {
+    "max_connections": MAX_CONNECTIONS,
+    "max_keepalive_connections": MAX_CONNECTIONS,
+    "keepalive_expiry": KEEP_ALIVE_SECONDS,
+}
 
 
 class SocksStreams:
@@ -55,13 +56,14 @@ class SocksStreams:
 
 
 class TransportSender:
-    """Sends requests through an httpx transport."""
+    """Sends requests through a transport of httpx or httpx2, which it opens with the first request."""
 
-    errors = HTTPX_ERRORS
-
-    def __init__(self, route: Route) -> None:
-        self._transport = httpx.HTTPTransport(verify=route.tls, limits=LIMITS, proxy=_proxy(route))
-        patch_client_transport(self._transport, pooled=True)
+    def __init__(self, route: Route, library: Any = httpx) -> None:  # noqa: ANN401 (httpx2 is optional)
+        self._library = library
+        self.errors = errors_of(library)
+        self._route = route
+        self._transport: httpx.HTTPTransport | None = None
+        self._first: dict[str, httpx.HTTPTransport] = {}
         self._is_socks = route.proxy is not None and route.proxy.is_socks
         self.is_closed = False
 
@@ -72,6 +74,22 @@ class TransportSender:
         if self._is_socks:
             return self._send_by_socks(request)
         return self._send(request)
+
+    def _open(self) -> httpx.HTTPTransport:
+        # Not in the constructor: importing httpcore takes 10 ms, in which a thread loads the certificates.
+        import httpcore as httpcore  # noqa: PLC0415
+
+        library = self._library
+        transport = library.HTTPTransport(
+            verify=self._route.tls, limits=library.Limits(**LIMITS), proxy=_proxy(self._route, library)
+        )
+        patch_client_transport(transport, pooled=True)
+        # `setdefault` is atomic: of several threads, all get the same transport.
+        self._transport = transport = self._first.setdefault("transport", transport)
+        if self.is_closed:  # meanwhile
+            transport.close()
+            raise RuntimeError("closed")
+        return transport
 
     def _send_by_socks(self, request: httpx.Request) -> Answer:
         opened = SocksStreams()
@@ -84,14 +102,16 @@ class TransportSender:
             raise
 
     def _send(self, request: httpx.Request) -> Answer:
-        response = self._transport.handle_request(request)
+        response = (self._transport or self._open()).handle_request(request)
         raw = b"".join(cast("Iterable[bytes]", response.stream))  # one part, read by the pool within the limit
-        return finish(decompressed(raw, response, request, httpx.DecodingError), httpx.ReadTimeout)
+        library = self._library
+        return finish(decompressed(raw, response, request, library.DecodingError), library.ReadTimeout)
 
     def close(self) -> None:
         """Close all connections, including those of calls in flight."""
         self.is_closed = True
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
 
 class ClientSender:
@@ -127,12 +147,14 @@ class ClientSender:
 
 
 class AsyncTransportSender:
-    """Sends requests through an httpx transport."""
+    """Sends requests through a transport of httpx or httpx2."""
 
-    errors = HTTPX_ERRORS
-
-    def __init__(self, route: Route) -> None:
-        self._transport = httpx.AsyncHTTPTransport(verify=route.tls, limits=LIMITS, proxy=_proxy(route))
+    def __init__(self, route: Route, library: Any = httpx) -> None:  # noqa: ANN401 (httpx2 is optional)
+        self._library = library
+        self.errors = errors_of(library)
+        self._transport = library.AsyncHTTPTransport(
+            verify=route.tls, limits=library.Limits(**LIMITS), proxy=_proxy(route, library)
+        )
         patch_client_transport(self._transport, pooled=True)
         self._is_socks = route.proxy is not None and route.proxy.is_socks
 
@@ -158,7 +180,7 @@ class AsyncTransportSender:
     async def _send(self, request: httpx.Request) -> Answer:
         response = await self._transport.handle_async_request(request)
         raw = b"".join([part async for part in cast("AsyncIterable[bytes]", response.stream)])  # one part, as above
-        return await afinish(decompressed(raw, response, request, httpx.DecodingError))
+        return await afinish(decompressed(raw, response, request, self._library.DecodingError))
 
     async def aclose(self) -> None:
         """Close all connections, including those of calls in flight."""
@@ -207,18 +229,15 @@ class _HiddenBytes(bytes):
         return "<secret>"
 
 
-class _QuietProxy(httpx.Proxy):
-    """An httpx proxy whose credentials do not appear in logs."""
-
-    @property
-    def raw_auth(self) -> tuple[bytes, bytes] | None:
-        """User name and password in the form that httpcore expects."""
-        auth = super().raw_auth
-        return None if auth is None else (_HiddenBytes(auth[0]), _HiddenBytes(auth[1]))
+def _hidden_auth(proxy: Any) -> tuple[bytes, bytes] | None:  # noqa: ANN401 (of httpx or httpx2)
+    """Return user name and password in the form that httpcore expects."""
+    auth: tuple[str, str] | None = proxy.auth
+    return None if auth is None else (_HiddenBytes(auth[0].encode()), _HiddenBytes(auth[1].encode()))
 
 
-def _proxy(route: Route) -> httpx.Proxy | None:
-    """Convert the proxy of a route to an httpx proxy."""
+def _proxy(route: Route, library: Any) -> Any:  # noqa: ANN401 (of httpx or httpx2)
+    """Convert the proxy of a route to a proxy of the library whose credentials do not appear in logs."""
     if (proxy := route.proxy) is None:
         return None
-    return _QuietProxy(proxy.url, auth=proxy.auth, ssl_context=route.tls if proxy.scheme == "https" else None)
+    quiet = type("QuietProxy", (library.Proxy,), {"raw_auth": property(_hidden_auth)})
+    return quiet(proxy.url, auth=proxy.auth, ssl_context=route.tls if proxy.scheme == "https" else None)

@@ -1,18 +1,21 @@
 """Patch the transports of httpx: deadlines, cleanup after cancellation, and this package's connection pools.
 
 httpx has no public API for any of this, so private attributes are replaced. A transport without those attributes, such
-as a custom one or that of another httpx version, is left unchanged.
+as a custom one or that of another httpx version, is left unchanged, and the log says so.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, Any, cast
 
+from enprompta._common import log
 from enprompta._http.senders.base import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_KNOWN_TRANSPORTS = frozenset({"HTTPTransport", "AsyncHTTPTransport"})
 MAX_WRAPPERS = 5
 """Levels of wrapped transports, such as for caching or logging, that are searched for one to patch."""
 
@@ -24,20 +27,29 @@ def transports_of(client: Any) -> Iterator[Any]:  # noqa: ANN401 (of httpx or ht
             yield transport
 
 
-def patch_client_transport(transport: Any, *, pooled: bool, depth: int = 0) -> None:  # noqa: ANN401 (as above)
+def patch_client_transport(transport: Any, *, pooled: bool) -> None:  # noqa: ANN401 (as above)
     """Make a transport respect deadlines and clean up its connections.
+
+    Logs `transport_not_patched` if there is nothing to patch: a warning for a transport of httpx, whose private
+    attributes have changed then, else a debug message.
 
     Args:
         transport: The transport, or one that wraps others.
         pooled: True to replace its connection pool by this package's.
-        depth: Levels of wrapping above this transport.
     """
+    if not _patch(transport, pooled=pooled, depth=0):
+        kind = cast("type[object]", type(transport))
+        is_known = kind.__name__ in _KNOWN_TRANSPORTS and kind.__module__.startswith("httpx")
+        log.event(logging.WARNING if is_known else logging.DEBUG, "transport_not_patched", transport=kind.__qualname__)
+
+
+def _patch(transport: Any, *, pooled: bool, depth: int) -> bool:  # noqa: ANN401 (as above)
     pool = getattr(transport, "_pool", None)
     if not hasattr(pool, "_network_backend"):
-        for inner in getattr(transport, "__dict__", {}).values() if depth < MAX_WRAPPERS else ():
-            if hasattr(inner, "handle_request") or hasattr(inner, "handle_async_request"):
-                patch_client_transport(inner, pooled=pooled, depth=depth + 1)
-        return
+        inner = getattr(transport, "__dict__", {}).values() if depth < MAX_WRAPPERS else ()
+        wrapped = [one for one in inner if hasattr(one, "handle_request") or hasattr(one, "handle_async_request")]
+        patched = [_patch(one, pooled=pooled, depth=depth + 1) for one in wrapped]
+        return any(patched)
     # Loaded with the first client, as httpx loads httpcore: importing it takes longer than the rest of this package.
     if hasattr(pool, "handle_async_request"):
         from enprompta._http.senders.async_streams import close_cancelled_handshakes  # noqa: PLC0415
@@ -55,3 +67,4 @@ def patch_client_transport(transport: Any, *, pooled: bool, depth: int = 0) -> N
         from enprompta._http.senders.unread import note_answers  # noqa: PLC0415
 
         note_answers(pool)
+    return True

@@ -23,9 +23,11 @@ def codegen(directory: Directory, *, output: Output, check: Check = False) -> No
     from enprompta.cli.prompts_as_code.files import read_directory, write_text  # noqa: PLC0415 (--help needs nothing)
     from enprompta.cli.prompts_as_code.generate import module  # noqa: PLC0415
     from enprompta.cli.prompts_as_code.lock import Lock  # noqa: PLC0415
+    from enprompta.cli.template_checks import warn_of_files  # noqa: PLC0415
 
     files = read_directory(directory)
     Lock.read(directory).refuse_conflicts(files)
+    warn_of_files(files, directory)
     text = module(files)
     is_current = _holds(output, text.encode())
     if check and not is_current:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import itertools
+import json
 import signal
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from enprompta.cli.commands.prompts import MaxTokens, Model, PromptId, Provider, Stop, Temperature, TopP, group
+from enprompta.cli.commands.prompts import (
+    ExpectVersion,
+    MaxTokens,
+    Model,
+    OutputSchema,
+    PromptId,
+    Provider,
+    Repair,
+    Stop,
+    Temperature,
+    TopP,
+    group,
+    reader_for,
+)
 from enprompta.cli.console import err, line, out
 from enprompta.cli.error_handling import FAILED, INTERRUPTED, connected
 from enprompta.cli.options import given
@@ -71,6 +86,9 @@ def execute_many(
     max_tokens: MaxTokens = None,
     top_p: TopP = None,
     stop: Stop = None,
+    expect_version: ExpectVersion = None,
+    output_schema: OutputSchema = None,
+    repair: Repair = 0,
     force: Force = False,
 ) -> None:
     """Execute a prompt once per row of a file; every row is validated before anything is sent."""
@@ -82,9 +100,10 @@ def execute_many(
     _check_files(input_, output, kept, force=force)
     parameters = {
         "provider": provider, "model": model, "temperature": temperature, "max_tokens": max_tokens, "top_p": top_p,
-        "stop_sequences": stop,
+        "stop_sequences": stop, "expect_version": expect_version, "repair": repair,
     }  # fmt: skip
     options: dict[str, Any] = {name: value for name, value in parameters.items() if given(value) == value}
+    output_type: Any = reader_for(output_schema, repair)
     if max_credits is not None or max_usd is not None:
         options["budget"] = Budget(credits=max_credits, usd=max_usd)
     interrupt = Interrupt()
@@ -95,9 +114,10 @@ def execute_many(
             err.print(line(f"Skipped {rows.skipped:,} empty rows of {input_}."))
         if kept.exists():
             err.print(line(f"Resuming from {kept}: rows that it contains are not executed again."))
-        run = client.prompts.execute_many(
-            prompt, rows, variables=lambda row: _variables(row, rows.variables), concurrency=concurrency, ordered=True,
-            checkpoint=kept, progress=err.is_terminal, on_progress=interrupt.check, **options,
+        run: BatchRun[dict[str, Any], Any] = cast("Any", client.prompts).execute_many(
+            prompt, rows, variables=partial(_variables, names=rows.variables), concurrency=concurrency, ordered=True,
+            checkpoint=kept, progress=err.is_terminal, on_progress=interrupt.check,
+            output=output_type, **options,
         )  # fmt: skip
         try:
             with _errors_in_shell_terms(kept), ResultsFile(output, rows.variables) as results, interrupt:
@@ -114,13 +134,19 @@ def execute_many(
         raise typer.Exit(FAILED)
     out.print(line(summary))
     if failed:
-        err.print(
-            line(f"Run the same command again to retry the {failed:,} failed rows; the others are not charged again.")
-        )
+        again = _how_to_retry(failed, output_schema)
+        err.print(line(again))
         raise typer.Exit(FAILED)
     if checkpoint is None:  # the run is complete
         for suffix in ("", "-wal", "-shm"):
             kept.with_name(kept.name + suffix).unlink(missing_ok=True)
+
+
+def _how_to_retry(failed: int, output_schema: str | None) -> str:
+    again = f"Run the same command again to retry the {failed:,} failed rows; the others are not charged again."
+    if output_schema is None:
+        return again
+    return f"{again} Outputs that do not match the schema are only read again: change the schema, or use --repair."
 
 
 class InterruptedRunError(EnpromptaError):
@@ -201,7 +227,7 @@ def _errors_in_shell_terms(checkpoint: Path) -> Generator[None]:
         raise
 
 
-def _write(run: BatchRun[dict[str, Any]], results: ResultsFile) -> int:
+def _write(run: BatchRun[dict[str, Any], Any], results: ResultsFile) -> int:
     failed = 0
     with run:
         completed = iter(run)  # keeps a reference, so that the block ends the run and raises errors of closing it
@@ -216,22 +242,26 @@ def _variables(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: row[name] for name in names if name in row}
 
 
-def _record(result: BatchResult[dict[str, Any]]) -> dict[str, object]:
+def _record(result: BatchResult[dict[str, Any], Any]) -> dict[str, object]:
     execution = result.execution
-    return {
+    record: dict[str, object] = {
         "index": result.index,
         "ok": result.ok,
         "variables": dict(result.variables),
         "output": result.output,
         "executionId": execution and execution.id,
         "model": execution and execution.model,
-        "tokens": execution and execution.tokens,
-        "cost": execution and execution.cost,
+        "tokens": execution and getattr(execution, "total_tokens", execution.tokens),
+        "cost": execution and getattr(execution, "total_cost", execution.cost),
         "error": None if result.error is None else str(result.error),
     }
+    if result.ok and hasattr(execution, "parsed"):  # read with --output-schema
+        parsed: object = cast("Any", execution).parsed
+        record |= {"output": json.dumps(parsed, ensure_ascii=False), "parsed": parsed}
+    return record
 
 
-def _print_how_to_resume(run: BatchRun[dict[str, Any]], output: Path) -> None:
+def _print_how_to_resume(run: BatchRun[dict[str, Any], Any], output: Path) -> None:
     done = run.progress
     of = "" if done.total is None else f" of {done.total:,}"
     ended = done.done + done.failed

@@ -76,7 +76,14 @@ def login(
             profile = Profile(name, client.base_url, "file", client_id, secret)
     except ConfigurationError as error:
         message = in_shell_words(error.message)
-        raise SetupError(message if base_url is None else message.replace("ENPROMPTA_BASE_URL", "--base-url")) from None
+        for variable, entered in (
+            ("ENPROMPTA_API_KEY", "The API key"),
+            ("ENPROMPTA_CLIENT_SECRET", "The client secret"),
+            ("ENPROMPTA_CLIENT_ID", "--client-id"),
+            ("ENPROMPTA_BASE_URL", "--base-url" if base_url else "ENPROMPTA_BASE_URL"),
+        ):
+            message = message.replace(variable, entered)
+        raise SetupError(message) from None
     stored = save_profile(profile, storage)
     place = "the system's keyring" if stored.storage == "keyring" else str(config_file())
     out.print(line(f"Profile {name} for {stored.base_url} is stored in {place}."))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import signal
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -12,12 +11,13 @@ import typer
 
 from enprompta.cli.console import FAILED, err, line
 from enprompta.cli.error_handling import make_client, show_error
+from enprompta.cli.signals import exits_at_once, exits_on_sigterm
 
 if TYPE_CHECKING:
     from enprompta import AsyncEnprompta
     from enprompta.mcp import Permission, ServerOptions
 
-EPILOG = "Exit status: 0 the client disconnected, 1 failure, 2 wrong usage, 3 no credentials, 130 Ctrl-C."
+EPILOG = "Exit status: 0 the client disconnected or SIGTERM, 1 failure, 2 wrong usage, 3 no credentials, 130 Ctrl-C."
 TOKEN_VARIABLE = "ENPROMPTA_MCP_TOKEN"  # noqa: S105 (the name of a variable)
 
 
@@ -93,13 +93,9 @@ def mcp(
 async def _serve_stdio(options: ServerOptions) -> None:
     from enprompta.mcp import create_server, serve_stdio  # noqa: PLC0415 (an extra)
 
-    # The thread that reads standard input cannot be interrupted, so Ctrl-C ends the process at once.
-    previous = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
+    with exits_at_once():  # the thread that reads standard input cannot be interrupted
         async with _client() as client:
             await serve_stdio(create_server(client, options))
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 async def _serve_http(options: ServerOptions, token: str | None, http_options: dict[str, Any]) -> None:
@@ -113,8 +109,9 @@ async def _serve_http(options: ServerOptions, token: str | None, http_options: d
         if is_random:
             err.print(line(("token    ", "bold green"), token, f"  (shown only now; set your own: {TOKEN_VARIABLE})"))
 
-    async with _client() as client:
-        await serve_http(create_server(client, options), token=token, on_ready=announce, **http_options)
+    with exits_on_sigterm():  # once the requests in flight are finished, the HTTP server raises the signal again
+        async with _client() as client:
+            await serve_http(create_server(client, options), token=token, on_ready=announce, **http_options)
 
 
 def _client() -> AsyncEnprompta:

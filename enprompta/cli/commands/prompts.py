@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -13,6 +14,10 @@ from enprompta.cli.error_handling import connected, show_error
 from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, Team, Values, ValuesFile, Yes, given
 from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write_text
 from enprompta.cli.shared_options import shared
+
+if TYPE_CHECKING:
+    from enprompta.models.executions import Execution
+    from enprompta.outputs import OutputReader
 
 group: typer.Typer = typer.Typer(help="Manage and execute prompts.", no_args_is_help=True)
 
@@ -29,6 +34,26 @@ Model = Annotated[str | None, typer.Option(help="The model.")]
 Temperature = Annotated[float | None, typer.Option(help="Sampling temperature, 0 to 2; higher is more varied.")]
 MaxTokens = Annotated[int | None, typer.Option(help="Maximum number of output tokens.")]
 TopP = Annotated[float | None, typer.Option(help="Nucleus-sampling threshold, 0 to 1.")]
+ExpectVersion = Annotated[
+    str | None,
+    typer.Option("--expect-version", metavar="VERSION", help="Refuse to execute another version of the prompt."),
+]
+OutputSchema = Annotated[
+    str | None,
+    typer.Option(
+        "--output-schema",
+        metavar="FILE",
+        help="Read outputs as JSON that matches the JSON Schema in this file; - for standard input.",
+    ),
+]
+Repair = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=3,
+        help="Number of further executions, each charged, if an output does not match --output-schema.",
+    ),
+]
 Stop = Annotated[
     list[str] | None, typer.Option("--stop", help="A stop sequence that ends the output; can be repeated.")
 ]
@@ -155,14 +180,22 @@ def execute(
     max_tokens: MaxTokens = None,
     top_p: TopP = None,
     stop: Stop = None,
+    expect_version: ExpectVersion = None,
+    output_schema: OutputSchema = None,
+    repair: Repair = 0,
     as_json: Json = False,
 ) -> None:
-    """Execute a prompt on a model and print the output; uses one credit."""
+    """Execute a prompt on a model and print the output; uses one credit, and one for each repair."""
     values = options.values_of(var, vars_)
+    reader = reader_for(output_schema, repair)
     with connected() as client:
-        done = client.prompts.execute(
+        # A reader is accepted as a type, but is not part of the public interface.
+        done: Execution = cast("Any", client.prompts.execute)(
             prompt,
             variables=values,
+            output=reader,
+            repair=repair,
+            expect_version=given(expect_version),
             provider=given(provider),
             model=given(model),
             temperature=given(temperature),
@@ -170,10 +203,13 @@ def execute(
             top_p=given(top_p),
             stop_sequences=given(stop),
         )
+    parsed: object = None if reader is None else cast("Any", done).parsed
     if as_json:
-        write_json(done)
+        write_json(done if reader is None else with_parsed(done, parsed))
     elif shared.quiet:
         write_text(done.id)
+    elif reader is not None:
+        write_text(json.dumps(parsed, ensure_ascii=False, indent=2))
     elif done.output is not None:
         write_text(done.output)
     if done.status == "failed":
@@ -194,6 +230,31 @@ def live(
     """Show the live version of a prompt, the one that a label points at."""
     with connected() as client:
         show_object(client.prompts.get_live(slug, label=label), as_json=as_json, text="content")
+
+
+def reader_for(output_schema: str | None, repair: int) -> OutputReader[Any] | None:
+    """Return the reader of a schema file; None without one.
+
+    Raises:
+        typer.BadParameter: The file is not a JSON Schema, or there is nothing to repair.
+    """
+    if output_schema is None:
+        if repair:
+            raise typer.BadParameter(
+                "Pass --output-schema too: without it, every output is accepted", param_hint="--repair"
+            )
+        return None
+    from enprompta.cli.output_schema import reader_of  # noqa: PLC0415 (--help needs nothing of it)
+
+    return reader_of(output_schema)
+
+
+def with_parsed(done: Execution, parsed: object) -> dict[str, object]:
+    """Return an execution as JSON, with its parsed output and the costs of all its executions."""
+    fields: dict[str, object] = done.model_dump(mode="json", by_alias=True)
+    executions: Any = cast("Any", done).executions
+    total: Any = cast("Any", done).total_cost
+    return {**fields, "parsed": parsed, "executionIds": [one.id for one in executions], "totalCost": total}
 
 
 def _text(content: str | None, file: str | None) -> str | None:

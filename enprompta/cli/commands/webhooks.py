@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from enprompta._common.json_reading import reason_of
 from enprompta.cli.console import err, fail, line, out
 from enprompta.errors import ConfigurationError, WebhookError
 
@@ -43,7 +44,7 @@ Secrets = Annotated[
 ]
 
 
-@group.command(epilog="Exit status: 0 stopped by Ctrl-C, 1 cannot listen on the address, 2 wrong usage.")
+@group.command(epilog="Exit status: 0 SIGTERM, 130 Ctrl-C, 1 cannot listen on the address, 2 wrong usage.")
 def listen(
     *,
     secret: Secrets,
@@ -81,14 +82,18 @@ def trigger(
     if event not in EXAMPLES and fields is None:
         known = ", ".join(EXAMPLES)
         raise typer.BadParameter(f"There is no example of {event!r}: pass --data, or use one of {known}")
-    if not to.startswith(("http://", "https://")):
+    try:
+        target = httpx.URL(to)
+    except httpx.InvalidURL as error:
+        raise typer.BadParameter(f"{to!r} is not a URL: {error}", param_hint="--to") from None
+    if target.scheme not in {"http", "https"} or not target.host:
         raise typer.BadParameter(f"{to!r} is not an http:// or https:// URL", param_hint="--to")
     delivery = webhook_delivery(event, data=fields, event_id=event_id, secret=secret[0])
     out.print(line(("sent      ", "dim"), (event, "bold green"), "  ", delivery.headers["X-Enprompta-Event-Id"]))
     try:
-        local = httpx.URL(to).host in _LOOPBACK  # do not send loopback requests through a proxy
-        answer = httpx.post(to, **delivery.httpx(), timeout=timeout, trust_env=not local)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        local = target.host in _LOOPBACK  # do not send loopback requests through a proxy
+        answer = httpx.post(target, **delivery.httpx(), timeout=timeout, trust_env=not local)
+    except httpx.HTTPError as error:
         raise fail(f"{to} did not answer: {error or type(error).__name__}") from None
     accepted = answer.status_code in _SUCCESS
     took = f" in {answer.elapsed.total_seconds() * 1000:.0f} ms"
@@ -132,8 +137,8 @@ def _data(text: str | None) -> dict[str, Any] | None:
         return None
     try:
         value: object = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"The value is not JSON: {error}", param_hint="--data") from None
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"The value is not JSON: {reason_of(error)}", param_hint="--data") from None
     if not isinstance(value, dict):
         raise typer.BadParameter("The value must be a JSON object", param_hint="--data")
     return cast("dict[str, Any]", value)

@@ -122,8 +122,11 @@ def diff(directory: Directory) -> None:
 
 def check(directory: Directory) -> None:
     """Check that DIR and the service have the same prompts, for example in CI; exits with 1 if they differ."""
+    from enprompta.cli.template_checks import warn_of_files  # noqa: PLC0415 (as above)
+
     with connected() as client:
         entries, _ = _compare(client, directory, resolved=True)
+    warn_of_files((entry.file for entry in entries if entry.file), directory)
     drifted = [entry for entry in entries if entry.state is not State.SAME]
     for entry in drifted:
         sign, style, what = _STATES[entry.state]

@@ -20,7 +20,8 @@ _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 def unified(entry: PlannedChange) -> Iterator[tuple[str, str]]:
     """Yield the lines of a unified diff from the service to the file, each with its style."""
     name = entry.file.name if entry.file else entry.lost or f"{entry.title} ({entry.id})"
-    before, after = _lines(entry.remote), _lines(entry.wanted if entry.file else None)
+    output = entry.file.document.output if entry.file else None  # the service has no such field
+    before, after = _lines(entry.remote, output), _lines(entry.wanted if entry.file else None, output)
     there = f"service/{name}" if entry.remote else "/dev/null"
     here = f"here/{name}" if entry.file else "/dev/null"
     for number, text in enumerate(difflib.unified_diff(before, after, there, here, lineterm="")):
@@ -28,6 +29,10 @@ def unified(entry: PlannedChange) -> Iterator[tuple[str, str]]:
         yield text, "bold" if heading else _STYLES.get(text[:1], "")
 
 
-def _lines(document: Document | None) -> list[str]:
+def _lines(document: Document | None, output: str | None) -> list[str]:
     # The service assigns the version, so it is not a difference.
-    return [] if document is None else render(replace(document, version=None)).removesuffix("\n").split("\n")
+    return (
+        []
+        if document is None
+        else render(replace(document, version=None, output=output)).removesuffix("\n").split("\n")
+    )

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import keyword
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -36,7 +37,7 @@ ALWAYS = ("title", "description", "category", "tags", "teamId", "content")
 """Fields that every file defines; a field that the file leaves out is empty."""
 OPTIONAL = ("variables", "visibility")
 """Fields that are left unchanged at the service if the file leaves them out."""
-_KEYS = ("id", "title", "description", "category", "tags", "variables", "visibility", "teamId", "version")
+_KEYS = ("id", "title", "description", "category", "tags", "variables", "visibility", "teamId", "output", "version")
 _EMPTY: Mapping[str, object] = {"description": None, "category": None, "tags": [], "teamId": None}
 _OF_VARIABLE: tuple[tuple[str, type, str], ...] = (
     ("type", str, "text"),
@@ -44,6 +45,10 @@ _OF_VARIABLE: tuple[tuple[str, type, str], ...] = (
     ("description", str, "text; put it in quotes"),
     ("options", list, "a list"),
 )
+OUTPUT_TYPE = re.compile(
+    r"(?P<list>list\[)?(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*)(?(list)\])", re.ASCII
+)
+"""The type of a prompt's output: `module:Class`, or `list[module:Class]`."""
 _DASHES = "---"
 _BLOCK = re.compile(
     r"\ufeff?---[ \t]*\r?\n(?P<yaml>(?:(?!---[ \t]*(?:\r?\n|\Z))[^\n]*\n)*)---[ \t]*(?:\r?\n|\Z)(?P<content>(?s:.*))\Z"
@@ -67,6 +72,9 @@ class Document:
     """The prompt's id; None if the service does not have the prompt yet."""
     version: int | None = None
     """The service's version at the last pull or push."""
+    output: str | None = field(default=None, compare=False)
+    """The Python type of the output, such as `app.models:Summary`; it stays in the file, and the service has no such
+    field."""
     source: str | None = field(default=None, compare=False, repr=False)
     """The text of the file that the document was read from."""
 
@@ -84,6 +92,12 @@ class Document:
     def conflict_line(self) -> int | None:
         """The 1-based number of the first conflict marker line; None if there is none."""
         return _conflict_line(self.source or "")
+
+    @property
+    def content_line(self) -> int:
+        """The 1-based line of the file on which the prompt's text starts; 1 if it was not read from a file."""
+        found = _BLOCK.match(self.source or "")
+        return 1 if found is None else found.string.count("\n", 0, found.start("content")) + 1
 
     def differs_from(self, other: Document) -> list[str]:
         """List the fields of this document that differ from another document."""
@@ -117,7 +131,8 @@ def render(document: Document) -> str:
     fields = document.fields
     named: dict[str, object] = {
         "id": document.id,
-        **{name: fields.get(name) for name in _KEYS if name not in {"id", "version"}},
+        **{name: fields.get(name) for name in _KEYS if name not in {"id", "output", "version"}},
+        "output": document.output,
         "version": document.version,
     }
     values = {name: one for name, one in named.items() if one is not None and one != []}
@@ -153,8 +168,10 @@ def parse(text: str, name: str) -> Document:
     content = found["content"]
     fields = {**_EMPTY, **{key: value for key, value in values.items() if value is not None}}
     fields["content"] = content.removesuffix("\n")
-    prompt_id, version = fields.pop("id", None), fields.pop("version", None)
-    return Document(fields, cast("str | None", prompt_id), cast("int | None", version), text)
+    prompt_id, version, output = (fields.pop(key, None) for key in ("id", "version", "output"))
+    return Document(
+        fields, cast("str | None", prompt_id), cast("int | None", version), cast("str | None", output), text
+    )
 
 
 def conflict_in(name: str, line: int) -> str:
@@ -241,6 +258,12 @@ def _problems(values: Mapping[str, Any]) -> Iterator[str | None]:
             yield f"{name} must be text; put it in quotes"
     if isinstance(values.get("version"), bool) or not isinstance(values.get("version"), (int, type(None))):
         yield "version must be a whole number"
+    if (output := values.get("output")) is not None and (
+        not isinstance(output, str)
+        or OUTPUT_TYPE.fullmatch(output) is None
+        or any(map(keyword.iskeyword, re.findall(r"\w+", output)))
+    ):
+        yield "output must be a Python type, such as app.models:Summary or list[app.models:Summary]"
     tags: Any = values.get("tags") or []
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in cast("list[Any]", tags)):
         yield "tags must be a list of texts; put each in quotes"

@@ -7,13 +7,15 @@ formatted like `ruff format` and disables formatters and linters: with other set
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from enprompta import templating
+from enprompta.cli.prompts_as_code.document import OUTPUT_TYPE
 from enprompta.cli.prompts_as_code.files import SUFFIX
 from enprompta.cli.prompts_as_code.python_source import INDENT, Names, docstring, literal
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from enprompta.cli.prompts_as_code.document import Document
@@ -27,7 +29,7 @@ from __future__ import annotations
 '''
 _TYPES = {"number": "float", "boolean": "bool"}
 _CHECKED = frozenset({"text", "select", "number", "boolean", None})
-_RESERVED = frozenset({"PromptCall", "Literal", "annotations"})  # names that the module itself uses
+_RESERVED = frozenset({"PromptCall", "TypedPromptCall", "Literal", "annotations", "list"})  # names of the module itself
 
 
 def module(files: Sequence[PromptFile]) -> str:
@@ -40,12 +42,14 @@ def module(files: Sequence[PromptFile]) -> str:
     names: list[str] = []
     # `from module import *` must not replace built-in names such as `open`.
     functions_of = Names(_RESERVED, "prompt", may_hide_builtins=False)
+    outputs = _output_types(files, functions_of)
     for file in files:
         name = functions_of.add(file.name.removesuffix(SUFFIX).replace("/", "_"))
         names.append(name)
-        functions.append("\n".join(_function(name, file.document)))
+        functions.append("\n".join(_function(name, file.document, outputs)))
     body = "\n\n\n".join(functions)
-    imports = ["from enprompta.codegen import PromptCall"]
+    calls = sorted({"TypedPromptCall" if file.document.output else "PromptCall" for file in files} or {"PromptCall"})
+    imports = [f"from enprompta.codegen import {', '.join(calls)}", *_imports(outputs)]
     if any(_choices(one) for file in files for one in _declarations(file.document)):
         imports.insert(0, "from typing import Literal\n")
     public = "".join(f"{INDENT}{literal(name)},\n" for name in sorted(names))
@@ -54,24 +58,55 @@ def module(files: Sequence[PromptFile]) -> str:
     return "\n".join(parts) + (f"\n\n\n{body}\n" if functions else "\n")
 
 
-def _function(name: str, document: Document) -> Iterator[str]:
+def _output_types(files: Sequence[PromptFile], names: Names) -> dict[tuple[str, str], str]:
+    """Name the output types of the files, by module and class, so that no function has the same name."""
+    types = sorted({_output_type(file.document.output)[:2] for file in files if file.document.output})
+    return {one: names.add(f"{one[1]}") for one in types}
+
+
+def _output_type(output: str) -> tuple[str, str, bool]:
+    """Return the module, the class, and True for a list of them."""
+    found = cast("re.Match[str]", OUTPUT_TYPE.fullmatch(output))
+    return found["module"], found["name"], found["list"] is not None
+
+
+def _imports(outputs: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    if outputs:
+        yield ""
+    for (origin, name), alias in outputs.items():
+        yield f"from {origin} import {name}" + ("" if alias == name else f" as {alias}")
+
+
+def _call_type(document: Document, outputs: Mapping[tuple[str, str], str]) -> tuple[str, str, str]:
+    """Return what the function returns: the class, its annotation, and the output type; empty without one."""
+    if document.output is None:
+        return "PromptCall", "PromptCall", ""
+    origin, name, is_list = _output_type(document.output)
+    kind = f"list[{outputs[origin, name]}]" if is_list else outputs[origin, name]
+    return "TypedPromptCall", f"TypedPromptCall[{kind}]", kind
+
+
+def _function(name: str, document: Document, outputs: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    call, annotation, output = _call_type(document, outputs)
     declared = _declarations(document)
-    names = Names({"PromptCall"}, "value", may_hide_builtins=True)
+    names = Names({call, "list", *outputs.values()}, "value", may_hide_builtins=True)
     parameters = {str(one["name"]): names.add(str(one["name"])) for one in declared}
     if declared:
         yield f"def {name}("
         yield f"{INDENT}*,"
         for one in sorted(declared, key=_is_optional):
             yield f"{INDENT}{parameters[str(one['name'])]}: {_annotation(one)},"
-        yield ") -> PromptCall:"
+        yield f") -> {annotation}:"
     else:
-        yield f"def {name}() -> PromptCall:"
+        yield f"def {name}() -> {annotation}:"
     yield docstring(_docstring(document, declared, parameters))
-    yield f"{INDENT}return PromptCall("
+    yield f"{INDENT}return {call}("
     yield f"{INDENT * 2}prompt_id={literal(document.id)},"
     yield f"{INDENT * 2}version={literal(document.version)},"
     yield f"{INDENT * 2}content={literal(document.fields['content'])},"
     yield from _declared(declared)
+    if output:
+        yield f"{INDENT * 2}output={output},"
     if parameters:
         yield f"{INDENT * 2}variables={{"
         for variable, parameter in parameters.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from enprompta.cli.prompts_as_code.document import DocumentError, parse, render, with_identity
@@ -125,7 +126,8 @@ def _pull_one(
     name = file.name if file else names[str(entry.id)]
     overwritten = force and entry.state in {State.CONFLICT, State.CHANGED_HERE}
     if remote is not None and (entry.state in _WRITTEN or overwritten):
-        write_text(directory / name, _readable(remote, name))
+        output = file.document.output if file else None
+        write_text(directory / name, _readable(replace(remote, output=output), name))
         agree(lock, name, remote, remote)
         report("overwritten" if overwritten else _WRITTEN[entry.state], name, remote.title)
     elif file is not None and remote is not None and entry.state is State.SAME:

@@ -114,7 +114,7 @@ def _write_back(file: PromptFile, made: Document) -> Document:
     """Write the prompt's new id and version to its file, and return the file's content."""
     document = file.document
     if document.differs_from(made):  # the service changed it, such as by declaring a new variable
-        write_text(file.path, render(made))
+        write_text(file.path, render(replace(made, output=document.output)))
         return made
     if (document.id, document.version) != (made.id, made.version):
         write_text(file.path, with_identity(document, str(made.id), made.version))

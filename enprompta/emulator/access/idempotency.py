@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.database import Database
 
-METHODS = frozenset({"POST", "PUT", "PATCH"})
-"""Methods that accept a key; tests compare it with `x-idempotency` of the OpenAPI document."""
 CLIENT_PREFIX = "client "
 """Prefix of the owner of an OAuth2 client's keys, which keeps it distinct from an account's id."""
 KEEP_SECONDS = 86_400

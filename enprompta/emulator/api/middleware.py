@@ -19,12 +19,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from enprompta._common.clock import monotonic, real_time
+from enprompta._common.idempotency import KEYED_METHODS
 from enprompta.emulator.access import scopes
 from enprompta.emulator.access.accounts import bearer, require_api_access
 from enprompta.emulator.access.idempotency import (
     CLIENT_PREFIX,
     KEEP_SECONDS,
-    METHODS,
     StoredResponse,
     client_id_of,
     fingerprint_of,
@@ -177,7 +177,7 @@ class Middleware:
     async def _handle(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         key, method = context.headers.get("idempotency-key"), scope["method"]
         owner, keep = self._owner_of_keys(scope["path"], context)
-        if key is None or method not in METHODS or owner is None or not self._has_route(scope):
+        if key is None or method not in KEYED_METHODS or owner is None or not self._has_route(scope):
             await self._app(scope, _never_receive, outgoing)
             return
 

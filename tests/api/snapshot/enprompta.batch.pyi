@@ -1,14 +1,14 @@
 __all__ = ['AsyncBatchRun', 'BatchOptions', 'BatchResult', 'BatchRun', 'Budget', 'CheckpointError', 'ExecutionFailedError', 'Progress', 'RowError', 'Rows', 'RunOptions', 'read_rows']
-class AsyncBatchRun:
+class AsyncBatchRun(Generic[RowT, ExecutionT]):
     async def __aenter__(self) -> Self: ...
     async def __aexit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None: ...
-    def __aiter__(self) -> AsyncIterator[BatchResult[RowT]]: ...
+    def __aiter__(self) -> AsyncIterator[BatchResult[RowT, ExecutionT]]: ...
     def __init__(self, client: AsyncStepRunner, call: Call[Execution], rows: Iterable[RowT] | AsyncIterable[RowT], variables: Variables[RowT] = None, **options: Any) -> None: ...
     async def aclose(self) -> None: ...
     async def cancel(self) -> None: ...
     end_soon: Callable[[], None]
     ending: Ending | None
-    async def next(self) -> BatchResult[RowT]: ...
+    async def next(self) -> BatchResult[RowT, ExecutionT]: ...
     progress: Progress
     resume_hint: str
     run_id: str
@@ -22,22 +22,22 @@ class BatchOptions(RunOptions):
     retry_failed: bool
     skip_done: bool
     total: int | None
-class BatchResult(Generic[RowT]):
-    def __init__(self, index: int, row: RowT, variables: Mapping[str, Any], execution: Execution | None = None, error: EnpromptaError | None = None, attempts: tuple[Attempt, ...] = (), restored: bool = False) -> None: ...
+class BatchResult(Generic[RowT, ExecutionT]):
+    def __init__(self, index: int, row: RowT, variables: Mapping[str, Any], execution: ExecutionT | None = None, error: EnpromptaError | None = None, attempts: tuple[Attempt, ...] = (), restored: bool = False) -> None: ...
     attempts: tuple[Attempt, ...]
     error: EnpromptaError | None
-    execution: Execution | None
+    execution: ExecutionT | None
     index: int
     ok: bool
     output: str | None
     restored: bool
     row: RowT
     variables: Mapping[str, Any]
-class BatchRun:
+class BatchRun(Generic[RowT, ExecutionT]):
     def __enter__(self) -> Self: ...
     def __exit__(self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None) -> None: ...
     def __init__(self, client: SyncStepRunner, call: Call[Execution], rows: Iterable[RowT], variables: Variables[RowT] = None, **options: Any) -> None: ...
-    def __iter__(self) -> Iterator[BatchResult[RowT]]: ...
+    def __iter__(self) -> Iterator[BatchResult[RowT, ExecutionT]]: ...
     def close(self) -> None: ...
     ending: Ending | None
     progress: Progress
@@ -79,11 +79,13 @@ class RunOptions(TypedDict):
     concurrency: int
     deadline: float | None
     errors: Literal['collect', 'raise']
+    expect_version: ExpectedVersion
     headers: Mapping[str, str]
     max_retries: int
     max_tokens: int
     model: str
     provider: str
+    repair: int
     run_id: str | None
     stop_sequences: Sequence[str]
     temperature: float

@@ -1,4 +1,4 @@
-__all__ = ['APIConnectionError', 'APIError', 'APIResponseError', 'APIStatusError', 'APITimeoutError', 'Attempt', 'AuthenticationError', 'BadRequestError', 'ConfigurationError', 'ConflictError', 'EnpromptaError', 'FieldError', 'InsufficientTokensError', 'InternalServerError', 'NotFoundError', 'PermissionDeniedError', 'RateLimit', 'RateLimitError', 'TemplateError', 'UnprocessableEntityError', 'WebhookError', 'WebhookPayloadError', 'WebhookSignatureError', 'WorkflowFailedError']
+__all__ = ['APIConnectionError', 'APIError', 'APIResponseError', 'APIStatusError', 'APITimeoutError', 'Attempt', 'AuthenticationError', 'BadRequestError', 'ConfigurationError', 'ConflictError', 'EnpromptaError', 'FieldError', 'InsufficientTokensError', 'InternalServerError', 'NotFoundError', 'OutputError', 'PermissionDeniedError', 'RateLimit', 'RateLimitError', 'TemplateError', 'TemplateWarning', 'UnprocessableEntityError', 'VersionMismatchError', 'WebhookError', 'WebhookPayloadError', 'WebhookSignatureError', 'WorkflowFailedError']
 class APIConnectionError(APIError):
     unsent: bool
 class APIError(EnpromptaError):
@@ -55,6 +55,12 @@ class InternalServerError(APIStatusError):
     pass
 class NotFoundError(APIStatusError):
     pass
+class OutputError(EnpromptaError, ValueError):
+    def __init__(self, message: str, *, execution: object = None, place: str | None = None, text: str = '') -> None: ...
+    execution: Any
+    executions: tuple[Any, ...]
+    place: str | None
+    text: str
 class PermissionDeniedError(APIStatusError):
     pass
 class RateLimit:
@@ -68,8 +74,15 @@ class TemplateError(EnpromptaError, ValueError):
     def __init__(self, message: str, *, missing: Sequence[str] = (), unknown: Sequence[str] = ()) -> None: ...
     missing: tuple[str, ...]
     unknown: tuple[str, ...]
+class TemplateWarning(UserWarning):
+    pass
 class UnprocessableEntityError(APIStatusError):
     pass
+class VersionMismatchError(EnpromptaError):
+    def __init__(self, message: str, *, prompt_id: str = '', expected: int | str = 0, actual: int | str | None = None) -> None: ...
+    actual: int | str | None
+    expected: int | str
+    prompt_id: str
 class WebhookError(EnpromptaError):
     pass
 class WebhookPayloadError(WebhookError):

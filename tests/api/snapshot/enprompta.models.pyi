@@ -1,4 +1,7 @@
-__all__ = ['Billing', 'ComponentHealth', 'CreatedWebhook', 'DeliveryStatus', 'EventType', 'Execution', 'ExecutionStats', 'ExecutionStatus', 'GroupBy', 'Health', 'HealthStatus', 'Invoice', 'LiveMessage', 'LivePrompt', 'LiveVersion', 'Model', 'Pagination', 'Prompt', 'PromptVariable', 'PromptVariableParam', 'RequestWindow', 'Team', 'TeamMember', 'TeamRole', 'Template', 'TemplateFork', 'TokenUsage', 'Usage', 'UsageRecord', 'VariableType', 'Visibility', 'Webhook', 'WebhookDelivery', 'WebhookSecret', 'Workflow', 'WorkflowExecution', 'WorkflowStatus', 'WorkflowStep', 'WorkflowStepParam', 'WorkflowStepResult']
+__all__ = ['AnthropicMessages', 'Billing', 'ComponentHealth', 'ContentPart', 'CreatedWebhook', 'DeliveryStatus', 'EventType', 'Execution', 'ExecutionStats', 'ExecutionStatus', 'GroupBy', 'Health', 'HealthStatus', 'ImageURL', 'Invoice', 'LiveMessage', 'LiveMessageParam', 'LivePrompt', 'LiveVersion', 'MessagePlaceholder', 'Model', 'Pagination', 'Prompt', 'PromptVariable', 'PromptVariableParam', 'RequestWindow', 'Team', 'TeamMember', 'TeamRole', 'Template', 'TemplateFork', 'TokenUsage', 'TypedExecution', 'Usage', 'UsageRecord', 'VariableType', 'Visibility', 'Webhook', 'WebhookDelivery', 'WebhookSecret', 'Workflow', 'WorkflowExecution', 'WorkflowStatus', 'WorkflowStep', 'WorkflowStepParam', 'WorkflowStepResult']
+class AnthropicMessages(TypedDict):
+    messages: Required[list[MessageParam]]
+    system: str | Iterable[TextBlockParam]
 class Billing(Model):
     amount: float | None
     cancel_at_period_end: bool | None
@@ -11,6 +14,11 @@ class ComponentHealth(Model):
     latency_ms: float | None
     message: str | None
     status: Open[HealthStatus] | None
+class ContentPart(TypedDict):
+    __pydantic_config__ = ConfigDict(extra='allow')
+    image_url: NotRequired[ImageURL | str]
+    text: NotRequired[str]
+    type: Required[str]
 class CreatedWebhook(Webhook):
     secret: str
 DeliveryStatus = Literal['PENDING', 'DELIVERED', 'FAILED', 'RETRYING']
@@ -43,6 +51,10 @@ class Health(Model):
     uptime_seconds: float | None
     version: str | None
 HealthStatus = Literal['healthy', 'degraded', 'unhealthy']
+class ImageURL(TypedDict):
+    __pydantic_config__ = ConfigDict(extra='allow')
+    detail: NotRequired[str]
+    url: Required[str]
 class Invoice(Model):
     amount: float | None
     created_at: DateTime | None
@@ -53,7 +65,10 @@ class Invoice(Model):
     period_start: DateTime | None
     status: str | None
 class LiveMessage(Model):
-    content: str
+    content: str | list[ContentPart]
+    role: str
+class LiveMessageParam(TypedDict):
+    content: str | list[ContentPart]
     role: str
 class LivePrompt(Model):
     age: float
@@ -63,12 +78,15 @@ class LivePrompt(Model):
     is_fallback: bool
     is_stale: bool
     label: str | None
-    messages: list[LiveMessage] | None
+    messages: list[SerializeAsAny[LiveMessage]] | None
     name: str | None
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str | list[LiveMessage]: ...
     def render_messages(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[LiveMessage]: ...
     def render_text(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str: ...
     slug: str | None
+    def to_anthropic(self, values: Mapping[str, object] | None = None, /, **variables: object) -> AnthropicMessages: ...
+    def to_langchain(self) -> list[tuple[str, str | list[Any]]]: ...
+    def to_openai(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[ChatCompletionMessageParam]: ...
     variables: Mapped[Any]
     version: LiveVersion | None
     def with_cache_info(self, serving: CacheInfo) -> Self: ...
@@ -76,6 +94,11 @@ class LiveVersion(Model):
     environment: str | None
     id: str | None
     number: int | str | None
+class MessagePlaceholder(LiveMessage):
+    content: str | list[ContentPart]
+    name: str
+    optional: bool | None
+    role: str
 class Model(BaseModel):
     def __str__(self) -> str: ...
     model_config: ConfigDict
@@ -96,6 +119,9 @@ class Prompt(Model):
     tags: Many[str]
     team_id: str | None
     title: str
+    def to_anthropic(self, values: Mapping[str, object] | None = None, /, **variables: object) -> AnthropicMessages: ...
+    def to_langchain(self) -> list[tuple[str, str | list[Any]]]: ...
+    def to_openai(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[ChatCompletionMessageParam]: ...
     updated_at: DateTime | None
     usage_count: int | None
     variables: Many[PromptVariable]
@@ -144,6 +170,9 @@ class Template(Model):
     def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str: ...
     tags: Many[str]
     title: str
+    def to_anthropic(self, values: Mapping[str, object] | None = None, /, **variables: object) -> AnthropicMessages: ...
+    def to_langchain(self) -> list[tuple[str, str | list[Any]]]: ...
+    def to_openai(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[ChatCompletionMessageParam]: ...
     usage_count: int | None
     variables: Many[PromptVariable]
 class TemplateFork(Model):
@@ -152,6 +181,13 @@ class TokenUsage(Model):
     limit: int | None
     remaining: int | None
     used: int | None
+class TypedExecution(Execution, Generic[T]):
+    credits: int
+    executions: tuple[Execution, ...]
+    output_error: OutputError | None
+    parsed: T
+    total_cost: float | None
+    total_tokens: int | None
 class Usage(Model):
     cost: float | None
     executions: int | None

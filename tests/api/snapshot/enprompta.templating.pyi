@@ -1,4 +1,10 @@
-__all__ = ['Variable', 'render', 'render_all', 'validate', 'variables']
+__all__ = ['TemplateProblem', 'Variable', 'problems', 'render', 'render_all', 'validate', 'variables']
+class TemplateProblem:
+    def __init__(self, line: int | None, column: int | None, message: str) -> None: ...
+    def __str__(self) -> str: ...
+    column: int | None
+    line: int | None
+    message: str
 class Variable(Protocol):
     default: object
     name: str

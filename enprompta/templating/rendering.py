@@ -1,18 +1,4 @@
-"""Prompt templates: find the `{{variables}}` of a text, validate values, and fill them in.
-
-A variable is `{{name}}`, with optional white space in the braces. A name is one or more parts joined by dots; a part
-starts with a letter, a digit or `_` and continues with those or `-`. So `{{topic}}`, `{{ first-name }}`,
-`{{input.city}}` and `{{steps.draft.output}}` are variables, and `{{ }}`, `{{a b}}` and `{{.x}}` are ordinary text.
-Names are flat keys: `values["input.city"]`, not `values["input"]["city"]`.
-
-Values are converted to text by the same table as in requests (docs/calls.md, "What values become"): text is unchanged,
-and braces in it are not parsed again; a boolean is `true` or `false`; a whole float loses its `.0`, as in the API's
-JSON; a `Decimal` keeps its digits; dates are ISO 8601. None counts as not given: the default is used, and without a
-default the variable is missing. Other types are refused; convert lists and objects to text, for example with
-`json.dumps`.
-
-All functions are pure and take time linear in the text.
-"""
+"""Render templates and validate values; the package documents what a template is."""
 
 from __future__ import annotations
 
@@ -25,9 +11,7 @@ from enprompta._common import values as conversions
 from enprompta.errors import FieldError, TemplateError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
-
-__all__ = ["Variable", "render", "render_all", "validate", "variables"]
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
 # No part can match a "{", so a failed match is never scanned again: linear time.
 _VARIABLE = re.compile(r"\{\{\s*(\w[\w-]*(?:\.\w[\w-]*)*)\s*\}\}")
@@ -70,6 +54,31 @@ class Variable(Protocol):
 def variables(text: str) -> list[str]:
     """List the variable names of a text, without duplicates, in order of first use."""
     return list(dict.fromkeys(_VARIABLE.findall(text)))
+
+
+def pieces(text: str) -> Iterator[tuple[str, str | None]]:
+    """Split a text: each piece is ordinary text and the variable that follows it, which is None for the last one."""
+    end = 0
+    for found in _VARIABLE.finditer(text):
+        yield text[end : found.start()], found[1]
+        end = found.end()
+    yield text[end:], None
+
+
+def is_variable(inner: str) -> bool:
+    """True if `{{`, this text and `}}` are a variable."""
+    return _VARIABLE.fullmatch(f"{{{{{inner}}}}}") is not None
+
+
+def misfit_of_default(fields: Mapping[str, object]) -> str | None:
+    """Return why the default of a declaration does not match its own type and options; None if it does."""
+    declaration = _Declaration.of({"name": "", **fields})
+    if declaration.default is None:
+        return None
+    try:
+        return declaration.misfit(conversions.text(declaration.default))
+    except conversions.RefusedValueError as refused:
+        return refused.reason
 
 
 def render(

@@ -1,0 +1,84 @@
+"""The outputs of rows, read into the type that `output` asks for.
+
+A checkpoint stores what the API returned, and outputs are read again when a run resumes. So a run whose type was
+changed resumes with the same file, and no row is executed again because its output did not match.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from enprompta._core.runner import Answered
+from enprompta._core.typed_calls import check_repair, execute_typed, read_execution
+from enprompta.batch.checkpoint import BEFORE
+from enprompta.errors import ConfigurationError, OutputError
+from enprompta.models.executions import Execution
+from enprompta.models.typed_executions import TypedExecution
+
+if TYPE_CHECKING:
+    from enprompta._core.call import Call
+    from enprompta._core.runner import StepRunner
+    from enprompta._core.steps import Steps
+    from enprompta.batch.results import BatchResult
+
+RowT = TypeVar("RowT")
+
+
+class RowOutputs:
+    """Executes rows and reads their outputs; does nothing else without a type.
+
+    Args:
+        output: The type; None to leave outputs as text.
+        repair: How often a row is executed again if its output does not match.
+
+    Raises:
+        ConfigurationError: The type cannot be read into, or `repair` is invalid.
+    """
+
+    def __init__(self, output: Any, repair: object) -> None:  # noqa: ANN401 (any type)
+        self._repair = check_repair(repair)
+        self._reader: Any = None
+        if output is not None:
+            from enprompta.outputs import reader_for  # noqa: PLC0415 (most runs have no type)
+
+            self._reader = reader_for(output)
+        elif repair:
+            raise ConfigurationError("repair needs output: the type that the output is read into")
+
+    @property
+    def credits_per_row(self) -> int:
+        """The credits that a row costs at most."""
+        return 1 + self._repair
+
+    def steps(self, client: StepRunner, call: Call[Execution]) -> Steps[Answered[Execution]]:
+        """Return the steps of a row's executions."""
+        if self._reader is None:
+            return client.steps(call)
+        return self._typed_steps(client, call)
+
+    def _typed_steps(self, client: StepRunner, call: Call[Execution]) -> Steps[Answered[Execution]]:
+        done = yield from client.flow_steps(execute_typed(call, self._reader, self._repair))
+        return Answered(done.execution, done.attempts)
+
+    def checked(self, result: BatchResult[RowT]) -> BatchResult[RowT]:
+        """Return a result with its parsed output, or with the error that the output does not match."""
+        execution = result.execution
+        if self._reader is None or execution is None or result.error is not None:
+            return result
+        if not isinstance(execution, TypedExecution):  # from the checkpoint
+            extra = execution.model_extra or {}
+            before = [Execution.model_validate(one) for one in extra.pop(BEFORE, ())]
+            execution = read_execution(execution, self._reader, before)
+        error = execution.output_error
+        if error is not None:
+            error = row_error(error, result.index)
+        return replace(result, execution=execution, error=error)
+
+
+def row_error(error: OutputError, index: int) -> OutputError:
+    """Return an output error that names the row."""
+    named = OutputError(f"row {index}: {error.message}", execution=error.execution, place=error.place, text=error.text)
+    named.executions = error.executions
+    named.__cause__ = error.__cause__
+    return named

@@ -1,0 +1,173 @@
+"""Messages of conversation prompts: roles, multimodal contents, and placeholders for other messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import ConfigDict
+from typing_extensions import NotRequired, Required, TypedDict
+
+from enprompta.errors import TemplateError
+from enprompta.models.base import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+_PLACEHOLDERS = frozenset({"placeholder", "messages_placeholder"})
+
+
+class ImageURL(TypedDict, total=False):
+    """The image of an `image_url` part."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc] # read by pydantic
+    url: Required[str]
+    """A URL, or a `data:` URL with the image in base64."""
+    detail: NotRequired[str]
+    """`auto`, `low` or `high`."""
+
+
+class ContentPart(TypedDict, total=False):
+    """One part of a multimodal message; fields of other types of parts are kept."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc] # read by pydantic
+    type: Required[str]
+    """Such as `text` or `image_url`."""
+    text: NotRequired[str]
+    image_url: NotRequired[ImageURL | str]
+
+
+class LiveMessage(Model):
+    """One message of a conversation prompt."""
+
+    _REPR_FIELDS = ("role",)
+    role: str
+    """Such as `system`, `user` or `assistant`."""
+    content: str | list[ContentPart]
+    """The text, or the parts of a multimodal message."""
+
+
+class MessagePlaceholder(LiveMessage):
+    """A place in a conversation prompt for messages that the caller passes, such as the history of a chat.
+
+    `live.render(history=[{"role": "user", "content": "Hi"}])` inserts the messages as they are.
+    """
+
+    _REPR_FIELDS = ("name", "optional")
+    role: str = "placeholder"
+    content: str | list[ContentPart] = ""
+    name: str
+    """The name of the argument with the messages."""
+    optional: bool | None = None
+    """True if the messages may be left out."""
+
+
+class LiveMessageParam(TypedDict):
+    """A `LiveMessage` as a plain dict."""
+
+    role: str
+    content: str | list[ContentPart]
+
+
+def read_entry(entry: object) -> object:
+    """Return a placeholder if this is one, in either of its forms; anything else unchanged."""
+    if isinstance(entry, Mapping):
+        fields = cast("Mapping[str, Any]", entry)
+        is_place = fields.get("type") in _PLACEHOLDERS or fields.get("role") in _PLACEHOLDERS
+        if is_place and isinstance(fields.get("name"), str):
+            return MessagePlaceholder.model_validate(dict(fields))
+    return cast("object", entry)
+
+
+def as_message(one: object) -> LiveMessage | None:
+    """Convert a message or a dict with role and content; None for anything else."""
+    if isinstance(one, LiveMessage):
+        return one
+    if isinstance(one, Mapping):
+        fields = cast("Mapping[str, Any]", one)
+        if isinstance(read_entry(fields), MessagePlaceholder):
+            return cast("LiveMessage", read_entry(fields))
+        if isinstance(fields.get("role"), str) and _is_content(fields.get("content")):
+            return LiveMessage.model_validate(dict(fields))
+    return None
+
+
+def _is_content(content: object) -> bool:
+    parts = cast("list[Any]", content) if isinstance(content, list) else None
+    if parts is None:
+        return isinstance(content, str)
+    return all(isinstance(part, Mapping) and isinstance(cast("Any", part).get("type"), str) for part in parts)
+
+
+def texts_of(content: str | list[ContentPart]) -> Iterator[str]:
+    """List the texts of a content in which variables are filled in: every text of its parts, except their types."""
+    if isinstance(content, str):
+        yield content
+        return
+    waiting: list[Any] = list(reversed(content))
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, Mapping):
+            fields = cast("Mapping[str, Any]", one)
+            waiting += [fields[name] for name in reversed([*fields]) if name != "type"]
+        elif isinstance(one, list):
+            waiting += reversed(cast("list[Any]", one))
+
+
+def with_texts(content: Any, texts: Iterator[str]) -> Any:  # noqa: ANN401 (a content, or a value in it)
+    """Return a copy of a content with other texts, in the order of `texts_of`."""
+    if isinstance(content, str):
+        return next(texts)
+    if isinstance(content, Mapping):
+        fields = cast("Mapping[str, Any]", content)
+        return {name: value if name == "type" else with_texts(value, texts) for name, value in fields.items()}
+    if isinstance(content, list):
+        return [with_texts(one, texts) for one in cast("list[Any]", content)]
+    return content
+
+
+def fill(
+    messages: Sequence[LiveMessage],
+    values: Mapping[str, object],
+    render: Callable[[list[str], Mapping[str, object]], list[str]],
+) -> list[LiveMessage]:
+    """Fill in the variables of messages, and insert the messages of placeholders.
+
+    Args:
+        messages: The messages of the prompt.
+        values: Values of variables and placeholders, by name.
+        render: Renders several texts with the values of their variables.
+
+    Raises:
+        TemplateError: The messages of a placeholder are missing or invalid, or `render` raised it.
+    """
+    names = [one.name for one in messages if isinstance(one, MessagePlaceholder)]
+    texts = [text for one in messages for text in texts_of(one.content) if not isinstance(one, MessagePlaceholder)]
+    others = {name: value for name, value in values.items() if name not in names} if names else values
+    rendered = iter(render(texts, others))
+    filled: list[LiveMessage] = []
+    for one in messages:
+        if isinstance(one, MessagePlaceholder):
+            filled += _inserted(one, values.get(one.name))
+        else:
+            filled.append(one.model_copy(update={"content": with_texts(one.content, rendered)}))
+    return filled
+
+
+def _inserted(place: MessagePlaceholder, given: object) -> list[LiveMessage]:
+    if given is None:
+        if place.optional:
+            return []
+        raise TemplateError(f"Missing messages: {place.name!r}, a list of messages", missing=(place.name,))
+    wanted = f"{place.name!r} must be a list of messages with role and content"
+    if isinstance(given, (str, Mapping)) or not hasattr(given, "__iter__"):
+        raise TemplateError(f"{wanted}, not {type(cast('object', given)).__name__}")
+    messages: list[LiveMessage] = []
+    for at, one in enumerate(cast("Iterable[object]", given)):
+        message = as_message(one)
+        if message is None or isinstance(message, MessagePlaceholder):
+            raise TemplateError(f"{wanted}; item {at} is not one")
+        messages.append(message)
+    return messages

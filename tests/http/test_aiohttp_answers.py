@@ -1,0 +1,42 @@
+"""The connections of aiohttp leave its own errors to aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from enprompta._http.senders.aiohttp_answers import Protocol, Request
+
+
+class Gone:
+    """A connection that is gone when its request is written."""
+
+    @property
+    def protocol(self) -> object:
+        """Nothing."""
+        raise OSError("gone")
+
+
+def refuse(_: bytes) -> None:
+    """Reject received bytes."""
+    raise ValueError("no HTTP")
+
+
+def test_an_error_that_no_signal_handler_raised_is_aiohttps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors of the parser and of the writer leave them unchanged."""
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        protocol = Protocol(loop)
+        monkeypatch.setattr(protocol, "_parse", refuse)
+        with pytest.raises(ValueError, match="no HTTP"):
+            protocol.data_received(b"x")
+        request = Request("GET", URL("http://localhost/"), loop=loop)
+        connection: Any = Gone()
+        with pytest.raises(OSError, match="gone"):
+            await request.write_bytes(connection, connection)
+
+    asyncio.run(scenario())
