@@ -31,6 +31,7 @@ STEPS = {
     "spec_tools": "other tools with the document: Prism, linters, generators (needs tests/spec_tools/install)",
     "cluster": "bulk runs on Dask, runs that are killed",
     "tracing": "tracing: cost, ends of processes, real libraries, Arize Phoenix (needs tests/tracing/install-phoenix)",
+    "workbench": "the Workbench in a browser (needs chromium)",
     "mcp": "the MCP server as a process, its conformance suite and inspector (tests/mcp/install-tools)",
 }
 

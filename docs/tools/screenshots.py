@@ -1,7 +1,7 @@
-"""Makes the pictures of the documentation from the real thing: the Workbench in a browser, the CLI in a terminal.
+"""Makes the pictures of the command line in the documentation, in a real terminal.
 
-`python docs/tools/screenshots.py` writes them to `docs/assets/`. It needs the packages of the extra `dev`, and Chromium
-for the Workbench.
+`python docs/tools/screenshots.py` writes them to `docs/assets/`. It needs the packages of the extra `dev`. Those of the
+Workbench are made by `workbench_pictures.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import shutil
 import struct
 import subprocess
 import sys
@@ -18,7 +17,6 @@ import termios
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
@@ -27,11 +25,7 @@ from rich.text import Text
 from enprompta import Enprompta
 from enprompta.emulator import Emulator
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
-
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 COLUMNS = 100
 PROMPT = "$ "
 
@@ -174,42 +168,6 @@ def settings(emulator: Emulator) -> dict[str, str]:
     }
 
 
-def workbench(emulator: Emulator, prompt_id: str) -> None:
-    """Draw the pictures of the Workbench: the whole, and a call that was tried."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 (needed here alone)
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1180, "height": 900}, device_scale_factor=1.5)
-        page.goto(emulator.url.removesuffix("/api/v1") + "/workbench")
-        page.locator(".opblock").first.wait_for()
-        scroll_to(page, page.locator(".scheme-container"))
-        picture(page, "workbench")
-        operation = page.locator(".opblock", has=page.locator("[data-path='/api/v1/prompts/{id}/execute']")).first
-        operation.locator(".opblock-summary-control").click()
-        operation.locator("input[placeholder='id']").fill(prompt_id)
-        operation.locator("textarea").fill(
-            '{\n  "variables": {"name": "Ada", "product": "Tea"},\n  "model": "small"\n}'
-        )
-        operation.locator("button.execute").click()
-        operation.locator(".live-responses-table").wait_for()
-        scroll_to(page, operation.locator(".responses-wrapper"))
-        picture(page, "workbench-execute")
-        browser.close()
-
-
-def scroll_to(page: Page, place: Locator) -> None:
-    """Bring something to the top of the window."""
-    page.evaluate("it => scrollTo(0, it.getBoundingClientRect().top + scrollY - 8)", place.element_handle())
-
-
-def picture(page: Page, name: str) -> None:
-    """Write down what the page shows."""
-    page.wait_for_timeout(300)
-    page.screenshot(path=ASSETS / f"{name}.png")
-    print(f"{name}.png")
-
-
 def main() -> None:
     """Make all of them."""
     with (
@@ -219,7 +177,6 @@ def main() -> None:
     ):
         prompt_id = seed(client, clock)
         command_line(emulator, prompt_id, Path(folder))
-        workbench(emulator, prompt_id)
 
 
 if __name__ == "__main__":

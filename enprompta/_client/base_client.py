@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 import httpx
 
-from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks
+from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks, workbench_hooks
 from enprompta._common import log, rendered
 from enprompta._common.headers import idempotency_key
 from enprompta._common.idempotency import KEYED_METHODS
@@ -116,7 +116,7 @@ class BaseClient:
             auth.connect(self._send_for_token)
         self._limiter = limiter
         self._given_hooks = checked_hooks(hooks)
-        self._hooks = [*self._given_hooks]  # views share the list
+        self._hooks = [*self._given_hooks, *workbench_hooks(self._given_hooks)]  # views share the list
         self._is_view = False
         self._cache_dir = cache_dir
         self._live = {}  # holds the cache once it is created; views share the dict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from os import PathLike
+from os import PathLike, environ
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import httpx
@@ -46,6 +46,16 @@ def checked_hooks(hooks: object) -> tuple[object, ...]:
     from enprompta.hooks import check_hooks  # noqa: PLC0415 (few programs use hooks)
 
     return check_hooks(hooks)
+
+
+def workbench_hooks(given: tuple[object, ...]) -> tuple[object, ...]:
+    """Return the hook that reports to the Workbench named by `ENPROMPTA_WORKBENCH`, unless one is given."""
+    workbench = environ.get("ENPROMPTA_WORKBENCH", "").strip()
+    if not workbench:
+        return ()
+    from enprompta.exchanges import ProgramHook  # noqa: PLC0415 (only while debugging)
+
+    return () if any(isinstance(one, ProgramHook) for one in given) else (ProgramHook(workbench),)
 
 
 def check_limiter(limiter: Any) -> Any:  # noqa: ANN401 (any argument)

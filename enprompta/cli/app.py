@@ -30,6 +30,7 @@ from enprompta.cli.commands import (
     usage,
     webhook_subscriptions,
     webhooks,
+    workbench,
     workflows,
 )
 from enprompta.cli.console import out
@@ -64,6 +65,7 @@ app.command(
 )(doctor.doctor)
 login.add_to(app)
 app.command(rich_help_panel="This machine", epilog=mcp.EPILOG)(mcp.mcp)
+app.command(rich_help_panel="This machine", epilog=workbench.EPILOG)(workbench.workbench)
 shared_options.add_to(app)
 emulator.add_to(app)
 

@@ -13,12 +13,15 @@ from __future__ import annotations
 
 try:
     from enprompta.emulator.access.accounts import Keys
+    from enprompta.emulator.api.openapi_document import openapi_document
+    from enprompta.emulator.control.client import ControlError, EmulatorControl
+    from enprompta.emulator.control.clock import EmulatorClock
     from enprompta.emulator.emulator import Emulator
 except ModuleNotFoundError as _missing:
     _package = (_missing.name or "").partition(".")[0]
-    if _package not in {"fastapi", "fastapi_offline", "starlette", "uvicorn", "yaml"}:
+    if _package not in {"fastapi", "starlette", "uvicorn", "yaml"}:
         raise
     _message = f'The emulator needs {_package}, which is not installed: pip install "enprompta[emulator]"'
     raise ImportError(_message, name=_package) from _missing
 
-__all__ = ["Emulator", "Keys"]
+__all__ = ["ControlError", "Emulator", "EmulatorClock", "EmulatorControl", "Keys", "openapi_document"]

@@ -7,7 +7,7 @@ import ipaddress
 import signal
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from enprompta._version import __version__
@@ -15,22 +15,27 @@ from enprompta.emulator import Emulator
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from types import FrameType
+
+    Companion = Callable[[Emulator], AbstractContextManager[str]]
 
 _DEFAULT_PORT = 8787
 _INTERRUPTED = 128 + signal.SIGINT
 _PROGRAM = "python -m enprompta.emulator"
 
 
-def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> int:
+def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM, companion: Companion | None = None) -> int:
     """Serve until SIGINT (Ctrl-C) or SIGTERM, and return the exit status: 130 after Ctrl-C, 0 after SIGTERM.
 
     Args:
         arguments: Command-line arguments without the program name; None for `sys.argv[1:]`.
         program: Program name to show in the help.
+        companion: Serves the Workbench beside the emulator if `--workbench` is given; its result is printed. None to
+            leave out that option.
     """
-    options = _parser(program).parse_args(arguments)
+    options = _parser(program, has_companion=companion is not None).parse_args(arguments)
     stop = threading.Event()
     received: list[int] = []
 
@@ -41,11 +46,11 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM) -> 
     with ExitStack() as handlers:
         for number in (signal.SIGINT, signal.SIGTERM):
             handlers.callback(signal.signal, number, signal.signal(number, on_signal))
-        status = _serve(options, stop)
+        status = _serve(options, stop, companion if getattr(options, "workbench", False) else None)
     return _INTERRUPTED if signal.SIGINT in received else status
 
 
-def _serve(options: argparse.Namespace, stop: threading.Event) -> int:
+def _serve(options: argparse.Namespace, stop: threading.Event, companion: Companion | None) -> int:
     try:
         emulator = Emulator(
             db=options.db,
@@ -65,10 +70,11 @@ def _serve(options: argparse.Namespace, stop: threading.Event) -> int:
     try:
         if not _is_loopback(options.host):
             sys.stderr.write(f"Warning: {options.host} accepts other machines, and the keys below are public.\n")
-        sys.stdout.write(_banner(emulator, options))
-        sys.stdout.flush()
-        while not stop.wait(3600):  # on Windows, Ctrl-C does not interrupt a wait without a timeout
-            pass
+        with companion(emulator) if companion is not None else nullcontext("") as more:
+            sys.stdout.write(_banner(emulator, options, more))
+            sys.stdout.flush()
+            while not stop.wait(3600):  # on Windows, Ctrl-C does not interrupt a wait without a timeout
+                pass
     finally:
         emulator.stop()
     return 0
@@ -82,7 +88,7 @@ class _Parser(argparse.ArgumentParser):
         (file or sys.stdout).write(self.format_help())
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def _parser(program: str, *, has_companion: bool) -> argparse.ArgumentParser:
     parser = _Parser(
         prog=program,
         description="Serve the Enprompta API on this machine.",
@@ -130,10 +136,14 @@ def _parser(program: str) -> argparse.ArgumentParser:
         action="store_true",
         help="deliver webhook events to other machines too (default: this machine only)",
     )
+    if has_companion:
+        parser.add_argument(
+            "--workbench", action="store_true", help="start the Workbench too, a web page to see and debug all requests"
+        )
     return parser
 
 
-def _banner(emulator: Emulator, options: argparse.Namespace) -> str:
+def _banner(emulator: Emulator, options: argparse.Namespace, more: str) -> str:
     keys = emulator.keys
     model = "a local model" if emulator.local_model else emulator.upstream
     execution = f"prompts run on {model}" if model else "prompts are echoed"
@@ -143,6 +153,8 @@ def _banner(emulator: Emulator, options: argparse.Namespace) -> str:
         f"  keys    {keys.pro}  {keys.team}  {keys.enterprise}  {keys.free} (no API access)\n"
         f"  clients {_clients(emulator)}\n"
         f"  use it  export ENPROMPTA_BASE_URL={emulator.url} ENPROMPTA_API_KEY={keys.team}\n"
+        f"  inspect ENPROMPTA_CONTROL_TOKEN={emulator.control_token} enprompta workbench --url {emulator.origin}\n"
+        f"{more}"
         "Press Ctrl-C to stop.\n"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
@@ -13,6 +14,7 @@ from enprompta.emulator.access.oauth_clients import OAuthClients, OAuthClientSto
 from enprompta.emulator.access.rate_limiter import RateLimiter
 from enprompta.emulator.access.trusted_hosts import TrustedHosts
 from enprompta.emulator.api.app import create_app
+from enprompta.emulator.control.clock import EmulatorClock
 from enprompta.emulator.database import Database, unusable
 from enprompta.emulator.errors import ErrorDialect
 from enprompta.emulator.execution.executor import Executor
@@ -27,6 +29,7 @@ from enprompta.emulator.stores import prompts, templates, usage
 from enprompta.emulator.webhooks.delivery_queue import BACKOFF, TIMEOUT, DeliveryQueue
 from enprompta.emulator.webhooks.event_publisher import EventPublisher
 from enprompta.errors import ConfigurationError
+from enprompta.exchanges import ExchangeLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 _UPSTREAM_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM"
 _UPSTREAM_KEY_VARIABLE = "ENPROMPTA_EMULATOR_UPSTREAM_KEY"
 _DAY = 86_400.0
+_MIN_TOKEN = 16  # characters
 
 
 class _Running(NamedTuple):
@@ -81,6 +85,7 @@ class Emulator:
         allow_remote_webhooks: True to deliver events to other machines too. By default, a delivery to a host with any
             address other than loopback fails at once, so that webhooks cannot be used to scan a network.
         token_lifetime: Seconds until an access token expires, by the clock.
+        control_token: Bearer token of the control interface; None for a random one. At least 16 ASCII characters.
         oauth_errors: `rfc6749` for token endpoint errors as in that RFC, `envelope` for the API's error format.
 
     Raises:
@@ -95,6 +100,13 @@ class Emulator:
     """URL of the server that runs prompts, with any login redacted; None when prompts are echoed."""
     faults: Faults
     """Injected faults: `emulator.faults.add("/prompts/*", status=503, times=2)`."""
+
+    clock: EmulatorClock
+    """The emulator's time: `emulator.clock.advance(60)` moves it, and with it windows, months and tokens."""
+    exchanges: ExchangeLog
+    """The requests that the emulator has answered, with their responses; credentials are redacted."""
+    control_token: str
+    """Bearer token of the control interface below `/control`, which `EmulatorControl` uses."""
 
     def __init__(
         self,
@@ -121,18 +133,23 @@ class Emulator:
         allow_remote_webhooks: bool = False,
         token_lifetime: int = 3600,
         oauth_errors: Literal["rfc6749", "envelope"] = "rfc6749",
+        control_token: str | None = None,
     ) -> None:
         if error_dialect not in get_args(ErrorDialect):
             raise ConfigurationError(f"error_dialect must be one of {', '.join(get_args(ErrorDialect))}")
         if oauth_errors not in {"rfc6749", "envelope"}:
             raise ConfigurationError("oauth_errors must be one of rfc6749, envelope")
+        if control_token is not None and (len(control_token) < _MIN_TOKEN or not control_token.isascii()):
+            raise ConfigurationError(f"control_token needs at least {_MIN_TOKEN} ASCII characters")
         self._db = db
         self._host = host
         self._port = port
         self._trusted_hosts = TrustedHosts(host, allowed_hosts)
         self._window = window
         self._day = day
-        self._clock = clock
+        self.clock = EmulatorClock(clock)
+        self.exchanges = ExchangeLog()
+        self.control_token = control_token or secrets.token_urlsafe(24)
         self._limits = limits
         self._credits = credits
         self._rate_limits = rate_limits
@@ -153,6 +170,8 @@ class Emulator:
         self._token_lifetime = token_lifetime
         self._rfc_errors = oauth_errors == "rfc6749"
         self.faults = Faults()
+        self.workbench_url: str | None = None
+        """Address of the Workbench to which the emulator's page `/` leads; None to show how to start one."""
         self._running: _Running | None = None
 
     def start(self) -> Self:
@@ -200,7 +219,12 @@ class Emulator:
     @property
     def url(self) -> str:
         """Base URL to configure a client with."""
-        return f"http://{self._started().server.address}/api/v1"
+        return f"{self.origin}/api/v1"
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the server, such as `http://127.0.0.1:8787`."""
+        return f"http://{self._started().server.address}"
 
     def set_label(self, prompt_id: str, label: str, version: int) -> None:
         """Point a label of a prompt at one of its versions; the API has no endpoint for this.
@@ -246,7 +270,7 @@ class Emulator:
         return self._running
 
     def _services(self, database: Database) -> Services:
-        now = self._clock()
+        now = self.clock()
         templates.seed(database, now)
         model: Provider | None = None
         if self.local_model:
@@ -258,15 +282,15 @@ class Emulator:
         providers = Providers(model, self._known_models)
         delivery_queue = DeliveryQueue(
             database,
-            self._clock,
+            self.clock,
             backoff=self._webhook_backoff,
             timeout=self._webhook_timeout,
             remote=self._allow_remote_webhooks,
         )
-        events = EventPublisher(database, self._clock, delivery_queue)
+        events = EventPublisher(database, self.clock, delivery_queue)
         executor = Executor(database, accounts, providers, events)
         return Services(
-            clock=self._clock,
+            clock=self.clock,
             started_at=now,
             error_dialect=self._error_dialect,
             database=database,
@@ -278,7 +302,10 @@ class Emulator:
             delivery_queue=delivery_queue,
             events=events,
             executor=executor,
-            runner=WorkflowRunner(database, self._clock, accounts=accounts, executor=executor, events=events),
+            runner=WorkflowRunner(database, self.clock, accounts=accounts, executor=executor, events=events),
             faults=self.faults,
+            exchanges=self.exchanges,
+            control_token=self.control_token,
+            workbench_url=lambda: self.workbench_url,
             trusted_hosts=self._trusted_hosts,
         )

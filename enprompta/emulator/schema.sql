@@ -10,6 +10,16 @@ CREATE TABLE IF NOT EXISTS accounts (
     name    TEXT NOT NULL
 );
 
+-- A revoked key keeps its row, so that it stays revoked after a restart.
+CREATE TABLE IF NOT EXISTS api_keys (
+    id         TEXT PRIMARY KEY,
+    key        TEXT NOT NULL UNIQUE,
+    account_id TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS oauth_clients (
     id         TEXT PRIMARY KEY,
     secret     TEXT NOT NULL,
@@ -218,6 +228,17 @@ CREATE TABLE IF NOT EXISTS deliveries (
 );
 CREATE INDEX IF NOT EXISTS deliveries_newest ON deliveries (webhook_id, number);
 CREATE INDEX IF NOT EXISTS deliveries_unfinished ON deliveries (number) WHERE status IN ('PENDING', 'RETRYING');
+
+CREATE TABLE IF NOT EXISTS delivery_attempts (
+    delivery_id     TEXT NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
+    number          INTEGER NOT NULL,
+    at              REAL NOT NULL,  -- real time, unlike the other times
+    signature       TEXT NOT NULL,
+    response_status INTEGER,
+    latency_ms      INTEGER NOT NULL,
+    answer          BLOB NOT NULL,  -- the start of the receiver's response, without the status line
+    PRIMARY KEY (delivery_id, number)
+) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS workflows (
     number      INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.access.oauth_clients import OAuthClientStore
     from enprompta.emulator.access.rate_limiter import RateLimiter
     from enprompta.emulator.access.trusted_hosts import TrustedHosts
+    from enprompta.emulator.control.clock import EmulatorClock
     from enprompta.emulator.database import Database
     from enprompta.emulator.errors import ErrorDialect
     from enprompta.emulator.execution.executor import Executor
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from enprompta.emulator.serving.faults import Faults
     from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue
     from enprompta.emulator.webhooks.event_publisher import EventPublisher
+    from enprompta.exchanges import ExchangeLog
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """Settings and shared parts of one emulator."""
 
-    clock: Callable[[], float]
+    clock: EmulatorClock
     """Returns Unix seconds; the source of every time in the emulator."""
     started_at: float
     error_dialect: ErrorDialect
@@ -42,4 +44,9 @@ class Services:
     executor: Executor
     runner: WorkflowRunner
     faults: Faults
+    exchanges: ExchangeLog
+    control_token: str
+    """Bearer token of the control interface."""
+    workbench_url: Callable[[], str | None]
+    """Returns the address of the Workbench that was started with the emulator, without its token; None without one."""
     trusted_hosts: TrustedHosts

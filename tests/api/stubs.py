@@ -27,6 +27,7 @@ PUBLIC = (
     "enprompta.cache",
     "enprompta.codegen",
     "enprompta.emulator",
+    "enprompta.exchanges",
     "enprompta.hooks",
     "enprompta.limiters",
     "enprompta.mcp",
@@ -37,6 +38,7 @@ PUBLIC = (
     "enprompta.testing",
     "enprompta.tracing",
     "enprompta.webhooks",
+    "enprompta.workbench",
 )
 RESOURCES = "enprompta.resources"
 """Not imported by users, who reach its classes as `client.prompts`; the raw ones have the same methods."""

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import typer
 
+from enprompta.cli.commands import workbench
 from enprompta.cli.error_handling import FAILED, show_error
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from enprompta.emulator import Emulator
+    from enprompta.workbench.server import Addresses
 
 
 def emulator(context: typer.Context) -> None:
@@ -16,7 +29,34 @@ def emulator(context: typer.Context) -> None:
             raise
         show_error(str(error))
         raise typer.Exit(FAILED) from None
-    raise typer.Exit(main(context.args, program=context.command_path))
+    raise typer.Exit(main(context.args, program=context.command_path, companion=_workbench))
+
+
+@contextmanager
+def _workbench(emulator: Emulator) -> Generator[str]:
+    """Serve the Workbench beside an emulator, on a thread; yields the lines to print."""
+    server = workbench.import_server()
+    session = workbench.emulator_session(emulator)
+    running = server.Server(session)
+    ready: Future[Addresses] = Future()
+
+    def serve() -> None:
+        try:
+            asyncio.run(running.serve(ready.set_result, handle_signals=False))
+        except BaseException as error:  # the caller waits for the result
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    thread = threading.Thread(target=serve, name="enprompta-workbench", daemon=True)
+    thread.start()
+    try:
+        addresses = ready.result()
+        emulator.workbench_url = f"{running.origin}/"
+        yield (f"  workbench {addresses.url}\n  program   export ENPROMPTA_WORKBENCH={addresses.report_url}\n")
+    finally:
+        running.stop()
+        thread.join()
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import INSUFFICIENT_TOKENS, INVALID_KEY, MISSING_KEY, NO_API_ACCESS, ApiError
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping
 
     from enprompta.emulator.database import Database
@@ -85,30 +88,93 @@ class AccountStore:
             raise ConfigurationError(f"Unknown tier {', '.join(sorted(unknown))}; use one of {', '.join(TIERS)}")
         self._database = database
         self.anonymous: Account = Account("acc_anonymous", ANONYMOUS)
-        self._by_key: dict[str, Account] = {}
+        self._tiers: dict[str, Tier] = {}
+        for name, tier in TIERS.items():
+            per_minute, per_day = limits.get(name, (tier.per_minute, tier.per_day))
+            if min(per_minute, per_day) < 1:
+                raise ConfigurationError(f"The limits of tier {name} must be at least 1 request")
+            self._tiers[name] = Tier(name, per_minute, per_day, credits.get(name, tier.credits), tier.api_access)
+        self._accounts: dict[str, Account] = {}
+        self._by_key: dict[str, str] = {}  # key -> account id
+        self.load()
+
+    def load(self) -> None:
+        """Create the accounts and keys that are missing, and read the plans and the valid keys from the database."""
+        database = self._database
         with database.transaction():
-            for name, tier in TIERS.items():
-                per_minute, per_day = limits.get(name, (tier.per_minute, tier.per_day))
-                if min(per_minute, per_day) < 1:
-                    raise ConfigurationError(f"The limits of tier {name} must be at least 1 request")
-                effective = Tier(name, per_minute, per_day, credits.get(name, tier.credits), tier.api_access)
-                account = Account(
-                    f"acc_{name}", effective, f"usr_{name}", f"{name}@example.com", f"{name.capitalize()} User"
-                )
+            for name in TIERS:
                 key = getattr(Keys(), name)
-                self._by_key[key] = account
                 database.run(
                     "INSERT OR IGNORE INTO accounts (id, tier, key, user_id, email, name) VALUES (?, ?, ?, ?, ?, ?)",
-                    *(account.id, name, key, account.user_id, account.email, account.name),
+                    *(f"acc_{name}", name, key, f"usr_{name}", f"{name}@example.com", f"{name.capitalize()} User"),
                 )
+                sql = "INSERT OR IGNORE INTO api_keys (id, key, account_id, name, created_at) VALUES (?, ?, ?, ?, 0)"
+                database.run(sql, f"key_{name}", key, f"acc_{name}", "Built-in key")
+        self._accounts = {
+            row["id"]: Account(row["id"], self._tiers[row["tier"]], row["user_id"], row["email"], row["name"])
+            for row in database.all("SELECT * FROM accounts ORDER BY rowid")
+        }
+        rows = database.all("SELECT key, account_id FROM api_keys WHERE revoked_at IS NULL")
+        self._by_key = {row["key"]: row["account_id"] for row in rows}
 
     def find(self, authorization: str | None) -> Account | None:
         """Return the account of the API key in an `Authorization` header; None if there is none."""
-        return self._by_key.get(bearer(authorization))
+        account_id = self._by_key.get(bearer(authorization))
+        return None if account_id is None else self._accounts[account_id]
 
     def by_id(self, account_id: str) -> Account:
-        """Return an account by its id."""
-        return next(account for account in self._by_key.values() if account.id == account_id)
+        """Return an account by its id; raise a `LookupError` if it does not exist."""
+        if account_id not in self._accounts:
+            raise LookupError(f"Account {account_id!r} not found")
+        return self._accounts[account_id]
+
+    def all(self) -> list[Account]:
+        """List the accounts."""
+        return list(self._accounts.values())
+
+    def set_plan(self, account_id: str, tier: str) -> Account:
+        """Move an account to another plan, with its limits and credits.
+
+        Raises:
+            LookupError: The account or the plan does not exist.
+        """
+        account = replace(self.by_id(account_id), tier=self._tiers[tier])
+        self._database.run("UPDATE accounts SET tier = ? WHERE id = ?", tier, account_id)
+        self._accounts[account_id] = account
+        return account
+
+    def all_keys(self) -> list[sqlite3.Row]:
+        """List the API keys, in the order of their creation."""
+        return self._database.all("SELECT * FROM api_keys ORDER BY created_at, account_id, id")
+
+    def generate_key(self, account_id: str, name: str, now: float) -> sqlite3.Row:
+        """Create an API key of an account; raise a `LookupError` if the account does not exist."""
+        self.by_id(account_id)
+        key_id, key = new_id("key"), f"ep_test_{secrets.token_hex(16)}"
+        sql = "INSERT INTO api_keys (id, key, account_id, name, created_at) VALUES (?, ?, ?, ?, ?)"
+        self._database.run(sql, key_id, key, account_id, name, int(now))
+        self._by_key[key] = account_id
+        return self._key(key_id)
+
+    def rename_key(self, key_id: str, name: str) -> sqlite3.Row:
+        """Rename an API key; raise a `LookupError` if it does not exist."""
+        self._key(key_id)
+        self._database.run("UPDATE api_keys SET name = ? WHERE id = ?", name, key_id)
+        return self._key(key_id)
+
+    def revoke_key(self, key_id: str, now: float) -> sqlite3.Row:
+        """Revoke an API key: requests with it get a 401 from now on; raise a `LookupError` if it does not exist."""
+        row = self._key(key_id)
+        sql = "UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL"
+        self._database.run(sql, int(now), key_id)
+        self._by_key.pop(row["key"], None)
+        return self._key(key_id)
+
+    def _key(self, key_id: str) -> sqlite3.Row:
+        row = self._database.one("SELECT * FROM api_keys WHERE id = ?", key_id)
+        if row is None:
+            raise LookupError(f"Key {key_id!r} not found")
+        return row
 
     def authenticate(self, authorization: str | None) -> Account:
         """Return the account of the API key in an `Authorization` header, or raise a 401."""

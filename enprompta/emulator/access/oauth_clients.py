@@ -14,6 +14,7 @@ from enprompta.emulator.errors import INVALID_KEY, ApiError
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
 
     from enprompta.emulator.access.accounts import Account, AccountStore
@@ -81,17 +82,39 @@ class OAuthClientStore:
         self._accounts = accounts
         self.lifetime = lifetime
         """Seconds until a token expires."""
+        self.load()
+
+    def load(self) -> None:
+        """Create the built-in clients that are missing."""
         defaults = OAuthClients()
         for tier in ("pro", "team", "enterprise"):
             self._store(getattr(defaults, tier), tier, SCOPES)
 
+    def all(self) -> list[sqlite3.Row]:
+        """List the clients: `id`, `account_id` and `scopes`, a JSON list."""
+        return self._database.all("SELECT id, account_id, scopes FROM oauth_clients ORDER BY id")
+
+    def set_scopes(self, client_id: str, scopes: Iterable[str]) -> None:
+        """Change the scopes that a client may request; tokens that it has keep theirs.
+
+        Raises:
+            ConfigurationError: A scope does not exist.
+            LookupError: The client does not exist.
+        """
+        wanted = json.dumps(_known_scopes(scopes))
+        if not self._database.run("UPDATE oauth_clients SET scopes = ? WHERE id = ?", wanted, client_id):
+            raise LookupError(f"OAuth2 client {client_id!r} not found")
+
+    def remove(self, client_id: str) -> None:
+        """Delete a client; tokens that it has stay valid until they expire. Raise a `LookupError` if it is unknown."""
+        if not self._database.run("DELETE FROM oauth_clients WHERE id = ?", client_id):
+            raise LookupError(f"OAuth2 client {client_id!r} not found")
+
     def add(self, tier: str, scopes: Iterable[str]) -> OAuthClient:
         """Create a client of a tier's account that may request the given scopes."""
-        wanted = set(scopes)
         if tier not in TIERS:
             raise ConfigurationError(f"Unknown tier {tier}; use one of {', '.join(TIERS)}")
-        if unknown := wanted - set(SCOPES):
-            raise ConfigurationError(f"Unknown scope {', '.join(sorted(unknown))}; use one of {', '.join(SCOPES)}")
+        wanted = _known_scopes(scopes)
         client = OAuthClient(new_id("ep_client"), secrets.token_urlsafe(24))
         self._store(client, tier, wanted)
         return client
@@ -143,7 +166,15 @@ class OAuthClientStore:
         self._database.run("UPDATE oauth_tokens SET ends_at = ? WHERE ends_at > ?", now, now)
 
     def _store(self, client: OAuthClient, tier: str, scopes: Iterable[str]) -> None:
-        allowed = set(scopes)
-        row = (client.client_id, client.client_secret, f"acc_{tier}", [name for name in SCOPES if name in allowed])
-        sql = "INSERT OR IGNORE INTO oauth_clients (id, secret, account_id, scopes) VALUES (?, ?, ?, ?)"
-        self._database.run(sql, *row[:3], json.dumps(row[3]))
+        row = (client.client_id, client.client_secret, f"acc_{tier}", json.dumps(list(scopes)))
+        self._database.run(
+            "INSERT OR IGNORE INTO oauth_clients (id, secret, account_id, scopes) VALUES (?, ?, ?, ?)", *row
+        )
+
+
+def _known_scopes(scopes: Iterable[str]) -> list[str]:
+    """Return the given scopes in their usual order."""
+    wanted = set(scopes)
+    if unknown := wanted - set(SCOPES):
+        raise ConfigurationError(f"Unknown scope {', '.join(sorted(unknown))}; use one of {', '.join(SCOPES)}")
+    return [name for name in SCOPES if name in wanted]

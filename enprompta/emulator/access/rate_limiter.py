@@ -48,12 +48,25 @@ class RateLimiter:
     """
 
     def __init__(self, database: Database, *, window: float, day: float, enabled: bool) -> None:
-        if not (window > 0 and day > 0):
-            raise ConfigurationError("The rate limit windows must be longer than 0 seconds")
         self._database = database
+        self._enabled = enabled
+        self.set_windows(window, day)
+
+    @property
+    def windows(self) -> tuple[float, float]:
+        """Lengths of the per-minute and the per-day window, in seconds."""
+        return self._window, self._day
+
+    def set_windows(self, window: float, day: float) -> None:
+        """Change the lengths of the windows; raise a `ConfigurationError` if one is not longer than 0 seconds."""
+        if not (0 < window < math.inf and 0 < day < math.inf):
+            raise ConfigurationError("The rate limit windows must be longer than 0 seconds")
         self._window = window
         self._day = day
-        self._enabled = enabled
+        self.forget()
+
+    def forget(self) -> None:
+        """Start counting again; the requests of the day are read from the database."""
         self._minutes: dict[str, tuple[float, int]] = {}  # account id -> start of the window, requests in it
         self._days: dict[str, tuple[float, int]] = {}  # the same for the day: a cache of the database's counts
 

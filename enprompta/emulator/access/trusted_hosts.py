@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5})?)?")
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, not bound)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_WORKBENCH = "/workbench"
+_PAGES = frozenset({"/", "/workbench"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class TrustedHosts:
             foreign = [origin for origin in origins if not _is_same(origin, own)]
         else:
             site = headers.get("sec-fetch-site", "none")
-            foreign = [] if site in {"none", "same-origin"} or _opens_workbench(scope, headers) else [site]
+            foreign = [] if site in {"none", "same-origin"} or _opens_page(scope, headers) else [site]
         if foreign:
             message = (
                 f"This emulator does not answer web pages of another origin ({foreign[0]}); "
@@ -161,11 +161,11 @@ def _is_same(origin: str, own: set[Authority]) -> bool:
     return any((it.host, port(it)) == (authority.host, port(authority)) for it in own)
 
 
-def _opens_workbench(scope: Scope, headers: Mapping[str, str]) -> bool:
-    """Return True if a person follows a link to the Workbench, which cannot be framed."""
+def _opens_page(scope: Scope, headers: Mapping[str, str]) -> bool:
+    """Return True if a person follows a link to a page of the emulator, which cannot be framed."""
     return (
         scope["method"] == "GET"
-        and scope["path"] == _WORKBENCH
+        and scope["path"] in _PAGES
         and headers.get("sec-fetch-mode") == "navigate"
         and headers.get("sec-fetch-dest") == "document"
     )

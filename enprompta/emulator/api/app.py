@@ -16,12 +16,13 @@ from starlette.routing import Match
 from enprompta.emulator.api.middleware import Middleware, error_response, failure_of
 from enprompta.emulator.api.request_context import SCOPE_KEY
 from enprompta.emulator.api.routes import (
+    control,
     executions,
     health,
     ingest,
     oauth,
+    pages,
     prompts,
-    swagger_ui,
     teams,
     templates,
     traces,
@@ -53,7 +54,8 @@ _ROUTERS = (
     usage.router,
     oauth.router,
     health.router,
-    swagger_ui.router,
+    control.router,
+    pages.router,
 )
 _METHOD_NOT_ALLOWED = 405
 

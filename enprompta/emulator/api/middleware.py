@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import sqlite3
 from email.utils import formatdate
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ from urllib.parse import quote, unquote
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from enprompta._common.clock import monotonic, real_time
 from enprompta._common.idempotency import KEYED_METHODS
 from enprompta.emulator.access import scopes
-from enprompta.emulator.access.accounts import require_api_access
+from enprompta.emulator.access.accounts import bearer, require_api_access
 from enprompta.emulator.access.idempotency import (
     CLIENT_PREFIX,
     KEEP_SECONDS,
@@ -32,8 +34,9 @@ from enprompta.emulator.access.trusted_hosts import split_target
 from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
 from enprompta.emulator.api.routes import ingest
 from enprompta.emulator.database import new_id
-from enprompta.emulator.errors import INTERNAL, STOPPING, STORAGE, TOO_LARGE, ApiError, response
-from enprompta.emulator.serving.faults import Hit, discard, drop_connection, response_of
+from enprompta.emulator.errors import INTERNAL, INVALID_KEY, STOPPING, STORAGE, TOO_LARGE, ApiError, response
+from enprompta.emulator.serving.faults import Hit, discard, dripping, drop_connection, response_of
+from enprompta.exchanges import LOGGED_BODY_BYTES, Exchange, call_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,22 +53,11 @@ TOKEN_PATH = "/api/v1/oauth/token"  # noqa: S105 (a path)
 OPEN_PATHS = frozenset({"/api/v1/health", TOKEN_PATH})
 """Paths of the API that need no credential."""
 
-_MAX_BODY = 4 * 1024 * 1024
+PAGES = frozenset({"/", "/workbench"})
+"""Pages for people: they lead to the Workbench."""
 
-PAGE_HEADERS = {
-    # Scripts and styles come from this server's files. Swagger UI also sets inline styles and shows data: images.
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; "
-        "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Frame-Options": "DENY",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-"""Headers of all responses under `/workbench`: other pages cannot frame it, script it or read its files."""
+_MAX_BODY = 4 * 1024 * 1024
+_MAX_LOGGED = LOGGED_BODY_BYTES
 
 
 class Middleware:
@@ -87,7 +79,7 @@ class Middleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        services = self._services
+        services, started = self._services, monotonic()
         context = RequestContext(
             services=services,
             account=services.accounts.anonymous,
@@ -99,15 +91,27 @@ class Middleware:
         scope[SCOPE_KEY] = context
         scope["path"] = canonical_path(split_target(scope["raw_path"])[1])
         outgoing = _Outgoing(send, context)
-        if _is_page(scope["path"]):
-            outgoing.add(PAGE_HEADERS)
+        at = real_time()
+
+        def log() -> None:
+            services.exchanges.add(_logged(scope, context, outgoing, at, (monotonic() - started) * 1000))
+
+        if not _is_own(scope["path"]):
+            outgoing.on_end = log
+        try:
+            await self._answer(scope, receive, context, outgoing)
+        finally:
+            outgoing.end()
+
+    async def _answer(self, scope: Scope, receive: Receive, context: RequestContext, outgoing: _Outgoing) -> None:
+        services = self._services
         try:
             services.trusted_hosts.check(scope, context.headers)
             body = await _read(receive)
             self._admit(scope, context, outgoing)
             context.body = _whole(body)
             hit = Hit(scope["method"], scope["path"].removeprefix(_BASE), context.headers, context.body)
-            fault = services.faults.match(hit)
+            fault = None if _is_own(scope["path"]) else services.faults.match(hit)
             if fault is None:
                 await self._handle(scope, context, outgoing)
             else:
@@ -129,7 +133,8 @@ class Middleware:
     def _admit(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
         """Authenticate a request, count it and check its permissions; raise an `ApiError` if it is refused."""
         services, path = self._services, scope["path"]
-        if _is_page(path):  # the Workbench's pages need no credential and are not counted
+        if _is_own(path):
+            _check_control(path, context.headers.get("authorization"), services.control_token)
             return
         authorization = context.headers.get("authorization")
         account = services.accounts.find(authorization) or services.clients.find(authorization, context.now)
@@ -154,6 +159,8 @@ class Middleware:
     ) -> None:
         """Apply an injected fault to a request."""
         await asyncio.sleep(fault.latency)
+        if fault.drip:
+            outgoing.drip(fault.drip)
         if fault.status is not None:
             dialect = self._services.error_dialect
             injected = response_of(fault, fault.status, dialect=dialect, request_id=context.request_id)
@@ -165,6 +172,7 @@ class Middleware:
                 if fault.drop == "after":
                     await self._handle(scope, context, _Outgoing(discard, context))
             finally:
+                outgoing.failure = f"A fault dropped the connection {fault.drop} the work"
                 await drop_connection(scope, receive)
 
     async def _handle(self, scope: Scope, context: RequestContext, outgoing: _Outgoing) -> None:
@@ -201,7 +209,17 @@ class _Outgoing:
 
     def __init__(self, send: Send, context: RequestContext) -> None:
         self.started = False
+        self.failure: str | None = None
+        """The reason that there is no response, if there is none."""
+        self.status: int | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body = bytearray()
+        """The start of the response body, as much as the log keeps."""
+        self.size = 0
+        self.on_end: Callable[[], None] | None = None
+        """Called once, before the last part of the response is sent, or when it is known that there is none."""
         self._send = send
+        self._drips = False
         self._headers: list[tuple[bytes, bytes]] = []
         self.add({"Date": formatdate(context.now, usegmt=True), "X-Request-Id": context.request_id})
 
@@ -216,7 +234,25 @@ class _Outgoing:
             present = {name for name, _ in message["headers"]}  # headers of an injected fault take precedence
             added = [header for header in self._headers if header[0] not in present]
             message["headers"] = [*message["headers"], *added]
+            self.status, self.headers = message["status"], message["headers"]
+        else:
+            data: bytes = message.get("body", b"")
+            self.size += len(data)
+            self.body += data[: max(0, _MAX_LOGGED - len(self.body))]
+            if not message.get("more_body") and not self._drips:
+                self.end()
         await self._send(message)
+
+    def end(self) -> None:
+        """Call `on_end`, if that has not happened yet."""
+        on_end, self.on_end = self.on_end, None
+        if on_end is not None:
+            on_end()
+
+    def drip(self, seconds: float) -> None:
+        """Send the response body in small pieces, with a pause before each."""
+        self._send = dripping(self._send, seconds)
+        self._drips = True
 
 
 class _ResponseRecorder:
@@ -245,8 +281,42 @@ def canonical_path(raw_path: bytes) -> str:
     return "/".join(quote(unquote(segment), safe="") for segment in raw_path.decode("latin-1").split("/"))
 
 
-def _is_page(path: str) -> bool:
-    return f"{path}/".startswith("/workbench/")
+def _is_own(path: str) -> bool:
+    """Return True for paths of the emulator itself, which are neither counted nor logged nor affected by faults."""
+    return path in PAGES or f"{path}/".startswith("/control/")
+
+
+def _check_control(path: str, authorization: str | None, token: str) -> None:
+    """Raise a 401 if a request to the control interface lacks its token."""
+    if path not in PAGES and not secrets.compare_digest(bearer(authorization).encode(), token.encode()):
+        message = "The control interface needs the control token that the emulator prints: Authorization: Bearer TOKEN"
+        raise ApiError(INVALID_KEY, message, headers={"WWW-Authenticate": 'Bearer realm="control"'})
+
+
+def _logged(scope: Scope, context: RequestContext, outgoing: _Outgoing, at: float, ms: float) -> Exchange:
+    """Return the record of a request and its response."""
+    headers = [*context.headers.items()]
+    call, attempt = call_of(headers)
+    failure = outgoing.failure or (None if outgoing.started else "The client disconnected")
+    return Exchange(
+        id=0,
+        at=at,
+        method=scope["method"],
+        path=scope["path"],
+        query=context.query_string.decode("latin-1"),
+        status=outgoing.status,
+        ms=round(ms, 1),
+        request_id=context.request_id,
+        error=failure,
+        call=call,
+        attempt=attempt,
+        request_headers=tuple(headers),
+        request_body=context.body[:_MAX_LOGGED],
+        request_size=len(context.body),
+        response_headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in outgoing.headers),
+        response_body=bytes(outgoing.body),
+        response_size=outgoing.size,
+    )
 
 
 async def _read(receive: Receive) -> bytes | None:

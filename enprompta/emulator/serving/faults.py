@@ -8,6 +8,7 @@ A fault applies after the request was authenticated and counted, and before its 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -23,14 +24,15 @@ from enprompta.emulator.errors import response as error_response
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from starlette.types import Message, Receive, Scope
+    from starlette.types import Message, Receive, Scope, Send
 
     from enprompta.emulator.errors import ErrorDialect
 
 _CONNECTION = "enprompta.connection"
 _NO_BODY = frozenset({204, 304})
+_DRIP_BYTES = 16
 _STARS = re.compile(r"(/?\*\*|\*)")
 
 
@@ -58,6 +60,9 @@ class Fault:
     times: int | None
     headers: Mapping[str, str] = field(repr=False)
     body: bytes | None = field(repr=False)
+    drip: float = 0.0
+    id: int = 0
+    """Number of the fault, increasing from 1."""
     hits: list[Hit] = field(default_factory=list[Hit])
     """Requests that the fault was applied to, oldest first."""
     _pattern: re.Pattern[str] = field(init=False, repr=False)
@@ -81,6 +86,12 @@ class Faults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
+        self._last_id = 0
+
+    def __iter__(self) -> Iterator[Fault]:
+        """Iterate over the faults, the one added first coming first."""
+        with self._lock:
+            return iter(tuple(self._faults))
 
     def add(
         self,
@@ -93,6 +104,7 @@ class Faults:
         times: int | None = None,
         headers: Mapping[str, str] | None = None,
         body: object = None,
+        drip: float = 0.0,
     ) -> Fault:
         """Inject a fault. If several faults match a request, only the one added first applies.
 
@@ -109,6 +121,7 @@ class Faults:
             headers: Response headers, such as `{"Retry-After": "1"}`; they replace headers of the same name.
             body: Response body: bytes or text as is, anything else as JSON. None for an error in the API's format,
                 or for an empty body when the status is below 400.
+            drip: Seconds to wait before each 16 bytes of the response body, in real time; 0 to send it at once.
 
         Returns:
             The fault; its `hits` list the requests that it was applied to.
@@ -125,11 +138,22 @@ class Faults:
             times=times,
             headers=dict(headers or {}),
             body=_bytes(body),
+            drip=drip,
         )
         _check(fault)
         with self._lock:
+            self._last_id += 1
+            fault.id = self._last_id
             self._faults.append(fault)
         return fault
+
+    def remove(self, fault_id: int) -> None:
+        """Remove a fault by its number; raise a `LookupError` if it does not exist."""
+        with self._lock:
+            kept = [fault for fault in self._faults if fault.id != fault_id]
+            if len(kept) == len(self._faults):
+                raise LookupError(f"Fault {fault_id} not found")
+            self._faults = kept
 
     def clear(self) -> None:
         """Remove all faults; requests that already wait for a fault's latency continue to wait."""
@@ -167,6 +191,23 @@ async def discard(_: Message) -> None:
     """Discard a message of a response."""
 
 
+def dripping(send: Send, seconds: float) -> Send:
+    """Return a `send` that sends response bodies in small pieces, with a pause before each of them."""
+
+    async def drip(message: Message) -> None:
+        body: bytes = message.get("body", b"")
+        if message["type"] != "http.response.body" or not body:
+            await send(message)
+            return
+        for start in range(0, len(body), _DRIP_BYTES):
+            await asyncio.sleep(seconds)
+            is_last = start + _DRIP_BYTES >= len(body)
+            more = not is_last or bool(message.get("more_body"))
+            await send({**message, "body": body[start : start + _DRIP_BYTES], "more_body": more})
+
+    return drip
+
+
 def response_of(fault: Fault, status: int, *, dialect: ErrorDialect, request_id: str) -> Response:
     """Build the response of a fault that has a status."""
     headers = dict(fault.headers)
@@ -193,22 +234,30 @@ def _bytes(body: object) -> bytes | None:
 
 
 def _check(fault: Fault) -> None:
-    responds = fault.status is not None
     if not fault.path.startswith("/"):
         raise ConfigurationError(f"A fault's path must begin with a slash, not {fault.path!r}")
-    if not 0 <= fault.latency < math.inf:
-        raise ConfigurationError(f"A fault's latency must be 0 or more seconds, not {fault.latency}")
+    for name, seconds in (("latency", fault.latency), ("drip", fault.drip)):
+        if not 0 <= seconds < math.inf:
+            raise ConfigurationError(f"A fault's {name} must be 0 or more seconds, not {seconds}")
     if fault.status is not None and not 200 <= fault.status <= 599:  # noqa: PLR2004 (statuses of final responses)
         raise ConfigurationError(f"A fault's status must be from 200 to 599, not {fault.status}")
     if fault.drop not in {None, "before", "after"}:
         raise ConfigurationError(f"A fault's drop must be True, 'before' or 'after', not {fault.drop!r}")
     if fault.times is not None and fault.times < 1:
         raise ConfigurationError(f"A fault's times must be at least 1, not {fault.times}")
+    _check_combination(fault)
+
+
+def _check_combination(fault: Fault) -> None:
+    """Raise an error if a fault would have no effect, or contradicts itself."""
+    responds = fault.status is not None
     if responds and fault.drop:
         raise ConfigurationError("A fault cannot both respond with a status and drop the connection: choose one")
     if not responds and (fault.headers or fault.body is not None):
         raise ConfigurationError("A fault with headers or a body needs a status too")
-    if not responds and not fault.drop and not fault.latency:
-        raise ConfigurationError("A fault needs a status, a latency or drop")
+    if fault.drip and fault.drop:
+        raise ConfigurationError("A fault cannot both drip a response and drop the connection: choose one")
+    if not responds and not fault.drop and not fault.latency and not fault.drip:
+        raise ConfigurationError("A fault needs a status, a latency, a drip or drop")
     if fault.body and fault.status in _NO_BODY:
         raise ConfigurationError(f"A response with status {fault.status} cannot have a body")

@@ -6,18 +6,39 @@ that a killed emulator resumes. An interrupted attempt is repeated: events are d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, NamedTuple
 
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import not_found
 from enprompta.emulator.stores.paging import Listing
 from enprompta.emulator.wire import iso
+from enprompta.webhooks.signature import verify_signature
 
 if TYPE_CHECKING:
     import sqlite3
 
     from enprompta.emulator.database import Database
     from enprompta.emulator.wire import JSONObject
+
+_SHOWN_BYTES = 4_096  # of a receiver's response
+
+
+class DeliveryAttempt(NamedTuple):
+    """One request of a delivery, and its result."""
+
+    delivery_id: str
+    number: int
+    """1 for the first attempt of the delivery."""
+    at: float
+    """Real time in Unix seconds."""
+    signature: str
+    response_status: int | None
+    """None if there was no response."""
+    latency_ms: int
+    answer: bytes
+    """Start of the receiver's response, after the status line."""
+
 
 PENDING, RETRYING, DELIVERED, FAILED = "PENDING", "RETRYING", "DELIVERED", "FAILED"
 
@@ -132,6 +153,50 @@ def record(
         elif status == FAILED:
             sql = "UPDATE webhooks SET failure_count = failure_count + 1, last_failure = ? WHERE id = ?"
             database.run(sql, int(now), webhook_id)
+
+
+def record_attempt(database: Database, attempt: DeliveryAttempt) -> None:
+    """Store an attempt, unless its delivery was deleted meanwhile."""
+    sql = (
+        "INSERT OR REPLACE INTO delivery_attempts (delivery_id, number, at, signature, response_status, latency_ms, "
+        "answer) SELECT ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?)"
+    )
+    shown = attempt._replace(answer=attempt.answer[:_SHOWN_BYTES])
+    database.run(sql, *shown, attempt.delivery_id)
+
+
+def inbox(database: Database, limit: int) -> list[JSONObject]:
+    """List the newest deliveries of all webhooks as JSON, with their payload and attempts."""
+    sql = (
+        "SELECT deliveries.*, url, secret, account_id, name FROM deliveries JOIN webhooks ON webhooks.id = webhook_id "
+        "ORDER BY deliveries.number DESC LIMIT ?"
+    )
+    rows = database.all(sql, limit)
+    sql = "SELECT * FROM delivery_attempts WHERE delivery_id = ? ORDER BY number"
+    return [_inbox_entry(row, database.all(sql, row["id"])) for row in rows]
+
+
+def _inbox_entry(row: sqlite3.Row, attempts: list[sqlite3.Row]) -> JSONObject:
+    return {
+        **wire(row),
+        "url": row["url"],
+        "webhookName": row["name"],
+        "accountId": row["account_id"],
+        "payload": json.loads(row["body"]),
+        "body": row["body"].decode(),
+        "attemptLog": [
+            {
+                "number": one["number"],
+                "at": one["at"],
+                "signature": one["signature"],
+                "signatureValid": verify_signature(row["body"], one["signature"], row["secret"]),
+                "responseStatus": one["response_status"],
+                "latencyMs": one["latency_ms"],
+                "answer": one["answer"].decode("utf-8", "replace"),
+            }
+            for one in attempts
+        ],
+    }
 
 
 def fail(database: Database, delivery_id: str) -> None:

@@ -214,6 +214,34 @@ def set_label(database: Database, prompt_id: str, label: str, version: int) -> N
         database.run(sql, prompt_id, label, version)
 
 
+def versions(database: Database, prompt_id: str) -> list[JSONObject]:
+    """List a prompt's versions as JSON, newest first, with the labels that point at each."""
+    labels: dict[int, list[str]] = {}
+    for row in database.all("SELECT label, version FROM prompt_labels WHERE prompt_id = ? ORDER BY label", prompt_id):
+        labels.setdefault(row["version"], []).append(row["label"])
+    rows = database.all("SELECT * FROM prompt_versions WHERE prompt_id = ? ORDER BY version DESC", prompt_id)
+    moved = {label for names in labels.values() for label in names}
+    if rows:  # without a row, these labels follow the newest version
+        labels[rows[0]["version"]] = [*_NEWEST_LABELS - moved, *labels.get(rows[0]["version"], [])]
+    return [
+        {
+            "version": row["version"],
+            "content": row["content"],
+            "variables": variables_of(row),
+            "labels": sorted(labels.get(row["version"], [])),
+            "createdAt": iso(row["created_at"]),
+        }
+        for row in rows
+    ]
+
+
+def remove_label(database: Database, prompt_id: str, label: str) -> None:
+    """Remove a label from a prompt; raise a `LookupError` if it was not set."""
+    sql = "DELETE FROM prompt_labels WHERE prompt_id = ? AND label = ?"
+    if not database.run(sql, prompt_id, label):
+        raise LookupError(f"Prompt {prompt_id!r} has no label {label!r}")
+
+
 def _defaults(variables: list[dict[str, object]]) -> JSONObject:
     """Return the defaults of the optional variables, by name."""
     defaults: JSONObject = {}

@@ -147,12 +147,7 @@ class DeliveryQueue:
                 self._next.pop(delivery_id, None)
                 deliveries.fail(self._database, delivery_id)
             else:
-                started = time.monotonic()
-                sending = post_untrusted(
-                    row["url"], _headers(row), row["body"], timeout=self._timeout, remote=self._remote
-                )
-                async with sending as answered:
-                    self._record(row, answered, round((time.monotonic() - started) * 1000))
+                await self._send(row)
         except RemoteReceiverError as refused:
             self._next.pop(delivery_id, None)
             deliveries.fail(self._database, delivery_id)
@@ -164,6 +159,18 @@ class DeliveryQueue:
         except Exception:
             self._next.pop(delivery_id, None)
             logger.exception("webhook delivery %s failed; it is retried when the emulator starts again", delivery_id)
+
+    async def _send(self, row: sqlite3.Row) -> None:
+        """Make one attempt and record it; the receiver's response is recorded once it has been read."""
+        at, started, headers = time.time(), time.monotonic(), _headers(row)
+        sending = post_untrusted(row["url"], headers, row["body"], timeout=self._timeout, remote=self._remote)
+        async with sending as answer:
+            latency = round((time.monotonic() - started) * 1000)
+            self._record(row, answer.status, latency)
+        attempt = deliveries.DeliveryAttempt(
+            row["id"], row["attempts"] + 1, at, headers[SIGNATURE_HEADER], answer.status, latency, bytes(answer.start)
+        )
+        deliveries.record_attempt(self._database, attempt)
 
     def _record(self, row: sqlite3.Row, answered: int | None, latency: int) -> None:
         retries: int = row["attempts"] - row["earlier_attempts"]

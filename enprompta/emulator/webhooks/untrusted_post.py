@@ -1,4 +1,4 @@
-"""A POST request to an untrusted receiver, of whose response only the status is used.
+"""A POST request to an untrusted receiver, of whose response only the status and the start are used.
 
 The receiver may be hostile or broken: it may never respond, trickle, send endless headers or gigabytes of body, close
 the connection, or not speak HTTP. So redirects are not followed, bodies are not decoded, only a few KiB are read, and
@@ -15,6 +15,7 @@ import socket
 import threading
 from base64 import b64encode
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,8 @@ _PORTS = {"http": 80, "https": 443}
 @asynccontextmanager
 async def post_untrusted(
     url: str, headers: Mapping[str, str], body: bytes, *, timeout: float, remote: bool
-) -> AsyncGenerator[int | None]:
-    """Send a request on a new connection and yield the status of the response; None if there is no response.
+) -> AsyncGenerator[Answer]:
+    """Send a request on a new connection and yield the response, as far as it is read.
 
     Leaving the context gives the receiver a moment to finish its response.
 
@@ -52,15 +53,24 @@ async def post_untrusted(
     """
     exchange = _Exchange(remote=remote)
     try:
-        status = None
         with contextlib.suppress(asyncio.TimeoutError, OSError, EOFError, ValueError):  # ValueError: not HTTP
-            status = await asyncio.wait_for(exchange.send(httpx.URL(url), headers, body), timeout)
-        yield status
-        if status is not None:
+            await asyncio.wait_for(exchange.send(httpx.URL(url), headers, body), timeout)
+        yield exchange.answer
+        if exchange.answer.status is not None:
             with contextlib.suppress(asyncio.TimeoutError, OSError):
                 await asyncio.wait_for(exchange.drain(), _DRAIN_SECONDS)
     finally:
         exchange.close()
+
+
+@dataclass(slots=True)
+class Answer:
+    """A receiver's response."""
+
+    status: int | None = None
+    """None if there is no response."""
+    start: bytearray = field(default_factory=bytearray)
+    """Headers and the beginning of the body, as received; complete when the context is left."""
 
 
 class RemoteReceiverError(Exception):
@@ -86,25 +96,30 @@ class _Exchange:
         self._reader = asyncio.StreamReader()
         self._writer: asyncio.StreamWriter | None = None
         self._left = _MAX_READ
+        self.answer: Answer = Answer()
 
-    async def send(self, target: httpx.URL, headers: Mapping[str, str], body: bytes) -> int:
-        """Send the request, read the response headers and return the status; raise `ValueError` if it is not HTTP."""
+    async def send(self, target: httpx.URL, headers: Mapping[str, str], body: bytes) -> None:
+        """Send the request and read the response headers; raise `ValueError` if it is not HTTP."""
         self._reader, self._writer = await _connect(target, remote=self._remote)
         self._writer.write(_head(target, headers, len(body)) + body)
         while True:
             line = _STATUS_LINE.fullmatch(await self._line())
             if line is None:
                 raise ValueError("not HTTP")
-            while (await self._line()).strip():
-                pass
+            self.answer.start.clear()
+            while (header := await self._line()).strip():
+                self.answer.start += header
             status = int(line[1])
             if status >= 200 or status == 101:  # noqa: PLR2004 (1xx responses are interim: RFC 9110, section 15.2)
-                return status
+                self.answer.start += header
+                self.answer.status = status
+                return
 
     async def drain(self) -> None:
         """Read the rest of the response, up to the limit."""
         while self._left > 0 and (data := await self._reader.read(self._left)):
             self._left -= len(data)
+            self.answer.start += data
 
     def close(self) -> None:
         """Abort the connection; a regular close would wait for the receiver."""

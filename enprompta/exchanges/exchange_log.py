@@ -1,0 +1,270 @@
+"""A bounded, thread-safe log of exchanges with search and live updates."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from enprompta.exchanges.cleaning import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from enprompta.exchanges.exchange import Exchange, TimelineEvent
+
+MAX_EXCHANGES = 10_000
+MAX_BYTES = 32 * 1024 * 1024
+_OVERHEAD = 1_024  # bytes that an exchange takes besides its bodies, headers and URL
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeFilter:
+    """Conditions on exchanges; all of them must hold, and an empty one always does."""
+
+    status: str = ""
+    """A status such as `429`, a class such as `4xx`, `error` for all failures, or `none` for no response."""
+    path: str = ""
+    """Part of the path; letter case is ignored."""
+    request_id: str = ""
+    """Beginning of the request id."""
+    text: str = ""
+    """Part of the method, URL, program, headers, bodies or error; the case of ASCII letters is ignored."""
+
+    def matches(self, exchange: Exchange) -> bool:
+        """Return True if an exchange meets all conditions."""
+        return (
+            _has_status(exchange, self.status.strip().lower())
+            and self.path.strip().lower() in exchange.path.lower()
+            and (exchange.request_id or "").startswith(self.request_id.strip())
+            and _contains(exchange, self.text.strip())
+        )
+
+
+class ExchangeLog:
+    """Exchanges in the order in which they began to be logged. Any thread may use it.
+
+    The oldest exchanges are dropped when either limit is exceeded.
+
+    Args:
+        max_exchanges: Number of exchanges to keep.
+        max_bytes: Approximate memory to use for them, in bytes.
+    """
+
+    def __init__(self, *, max_exchanges: int = MAX_EXCHANGES, max_bytes: int = MAX_BYTES) -> None:
+        self._max_exchanges = max_exchanges
+        self._max_bytes = max_bytes
+        self._lock = threading.RLock()
+        self._exchanges: OrderedDict[int, Exchange] = OrderedDict()
+        self._revisions: OrderedDict[int, int] = OrderedDict()  # id -> revision, the last changed one last
+        self._attempts: dict[tuple[str, int], int] = {}  # call and attempt -> id
+        self._revision = 0
+        self._last_id = 0
+        self._bytes = 0
+        self._listeners: list[Callable[[Exchange], object]] = []
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    @property
+    def revision(self) -> int:
+        """Number of changes so far; pass it to `changes` to get what changes later."""
+        return self._revision
+
+    @property
+    def size(self) -> int:
+        """Approximate memory that the exchanges use, in bytes."""
+        return self._bytes
+
+    def add(
+        self,
+        exchange: Exchange,
+        *,
+        secrets: Iterable[str] = (),
+    ) -> Exchange:
+        """Redact, cut and store an exchange, and return it as stored.
+
+        An exchange with the `call` and `attempt` of a stored one is merged with it: the server's view of the request
+        and the program's timeline become one entry.
+
+        Args:
+            exchange: The exchange; its `id` is ignored.
+            secrets: Credentials to redact, besides those in its `Authorization` header and those found by their form.
+        """
+        cleaned = clean(exchange, secrets)
+        with self._lock:
+            key = None if cleaned.call is None else (cleaned.call, cleaned.attempt)
+            known = self._exchanges.get(self._attempts.get(key, 0)) if key is not None else None
+            if known is None:
+                self._last_id += 1
+                stored = replace(cleaned, id=self._last_id)
+                if key is not None:
+                    self._attempts[key] = stored.id
+            else:
+                stored = _merged(known, cleaned)
+            self._store(stored)
+        self._notify(stored)
+        return stored
+
+    def add_events(self, call: str, attempt: int, events: Iterable[TimelineEvent]) -> None:
+        """Append steps to the timeline of a stored attempt; unknown attempts are ignored."""
+        with self._lock:
+            known = self._exchanges.get(self._attempts.get((call, attempt), 0))
+            if known is None:
+                return
+            stored = replace(known, timeline=_in_order(known.timeline, events))
+            self._store(stored)
+        self._notify(stored)
+
+    def get(self, exchange_id: int) -> Exchange | None:
+        """Return an exchange by its id; None if it is unknown or was dropped."""
+        return self._exchanges.get(exchange_id)
+
+    def attempts_of(self, exchange: Exchange) -> list[Exchange]:
+        """List all stored attempts of an exchange's call, in order; only the exchange itself if the call is unknown."""
+        if exchange.call is None:
+            return [exchange]
+        with self._lock:
+            same = [one for one in self._exchanges.values() if one.call == exchange.call]
+        return sorted(same, key=lambda one: (one.attempt, one.id)) or [exchange]
+
+    def search(
+        self, conditions: ExchangeFilter | None = None, *, limit: int | None = None, offset: int = 0
+    ) -> list[Exchange]:
+        """List exchanges, newest first.
+
+        Args:
+            conditions: Which exchanges to return; None for all.
+            limit: Maximum number of exchanges; None for no limit.
+            offset: Number of matching exchanges to skip.
+        """
+        found: list[Exchange] = []
+        skipped = 0
+        for exchange in self._newest_first():
+            if limit is not None and len(found) >= limit:
+                break
+            if conditions is None or conditions.matches(exchange):
+                if skipped < offset:
+                    skipped += 1
+                else:
+                    found.append(exchange)
+        return found
+
+    def changes(self, after: int, *, limit: int = 500) -> tuple[int, list[Exchange]]:
+        """Return the exchanges that were added or changed after a revision, oldest change first.
+
+        Args:
+            after: A `revision`; 0 for everything that is stored.
+            limit: Maximum number of exchanges; call again with the returned revision for the others.
+
+        Returns:
+            The revision to continue with, and the exchanges.
+        """
+        with self._lock:
+            ids: list[tuple[int, int]] = []
+            for exchange_id, revision in reversed(self._revisions.items()):
+                if revision <= after:
+                    break
+                ids.append((revision, exchange_id))
+            ids = ids[::-1][:limit]
+            newest = ids[-1][0] if ids else max(after, self._revision) if after <= self._revision else self._revision
+            return newest, [self._exchanges[exchange_id] for _, exchange_id in ids]
+
+    def subscribe(self, listener: Callable[[Exchange], object]) -> Callable[[], None]:
+        """Call a function with every exchange that is added or changed.
+
+        It runs in the thread that adds the exchange, so it must be fast; its exceptions are ignored.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        with self._lock:
+            self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with self._lock, suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def clear(self) -> None:
+        """Remove all exchanges; ids and revisions continue."""
+        with self._lock:
+            self._exchanges.clear()
+            self._revisions.clear()
+            self._attempts.clear()
+            self._bytes = 0
+            self._revision += 1
+
+    def _newest_first(self) -> Iterator[Exchange]:
+        with self._lock:
+            newest = list(self._exchanges.values())
+        return reversed(newest)
+
+    def _store(self, exchange: Exchange) -> None:
+        known = self._exchanges.get(exchange.id)
+        self._bytes += _size(exchange) - (0 if known is None else _size(known))
+        self._exchanges[exchange.id] = exchange
+        self._revision += 1
+        self._revisions[exchange.id] = self._revision
+        self._revisions.move_to_end(exchange.id)
+        while len(self._exchanges) > self._max_exchanges or (
+            self._bytes > self._max_bytes and len(self._exchanges) > 1
+        ):
+            oldest_id, oldest = self._exchanges.popitem(last=False)
+            self._bytes -= _size(oldest)
+            del self._revisions[oldest_id]
+            if oldest.call is not None:
+                self._attempts.pop((oldest.call, oldest.attempt), None)
+
+    def _notify(self, exchange: Exchange) -> None:
+        for listener in tuple(self._listeners):
+            with suppress(Exception):  # a listener's failure must not fail the request that is logged
+                listener(exchange)
+
+
+def _merged(known: Exchange, new: Exchange) -> Exchange:
+    """Merge two views of one attempt: the server's view of the exchange, with the steps of both."""
+    wire, other = (known, new) if new.source == "program" else (new, known)
+    error = wire.error or other.error
+    timeline = _in_order(known.timeline, new.timeline)
+    return replace(wire, id=known.id, error=error, timeline=timeline, program=wire.program or other.program)
+
+
+def _in_order(known: Iterable[TimelineEvent], new: Iterable[TimelineEvent]) -> tuple[TimelineEvent, ...]:
+    return tuple(sorted(dict.fromkeys((*known, *new)), key=lambda event: event.at))
+
+
+def _size(exchange: Exchange) -> int:
+    headers = (*exchange.request_headers, *exchange.response_headers)
+    texts = len(exchange.path) + len(exchange.query) + sum(len(name) + len(value) for name, value in headers)
+    events = sum(200 + len(event.text) for event in exchange.timeline)
+    return _OVERHEAD + len(exchange.request_body) + len(exchange.response_body) + texts + events
+
+
+def _has_status(exchange: Exchange, wanted: str) -> bool:
+    if not wanted:
+        return True
+    if wanted == "error":
+        return exchange.is_error
+    if exchange.status is None:
+        return wanted == "none"
+    status = str(exchange.status)
+    return status == wanted or (wanted.endswith("xx") and status[0] == wanted[0])
+
+
+def _contains(exchange: Exchange, text: str) -> bool:
+    if not text:
+        return True
+    lowered = text.lower()
+    parts = (
+        *(exchange.method, exchange.path, exchange.query, exchange.program, exchange.request_id or ""),
+        *(exchange.error_code or "", exchange.error or ""),
+        *(f"{name}: {value}" for name, value in (*exchange.request_headers, *exchange.response_headers)),
+    )
+    if any(lowered in part.lower() for part in parts):
+        return True
+    needle = text.encode(errors="replace").lower()
+    return any(needle in body.lower() for body in (exchange.request_body, exchange.response_body))

@@ -1,0 +1,319 @@
+"""The building blocks of all pages. Everything that comes from outside is shown as text, never as HTML."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote as _quote
+
+from nicegui import ui
+
+from enprompta.errors import APIStatusError
+from enprompta.workbench.controls import (
+    Choice,
+    Control,
+    button,
+    checkbox,
+    copy_button,
+    field,
+    icon_button,
+    notify,
+    run,
+    select,
+)
+from enprompta.workbench.elements import NOTHING, box, icon, link, text
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+
+    from enprompta.errors import EnpromptaError
+
+__all__ = [
+    "Choice",
+    "Control",
+    "badge",
+    "box",
+    "button",
+    "checkbox",
+    "clock",
+    "code",
+    "confirm",
+    "copy_button",
+    "dialog",
+    "empty",
+    "facts",
+    "field",
+    "header",
+    "icon",
+    "icon_button",
+    "link",
+    "loading",
+    "milliseconds",
+    "moment",
+    "money",
+    "notify",
+    "number",
+    "pretty",
+    "problem",
+    "quote",
+    "run",
+    "seconds_between",
+    "section",
+    "select",
+    "status",
+    "table",
+    "text",
+    "when",
+]
+
+Tone = Literal["", "good", "bad", "warn", "info"]
+TONES: dict[str, Tone] = {
+    **dict.fromkeys(("completed", "DELIVERED", "active", "healthy"), "good"),
+    **dict.fromkeys(("failed", "FAILED", "unhealthy"), "bad"),
+    **dict.fromkeys(("RETRYING", "cancelled", "paused", "degraded"), "warn"),
+    **dict.fromkeys(("running", "PENDING"), "info"),
+}
+
+
+def header(title: str, subtitle: str = "", *, back: tuple[str, str] | None = None) -> ui.element:
+    """Add the heading of a page, and return the element for its actions.
+
+    Args:
+        title: The heading.
+        subtitle: One line below it.
+        back: Label and path of the page above this one.
+    """
+    with box("div", "page-header"):
+        with box("div", "page-title"):
+            if back:
+                link(f"← {back[0]}", back[1], "link back")
+            text("h1", title)
+            if subtitle:
+                text("p", subtitle, "muted")
+        return box("div", "actions")
+
+
+@contextmanager
+def section(title: str, *, classes: str = "") -> Generator[ui.element]:
+    """Add a card with a heading; yields the element for its actions."""
+    with box("section", f"card {classes}"):
+        with box("div", "card-header"):
+            text("h2", title)
+            actions = box("div", "actions")
+        with box("div", "card-body"):
+            yield actions
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, label: str, hrefs: Sequence[str] | None = None
+) -> ui.element:
+    """Add a table. On a narrow screen each row becomes a block, so that nothing is cut off.
+
+    Args:
+        columns: Headings; a `>` before one aligns its column to the right.
+        rows: The cells of each row: text, or functions that add the content of a cell.
+        label: Describes the table to screen readers.
+        hrefs: The page that each row's first cell links to.
+    """
+    names = [name.removeprefix(">") for name in columns]
+    aligned = ["right" if name.startswith(">") else "" for name in columns]
+    with (
+        box("div", "table-wrap", {"role": "region", "aria-label": label, "tabindex": "0"}) as wrapper,
+        box("table", "table"),
+    ):
+        with box("thead"), box("tr"):
+            for name, side in zip(names, aligned, strict=True):
+                text("th", name, side, {"scope": "col"})
+        with box("tbody"):
+            for index, row in enumerate(rows):
+                with box("tr"):
+                    for place, (name, side, cell) in enumerate(zip(names, aligned, row, strict=True)):
+                        _cell(name, side, cell, hrefs[index] if hrefs and place == 0 else None)
+    return wrapper
+
+
+def _cell(name: str, side: str, cell: object, href: str | None) -> None:
+    if href is not None:
+        with box("td", side, {"data-label": name}):
+            link(cell, href, "link row-link")
+    elif callable(cell):
+        with box("td", side, {"data-label": name}):
+            cell()
+    else:
+        text("td", cell, side, {"data-label": name})
+
+
+def badge(label: object, tone: Tone = "") -> None:
+    """Add a small label in a color."""
+    text("span", label, f"badge {f'badge-{tone}' if tone else ''}")
+
+
+def status(value: object) -> Callable[[], None]:
+    """Return a table cell that shows a status in its color."""
+    return lambda: badge(value or "unknown", TONES.get(str(value), ""))
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> None:
+    """Add a list of names and values; a value may be a function that adds its content."""
+    with box("dl", "facts"):
+        for name, value in pairs:
+            with box("div", "fact"):
+                text("dt", name)
+                if callable(value):
+                    with box("dd"):
+                        value()
+                else:
+                    text("dd", value)
+
+
+def empty(title: str, hint: str, *, code_example: str = "") -> ui.element:
+    """Add what is shown in place of an empty list: what it is, and what to do. Returns the element for actions."""
+    with box("div", "empty"):
+        text("h2", title)
+        text("p", hint, "muted")
+        if code_example:
+            code(code_example)
+        return box("div", "actions centered")
+
+
+def problem(error: EnpromptaError, *, retry: Callable[[], Awaitable[object] | object] | None = None) -> None:
+    """Add a panel with an error of the SDK, in its own words."""
+    with box("div", "problem", {"role": "alert"}):
+        icon("o_error_outline")
+        with box("div", "problem-text"):
+            text("strong", type(error).__name__)
+            text("p", str(error))
+            if isinstance(error, APIStatusError) and error.details:
+                with box("ul"):
+                    for detail in error.details:
+                        text("li", f"{detail.field}: {detail.message}" if detail.field else detail.message)
+            if retry is not None:
+                button("Try again", retry)
+
+
+def loading(what: str) -> ui.element:
+    """Add a progress bar; delete it when the content is there."""
+    return box("div", "loading", {"role": "progressbar", "aria-label": f"Loading {what}"})
+
+
+def code(value: str, *, label: str = "Code", copy: bool = True, classes: str = "") -> ui.element:
+    """Add a block of code or data, with a button to copy it."""
+    with box("div", f"code {classes}") as wrapper:
+        text("pre", value, "mono", {"tabindex": "0", "role": "region", "aria-label": label})
+        if copy:
+            copy_button(value, f"Copy {label.lower()}")
+    return wrapper
+
+
+@contextmanager
+def dialog(title: str, *, wide: bool = False) -> Generator[ui.dialog]:
+    """Add a dialog and fill it; open it with `open()`. Escape closes it, and it is removed after that.
+
+    It belongs to the page, so it stays open if the table whose button opened it is replaced.
+    """
+    with ui.context.client.content, ui.dialog() as opened, box("div", f"dialog {'dialog-wide' if wide else ''}"):
+        opened.props["aria-label"] = title
+        opened.on("hide", opened.delete, args=[])
+        with box("div", "dialog-header"):
+            text("h2", title)
+            icon_button("Close", "close", opened.close)
+        with box("div", "dialog-body"):
+            yield opened
+
+
+def quote(part: str) -> str:
+    """Quote an id for the path of a page."""
+    return _quote(part, safe="")
+
+
+def confirm(title: str, consequence: str, label: str, handler: Callable[[], Awaitable[object] | object]) -> None:
+    """Ask before something that cannot be undone.
+
+    Args:
+        title: The question.
+        consequence: What happens then.
+        label: Label of the button that does it.
+        handler: Called if the user confirms.
+    """
+
+    async def confirmed() -> None:
+        opened.close()
+        await run(handler)
+
+    with dialog(title) as opened:
+        text("p", consequence)
+        with box("div", "dialog-actions"):
+            button("Cancel", opened.close)
+            button(label, confirmed, kind="danger")
+    opened.open()
+
+
+def milliseconds(value: float | None) -> str:
+    """Format a duration given in milliseconds; None as a dash."""
+    if value is None:
+        return NOTHING
+    return f"{value / 1000:,.1f} s" if value >= 1000 else f"{value:,.0f} ms"  # noqa: PLR2004 (a second)
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> str:
+    """Format the time between two moments; a dash if one is unknown."""
+    return NOTHING if start is None or end is None else milliseconds((end - start).total_seconds() * 1000)
+
+
+def number(value: float | None) -> str:
+    """Format a count, with separators; None as a dash."""
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def money(value: float | None) -> str:
+    """Format US dollars, with as many decimals as small amounts need; None as a dash."""
+    if value is None:
+        return NOTHING
+    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
+
+
+def when(value: datetime | None) -> Callable[[], None]:
+    """Return a cell that says how long ago a time was; the browser keeps it up to date."""
+
+    def add() -> None:
+        if value is None:
+            text("span", NOTHING)
+            return
+        at = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        attributes = {"datetime": at.isoformat(), "title": f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"}
+        text("time", _ago((datetime.now(timezone.utc) - at).total_seconds()), "nowrap", attributes)
+
+    return add
+
+
+def _ago(seconds: float) -> str:
+    """Say how long ago something was, as `workbench.js` does later."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return "just now"
+
+
+def moment(value: object) -> datetime | None:
+    """Read a time of the API, such as `2024-01-17T10:15:00Z`; None if it is none."""
+    try:
+        return datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+
+
+def clock(when: datetime | None) -> str:
+    """Format a time of the day, in UTC; None as a dash."""
+    return NOTHING if when is None else f"{when.astimezone(timezone.utc):%H:%M:%S} UTC"
+
+
+def pretty(value: Any) -> str:  # noqa: ANN401 (any JSON value)
+    """Format JSON data, or text that may be JSON, with indentation."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

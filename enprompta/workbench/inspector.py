@@ -1,0 +1,189 @@
+"""One exchange in a dialog: request, response, timeline, explanation; as code, and edited to be sent again."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+
+from enprompta.workbench import components as c
+from enprompta.workbench.explaining import explain
+from enprompta.workbench.sending import METHODS, Draft, as_curl, as_python, send
+from enprompta.workbench.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from enprompta.exchanges import Exchange, TimelineEvent
+    from enprompta.workbench.sending import Sent
+
+
+def open_exchange(exchange: Exchange) -> None:
+    """Open a dialog with everything about an exchange."""
+    draft = draft_of(exchange)
+    base_url = current().base_url
+    with c.dialog(f"{exchange.method} {exchange.path}", wide=True) as opened:
+        with c.box("div", "actions"):
+            c.button("Edit and send again", lambda: open_sender(draft), kind="primary", icon_name="o_edit")
+            _copy("Copy as Python", as_python(draft, base_url))
+            _copy("Copy as curl", as_curl(draft, base_url))
+        _explain(exchange)
+        c.facts(
+            [
+                ("Status", _status(exchange)),
+                ("Duration", c.milliseconds(exchange.ms)),
+                ("Request id", exchange.request_id),
+                ("Program", exchange.program or None),
+                ("Seen by", {"program": "the program's hook"}.get(exchange.source, f"the {exchange.source}")),
+                ("Time", f"{datetime.fromtimestamp(exchange.at):%Y-%m-%d %H:%M:%S}"),  # noqa: DTZ006 (local time)
+            ]
+        )
+        _timeline(exchange)
+        c.text("h3", "Request")
+        if exchange.query:
+            c.code(exchange.query, label="Query")
+        _headers("Request headers", exchange.request_headers)
+        _body("Request body", exchange.request_body, exchange.request_size)
+        c.text("h3", "Response")
+        _headers("Response headers", exchange.response_headers)
+        _body("Response body", exchange.response_body, exchange.response_size)
+    opened.open()
+
+
+def open_sender(draft: Draft) -> None:
+    """Open a dialog to edit a request and send it."""
+    with c.dialog("Send a request", wide=True) as opened:
+        sender_form(draft)
+    opened.open()
+
+
+def sender_form(draft: Draft) -> None:
+    """Add a form to edit a request and send it; the response appears below."""
+    base_url = current().base_url
+    with c.box("div", "form-row"):
+        method = c.select("Method", METHODS, value=draft.method)
+        path = c.field("Path", draft.path, classes="grow")
+        query = c.field("Query", draft.query, classes="grow", placeholder="limit=10")
+    body = c.field("Body", _pretty(draft.body), lines=8, placeholder="JSON", attributes={"class": "mono"})
+
+    def edited() -> Draft:
+        return Draft(method.value, path.value.strip(), query.value.strip().removeprefix("?"), body.value)
+
+    async def submit() -> None:
+        result.clear()
+        with result:
+            waiting = c.loading("the response")
+        try:
+            sent = await send(edited())
+        finally:
+            waiting.delete()
+        with result:
+            show_sent(sent)
+
+    with c.box("div", "actions"):
+        c.button("Send", submit, kind="primary", icon_name="send")
+        _copy_later("Copy as Python", lambda: as_python(edited(), base_url))
+        _copy_later("Copy as curl", lambda: as_curl(edited(), base_url))
+    result = c.box("div", "stack", {"aria-live": "polite"})
+
+
+def show_sent(sent: Sent) -> None:
+    """Show the response to a sent request."""
+    with c.box("div", "row-line"):
+        c.badge(sent.status, "bad" if sent.is_error else "good")
+        c.text("span", c.milliseconds(sent.ms), "muted")
+        c.text("span", sent.request_id or "", "mono muted")
+    c.code(_pretty(sent.text) or "(empty)", label="Response body")
+    _headers("Response headers", tuple(sent.headers.items()))
+
+
+def draft_of(exchange: Exchange) -> Draft:
+    """Return the request of an exchange, to be edited."""
+    return Draft(exchange.method, exchange.path, exchange.query, exchange.request_body.decode("utf-8", "replace"))
+
+
+def _explain(exchange: Exchange) -> None:
+    found = explain(exchange)
+    if found is None:
+        return
+    with c.box("div", "problem", {"role": "note"}):
+        c.icon("o_error_outline")
+        with c.box("div", "problem-text"):
+            c.text("strong", " · ".join(one for one in (exchange.error_code, found.error) if one))
+            if exchange.error:
+                c.text("p", exchange.error)
+            c.text("p", f"Meaning: {found.meaning}.")
+            c.text("p", f"What to do: {found.cure}.")
+
+
+def _status(exchange: Exchange) -> Callable[[], None]:
+    return lambda: c.badge(exchange.status or "no response", "bad" if exchange.is_error else "good")
+
+
+def _timeline(exchange: Exchange) -> None:
+    """Show the steps of all attempts of the call, on one scale."""
+    attempts = current().log.attempts_of(exchange)
+    steps: list[tuple[str, float, float, str]] = []
+    for one in attempts:
+        if one.timeline:
+            steps += [_step(event) for event in one.timeline if event.kind != "request"]
+        else:
+            steps.append(("response", one.at, one.ms / 1000, str(one.status or one.error or "no response")))
+    start = min(step[1] for step in steps)
+    span = max(max(step[1] + step[2] for step in steps) - start, 0.001)
+    c.text("h3", f"Timeline ({'1 attempt' if len(attempts) == 1 else f'{len(attempts)} attempts'})")
+    with c.box("div", "timeline", {"role": "list", "aria-label": "Timeline"}):
+        for kind, at, seconds, label in steps:
+            with c.box("div", "timeline-row", {"role": "listitem"}):
+                c.text("span", {"wait": "Rate limit", "retry": "Retry pause"}.get(kind, label), "small")
+                with c.box("div", "timeline-track"):
+                    left, width = (at - start) / span * 100, seconds / span * 100
+                    bar = c.box("div", f"timeline-bar timeline-{kind}", {"title": label})
+                    bar.style(f"left: {min(left, 99.0):.2f}%; width: {max(min(width, 100 - left), 0.0):.2f}%")
+                c.text("span", c.milliseconds(seconds * 1000), "small nowrap")
+    if not any(one.timeline for one in attempts):
+        c.text(
+            "p", "Waits and retries appear here if the program reports them: set ENPROMPTA_WORKBENCH.", "muted small"
+        )
+
+
+def _step(event: TimelineEvent) -> tuple[str, float, float, str]:
+    return event.kind, event.at, event.seconds, event.text
+
+
+def _headers(label: str, headers: tuple[tuple[str, str], ...]) -> None:
+    if headers:
+        with c.box("details", "details"):
+            c.text("summary", f"{label} ({len(headers)})")
+            c.code("\n".join(f"{name}: {value}" for name, value in headers), label=label)
+
+
+def _body(label: str, body: bytes, size: int) -> None:
+    if not size:
+        c.text("p", f"{label}: none", "muted small")
+        return
+    if size > len(body):
+        c.text("p", f"{label}: the first {len(body):,} of {size:,} bytes", "muted small")
+    c.code(_pretty(body.decode("utf-8", "replace")), label=label)
+
+
+def _pretty(text: str) -> str:
+    """Indent JSON, and leave other text as it is."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False) if text.strip() else ""
+    except (ValueError, RecursionError):
+        return text
+
+
+def _copy(label: str, value: str) -> None:
+    _copy_later(label, lambda: value)
+
+
+def _copy_later(label: str, make: Callable[[], str]) -> None:
+    def copy() -> None:
+        ui.clipboard.write(make())
+        c.notify("Copied")
+
+    c.button(label, copy, icon_name="o_content_copy")

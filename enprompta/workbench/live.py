@@ -1,0 +1,158 @@
+"""Parts of a page that load data and stay up to date without a reload."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from nicegui import ui
+
+from enprompta.errors import EnpromptaError
+from enprompta.workbench.components import loading, problem
+from enprompta.workbench.controls import button
+from enprompta.workbench.elements import box, text
+from enprompta.workbench.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from enprompta.exchanges import Exchange
+    from enprompta.pagination import AsyncPager
+
+T = TypeVar("T")
+_TICK = 0.5
+_LIVE_INTERVAL = 30.0
+"""Seconds between refreshes on the live service, where each costs requests of the rate limit."""
+
+
+class Region(Generic[T]):
+    """A part of a page: `load` fetches its data, and `show` adds the elements for it.
+
+    The elements are replaced only when the data has changed, so that nothing flickers and the focus stays.
+
+    Args:
+        load: Fetches the data; an `EnpromptaError` is shown in place of the elements.
+        show: Adds the elements for the data.
+        name: Says what is loading.
+    """
+
+    def __init__(self, load: Callable[[], Awaitable[T]], show: Callable[[T], None], *, name: str = "data") -> None:
+        self._load = load
+        self._show = show
+        self._shown: tuple[T] | None = None
+        self._requested = 0
+        self._container = box("div", "region", {"aria-live": "off"})
+        with self._container:
+            loading(name)
+
+    @property
+    def data(self) -> T | None:
+        """The data that is shown; None before the first, and after an error."""
+        return self._shown[0] if self._shown else None
+
+    async def refresh(self, *, rebuild: bool = False) -> None:
+        """Load the data again, and show it if it has changed.
+
+        Args:
+            rebuild: True to replace the elements even if the data is the same.
+        """
+        self._requested += 1
+        request = self._requested
+        try:
+            loaded: T | EnpromptaError = await self._load()
+        except EnpromptaError as error:
+            loaded = error
+        if request != self._requested or self._container.is_deleted:  # a later refresh, or the user has left
+            return
+        if isinstance(loaded, EnpromptaError):
+            self._shown = None
+            self._container.clear()
+            with self._container:
+                problem(loaded, retry=self.refresh)
+        elif self._shown is None or rebuild or self._shown[0] != loaded:
+            self._shown = (loaded,)
+            self._container.clear()
+            with self._container:
+                self._show(loaded)
+
+
+def keep_fresh(refresh: Callable[[], Awaitable[object]], *, every: float | None = None) -> None:
+    """Call `refresh` after any program has changed something, or regularly on the live service.
+
+    Args:
+        refresh: Loads and shows the data again.
+        every: Seconds between further refreshes on the emulator, for what changes without a request.
+    """
+    session = current()
+    is_due = False
+    interval = every if session.control is not None else _LIVE_INTERVAL
+    refreshed_at = time.monotonic()
+    running: asyncio.Lock = asyncio.Lock()
+
+    def observe(exchange: Exchange) -> None:
+        nonlocal is_due
+        is_due = is_due or exchange.method not in {"GET", "HEAD", "OPTIONS"}
+
+    async def tick() -> None:
+        nonlocal is_due, refreshed_at
+        is_late = interval is not None and time.monotonic() - refreshed_at >= interval
+        if running.locked() or not (is_due or is_late):
+            return
+        async with running:
+            is_due, refreshed_at = False, time.monotonic()
+            await refresh()
+
+    unsubscribe = session.log.subscribe(observe)
+    page: Any = ui.context.client  # its type names no parameters of the handler
+    page.on_delete(unsubscribe)
+    ui.timer(_TICK, tick)
+
+
+class Listing(Generic[T]):
+    """A list that shows its first pages, and more on request; the whole is loaded again on each refresh.
+
+    Args:
+        start: Returns the pager of the list, with the current filters.
+        show: Adds the elements for the items that are loaded.
+        name: Says what is loading.
+    """
+
+    def __init__(self, start: Callable[[], AsyncPager[T]], show: Callable[[list[T]], None], *, name: str) -> None:
+        self._start = start
+        self._show_items = show
+        self._name = name
+        self._pages = 1
+        self._region: Region[tuple[list[T], int | None, bool]] = Region(self._load, self._show, name=name)
+
+    async def refresh(self) -> None:
+        """Load the list again."""
+        await self._region.refresh()
+
+    async def restart(self) -> None:
+        """Load the first page, after a filter has changed."""
+        self._pages = 1
+        await self._region.refresh()
+
+    async def _load(self) -> tuple[list[T], int | None, bool]:
+        page = await self._start()
+        items = list(page.data)
+        wanted = self._pages - 1
+        while wanted and page.has_next_page():
+            page, wanted = await page.next_page(), wanted - 1
+            items += page.data
+        return items, page.pagination.total_count, page.has_next_page()
+
+    def _show(self, loaded: tuple[list[T], int | None, bool]) -> None:
+        items, total, has_more = loaded
+        self._show_items(items)
+        if items:
+            with box("div", "list-end"):
+                shown = f"{len(items):,} {self._name}" if total is None else f"{len(items):,} of {total:,} {self._name}"
+                text("span", shown, "muted small", {"role": "status"})
+                if has_more:
+                    button("Load more", self._more)
+
+    async def _more(self) -> None:
+        self._pages += 1
+        await self._region.refresh()

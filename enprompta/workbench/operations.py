@@ -1,0 +1,174 @@
+"""Every operation of the API with a request that works: what it needs is created on the emulator first."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from enprompta.emulator import Emulator, openapi_document
+from enprompta.testing import EXAMPLES
+from enprompta.workbench.sending import Draft
+
+if TYPE_CHECKING:
+    from enprompta import AsyncEnprompta
+
+JSON = dict[str, Any]
+_RECEIVER = "http://127.0.0.1:9/hook"  # the discard port: nothing listens there
+_POLL = 0.05
+_MAX_POLLS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the OpenAPI document."""
+
+    id: str
+    tag: str
+    method: str
+    path: str
+    """Path with its parameters in braces."""
+    summary: str
+    description: str
+    is_write: bool
+
+
+def operations() -> list[Operation]:
+    """List the operations of the API, in the order of the document."""
+    found: list[Operation] = []
+    for path, item in openapi_document()["paths"].items():
+        for method, one in item.items():
+            if method in {"get", "post", "put", "patch", "delete"}:
+                found.append(
+                    Operation(
+                        id=one["operationId"],
+                        tag=(one.get("tags") or ["other"])[0],
+                        method=method.upper(),
+                        path=path,
+                        summary=one.get("summary", ""),
+                        description=one.get("description", ""),
+                        is_write=method != "get",
+                    )
+                )
+    return found
+
+
+async def prepare(operation: Operation, client: AsyncEnprompta, *, creates: bool) -> Draft:
+    """Return a request for an operation.
+
+    Args:
+        operation: The operation.
+        client: Client of the account to create objects with.
+        creates: True to create the objects that the request needs, so that it succeeds; False to leave the parameters
+            of the path in braces, to be filled in.
+
+    Raises:
+        EnpromptaError: An object could not be created.
+    """
+    ids: dict[str, str] = {}
+    if creates:
+        resource, _, verb = operation.id.partition(".")
+        maker = _MAKERS.get(resource)
+        ids = {} if maker is None or "{" not in operation.path else await maker(client, verb)
+    path = operation.path
+    for name, value in ids.items():
+        path = path.replace(f"{{{name}}}", value)
+    body = await _body(operation.id, client, creates=creates)
+    return Draft(operation.method, path, _QUERIES.get(operation.id, ""), "" if body is None else _pretty(body))
+
+
+_QUERIES = {"executions.stats": "groupBy=day", "usage.history": "groupBy=day", "health.get": "detailed=true"}
+_CONTENT: JSON = {"title": "Greeting", "content": "Hello {{name}}", "tags": ["example"]}
+_BODIES: dict[str, JSON] = {
+    "prompts.create": {**_CONTENT, "description": "Greets a person", "category": "examples"},
+    "prompts.update": {"content": "Good day {{name}}"},
+    "prompts.execute": {"variables": {"name": "Ada"}, "options": {"temperature": 0.2}},
+    "templates.fork": {"title": "My copy"},
+    "workflows.update": {"name": "Renamed"},
+    "workflows.execute": {"input": {"name": "Ada"}},
+    "teams.create": {"name": "Writers", "description": "Writers and reviewers"},
+    "teams.update": {"name": "Editors"},
+    "teams.members.add": {"email": "ada@example.com", "role": "MEMBER"},
+    "teams.members.update": {"role": "VIEWER"},
+    "webhooks.create": {"name": "My receiver", "url": _RECEIVER, "events": sorted(EXAMPLES)},
+    "webhooks.update": {"events": ["prompt.executed"]},
+}
+
+
+async def _body(operation_id: str, client: AsyncEnprompta, *, creates: bool) -> JSON | None:
+    if operation_id == "workflows.create":
+        prompt_id = (await client.prompts.create(**_CONTENT)).id if creates else "pmt_…"
+        return {"name": "Greet", "steps": _steps(prompt_id)}
+    if operation_id == "oauth.token":
+        known = Emulator.clients.team
+        pair = (known.client_id, known.client_secret) if creates else ("…", "…")
+        return {"grant_type": "client_credentials", "client_id": pair[0], "client_secret": pair[1]}
+    return _BODIES.get(operation_id)
+
+
+def _steps(prompt_id: str, **more: str) -> Any:  # noqa: ANN401 (JSON)
+    return [{"id": "greet", "promptId": prompt_id, "variables": {"name": "{{input.name}}"}, **more}]
+
+
+async def _prompt(client: AsyncEnprompta, verb: str) -> dict[str, str]:
+    prompt = await client.prompts.create(**_CONTENT)
+    return {"slug": prompt.slug or prompt.id} if verb == "get_live" else {"id": prompt.id}
+
+
+async def _execution(client: AsyncEnprompta, _: str) -> dict[str, str]:
+    prompt = await client.prompts.create(**_CONTENT)
+    return {"id": (await client.prompts.execute(prompt.id, variables={"name": "Ada"})).id}
+
+
+async def _template(client: AsyncEnprompta, _: str) -> dict[str, str]:
+    return {"id": (await client.templates.list(limit=1)).data[0].id}
+
+
+async def _workflow(client: AsyncEnprompta, verb: str) -> dict[str, str]:
+    prompt = await client.prompts.create(**_CONTENT)
+    slow = {"provider": "echo", "model": "slow"} if verb == "executions.cancel" else {}  # still runs when it is sent
+    workflow = await client.workflows.create(name="Greet", steps=_steps(prompt.id, **slow))
+    if verb in {"executions.get", "executions.cancel"}:
+        run = await client.workflows.execute(workflow.id, input={"name": "Ada"})
+        return {"id": workflow.id, "executionId": run.id}
+    return {"id": workflow.id}
+
+
+async def _team(client: AsyncEnprompta, verb: str) -> dict[str, str]:
+    team = await client.teams.create(name="Writers")
+    if verb in {"members.update", "members.remove"}:
+        member = await client.teams.add_member(team.id, email="ada@example.com", role="MEMBER")
+        return {"id": team.id, "userId": str(member.user_id)}
+    if verb == "leave":  # the only owner cannot leave: another one is needed
+        owner = (await client.teams.list_members(team.id)).data[0]
+        await client.teams.add_member(team.id, email="ada@example.com", role="OWNER")
+        await client.teams.update_member(team.id, str(owner.user_id), role="MEMBER")
+    return {"id": team.id}
+
+
+async def _webhook(client: AsyncEnprompta, verb: str) -> dict[str, str]:
+    webhook = await client.webhooks.create(name="My receiver", url=_RECEIVER, events=["prompt.executed"])
+    if verb != "deliveries.retry":
+        return {"id": webhook.id}
+    delivery = await client.webhooks.test(webhook.id)
+    for _ in range(_MAX_POLLS):  # a delivery that is being sent cannot be retried
+        page = await client.webhooks.list_deliveries(webhook.id, limit=1)
+        if page.data[0].attempts:
+            break
+        await asyncio.sleep(_POLL)
+    return {"id": webhook.id, "deliveryId": delivery.id}
+
+
+_MAKERS = {
+    "prompts": _prompt,
+    "executions": _execution,
+    "templates": _template,
+    "workflows": _workflow,
+    "teams": _team,
+    "webhooks": _webhook,
+}
+
+
+def _pretty(body: JSON) -> str:
+    return json.dumps(body, indent=2)

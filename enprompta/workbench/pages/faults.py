@@ -1,0 +1,239 @@
+"""Faults: make requests to the emulator fail, move its clock, and reset, seed, export and import its data."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from nicegui import ui
+
+from enprompta import ConfigurationError
+from enprompta.workbench import components as c
+from enprompta.workbench import frame
+from enprompta.workbench.live import Region, keep_fresh
+from enprompta.workbench.session import current
+
+if TYPE_CHECKING:
+    from nicegui.events import UploadEventArguments
+
+    from enprompta.emulator import EmulatorControl
+
+JSON = dict[str, Any]
+_KINDS = {
+    "status": "Respond with a status",
+    "latency": "Delay the response",
+    "drip": "Drip the response",
+    "before": "Reset the connection",
+    "after": "Lose the answer",
+}
+_HINTS = {
+    "status": "Status, such as 503 or 429",
+    "latency": "Seconds to wait first",
+    "drip": "Seconds before each 16 bytes",
+    "before": "",
+    "after": "",
+}
+_VALUES = {"status": "503", "latency": "2", "drip": "0.5", "before": "", "after": ""}
+_STEPS = {"60": "1 minute", "3600": "1 hour", "86400": "1 day", "2678400": "31 days"}
+
+
+def register() -> None:
+    """Register the page."""
+    frame.page("/faults", "Faults", emulator_only=True)(_show)
+
+
+async def _show() -> None:
+    c.header("Faults", "Make requests fail, move the clock, and start over.")
+    control = current().control
+    if control is not None:
+        await _Faults(control).start()
+        await _Clock(control).start()
+        _Data(control)
+
+
+class _Faults:
+    """The form for a new fault, and the list."""
+
+    def __init__(self, control: EmulatorControl) -> None:
+        self._control = control
+        with c.section("New fault"):
+            with c.box("div", "form-row"):
+                self._kind = c.select("Effect", _KINDS)
+                self._value = c.field("Value", "503", hint=_HINTS["status"])
+                self._path = c.field("Path", "/**", hint="* is one segment, ** is any number")
+                self._method = c.select("Method", {"": "Any", **{one: one for one in ("GET", "POST", "PUT", "DELETE")}})
+                self._times = c.field("Times", "1", hint="Empty: until it is removed")
+                self._retry_after = c.field("Retry-After", "", hint="Seconds; only with a status")
+            with c.box("div", "actions"):
+                c.button("Add fault", self._add, kind="primary", icon_name="add")
+        with c.section("Faults") as actions:
+            with actions:
+                c.button("Remove all", self._clear)
+            self._region: Region[list[JSON]] = Region(control.faults, self._table, name="faults")
+        self._kind.changed(self._explain)
+        keep_fresh(self._region.refresh, every=2.0)
+
+    async def start(self) -> None:
+        """Load the faults."""
+        await self._region.refresh()
+
+    def _explain(self) -> None:
+        self._value.value = _VALUES[self._kind.value]
+
+    async def _add(self) -> None:
+        kind, value = self._kind.value, self._value.value.strip()
+        options: JSON = {"path": self._path.value.strip() or "/**"}
+        if self._method.value:
+            options["method"] = self._method.value
+        if self._times.value.strip():
+            options["times"] = int(_number("Times", self._times.value))
+        if kind in {"before", "after"}:
+            options["drop"] = kind
+        elif kind == "status":
+            options["status"] = int(_number("Status", value))
+            if self._retry_after.value.strip():
+                options["headers"] = {"Retry-After": self._retry_after.value.strip()}
+        else:
+            options[kind] = _number(_HINTS[kind], value)
+        await self._control.add_fault(**options)
+        await self._region.refresh()
+
+    async def _clear(self) -> None:
+        await self._control.clear_faults()
+        await self._region.refresh()
+
+    def _table(self, faults: list[JSON]) -> None:
+        if not faults:
+            c.empty("No faults", "Add one, then run your program: it should retry, wait or report the error well.")
+            return
+        rows = [
+            (
+                _effect(one),
+                f"{one['method'] or 'Any'} {one['path']}",
+                f"{one['hits']:,}" + (f" of {one['times']:,}" if one["times"] else ""),
+                partial(c.badge, "over" if one["isOver"] else "active", "" if one["isOver"] else "warn"),
+                partial(c.button, "Remove", partial(self._remove, one["id"]), kind="quiet"),
+            )
+            for one in faults
+        ]
+        c.table(["Effect", "Requests", ">Hits", "State", ">Actions"], rows, label="Faults")
+
+    async def _remove(self, fault_id: int) -> None:
+        await self._control.remove_fault(fault_id)
+        await self._region.refresh()
+
+
+class _Clock:
+    """The emulator's time and its rate limit windows."""
+
+    def __init__(self, control: EmulatorControl) -> None:
+        self._control = control
+        with c.section("Clock and windows"):
+            self._region: Region[JSON] = Region(self._load, self._facts, name="the clock")
+            with c.box("div", "form-row"):
+                self._step = c.select("Move by", _STEPS)
+                self._window = c.field("Minute window", hint="Seconds; 60 in production")
+                self._day = c.field("Day window", hint="Seconds; 86400 in production")
+            with c.box("div", "actions"):
+                c.button("Move forward", self._advance, kind="primary")
+                c.button("Stop", lambda: self._change(stopped=True))
+                c.button("Resume", lambda: self._change(stopped=False))
+                c.button("Back to real time", lambda: self._change(reset=True))
+                c.button("Set windows", self._set_windows)
+
+    async def start(self) -> None:
+        """Load the time, and keep it current."""
+        keep_fresh(self._region.refresh, every=2.0)
+        await self._region.refresh()
+
+    async def _load(self) -> JSON:
+        return (await self._control.info())["clock"]
+
+    def _facts(self, clock: JSON) -> None:
+        offset = round(clock["offset"])
+        c.facts(
+            [
+                ("Time", clock["time"]),
+                ("Runs", "stopped" if clock["isStopped"] else "yes"),
+                ("Ahead of real time", f"{offset:,} s"),
+                ("Windows", f"{clock['window']:g} s and {clock['day']:g} s"),
+            ]
+        )
+
+    async def _advance(self) -> None:
+        await self._change(advance=float(self._step.value))
+
+    async def _set_windows(self) -> None:
+        fields = (("window", self._window), ("day", self._day))
+        await self._change(**{name: _number(name, one.value) for name, one in fields if one.value.strip()})
+
+    async def _change(self, **changes: object) -> None:
+        await self._control.set_clock(**changes)
+        await self._region.refresh()
+
+
+class _Data:
+    """Buttons for all data of the emulator."""
+
+    def __init__(self, control: EmulatorControl) -> None:
+        self._control = control
+        with c.section("Data"):
+            c.text("p", "An export has all data, keys and secrets included.", "muted")
+            with c.box("div", "actions"):
+                c.button("Add sample data", self._seed)
+                c.button("Export", self._export, icon_name="o_download")
+                c.button("Import", self._import, icon_name="o_upload")
+                c.button("Reset", self._confirm_reset, kind="danger")
+
+    async def _seed(self) -> None:
+        await self._control.seed(f"acc_{current().account}")
+        c.notify("Sample data added")
+
+    async def _export(self) -> None:
+        document = await self._control.export_data()
+        ui.download.content(json.dumps(document, indent=1), "enprompta-emulator.json")
+
+    def _import(self) -> None:
+        with c.dialog("Import data") as opened:
+            c.text("p", "All data is replaced by that of the file.")
+
+            async def take(event: UploadEventArguments) -> None:
+                await c.run(lambda: self._replace(event))
+                opened.close()
+
+            ui.upload(label="Exported file", auto_upload=True, max_files=1, on_upload=take).props("accept=.json")
+        opened.open()
+
+    async def _replace(self, event: UploadEventArguments) -> None:
+        try:
+            document: Any = json.loads(await event.file.read())
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError("The file is not JSON: choose one that was exported here") from error
+        await self._control.import_data(cast("JSON", document) if isinstance(document, dict) else {})
+        c.notify("Data imported")
+
+    def _confirm_reset(self) -> None:
+        async def reset() -> None:
+            await self._control.reset()
+            c.notify("The emulator is empty")
+
+        consequence = "All data, keys, faults and logged requests are deleted. Export first to keep them."
+        c.confirm("Reset the emulator?", consequence, "Reset", reset)
+
+
+def _effect(fault: JSON) -> str:
+    parts = [
+        f"status {fault['status']}" if fault["status"] else "",
+        f"delay {fault['latency']:g} s" if fault["latency"] else "",
+        f"drip {fault['drip']:g} s" if fault["drip"] else "",
+        {"before": "reset", "after": "lost answer"}.get(fault["drop"] or "", ""),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(f"{name}: {text!r} is not a number") from None

@@ -1,0 +1,212 @@
+"""Keys: the emulator's API keys, OAuth2 clients with their scopes, and the plan of each account."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from enprompta.workbench import components as c
+from enprompta.workbench import frame
+from enprompta.workbench.live import Region
+from enprompta.workbench.session import current
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from enprompta.emulator import EmulatorControl
+
+JSON = dict[str, Any]
+
+
+def register() -> None:
+    """Register the page."""
+    frame.page("/keys", "Keys", emulator_only=True)(_show)
+
+
+async def _show() -> None:
+    c.header("Keys", "Credentials and plans of the emulator's accounts. They work only on this machine.")
+    control = current().control
+    if control is not None:
+        await _Keys(control).start()
+
+
+class _Keys:
+    """The three lists of the page."""
+
+    def __init__(self, control: EmulatorControl) -> None:
+        self._control = control
+        with c.section("API keys") as actions:
+            with actions:
+                c.button("Generate a key", self._generate, kind="primary", icon_name="add")
+            self._keys: Region[list[JSON]] = Region(control.keys, self._key_table, name="keys")
+        with c.section("OAuth2 clients") as actions:
+            with actions:
+                c.button("New client", self._new_client, icon_name="add")
+            self._clients: Region[list[JSON]] = Region(control.oauth_clients, self._client_table, name="clients")
+        with c.section("Plans"):
+            self._accounts: Region[list[JSON]] = Region(control.accounts, self._account_table, name="plans")
+
+    async def start(self) -> None:
+        """Load the lists."""
+        for region in (self._keys, self._clients, self._accounts):
+            await region.refresh()
+
+    def _key_table(self, keys: list[JSON]) -> None:
+        rows = [
+            (
+                one["name"],
+                _account(one["accountId"]),
+                partial(c.text, "span", one["shown"], "mono"),
+                partial(c.badge, "revoked" if one["revokedAt"] else "active", "bad" if one["revokedAt"] else "good"),
+                partial(self._key_actions, one),
+            )
+            for one in keys
+        ]
+        c.table(["Name", "Account", "Key", "Status", ">Actions"], rows, label="API keys")
+
+    def _key_actions(self, key: JSON) -> None:
+        with c.box("div", "actions"):
+            c.button("Rename", lambda: self._rename(key), kind="quiet")
+            if not key["revokedAt"]:
+                c.button("Revoke", lambda: self._revoke(key), kind="quiet")
+
+    async def _generate(self) -> None:
+        accounts = await self._control.accounts()
+        with c.dialog("Generate a key") as opened:
+            name = c.field("Name", placeholder="Nightly import")
+            account = c.select("Account", {one["id"]: _account(one["id"]) for one in accounts}, value="acc_team")
+
+            async def generate() -> None:
+                made = await self._control.generate_key(account.value, name.value)
+                opened.close()
+                _show_secret("Your new key", "It is shown only now.", {"API key": made["key"]})
+                await self._keys.refresh()
+
+            with c.box("div", "dialog-actions"):
+                c.button("Generate", generate, kind="primary")
+        opened.open()
+
+    def _rename(self, key: JSON) -> None:
+        with c.dialog("Rename the key") as opened:
+            name = c.field("Name", key["name"])
+
+            async def rename() -> None:
+                await self._control.rename_key(key["id"], name.value)
+                opened.close()
+                await self._keys.refresh()
+
+            with c.box("div", "dialog-actions"):
+                c.button("Rename", rename, kind="primary")
+        opened.open()
+
+    def _revoke(self, key: JSON) -> None:
+        async def revoke() -> None:
+            await self._control.revoke_key(key["id"])
+            await self._keys.refresh()
+
+        consequence = "Requests with this key get a 401 from now on. This cannot be undone."
+        c.confirm(f"Revoke {key['name']}?", consequence, "Revoke", revoke)
+
+    def _client_table(self, clients: list[JSON]) -> None:
+        rows = [
+            (
+                partial(c.text, "span", one["clientId"], "mono"),
+                _account(one["accountId"]),
+                "all" if len(one["scopes"]) >= 8 else ", ".join(one["scopes"]) or "none",  # noqa: PLR2004 (all scopes)
+                partial(self._client_actions, one),
+            )
+            for one in clients
+        ]
+        c.table(["Client id", "Account", "Scopes", ">Actions"], rows, label="OAuth2 clients")
+
+    def _client_actions(self, client: JSON) -> None:
+        async def remove() -> None:
+            await self._control.remove_oauth_client(client["clientId"])
+            await self._clients.refresh()
+
+        consequence = "It gets no more tokens. Tokens that it has are valid until they expire."
+        with c.box("div", "actions"):
+            c.button("Scopes", lambda: self._change_scopes(client), kind="quiet")
+            name = client["clientId"]
+            c.button("Delete", lambda: c.confirm(f"Delete {name}?", consequence, "Delete", remove), kind="quiet")
+
+    async def _new_client(self) -> None:
+        plans = {"pro": "Pro", "team": "Team", "enterprise": "Enterprise"}
+
+        def fields() -> Callable[[list[str]], Awaitable[None]]:
+            plan = c.select("Account", plans, value="team")
+
+            async def create(scopes: list[str]) -> None:
+                made = await self._control.add_oauth_client(plan.value, scopes)
+                secret = {"Client id": made["clientId"], "Client secret": made["clientSecret"]}
+                _show_secret("Your new client", "The secret is shown only now.", secret)
+
+            return create
+
+        await self._choose_scopes("New OAuth2 client", set(), "Create", fields)
+
+    async def _change_scopes(self, client: JSON) -> None:
+        def fields() -> Callable[[list[str]], Awaitable[None]]:
+            return lambda scopes: self._control.set_scopes(client["clientId"], scopes)
+
+        await self._choose_scopes(f"Scopes of {client['clientId']}", set(client["scopes"]), "Save", fields)
+
+    async def _choose_scopes(
+        self, title: str, chosen: set[str], label: str, fields: Callable[[], Callable[[list[str]], Awaitable[None]]]
+    ) -> None:
+        known: list[str] = (await self._control.info())["scopes"]
+        with c.dialog(title) as opened:
+            save = fields()
+            with c.box("div", "checks"):
+                for scope in known:
+                    c.checkbox(scope, scope in chosen, partial(_toggle, chosen, scope))
+
+            async def submit() -> None:
+                await save([scope for scope in known if scope in chosen])
+                opened.close()
+                await self._clients.refresh()
+
+            with c.box("div", "dialog-actions"):
+                c.button(label, submit, kind="primary")
+        opened.open()
+
+    def _account_table(self, accounts: list[JSON]) -> None:
+        rows = [
+            (
+                one["name"],
+                one["email"],
+                partial(self._plan, one),
+                c.number(one["usage"]["requestsPerMinute"]["remaining"]),
+                c.number(one["usage"]["tokens"]["remaining"]),
+            )
+            for one in accounts
+        ]
+        c.table(["Account", "Email", "Plan", ">Requests left", ">Credits left"], rows, label="Plans")
+
+    def _plan(self, account: JSON) -> None:
+        plans = ["free", "pro", "team", "enterprise"]
+        picker = c.select(f"Plan of {account['name']}", plans, value=account["plan"], hide_label=True)
+
+        async def change() -> None:
+            await self._control.set_plan(account["id"], picker.value)
+            c.notify(f"{account['name']} is on the {picker.value} plan now")
+            await self._accounts.refresh()
+
+        picker.changed(change)
+
+
+def _show_secret(title: str, hint: str, values: dict[str, str]) -> None:
+    with c.dialog(title) as opened:
+        c.text("p", hint)
+        for name, value in values.items():
+            c.text("span", name, "label")
+            c.code(value, label=name)
+    opened.open()
+
+
+def _toggle(chosen: set[str], scope: str) -> None:
+    chosen.symmetric_difference_update({scope})
+
+
+def _account(account_id: str) -> str:
+    return account_id.removeprefix("acc_").capitalize()

@@ -1,0 +1,24 @@
+"""A list of any length in which the browser has only the rows in view and some around them."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+
+class RequestList(ui.element, component="request_list.js"):
+    """The visible rows of a long list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.show(0, 0, [])
+
+    def show(self, total: int, first: int, rows: list[dict[str, object]]) -> None:
+        """Show a window of rows.
+
+        Args:
+            total: Number of all rows.
+            first: Index of the first given row.
+            rows: The rows, as the component expects them.
+        """
+        self.props.update({"total": total, "first": first, "rows": rows})
+        self.update()

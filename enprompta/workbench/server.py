@@ -1,0 +1,180 @@
+"""The server of the Workbench: NiceGUI behind the security checks, on a loopback address."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import threading
+import webbrowser
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import ui
+
+from enprompta.errors import ConfigurationError
+from enprompta.workbench import frame
+from enprompta.workbench.pages import PAGES
+from enprompta.workbench.programs import Programs
+from enprompta.workbench.relay import Relay
+from enprompta.workbench.security import RELAY_PATH, Security
+from enprompta.workbench.session import begin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from starlette.types import ASGIApp
+
+    from enprompta.workbench.session import Session
+
+DEFAULT_PORT = 8788
+_HOST = "127.0.0.1"
+_SHUTDOWN_SECONDS = 1
+_pages: list[FastAPI] = []  # NiceGUI has one application per process
+
+
+class Addresses(NamedTuple):
+    """Addresses of a running Workbench."""
+
+    url: str
+    """The link to open, with its token."""
+    report_url: str
+    """Value of `ENPROMPTA_WORKBENCH` for programs."""
+    relay_url: str | None
+    """Value of `ENPROMPTA_BASE_URL` for programs that use the relay; None without a relay."""
+
+
+class Server:
+    """A Workbench that is about to be served; its port is already bound.
+
+    Args:
+        session: What the pages work with.
+        port: Port to listen on, 0 for any free one; None for `DEFAULT_PORT`, or any if that is in use.
+        relay: True to relay programs to the live service.
+
+    Raises:
+        ConfigurationError: The port cannot be used, or the base URL of the session cannot be relayed to.
+    """
+
+    def __init__(self, session: Session, *, port: int | None = None, relay: bool = False) -> None:
+        self._session = session
+        self._relay = Relay(session.base_url, session.log) if relay else None
+        self._listener = _listen(port)
+        number: int = self._listener.getsockname()[1]
+        token = secrets.token_urlsafe(24)
+        programs = Programs(session.log, self._relay)
+        self.origin: str = f"http://{_HOST}:{number}"
+        """Scheme, host and port of the Workbench."""
+        if relay:
+            session.relay_url = self.origin + RELAY_PATH + _path_of(session.base_url)
+        session.report_url = self.origin + programs.report_path
+        self.addresses: Addresses = Addresses(f"{self.origin}/?token={token}", session.report_url, session.relay_url)
+        self._app: ASGIApp = Security(_application(), programs, port=number, token=token)
+        self._server: uvicorn.Server | None = None
+
+    async def serve(self, on_ready: Callable[[Addresses], object], *, handle_signals: bool = True) -> None:
+        """Serve until `stop` is called or the process gets SIGINT or SIGTERM.
+
+        Args:
+            on_ready: Called once the Workbench answers.
+            handle_signals: False in a thread other than the main one.
+        """
+        config = uvicorn.Config(
+            self._app,  # pyright: ignore[reportArgumentType] (uvicorn's ASGI types differ from Starlette's)
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        )
+        server = self._server = _UvicornServer(
+            config, handle_signals=handle_signals, on_ready=lambda: on_ready(self.addresses)
+        )
+        end = begin(self._session)
+        following = asyncio.create_task(self._session.follow())
+        try:
+            await server.serve(sockets=[self._listener])
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            end()
+            await self._session.aclose()
+            if self._relay is not None:
+                await self._relay.aclose()
+
+    def stop(self) -> None:
+        """Ask the server to stop; any thread may call it."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+
+class _UvicornServer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, *, handle_signals: bool, on_ready: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._handle_signals = handle_signals
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        if self._handle_signals:
+            with super().capture_signals():
+                yield
+        else:
+            yield
+
+
+def open_browser(url: str) -> None:
+    """Open a link in the user's browser, without waiting for it."""
+
+    def show() -> None:
+        with suppress(webbrowser.Error, OSError):
+            webbrowser.open(url)
+
+    threading.Thread(target=show, name="enprompta-workbench-browser", daemon=True).start()
+
+
+def _application() -> FastAPI:
+    """Return the application with all pages; it is made once, because NiceGUI has one application per process."""
+    if not _pages:
+        app = FastAPI(openapi_url=None)
+        frame.install()
+        for name in PAGES:
+            import_module(f"enprompta.workbench.pages.{name}").register()
+        run_with: Any = ui.run_with  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] (partly untyped)
+        run_with(
+            app,
+            title="Enprompta Workbench",
+            favicon=frame.FAVICON,
+            dark=None,
+            tailwind=False,
+            gzip_middleware_factory=None,  # compressing for loopback only costs time
+            show_welcome_message=False,
+        )
+        _pages.append(app)
+    return _pages[0]
+
+
+def _listen(port: int | None) -> socket.socket:
+    """Bind the port.
+
+    Raises:
+        ConfigurationError: It cannot be used.
+    """
+    if port is None:
+        with suppress(OSError):
+            return socket.create_server((_HOST, DEFAULT_PORT))
+    try:
+        return socket.create_server((_HOST, port or 0))
+    except (OSError, OverflowError) as error:
+        problem = f"The Workbench cannot listen on port {port}: {error}. Use another --port"
+        raise ConfigurationError(problem) from None
+
+
+def _path_of(base_url: str) -> str:
+    return "/" + base_url.partition("://")[2].partition("/")[2]

@@ -1,0 +1,1 @@
+"""The parts of the page Webhooks: subscriptions, and the inbox of deliveries."""

@@ -1,0 +1,144 @@
+"""`enprompta workbench` and `enprompta emulator --workbench`: addresses, modes, errors and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from enprompta import Enprompta
+from enprompta.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.step("workbench"), pytest.mark.usefixtures("measured_processes")]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
+    """Start the command line; return the process and what it prints until it waits."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str, **variables: str) -> tuple[subprocess.Popen[str], str]:
+        environ = {**os.environ, "ENPROMPTA_CONFIG_DIR": str(tmp_path), **variables}
+        command = [sys.executable, "-c", "import sys; from enprompta.cli import main; sys.exit(main())", *arguments]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=tmp_path
+        )
+        processes.append(process)
+        printed = ""
+        assert process.stdout is not None
+        for line in process.stdout:
+            printed += line
+            if line.startswith("Press Ctrl-C"):
+                break
+        return process, printed
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def found(pattern: str, text: str) -> str:
+    """Find the first group of a pattern."""
+    match = re.search(pattern, text)
+    assert match, text
+    return match[1]
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Press Ctrl-C; return the exit status and what is on standard error."""
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    return process.returncode, errors
+
+
+def test_without_a_key_it_starts_an_emulator_with_sample_data(start: Any) -> None:
+    """The link opens, the emulator has data, programs report to the printed address, and Ctrl-C exits with 130."""
+    process, printed = start("workbench", "--no-open", "--port", "0")
+    link = found(r"open it +(\S+)", printed)
+    base_url = found(r"ENPROMPTA_BASE_URL=(\S+)", printed)
+    with httpx.Client() as browser:
+        assert browser.get(link).status_code == 200
+        assert "Enprompta Workbench" in browser.get(link.partition("?")[0]).text
+    with Enprompta(api_key="ep_test_team", base_url=base_url) as client:
+        assert client.prompts.list().pagination.total_count >= 3
+    assert httpx.post(found(r"ENPROMPTA_WORKBENCH=(\S+)", printed), json=[]).status_code == 204
+    assert ended(process) == (130, "")
+
+
+def test_it_joins_a_running_emulator(start: Any) -> None:
+    """--url shows the exchanges of an emulator in another process; the token comes from the option or the variable."""
+    with Emulator(control_token="a-token-for-tests") as emulator:
+        process, printed = start(
+            "workbench", "--no-open", "--port", "0", "--url", emulator.origin, "--token", "a-token-for-tests"
+        )
+        assert emulator.url in printed
+        assert ended(process)[0] == 130
+        for arguments, variables, message in (
+            (("--url", emulator.origin), {}, "control token is missing"),
+            (("--url", emulator.origin), {"ENPROMPTA_CONTROL_TOKEN": "wrong-token-here"}, "needs the control token"),
+            (("--url", "http://127.0.0.1:9", "--token", "x"), {}, "cannot be reached"),
+            (("--url", emulator.origin, "--relay"), {}, "without --emulator and --relay"),
+            (("--emulator", "--relay"), {}, "without --emulator"),
+            (("--relay",), {}, "No credentials"),
+        ):
+            process, _ = start("workbench", "--no-open", *arguments, **variables)
+            _, errors = process.communicate(timeout=20)
+            assert process.returncode in {1, 2, 3}
+            assert message in " ".join(errors.replace("│", " ").split())
+
+
+def test_with_a_key_it_works_on_the_account_and_relays(start: Any) -> None:
+    """With a key, the Workbench is live; --relay prints a base URL for programs, and refuses plain HTTP."""
+    live = {"ENPROMPTA_API_KEY": "ep_live_x1234567", "ENPROMPTA_BASE_URL": "https://localhost:9/api/v1"}
+    process, printed = start("workbench", "--no-open", "--port", "0", "--relay", **live)
+    relay = found(r"ENPROMPTA_BASE_URL=(\S+)", printed)
+    assert relay.endswith("/relay/api/v1")
+    assert httpx.get(f"{relay}/prompts").status_code == 502
+    assert ended(process)[0] == 130
+    process, _ = start(
+        "workbench", "--no-open", "--relay", **{**live, "ENPROMPTA_BASE_URL": "http://127.0.0.1:9/api/v1"}
+    )
+    assert "HTTPS only" in " ".join(process.communicate(timeout=20)[1].split())
+
+
+def test_a_port_in_use_is_reported(start: Any) -> None:
+    """The port that is asked for must be free; without one, another is taken."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process, _ = start("workbench", "--no-open", "--port", str(taken.getsockname()[1]))
+        assert "cannot listen on port" in process.communicate(timeout=20)[1]
+        assert process.returncode == 2
+
+
+def test_the_emulator_starts_the_workbench_with_it(start: Any) -> None:
+    """--workbench prints the link too; the emulator's page leads to the Workbench without its token."""
+    process, printed = start("emulator", "--port", "0", "--workbench")
+    link = found(r"workbench (\S+)", printed.partition("inspect")[2].partition("\n")[2])
+    origin = found(r"ENPROMPTA_BASE_URL=(\S+)/api/v1", printed)
+    answer = httpx.get(origin)
+    assert answer.headers["location"] == link.partition("?")[0]
+    with httpx.Client() as browser:
+        assert browser.get(link).status_code == 200
+    assert ended(process) == (130, "")
+
+
+def test_without_the_extra_one_line_says_what_to_install(start: Any, tmp_path: Path) -> None:
+    """A missing package is named with the install command, and the exit status is 1."""
+    (tmp_path / "nicegui.py").write_text("raise ModuleNotFoundError(\"No module named 'nicegui'\", name='nicegui')")
+    for command in (("workbench",), ("emulator", "--port", "0", "--workbench")):
+        process, _ = start(*command, PYTHONPATH=str(tmp_path))
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 1
+        assert 'pip install "enprompta[workbench]"' in " ".join(errors.split())
