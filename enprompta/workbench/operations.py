@@ -107,8 +107,8 @@ async def _body(operation_id: str, client: AsyncEnprompta, *, creates: bool) -> 
     return _BODIES.get(operation_id)
 
 
-def _steps(prompt_id: str) -> Any:  # noqa: ANN401 (JSON)
-    return [{"id": "greet", "promptId": prompt_id, "variables": {"name": "{{input.name}}"}}]
+def _steps(prompt_id: str, **more: str) -> Any:  # noqa: ANN401 (JSON)
+    return [{"id": "greet", "promptId": prompt_id, "variables": {"name": "{{input.name}}"}, **more}]
 
 
 async def _prompt(client: AsyncEnprompta, verb: str) -> dict[str, str]:
@@ -127,7 +127,8 @@ async def _template(client: AsyncEnprompta, _: str) -> dict[str, str]:
 
 async def _workflow(client: AsyncEnprompta, verb: str) -> dict[str, str]:
     prompt = await client.prompts.create(**_CONTENT)
-    workflow = await client.workflows.create(name="Greet", steps=_steps(prompt.id))
+    slow = {"provider": "echo", "model": "slow"} if verb == "executions.cancel" else {}  # still runs when it is sent
+    workflow = await client.workflows.create(name="Greet", steps=_steps(prompt.id, **slow))
     if verb in {"executions.get", "executions.cancel"}:
         run = await client.workflows.execute(workflow.id, input={"name": "Ada"})
         return {"id": workflow.id, "executionId": run.id}

@@ -1,4 +1,4 @@
-"""Who can use the Workbench: a browser on this machine that has opened the printed link.
+"""Access checks of the Workbench: only a browser on this machine that has opened the printed link may use it.
 
 The Workbench acts with the user's API key, so every request is checked before any page sees it, websockets included:
 

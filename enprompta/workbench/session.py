@@ -1,4 +1,4 @@
-"""What all pages of the Workbench work with: a client, the log of exchanges, and the emulator's control interface."""
+"""The session that all pages share: a client, the log of exchanges, and the emulator's control interface."""
 
 from __future__ import annotations
 

@@ -530,3 +530,15 @@ def test_the_document_is_a_copy() -> None:
     assert document["openapi"].startswith("3.1")
     document["paths"].clear()
     assert openapi_document()["paths"]
+
+
+def test_a_slow_echo_takes_its_time(emulator: Emulator, client: Enprompta, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider `echo` with the model `slow` waits before it answers, and says so in the latency."""
+    from enprompta.emulator.execution import providers
+
+    monkeypatch.setattr(providers, "_SLOW_SECONDS", 0.05)
+    prompt = client.prompts.create(title="a", content="a")
+    started = time.monotonic()
+    execution = client.prompts.execute(prompt.id, provider="echo", model="slow")
+    assert time.monotonic() - started >= 0.05
+    assert (execution.latency or 0) >= 50

@@ -90,7 +90,7 @@ def test_attempts_retries_and_results_are_reported(receiver: Receiver, emulator:
 
 
 def test_the_variable_adds_the_hook(receiver: Receiver, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ENPROMPTA_WORKBENCH is enough, in both clients; a hook that is given is not added twice; a bad value is refused."""
+    """ENPROMPTA_WORKBENCH is enough, in both clients; a given hook is not added twice; a bad value is refused."""
     monkeypatch.setenv("ENPROMPTA_WORKBENCH", f" {receiver.url} ")
     settings = {"api_key": emulator.keys.team, "base_url": emulator.url}
     with Enprompta(**settings) as client, Enprompta(**settings, hooks=[hook()]) as other:
@@ -138,7 +138,7 @@ def test_reports_go_to_this_machine_only(url: str) -> None:
 
 
 def test_a_missing_or_silent_workbench_disturbs_nothing(emulator: Emulator) -> None:
-    """Calls are as fast as without the hook when nothing listens, or something that never answers; memory is bounded."""
+    """Calls are not delayed when nothing listens, or a server that never answers; memory is bounded."""
     import socket
 
     silent = socket.create_server(("127.0.0.1", 0))
@@ -183,11 +183,13 @@ def test_waits_and_failures_are_reported(receiver: Receiver) -> None:
         with Enprompta(api_key=emulator.keys.team, base_url=emulator.url, hooks=[hook(receiver.url)]) as client:
             client.teams.list()
             client.teams.list()
-        with Enprompta(
-            api_key="ep_test_x", base_url="http://127.0.0.1:9/api/v1", hooks=[hook(receiver.url)], max_retries=0
-        ) as lost:
-            with suppress(APIConnectionError):
-                lost.teams.list()
+        with (
+            Enprompta(
+                api_key="ep_test_x", base_url="http://127.0.0.1:9/api/v1", hooks=[hook(receiver.url)], max_retries=0
+            ) as lost,
+            suppress(APIConnectionError),
+        ):
+            lost.teams.list()
     reports = [one["exchange"] for one in receiver.wait_for(3)]
     assert [step["kind"] for step in reports[1]["timeline"]] == ["wait", "request", "response"]
     assert (reports[2]["status"], bool(reports[2]["error"])) == (None, True)

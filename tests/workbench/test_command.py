@@ -56,6 +56,7 @@ def found(pattern: str, text: str) -> str:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Press Ctrl-C; return the exit status and what is on standard error."""
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     return process.returncode, errors

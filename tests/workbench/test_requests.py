@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from enprompta import APIConnectionError, APIStatusError, Enprompta
-from enprompta.exchanges import Exchange, ExchangeLog
+from enprompta import APIStatusError, Enprompta
+from enprompta.exchanges import Exchange
 from enprompta.workbench import hook
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ FULL = re.compile(r"^(10,000|9,99\d) requests")
 
 
 def open_requests(page: Page, workbench: Workbench, query: str = "") -> None:
+    """Open the page and wait for its list."""
     page.goto(f"{workbench.origin}/requests{query}")
     page.get_by_role("heading", name="Requests", exact=True).wait_for()
     page.locator(".requests-list").wait_for()
@@ -75,8 +76,8 @@ def test_an_error_is_explained_and_sent_again(page: Page, workbench: Workbench, 
     assert "each has a `field` and a message" in dialog.inner_text()
     assert "VALIDATION_ERROR" in dialog.inner_text()
     dialog.get_by_role("button", name="Copy as curl").click()
+    page.wait_for_function("navigator.clipboard.readText().then((text) => text.startsWith('curl -X POST http'))")
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied.startswith("curl -X POST http://127.0.0.1")
     assert "ep_test" not in copied
     dialog.get_by_role("button", name="Copy as Python").click()
     page.wait_for_function("navigator.clipboard.readText().then((text) => text.includes('import'))")

@@ -153,7 +153,8 @@ def test_pages_have_a_strict_policy(visitor: httpx.Client) -> None:
         for one in (first, second)
     ]
     nonces = [re.search(r"'nonce-([\w-]{16,})'", one["script-src"]) for one in policies]
-    assert nonces[0] and nonces[1]
+    assert nonces[0]
+    assert nonces[1]
     assert nonces[0][1] != nonces[1][1]
     assert "'unsafe-inline'" not in policies[0]["script-src"]
     assert (

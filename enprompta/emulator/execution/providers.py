@@ -10,6 +10,7 @@ The cost is the same for all providers: 0.00005 per token, as in the reference's
 
 from __future__ import annotations
 
+import asyncio
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _CHARACTERS_PER_TOKEN = 4
 _ECHO_LATENCY = 10
 _ECHO = "echo"
+_SLOW = "slow"
+_SLOW_SECONDS = 30.0
 
 MODELS: Mapping[str, Sequence[str]] = {
     "openai": ("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*"),
@@ -49,12 +52,15 @@ class Echo:
     """A provider that returns the prompt."""
 
     async def complete(self, completion: CompletionRequest) -> CompletionResult:
-        """Return the prompt as the output, for any provider and model."""
+        """Return the prompt as the output, for any provider and model; the model `echo`/`slow` takes 30 seconds."""
         tokens = 2 * count_tokens(completion.prompt)
+        is_slow = completion.provider == _ECHO and completion.model == _SLOW
+        if is_slow:  # to try what happens while a prompt or a workflow runs
+            await asyncio.sleep(_SLOW_SECONDS)
         return CompletionResult(
             provider=completion.provider or _ECHO,
             model=completion.model or "echo-1",
-            latency=_ECHO_LATENCY + tokens,
+            latency=_ECHO_LATENCY + tokens + (int(_SLOW_SECONDS * 1000) if is_slow else 0),
             output=completion.prompt,
             tokens=tokens,
         )
