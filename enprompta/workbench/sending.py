@@ -10,7 +10,8 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from enprompta import APIStatusError, Call, ConfigurationError
+from enprompta import Call
+from enprompta.errors import APIStatusError, ConfigurationError
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:

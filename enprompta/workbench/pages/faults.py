@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nicegui import ui
 
-from enprompta import ConfigurationError
+from enprompta.errors import ConfigurationError
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
 from enprompta.workbench.live import Region, keep_fresh
