@@ -1,4 +1,4 @@
-"""What a span costs: starting and ending it beside OpenTelemetry's own, preparing and encoding it, 1,000 a second.
+"""Cost of a span: starting and ending it beside OpenTelemetry's own, preparing and encoding it, 1,000 a second.
 
 Run it as a program: `python -m tests.benchmarks.bench_tracing`. Rounds of both providers are interleaved.
 """

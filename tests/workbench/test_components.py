@@ -1,4 +1,4 @@
-"""What pages show for unusual data: missing fields, failures, and text that is not what was expected."""
+"""Pages with unusual data: missing fields, failures, and text that is not what was expected."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_times_are_relative(age: int | None, text: str) -> None:
 
 
 def test_a_problem_with_details() -> None:
-    """Each finding of the API is a line of its own, with its field if it has one."""
+    """Each finding of the API is a separate line, with its field if it has one."""
     details = [FieldError("title", "Must not be empty"), FieldError(None, "Too many")]
     error = BadRequestError("no", status_code=400)
     error.details = details

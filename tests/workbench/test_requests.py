@@ -176,7 +176,7 @@ def test_a_program_reports_its_own_view(page: Page, workbench: Workbench) -> Non
 
 
 def test_the_workbench_hides_its_own_requests(page: Page, workbench: Workbench) -> None:
-    """What the pages themselves send is hidden until it is asked for."""
+    """Requests of the pages themselves are hidden by default."""
     open_requests(page, workbench)
     page.get_by_text(re.compile("No request")).first.wait_for()
     page.get_by_label("Hide the Workbench's own").uncheck()

@@ -1,4 +1,4 @@
-"""Who can use the Workbench: a browser on this machine that has opened the printed link, and nothing else."""
+"""Access to the Workbench: only a browser on this machine that has opened the printed link."""
 
 from __future__ import annotations
 

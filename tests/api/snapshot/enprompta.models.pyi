@@ -1,4 +1,4 @@
-__all__ = ['AnthropicMessages', 'Billing', 'ComponentHealth', 'ContentPart', 'CreatedWebhook', 'DeliveryStatus', 'EventType', 'Execution', 'ExecutionStats', 'ExecutionStatus', 'GroupBy', 'Health', 'HealthStatus', 'ImageURL', 'Invoice', 'LiveMessage', 'LiveMessageParam', 'LivePrompt', 'LiveVersion', 'MessagePlaceholder', 'Model', 'Pagination', 'Prompt', 'PromptVariable', 'PromptVariableParam', 'RequestWindow', 'Team', 'TeamMember', 'TeamRole', 'Template', 'TemplateFork', 'TokenUsage', 'TypedExecution', 'Usage', 'UsageRecord', 'VariableType', 'Visibility', 'Webhook', 'WebhookDelivery', 'WebhookSecret', 'Workflow', 'WorkflowExecution', 'WorkflowStatus', 'WorkflowStep', 'WorkflowStepParam', 'WorkflowStepResult']
+__all__ = ['AnthropicMessages', 'Billing', 'ComponentHealth', 'ContentPart', 'CreatedSpan', 'CreatedWebhook', 'DeliveryStatus', 'EventType', 'Execution', 'ExecutionStats', 'ExecutionStatus', 'GroupBy', 'Health', 'HealthStatus', 'ImageURL', 'Invoice', 'LiveMessage', 'LiveMessageParam', 'LivePrompt', 'LiveVersion', 'MessagePlaceholder', 'Model', 'Pagination', 'Prompt', 'PromptVariable', 'PromptVariableParam', 'RecordedTrace', 'RequestWindow', 'SpanStatus', 'SpanType', 'Team', 'TeamMember', 'TeamRole', 'Template', 'TemplateFork', 'TokenUsage', 'Trace', 'TraceAnalytics', 'TraceEvaluation', 'TraceSpan', 'TraceStatus', 'TypedExecution', 'Usage', 'UsageRecord', 'VariableType', 'Visibility', 'Webhook', 'WebhookDelivery', 'WebhookSecret', 'Workflow', 'WorkflowExecution', 'WorkflowStatus', 'WorkflowStep', 'WorkflowStepParam', 'WorkflowStepResult']
 class AnthropicMessages(TypedDict):
     messages: Required[list[MessageParam]]
     system: str | Iterable[TextBlockParam]
@@ -18,6 +18,9 @@ class ContentPart(TypedDict):
     image_url: NotRequired[ImageURL | str]
     text: NotRequired[str]
     type: Required[str]
+class CreatedSpan(Model):
+    span_id: str
+    trace_id: str | None
 class CreatedWebhook(Webhook):
     secret: str
 DeliveryStatus = Literal['PENDING', 'DELIVERED', 'FAILED', 'RETRYING']
@@ -139,10 +142,14 @@ class PromptVariableParam(TypedDict):
     options: NotRequired[list[Any]]
     required: NotRequired[bool]
     type: NotRequired[VariableType | str]
+class RecordedTrace(Model):
+    trace_id: str
 class RequestWindow(Model):
     limit: int | None
     remaining: int | None
     reset: float | None
+SpanStatus = Literal['RUNNING', 'SUCCESS', 'ERROR']
+SpanType = Literal['LLM', 'RETRIEVAL', 'TOOL', 'CHAIN', 'EMBEDDING', 'AGENT']
 class Team(Model):
     created_at: DateTime | None
     description: str | None
@@ -179,6 +186,69 @@ class TokenUsage(Model):
     limit: int | None
     remaining: int | None
     used: int | None
+class Trace(Model):
+    cost: float | None
+    created_at: DateTime | None
+    environment: str | None
+    error_code: str | None
+    error_message: str | None
+    evaluations: Many[TraceEvaluation] | None
+    finish_reason: str | None
+    id: str
+    input: str | None
+    input_tokens: int | None
+    latency_ms: float | None
+    max_tokens: int | None
+    metadata: Mapped[Any] | None
+    model: str | None
+    output: str | None
+    output_tokens: int | None
+    prompt_id: str | None
+    provider: str | None
+    session_id: str | None
+    spans: Many[TraceSpan] | None
+    status: Open[TraceStatus] | None
+    system_prompt: str | None
+    temperature: float | None
+    top_p: float | None
+    total_tokens: int | None
+    user_id: str | None
+class TraceAnalytics(Model):
+    avg_latency: float | None
+    by_provider: Mapped[Any] | None
+    period: Mapped[Any] | None
+    status_counts: Mapped[int] | None
+    total_cost: float | None
+    total_tokens: int | None
+    total_traces: int | None
+class TraceEvaluation(Model):
+    created_at: DateTime | None
+    evaluation_type: str | None
+    evaluator_name: str | None
+    evaluator_type: str | None
+    id: str
+    passed: bool | None
+    reasoning: str | None
+    score: float | None
+    threshold: float | None
+    trace_id: str | None
+class TraceSpan(Model):
+    cost: float | None
+    duration_ms: float | None
+    end_time: DateTime | None
+    error_message: str | None
+    id: str
+    input: Any
+    metadata: Mapped[Any] | None
+    name: str | None
+    output: Any
+    parent_span_id: str | None
+    span_type: Open[SpanType] | None
+    start_time: DateTime | None
+    status: Open[SpanStatus] | None
+    tokens: int | None
+    trace_id: str | None
+TraceStatus = Literal['SUCCESS', 'ERROR', 'TIMEOUT', 'RATE_LIMITED', 'CONTENT_FILTERED']
 class TypedExecution(Execution, Generic[T]):
     credits: int
     executions: tuple[Execution, ...]
