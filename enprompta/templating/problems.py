@@ -195,7 +195,11 @@ def warn(text: object, declared: object) -> None:
     if not isinstance(text, str):
         return
     known = cast("list[Any]", declared) if isinstance(declared, (list, tuple)) else None
-    if found := problems(text, known):
+    try:
+        found = problems(text, known)
+    except Exception:  # noqa: BLE001 (own code of a declaration failed, which the request reports with its place)
+        return
+    if found:
         message = f"the prompt's text has problems, and is used as it is: {summary(found)}"
         warnings.warn(message, TemplateWarning, stacklevel=_frames_of_the_package())
 

@@ -188,7 +188,7 @@ def test_webhook_secrets_are_not_shown(run: Run, tmp_path: Path) -> None:
         (("prompts", "list", "--visibility", "nobody"), 2, "nobody"),
         (("teams", "update", "t"), 2, "at least one field"),
         (("webhooks", "update", "t"), 2, "at least one field"),
-        (("executions", "list", "--since", "yesterday"), 1, "ISO 8601"),
+        (("executions", "list", "--since", "yesterday"), 2, "ISO 8601"),
     ],
 )
 def test_errors_are_one_line_and_a_status(run: Run, arguments: tuple[str, ...], status: int, told: str) -> None:

@@ -97,7 +97,8 @@ def test_scopes_are_enforced(emulator: Emulator, connect: Any, token: Any, opera
     others = " ".join(name for name in SCOPES if name != scope)
     refused = connect(emulator, token(scope=others)["access_token"]).request(method, url)
     assert refused.status_code == 403
-    assert refused.json()["error"]["message"] == f"The access token lacks the scope {scope}"
+    error = refused.json() if "/otlp/" in path else refused.json()["error"]  # OTLP errors are a google.rpc.Status
+    assert error["message"] == f"The access token lacks the scope {scope}"
     assert refused.headers["WWW-Authenticate"] == f'Bearer error="insufficient_scope", scope="{scope}"'
     assert connect(emulator, token(scope=scope)["access_token"]).request(method, url).status_code != 403
 
