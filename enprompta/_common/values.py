@@ -269,27 +269,37 @@ def variables(values: object) -> dict[str, str | int | float | bool]:
     Raises:
         RefusedValueError: `values` is not a mapping, a name is not text, or a value is rejected (`path` names it).
     """
+    sent: dict[str, str | int | float | bool] = {}
+    for name, value in entries(values).items():
+        if type(value) is str:
+            sent[name] = value
+            continue
+        try:
+            sent[name] = variable(value)
+        except RefusedValueError as refused:
+            refused.path.insert(0, name)
+            raise
+    return sent
+
+
+def entries(values: object) -> dict[str, object]:
+    """Copy the values of a prompt's variables, unchanged, to a dict with plain names.
+
+    Raises:
+        RefusedValueError: `values` is not a mapping, its own code failed, or a name is not text.
+    """
     if not isinstance(values, Mapping):
         hint = _mapping_cure(values)
         raise RefusedValueError(f"must be a mapping of names to values, not {type(values).__name__}{hint}")
-    sent: dict[str, str | int | float | bool] = {}
     try:
-        entries = list(cast("Mapping[object, object]", values).items())
+        found = dict(cast("Mapping[object, object]", values).items())
     except Exception as error:
         raise own_error(cast("object", values), error) from error
-    for name, value in entries:
-        if not issubclass(type(name), str):
-            raise RefusedValueError(f"has a name that is not text: {name!r:.80}")
-        plain_name = str.__str__(cast("str", name))
-        if type(value) is str:
-            sent[plain_name] = value
-            continue
-        try:
-            sent[plain_name] = variable(value)
-        except RefusedValueError as refused:
-            refused.path.insert(0, plain_name)
-            raise
-    return sent
+    if all(type(name) is str for name in found):
+        return cast("dict[str, object]", found)
+    if strange := [name for name in found if not issubclass(type(name), str)]:
+        raise RefusedValueError(f"has a name that is not text: {strange[0]!r:.80}")
+    return {str.__str__(cast("str", name)): value for name, value in found.items()}
 
 
 def _mapping_cure(value: object) -> str:

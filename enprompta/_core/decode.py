@@ -20,7 +20,7 @@ from enprompta._common.json_reading import read_json
 from enprompta._core.lenient import lenient_validator
 from enprompta._core.page import Paged
 from enprompta.errors import ConfigurationError
-from enprompta.models.base import Many, Model, fail_fast
+from enprompta.models.base import Model, fail_fast
 from enprompta.models.pagination import OffsetPagination, Pagination
 from enprompta.tables import Records
 
@@ -92,28 +92,28 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
 
 def _read_odd(call: Call[Any], body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
     """Read a body that does not have the expected form."""
-    value, problem = _read(call, lambda reader: reader.read_json(body))
+    value, problem = _read(call, body, lambda reader: reader.read_json(body))
     if problem is not None and problem["type"] != _NOT_JSON:
-        value, problem = _read(call, lambda reader: reader.lenient.validate_json(body))
+        value, problem = _read(call, body, lambda reader: reader.lenient.validate_json(body))
     if problem is not None and problem["type"] == _NOT_JSON:
         try:
             parsed = read_json(body)
         except ValueError:
             raise UndecodableError(_explain(body, problem)) from None
-        value, problem = _read(call, lambda reader: reader.lenient.validate_python(parsed))
+        value, problem = _read(call, body, lambda reader: reader.lenient.validate_python(parsed))
     if problem is not None:
         raise UndecodableError(_explain(body, problem))
     return value
 
 
-def _read(call: Call[Any], read: Callable[[_Reader], Any]) -> tuple[Any, dict[str, Any] | None]:
+def _read(call: Call[Any], body: bytes, read: Callable[[_Reader], Any]) -> tuple[Any, dict[str, Any] | None]:
     """Read a body with and without the envelope, because the reference is inconsistent about it.
 
     Returns:
         The value and None, or None and the problem of the form that the call expects.
     """
     problem: dict[str, Any] | None = None
-    for reader in _readers(call):
+    for reader in _readers(call, body):
         try:
             value = reader.unwrapped(read(reader), call)
         except ValidationError as error:
@@ -131,9 +131,11 @@ def first_problem(error: ValidationError) -> dict[str, Any]:
     return dict(error.errors(include_url=False, include_context=False, include_input=False)[0])
 
 
-def _readers(call: Call[Any]) -> Iterator[_Reader]:
+def _readers(call: Call[Any], body: bytes) -> Iterator[_Reader]:
     """Yield the readers to try: the documented form first, then without the field around it, then without envelope."""
     for enveloped in (call.enveloped, not call.enveloped):
+        if not enveloped and call.enveloped and _reader(call.returns, enveloped, "").item and body.startswith(b"{"):
+            continue  # no list; the refusal would hold the whole body as Python objects
         yield _reader(call.returns, enveloped, call.within)
         if call.within:
             yield _reader(call.returns, enveloped, "")
@@ -176,9 +178,9 @@ class _Reader:
             fields: dict[str, Any] = data
             data = fields[self.within]
             if self.page is not None:
-                pagination = _by_offset(fields, len(data), call.params.get("offset"))
+                pagination = _by_offset(fields, len(data or ()), call.params.get("offset"))
         if self.page is not None:
-            return self.page(data, pagination or Pagination(), self.item)
+            return self.page(data or [], pagination or Pagination(), self.item)
         # A Sequence becomes a list that notebooks show as a table; a list stays a plain list.
         return Records(cast("list[Any]", data), self.item) if self.is_sequence else data
 
@@ -201,11 +203,12 @@ def _by_offset(fields: dict[str, Any], count: int, asked: object) -> Pagination:
 def _reader(returns: Any, enveloped: bool, within: str) -> _Reader:  # noqa: ANN401, FBT001 (a cache key)
     """Compile the validator of a return type."""
     # Built at run time; type checkers cannot follow.
-    many, envelope, origin = cast("Any", Many), cast("Any", Envelope), get_origin(returns)
+    envelope, origin = cast("Any", Envelope), get_origin(returns)
     page: Any = None
     if isinstance(origin, type) and issubclass(origin, Paged):
         page = cast("Any", origin)
-    shape = many[get_args(returns)[0]] if page else fail_fast(returns)
+    # `Many` would report null as a second problem, and each problem holds the whole list as Python objects.
+    shape = fail_fast(list[get_args(returns)[0]]) | None if page else fail_fast(returns)
     try:
         if within:
             fields: dict[str, Any] = {within: shape}

@@ -132,7 +132,9 @@ class LivePrompt(Model, ProviderMessages):
         if self.messages is not None or self.content is None:
             kind = "has no text" if self.messages is None else "is a conversation: use render_messages()"
             raise TemplateError(f"The prompt {self.slug or self.id!r} {kind}")
-        return self._filled([self.content], {**(values or {}), **variables})[0]
+        from enprompta.templating.rendering import merged  # noqa: PLC0415 (as in `Prompt.render`)
+
+        return self._filled([self.content], merged(values, variables))[0]
 
     def render_messages(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[LiveMessage]:
         """Fill in the variables of every message; a text prompt becomes a single user message.
@@ -145,7 +147,9 @@ class LivePrompt(Model, ProviderMessages):
         """
         if self.messages is None:
             return [LiveMessage(role="user", content=self.render_text(values, **variables))]
-        return fill(self.messages, {**(values or {}), **variables}, self._filled)
+        from enprompta.templating.rendering import merged  # noqa: PLC0415 (as in `Prompt.render`)
+
+        return fill(self.messages, merged(values, variables), self._filled)
 
     def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
         return self.render_messages(values)

@@ -82,8 +82,9 @@ class Prompt(Model, ProviderMessages):
             TemplateError: Variables are missing or unknown, or a value is invalid; the error names all of them.
         """
         from enprompta import templating  # noqa: PLC0415 (most programs let the service render)
+        from enprompta.templating.rendering import merged  # noqa: PLC0415 (most programs let the service render)
 
-        text = templating.render(self.content, {**(values or {}), **variables}, self.variables)
+        text = templating.render(self.content, merged(values, variables), self.variables)
         if rendered.observers:
             rendered.notify_rendered(self, [text])
         return text

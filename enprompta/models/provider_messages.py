@@ -59,7 +59,9 @@ class ProviderMessages:
         Raises:
             TemplateError: Variables are missing, unknown or invalid, or a message has a role that OpenAI does not have.
         """
-        messages = self._provider_messages({**(values or {}), **variables})
+        from enprompta.templating.rendering import merged  # noqa: PLC0415 (as in `Prompt.render`)
+
+        messages = self._provider_messages(merged(values, variables))
         made = [_openai(at, message) for at, message in enumerate(messages)]
         return cast("list[ChatCompletionMessageParam]", made)
 
@@ -76,7 +78,9 @@ class ProviderMessages:
             TemplateError: Variables are missing, unknown or invalid; or a message has a role that Anthropic does not
                 have, a system message follows another one, or the first message is not the user's.
         """
-        return _anthropic(self._provider_messages({**(values or {}), **variables}))
+        from enprompta.templating.rendering import merged  # noqa: PLC0415 (as in `Prompt.render`)
+
+        return _anthropic(self._provider_messages(merged(values, variables)))
 
     def to_langchain(self) -> list[tuple[str, str | list[Any]]]:
         """Return what LangChain's `ChatPromptTemplate.from_messages` takes, with the variables left open.

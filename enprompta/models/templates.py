@@ -41,8 +41,9 @@ class Template(Model, ProviderMessages):
             TemplateError: Variables are missing or unknown, or a value is invalid; the error names all of them.
         """
         from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
+        from enprompta.templating.rendering import merged  # noqa: PLC0415 (as in `Prompt.render`)
 
-        return templating.render(self.content, {**(values or {}), **variables}, self.variables)
+        return templating.render(self.content, merged(values, variables), self.variables)
 
     def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
         return [LiveMessage(role="user", content=self.render(values))]

@@ -148,7 +148,10 @@ def _single_braces(text: str, unused: set[str]) -> Iterator[tuple[int, str]]:
 def _fields(declared: Variable | Mapping[str, object]) -> tuple[str | None, Mapping[str, Any]]:
     def read(key: str) -> object:
         if isinstance(declared, Mapping):
-            return declared.get(key)
+            try:
+                return declared.get(key)
+            except Exception:  # noqa: BLE001 (the mapping's own code; sending it reports the error)
+                return None
         return getattr(declared, key, None)
 
     name = read("name")

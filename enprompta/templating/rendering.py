@@ -123,10 +123,29 @@ def render_all(
     Raises:
         TemplateError: As in `render`.
     """
-    findings = _examine(texts, values, declared)
+    findings = _examine(texts, merged(values, {}), declared)
     if findings.any:
         raise findings.error()
     return [_filled(_parts(text), findings.filled) for text in texts]
+
+
+def merged(values: Mapping[str, object] | None, variables: Mapping[str, object]) -> dict[str, object]:
+    """Combine the two arguments of a `render` method.
+
+    Args:
+        values: Values by name, or None.
+        variables: Values by name; these override those in `values`.
+
+    Raises:
+        TemplateError: `values` is not a mapping of names to values, or its own code failed.
+    """
+    if values is None:
+        return {**variables}
+    try:
+        return {**conversions.entries(values), **variables}
+    except conversions.RefusedValueError as refused:
+        problem, cause = refused.at("values"), refused.__cause__
+    raise TemplateError(problem) from cause
 
 
 def _filled(parts: tuple[str, ...], values: Mapping[str, str]) -> str:

@@ -254,6 +254,21 @@ def test_one_problem_is_enough_to_refuse_a_list(returns: Any, body: bytes) -> No
     assert str(caught.value) == str(small.value)
 
 
+@pytest.mark.parametrize("returns", [Page[Execution], Page[Prompt], Sequence[Prompt]])
+def test_rows_of_another_shape_cost_less_than_their_body(returns: Any) -> None:
+    """The report of the first wrong row does not hold the others as Python objects."""
+    body = b'{"success":true,"data":[%s]}' % b",".join([b'{"x":1}'] * 50_000)
+    with pytest.raises(UndecodableError) as small:
+        read(returns, b'{"success":true,"data":[{"x":1}]}')
+    tracemalloc.start()
+    with pytest.raises(UndecodableError) as caught:
+        read(returns, body)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(body)
+    assert str(caught.value) == str(small.value)
+
+
 def test_a_refused_body_is_refused_by_its_own_words() -> None:
     """An incompletely read body is not parsed; a call that returns nothing does not need it."""
     with pytest.raises(UndecodableError, match=r"^too long$"):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import BaseModel, model_serializer
 
-from enprompta import Call, ConfigurationError, Enprompta
+from enprompta import Call, ConfigurationError, Enprompta, TemplateError, templating
+from enprompta.models.live_prompts import LivePrompt
+from enprompta.models.prompts import Prompt
+from enprompta.models.templates import Template
 
 
 class OwnError(Exception):
@@ -129,3 +133,46 @@ def test_values_out_of_range_are_refused(client: Enprompta) -> None:
             client.prompts.execute("p", idempotency_key=key)  # type: ignore[arg-type] # what is tested
     with pytest.raises(ConfigurationError, match="header X-A is longer than 8,000 characters"):
         client.prompts.get("p", headers={"X-A": "a" * 100_000})
+
+
+@pytest.mark.parametrize(
+    ("values", "cure"),
+    [
+        (["topic"], "values must be a mapping of names to values, not list"),
+        ("topic", "values must be a mapping of names to values, not str"),
+        (FailingModel(), "values must be a mapping of names to values, not FailingModel: pass value.model_dump()"),
+        (FailingMapping(), "values is a FailingMapping whose own code raised OwnError: pass plain data"),
+        ({1: "x"}, "values has a name that is not text: 1"),
+        ({"topic": FailingDecimal("1")}, "whose own code raised OwnError: pass plain data"),
+    ],
+)
+def test_values_that_cannot_be_rendered_are_refused_with_the_cure(values: Any, cure: str) -> None:
+    """Every way to render refuses them with a `TemplateError`."""
+    prompt = Prompt(id="p", title="t", content="{{topic}}")
+    live = LivePrompt.model_validate({"id": "p", "content": "{{topic}}"})
+    talk = LivePrompt.model_validate({"id": "p", "messages": [{"role": "user", "content": "{{topic}}"}]})
+    template = Template(id="p", title="t", content="{{topic}}")
+    ways = (prompt, live, talk, template)
+    for render in (
+        *(way.render for way in ways),
+        live.to_openai,
+        talk.to_anthropic,
+        partial(templating.render, "{{topic}}"),
+    ):
+        with pytest.raises(TemplateError) as caught:
+            render(values)
+        assert cure in str(caught.value)
+
+
+class Name(str):
+    """A name of another type."""
+
+    __slots__ = ()
+    __str__ = fail
+
+
+def test_a_name_of_a_text_type_is_rendered() -> None:
+    """A subclass of `str` is a name; None counts as no values."""
+    prompt = Prompt(id="p", title="t", content="{{topic}}")
+    assert prompt.render({Name("topic"): "x"}) == "x"
+    assert prompt.render(None, topic="x") == "x"
