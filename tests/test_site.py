@@ -27,15 +27,20 @@ PUBLIC = [
     "enprompta.cache",
     "enprompta.codegen",
     "enprompta.emulator",
+    "enprompta.exchanges",
     "enprompta.hooks",
     "enprompta.limiters",
     "enprompta.mcp",
     "enprompta.otel",
+    "enprompta.outputs",
     "enprompta.pagination",
+    "enprompta.rollouts",
     "enprompta.tables",
     "enprompta.templating",
     "enprompta.testing",
+    "enprompta.tracing",
     "enprompta.webhooks",
+    "enprompta.workbench",
 ]
 RESOURCES = ("prompts", "executions", "templates", "workflows", "teams", "webhooks", "traces", "usage")
 
