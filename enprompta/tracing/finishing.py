@@ -97,10 +97,15 @@ class Finisher:
 
     def _redacted(self, span: ReadableSpan, redact: Redaction) -> ReadableSpan:
         safe = redact.redact_span(span)
-        before, after = ((one.name, one.attributes, one.status.description) for one in (span, safe))
-        if before != after or [one.attributes for one in span.events] != [one.attributes for one in safe.events]:
-            self.redacted += 1
+        self.redacted += _texts(span) != _texts(safe)
         return safe
+
+
+def _texts(span: ReadableSpan) -> tuple[object, ...]:
+    """Return the parts of a span that redaction may change, except its resource and scope, which other spans share."""
+    events = [(event.name, dict(event.attributes or {})) for event in span.events]
+    links = [dict(link.attributes or {}) for link in span.links]
+    return span.name, dict(span.attributes or {}), span.status.description, events, links
 
 
 def _is_model_call(attributes: dict[str, Any]) -> bool:

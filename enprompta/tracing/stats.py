@@ -22,7 +22,7 @@ class TracingStats:
     invalid: int = 0
     """Dropped because they could not be encoded or redacted."""
     redacted: int = 0
-    """Values that the redaction rules changed or removed."""
+    """Spans in which the redaction changed or removed something; a span with several such values counts once."""
     waiting: int = 0
     """Spans that wait in memory or in the spool to be sent."""
     resent: int = 0

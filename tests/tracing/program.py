@@ -74,8 +74,8 @@ def main() -> None:  # noqa: C901, PLR0912 (one branch a mode)
             list(pool.map(record, [at * share for at in range(4)], [share] * 4))
     if mode == "error":
         raise ValueError("the program fails")
+    print("ready", flush=True)  # noqa: T201 (the test waits for it)
     if mode.startswith("sigterm"):
-        print("ready", flush=True)  # noqa: T201 (the test waits for it)
         time.sleep(30)
     if mode == "sigkill":
         tracing.flush(deadline=1.0)

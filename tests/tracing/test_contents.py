@@ -90,7 +90,7 @@ def test_kinds_of_prompts(tracing: Tracing, receiver: Receiver) -> None:
     Prompt(id="pmt_2", title="Tea", content="About {{x}}.  ", version=3).render(x="tea")
     found = sent(tracing, receiver, {"input.value": "About tea."})
     assert (found["gen_ai.prompt.name"], found["gen_ai.prompt.version"]) == ("Tea", "3")
-    from enprompta.models.prompts import CacheInfo
+    from enprompta.models.live_prompts import CacheInfo
 
     live(content="Fallback", version=None).with_cache_info(CacheInfo(is_fallback=True)).render()
     found = sent(tracing, receiver, {"input.value": "Fallback"})
@@ -231,9 +231,15 @@ def test_redaction_of_every_span(client: Enprompta, receiver: Receiver, action: 
         with suppress(ValueError), tracer.start_as_current_span(name, attributes=attributes, links=[link]) as span:
             span.add_event("to canary@example.com", {"x": "canary@example.com"})
             raise ValueError("canary@example.com")
-        tracer.start_span("harmless").end()
+        harmless = tracer.start_span(
+            "tea", attributes={"list": ("tea",)}, links=[Link(SpanContext(1, 2, is_remote=False))]
+        )
+        harmless.add_event("drunk")
+        harmless.end()
+        tracer.start_span("tea", links=[link]).end()
+        tracer.start_span("tea", attributes={"x": "a@example.com", "y": "b@example.com"}).end()
         assert tracing.flush()
-        assert tracing.stats.redacted >= 1
+        assert tracing.stats.redacted == 3, "the stats count spans, not values"
     assert not [span.text for span in receiver.spans if "canary" in span.text]
     assert receiver.spans[0].attributes["plain"] == "tea"
 
