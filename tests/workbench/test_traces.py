@@ -134,10 +134,14 @@ def test_bars_show_start_and_duration_and_texts_stay_texts(
 
     monkeypatch.setattr("enprompta.workbench.traces.waterfall._MAX_ROWS", 2)
     wire = stored.span_wire
-    monkeypatch.setattr(stored, "span_wire", lambda row: {**wire(row), "name": None, "spanType": None})
+    lacking = dict.fromkeys(("name", "spanType", "startTime", "output"))
+    monkeypatch.setattr(stored, "span_wire", lambda row: {**wire(row), **lacking})
     page.reload()
     expect(page.get_by_text("The first 2 of 3 spans")).to_be_visible()
-    expect(spans.first.get_by_role("button")).to_have_text(root.span_id)
+    expect(spans.locator(".span-bar")).to_have_count(0)
+    spans.first.get_by_role("button", name=root.span_id).click()
+    expect(dialog.get_by_role("region", name="Input")).to_be_visible()
+    expect(dialog.get_by_role("region", name="Output")).to_have_count(0)
     visit(page, workbench.origin, "/traces")
     expect(page.get_by_role("region", name="Traces").locator("tbody tr")).to_contain_text(HOSTILE)
     assert page.locator("main img, main script").count() == 0

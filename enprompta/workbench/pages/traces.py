@@ -193,7 +193,7 @@ def _facts(trace: Trace) -> list[tuple[str, str | Callable[[], None] | None]]:
 
 
 def _evaluations(evaluations: Sequence[TraceEvaluation]) -> None:
-    verdicts: dict[bool | None, Callable[[], None]] = {
+    verdicts: dict[bool | None, Callable[[], object]] = {
         True: lambda: c.badge("passed", "good"),
         False: lambda: c.badge("failed", "bad"),
         None: lambda: c.text("span", None),
