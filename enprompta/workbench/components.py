@@ -70,10 +70,10 @@ __all__ = [
 
 Tone = Literal["", "good", "bad", "warn", "info"]
 TONES: dict[str, Tone] = {
-    **dict.fromkeys(("completed", "DELIVERED", "active", "healthy"), "good"),
-    **dict.fromkeys(("failed", "FAILED", "unhealthy"), "bad"),
-    **dict.fromkeys(("RETRYING", "cancelled", "paused", "degraded"), "warn"),
-    **dict.fromkeys(("running", "PENDING"), "info"),
+    **dict.fromkeys(("completed", "DELIVERED", "active", "healthy", "SUCCESS"), "good"),
+    **dict.fromkeys(("failed", "FAILED", "unhealthy", "ERROR", "TIMEOUT"), "bad"),
+    **dict.fromkeys(("RETRYING", "cancelled", "paused", "degraded", "RATE_LIMITED", "CONTENT_FILTERED"), "warn"),
+    **dict.fromkeys(("running", "PENDING", "RUNNING"), "info"),
 }
 
 

@@ -50,5 +50,17 @@ def _curl(session: Session) -> str:
 """
 
 
+def tracing_example(session: Session) -> str:
+    """Write the code that sends a first trace."""
+    return f"""from enprompta import Enprompta
+from enprompta.tracing import Tracing
+
+tracing = Tracing(Enprompta({_arguments(session)}), service_name="shop")  # then tracing.instrument("openai")
+
+with tracing.span("answer", kind="agent", input="Where is order 7?") as span:
+    span.set_output("It is shipped.")
+"""
+
+
 FIRST_STEPS: dict[str, Callable[[Session], str]] = {"Python": _python, "Async Python": _async_python, "curl": _curl}
 """Functions that write the code, by the name of the language."""

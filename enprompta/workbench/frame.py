@@ -48,6 +48,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "Observe",
         (
             Entry("/executions", "Executions", "o_query_stats"),
+            Entry("/traces", "Traces", "o_segment"),
             Entry("/webhooks", "Webhooks", "o_webhook"),
         ),
     ),

@@ -76,6 +76,13 @@ class Region(Generic[T]):
             with self._container:
                 self._show(loaded)
 
+    def redraw(self) -> None:
+        """Show the data that is loaded again, after a filter that needs no request has changed."""
+        for data in self._shown or ():
+            self._container.clear()
+            with self._container:
+                self._show(data)
+
 
 def keep_fresh(refresh: Callable[[], Awaitable[object]], *, every: float | None = None) -> None:
     """Call `refresh` after any program has changed something, or regularly on the live service.
@@ -133,6 +140,10 @@ class Listing(Generic[T]):
         """Load the first page, after a filter has changed."""
         self._pages = 1
         await self._region.refresh()
+
+    def redraw(self) -> None:
+        """Show the loaded items again, after a filter that needs no request has changed."""
+        self._region.redraw()
 
     async def _load(self) -> tuple[list[T], int | None, bool]:
         page = await self._start()

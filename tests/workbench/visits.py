@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from enprompta import UNSET
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
 PATHS = (
     *("/", "/requests", "/prompts", "/templates", "/workflows", "/executions", "/webhooks", "/teams"),
+    "/traces",
     *("/keys", "/faults", "/explorer"),
 )
 
@@ -23,11 +26,21 @@ def visit(page: Page, origin: str, path: str) -> None:
 
 
 def all_paths(client: Enprompta) -> list[str]:
-    """List the address of every page, with one prompt, workflow and team."""
+    """List the address of every page, with one prompt, workflow, team and trace, which is recorded."""
     prompt = next(iter(client.prompts.list()))
     workflow = next(iter(client.workflows.list()))
     team = next(iter(client.teams.list()))
-    return [*PATHS, f"/prompts/{prompt.id}", f"/workflows/{workflow.id}", f"/teams/{team.id}"]
+    long = "t" * 300
+    trace_id = client.traces.record(
+        provider="openai", model="gpt-4o", input=long, output=long, session_id=long[:90]
+    ).trace_id
+    parent: Any = UNSET
+    for depth in range(12):
+        name, status = f"{depth} {long[:150]}", "ERROR" if depth == 11 else "RUNNING"
+        parent = client.traces.create_span(
+            trace_id, name=name, span_type="TOOL", parent_span_id=parent, status=status, error_message=long
+        ).span_id
+    return [*PATHS, f"/traces/{trace_id}", f"/prompts/{prompt.id}", f"/workflows/{workflow.id}", f"/teams/{team.id}"]
 
 
 def section(page: Page, name: str) -> Any:

@@ -9,6 +9,7 @@ PAGES = (
     "templates",
     "workflows",
     "executions",
+    "traces",
     "webhooks",
     "teams",
     "requests",

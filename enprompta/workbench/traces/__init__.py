@@ -1,0 +1,1 @@
+"""One trace: its spans as a waterfall, and each span in a dialog."""
