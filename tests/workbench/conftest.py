@@ -36,6 +36,11 @@ QUIET = [
 ]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests with a browser last: once started, Playwright's event loop keeps the main thread from `asyncio.run`."""
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+
+
 @dataclass
 class Workbench:
     """A running Workbench and its emulator."""
