@@ -55,7 +55,8 @@ def tracing_example(session: Session) -> str:
     return f"""from enprompta import Enprompta
 from enprompta.tracing import Tracing
 
-tracing = Tracing(Enprompta({_arguments(session)}), service_name="shop")  # then tracing.instrument("openai")
+client = Enprompta({_arguments(session)})
+tracing = Tracing(client, service_name="shop")  # then tracing.instrument("openai")
 
 with tracing.span("answer", kind="agent", input="Where is order 7?") as span:
     span.set_output("It is shipped.")
