@@ -37,7 +37,7 @@ QUIET = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests with a browser last: once started, Playwright's event loop keeps the main thread from `asyncio.run`."""
+    """Run the tests with a browser last: Playwright keeps an event loop in the main thread, which `asyncio.run` refuses."""
     items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
 
 
