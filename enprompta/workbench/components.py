@@ -198,12 +198,11 @@ def loading(what: str) -> ui.element:
     return box("div", "loading", {"role": "progressbar", "aria-label": f"Loading {what}"})
 
 
-def code(value: str, *, label: str = "Code", copy: bool = True, classes: str = "") -> ui.element:
+def code(value: str, *, label: str = "Code", classes: str = "") -> ui.element:
     """Add a block of code or data, with a button to copy it."""
     with box("div", f"code {classes}") as wrapper:
         text("pre", value, "mono", {"tabindex": "0", "role": "region", "aria-label": label})
-        if copy:
-            copy_button(value, f"Copy {label.lower()}")
+        copy_button(value, f"Copy {label.lower()}")
     return wrapper
 
 

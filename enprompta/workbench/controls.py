@@ -49,7 +49,7 @@ async def run(handler: Callable[[], Awaitable[object] | object]) -> None:
 
 def button(
     label: str | Callable[[], object],
-    handler: Callable[[], Awaitable[object] | object] | None = None,
+    handler: Callable[[], Awaitable[object] | object],
     *,
     kind: Kind = "plain",
     icon_name: str = "",
@@ -74,8 +74,7 @@ def button(
             label()
         else:
             text("span", label)
-    if handler is not None:
-        _handle(element, handler)
+    _handle(element, handler)
     return element
 
 

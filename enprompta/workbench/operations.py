@@ -39,18 +39,17 @@ def operations() -> list[Operation]:
     found: list[Operation] = []
     for path, item in openapi_document()["paths"].items():
         for method, one in item.items():
-            if method in {"get", "post", "put", "patch", "delete"}:
-                found.append(
-                    Operation(
-                        id=one["operationId"],
-                        tag=(one.get("tags") or ["other"])[0],
-                        method=method.upper(),
-                        path=path,
-                        summary=one.get("summary", ""),
-                        description=one.get("description", ""),
-                        is_write=method != "get",
-                    )
+            found.append(
+                Operation(
+                    id=one["operationId"],
+                    tag=(one.get("tags") or ["other"])[0],
+                    method=method.upper(),
+                    path=path,
+                    summary=one.get("summary", ""),
+                    description=one.get("description", ""),
+                    is_write=method != "get",
                 )
+            )
     return found
 
 

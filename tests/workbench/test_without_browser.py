@@ -1,0 +1,348 @@
+"""Sessions, the server's start and pages with rare data, without a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import webbrowser
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+from nicegui import ui
+from nicegui.client import Client
+from nicegui.elements.mixins.text_element import TextElement
+
+from enprompta import AsyncEnprompta, ConfigurationError
+from enprompta.cli.commands import workbench as command
+from enprompta.cli.errors import SetupError
+from enprompta.emulator import ControlError, EmulatorControl
+from enprompta.exchanges import Exchange, ExchangeLog
+from enprompta.models import Execution, WorkflowExecution, WorkflowStep
+from enprompta.workbench import inspector, operations, sending, server
+from enprompta.workbench import session as sessions
+from enprompta.workbench.pages import faults, keys, requests
+from enprompta.workbench.prompts.history import open_execution
+from enprompta.workbench.session import Session, begin, emulator_client
+from enprompta.workbench.workflows import graph, runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.step("workbench")
+
+ORIGIN = "http://127.0.0.1:9"
+
+
+def live() -> Session:
+    """Make a session on the live service, which is never called."""
+    client = AsyncEnprompta(api_key="ep_live_x1234567", base_url="https://localhost:9/api/v1", max_retries=0)
+    return Session(client, ExchangeLog())
+
+
+@contextmanager
+def shown(session: Session) -> Iterator[list[str]]:
+    """Collect the texts of the elements that are added meanwhile, on a page of a session."""
+    found: list[str] = []
+    end = begin(session)
+    with Client(ui.page("/nowhere")) as client:
+        yield found
+        found += [one.text for one in client.elements.values() if isinstance(one, TextElement)]
+        client.delete()
+    end()
+
+
+class Control:
+    """A control interface whose answers are given; it ends with a cancellation."""
+
+    origin = ORIGIN
+
+    def __init__(self, *answers: tuple[int, list[Exchange]] | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[int] = []
+
+    async def exchanges(self, after: int, *, wait: int) -> tuple[int, list[Exchange]]:
+        """Return the next answer."""
+        assert wait > 0
+        self.asked.append(after)
+        if not self.answers:
+            raise asyncio.CancelledError
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def clear_exchanges(self) -> None:
+        """Note the call."""
+        self.asked.append(-1)
+
+    async def aclose(self) -> None:
+        """Close nothing."""
+
+
+def on_emulator(control: Any, *, follows: bool = False) -> Session:
+    """Make a session on an emulator that is never called."""
+    return Session(emulator_client(ORIGIN), ExchangeLog(), control=control, follows=follows)
+
+
+def test_exchanges_are_followed_over_failures_and_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failure the same revision is asked for; a lower revision starts from 0, and nothing is lost."""
+    monkeypatch.setattr(sessions, "_PAUSE", 0)
+    one = [Exchange(0, float(number), "GET", f"/{number}") for number in range(3)]
+    control = Control((7, [one[0]]), ControlError("stopped"), (2, []), (2, [one[1], one[2]]))
+    session = on_emulator(control, follows=True)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(session.follow())
+    assert control.asked == [0, 7, 7, 0, 2]
+    assert sorted(found.path for found in session.log.search()) == ["/0", "/1", "/2"]
+    asyncio.run(live().follow())  # returns at once
+
+
+def test_accounts_of_a_session() -> None:
+    """An emulator has four accounts to switch between, the live service has one."""
+
+    async def main() -> None:
+        async with EmulatorControl(ORIGIN, "a-token-for-tests") as control:
+            session = on_emulator(control)
+            before = session.client
+            await session.use("root")
+            assert (session.client is before, session.is_live) == (True, False)
+            for account in session.accounts:
+                await session.use(account)
+                assert session.account == account
+            assert session.client is not before
+        session = live()
+        await session.use("free")
+        assert (session.accounts, session.account, session.is_live) == (["account"], "account", True)
+
+    asyncio.run(main())
+
+
+def test_the_relay_is_closed_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The addresses are announced once the server answers, and connections are closed when it ends."""
+
+    class Fake:
+        should_exit = False
+
+        def __init__(self, _: Any, *, handle_signals: bool, on_ready: Callable[[], object]) -> None:
+            assert handle_signals
+            self.on_ready = on_ready
+
+        async def serve(self, sockets: list[Any]) -> None:
+            self.on_ready()
+            for one in sockets:
+                one.close()
+
+    monkeypatch.setattr(server, "_UvicornServer", Fake)
+    session = live()
+    one = server.Server(session, port=0, relay=True)
+    one.stop()  # before it is served: nothing to stop
+    announced: list[server.Addresses] = []
+    asyncio.run(one.serve(announced.append))
+    assert announced == [one.addresses]
+    assert one._relay is not None
+    assert one._relay._client.is_closed
+    one.stop()
+
+
+@pytest.mark.parametrize("error", [None, webbrowser.Error("none"), OSError("none")])
+def test_the_link_is_opened_in_the_background(error: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The browser is started on a thread, and a missing browser is no error."""
+    opened: list[str] = []
+    threads: list[threading.Thread] = []
+
+    def show(url: str) -> None:
+        opened.append(url)
+        threads.append(threading.current_thread())
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(webbrowser, "open", show)
+    crashes: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", crashes.append)
+    known = set(threading.enumerate())
+    server.open_browser("http://127.0.0.1:1/?token=x")
+    for thread in set(threading.enumerate()) - known:
+        thread.join(60)
+    assert (opened, crashes) == (["http://127.0.0.1:1/?token=x"], [])
+    assert threads[0] is not threading.main_thread()
+
+
+class FakeServer:
+    """A server that announces its addresses and is then interrupted, or ends."""
+
+    error: BaseException | None = None
+
+    def __init__(self, session: Session, **_: Any) -> None:
+        session.report_url = "http://127.0.0.1:1/report/x"
+
+    async def serve(self, on_ready: Callable[[server.Addresses], object]) -> None:
+        """Announce the addresses."""
+        on_ready(server.Addresses("http://127.0.0.1:1/?token=x", "http://127.0.0.1:1/report/x", None))
+        if self.error is not None:
+            raise self.error
+
+
+def test_the_command_opens_the_link(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The link is printed and opened unless --no-open is given; Ctrl-C exits with 130."""
+    opened: list[str] = []
+    fake = SimpleNamespace(Server=FakeServer, open_browser=opened.append)
+    monkeypatch.setattr(command, "import_server", lambda: fake)
+    monkeypatch.setattr(command, "_session", lambda *_, **__: live())
+    command.workbench()
+    assert opened == ["http://127.0.0.1:1/?token=x"]
+    printed = capsys.readouterr().out
+    assert "export ENPROMPTA_WORKBENCH=http://127.0.0.1:1/report/x" in printed
+    assert "ENPROMPTA_BASE_URL" not in printed
+    monkeypatch.setattr(FakeServer, "error", KeyboardInterrupt())
+    with pytest.raises(typer.Exit) as stopped:
+        command.workbench(no_open=True)
+    assert (stopped.value.exit_code, len(opened)) == (130, 1)
+
+
+def test_the_token_is_asked_for_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --token, a terminal is asked once, hidden; the error names what the emulator's address is."""
+    asked: list[str] = []
+
+    def prompt(text: str, *, hide_input: bool) -> str:
+        assert hide_input
+        asked.append(text)
+        return answer
+
+    monkeypatch.setattr(command.sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(command.typer, "prompt", prompt)
+    answer = "a-token"
+    with pytest.raises(ControlError, match="cannot be reached"):
+        command._joined(ORIGIN, None)
+    answer = ""
+    with pytest.raises(SetupError, match="control token is missing"):
+        command._joined(ORIGIN, None)
+    assert len(asked) == 2
+
+
+def test_only_packages_of_the_extra_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import that fails for another reason is not hidden."""
+    import sys
+
+    import enprompta.workbench as package
+
+    class Broken:
+        @staticmethod
+        def find_spec(name: str, *_: Any) -> None:
+            if name == "enprompta.workbench.server":
+                raise ModuleNotFoundError("No module named 'other'", name="other")
+
+    monkeypatch.delitem(sys.modules, "enprompta.workbench.server")
+    monkeypatch.delattr(package, "server")
+    monkeypatch.setattr(sys, "meta_path", [Broken, *sys.meta_path])
+    with pytest.raises(ModuleNotFoundError, match="other"):
+        command.import_server()
+
+
+def test_pages_that_need_an_emulator_are_empty_on_a_live_account() -> None:
+    """Keys and Faults add nothing but their heading."""
+    for page in (keys, faults):
+        with shown(live()) as texts, pytest.raises(StopIteration):
+            page._show().send(None)  # ends without waiting
+        assert "New fault" not in texts
+        assert "API keys" not in texts
+
+
+def test_the_log_is_cleared_on_both_sides() -> None:
+    """Clear removes what the page shows, and what the emulator keeps."""
+    control = Control()
+    for session, expected in ((live(), []), (on_emulator(control), [-1])):
+        session.log.add(Exchange(0, 0.0, "GET", "/"))
+        end = begin(session)
+        asyncio.run(requests._clear())
+        end()
+        assert (len(session.log.search()), control.asked) == (0, expected)
+
+
+def test_hints_say_how_requests_appear() -> None:
+    """A live account without a relay names the variable of the hook; others name a base URL too."""
+    relayed = live()
+    relayed.relay_url = "http://127.0.0.1:1/relay/api/v1"
+    for session, has_url in ((live(), False), (relayed, True)):
+        with shown(session) as texts:
+            requests._show_hint(is_filtered=False)
+        assert any("ENPROMPTA_BASE_URL" in text for text in texts) is has_url
+        assert any("ENPROMPTA_WORKBENCH" in text for text in texts)
+
+
+def test_requests_that_cannot_be_sent() -> None:
+    """A path outside the API and a body that is not JSON are refused before anything is sent."""
+    for draft, message in (
+        (sending.Draft("GET", "//elsewhere"), "must begin with /api/"),
+        (sending.Draft("POST", "/api/v1/prompts", body="{"), "not valid JSON"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            asyncio.run(sending.send(draft))
+    draft = sending.Draft("POST", "/api/v1/prompts", query="a=1&b=", body="{")
+    program = sending.as_python(draft, "https://enprompta.com/api/v1")
+    compile(program, "program", "exec")
+    assert "params={'a': '1', 'b': ''}, json='{'" in program
+
+
+def test_exchanges_with_rare_contents_are_shown() -> None:
+    """A query, a cut body, and a program without a hook appear in the dialog, and the form to send opens."""
+    session = live()
+    exchange = session.log.add(
+        Exchange(0, 0.0, "POST", "/a", query="limit=1", status=200, response_body=b"no JSON", response_size=99)
+    )
+    with shown(session) as texts:
+        inspector.open_exchange(exchange or session.log.search()[0])
+        inspector.open_sender(sending.Draft("GET", "/api/v1/prompts"))
+    assert {"limit=1", "no JSON", "Response body: the first 7 of 99 bytes", "Send a request"} <= set(texts)
+
+
+def test_runs_without_details_are_shown() -> None:
+    """A run without input, and a step without tokens, have no empty parts."""
+    run = WorkflowExecution.model_validate(
+        {"id": "wex_1", "status": "failed", "error": "stopped", "steps": [{"stepId": "a", "status": "failed"}]}
+    )
+    with shown(live()) as texts:
+        runs._outcome(run)
+    assert {"stopped", "a"} <= set(texts)
+    assert "Input" not in texts
+
+
+def test_an_execution_without_variables_has_no_heading_for_them() -> None:
+    """The dialog shows only what the execution has."""
+    with shown(live()) as texts:
+        open_execution(Execution.model_validate({"id": "exe_1", "status": "completed"}))
+    assert "exe_1" in texts
+    assert "Variables" not in texts
+
+
+def test_a_step_that_refers_to_no_step_has_no_edge() -> None:
+    """A reference to a missing step draws nothing, and the step itself is drawn."""
+    step = WorkflowStep.model_validate({"id": "b", "promptId": "pmt_1", "variables": {"text": "{{steps.gone.output}}"}})
+    with shown(live()) as texts:
+        graph.draw([step], {}, {})
+    assert "b" in texts
+
+
+def test_a_delivery_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retry of a delivery is prepared after its first attempt, or after the last look at it."""
+    monkeypatch.setattr(operations, "_POLL", 0)
+    monkeypatch.setattr(operations, "_MAX_POLLS", 3)
+    attempts: list[int] = []
+
+    async def returns(value: Any) -> Any:
+        return value
+
+    def listed(*_: Any, **__: Any) -> Any:
+        return returns(SimpleNamespace(data=[SimpleNamespace(attempts=attempts.pop(0))]))
+
+    one = SimpleNamespace(id="whk_1")
+    webhooks = SimpleNamespace(
+        create=lambda **_: returns(one), test=lambda _: returns(SimpleNamespace(id="dlv_1")), list_deliveries=listed
+    )
+    client: Any = SimpleNamespace(webhooks=webhooks)
+    for given, left in (([0, 1, 0], 1), ([0, 0, 0], 0)):
+        attempts[:] = given
+        ids = asyncio.run(operations._webhook(client, "deliveries.retry"))
+        assert (ids, len(attempts)) == ({"id": "whk_1", "deliveryId": "dlv_1"}, left)
