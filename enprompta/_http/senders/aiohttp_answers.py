@@ -80,10 +80,13 @@ class Protocol(ResponseHandler):
             # aiohttp rejected the body and closed the connection, but would wait for the rest of the body.
             self._payload.set_exception(aiohttp.ClientPayloadError("the body is not framed as HTTP/1.1 requires"))
 
-    def is_unread(self) -> bool:
-        """True if bytes were received, or can be read, that belong to no response."""
+    def is_connected(self) -> bool:
+        """True if the connection can be reused; aiohttp asks before each reuse.
+
+        It cannot if bytes were received, or can be read, that belong to no response.
+        """
         sock = self.transport and self.transport.get_extra_info("socket")
-        return self.should_close or sock is None or is_readable(sock)
+        return super().is_connected() and not (self.should_close or sock is None or is_readable(sock))
 
 
 def is_readable(sock: socket.socket) -> bool:
@@ -96,19 +99,11 @@ def is_readable(sock: socket.socket) -> bool:
 
 
 class Connector(aiohttp.TCPConnector):
-    """Opens connections, and never reuses one with unread bytes."""
+    """Opens connections whose protocol is `Protocol`, so that none with unread bytes is reused."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 (aiohttp's signature)
         super().__init__(**settings)  # pyright: ignore[reportUnknownMemberType] (aiohttp does not type it completely)
         self._factory = partial(Protocol, loop=self._loop)
-
-    async def _get(self, key: Any, traces: Any) -> Connection | None:  # noqa: ANN401 (aiohttp's signature)
-        while (connection := await super()._get(key, traces)) is not None:
-            protocol = connection.protocol
-            if not (isinstance(protocol, Protocol) and protocol.is_unread()):
-                return connection
-            connection.close()
-        return None
 
 
 class Request(aiohttp.ClientRequest):
