@@ -11,7 +11,6 @@ from opentelemetry.trace import StatusCode
 from enprompta._common import semantic_conventions as names
 from enprompta.errors import ConfigurationError
 from enprompta.tracing.contents import write
-from enprompta.tracing.provider import IsolatedProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext, Status
     from opentelemetry.util.types import Attributes, AttributeValue
 
+    from enprompta.tracing.provider import IsolatedProvider
     from enprompta.tracing.scopes import Scopes
 
 SpanKind: TypeAlias = Literal["chain", "llm", "tool", "retrieval", "embedding", "agent"]
@@ -151,7 +151,7 @@ class SpanBlock:
     def __init__(
         self,
         tracer: trace.Tracer,
-        provider: trace.TracerProvider,
+        provider: IsolatedProvider,
         scopes: Scopes,
         name: str,
         attributes: dict[str, Any],
@@ -177,11 +177,7 @@ class SpanBlock:
         if self._session_id is not None:
             context = self._scopes.entered(session=session_attributes(self._session_id))
         span = self._tracer.start_span(self._name, context, attributes=self._attributes)
-        provider = self._provider
-        if isinstance(provider, IsolatedProvider):
-            context = provider.entered(span, context)
-        else:
-            context = trace.set_span_in_context(span, context)
+        context = self._provider.entered(span, context)
         traced = TracedSpan(span, is_captured=self._is_captured)
         if self._given is not None:
             traced.set_input(self._given)
