@@ -281,3 +281,11 @@ def test_a_full_log_is_searched_within_200_ms() -> None:
 
     for conditions in ({"text": "no such text"}, {"status": "error"}, {"path": "zzz"}, {"request_id": "req_"}):
         assert min(seconds(ExchangeFilter(**conditions)) for _ in range(3)) < 0.2
+
+
+@pytest.mark.parametrize("credential", ["not base64!", "/////////w==", "dXNlcg=="])
+def test_basic_credentials_that_are_damaged_are_hidden_too(credential: str) -> None:
+    """A basic credential is masked wherever it appears, also if it is not base64 of a user and a password."""
+    log = ExchangeLog()
+    log.add(exchange(request_headers=(("Authorization", f"Basic {credential}"),), response_body=credential.encode()))
+    assert credential not in everything(log)

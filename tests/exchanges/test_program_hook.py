@@ -10,15 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from enprompta import APIConnectionError, AsyncEnprompta, ConfigurationError, Enprompta
 from enprompta.emulator import Emulator
-from enprompta.exchanges import ProgramHook
+from enprompta.exchanges import ProgramHook, TimelineEvent
 from enprompta.exchanges import program_hook as module
 from enprompta.hooks import RequestRecord, WaitRecord
 from enprompta.workbench import hook
@@ -213,3 +213,46 @@ os.wait()
     subprocess.run([sys.executable, "-c", code], env=environ, check=True, timeout=60)
     paths = sorted(one["exchange"]["path"] for one in receiver.wait_for(2))
     assert paths == ["/api/v1/prompts", "/api/v1/teams"]
+
+
+STEP = ("call", 1, TimelineEvent("retry", 1.0, 0.5))
+
+
+def test_a_forked_process_starts_its_own_reports(receiver: Receiver) -> None:
+    """In another process than the one that made it, a reporter begins with an empty queue and its own thread."""
+    reporter = module._reporter_for(receiver.url)
+    reporter._pid, reporter._thread = -1, threading.main_thread()
+    reporter._queue.put(STEP)
+    reporter.put(STEP)
+    assert len(receiver.wait_for(1)) == 1
+    assert reporter._pid == os.getpid()
+
+
+def test_two_threads_start_one_reporter(receiver: Receiver) -> None:
+    """A thread that waits while another starts the reporter does not start a second one."""
+    reporter = module._reporter_for(receiver.url)
+
+    @contextmanager
+    def other() -> Iterator[None]:
+        reporter._thread = threading.main_thread()
+        yield
+
+    reporter._lock = cast("Any", other())
+    reporter.put(STEP)
+    assert reporter._thread is threading.main_thread()
+
+
+def test_the_end_of_a_program_waits_for_its_reports(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait ends when all reports are sent, or after its limit; a forked process does not wait for its parent's."""
+    monkeypatch.setattr(module, "_EXIT_SECONDS", 60)
+    reporter = module._reporter_for(receiver.url)
+    reporter.put(STEP)
+    reporter._flush(os.getpid())
+    assert len(receiver.reports) == 1
+    reporter._start()
+    reporter._thread = threading.main_thread()  # one that sends nothing
+    reporter.put(STEP)
+    reporter._flush(-1)
+    monkeypatch.setattr(module, "_EXIT_SECONDS", 0.01)
+    reporter._flush(os.getpid())
+    assert reporter._queue.unfinished_tasks == 1

@@ -37,7 +37,7 @@ QUIET = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests with a browser last: the event loop of Playwright keeps the main thread from `asyncio.run`."""
+    """Run the tests with a browser last, because Playwright's event loop keeps later tests from `asyncio.run`."""
     items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
 
 

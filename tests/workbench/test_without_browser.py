@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 import webbrowser
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import typer
 from nicegui import ui
 from nicegui.client import Client
 from nicegui.elements.mixins.text_element import TextElement
 
-from enprompta import AsyncEnprompta, ConfigurationError
+from enprompta import AsyncEnprompta, ConfigurationError, Enprompta
 from enprompta.cli.commands import workbench as command
 from enprompta.cli.errors import SetupError
 from enprompta.emulator import ControlError, EmulatorControl
@@ -24,12 +25,17 @@ from enprompta.models import Execution, WorkflowExecution, WorkflowStep
 from enprompta.workbench import inspector, operations, sending, server
 from enprompta.workbench import session as sessions
 from enprompta.workbench.pages import faults, keys, requests
+from enprompta.workbench.programs import Programs
 from enprompta.workbench.prompts.history import open_execution
+from enprompta.workbench.relay import Relay
+from enprompta.workbench.security import Security
 from enprompta.workbench.session import Session, begin, emulator_client
 from enprompta.workbench.workflows import graph, runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from starlette.types import ASGIApp
 
 pytestmark = pytest.mark.step("workbench")
 
@@ -137,6 +143,7 @@ def test_the_relay_is_closed_with_the_server(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(server, "_UvicornServer", Fake)
     session = live()
+    server.Server(live(), port=0)._listener.close()  # the application is made once
     one = server.Server(session, port=0, relay=True)
     one.stop()  # before it is served: nothing to stop
     announced: list[server.Addresses] = []
@@ -222,6 +229,17 @@ def test_the_token_is_asked_for_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -
     assert len(asked) == 2
 
 
+def test_an_emulator_is_started_and_joined() -> None:
+    """A new emulator has sample data, and another Workbench joins it with the token in its address."""
+    with ExitStack() as stack:
+        emulator = command._started(stack)
+        with Enprompta(api_key=emulator.keys.team, base_url=emulator.url) as client:
+            assert client.prompts.list().data
+        session = command._joined(f"{emulator.origin}/?token={emulator.control_token}", None)
+        assert (session.base_url, session.is_live) == (emulator.url, False)
+        asyncio.run(session.aclose())
+
+
 def test_only_packages_of_the_extra_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """An import that fails for another reason is not hidden."""
     import sys
@@ -289,13 +307,20 @@ def test_requests_that_cannot_be_sent() -> None:
 def test_exchanges_with_rare_contents_are_shown() -> None:
     """A query, a cut body, and a program without a hook appear in the dialog, and the form to send opens."""
     session = live()
-    exchange = session.log.add(
+    cut = session.log.add(
         Exchange(0, 0.0, "POST", "/a", query="limit=1", status=200, response_body=b"no JSON", response_size=99)
     )
     with shown(session) as texts:
-        inspector.open_exchange(exchange or session.log.search()[0])
+        inspector.open_exchange(cut)
+        inspector.open_exchange(session.log.add(Exchange(0, 0.0, "GET", "/a", status=500)))
         inspector.open_sender(sending.Draft("GET", "/api/v1/prompts"))
-    assert {"limit=1", "no JSON", "Response body: the first 7 of 99 bytes", "Send a request"} <= set(texts)
+    assert {
+        "limit=1",
+        "no JSON",
+        "Response body: the first 7 of 99 bytes",
+        "Send a request",
+        "InternalServerError",
+    } <= set(texts)
 
 
 def test_runs_without_details_are_shown() -> None:
@@ -346,3 +371,57 @@ def test_a_delivery_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         attempts[:] = given
         ids = asyncio.run(operations._webhook(client, "deliveries.retry"))
         assert (ids, len(attempts)) == ({"id": "whk_1", "deliveryId": "dlv_1"}, left)
+
+
+async def post_without_end(app: ASGIApp, path: str) -> list[Any]:
+    """Send a request that disconnects in its body; return the messages of the response."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1:1"), (b"content-length", b"5")],
+    }
+    await app(scope, receive, send)
+    return sent
+
+
+def test_a_program_that_disconnects_changes_nothing() -> None:
+    """Half a report is not taken, and the relay logs half a request with the reason."""
+
+    async def main() -> None:
+        log = ExchangeLog()
+        programs = Programs(log, None)
+        sent = await post_without_end(programs, programs.report_path)
+        assert (sent[0]["status"], log.search()) == (400, [])
+
+        relay = Relay("https://localhost:9/api/v1", log)
+        await relay._client.aclose()
+        relay._client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200)))
+        assert await post_without_end(relay, "/relay/api/v1/prompts") == []
+        assert [one.error for one in log.search()] == ["The program disconnected"]
+        await relay.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_damaged_cookie_header_does_not_hide_another() -> None:
+    """Cookies of other programs on this machine may be anything; they neither admit a browser nor lock it out."""
+
+    async def nothing(*_: Any) -> None:
+        raise AssertionError
+
+    security = Security(nothing, nothing, port=1, token="x")
+    own = "=".join(security._cookie).encode()
+    damaged = (b"cookie", b"a/b=c")
+    assert not security._has_cookie({"headers": [damaged]})
+    assert security._has_cookie({"headers": [damaged, (b"cookie", own)]})
