@@ -15,14 +15,16 @@ from enprompta.otel import OpenTelemetryHooks
 
 
 class Lines(SpanExporter):
-    """Prints one line per span."""
+    """Prints one line per span and one per attempt."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Print some attributes of each span."""
+        """Print some attributes of each span, and the status of each of its attempts."""
         for span in spans:
             said = span.attributes or {}
             shown = {name: said[name] for name in sorted(said) if name.startswith(("gen_ai.", "enprompta.", "error"))}
             print(f"{span.name:32} {said.get('http.response.status_code', '')}  {shown}")
+            for event in span.events:
+                print(f"  {event.name:30} {(event.attributes or {}).get('http.response.status_code', '')}")
         return SpanExportResult.SUCCESS
 
 

@@ -42,7 +42,7 @@ def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
         target = tmp_path / part
         target.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("__pycache__", "node_modules", ".venv"))
         else:
             shutil.copy(ROOT / part, target)
     patched = subprocess.run(

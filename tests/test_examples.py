@@ -66,7 +66,11 @@ SHOWN: dict[str, list[str]] = {
     "template_checks": ["2:1 {{#if offer}} stays in the text", "1:24 {{topic has one closing brace"],
     "typed_outputs": ["4 stars: warm, quiet", "misfit at stars", "2 credits, 2 executions", "row 1: OutputError"],
     "oauth2": ["8 threads, token requests: 1", "lacks the scope prompts:write", "token requests: 2", "wrong secret"],
-    "opentelemetry_spans": ["/execute       503", "/execute       201", "'gen_ai.request.model': 'small'"],
+    "opentelemetry_spans": [
+        "attempt                        503",
+        "/execute       201",
+        "'gen_ai.request.model': 'small'",
+    ],
     "quickstart": ["Write a release note about faster search for administrators."],
     "tracing_agent": ["with redacted values: 3", "shipped to <email> [('agent', 'SUCCESS')", "('look_up', 'ERROR')"],
     "tracing_fastapi": ["session tea prompt True", "session coffee prompt True"],
