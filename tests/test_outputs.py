@@ -103,6 +103,7 @@ def test_what_type_adapter_takes_is_read() -> None:
         ("I cannot do that.", "it has no JSON", None),
         ('ok\n  {"name": "a",}', "trailing comma", "line 2, column 16"),
         ('ok\n{"name": "a', "is not complete; raise max_tokens", "line 2, column 1"),
+        ('ok\n{\n  "items": x}', "expected value", "line 3, column 12"),
         ('{"items": [{"name": "a"}, {"name": 3}]}', "valid string", "items[1].name"),
         ('so: [1] or {"items": {}}', "valid array", "items"),
         ("[1]", "object", "its top"),

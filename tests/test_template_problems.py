@@ -142,6 +142,21 @@ def test_create_and_update_warn_at_the_callers_line() -> None:
     asyncio.run(scenario())
 
 
+class Failing:
+    """A declaration whose own code fails."""
+
+    def __getattr__(self, name: str) -> object:
+        raise LookupError(name)
+
+
+def test_declarations_that_cannot_be_read_are_left_to_the_request() -> None:
+    """The check of a text neither raises nor warns; the request names what is wrong."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn("{{#a}}", [Failing()])
+        warn("{{#a}}", [{"name": "a", "default": 1, "type": "select", "options": 5}])
+
+
 def test_a_problem_is_a_value() -> None:
     """Problems without a place are their message; what is no text has none, because the request reports it."""
     warn(3, None)
