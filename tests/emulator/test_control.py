@@ -542,3 +542,20 @@ def test_a_slow_echo_takes_its_time(emulator: Emulator, client: Enprompta, monke
     execution = client.prompts.execute(prompt.id, provider="echo", model="slow")
     assert time.monotonic() - started >= 0.05
     assert (execution.latency or 0) >= 50
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"error": "no"}', b'{"data": 1}'])
+def test_a_server_that_is_no_emulator_is_named_as_one(content: bytes) -> None:
+    """A response without a message of the control interface gives its status, and asks about the version."""
+
+    async def main() -> str:
+        async with EmulatorControl("http://127.0.0.1:9", TOKEN) as one:
+            await one._client.aclose()
+            one._client = httpx.AsyncClient(
+                transport=httpx.MockTransport(lambda _: httpx.Response(404, content=content))
+            )
+            with pytest.raises(ControlError) as caught:
+                await one.info()
+            return str(caught.value)
+
+    assert "status 404; is it an emulator of this version" in asyncio.run(main())
