@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from enprompta.emulator.ingest.messages import parsed
 from enprompta.errors import ConfigurationError
 from enprompta.models import LivePrompt
-from enprompta.tracing import Tracing, scopes
+from enprompta.tracing import Tracing, scopes, streams
 from enprompta.tracing.spans_read import attributes_of
 
 if TYPE_CHECKING:
@@ -86,3 +86,28 @@ def test_sizes_are_positive_numbers(client: Enprompta, value: Any) -> None:
     """A size or an interval that is no number above 0 is an error before anything starts."""
     with pytest.raises(ConfigurationError, match="interval must be a number above 0"):
         Tracing(client, interval=value)
+
+
+def test_an_unknown_text_is_not_linked(tracing: Tracing, receiver: Receiver) -> None:
+    """Neither JSON nor events without the text of a prompt make a link."""
+    LIVE.render(name="Ada")
+    span = tracing.provider.get_tracer("t").start_span("s", attributes={"input.value": '["Hello", {"x": ["Bo"]}]'})
+    span.add_event("something.else", {"x": "Greet Ada."})
+    span.end()
+    assert tracing.flush()
+    assert "gen_ai.prompt.name" not in receiver.named("s").attributes
+
+
+def test_recorded_items_are_bounded(tracing: Tracing, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound, items of a stream reach the reader and are not recorded."""
+    monkeypatch.setattr(streams, "MAX_ITEMS", 2)
+
+    @tracing.observe
+    def items() -> Iterator[str]:
+        yield from ("a", "b", "c")
+
+    assert list(items()) == ["a", "b", "c"]
+    assert tracing.flush()
+    output = receiver.spans[-1].attributes["output.value"]
+    assert "b" in output
+    assert "c" not in output
