@@ -80,11 +80,11 @@ def serve(server: Server) -> Callable[[], None]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    ready.result(30)
+    ready.result(60)
 
     def stop() -> None:
         server.stop()
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
 
     return stop
@@ -129,6 +129,7 @@ def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
     playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    playwright.expect.set_options(timeout=30_000)  # for a loaded machine
     with playwright.sync_playwright() as driver:
         one = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield one
@@ -140,7 +141,7 @@ def page(workbench: Workbench, browser: Browser) -> Iterator[Page]:
     """A page that has opened the link; it must stay on this machine and complain about nothing."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)  # for a loaded machine
     one = context.new_page()
     leaves: list[str] = []
     complaints: list[str] = []

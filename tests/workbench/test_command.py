@@ -58,7 +58,7 @@ def found(pattern: str, text: str) -> str:
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Press Ctrl-C; return the exit status and what is on standard error."""
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     return process.returncode, errors
 
 
@@ -93,7 +93,7 @@ def test_it_joins_a_running_emulator(start: Any) -> None:
             (("--relay",), {}, "No credentials"),
         ):
             process, _ = start("workbench", "--no-open", *arguments, **variables)
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=60)
             assert process.returncode in {1, 2, 3}
             assert message in " ".join(errors.replace("│", " ").split())
 
@@ -109,7 +109,7 @@ def test_with_a_key_it_works_on_the_account_and_relays(start: Any) -> None:
     process, _ = start(
         "workbench", "--no-open", "--relay", **{**live, "ENPROMPTA_BASE_URL": "http://127.0.0.1:9/api/v1"}
     )
-    assert "HTTPS only" in " ".join(process.communicate(timeout=20)[1].split())
+    assert "HTTPS only" in " ".join(process.communicate(timeout=60)[1].split())
 
 
 def test_a_port_in_use_is_reported(start: Any) -> None:
@@ -118,7 +118,7 @@ def test_a_port_in_use_is_reported(start: Any) -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process, _ = start("workbench", "--no-open", "--port", str(taken.getsockname()[1]))
-        assert "cannot listen on port" in process.communicate(timeout=20)[1]
+        assert "cannot listen on port" in process.communicate(timeout=60)[1]
         assert process.returncode == 2
 
 
@@ -139,6 +139,6 @@ def test_without_the_extra_one_line_says_what_to_install(start: Any, tmp_path: P
     (tmp_path / "nicegui.py").write_text("raise ModuleNotFoundError(\"No module named 'nicegui'\", name='nicegui')")
     for command in (("workbench",), ("emulator", "--port", "0", "--workbench")):
         process, _ = start(*command, PYTHONPATH=str(tmp_path))
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
         assert 'pip install "enprompta[workbench]"' in " ".join(errors.split())
