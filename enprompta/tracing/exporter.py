@@ -107,8 +107,8 @@ class Exporter:
         self._max_bytes = max_bytes
         self._interval = interval
         self._spool = spool
-        self.counters = Counters()
-        self.is_shut_down = False
+        self.counters: Counters = Counters()
+        self.is_shut_down: bool = False
         self._reset()
         if spool is not None:
             self._start()  # batches of earlier processes may wait

@@ -41,12 +41,12 @@ class Finisher:
         self._account = account
         self._is_captured = is_captured
         self._model_traces: dict[int, None] = {}
-        self.redacted = 0
+        self.redacted: int = 0
 
     def after_fork(self) -> None:
         """Replace what the export thread of the parent may have locked."""
         self._redact = copy.copy(self._redact)
-        self.redacted = 0
+        self.redacted: int = 0
 
     def finish(self, span: ReadableSpan) -> ReadableSpan | None:
         """Return the span to send; None if that failed, so that nothing unprepared is ever sent."""

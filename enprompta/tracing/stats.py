@@ -39,7 +39,13 @@ class Counters:
     __slots__ = ("failures", "invalid", "last_error", "queue_full", "rejected", "resent", "sent", "unsent")
 
     def __init__(self) -> None:
-        self.sent = self.queue_full = self.rejected = self.unsent = self.invalid = self.resent = self.failures = 0
+        self.sent: int = 0
+        self.queue_full: int = 0
+        self.rejected: int = 0
+        self.unsent: int = 0
+        self.invalid: int = 0
+        self.resent: int = 0
+        self.failures: int = 0
         self.last_error: str | None = None
 
     def snapshot(self, *, waiting: int, redacted: int) -> TracingStats:

@@ -270,7 +270,7 @@ class Choice:
     """A row of toggles of which one is active, such as tabs or the grouping of a table."""
 
     def __init__(self, label: str, options: Mapping[str, str], value: str) -> None:
-        self.value = value
+        self.value: str = value
         self._buttons: dict[str, ui.element] = {}
         self._listeners: list[Callable[[], Awaitable[object] | object]] = []
         with box("div", "choice", {"role": "group", "aria-label": label}):

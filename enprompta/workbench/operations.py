@@ -90,6 +90,41 @@ _BODIES: dict[str, JSON] = {
     "teams.update": {"name": "Editors"},
     "teams.members.add": {"email": "ada@example.com", "role": "MEMBER"},
     "teams.members.update": {"role": "VIEWER"},
+    "traces.record": {
+        "provider": "openai",
+        "model": "gpt-4o",
+        "input": "Hello Ada",
+        "output": "Hello!",
+        "status": "SUCCESS",
+        "inputTokens": 3,
+        "outputTokens": 2,
+        "latencyMs": 420,
+    },
+    "ingest.traces": {
+        "resourceSpans": [
+            {
+                "scopeSpans": [
+                    {
+                        "spans": [
+                            {
+                                "traceId": "5b8efff798038103d269b633813fc60c",
+                                "spanId": "eee19b7ec3c1b174",
+                                "name": "chat gpt-4o",
+                                "kind": 3,
+                                "startTimeUnixNano": "1705486500000000000",
+                                "endTimeUnixNano": "1705486500420000000",
+                                "attributes": [
+                                    {"key": "input.value", "value": {"stringValue": "Hello Ada"}},
+                                    {"key": "output.value", "value": {"stringValue": "Hello!"}},
+                                ],
+                            }
+                        ]
+                    }
+                ]
+            }
+        ]
+    },
+    "traces.create_span": {"name": "Look up the customer", "spanType": "TOOL", "status": "SUCCESS", "durationMs": 12},
     "webhooks.create": {"name": "My receiver", "url": _RECEIVER, "events": sorted(EXAMPLES)},
     "webhooks.update": {"events": ["prompt.executed"]},
 }
@@ -159,7 +194,14 @@ async def _webhook(client: AsyncEnprompta, verb: str) -> dict[str, str]:
     return {"id": webhook.id, "deliveryId": delivery.id}
 
 
+async def _trace(client: AsyncEnprompta, _: str) -> dict[str, str]:
+    return {
+        "id": (await client.traces.record(provider="openai", model="gpt-4o", input="Hello", output="Hello!")).trace_id
+    }
+
+
 _MAKERS = {
+    "traces": _trace,
     "prompts": _prompt,
     "executions": _execution,
     "templates": _template,

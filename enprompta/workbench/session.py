@@ -39,7 +39,7 @@ class Session:
         control: EmulatorControl | None = None,
         follows: bool = False,
     ) -> None:
-        self.client = client
+        self.client: AsyncEnprompta = client
         self.log = log
         self.control = control
         self.base_url: str = client.base_url

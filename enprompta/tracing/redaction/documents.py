@@ -57,12 +57,12 @@ class Leaf:
     __slots__ = ("is_key", "matches", "name", "order", "path", "text", "value")
 
     def __init__(self, text: str, path: str, name: str, order: tuple[int, ...], value: object = None) -> None:
-        self.text = text
-        self.path = path
-        self.name = name
-        self.order = order
-        self.value = value
-        self.is_key = False
+        self.text: str = text
+        self.path: str = path
+        self.name: str = name
+        self.order: tuple[int, ...] = order
+        self.value: Any = value
+        self.is_key: bool = False
         self.matches: list[Match] = []
 
 
@@ -211,7 +211,7 @@ class Constant:
     __slots__ = ("value",)
 
     def __init__(self, value: object) -> None:
-        self.value = value
+        self.value: object = value
 
 
 class Items:
@@ -220,8 +220,8 @@ class Items:
     __slots__ = ("nodes", "original")
 
     def __init__(self, original: Sequence[object], nodes: list[Any]) -> None:
-        self.original = original
-        self.nodes = nodes
+        self.original: Sequence[object] = original
+        self.nodes: list[Any] = nodes
 
 
 class Fields:
@@ -230,7 +230,7 @@ class Fields:
     __slots__ = ("fields",)
 
     def __init__(self, fields: list[tuple[Leaf, Any]]) -> None:
-        self.fields = fields
+        self.fields: list[tuple[Leaf, Any]] = fields
 
 
 class JsonText:
@@ -239,8 +239,8 @@ class JsonText:
     __slots__ = ("node", "original")
 
     def __init__(self, original: str, node: Any) -> None:  # noqa: ANN401
-        self.original = original
-        self.node = node
+        self.original: str = original
+        self.node: Any = node
 
 
 def rebuild(node: Any, redacted: Mapping[int, str]) -> Any:  # noqa: ANN401

@@ -92,7 +92,7 @@ class View:
     __slots__ = ("_is_unit", "_origins", "_starts", "text")
 
     def __init__(self, text: str, starts: list[int], origins: list[int], is_unit: list[bool]) -> None:
-        self.text = text
+        self.text: str = text
         self._starts = starts
         self._origins = origins
         self._is_unit = is_unit

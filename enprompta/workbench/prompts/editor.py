@@ -26,7 +26,7 @@ class Editor:
     """
 
     def __init__(self, prompt: Prompt, on_save: Callable[[Prompt], Awaitable[None]]) -> None:
-        self.prompt = prompt
+        self.prompt: Prompt = prompt
         self._on_save = on_save
         with c.section("Edit") as actions:
             with actions:
