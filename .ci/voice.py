@@ -104,13 +104,18 @@ def code(path: Path) -> Iterator[Finding]:
             yield from tics(path, token.start[0], token.string)
 
 
+def is_installed(path: Path) -> bool:
+    """Return True for a file of a virtual environment or npm package below the tests."""
+    return not {".venv", "node_modules", "phoenix"}.isdisjoint(path.relative_to(ROOT).parts)
+
+
 def main(arguments: list[str]) -> int:
     """Check the given files, or all of them."""
     chosen = {Path(argument).resolve() for argument in arguments}
     findings: list[Finding] = []
     for patterns, check in ((PROSE, prose), (CODE, code)):
         for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern)}):
-            if (chosen and path not in chosen) or path.resolve() == Path(__file__).resolve():
+            if (chosen and path not in chosen) or path.resolve() == Path(__file__).resolve() or is_installed(path):
                 continue
             findings += check(path)
     for finding in findings:
