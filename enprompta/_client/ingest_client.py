@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.idna
 from typing import TYPE_CHECKING
 
 from enprompta._client.async_client import AsyncEnprompta
@@ -10,7 +11,11 @@ from enprompta._client.checks import library_for
 from enprompta._core.call import Call
 from enprompta._http.drivers import SyncDriver
 from enprompta._http.exchange import Exchange
+from enprompta._http.senders import connection_pool, deadline_streams
 from enprompta.limiters.interface import NoLimiter
+
+# Loaded here and not by the export thread: a fork while that thread imports would leave their locks held in the child.
+_USED_BY_THE_FIRST_REQUEST = (connection_pool, deadline_streams, encodings.idna)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -47,10 +47,10 @@ _transports: WeakSet[SyncDriver | AsyncDriver] = WeakSet()
 
 def _after_fork() -> None:
     """Reset the connections of all clients in a child process, because processes cannot share them."""
-    if _transports:
-        from enprompta._http.senders.deadline_streams import close_inherited_sockets  # noqa: PLC0415 (imported by the first client)
-
-        close_inherited_sockets()
+    # Not imported: another thread may have been importing it at the fork, and nothing releases its lock in the child.
+    streams = sys.modules.get("enprompta._http.senders.deadline_streams")
+    if (close := getattr(streams, "close_inherited_sockets", None)) is not None:
+        close()
     for transport in list(_transports):
         transport.after_fork()
 
