@@ -173,7 +173,7 @@ class TestClients:
         assert made is not client
         assert made._settings == client._settings
         assert made._transport is not client._transport
-        assert made._hooks == (hooks,)
+        assert made._hooks == [hooks]
         assert made._limiter is limiter
         assert made._account is client._account
 
