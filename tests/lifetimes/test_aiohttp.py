@@ -103,7 +103,7 @@ def test_the_blocking_client_has_no_use_for_it() -> None:
 
 def test_the_missing_extra_is_named(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the client is created, not when it is used."""
-    monkeypatch.setattr("enprompta._client.base_client.find_spec", lambda _: None)
+    monkeypatch.setattr("enprompta._client.checks.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match=r'pip install "enprompta\[aiohttp\]"'):
         make(server)
     for kind in (Enprompta, AsyncEnprompta):
