@@ -112,3 +112,11 @@ def test_writes_are_retried_with_one_key(api: Any) -> None:
     assert json.loads(api.requests[-1].content) == {
         "name": "n", "spanType": "LLM", "input": {"a": None}, "output": None,
     }  # fmt: skip
+
+
+def test_totals_of_a_period(api: Any) -> None:
+    """`analytics` sends the number of days and returns totals."""
+    api.answers(httpx.Response(200, json={"success": True, "data": {"totalTraces": 3, "totalTokens": 40}}))
+    totals = api.run(lambda c: c.traces.analytics(days=7))
+    assert (totals.total_traces, totals.total_tokens) == (3, 40)
+    assert [dict(one.url.params) for one in api.requests] == [{"days": "7"}]

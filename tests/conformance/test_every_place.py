@@ -13,7 +13,7 @@ from enprompta.cli.app import app
 from tests.conformance.table import COMPOSED, EXTRAS, TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
-METHODS = [*(row.method for row in TABLE), *EXTRAS, *COMPOSED]
+METHODS = [method for method in (*(row.method for row in TABLE), *EXTRAS, *COMPOSED) if method != "run"]
 RENAMED_COMMANDS = {
     "prompts.get_live": "prompts live",
     "workflows.list_executions": "workflows runs",
@@ -26,10 +26,14 @@ RENAMED_COMMANDS = {
     "webhooks.retry_delivery": "webhooks retry",
     "webhooks.enable": "webhooks update --enable",
     "webhooks.disable": "webhooks update --disable",
+    "traces.spans": "traces get",
     "usage.get": "usage",
     "health": "doctor",
 }
-WITHOUT_COMMAND = {"prompts.preload", "prompts.invalidate", "prompts.on_event"}  # they act on the cache of a program
+WITHOUT_COMMAND = {
+    *("prompts.preload", "prompts.invalidate", "prompts.on_event"),  # they act on the cache of a program
+    *("traces.record", "traces.create_span", "traces.analytics"),  # for programs
+}
 PAGES = {"health": "usage"}
 OTHER_TESTS = {  # tested where their parts are: bulk runs and the cache
     "prompts.execute_many": "tests/batch",
