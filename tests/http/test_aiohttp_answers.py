@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from enprompta._http.senders.aiohttp_answers import Protocol, Request
+from enprompta._http.senders.aiohttp_answers import Protocol, Request, _end_with
 
 
 class Gone:
@@ -25,6 +25,11 @@ def refuse(_: bytes) -> None:
     raise ValueError("no HTTP")
 
 
+async def fails() -> None:
+    """Fail as a writer whose connection is gone."""
+    raise OSError("gone")
+
+
 def test_an_error_that_no_signal_handler_raised_is_aiohttps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors of the parser and of the writer leave them unchanged."""
 
@@ -38,5 +43,11 @@ def test_an_error_that_no_signal_handler_raised_is_aiohttps(monkeypatch: pytest.
         connection: Any = Gone()
         with pytest.raises(OSError, match="gone"):
             await request.write_bytes(connection, connection)
+        for writer in (asyncio.create_task(fails()), asyncio.create_task(asyncio.sleep(9))):
+            await asyncio.sleep(0)
+            writer.cancel()
+            await asyncio.wait([writer])
+            _end_with(protocol, writer)
+        assert protocol.exception() is None
 
     asyncio.run(scenario())

@@ -18,6 +18,7 @@ from enprompta._common.handler_errors import handler_error
 from enprompta._http.senders.unread import announces_body
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
 
     from aiohttp.connector import Connection
@@ -122,12 +123,23 @@ class Request(aiohttp.ClientRequest):
             protocol.fail(raised)
 
 
+def _end_with(protocol: Protocol, writer: asyncio.Task[None]) -> None:
+    """End a response with the exception that a signal handler raised while its request was written."""
+    error = None if writer.cancelled() else writer.exception()
+    if error is not None and (raised := handler_error(error)) is not None:
+        protocol.fail(raised)
+
+
 class Answer(aiohttp.ClientResponse):
     """A response that closes its connection if it has a body that HTTP forbids."""
 
     async def start(self, connection: Connection) -> Answer:
         """Read the head."""
         protocol = connection.protocol
+        # `Request` cannot catch what is raised before its first line; no caller awaits the task that runs it.
+        writer: asyncio.Task[None] | None = getattr(self, "_writer", None)
+        if writer is not None and isinstance(protocol, Protocol):
+            writer.add_done_callback(partial(_end_with, protocol))
         await super().start(connection)
         if protocol is not None and self.status in {204, 304} and announces_body(self.raw_headers):
             protocol.close()
