@@ -384,8 +384,9 @@ def test_wherever_it_fires(flavour: str, backend: str, server: FaultServer) -> N
             except Stop as caught:
                 outcomes.append(caught is raised[-1])
             else:
-                # aiohttp logs what is raised in its own callbacks, and completes the call.
-                outcomes.append(left > 0 or backend == "aiohttp")
+                # aiohttp logs what is raised in its own callbacks; anyio, below httpx2, ignores it in one of its
+                # properties. Both complete the call.
+                outcomes.append(left > 0 or backend in {"aiohttp", "own httpx2"})
             finally:
                 sys.settrace(None)
             assert len(server.received) <= 1, places[-1]
