@@ -144,8 +144,8 @@ class LocalAccount:
     @property
     def rate_limit(self) -> RateLimit | None:
         """The budget as the server last reported it; None if it never did."""
-        told = self._pacer.last_reported
-        return None if told is None else RateLimit(told[0], told[1], datetime.fromtimestamp(told[2], timezone.utc))
+        last = self._pacer.last_reported
+        return None if last is None else RateLimit(last[0], last[1], datetime.fromtimestamp(last[2], timezone.utc))
 
     def _enter(self, ticket: Reservation | None, max_wait: float) -> Reservation:
         with self._lock:

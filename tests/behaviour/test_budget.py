@@ -15,7 +15,7 @@ from enprompta.limiters import LocalLimiter, blocks
 PROMPT = {"id": "pmt_1", "title": "Greeting", "content": "Hello"}
 
 
-def told(remaining: int, *, seconds: int = 300, status: int = 200) -> httpx.Response:
+def reported(remaining: int, *, seconds: int = 300, status: int = 200) -> httpx.Response:
     """Answer with a prompt and a budget that resets after the given seconds."""
     headers = {
         "Date": formatdate(usegmt=True),
@@ -34,7 +34,7 @@ def get(client: Any) -> Any:
 def test_a_budget_that_is_used_up_for_long_is_told_at_once(api: Any) -> None:
     """The call is not sent; the error names the budget, the time until its reset, and `max_wait`."""
     client = api.scripted(limiter=LocalLimiter(), max_wait=5.0)
-    api.answers(told(0))
+    api.answers(reported(0))
     api.run(get, client)
     with pytest.raises(RateLimitError) as caught:
         api.run(get, client)
@@ -49,7 +49,7 @@ def test_a_budget_that_is_used_up_for_long_is_told_at_once(api: Any) -> None:
 def test_a_retry_that_the_budget_forbids_tells_of_the_attempts(api: Any) -> None:
     """A failed call without budget for a retry reports its number of attempts."""
     client = api.scripted(limiter=LocalLimiter(), max_wait=5.0)
-    api.answers(told(0, status=503))
+    api.answers(reported(0, status=503))
     with pytest.raises(RateLimitError, match=r"was not sent again after 1 attempts") as caught:
         api.run(get, client)
     assert [attempt.status_code for attempt in caught.value.attempts] == [503]
@@ -80,9 +80,9 @@ def test_a_429_that_makes_no_sense_is_retried_within_seconds(
     """Contradictory, repeated or invalid headers delay neither the call nor the next one for long."""
     monkeypatch.setattr(blocks, "PAUSE", 0.1)
     client = api.scripted(limiter=LocalLimiter())
-    api.answers(told(59))
+    api.answers(reported(59))
     api.run(get, client)
-    api.answers(refused(*headers), told(58), told(57))
+    api.answers(refused(*headers), reported(58), reported(57))
     started = time.monotonic()
     api.run(get, client)
     api.run(get, client)
@@ -94,9 +94,9 @@ def test_a_firewalls_429_fails_one_call_and_no_other(api: Any, monkeypatch: pyte
     """The call fails at once, because it is asked to wait an hour; the next one waits for seconds."""
     monkeypatch.setattr(blocks, "PAUSE", 0.3)
     client = api.scripted(limiter=LocalLimiter())
-    api.answers(told(59))
+    api.answers(reported(59))
     api.run(get, client)
-    api.answers(refused(retry_after="3600"), told(58))
+    api.answers(refused(retry_after="3600"), reported(58))
     started = time.monotonic()
     with pytest.raises(RateLimitError, match="more than max_wait"):
         api.run(get, client)
@@ -107,14 +107,14 @@ def test_a_firewalls_429_fails_one_call_and_no_other(api: Any, monkeypatch: pyte
 def test_a_429_holds_its_own_call_for_as_long_as_it_asks(api: Any) -> None:
     """`Retry-After: 9` without a budget: this call sleeps 9 s outside the queue."""
     client = api.scripted(limiter=LocalLimiter())
-    api.answers(refused(retry_after="9"), told(58))
+    api.answers(refused(retry_after="9"), reported(58))
     api.run(get, client)
     assert api.waits == [9.0]
 
 
 def day_used_up() -> httpx.Response:
     """Answer 429 for the rest of the day."""
-    return told(0, seconds=80_000, status=429)
+    return reported(0, seconds=80_000, status=429)
 
 
 def test_health_answers_while_the_rate_limit_is_used_up(api: Any) -> None:
@@ -139,19 +139,19 @@ def test_a_reset_sends_the_next_call(api: Any) -> None:
         api.run(get, client)
     assert client.reset_rate_limit() is None
     assert client.rate_limit is None
-    api.answers(told(59))
+    api.answers(reported(59))
     api.run(get, client)
 
 
 def test_without_a_limiter_a_reset_forgets_the_last_report(api: Any) -> None:
     """There is nothing else to forget; a budget reported twice counts as none."""
     client = api.scripted(limiter=None)
-    api.answers(told(59))
+    api.answers(reported(59))
     api.run(get, client)
     assert client.rate_limit.remaining == 59
     client.reset_rate_limit()
     assert client.rate_limit is None
-    twice = told(58)
+    twice = reported(58)
     twice.headers = httpx.Headers([*twice.headers.raw, (b"X-RateLimit-Limit", b"60")])
     api.answers(twice)
     api.run(get, client)
@@ -162,6 +162,6 @@ def test_without_a_limiter_a_reset_forgets_the_last_report(api: Any) -> None:
 def test_a_429_with_a_budget_is_waited_for_in_the_line(api: Any, limiter: LocalLimiter | None) -> None:
     """The limiter waits for the window, not the call; without a limiter the call sleeps."""
     client = api.scripted(limiter=limiter)
-    api.answers(told(0, seconds=1, status=429), told(58, seconds=60))
+    api.answers(reported(0, seconds=1, status=429), reported(58, seconds=60))
     api.run(get, client)
     assert len(api.waits) == (limiter is None)

@@ -71,8 +71,8 @@ def _first(values: Iterable[Any], default: Any) -> Any:  # noqa: ANN401
 
 
 def _status(failed: bool, finish_reason: str | None, message: str | None, code: str | None) -> str:  # noqa: FBT001
-    told = f"{finish_reason or ''} {code or ''} {message or ''}" if failed else finish_reason or ""
+    reason = f"{finish_reason or ''} {code or ''} {message or ''}" if failed else finish_reason or ""
     for status, pattern in _STATUSES if failed else _STATUSES[:1]:
-        if pattern.search(told):
+        if pattern.search(reason):
             return status
     return "ERROR" if failed else "SUCCESS"
