@@ -32,6 +32,7 @@ from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
 from enprompta.limiters import LocalLimiter
 from enprompta.limiters.interface import NoLimiter
+from enprompta.limiters.local import digest
 from enprompta.limiters.server_wait import parse_rate_limit
 
 if TYPE_CHECKING:
@@ -313,7 +314,7 @@ class BaseClient:
 
     def _received(self, result: T) -> T:
         if rendered.observers:
-            rendered.notify_received(result, self.account_key)
+            rendered.notify_received(result, digest(self.account_key))
         return result
 
     def flow_steps(self, flow: Flow[T], /) -> Steps[T]:

@@ -19,7 +19,7 @@ class RenderObserver(Protocol):
         ...
 
     def received(self, result: Any, account: str, /) -> None:  # noqa: ANN401 (any result of a call)
-        """Handle the result of a call; `account` identifies its credential and contains it."""
+        """Handle the result of a call; `account` is a digest of its address and credential."""
         ...
 
 

@@ -14,6 +14,7 @@ from enprompta._client.ingest_client import IngestClient
 from enprompta._common import semantic_conventions as names
 from enprompta._version import __version__
 from enprompta.errors import ConfigurationError
+from enprompta.limiters.local import digest
 from enprompta.models.live_prompts import LivePrompt
 from enprompta.models.prompts import Prompt
 from enprompta.tracing import lifetimes
@@ -105,7 +106,7 @@ class Tracing:
                 "that provider instead"
             )
         self._client: Any = client
-        self._account = client.account_key
+        self._account = digest(client.account_key)
         self._is_captured = capture == "all"
         self._redact = redact
         self._scopes = Scopes()

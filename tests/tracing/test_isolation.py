@@ -17,6 +17,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 from enprompta import AsyncEnprompta, Enprompta
 from enprompta.models import LivePrompt
 from enprompta.tracing import Tracing
+from enprompta.tracing.prompt_links import MEMORY
 from tests.tracing.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -161,3 +162,11 @@ def test_as_the_global_provider(receiver: Receiver) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "comes too late" in done.stdout
     assert receiver.named("s")
+
+
+def test_no_credential_is_kept(tracing: Tracing) -> None:
+    """Prompt links identify an account by a digest."""
+    key = tracing._client._auth.identity
+    with tracing.span("s"):
+        assert key
+        assert key not in repr(vars(MEMORY)) + repr(tracing._account) + repr(vars(tracing._finisher))
