@@ -43,6 +43,10 @@ LINEAR = {
     "zero width": "\u200b",
     "equals": "=",
     "sk": "sk-",
+    "ep": "-ep_",
+    "dashed tokens": "-eyJ",
+    "dashed mails": "-SG.a",
+    "slack": "-xox",
     "cookie": "cookie: ",
     "base64": "YWJj",
 }
