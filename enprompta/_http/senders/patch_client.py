@@ -2,6 +2,10 @@
 
 httpx has no public API for any of this, so private attributes are replaced. A transport without those attributes, such
 as a custom one or that of another httpx version, is left unchanged, and the log says so.
+
+The package's own clients use httpx's transport too: pytest-httpx and OpenTelemetry's instrumentation of httpx replace
+`handle_request` of that class. With a transport on httpcore's public API, they would miss every call of this package,
+and tests with pytest-httpx would send real requests.
 """
 
 from __future__ import annotations
