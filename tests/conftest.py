@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 hypothesis.settings.register_profile("enprompta", deadline=None)  # a loaded machine is slow, not wrong
 hypothesis.settings.load_profile("enprompta")
@@ -25,7 +26,7 @@ STEPS = {
     "types": "what mypy, pyright and pyrefly make of the public types",
     "site": "the documentation site",
     "package": "the built wheel in an empty environment (needs a package index)",
-    "examples": "the examples, the quickstart page and the contributor guide's worked example",
+    "examples": "the examples, and every block of the documentation but README's",
     "plugin": "test suites of other projects that use the pytest fixtures",
     "conformance": "schemathesis against the emulator",
     "spec_tools": "other tools with the document: Prism, linters, generators (needs tests/spec_tools/install)",
@@ -50,6 +51,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _chosen(config: pytest.Config) -> set[str]:
     steps: list[str] = config.getoption("--step")
     return set(STEPS) if "all" in steps else set(steps)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import modules without a test of the chosen steps: importing all takes longer than most steps."""
+    chosen = _chosen(config)
+    if not chosen or not collection_path.name.startswith("test_"):
+        return None
+    text = collection_path.read_text("utf-8")
+    return None if any(f'mark.step("{name}")' in text for name in chosen) else True
 
 
 def _step_of(item: pytest.Item) -> str:

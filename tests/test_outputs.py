@@ -106,6 +106,7 @@ def test_what_type_adapter_takes_is_read() -> None:
         ('ok\n{\n  "items": x}', "expected value", "line 3, column 12"),
         ('{"items": [{"name": "a"}, {"name": 3}]}', "valid string", "items[1].name"),
         ('so: [1] or {"items": {}}', "valid array", "items"),
+        ('{"items": {}} as in {x}', "valid array", "items"),
         ("[1]", "object", "its top"),
         ("[" * 300 + "]" * 300, "recursion limit", "line 1, column 201"),
     ],

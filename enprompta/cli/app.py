@@ -7,7 +7,6 @@ command failed or a check did not pass, 2 wrong usage, 3 no credentials, 130 Ctr
 from __future__ import annotations
 
 import logging
-import sys
 from typing import Annotated, NoReturn
 
 import typer
@@ -92,5 +91,4 @@ def options(
 def run() -> NoReturn:
     """Run the command line of this process and exit with its status."""
     logging.getLogger("enprompta").addHandler(logging.NullHandler())  # the commands report errors themselves
-    app(prog_name="enprompta")
-    sys.exit()
+    raise SystemExit(app(prog_name="enprompta"))

@@ -215,8 +215,16 @@ class Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
         raise StopAsyncIteration
 
 
+@pytest.fixture
+def nothing_left_behind() -> Iterator[None]:
+    """Collect garbage while the warning filters of the test apply."""
+    yield
+    gc.collect()
+
+
 # httpx does not close its generator if a body cannot be decoded, and trio warns about that.
 @pytest.mark.filterwarnings("ignore:Async generator 'httpx:ResourceWarning")
+@pytest.mark.usefixtures("nothing_left_behind")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=120)
 @given(
     st.sampled_from(CALLS),
@@ -236,13 +244,6 @@ def test_nothing_foreign_leaves_a_call(api: Any, do: Any, status: int, body: byt
         assert same(pickle.loads(pickle.dumps(error)), error)  # noqa: PT017
         causes_pickle(error)
     assert api.client.rate_limit is None or api.client.rate_limit.limit >= 0
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_behind() -> Iterator[None]:
-    """Collect garbage while the warning filters of the test apply."""
-    yield
-    gc.collect()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)

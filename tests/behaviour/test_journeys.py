@@ -40,10 +40,10 @@ def add_prompts(emulator: Emulator, number: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def crowded() -> Iterator[tuple[Emulator, list[str]]]:
-    """Serve an account with 10,000 prompts."""
+def crowded(flavour: str) -> Iterator[tuple[Emulator, list[str]]]:
+    """Serve an account with 10,000 prompts; with 1,000 for the clients that share the code of the first."""
     with Emulator(rate_limits=False) as emulator:
-        yield emulator, add_prompts(emulator, 10_000)
+        yield emulator, add_prompts(emulator, 10_000 if flavour == "sync" else 1_000)
 
 
 def test_the_life_of_a_prompt(driver: Any, client: Any) -> None:
@@ -179,7 +179,7 @@ def test_a_used_up_budget_is_a_rate_limit_error(driver: Any) -> None:
         driver.close(client)
 
 
-def test_ten_thousand_prompts_list_through_a_hundred_pages(driver: Any, crowded: tuple[Emulator, list[str]]) -> None:
+def test_a_long_list_is_complete(driver: Any, crowded: tuple[Emulator, list[str]]) -> None:
     """Paging loses and repeats nothing, in the service's order."""
     emulator, ids = crowded
     client = driver.make(api_key=emulator.keys.enterprise, base_url=emulator.url)
@@ -189,7 +189,7 @@ def test_ten_thousand_prompts_list_through_a_hundred_pages(driver: Any, crowded:
     assert [one for one in listed if one in first] == ids[::-1]
     assert len(set(listed)) == len(listed)
     assert {len(page.data) for page in pages[:-1]} == {100}
-    assert len(pages) == -(-len(listed) // 100) >= 100
+    assert len(pages) == -(-len(listed) // 100) >= 10
     driver.close(client)
 
 
@@ -201,7 +201,7 @@ def test_a_list_may_grow_while_it_is_walked(driver: Any, crowded: tuple[Emulator
 
     def grow(prompt: Any) -> None:
         walked.append(prompt.id)
-        if len(walked) % 500 == 0:
+        if len(walked) % 250 == 0:
             add_prompts(emulator, 7)
 
     driver.walk(lambda c: c.prompts.list(limit=100), client, then=grow)

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -118,6 +119,15 @@ def test_a_text_on_a_terminal_is_no_command(run: Run, client: Enprompta) -> None
     assert run("prompts", "get", prompt.id).output.endswith("\na\\x1b[31m\n    b\\x07\n")
 
 
+@pytest.mark.usefixtures("terminal")
+def test_a_table_fits_the_terminal(run: Run, client: Enprompta) -> None:
+    """Long cells are folded within the width of the terminal."""
+    client.teams.create(name="A team with a name that does not fit into one line")
+    lines = run("teams", "list").output.splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 40
+
+
 def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """An interrupted command prints nothing and exits with 130."""
 
@@ -126,6 +136,20 @@ def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("enprompta.cli.commands.teams.connected", interrupted)
     assert run("teams", "list", status=130).output == ""
+
+
+@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (typer.Abort, 1)])
+def test_an_interrupted_option_ends_the_command(
+    run: Run, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], status: int
+) -> None:
+    """Ctrl-C while options are read exits with 130, and a prompt without an answer with 1."""
+
+    def ended(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("enprompta.cli.error_handling._leave_out_types_of_flags", ended)
+    monkeypatch.setattr("enprompta.cli.commands.teams.connected", ended)
+    run("teams", "list", status=status)
 
 
 def test_values_are_an_object(run: Run) -> None:

@@ -140,6 +140,12 @@ def test_why_two_signatures_are_refused() -> None:
     assert "more than one" in why_refused(delivery.body, [signature] * 2, [WEBHOOK_SECRET])
 
 
+def test_a_pipe_gets_only_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C adds no empty line to output that is not a terminal."""
+    run(Listener("127.0.0.1", 0, [WEBHOOK_SECRET]), post(webhook_delivery(), 200), stop=signal.SIGINT)
+    assert "\n\nStopped" not in capsys.readouterr().out
+
+
 def test_a_terminal_gets_its_line_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the ^C that the terminal shows, the summary starts on a new line."""
     written = io.StringIO()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from enprompta import ConfigurationError
+from enprompta._core import arguments
 from enprompta._core.operation import describe_call
 from enprompta.models import Prompt, PromptVariable, Team, WorkflowStep
 from enprompta.resources.executions import ExecutionCalls
@@ -198,3 +199,10 @@ def test_arguments_are_sent_in_plain_form() -> None:
         describe_call(PromptCalls, "execute", "p", modle="m")
     assert describe_call(WebhookCalls, "update", "w", is_active=False).json == {"isActive": False}
     assert describe_call(PromptCalls, "list", search=None).params == {"search": None}
+
+
+def test_a_parameter_without_bounds_takes_any_number() -> None:
+    """Only parameters with bounds in the API reference have some."""
+    assert arguments.whole_number("count", -3) == -3
+    with pytest.raises(ConfigurationError, match=r"^count must be a whole number, not 'x'$"):
+        arguments.whole_number("count", "x")

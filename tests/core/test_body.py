@@ -142,6 +142,13 @@ def test_json_has_one_form_for_each_kind(value: object, written: object) -> None
     assert json.loads(encode_json(value)) == written
 
 
+def test_an_array_with_axes_is_refused() -> None:
+    """The items of a numpy array would be numpy's types; the error names the conversion."""
+    np = pytest.importorskip("numpy")
+    with pytest.raises(ConfigurationError, match=r"a\[0\] is an array \(ndarray\): pass value.tolist\(\)"):
+        encode_json({"a": [np.array([1])]})
+
+
 def test_json_is_compact_utf8() -> None:
     """Bodies are compact UTF-8 without ASCII escapes."""
     assert encode_json({"a": "ż", "b": [1, 2]}) == '{"a":"ż","b":[1,2]}'.encode()

@@ -6,6 +6,7 @@ import array
 import json
 import re
 from collections import UserString
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -40,6 +41,7 @@ class Tone(Enum):
     """An enumeration for the documented examples."""
 
     WARM = "warm"
+    NEUTRAL = False
 
 
 class Level(IntEnum):
@@ -51,6 +53,13 @@ class Level(IntEnum):
         return "9"
 
     __str__ = __repr__
+
+
+@dataclass
+class Pair:
+    """A dataclass, which is not a value of a variable."""
+
+    left: int
 
 
 class Missing:
@@ -97,6 +106,7 @@ def test_the_table_has_examples() -> None:
     ("value", "becomes"),
     [
         (Level.HIGH, 3),
+        (Tone.NEUTRAL, False),
         (type("Word", (str,), {"__str__": lambda _: "other"})("tea"), "tea"),
         (type("Half", (float,), {"__repr__": lambda _: "9"})(0.5), 0.5),
         (time(10, 30), "10:30:00"),
@@ -104,7 +114,7 @@ def test_the_table_has_examples() -> None:
         (2**53 - 1, 2**53 - 1),
         (-(2**53), "-9007199254740992"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_values_of_derived_types_are_what_they_hold(value: object, becomes: object) -> None:
     """The real type of a value counts, not the class it claims."""
@@ -124,13 +134,14 @@ def test_values_of_derived_types_are_what_they_hold(value: object, becomes: obje
         ((1, 2), "not a tuple: pass json.dumps(value)"),
         ({1}, "not a set: pass json.dumps(sorted(value))"),
         (iter([1]), "not a list_iterator: pass json.dumps(list(value))"),
+        (Pair(1), "not a Pair: pass json.dumps(dataclasses.asdict(value))"),
         (MappingProxyType({}), "not a mappingproxy: pass json.dumps(dict(value))"),
         (conversions.NotScalar(), "not a NotScalar: pass its text, such as str(value)"),
         (conversions.RefusedValueError, "not a type: pass its text"),
         (10**5000, "is a number with too many digits"),
         (datetime.min.replace(tzinfo=timezone(timedelta(hours=2))), "is a time whose UTC form"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_what_is_no_value_is_refused_with_a_cure(value: object, says: str) -> None:
     """The error names the type and what to pass instead."""
@@ -179,3 +190,10 @@ def test_nulls_of_a_file_are_left_out() -> None:
         with pytest.raises(RowError, match=r"variables\.a must be text, a number or a boolean, not None: leave it out"):
             CallTemplate(call, variables, "run").task(0, {"a": None, "b": "x"})
     assert call.returns is Execution
+
+
+def test_a_row_with_half_a_character_is_refused() -> None:
+    """The error names the row and the variable."""
+    spec: CallTemplate[Any] = CallTemplate(describe_call(PromptCalls, "execute", "p"), None, "run")
+    with pytest.raises(RowError, match=r"^row 3 cannot be sent: text holds a lone surrogate"):
+        spec.task(3, {"text": "\ud83c", "count": 1})

@@ -57,6 +57,7 @@ def test_nothing_of_ours(fs):
 """
 
 
+@pytest.mark.step("plugin")
 @pytest.mark.parametrize("imports", ["", "from enprompta import Enprompta"], ids=["lazy", "imported"])
 def test_a_suite_with_fake_file_systems(imports: str, tmp_path: Path) -> None:
     """The fixtures and clients of the application work on a fake file system and between two of them."""

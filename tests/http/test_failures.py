@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from enprompta._core.steps import Answer
 from enprompta._http.error_mapping import read_error_body, status_error, transport_error
+from enprompta._http.proxies import Proxy
 from enprompta.errors import (
     APIConnectionError,
     APIStatusError,
@@ -249,6 +250,14 @@ def test_every_transport_failure_is_ours(raised: Exception, expected: type[Excep
     assert type(error) is expected
     assert str(error).startswith("GET /prompts: ")
     assert says in str(error)
+
+
+def test_a_timeout_behind_a_proxy_names_both() -> None:
+    """The connection goes through the proxy, whose password is not shown."""
+    proxy = Proxy("http", "proxy.test", 3128, "user", "pass1234")
+    error = transport_error("GET /prompts", "api.test", httpx.ConnectTimeout("t"), proxy=proxy)
+    assert str(error) == (f"GET /prompts: api.test did not accept a connection through the proxy {proxy} in time")
+    assert "pass1234" not in str(error)
 
 
 def test_a_timeout_is_a_timeout_error() -> None:

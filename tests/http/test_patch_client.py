@@ -53,7 +53,7 @@ def test_every_wrapped_transport_is_patched(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.parametrize(("kind", "http"), [(Enprompta, httpx.Client), (AsyncEnprompta, httpx.AsyncClient)])
 def test_clients_patch_without_a_warning(kind: Any, http: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The installed httpx has the attributes that the patch needs."""
+    """The installed httpx has the attributes that the patch needs; a mount without a transport uses the default one."""
     with caplog.at_level(logging.WARNING, "enprompta"):
-        kind(api_key="ep_x", http_client=http())
+        kind(api_key="ep_x", http_client=http(mounts={"all://localhost": None}))
     assert caplog.records == []

@@ -195,6 +195,7 @@ def test_ruff_has_nothing_to_say(prompts: Path, lint: list[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.step("types")
 @pytest.mark.parametrize("checker", ["pyright", "mypy"])
 def test_a_missing_variable_fails_in_the_type_checker(prompts: Path, checker: str) -> None:
     """Strict pyright and mypy accept correct calls and reject wrong ones."""

@@ -111,3 +111,15 @@ def test_recorded_items_are_bounded(tracing: Tracing, receiver: Receiver, monkey
     output = receiver.spans[-1].attributes["output.value"]
     assert "b" in output
     assert "c" not in output
+
+
+def test_an_instrumentor_without_its_package_is_not_installed(
+    client: Enprompta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the package, also if the package that contains its module is missing."""
+    from enprompta.tracing import instrumentors
+
+    known = (instrumentors._Known("package_x", "no_such_parent.instrumentor", "X"),)
+    monkeypatch.setitem(instrumentors.KNOWN, "openai", known)
+    with pytest.raises(ConfigurationError, match=r"not installed: pip install package_x"):
+        instrumentors.instrumentor_for("openai")
