@@ -267,11 +267,8 @@ def _request(
     """Check the arguments and make the cache's request.
 
     Raises:
-        ConfigurationError: The slug, the TTL or an option is invalid.
+        ConfigurationError: The TTL or an option is invalid.
     """
-    slug: Any = key.slug  # whatever the caller gave
-    if not isinstance(slug, str) or not slug:
-        path("/api/sdk/prompts/{}", key.slug)  # raises the error that names the problem
     given: Any = ttl
     if given is not None and not (isinstance(given, (int, float)) and 0 <= given < math.inf):
         raise ConfigurationError(f"ttl must be a number of seconds, 0 or more, or None to never refresh, not {ttl!r}")

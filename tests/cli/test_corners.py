@@ -7,7 +7,9 @@ import json
 import os
 import signal
 import sys
-from types import ModuleType
+import threading
+from functools import partial
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -275,6 +277,44 @@ def test_the_emulator_that_is_not_installed(run: Run, monkeypatch: pytest.Monkey
     assert run("emulator", status=1).stderr == "error  The emulator needs uvicorn: install it\n"
     monkeypatch.setitem(sys.modules, "enprompta.emulator.__main__", Missing(broken))
     assert CliRunner().invoke(app, ["emulator"]).exception is broken
+
+
+class _FailingServer:
+    """A Workbench that fails before or after it reports its addresses."""
+
+    origin = "http://127.0.0.1:1"
+
+    def __init__(self, session: object, *, is_late: bool = False) -> None:
+        self.is_late = is_late
+        self.session = session
+        self.stopped = threading.Event()
+
+    async def serve(self, started: Any, **_: object) -> None:
+        """Fail."""
+        if self.is_late:
+            started(SimpleNamespace(url="u", report_url="r"))
+            self.stopped.wait(10)
+        raise OSError(98, "Address already in use")
+
+    def stop(self) -> None:
+        """Stop."""
+        self.stopped.set()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_workbench_that_fails_ends_the_command(service: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Workbench that cannot start is the command's error; one that fails later does not end the emulator."""
+    from enprompta.cli.commands import emulator, workbench
+
+    monkeypatch.setattr(workbench, "emulator_session", lambda it: it)
+    monkeypatch.setattr(workbench, "import_server", lambda: SimpleNamespace(Server=_FailingServer))
+    with pytest.raises(OSError, match="already in use"), emulator._workbench(service):
+        pass
+    late = partial(_FailingServer, is_late=True)
+    monkeypatch.setattr(workbench, "import_server", lambda: SimpleNamespace(Server=late))
+    with emulator._workbench(service) as printed:
+        assert "workbench u\n" in printed
+    assert service.workbench_url == "http://127.0.0.1:1/"
 
 
 def test_the_emulator_is_given_its_options(run: Run) -> None:
