@@ -12,9 +12,9 @@ part of this package too, and run in processes that never make a call.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from enprompta._lazy import lazy
 from enprompta._version import __version__
 from enprompta.errors import (
     APIConnectionError,
@@ -54,36 +54,20 @@ if TYPE_CHECKING:
     from enprompta._core.unset import UNSET, Unset
     from enprompta.pagination import AsyncPage, AsyncPager, Page
     from enprompta.rollouts import Split
-else:  # hidden from type checkers: with `__getattr__` they would accept any name
-    _HOMES = {
-        "UNSET": "enprompta._core.unset",
-        "APIResponse": "enprompta._core.response",
-        "AsyncEnprompta": "enprompta._client.async_client",
-        "AsyncPage": "enprompta.pagination",
-        "AsyncPager": "enprompta.pagination",
-        "Call": "enprompta._core.call",
-        "Enprompta": "enprompta._client.sync_client",
-        "Page": "enprompta.pagination",
-        "RequestOptions": "enprompta._core.call",
-        "Split": "enprompta.rollouts",
-        "Unset": "enprompta._core.unset",
-        "WriteOptions": "enprompta._core.call",
-    }
-    _MODULES = frozenset({"models", "pagination"})
-
-    def __getattr__(name: str) -> object:
-        """Import the module of a public name on first access."""
-        if name in _MODULES:
-            return import_module(f"{__name__}.{name}")
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-
-    def __dir__() -> list[str]:
-        return list(__all__)
-
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            ".": "models pagination",
+            "._client.async_client": "AsyncEnprompta",
+            "._client.sync_client": "Enprompta",
+            "._core.call": "Call RequestOptions WriteOptions",
+            "._core.response": "APIResponse",
+            "._core.unset": "UNSET Unset",
+            ".pagination": "AsyncPage AsyncPager Page",
+            ".rollouts": "Split",
+        },
+    )
 
 __all__ = [
     "UNSET",

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, cast
 from enprompta._common import log
 from enprompta._common.handler_errors import is_from_handler
 from enprompta._common.headers import check_headers
+from enprompta._common.narrowing import is_iterable, is_mapping
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -215,9 +216,9 @@ def check_hooks(hooks: object) -> tuple[object, ...]:
     Raises:
         ConfigurationError: `hooks` is not a list of objects with at least one hook method.
     """
-    if not isinstance(hooks, Iterable):
+    if not is_iterable(hooks):
         raise ConfigurationError(f"hooks must be a list of objects, not {type(hooks).__name__}: hooks=[...]")
-    checked = tuple(cast("Iterable[object]", hooks))
+    checked = tuple[object, ...](hooks)
     for hook in checked:
         if isinstance(hook, type):
             raise ConfigurationError(f"hooks must be objects, not classes: hooks=[{hook.__name__}()]")
@@ -269,7 +270,7 @@ def _call_hook(hook: object, event: str, record: object) -> Any:  # noqa: ANN401
         return None
     try:
         given = method(record)
-        return dict(cast("Mapping[Any, Any]", given)) if isinstance(given, Mapping) else given
+        return dict(given) if is_mapping(given) else given
     except Exception as error:
         if is_from_handler(error):  # a signal arrived while the hook ran
             raise

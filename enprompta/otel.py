@@ -28,10 +28,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from enprompta._common import semantic_conventions as names
+from enprompta._common.narrowing import is_dict
 from enprompta._version import __version__
 from enprompta.hooks import Hooks
 
@@ -284,7 +285,7 @@ def _fields(source: object) -> dict[str, Any]:
             source = json.loads(source)
         except (ValueError, RecursionError):
             return {}
-    return cast("dict[str, Any]", source) if isinstance(source, dict) else {}
+    return source if is_dict(source) else {}
 
 
 def _is_plain(value: object) -> bool:

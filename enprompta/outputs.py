@@ -16,7 +16,7 @@ import re
 from array import array
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast, overload
 
 from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
 
@@ -74,7 +74,7 @@ class OutputReader(Generic[T]):
         ConfigurationError: pydantic cannot validate this type.
     """
 
-    def __init__(self, output: Any, *, name: str | None = None, schema: Mapping[str, Any] | None = None) -> None:  # noqa: ANN401 (typed by `reader_for`)
+    def __init__(self, output: object, *, name: str | None = None, schema: Mapping[str, Any] | None = None) -> None:
         self._schema = schema
         self.name: str = name or _name_of(output)
         self._adapter: TypeAdapter[T] = _adapter_for(output)
@@ -171,26 +171,28 @@ def parse_output(text: str, output: type[T] | TypeAdapter[T]) -> T:
     return reader_for(output).read(text)
 
 
-def reader_for(output: type[T] | TypeAdapter[T] | OutputReader[T]) -> OutputReader[T]:
+@overload
+def reader_for(output: type[T] | TypeAdapter[T] | OutputReader[T]) -> OutputReader[T]: ...
+@overload
+def reader_for(output: object) -> OutputReader[Any]: ...
+def reader_for(output: object) -> OutputReader[Any]:
     """Return the reader of a type, compiled once for each type; a reader is returned as it is.
 
     Raises:
         ConfigurationError: pydantic cannot validate this type.
     """
     if isinstance(output, OutputReader):
-        return output
+        return cast("OutputReader[Any]", output)
     try:
-        return cast("OutputReader[T]", _cached_reader(output))
+        return _cached_reader(output)
     except TypeError:  # not hashable, such as some `Annotated` types
         return OutputReader(output)
 
 
-@lru_cache(maxsize=256)
-def _cached_reader(output: Any) -> OutputReader[Any]:  # noqa: ANN401 (any type)
-    return OutputReader(output)
+_cached_reader = lru_cache(maxsize=256)(OutputReader[Any])
 
 
-def _adapter_for(output: Any) -> TypeAdapter[Any]:  # noqa: ANN401 (any argument)
+def _adapter_for(output: object) -> TypeAdapter[Any]:
     """Compile a type, completely, so that nothing is executed for a type that cannot be used."""
     is_type = isinstance(output, type)
     if isinstance(output, (str, bytes, dict)) or (

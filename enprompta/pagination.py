@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from enprompta._core.call import Call
     from enprompta._core.response import APIResponse
     from enprompta.models.pagination import Pagination
+    from enprompta.tables import Records
 
 __all__ = ["AsyncPage", "AsyncPager", "Page"]
 
@@ -115,9 +116,7 @@ class _BasePage(Paged[T]):
         Raises:
             ConfigurationError: pandas is not installed.
         """
-        from enprompta import tables  # noqa: PLC0415 (loaded when first used)
-
-        return tables.to_pandas(self.data, model=self._model)
+        return self._records().to_pandas()
 
     def to_polars(self) -> pl.DataFrame:
         """Return the items of this page as a polars data frame; `tables.to_polars(list(page))` has all pages.
@@ -125,14 +124,17 @@ class _BasePage(Paged[T]):
         Raises:
             ConfigurationError: polars is not installed.
         """
-        from enprompta import tables  # noqa: PLC0415
-
-        return tables.to_polars(self.data, model=self._model)
+        return self._records().to_polars()
 
     def _repr_html_(self) -> str:
-        from enprompta import tables  # noqa: PLC0415
+        from enprompta.tables import to_html  # noqa: PLC0415 (as in `_records`)
 
-        return tables.to_html(self.data, caption=repr(self).strip("<>"))
+        return to_html(self.data, caption=repr(self).strip("<>"))
+
+    def _records(self) -> Records[T]:
+        from enprompta.tables import Records  # noqa: PLC0415 (most programs make no tables)
+
+        return Records(self.data, self._model)
 
     def __repr__(self) -> str:
         total, has_more = self.pagination.total_count, self.pagination.has_more
@@ -167,7 +169,7 @@ class Page(_BasePage[T]):
             return self._fetch(self._next_call())
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error
 
     def pages(self) -> Iterator[Page[T]]:
         """Iterate over this page and all following ones."""
@@ -179,7 +181,7 @@ class Page(_BasePage[T]):
                 yield page
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error
 
     def __iter__(self) -> Iterator[T]:
         """Iterate over every item of this page and all following ones."""
@@ -188,7 +190,7 @@ class Page(_BasePage[T]):
                 yield from page.data
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error
 
 
 class AsyncPage(_BasePage[T]):
@@ -216,7 +218,7 @@ class AsyncPage(_BasePage[T]):
             return await self._fetch(self._next_call())
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error
 
     async def follow(self, followed: set[object]) -> AsyncPage[T] | None:
         """Fetch the page after this one; None after the last page. `followed` has the cursors used so far."""
@@ -276,7 +278,7 @@ class _AsyncPages(Generic[T]):
                 self._page = page
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error
         return self._page
 
 
@@ -298,7 +300,7 @@ class _AsyncItems(Generic[T]):
                 self._items = iter((await self._pages.__anext__()).data)
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error
 
 
 class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
@@ -339,6 +341,6 @@ class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):  # noqa: N801 (read
                 return AsyncPager(describe(self, *args, **kwargs), self._client.run)
             except EnpromptaError as error:
                 shorten(error)
-                raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+                raise error
 
         return method

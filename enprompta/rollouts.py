@@ -17,15 +17,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+from enprompta._common.narrowing import is_mapping
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Self
 
 __all__ = ["Exposure", "Split"]
@@ -114,10 +116,10 @@ class Exposure:
 
 
 def _checked_weights(weights: Any) -> dict[str, float]:  # noqa: ANN401 (any argument)
-    if not isinstance(weights, Mapping) or not weights:
+    if not is_mapping(weights) or not weights:
         raise ConfigurationError('a Split needs labels with weights, such as {"production": 9, "canary": 1}')
     checked: dict[str, float] = {}
-    for label, weight in cast("Mapping[Any, Any]", weights).items():
+    for label, weight in weights.items():
         if not isinstance(label, str) or not label:
             raise ConfigurationError(f"the labels of a Split must be text, and not empty: {label!r} is not")
         try:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
+from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast, overload
 
+from enprompta._common.values import encodable
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def to_html(rows: Sequence[object], *, caption: str = "") -> str:
 def record_html(model: object) -> str:
     """Render one model as an HTML table, one row for each field that has a value."""
     fields = [(name, value) for name, value in _shown(model).items() if value not in (None, [], {})]
-    return _table([], [[f"<strong>{_escaped(name)}</strong>", _cell(value)] for name, value in fields], [])
+    return _table([], [[f"<strong>{escape(name)}</strong>", _cell(value)] for name, value in fields], [])
 
 
 def to_pandas(rows: Iterable[object], *, model: type | None = None) -> pd.DataFrame:
@@ -154,10 +156,7 @@ def _library(name: str) -> Any:  # noqa: ANN401 (its types may not be installed 
 
 def _pandas_series(library: Any, kind: ColumnType, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
     """Create a typed column; values that do not fit the type stay as they are, in an object column."""
-    from enprompta._common.frame_columns import in_utc  # noqa: PLC0415 (as above)
-
-    if kind.kind == "time":
-        values = [in_utc(value) if isinstance(value, datetime) else value for value in values]
+    values = kind.in_utc(values)
     try:
         return library.Series(values, dtype=kind.pandas)
     except (TypeError, ValueError, OverflowError):
@@ -166,14 +165,12 @@ def _pandas_series(library: Any, kind: ColumnType, values: Sequence[object]) -> 
 
 def _series(library: Any, name: str, kind: ColumnType | None, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
     """Create a column; values that do not fit its type, or have no common type, are stored as text."""
-    from enprompta._common.frame_columns import storable  # noqa: PLC0415 (as above)
-
     try:
         if kind is None:
             return library.Series(name, values, strict=True)
         return library.Series(name, [kind.fit(value) for value in values], dtype=kind.polars(library), strict=True)
     except (TypeError, ValueError, OverflowError, library.exceptions.PolarsError):
-        return library.Series(name, [None if value is None else storable(_text(value)) for value in values])
+        return library.Series(name, [None if value is None else encodable(_text(value)) for value in values])
 
 
 def _dumped(row: object) -> dict[str, Any]:
@@ -192,15 +189,15 @@ def _columns(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]], lines: Sequence[str]) -> str:
-    head = "".join(f"<th {_CELL}>{_escaped(name)}</th>" for name in names)
+    head = "".join(f"<th {_CELL}>{escape(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(f'<td {_CELL}>{cell}</td>' for cell in cells)}</tr>" for cells in rows)
-    below = "".join(f"<p>{_escaped(line)}</p>" for line in lines)
+    below = "".join(f"<p>{escape(line)}</p>" for line in lines)
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>{below}"
 
 
 def _cell(value: object) -> str:
     text = "" if value is None else _text(value)
-    return _escaped(text if len(text) <= _SHOWN_TEXT else text[: _SHOWN_TEXT - 1] + "…")
+    return escape(text if len(text) <= _SHOWN_TEXT else text[: _SHOWN_TEXT - 1] + "…")
 
 
 def _text(value: object) -> str:
@@ -213,9 +210,3 @@ def _text(value: object) -> str:
     if isinstance(value, (dict, list)):
         return json.dumps(value, default=str, ensure_ascii=False)
     return str(value)
-
-
-def _escaped(text: str) -> str:
-    from html import escape  # noqa: PLC0415 (most programs make no tables)
-
-    return escape(text)

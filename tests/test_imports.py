@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from functools import cache
@@ -17,7 +18,7 @@ PACKAGE = Path(enprompta.__file__).parent
 
 # The parts in their order: a part may import only parts of an earlier row, whatever kind of import it is.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("_version", "errors"),
+    ("_lazy", "_version", "errors"),
     ("_common",),
     ("rollouts",),
     ("hooks", "tables", "templating"),
@@ -113,10 +114,13 @@ def part_named(name: str) -> str | None:
     if package != "enprompta":
         return None
     first = rest.partition(".")[0]
-    if (PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").is_file():
+    if first and ((PACKAGE / first).is_dir() or (PACKAGE / f"{first}.py").is_file()):
         return first
-    home: str | None = enprompta._HOMES.get(first)  # a name that the package imports on first use
-    return "__init__" if home is None else part_named(home)
+    # A name that the package imports on first use is of the part that type checkers find it in.
+    homes = {
+        one.name.rpartition(".")[2]: one.name for one in imports_of(PACKAGE / "__init__.py") if one.when == "types"
+    }
+    return part_named(homes[first]) if first in homes else "__init__"
 
 
 def parts_imported(part: str, whens: set[str]) -> set[str]:
@@ -192,7 +196,7 @@ def test_an_extra_that_is_not_needed_is_taken_off(part: str) -> None:
 
 def module_named(name: str) -> str | None:
     """Name the module that an import loads: of `a.b.c`, `a.b.c` where that is one, else `a.b`."""
-    while name.startswith("enprompta."):
+    while name.partition(".")[0] == "enprompta":
         path = PACKAGE.joinpath(*name.split(".")[1:])
         if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
             return name
@@ -203,6 +207,24 @@ def module_named(name: str) -> str | None:
 def dotted(path: Path) -> str:
     """Name a module as Python does."""
     return ".".join(("enprompta", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+LAZY = sorted({path.parent for path in modules() if path.name == "__init__.py" and "lazy(" in path.read_text()})
+
+
+@pytest.mark.parametrize("folder", LAZY, ids=relative)
+def test_a_name_loaded_on_first_use_is_no_module(folder: Path) -> None:
+    """Importing the module of that name would replace the name: `load` returns what the type checker sees."""
+    package = importlib.import_module(dotted(folder / "__init__.py"))
+    stubs = {one.name: one for one in imports_of(folder / "__init__.py") if one.when == "types"}
+    assert stubs
+    for full in stubs:
+        home, _, name = full.rpartition(".")
+        is_module = module_named(full) == full
+        assert getattr(package, name) is (sys.modules[full] if is_module else getattr(sys.modules[home], name))
+        assert is_module or not (folder / f"{name}.py").exists()
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'nothing'"):
+        _ = package.nothing
 
 
 # Each part in a copy of a process in which what it takes from outside is loaded, and nothing of the package is.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from enprompta import AsyncEnprompta, Enprompta, TemplateWarning
 from enprompta.models import PromptVariable
 from enprompta.templating import TemplateProblem, problems, variables
-from enprompta.templating.problems import warn
+from enprompta.templating.template_problems import warn
 
 URL = "https://api.test/api/v1"
 

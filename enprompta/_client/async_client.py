@@ -58,6 +58,7 @@ class AsyncEnprompta(BaseClient):
         ConfigurationError: Credentials are missing or a setting is invalid; the message says how to fix it.
     """
 
+    _is_async = True
     prompts: Namespace[AsyncPrompts] = Namespace("prompts", "AsyncPrompts")
     """Create, change, list and execute prompts."""
     executions: Namespace[AsyncExecutions] = Namespace("executions", "AsyncExecutions")
@@ -124,7 +125,7 @@ class AsyncEnprompta(BaseClient):
             return self._bound(call, result)
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+            raise error
 
     @overload
     async def run_raw(self, call: Call[Page[T]], /) -> APIResponse[AsyncPage[T]]: ...
@@ -137,7 +138,7 @@ class AsyncEnprompta(BaseClient):
             return replace(response, data=self._bound(call, response.data))
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+            raise error
 
     async def run_flow(self, flow: Flow[T], /) -> T:
         """Run a flow of several calls; see `enprompta._core.operation.flow`."""
@@ -145,7 +146,7 @@ class AsyncEnprompta(BaseClient):
             return await self._transport.run(self.flow_steps(flow))
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+            raise error
 
     async def drive(self, steps: Steps[T], /) -> T:
         """Perform the steps of a call, such as those that `steps(call)` describes, and return its result."""
@@ -206,11 +207,6 @@ class AsyncEnprompta(BaseClient):
                 cache.clear()
                 await cast("Tasks", cache.background).aclose()
             await self._transport.aclose()
-
-    def _background(self) -> Tasks:
-        from enprompta.cache.background_runners import Tasks  # noqa: PLC0415 (loaded with the cache)
-
-        return Tasks()
 
     @property
     def is_closed(self) -> bool:

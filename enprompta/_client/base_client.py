@@ -8,8 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
 import httpx
 
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from enprompta._core.response import APIResponse
     from enprompta._core.runner import Flow
     from enprompta._core.steps import HttpReply, Steps
-    from enprompta.cache.background_runners import Background
     from enprompta.cache.live_cache import LiveCache
     from enprompta.limiters.interface import Account, Limiter
     from enprompta.models.health import Health
@@ -94,7 +92,8 @@ class BaseClient:
     _is_view: bool
     _http_client: object
     _library: ModuleType
-    _cache_dir: object
+    _cache_dir: str | PathLike[str] | None
+    _is_async: ClassVar[bool]
     _live: dict[str, LiveCache]
     prompt_versions: Versions
     """Versions of prompts that `expect_version` has read; views share them."""
@@ -171,17 +170,9 @@ class BaseClient:
         return self._live.setdefault("cache", self._open_live_cache()) if cache is None else cache
 
     def _open_live_cache(self) -> LiveCache:
-        from enprompta.cache.live_cache import LiveCache  # noqa: PLC0415
-        from enprompta.cache.snapshots import Disk  # noqa: PLC0415 (most programs do not use it)
+        from enprompta.cache.opening import open_cache  # noqa: PLC0415 (most programs do not use it)
 
-        disk = None
-        if self._cache_dir is not None:
-            disk = Disk(Path(cast("str", self._cache_dir)).expanduser(), self.account_key, self._auth.secrets()[0])
-        return LiveCache(self._background(), disk)
-
-    if TYPE_CHECKING:  # each client has its own
-
-        def _background(self) -> Background: ...
+        return open_cache(self._cache_dir, self.account_key, self._auth.secrets, is_async=self._is_async)
 
     def settings_for(self, options: RequestOptions) -> Settings:
         """Return the settings of a call with options."""

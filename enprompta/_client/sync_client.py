@@ -76,6 +76,7 @@ class Enprompta(BaseClient):
         ConfigurationError: Credentials are missing or a setting is invalid; the message says how to fix it.
     """
 
+    _is_async = False
     prompts: Namespace[Prompts] = Namespace("prompts", "Prompts")
     """Create, change, list and execute prompts."""
     executions: Namespace[Executions] = Namespace("executions", "Executions")
@@ -137,7 +138,7 @@ class Enprompta(BaseClient):
             return self._bound(call, self._transport.run(self._perform(call)))
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+            raise error
 
     def run_raw(self, call: Call[T], /) -> APIResponse[T]:
         """Send a call and return its result with status, headers and attempts."""
@@ -145,7 +146,7 @@ class Enprompta(BaseClient):
             response = self._transport.run(self._perform_raw(call))
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+            raise error
         self._bound(call, response.data)
         return response
 
@@ -155,7 +156,7 @@ class Enprompta(BaseClient):
             return self._transport.run(self.flow_steps(flow))
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+            raise error
 
     def drive(self, steps: Steps[T], /) -> T:
         """Perform the steps of a call, such as those that `steps(call)` describes, and return its result."""
@@ -216,11 +217,6 @@ class Enprompta(BaseClient):
             for cache in self._live.values():
                 cache.clear()
                 cast("Threads", cache.background).close()
-
-    def _background(self) -> Threads:
-        from enprompta.cache.background_runners import Threads  # noqa: PLC0415 (loaded with the cache)
-
-        return Threads()
 
     @property
     def is_closed(self) -> bool:

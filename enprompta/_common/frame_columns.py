@@ -6,9 +6,15 @@ import json
 import types
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
-from typing import Annotated, Any, Literal, TypeAlias, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
+
+from enprompta._common.narrowing import is_dict, is_list
+from enprompta._common.values import encodable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Kind: TypeAlias = Literal["text", "integer", "number", "boolean", "time", "day", "json", "list", "struct"]
 
@@ -63,13 +69,20 @@ class ColumnType:
         if value is None:
             return None
         if isinstance(value, datetime):
-            return in_utc(value)
-        if self.items is not None and isinstance(value, list):
-            return [self.items.fit(each) for each in cast("list[object]", value)]
-        if self.kind == "struct" and isinstance(value, dict):
-            named = cast("dict[str, object]", value)
-            return {name: each.fit(named.get(name)) for name, each in self.fields.items()}
-        return storable(value) if self.kind in {"text", "json"} else value
+            return _in_utc(value)
+        if self.items is not None and is_list(value):
+            return [self.items.fit(each) for each in value]
+        if self.kind == "struct" and is_dict(value):
+            return {name: each.fit(value.get(name)) for name, each in self.fields.items()}
+        if self.kind not in {"text", "json"}:
+            return value
+        return encodable(value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False))
+
+    def in_utc(self, values: Sequence[object]) -> Sequence[object]:
+        """Convert the values of a column of times to UTC; other columns stay as they are."""
+        if self.kind != "time":
+            return values
+        return [_in_utc(value) if isinstance(value, datetime) else value for value in values]
 
 
 def columns_of(model: type[BaseModel]) -> dict[str, ColumnType]:
@@ -77,15 +90,9 @@ def columns_of(model: type[BaseModel]) -> dict[str, ColumnType]:
     return _fields(model, ())
 
 
-def in_utc(moment: datetime) -> datetime:
+def _in_utc(moment: datetime) -> datetime:
     """Convert a time to UTC; one without a time zone counts as UTC, as in the API."""
     return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment.astimezone(timezone.utc)
-
-
-def storable(value: object) -> str:
-    """Convert any value to text that can be encoded as UTF-8; values other than text become JSON."""
-    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text.encode(errors="backslashreplace").decode()
 
 
 def _fields(model: type[BaseModel], within: tuple[object, ...]) -> dict[str, ColumnType]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from typing import cast
 
+from enprompta._common.narrowing import is_mapping
 from enprompta.errors import ConfigurationError
 
 _RESERVED_HEADERS = {
@@ -28,9 +28,9 @@ def check_headers(headers: object) -> None:
     Raises:
         ConfigurationError: The message names the header, never its value.
     """
-    if not isinstance(headers, Mapping):
+    if not is_mapping(headers):
         raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
-    for name, value in cast("Mapping[object, object]", headers).items():
+    for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ConfigurationError(f"{name!r} is not a valid header name")
         if name.lower() in _RESERVED_HEADERS:

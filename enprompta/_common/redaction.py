@@ -14,9 +14,11 @@ import base64
 import json
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import httpx
+
+from enprompta._common.narrowing import is_dict, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,11 +82,10 @@ class Redactor:
         """Redact the secrets in decoded JSON, including its keys."""
         if isinstance(value, str):
             return self.text(value)
-        if isinstance(value, dict):
-            entries = cast("dict[str, Any]", value).items()
-            return {self.text(name): self.value(one) for name, one in entries}
-        if isinstance(value, list):
-            return [self.value(one) for one in cast("list[Any]", value)]
+        if is_dict(value):
+            return {self.text(name): self.value(one) for name, one in value.items()}
+        if is_list(value):
+            return [self.value(one) for one in value]
         return value
 
     def body(self, body: bytes) -> bytes:

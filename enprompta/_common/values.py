@@ -63,6 +63,11 @@ class NotScalar:
 NOT_SCALAR = NotScalar()
 
 
+def encodable(text: str) -> str:
+    """Replace lone surrogates, which UTF-8 cannot encode, by the escapes that they come from."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def scalar(value: object) -> Scalar | NotScalar:
     """Convert a value to plain text, a plain number, a boolean or None; return `NOT_SCALAR` for everything else.
 

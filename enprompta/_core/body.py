@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, cast
 from urllib.parse import urlencode
 
+from enprompta._common.narrowing import is_dict, is_list, is_mapping
 from enprompta._common.values import (
     LISTS,
     NOT_SCALAR,
@@ -108,8 +109,8 @@ def _other(value: Any, depth: int) -> Any:  # noqa: ANN401
     if plain is not NOT_SCALAR:
         return plain
     value = unwrapped(value)
-    if isinstance(value, Mapping):
-        return _object(cast("Mapping[Any, Any]", value), depth)
+    if is_mapping(value):
+        return _object(value, depth)
     if _is_model(value):
         return _json(_dumped(value), depth)
     return _array(_items(value), depth)
@@ -206,9 +207,8 @@ def _refuse_losses(held: Any, written: Any) -> None:  # noqa: ANN401
         return
     if isinstance(held, float) and written is None:
         scalar(held)  # raises for NaN and infinity
-    if isinstance(held, Mapping):
-        entries = cast("Mapping[Any, Any]", held)
-        steps: Any = [(name, one, _get(written, name)) for name, one in entries.items()]
+    if is_mapping(held):
+        steps: Any = [(name, one, _get(written, name)) for name, one in held.items()]
     elif isinstance(held, LISTS) and not isinstance(held, (str, bytes)):
         ones = list(cast("list[Any]", held))
         steps = [(at, one, _get(written, at)) for at, one in enumerate(ones)]
@@ -232,12 +232,12 @@ def _get(container: Any, key: Any) -> Any:  # noqa: ANN401
 def _blame(value: Any) -> RefusedValueError | None:  # noqa: ANN401
     """Find the value that the encoder rejected: a lone surrogate, or an integer with too many digits."""
     entries: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        entries = list(cast("dict[str, Any]", value).items())
+    if is_dict(value):
+        entries = list(value.items())
         if not all(_is_valid(name) for name, _ in entries):
             return RefusedValueError(f"has a key that {_SURROGATE}")
-    elif isinstance(value, list):
-        entries = list(enumerate(cast("list[Any]", value)))
+    elif is_list(value):
+        entries = list(enumerate(value))
     for step, one in entries:
         if found := _blame(one):
             found.path.insert(0, step)

@@ -42,7 +42,7 @@ def public_with(options: Callable[[], Iterable[str]]) -> Callable[[Callable[P, T
                 return function(*args, **kwargs)
             except EnpromptaError as error:
                 shorten(error)
-                raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+                raise error
             except TypeError:
                 wrong = _misuse(function, args, kwargs, options)
                 if wrong is None:
@@ -63,7 +63,7 @@ def public_async(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, C
             return await function(*args, **kwargs)
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+            raise error
         except TypeError:
             wrong = _misuse(function, args, kwargs, lambda: OPTIONS)
             if wrong is None:

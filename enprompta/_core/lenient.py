@@ -6,11 +6,11 @@ a paid execution. They are derived from the schemas of the models, so each field
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_core import SchemaValidator, core_schema
 
+from enprompta._common.narrowing import is_mapping
 from enprompta.models.base import Model
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def _lenient(node: Any) -> Any:  # noqa: ANN401 (a schema, or a part of one)
     if isinstance(node, (list, tuple)):
         parts = cast("list[Any] | tuple[Any, ...]", node)
         return type(parts)(_lenient(one) for one in parts)
-    if not isinstance(node, Mapping):
+    if not is_mapping(node):  # a class that is not built yet has no `dict`
         return node
-    schema = cast("Mapping[str, Any]", node)  # a class that is not built yet has no `dict`
+    schema = node
     kind = schema.get("type")
     if kind in {"model", "dataclass"} and not issubclass(schema["cls"], Model):
         return schema  # the caller's own class

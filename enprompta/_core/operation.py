@@ -200,7 +200,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
                 return await getattr(self._client, run_name if isinstance(made, Call) else "run_flow")(made)
             except EnpromptaError as error:
                 shorten(error)
-                raise error  # noqa: TRY201 (a bare `raise` in Python 3.10 restores the long traceback)
+                raise error
 
         return async_method
 
@@ -214,7 +214,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
             return getattr(self._client, run_name if isinstance(made, Call) else "run_flow")(made)
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (as above)
+            raise error
 
     return method
 

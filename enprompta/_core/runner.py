@@ -53,6 +53,13 @@ class AsyncRunner(Protocol):
     async def run_flow(self, flow: Flow[T], /) -> T: ...
 
 
+class HasDeadline(Protocol):
+    """The settings of a call."""
+
+    @property
+    def deadline(self) -> float | None: ...
+
+
 class StepRunner(Protocol):
     """A client of either kind, as far as describing a call goes."""
 
@@ -61,6 +68,7 @@ class StepRunner(Protocol):
     @property
     def prompt_versions(self) -> dict[tuple[int, str], Any]: ...
     def with_options(self, **options: Unpack[RequestOptions]) -> Self: ...
+    def settings_for(self, options: RequestOptions) -> HasDeadline: ...
 
 
 class SyncStepRunner(StepRunner, Protocol):

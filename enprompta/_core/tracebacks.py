@@ -16,6 +16,7 @@ def shorten(error: BaseException) -> None:
     """Remove frames of the package and its HTTP libraries from the traceback of an error and of its causes.
 
     Frames of the caller's code stay, such as those of a hook or a custom transport. `ENPROMPTA_LOG=debug` keeps all.
+    Raise the error by its name then: a bare `raise` would restore the long traceback in Python 3.10.
     """
     if os.environ.get("ENPROMPTA_LOG", "").strip().lower() == "debug":
         return

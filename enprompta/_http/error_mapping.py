@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ssl
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from enprompta._common.json_reading import read_json
+from enprompta._common.narrowing import is_dict, is_list
 from enprompta._common.redaction import Redactor
 from enprompta._http.masking import without_credentials
 from enprompta.errors import (
@@ -67,16 +68,14 @@ def read_error_body(body: bytes) -> ErrorInfo:
         data = read_json(body)
     except ValueError:
         return ErrorInfo(body=body.decode("utf-8", "replace"))
-    if not isinstance(data, dict):
+    if not is_dict(data):
         return ErrorInfo(body=data)
-    top = cast("dict[str, Any]", data)
-    error = top.get("error")
-    if not isinstance(error, dict):
+    error = data.get("error")
+    if not is_dict(error):
         # {"error": null}, {"error": "text"}, RFC 6749's {"error": "code", "error_description": "text"}, or no "error"
-        message = _text(top.get("error_description")) or _text(top.get("message")) or _text(error)
-        code = _text(error) if "error_description" in top else _text(top.get("code"))
-        return ErrorInfo(message, code, request_id=_text(top.get("request_id")), body=top)
-    error = cast("dict[str, Any]", error)
+        message = _text(data.get("error_description")) or _text(data.get("message")) or _text(error)
+        code = _text(error) if "error_description" in data else _text(data.get("code"))
+        return ErrorInfo(message, code, request_id=_text(data.get("request_id")), body=data)
     number = error.get("code")
     return ErrorInfo(
         message=_text(error.get("message")),
@@ -85,7 +84,7 @@ def read_error_body(body: bytes) -> ErrorInfo:
         details=tuple(_details(error.get("details"))),
         request_id=_text(error.get("request_id")),
         documentation_url=_text(error.get("documentation_url")),
-        body=top,
+        body=data,
     )
 
 
@@ -104,25 +103,23 @@ def _whole(value: object) -> int | None:
 
 def _details(details: object) -> list[FieldError]:
     """Read `details`: a list of objects or texts, a mapping of fields to messages, or one text."""
-    if isinstance(details, dict):
-        named = cast("dict[str, object]", details)
-        if "message" in named:
-            return [_detail(named)]
-        return [FieldError(name, _joined(value)) for name, value in named.items()]
-    if isinstance(details, list):
-        return [_detail(entry) for entry in cast("list[object]", details) if entry is not None]
+    if is_dict(details):
+        if "message" in details:
+            return [_detail(details)]
+        return [FieldError(name, _joined(value)) for name, value in details.items()]
+    if is_list(details):
+        return [_detail(entry) for entry in details if entry is not None]
     return [] if details is None or details == "" else [FieldError(None, str(details))]
 
 
 def _detail(entry: object) -> FieldError:
-    if not isinstance(entry, dict):
+    if not is_dict(entry):
         return FieldError(None, str(entry))
-    named = cast("dict[str, object]", entry)
-    return FieldError(_text(named.get("field")), _joined(named.get("message", "")))
+    return FieldError(_text(entry.get("field")), _joined(entry.get("message", "")))
 
 
 def _joined(value: object) -> str:
-    return "; ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else str(value)
+    return "; ".join(map(str, value)) if is_list(value) else str(value)
 
 
 def _describe(call: str, response: Answer, info: ErrorInfo, headers: Mapping[str, str], request_id: str | None) -> str:

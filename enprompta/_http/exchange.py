@@ -6,10 +6,9 @@ each step, and returns the `HttpReply`.
 
 from __future__ import annotations
 
-import itertools
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enprompta._common import log
 from enprompta._common.clock import monotonic, real_time
@@ -25,7 +24,6 @@ from enprompta.errors import (
     APITimeoutError,
     Attempt,
     AuthenticationError,
-    EnpromptaError,
     ErrorInfo,
     RateLimitError,
 )
@@ -39,13 +37,9 @@ if TYPE_CHECKING:
 
     from enprompta._core.steps import Answer, Steps
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
+    from enprompta._http.hook_reports import HookReports
     from enprompta._http.retry import RetryPolicy
-    from enprompta.hooks import CallRecord, RequestRecord
     from enprompta.limiters.interface import Account
-
-T = TypeVar("T")
-
-_call_ids = itertools.count(1)
 
 
 class ExchangeConfig(NamedTuple):
@@ -83,7 +77,8 @@ class Exchange:
     """Seconds spent waiting for an access token."""
     ticket: Any = None
     retrier: Retrier | None = None
-    call_id: int = 0
+    reports: HookReports | None = None
+    """Reports the call to the hooks; None without hooks."""
     renewed: bool = False
     budget_reported: bool = False
     """True if the last answer was a 429 that reported a consistent budget."""
@@ -103,14 +98,15 @@ class Exchange:
             self.deadline_at = self.began + plan.deadline
         if not plan.hooks:
             return (yield from self._attempts())
-        self.call_id = next(_call_ids)
-        record = self._start()
+        from enprompta._http.hook_reports import HookReports  # noqa: PLC0415 (few programs use hooks)
+
+        self.reports = reports = HookReports(plan.hooks, self.request, self.call, plan.secrets)
         try:
             reply = yield from self._attempts()
         except BaseException as error:
-            self._end(record, error)
+            reports.ended(plan.clock() - self.began, self.failed, error)
             raise
-        self._end(record, reply)
+        reports.ended(plan.clock() - self.began, self.failed, reply)
         return reply
 
     def _attempts(self) -> Steps[HttpReply]:
@@ -120,9 +116,10 @@ class Exchange:
             if plan.auth.renews:
                 yield from self._authorize()
             yield from self._admit()
-            record = self._announce() if plan.hooks else None
+            if self.reports:
+                self._announce(self.reports)
             started = plan.clock()
-            outcome = yield from self._try(record, started)
+            outcome = yield from self._try(started)
             duration = plan.clock() - started
             if not isinstance(outcome, APIError):
                 log.event(logging.DEBUG, "response", call=self.call, status=outcome.status_code, seconds=duration)
@@ -131,7 +128,7 @@ class Exchange:
             if self._renews(outcome):
                 self.failed.append(attempt)
             else:
-                yield from self._back_off_or_raise(attempt, outcome, record)
+                yield from self._back_off_or_raise(attempt, outcome)
 
     def _authorize(self) -> Steps[None]:
         """Set the access token of the request; wait for it if there is none yet."""
@@ -149,7 +146,7 @@ class Exchange:
             raise self._deadline_error("has passed", late.attempts) from late
         self.authorized += clock() - started
 
-    def _try(self, record: RequestRecord | None, started: float) -> Steps[Answer | APIError]:
+    def _try(self, started: float) -> Steps[Answer | APIError]:
         """Send the request once, and report the outcome to the limiter account and the hooks."""
         plan = self.plan
         try:
@@ -160,8 +157,8 @@ class Exchange:
             unsent = getattr(failure, "unsent", False)
             (plan.account.cancel if unsent else plan.account.failed)(self.ticket)
             self.ticket = None
-            if record:
-                self._report(record, plan.clock() - started, failure)
+            if self.reports:
+                self.reports.answered(plan.clock() - started, failure)
             if isinstance(failure, APIConnectionError) and not is_from_handler(failure):
                 return failure
             raise
@@ -170,8 +167,8 @@ class Exchange:
             self.budget_reported = read(429, response.headers.raw).limit > 0
         else:  # a rate-limited request keeps its place in the queue
             self.ticket = None
-        if record:
-            self._report(record, plan.clock() - started, response)
+        if self.reports:
+            self.reports.answered(plan.clock() - started, response)
         if response.is_success:
             return response
         return status_error(self.call, response, plan.wall_clock(), mask_for(self.request, plan.secrets()))
@@ -190,14 +187,19 @@ class Exchange:
         if waited := self.ticket.waited:
             self.waited += waited
             log.event(logging.DEBUG, "waited", call=self.call, seconds=waited)
-            if plan.hooks:
-                from enprompta.hooks import WaitRecord, notify  # noqa: PLC0415 (few programs use hooks)
-
-                method, path = self.call.split(" ", 1)
-                notify(plan.hooks, "on_wait", WaitRecord(self.call_id, method, path, waited))
+            if self.reports:
+                self.reports.waited(waited)
         if self.deadline_at is not None and plan.clock() >= self.deadline_at:
             plan.account.cancel(self.ticket)
             raise self._deadline_error("has passed")
+
+    def _announce(self, reports: HookReports) -> None:
+        """Report an attempt to the hooks, which may add headers."""
+        try:
+            reports.announced(len(self.failed) + 1)
+        except BaseException:  # such as KeyboardInterrupt
+            self.plan.account.cancel(self.ticket)
+            raise
 
     def _attempt(self, duration: float, error: APIError) -> Attempt:
         number = len(self.failed) + 1
@@ -214,7 +216,7 @@ class Exchange:
         auth.reject(self.request.headers["Authorization"])
         return True
 
-    def _back_off_or_raise(self, attempt: Attempt, error: APIError, record: RequestRecord | None) -> Steps[None]:
+    def _back_off_or_raise(self, attempt: Attempt, error: APIError) -> Steps[None]:
         """Wait before the next attempt, or raise the final error."""
         plan = self.plan
         if self.deadline_at is not None and plan.clock() >= self.deadline_at:
@@ -238,10 +240,8 @@ class Exchange:
             logging.INFO, "retry", call=self.call, attempt=attempt.number, wait=wait,
             status=attempt.status_code, error=type(error).__name__, request_id=attempt.request_id,
         )  # fmt: skip
-        if record:
-            from enprompta.hooks import RetryRecord, notify  # noqa: PLC0415 (as above)
-
-            notify(plan.hooks, "on_retry", RetryRecord(record, wait, attempt.status_code, error.message))
+        if self.reports:
+            self.reports.retried(wait, attempt, error)
         if not in_queue:
             yield Sleep(wait)
             self.slept += wait
@@ -286,66 +286,3 @@ class Exchange:
             retry_after=refused.wait,
             attempts=self.failed,
         )
-
-    def _start(self) -> CallRecord:
-        """Call `on_call_start` of the hooks."""
-        from enprompta.hooks import CallRecord, notify  # noqa: PLC0415 (as above)
-
-        method, path = self.call.split(" ", 1)
-        mask = mask_for(self.request, self.plan.secrets())
-        url, content = mask.text(str(self.request.url)), mask.body(self.request.content)
-        record = CallRecord(self.call_id, method, path, url, content)
-        notify(self.plan.hooks, "on_call_start", record)
-        return record
-
-    def _end(self, record: CallRecord, outcome: HttpReply | BaseException) -> None:
-        """Call `on_call_end` of the hooks."""
-        from enprompta.hooks import CallEndRecord, notify  # noqa: PLC0415 (as above)
-
-        took = self.plan.clock() - self.began
-        if isinstance(outcome, BaseException):
-            kind, text = _named(outcome)
-            done = CallEndRecord(record, took, tuple(self.failed), text, kind)
-        else:
-            done = CallEndRecord(record, took, outcome.attempts, None, None)
-        notify(self.plan.hooks, "on_call_end", done)
-
-    def _announce(self) -> RequestRecord:
-        """Call `on_request` of the hooks and add the headers they return."""
-        from enprompta.hooks import RecordHeaders, RequestRecord, announce  # noqa: PLC0415 (as above)
-
-        method, path = self.call.split(" ", 1)
-        request = self.request
-        number = len(self.failed) + 1
-        mask = mask_for(request, self.plan.secrets())
-        headers = RecordHeaders(mask.headers(request.headers).multi_items())
-        url, content = mask.text(str(request.url)), mask.body(request.content)
-        record = RequestRecord(self.call_id, number, method, path, url, headers, content)
-        try:
-            request.headers.update(announce(self.plan.hooks, record))
-        except BaseException:  # such as KeyboardInterrupt
-            self.plan.account.cancel(self.ticket)
-            raise
-        return record
-
-    def _report(self, record: RequestRecord, duration: float, outcome: Answer | BaseException) -> None:
-        """Call `on_response` of the hooks."""
-        from enprompta.hooks import RecordHeaders, ResponseRecord, notify  # noqa: PLC0415 (as above)
-
-        if isinstance(outcome, BaseException):
-            kind, text = _named(outcome)
-            done = ResponseRecord(record, duration, None, text, kind, None, RecordHeaders(()), b"")
-        else:
-            mask = mask_for(self.request, self.plan.secrets())
-            headers = RecordHeaders(mask.headers(outcome.headers).multi_items())
-            status, request_id = outcome.status_code, headers.get("x-request-id")
-            content = mask.body(outcome.content)
-            done = ResponseRecord(record, duration, status, None, None, request_id, headers, content)
-        notify(self.plan.hooks, "on_response", done)
-
-
-def _named(error: BaseException) -> tuple[str, str]:
-    """Return the type and the message of an error for records of hooks."""
-    # A canceled call ends with GeneratorExit, because drivers close its steps.
-    kind = "cancelled" if isinstance(error, GeneratorExit) else type(error).__name__
-    return kind, str(error) if isinstance(error, EnpromptaError) else kind

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SCHEMES = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 """Supported proxy schemes and their default ports."""
+_LAST_PORT = 65_535
 _SYSTEM = "the proxy settings of this system"
 _EXAMPLE = "http://proxy.example:3128"
 _URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<rest>.*)", re.ASCII | re.DOTALL)
@@ -71,6 +72,10 @@ class Proxy:
     def secrets(self) -> tuple[str, ...]:
         """Return the secrets to redact: the password, plain and as it is sent."""
         return (self.password, self.basic) if self.password else ()
+
+    def unusable(self, problem: str) -> ConfigurationError:
+        """Return the error for a proxy that the HTTP library cannot use."""
+        return unusable(self.variable, problem)
 
     def __str__(self) -> str:
         return f"{self.url} ({self.variable})"
@@ -131,7 +136,7 @@ def _parsed(text: str, variable: str) -> Proxy:
 def _host_and_port(address: str, scheme: str, variable: str) -> tuple[str, int]:
     match = _PORT.fullmatch(address)
     host, port = (match["host"], int(match["port"])) if match else (address.removesuffix(":"), _SCHEMES[scheme])
-    if not 0 < port < 65_536:  # noqa: PLR2004 (the range of ports)
+    if not 0 < port <= _LAST_PORT:
         raise unusable(variable, f"names a port that does not exist: write it as {_EXAMPLE}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]

@@ -59,22 +59,19 @@ def route_to(base_url: str, http_client: object = None) -> Route:
 
 def _check_library(proxy: Proxy, http_client: object) -> None:
     """Reject a proxy that the HTTP library does not support."""
-    from enprompta._http.proxies import unusable  # noqa: PLC0415 (loaded with the proxy)
-
     if http_client == "aiohttp":
         if proxy.is_socks:
             problem = f"names a SOCKS proxy ({proxy.url}), which aiohttp does not support"
-            raise unusable(proxy.variable, f'{problem}: leave out http_client="aiohttp", or use an HTTP proxy')
+            raise proxy.unusable(f'{problem}: leave out http_client="aiohttp", or use an HTTP proxy')
         if proxy.scheme == "https" and not _TLS_WITHIN_TLS:
             problem = f"names a proxy with https:// ({proxy.url}), which aiohttp supports from Python 3.11 on"
-            raise unusable(proxy.variable, f'{problem}: leave out http_client="aiohttp", or use http://')
+            raise proxy.unusable(f'{problem}: leave out http_client="aiohttp", or use http://')
     if not proxy.is_socks:
         return
     if find_spec("socksio") is None:
-        raise unusable(
-            proxy.variable,
+        raise proxy.unusable(
             f"names a SOCKS proxy ({proxy.url}), which needs the package socksio: "
             'pip install "enprompta[socks]", or use an HTTP proxy',
         )
     if any(len(text.encode()) > _LONGEST_SOCKS_FIELD for text in proxy.auth or ()):
-        raise unusable(proxy.variable, "holds a user name or password of more than 255 bytes, which SOCKS cannot send")
+        raise proxy.unusable("holds a user name or password of more than 255 bytes, which SOCKS cannot send")

@@ -8,13 +8,36 @@ outcome, when to stop. Two small drivers carry the decisions out, with threads f
 `AsyncEnprompta`. The client makes the calls, so its rate limiter, retries and deadlines apply.
 """
 
-from enprompta.batch.async_run import AsyncBatchRun
-from enprompta.batch.budget import Budget
-from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
-from enprompta.batch.options import BatchOptions, RunOptions
-from enprompta.batch.results import BatchResult, Progress
-from enprompta.batch.row_files import Rows, read_rows
-from enprompta.batch.sync_run import BatchRun
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from enprompta._lazy import lazy
+
+if TYPE_CHECKING:
+    from enprompta.batch import options as options
+    from enprompta.batch import row_files as row_files
+    from enprompta.batch.async_run import AsyncBatchRun
+    from enprompta.batch.budget import Budget
+    from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
+    from enprompta.batch.options import BatchOptions, RunOptions
+    from enprompta.batch.results import BatchResult, Progress
+    from enprompta.batch.row_files import Rows, read_rows
+    from enprompta.batch.sync_run import BatchRun
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            ".": "options row_files",
+            ".async_run": "AsyncBatchRun",
+            ".budget": "Budget",
+            ".errors": "CheckpointError ExecutionFailedError RowError",
+            ".options": "BatchOptions RunOptions",
+            ".results": "BatchResult Progress",
+            ".row_files": "Rows read_rows",
+            ".sync_run": "BatchRun",
+        },
+    )
 
 __all__ = [
     "AsyncBatchRun",

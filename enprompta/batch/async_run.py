@@ -13,6 +13,9 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, cast
 
+import anyio
+import anyio.lowlevel
+
 from enprompta._common.event_loop import current_loop, sleep
 from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
@@ -51,8 +54,6 @@ class _Signal:
             self._event.set()
 
     async def wait(self) -> None:
-        import anyio  # noqa: PLC0415 (httpx brings it and loads it with its first async request)
-
         if not self._set:
             self._event = anyio.Event()
             await self._event.wait()
@@ -136,8 +137,6 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
         return cast("BatchResult[RowT, ExecutionT]", result)
 
     def _start(self) -> None:
-        import anyio  # noqa: PLC0415
-
         self._start_once()
         try:
             self._open_parts()
@@ -162,8 +161,6 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
         self._result_ready.set()
 
     async def _until_ended(self) -> None:
-        import anyio  # noqa: PLC0415
-
         if self._ended is not None:
             with anyio.CancelScope(shield=True):
                 await self._ended.wait()
@@ -173,8 +170,6 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
 
     async def _work(self) -> None:
         """The run's main task. It never raises, because no caller would see the error."""
-        import anyio  # noqa: PLC0415
-
         try:
             with anyio.CancelScope() as self._run_scope:
                 async with anyio.create_task_group() as group:
@@ -229,8 +224,6 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
 
     async def _serve(self) -> None:
         """Execute rows until the run ends."""
-        import anyio  # noqa: PLC0415
-
         scheduler = self._scheduler
         with anyio.CancelScope() as scope:  # cancelled when the run ends while no request is in flight
             while True:
@@ -285,7 +278,7 @@ class _Results(AsyncIterator["BatchResult[RowT, ExecutionT]"]):
             return await self._run.next()
         except EnpromptaError as error:
             shorten(error)
-            raise error  # noqa: TRY201 (with the short traceback; a bare `raise` of Python 3.10 keeps the old one)
+            raise error
         except Exception:
             raise
         except BaseException:  # the waiting task was cancelled
@@ -310,9 +303,7 @@ class _Source(Generic[RowT]):
             return await anext(self._async, _END)
         self._taken += 1
         if self._taken % _ROWS_PER_TURN == 0:
-            from anyio.lowlevel import checkpoint  # noqa: PLC0415
-
-            await checkpoint()
+            await anyio.lowlevel.checkpoint()
         return next(self._sync, _END)
 
 

@@ -1,10 +1,17 @@
-"""The progress bar: cost, rate and time left, or the wait for the rate limit. Needs rich."""
+"""The progress bar: cost, rate and time left, or the wait for the rate limit. Needs rich; loaded on first use."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enprompta.errors import ConfigurationError
+
+try:
+    from rich import progress as rich
+    from rich.console import Console
+except ImportError as _missing:
+    _MESSAGE = 'progress=True needs the extra `cli`: pip install "enprompta[cli]"'
+    raise ConfigurationError(_MESSAGE) from _missing
 
 if TYPE_CHECKING:
     from enprompta.batch.results import Progress
@@ -17,17 +24,9 @@ class Bar:
 
     Args:
         console: The console to draw on; None for standard error.
-
-    Raises:
-        ConfigurationError: rich is not installed.
     """
 
-    def __init__(self, console: Any = None) -> None:  # noqa: ANN401 (a `rich.console.Console`)
-        try:
-            from rich import progress as rich  # noqa: PLC0415 (an extra)
-            from rich.console import Console  # noqa: PLC0415
-        except ImportError as error:
-            raise ConfigurationError('progress=True needs the extra `cli`: pip install "enprompta[cli]"') from error
+    def __init__(self, console: Console | None = None) -> None:
         self._bar = rich.Progress(
             rich.BarColumn(),  # shrinks when the text needs the space
             rich.TextColumn("{task.completed:.0f} {task.fields[text]}"),  # in one column, only its end is cut off

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import unquote
 
 from enprompta._common import values as conversions
+from enprompta._common.narrowing import is_mapping
 from enprompta._core.body import encode_json
 from enprompta._core.call import Call, WriteOptions
 from enprompta.batch.errors import RowError
@@ -119,11 +120,11 @@ class CallTemplate(Generic[RowT]):
             except Exception as error:
                 problem = f"{type(error).__name__}: {error}"
                 raise RowError(f"row {index}: the function variables= failed: {problem}") from error
-        if not isinstance(found, Mapping):
+        if not is_mapping(found):
             hint = "variables= must return one" if callable(self._variables) else "name the columns with variables="
             kind = type(found).__name__
             raise RowError(f"row {index} has variables of type {kind}, not a mapping of names to values: {hint}")
-        named = cast("Mapping[Any, Any]", found)
+        named = found
         if strange := next((name for name in named if not isinstance(name, str)), None):
             raise RowError(f"row {index} has a variable whose name is not text: {strange!r}")
         if None in named:  # where `csv.DictReader` puts fields without a column
@@ -161,8 +162,8 @@ def _columns(variables: object) -> dict[str, str] | None:
     """Return the column of each variable; None if a function or the row itself provides the variables."""
     if variables is None or callable(variables):
         return None
-    if isinstance(variables, Mapping):
-        return dict(sorted(cast("Mapping[str, str]", variables).items()))
+    if is_mapping(variables):
+        return dict(sorted(variables.items()))
     if isinstance(variables, str) or not isinstance(variables, Collection):
         kind = type(variables).__name__
         raise ConfigurationError(f"variables must be a function, a mapping or a list of columns, not {kind}")
@@ -174,9 +175,9 @@ def _cell(index: int, row: object, column: str) -> object:
         return cast("Mapping[str, object]", row)[column]
     except (KeyError, TypeError, IndexError):
         pass
-    if not isinstance(row, Mapping):
+    if not is_mapping(row):
         raise RowError(f"row {index} is a {type(row).__name__}, which has no column {column!r}")
-    names = [str(name) for name in cast("Mapping[object, object]", row)]
+    names = [str(name) for name in row]
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     raise RowError(f"row {index} has no column {column!r}; it has {', '.join(names[:_LISTED]) or 'none'}{more}")
 

@@ -15,6 +15,7 @@ from enprompta.batch.checkpoint import BEFORE
 from enprompta.errors import ConfigurationError, OutputError
 from enprompta.models.executions import Execution
 from enprompta.models.typed_executions import TypedExecution
+from enprompta.outputs import reader_for
 
 if TYPE_CHECKING:
     from enprompta._core.call import Call
@@ -36,12 +37,10 @@ class RowOutputs:
         ConfigurationError: The type cannot be read into, or `repair` is invalid.
     """
 
-    def __init__(self, output: Any, repair: object) -> None:  # noqa: ANN401 (any type)
+    def __init__(self, output: object, repair: object) -> None:
         self._repair = check_repair(repair)
         self._reader: Any = None
         if output is not None:
-            from enprompta.outputs import reader_for  # noqa: PLC0415 (most runs have no type)
-
             self._reader = reader_for(output)
         elif repair:
             raise ConfigurationError("repair needs output: the type that the output is read into")

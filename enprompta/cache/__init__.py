@@ -5,8 +5,25 @@
 
 from __future__ import annotations
 
-from enprompta.cache.fallback import Fallback, FallbackValue
-from enprompta.cache.keys import CacheMetrics
-from enprompta.cache.live_cache import LiveCache
+from typing import TYPE_CHECKING
+
+from enprompta._lazy import lazy
+
+if TYPE_CHECKING:
+    from enprompta.cache.entries import Request as Request
+    from enprompta.cache.fallback import Fallback, FallbackValue
+    from enprompta.cache.keys import CacheMetrics
+    from enprompta.cache.keys import PromptKey as PromptKey
+    from enprompta.cache.live_cache import LiveCache
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            ".entries": "Request",
+            ".fallback": "Fallback FallbackValue",
+            ".keys": "CacheMetrics PromptKey",
+            ".live_cache": "LiveCache",
+        },
+    )
 
 __all__ = ["CacheMetrics", "Fallback", "FallbackValue", "LiveCache"]

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from enprompta._common.narrowing import is_iterable
 from enprompta.errors import ConfigurationError
 from enprompta.models.live_prompts import LivePrompt
 from enprompta.models.messages import LiveMessage, LiveMessageParam, as_message
@@ -47,8 +48,8 @@ def as_prompt(value: object, key: PromptKey) -> LivePrompt:
     fields: dict[str, Any] = {"id": "", "slug": key.slug, "label": key.label}
     if isinstance(value, str):
         return LivePrompt(**fields, content=value)
-    if isinstance(value, Sequence):
-        messages = [as_message(one) for one in cast("Sequence[object]", value)]
+    if is_iterable(value) and isinstance(value, Sequence):
+        messages = [as_message(one) for one in value]
         if None not in messages:
             return LivePrompt(**fields, messages=cast("list[LiveMessage]", messages))
     raise ConfigurationError(

@@ -10,7 +10,6 @@ import copy
 import logging
 import os
 import random
-from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
 from inspect import isawaitable
@@ -20,6 +19,7 @@ from weakref import WeakSet
 from enprompta._common import log
 from enprompta._common.clock import monotonic
 from enprompta._common.headers import is_header_text
+from enprompta._common.narrowing import is_mapping
 from enprompta._core.runner import Raw
 from enprompta._core.steps import WaitForFuture
 from enprompta.cache import freshness
@@ -30,7 +30,7 @@ from enprompta.errors import APIError, APIStatusError, APITimeoutError, Enprompt
 from enprompta.models.live_prompts import CacheInfo, LivePrompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from enprompta._core.call import RequestOptions
     from enprompta._core.runner import Flow
@@ -124,7 +124,7 @@ class LiveCache:
         name, data = getattr(event, "event", None), getattr(event, "data", None)
         if not isinstance(name, str) or not name.startswith("prompt.") or name == "prompt.executed":
             return 0
-        fields = cast("Mapping[str, object]", data if isinstance(data, Mapping) else {})
+        fields: Mapping[str, object] = data if is_mapping(data) else {}
         names = {fields[field] for field in ("slug", "prompt_id", "promptId") if isinstance(fields.get(field), str)}
         # `get_live` accepts a prompt id in place of the slug.
         return self._memory.invalidate(

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+import enprompta
 from enprompta.cli.console import FAILED, err, line
+from enprompta.cli.credentials import choose
 from enprompta.cli.errors import SetupError
 from enprompta.cli.shared_options import shared
 from enprompta.cli.signals import INTERRUPTED
@@ -112,9 +114,7 @@ def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the cli
     Raises:
         SetupError: There are no credentials, or a setting cannot work.
     """
-    from enprompta import Enprompta  # noqa: PLC0415 (--help needs no client)
-
-    with make_client(Enprompta, **settings) as client:
+    with make_client(enprompta.Enprompta, **settings) as client:
         yield client
 
 
@@ -124,8 +124,6 @@ def make_client(kind: Callable[..., ClientT], **settings: Any) -> ClientT:  # no
     Raises:
         SetupError: There are no credentials, or a setting cannot work.
     """
-    from enprompta.cli.credentials import choose  # noqa: PLC0415 (--help needs no credentials)
-
     chosen = choose()
     if chosen.is_missing:
         raise SetupError(NO_CREDENTIALS)

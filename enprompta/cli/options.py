@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from enprompta._common.json_reading import reason_of
+from enprompta._common.narrowing import is_dict
 from enprompta._common.text_files import NotTextError, decode, read_bounded
 from enprompta._core.unset import UNSET, Unset
 from enprompta.cli.console import FAILED, out
@@ -67,9 +68,9 @@ def read_object(file: str) -> dict[str, Any]:
         values: object = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{file} is not JSON: {reason_of(error)}") from None
-    if not isinstance(values, dict):
+    if not is_dict(values):
         raise typer.BadParameter(f"{file} must hold a JSON object")
-    return cast("dict[str, Any]", values)
+    return values
 
 
 def read_text(file: str) -> str:

@@ -6,13 +6,14 @@ import json
 import sys
 from datetime import datetime, timezone
 from itertools import islice
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from enprompta._common.narrowing import is_list
 from enprompta.cli.console import err, line, out, plain
 from enprompta.cli.shared_options import shared
 
@@ -156,8 +157,7 @@ def _joined(value: object) -> str:
         return " ".join(value.split("\n"))
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if isinstance(value, list):
-        items = cast("list[Any]", value)
-        names = [str(getattr(item, "name", None) or getattr(item, "id", None) or item) for item in items]
+    if is_list(value):
+        names = [str(getattr(item, "name", None) or getattr(item, "id", None) or item) for item in value]
         return ", ".join(names)
     return json.dumps(value, ensure_ascii=False, default=str)

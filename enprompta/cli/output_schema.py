@@ -9,6 +9,7 @@ import typer
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from enprompta._common.narrowing import is_dict, is_list
 from enprompta.cli import options
 from enprompta.errors import ConfigurationError
 from enprompta.outputs import PLACE, OutputReader
@@ -75,13 +76,12 @@ def _references(node: object) -> Iterator[str]:
     waiting = [node]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, dict):
-            fields = cast("dict[str, object]", one)
-            if isinstance(reference := fields.get("$ref"), str):
+        if is_dict(one):
+            if isinstance(reference := one.get("$ref"), str):
                 yield reference
-            waiting += fields.values()
-        elif isinstance(one, list):
-            waiting += cast("list[object]", one)
+            waiting += one.values()
+        elif is_list(one):
+            waiting += one
 
 
 def _short(text: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from enprompta import templating
 from enprompta.cli import options
 from enprompta.cli.console import err, line
 from enprompta.cli.error_handling import connected
-from enprompta.templating import problems
+from enprompta.cli.prompts_as_code.document import parse
+from enprompta.cli.prompts_as_code.files import SUFFIX, read_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from enprompta.cli.prompts_as_code.document import Document
     from enprompta.cli.prompts_as_code.files import PromptFile
     from enprompta.templating import TemplateProblem
-
-SUFFIX = ".prompt.md"
 
 
 def of_target(target: str) -> Iterator[tuple[str, TemplateProblem]]:
@@ -28,12 +28,8 @@ def of_target(target: str) -> Iterator[tuple[str, TemplateProblem]]:
     """
     path = Path(target)
     if target != "-" and path.is_dir():
-        from enprompta.cli.prompts_as_code.files import read_directory  # noqa: PLC0415 (needs the extra `cli`)
-
         yield from of_files(read_directory(path), path)
     elif target.endswith(SUFFIX):
-        from enprompta.cli.prompts_as_code.document import parse  # noqa: PLC0415 (as above)
-
         yield from of_document(parse(options.read_text(target), target), target)
     elif target == "-" or path.exists():
         yield from _of_text(options.read_text(target), (), target)
@@ -56,7 +52,7 @@ def of_document(document: Document, name: str) -> Iterator[tuple[str, TemplatePr
 
 
 def _of_text(text: str, declared: Any, name: str, lines_before: int = 0) -> Iterator[tuple[str, TemplateProblem]]:  # noqa: ANN401
-    for one in problems(text, declared):
+    for one in templating.problems(text, declared):
         yield name if one.line is None else f"{name}:{one.line + lines_before}:{one.column}", one
 
 

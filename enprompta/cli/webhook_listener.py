@@ -12,6 +12,7 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta._common.narrowing import is_dict
 from enprompta.cli.console import line, out
 from enprompta.cli.signals import exits_on_sigterm
 from enprompta.errors import WebhookError
@@ -92,7 +93,7 @@ class Listener:
     def _arrived(self, event: WebhookEvent) -> None:
         self._arrivals += 1
         data = event.model_dump(mode="json", exclude_unset=True)["data"]
-        fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {"data": data}
+        fields = data if is_dict(data) else {"data": data}
         width = max(map(len, fields), default=0)
         lines = [line(_now(), (event.event, "bold green"), "  ", event.id)]
         lines += [line(_INDENT, (name.ljust(width), "cyan"), "  ", _shown(value)) for name, value in fields.items()]

@@ -5,16 +5,30 @@ The emulator, the relay and the Workbench share it. Credentials are redacted bef
 
 from __future__ import annotations
 
-from enprompta.exchanges.exchange import (
-    CALL_HEADER,
-    LOGGED_BODY_BYTES,
-    MAX_BODY_BYTES,
-    Exchange,
-    TimelineEvent,
-    call_of,
-)
-from enprompta.exchanges.exchange_log import ExchangeFilter, ExchangeLog
-from enprompta.exchanges.program_hook import WORKBENCH_VARIABLE, ProgramHook
+from typing import TYPE_CHECKING
+
+from enprompta._lazy import lazy
+
+if TYPE_CHECKING:
+    from enprompta.exchanges.exchange import (
+        CALL_HEADER,
+        LOGGED_BODY_BYTES,
+        MAX_BODY_BYTES,
+        Exchange,
+        TimelineEvent,
+        call_of,
+    )
+    from enprompta.exchanges.exchange_log import ExchangeFilter, ExchangeLog
+    from enprompta.exchanges.program_hook import WORKBENCH_VARIABLE, ProgramHook
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            ".exchange": "CALL_HEADER LOGGED_BODY_BYTES MAX_BODY_BYTES Exchange TimelineEvent call_of",
+            ".exchange_log": "ExchangeFilter ExchangeLog",
+            ".program_hook": "WORKBENCH_VARIABLE ProgramHook",
+        },
+    )
 
 __all__ = [
     "CALL_HEADER",

@@ -12,8 +12,9 @@ import json
 import re
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from enprompta._common.narrowing import is_dict
 from enprompta._common.redaction import MASKED, Redactor
 from enprompta.exchanges.exchange import LOGGED_BODY_BYTES, MAX_BODY_BYTES
 
@@ -128,11 +129,10 @@ def _error_of(body: bytes) -> tuple[str | None, str | None]:
     error = decoded.get("error")
     if isinstance(error, str):  # RFC 6749
         return error, _text(decoded.get("error_description"))
-    if not isinstance(error, dict):
+    if not is_dict(error):
         return None, None
-    known = cast("dict[str, object]", error)
-    code = known.get("type") if isinstance(known.get("code"), int) else known.get("code")
-    return _text(code), _text(known.get("message"))
+    code = error.get("type") if isinstance(error.get("code"), int) else error.get("code")
+    return _text(code), _text(error.get("message"))
 
 
 def _text(value: object) -> str | None:

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from enprompta._lazy import lazy
 from enprompta.limiters.local import LocalLimiter
 
 if TYPE_CHECKING:
     from enprompta.limiters.redis import RedisLimiter
+else:
+    __getattr__, __dir__ = lazy(__name__, {".redis": "RedisLimiter"})
 
 __all__ = ["LocalLimiter", "RedisLimiter"]
-
-
-def __getattr__(name: str) -> object:
-    if name == "RedisLimiter":  # loaded on first use: few programs need it
-        from enprompta.limiters.redis import RedisLimiter  # noqa: PLC0415
-
-        return RedisLimiter
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

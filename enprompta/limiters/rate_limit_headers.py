@@ -7,6 +7,8 @@ that they do not come from the API's rate limiter. Nothing here raises, whatever
 
 from __future__ import annotations
 
+from datetime import timezone
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -132,9 +134,6 @@ def _unix_time(text: bytes | None) -> float | None:
     """Convert an HTTP date to Unix seconds; None if it is not one."""
     if text is None:
         return None
-    from datetime import timezone  # noqa: PLC0415 (not needed before the first response)
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 (would cost every import a millisecond)
-
     try:
         moment = parsedate_to_datetime(text.decode("latin-1"))
         return moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp()

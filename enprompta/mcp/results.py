@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pydantic import BaseModel, Field
 from pydantic_core import to_jsonable_python
 
+from enprompta._common.narrowing import is_dict, is_list
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -217,10 +219,10 @@ class _Cutter:
             return {name: self.copy(getattr(value, name), depth - 1) for name in type(value).model_fields}
         if isinstance(value, str):
             return self._text(value)
-        if isinstance(value, list):
-            return [self.copy(one, depth - 1) for one in self._until_full(cast("list[object]", value), depth)]
-        if isinstance(value, dict):
-            items = self._until_full(cast("dict[object, object]", value).items(), depth)
+        if is_list(value):
+            return [self.copy(one, depth - 1) for one in self._until_full(value, depth)]
+        if is_dict(value):
+            items = self._until_full(value.items(), depth)
             return {self._text(str(name)): self.copy(one, depth - 1) for name, one in items}
         written: object = to_jsonable_python(value, fallback=str)
         self.left -= len(str(written))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from enprompta._lazy import lazy
 
 if TYPE_CHECKING:
     from enprompta.models.base import Model
@@ -50,6 +51,30 @@ if TYPE_CHECKING:
         WorkflowStep,
         WorkflowStepParam,
         WorkflowStepResult,
+    )
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            ".base": "Model",
+            ".executions": "Execution ExecutionStats ExecutionStatus GroupBy",
+            ".health": "ComponentHealth Health HealthStatus",
+            ".live_prompts": "LivePrompt LiveVersion",
+            ".messages": "ContentPart ImageURL LiveMessage LiveMessageParam MessagePlaceholder",
+            ".pagination": "Pagination",
+            ".prompts": "Prompt PromptVariable PromptVariableParam VariableType Visibility",
+            ".provider_messages": "AnthropicMessages",
+            ".teams": "Team TeamMember TeamRole",
+            ".templates": "Template TemplateFork",
+            ".traces": (
+                "CreatedSpan RecordedTrace SpanStatus SpanType Trace TraceAnalytics TraceEvaluation TraceSpan "
+                "TraceStatus"
+            ),
+            ".typed_executions": "TypedExecution",
+            ".usage": "Billing Invoice RequestWindow TokenUsage Usage UsageRecord",
+            ".webhooks": "CreatedWebhook DeliveryStatus EventType Webhook WebhookDelivery WebhookSecret",
+            ".workflows": "Workflow WorkflowExecution WorkflowStatus WorkflowStep WorkflowStepParam WorkflowStepResult",
+        },
     )
 
 __all__ = [
@@ -109,74 +134,3 @@ __all__ = [
     "WorkflowStepParam",
     "WorkflowStepResult",
 ]
-
-_HOMES = {
-    "Billing": "usage",
-    "ComponentHealth": "health",
-    "CreatedSpan": "traces",
-    "CreatedWebhook": "webhooks",
-    "DeliveryStatus": "webhooks",
-    "EventType": "webhooks",
-    "Execution": "executions",
-    "ExecutionStats": "executions",
-    "ExecutionStatus": "executions",
-    "GroupBy": "executions",
-    "Health": "health",
-    "HealthStatus": "health",
-    "Invoice": "usage",
-    "LiveMessage": "messages",
-    "LiveMessageParam": "messages",
-    "LivePrompt": "live_prompts",
-    "AnthropicMessages": "provider_messages",
-    "ContentPart": "messages",
-    "ImageURL": "messages",
-    "MessagePlaceholder": "messages",
-    "LiveVersion": "live_prompts",
-    "Model": "base",
-    "Pagination": "pagination",
-    "Prompt": "prompts",
-    "PromptVariable": "prompts",
-    "PromptVariableParam": "prompts",
-    "RecordedTrace": "traces",
-    "RequestWindow": "usage",
-    "SpanStatus": "traces",
-    "SpanType": "traces",
-    "Team": "teams",
-    "TeamMember": "teams",
-    "TeamRole": "teams",
-    "Template": "templates",
-    "TemplateFork": "templates",
-    "TokenUsage": "usage",
-    "TypedExecution": "typed_executions",
-    "Trace": "traces",
-    "TraceAnalytics": "traces",
-    "TraceEvaluation": "traces",
-    "TraceSpan": "traces",
-    "TraceStatus": "traces",
-    "Usage": "usage",
-    "UsageRecord": "usage",
-    "VariableType": "prompts",
-    "Visibility": "prompts",
-    "Webhook": "webhooks",
-    "WebhookDelivery": "webhooks",
-    "WebhookSecret": "webhooks",
-    "Workflow": "workflows",
-    "WorkflowExecution": "workflows",
-    "WorkflowStatus": "workflows",
-    "WorkflowStep": "workflows",
-    "WorkflowStepParam": "workflows",
-    "WorkflowStepResult": "workflows",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load the module that defines a model when the model is first accessed."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return list(__all__)

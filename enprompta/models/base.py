@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from pydantic_core import core_schema
 
+from enprompta._common.narrowing import is_list
+
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
@@ -67,8 +69,8 @@ class Model(BaseModel):
 
 def _shown(name: str, value: object) -> str:
     """Format one field for a `repr`, in one short line whatever the API sent."""
-    if isinstance(value, list):
-        value = len(cast("list[object]", value))
+    if is_list(value):
+        value = len(value)
     elif name == "cost" and isinstance(value, float):
         value = f"{value:.6f}".rstrip("0").rstrip(".")
     elif name == "version":

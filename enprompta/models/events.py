@@ -15,9 +15,8 @@ Unlike the API's resources, events use snake_case, also in `model_dump()`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     AliasGenerator,
@@ -34,6 +33,7 @@ from pydantic.functional_validators import ModelWrapValidatorHandler  # noqa: TC
 from pydantic_core import core_schema
 from typing_extensions import Self  # noqa: TC002 (pydantic resolves the annotations of a validator)
 
+from enprompta._common.narrowing import is_mapping
 from enprompta.models.base import DateTime, Model
 
 __all__ = [
@@ -89,9 +89,9 @@ class _Lenient(Model):
     @model_validator(mode="wrap")
     @classmethod
     def _read_what_is_there(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 (any JSON)
-        if not isinstance(value, Mapping):
+        if not is_mapping(value):
             return handler(value)
-        fields = {_encodable(name): one for name, one in cast("Mapping[object, object]", value).items()}
+        fields = {_encodable(name): one for name, one in value.items()}
         missing = {
             name
             for name, field in cls.model_fields.items()
@@ -216,11 +216,7 @@ _KNOWN = frozenset(
 
 def _tag(value: object) -> str:
     """Return the union tag of an event, given as JSON or as a model."""
-    name: object = (
-        cast("Mapping[str, object]", value).get("event")
-        if isinstance(value, Mapping)
-        else getattr(value, "event", None)
-    )
+    name = value.get("event") if is_mapping(value) else getattr(value, "event", None)
     return name if isinstance(name, str) and name in _KNOWN else _UNKNOWN
 
 

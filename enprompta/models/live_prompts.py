@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PrivateAttr, SerializeAsAny, field_validator
 from typing_extensions import Self  # noqa: TC002 (pydantic reads annotations)
 
+from enprompta import templating
 from enprompta._common import rendered
+from enprompta._common.narrowing import is_dict, is_list, is_mapping
 from enprompta.errors import TemplateError
 from enprompta.models.base import Mapped, Model, empty_dict
 from enprompta.models.messages import LiveMessage, MessagePlaceholder, fill, read_entry
 from enprompta.models.provider_messages import ProviderMessages
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from enprompta.errors import EnpromptaError
 
 
@@ -64,16 +67,13 @@ class LivePrompt(Model, ProviderMessages):
     @classmethod
     def _by_name(cls, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
         """Accept a list of declarations too, as prompts have it."""
-        if not isinstance(value, list):
-            return value
-        declared = cast("list[dict[str, Any]]", [one for one in cast("list[Any]", value) if isinstance(one, dict)])
-        return {str(one.get("name")): one for one in declared}
+        return {str(one.get("name")): one for one in value if is_dict(one)} if is_list(value) else value
 
     @field_validator("messages", mode="before")
     @classmethod
     def _with_placeholders(cls, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
         """Read placeholders, which have no content."""
-        return list(map(read_entry, cast("list[Any]", value))) if isinstance(value, list) else value
+        return list(map(read_entry, value)) if is_list(value) else value
 
     @property
     def is_stale(self) -> bool:
@@ -132,9 +132,7 @@ class LivePrompt(Model, ProviderMessages):
         if self.messages is not None or self.content is None:
             kind = "has no text" if self.messages is None else "is a conversation: use render_messages()"
             raise TemplateError(f"The prompt {self.slug or self.id!r} {kind}")
-        from enprompta.templating.rendering import merged  # noqa: PLC0415 (as in `Prompt.render`)
-
-        return self._filled([self.content], merged(values, variables))[0]
+        return self._filled([self.content], templating.rendering.merged(values, variables))[0]
 
     def render_messages(self, values: Mapping[str, object] | None = None, /, **variables: object) -> list[LiveMessage]:
         """Fill in the variables of every message; a text prompt becomes a single user message.
@@ -147,9 +145,7 @@ class LivePrompt(Model, ProviderMessages):
         """
         if self.messages is None:
             return [LiveMessage(role="user", content=self.render_text(values, **variables))]
-        from enprompta.templating.rendering import merged  # noqa: PLC0415 (as in `Prompt.render`)
-
-        return fill(self.messages, merged(values, variables), self._filled)
+        return fill(self.messages, templating.rendering.merged(values, variables), self._filled)
 
     def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
         return self.render_messages(values)
@@ -166,8 +162,6 @@ class LivePrompt(Model, ProviderMessages):
         return filled
 
     def _render_all(self, texts: list[str], values: Mapping[str, object]) -> list[str]:
-        from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
-
         places = {one.name for one in self.messages or () if isinstance(one, MessagePlaceholder)}
         declared = [_declaration(name, one) for name, one in self.variables.items() if name not in places]
         try:
@@ -182,5 +176,5 @@ class LivePrompt(Model, ProviderMessages):
 def _declaration(name: str, value: object) -> Mapping[str, object]:
     """Read one entry of `variables`: a declaration, or the default of an optional variable."""
     default = {"name": name, "default": value}
-    declared = cast("Mapping[str, object]", value if isinstance(value, Mapping) else {})
+    declared: Mapping[str, object] = value if is_mapping(value) else {}
     return default if _DECLARATION_KEYS.isdisjoint(declared) else {**declared, "name": name}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import NotRequired, Required, TypedDict
 
+from enprompta._common.narrowing import is_iterable, is_list, is_mapping
 from enprompta.errors import TemplateError
 from enprompta.models.base import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _PLACEHOLDERS = frozenset({"placeholder", "messages_placeholder"})
 
@@ -71,20 +71,20 @@ class LiveMessageParam(TypedDict):
 
 def read_entry(entry: object) -> object:
     """Return a placeholder if this is one, in either of its forms; anything else unchanged."""
-    if isinstance(entry, Mapping):
-        fields = cast("Mapping[str, Any]", entry)
+    if is_mapping(entry):
+        fields = entry
         is_place = fields.get("type") in _PLACEHOLDERS or fields.get("role") in _PLACEHOLDERS
         if is_place and isinstance(fields.get("name"), str):
             return MessagePlaceholder.model_validate(dict(fields))
-    return cast("object", entry)
+    return entry
 
 
 def as_message(one: object) -> LiveMessage | None:
     """Convert a message or a dict with role and content; None for anything else."""
     if isinstance(one, LiveMessage):
         return one
-    if isinstance(one, Mapping):
-        fields = cast("Mapping[str, Any]", one)
+    if is_mapping(one):
+        fields = one
         if isinstance(read_entry(fields), MessagePlaceholder):
             return cast("LiveMessage", read_entry(fields))
         if isinstance(fields.get("role"), str) and _is_content(fields.get("content")):
@@ -93,10 +93,9 @@ def as_message(one: object) -> LiveMessage | None:
 
 
 def _is_content(content: object) -> bool:
-    parts = cast("list[Any]", content) if isinstance(content, list) else None
-    if parts is None:
-        return isinstance(content, str)
-    return all(isinstance(part, Mapping) and isinstance(cast("Any", part).get("type"), str) for part in parts)
+    if is_list(content):
+        return all(is_mapping(part) and isinstance(part.get("type"), str) for part in content)
+    return isinstance(content, str)
 
 
 def texts_of(content: str | list[ContentPart]) -> Iterator[str]:
@@ -109,22 +108,20 @@ def texts_of(content: str | list[ContentPart]) -> Iterator[str]:
         one = waiting.pop()
         if isinstance(one, str):
             yield one
-        elif isinstance(one, Mapping):
-            fields = cast("Mapping[str, Any]", one)
-            waiting += [fields[name] for name in reversed([*fields]) if name != "type"]
-        elif isinstance(one, list):
-            waiting += reversed(cast("list[Any]", one))
+        elif is_mapping(one):
+            waiting += [one[name] for name in reversed([*one]) if name != "type"]
+        elif is_list(one):
+            waiting += reversed(one)
 
 
 def with_texts(content: Any, texts: Iterator[str]) -> Any:  # noqa: ANN401 (a content, or a value in it)
     """Return a copy of a content with other texts, in the order of `texts_of`."""
     if isinstance(content, str):
         return next(texts)
-    if isinstance(content, Mapping):
-        fields = cast("Mapping[str, Any]", content)
-        return {name: value if name == "type" else with_texts(value, texts) for name, value in fields.items()}
-    if isinstance(content, list):
-        return [with_texts(one, texts) for one in cast("list[Any]", content)]
+    if is_mapping(content):
+        return {name: value if name == "type" else with_texts(value, texts) for name, value in content.items()}
+    if is_list(content):
+        return [with_texts(one, texts) for one in content]
     return content
 
 
@@ -162,10 +159,10 @@ def _inserted(place: MessagePlaceholder, given: object) -> list[LiveMessage]:
             return []
         raise TemplateError(f"Missing messages: {place.name!r}, a list of messages", missing=(place.name,))
     wanted = f"{place.name!r} must be a list of messages with role and content"
-    if isinstance(given, (str, Mapping)) or not hasattr(given, "__iter__"):
-        raise TemplateError(f"{wanted}, not {type(cast('object', given)).__name__}")
+    if isinstance(given, str) or is_mapping(given) or not is_iterable(given):
+        raise TemplateError(f"{wanted}, not {type(given).__name__}")
     messages: list[LiveMessage] = []
-    for at, one in enumerate(cast("Iterable[object]", given)):
+    for at, one in enumerate(given):
         message = as_message(one)
         if message is None or isinstance(message, MessagePlaceholder):
             raise TemplateError(f"{wanted}; item {at} is not one")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 from typing_extensions import NotRequired, Required, TypedDict
 
+from enprompta import templating
 from enprompta._common import rendered
 from enprompta.models.base import DateTime, Many, Model, Open, empty_list
 from enprompta.models.messages import LiveMessage
@@ -81,10 +82,7 @@ class Prompt(Model, ProviderMessages):
         Raises:
             TemplateError: Variables are missing or unknown, or a value is invalid; the error names all of them.
         """
-        from enprompta import templating  # noqa: PLC0415 (most programs let the service render)
-        from enprompta.templating.rendering import merged  # noqa: PLC0415 (most programs let the service render)
-
-        text = templating.render(self.content, merged(values, variables), self.variables)
+        text = templating.render(self.content, templating.rendering.merged(values, variables), self.variables)
         if rendered.observers:
             rendered.notify_rendered(self, [text])
         return text

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import Required, TypedDict
 
+from enprompta import templating
+from enprompta._common.narrowing import is_dict
 from enprompta.errors import TemplateError
 from enprompta.models.messages import MessagePlaceholder, texts_of, with_texts
 
@@ -59,9 +61,7 @@ class ProviderMessages:
         Raises:
             TemplateError: Variables are missing, unknown or invalid, or a message has a role that OpenAI does not have.
         """
-        from enprompta.templating.rendering import merged  # noqa: PLC0415 (as in `Prompt.render`)
-
-        messages = self._provider_messages(merged(values, variables))
+        messages = self._provider_messages(templating.rendering.merged(values, variables))
         made = [_openai(at, message) for at, message in enumerate(messages)]
         return cast("list[ChatCompletionMessageParam]", made)
 
@@ -78,9 +78,7 @@ class ProviderMessages:
             TemplateError: Variables are missing, unknown or invalid; or a message has a role that Anthropic does not
                 have, a system message follows another one, or the first message is not the user's.
         """
-        from enprompta.templating.rendering import merged  # noqa: PLC0415 (as in `Prompt.render`)
-
-        return _anthropic(self._provider_messages(merged(values, variables)))
+        return _anthropic(self._provider_messages(templating.rendering.merged(values, variables)))
 
     def to_langchain(self) -> list[tuple[str, str | list[Any]]]:
         """Return what LangChain's `ChatPromptTemplate.from_messages` takes, with the variables left open.
@@ -91,8 +89,6 @@ class ProviderMessages:
         Raises:
             TemplateError: A message has a role that LangChain does not have in templates.
         """
-        from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
-
         messages = self._message_templates()
         texts = [text for one in messages for text in texts_of(one.content)]
         names = _langchain_names(templating.variables(text) for text in texts)
@@ -126,12 +122,11 @@ def _openai_part(part: ContentPart) -> dict[str, Any]:
     """Convert an image of Anthropic's form; other parts are returned as they are."""
     fields = cast("dict[str, Any]", part)
     source = fields.get("source")
-    if part["type"] == "image" and isinstance(source, dict):
-        given = cast("dict[str, Any]", source)
-        if given.get("type") == "url":
-            return {"type": "image_url", "image_url": {"url": given.get("url")}}
-        if given.get("type") == "base64":
-            url = f"data:{given.get('media_type')};base64,{given.get('data')}"
+    if part["type"] == "image" and is_dict(source):
+        if source.get("type") == "url":
+            return {"type": "image_url", "image_url": {"url": source.get("url")}}
+        if source.get("type") == "base64":
+            url = f"data:{source.get('media_type')};base64,{source.get('data')}"
             return {"type": "image_url", "image_url": {"url": url}}
     if part["type"] == "image_url" and isinstance(fields.get("image_url"), str):
         return {**fields, "image_url": {"url": fields["image_url"]}}
@@ -179,7 +174,7 @@ def _anthropic_part(at: int, part: ContentPart) -> dict[str, Any]:
     if part["type"] != "image_url":
         return dict(fields)
     image = fields.get("image_url")
-    url: Any = cast("dict[str, Any]", image).get("url") if isinstance(image, dict) else image
+    url: Any = image.get("url") if is_dict(image) else image
     if not isinstance(url, str):
         raise TemplateError(f"message {at} has an image without a url")
     if not url.startswith("data:"):
@@ -221,10 +216,8 @@ def _langchain(at: int, message: LiveMessage, names: Mapping[str, str]) -> tuple
 
 
 def _langchain_text(text: str, names: Mapping[str, str]) -> str:
-    from enprompta.templating.rendering import pieces  # noqa: PLC0415 (as in `Prompt.render`)
-
     made: list[str] = []
-    for literal, name in pieces(text):
+    for literal, name in templating.rendering.pieces(text):
         made.append(literal.replace("{", "{{").replace("}", "}}"))
         if name is not None:
             made.append(f"{{{names[name]}}}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from enprompta import templating
 from enprompta.models.base import DateTime, Many, Model, empty_list
 from enprompta.models.messages import LiveMessage
 from enprompta.models.prompts import PromptVariable
@@ -40,10 +41,7 @@ class Template(Model, ProviderMessages):
         Raises:
             TemplateError: Variables are missing or unknown, or a value is invalid; the error names all of them.
         """
-        from enprompta import templating  # noqa: PLC0415 (as in `Prompt.render`)
-        from enprompta.templating.rendering import merged  # noqa: PLC0415 (as in `Prompt.render`)
-
-        return templating.render(self.content, merged(values, variables), self.variables)
+        return templating.render(self.content, templating.rendering.merged(values, variables), self.variables)
 
     def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
         return [LiveMessage(role="user", content=self.render(values))]

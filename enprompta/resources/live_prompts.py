@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta import models
-from enprompta._common import log
-from enprompta._core.arguments import text
+from enprompta import cache, models, resources
 from enprompta._core.call import Call, check_id, path
 from enprompta._core.operation import Resource, client_of, flow, operation
-from enprompta._core.runner import Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from typing_extensions import Unpack
 
     from enprompta._core.call import RequestOptions
-    from enprompta._core.response import APIResponse
     from enprompta._core.runner import Flow
-    from enprompta.cache import Fallback, LiveCache
-    from enprompta.cache.entries import Request
-    from enprompta.cache.keys import PromptKey
+    from enprompta.cache import Fallback, LiveCache, PromptKey, Request
     from enprompta.models.live_prompts import LivePrompt
     from enprompta.rollouts import Split
 
@@ -81,7 +74,9 @@ class LivePromptCalls(Resource):
         chosen = _chosen(label, slug)
         request = _request(self._client, _key(slug, chosen, project), ttl, options, fallback)
         served = self.live_cache.get(request)
-        return served if label is chosen else _exposed(self._client, label, request.key, served)
+        if label is chosen:
+            return served
+        return resources.exposures.exposed(_hooks_of(self), label, request.key, served)
 
     @flow
     def preload(
@@ -186,48 +181,24 @@ class PlainLivePromptCalls(Resource):
         chosen = _chosen(label, slug)
         key = _key(slug, chosen, project)
         call = _call(key, options)
-        return call if label is chosen else cast("Call[LivePrompt]", _exposed_raw(client_of(self), label, key, call))
+        if label is chosen:
+            return call
+        # The method runs a flow as it runs a call; see `method_for`.
+        return cast("Call[LivePrompt]", resources.exposures.exposed_raw(_hooks_of(self), label, key, call))
 
 
-def _chosen(label: Any, slug: str) -> str:  # noqa: ANN401 (any argument)
+def _chosen(label: Split | str | None, slug: str) -> str:
     """Return the label to fetch.
 
     Raises:
         ConfigurationError: The label is neither text nor a `Split`.
     """
-    if label is None or type(label) is str:
-        return cast("str", label)
-    from enprompta.rollouts import Split  # noqa: PLC0415 (few programs use rollouts)
-
-    return label.choose(slug) if isinstance(label, Split) else text("label", label)
+    is_plain = label is None or type(label) is str
+    return cast("str", label) if is_plain else resources.exposures.chosen(label, slug)
 
 
-def _exposed(client: Any, label: Any, key: PromptKey, served: Flow[LivePrompt]) -> Flow[LivePrompt]:  # noqa: ANN401
-    live = yield from served
-    _expose(client, label, key, live)
-    return live
-
-
-def _exposed_raw(client: Any, label: Any, key: PromptKey, call: Call[LivePrompt]) -> Flow[APIResponse[LivePrompt]]:  # noqa: ANN401
-    response: APIResponse[LivePrompt] = yield Raw(call)
-    _expose(client, label, key, response.data)
-    return response
-
-
-def _expose(client: Any, label: Any, key: PromptKey, live: LivePrompt) -> None:  # noqa: ANN401
-    """Log which version a unit got, and report it to the hooks; nothing if the label is not a `Split`."""
-    from enprompta.hooks import notify  # noqa: PLC0415 (as above)
-    from enprompta.rollouts import Exposure, Split  # noqa: PLC0415
-
-    if isinstance(label, Split):
-        version = None if live.version is None or live.is_fallback else live.version.number
-        salt = key.slug if label.salt is None else label.salt
-        record = Exposure(key.slug, key.label, version, label.unit, salt, live.is_fallback)
-        log.event(
-            logging.INFO, "prompt_exposed", slug=record.slug, label=record.label, version=record.version,
-            unit=record.unit_hash, is_fallback=record.is_fallback,
-        )  # fmt: skip
-        notify(client._hooks, "on_exposure", record)  # noqa: SLF001 (the client of this resource)
+def _hooks_of(resource: Resource) -> Sequence[object]:
+    return client_of(resource)._hooks  # noqa: SLF001 (of this package's base class)
 
 
 def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:
@@ -237,9 +208,7 @@ def _call(key: PromptKey, options: RequestOptions) -> Call[LivePrompt]:
 
 
 def _key(slug: str, label: str, project: str | Unset) -> PromptKey:
-    from enprompta.cache.keys import PromptKey  # noqa: PLC0415 (loaded when first used)
-
-    return PromptKey(slug, label, None if isinstance(project, Unset) else project)
+    return cache.PromptKey(slug, label, None if isinstance(project, Unset) else project)
 
 
 def _pair(given: Any, label: str) -> tuple[str, str]:  # noqa: ANN401 (checked here)
@@ -274,6 +243,4 @@ def _request(
         raise ConfigurationError(f"ttl must be a number of seconds, 0 or more, or None to never refresh, not {ttl!r}")
     if options:
         client.settings_for(options)
-    from enprompta.cache.entries import Request  # noqa: PLC0415 (as above)
-
-    return Request(client, key, _call, ttl, fallback, options)
+    return cache.Request(client, key, _call, ttl, fallback, options)

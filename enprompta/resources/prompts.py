@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from enprompta import models
+from enprompta import batch, models, resources, templating
 from enprompta._core.body import body
 from enprompta._core.boundary import public_with
 from enprompta._core.call import Call, path
-from enprompta._core.executing import executing, execution_flow, needs_flow
+from enprompta._core.executing import executing
 from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
@@ -41,17 +41,13 @@ T = TypeVar("T")
 
 
 def _batch_options() -> Iterable[str]:
-    from enprompta.batch.options import BatchOptions  # noqa: PLC0415 (loaded when first used)
-
-    return BatchOptions.__annotations__
+    return batch.BatchOptions.__annotations__
 
 
 def warn_of_problems(content: object, variables: object) -> None:
     """Warn about a new text that has braces, which most texts have not."""
     if isinstance(content, str) and ("{" in content or variables is not UNSET):
-        from enprompta.templating.problems import warn  # noqa: PLC0415 (loaded when first used)
-
-        warn(content, variables)
+        templating.template_problems.warn(content, variables)
 
 
 class PromptCalls(Resource):
@@ -203,7 +199,7 @@ class PromptCalls(Resource):
         /,
         *,
         variables: Mapping[str, Any] | Unset = UNSET,
-        output: Any = None,  # noqa: ANN401 (`executing` has the types)
+        output: object = None,  # `executing` has the types
         repair: int = 0,
         expect_version: ExpectedVersion | Unset = UNSET,
         provider: str | Unset = UNSET,
@@ -251,9 +247,11 @@ class PromptCalls(Resource):
         model_options = body(temperature=temperature, maxTokens=max_tokens, topP=top_p, stopSequences=stop_sequences)
         fields = body(provider=provider, model=model, variables=variables, options=model_options or UNSET)
         call = Call("POST", path("/prompts/{}/execute", prompt_id), models.Execution, json=fields, options=options)
-        if not needs_flow(output, expect_version, repair):
+        if output is None and expect_version is UNSET and repair == 0:
             return call
-        return execution_flow(self, call, prompt_id, output=output, expect_version=expect_version, repair=repair)
+        return resources.execution_flows.execution_flow(
+            self, call, prompt_id, output=output, expect_version=expect_version, repair=repair
+        )
 
     def _execute_template(self, prompt_id: str, options: Mapping[str, Any]) -> Call[Execution]:
         """Describe the call that the rows of a bulk run share; their variables are added later.
@@ -262,10 +260,8 @@ class PromptCalls(Resource):
             ConfigurationError: An option is invalid.
             TypeError: An option is unknown.
         """
-        from enprompta.batch.options import check, model_options  # noqa: PLC0415 (loaded when first used)
-
-        check(options)
-        return describe_call(PromptCalls, "execute", prompt_id, **model_options(options))
+        batch.options.check(options)
+        return describe_call(PromptCalls, "execute", prompt_id, **batch.options.model_options(options))
 
 
 class Prompts(PromptCalls, LivePromptCalls, SyncResource):
@@ -328,9 +324,7 @@ class Prompts(PromptCalls, LivePromptCalls, SyncResource):
             ConfigurationError: An option is invalid.
             RowError: `variables` names columns, `rows` is a list, and a row lacks a column; nothing was sent.
         """
-        from enprompta.batch import BatchRun  # noqa: PLC0415 (loaded when first used)
-
-        return BatchRun(
+        return batch.BatchRun(
             self._client, self._execute_template(prompt_id, options), rows, variables, output=output, **options
         )
 
@@ -382,9 +376,7 @@ class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
             ConfigurationError: An option is invalid.
             RowError: A row of a list lacks a column that `variables` names; nothing was sent.
         """
-        from enprompta.batch import AsyncBatchRun  # noqa: PLC0415 (loaded when first used)
-
-        return AsyncBatchRun(
+        return batch.AsyncBatchRun(
             self._client, self._execute_template(prompt_id, options), rows, variables, output=output, **options
         )
 

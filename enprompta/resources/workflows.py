@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import NoneType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from enprompta import models
 from enprompta._common.clock import monotonic
+from enprompta._common.narrowing import is_mapping
 from enprompta._core import arguments
 from enprompta._core.body import body
 from enprompta._core.call import Call, check_id, path
@@ -26,7 +26,7 @@ from enprompta.errors import APITimeoutError, ConfigurationError, WorkflowFailed
 from enprompta.pagination import Page, listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -349,10 +349,10 @@ def _steps(given: object) -> list[dict[str, object]]:
 def _step(place: str, step: Any) -> dict[str, object]:  # noqa: ANN401 (any item of a list)
     if isinstance(step, models.WorkflowStep):
         step = step.model_dump(by_alias=True, exclude_unset=True)
-    if not isinstance(step, Mapping):
+    if not is_mapping(step):
         raise ConfigurationError(f"{place} must be a WorkflowStep or a dict of its fields, not {type(step).__name__}")
     written: dict[str, object] = {}
-    for name, value in cast("Mapping[str, object]", step).items():
+    for name, value in step.items():
         field = f"{place}.{name}"
         if value is not None and name in _STEP_FIELDS:
             check, name = _STEP_FIELDS[name]  # noqa: PLW2901 (the wire name of the same field)
@@ -363,11 +363,11 @@ def _step(place: str, step: Any) -> dict[str, object]:  # noqa: ANN401 (any item
 
 def _options(place: str, options: Any) -> object:  # noqa: ANN401 (any value)
     """Check a step's model options; unknown options are sent unchanged."""
-    if not isinstance(options, Mapping):
+    if not is_mapping(options):
         raise ConfigurationError(f"{place} must be a mapping of names to values, not {type(options).__name__}")
     return {
         name: _OPTIONS[name](f"{place}.{name}", value) if name in _OPTIONS and value is not None else value
-        for name, value in cast("Mapping[str, object]", options).items()
+        for name, value in options.items()
     }
 
 

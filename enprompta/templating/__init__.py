@@ -14,7 +14,25 @@ default the variable is missing. Other types are refused; convert lists and obje
 All functions are pure and take time linear in the text.
 """
 
-from enprompta.templating.problems import TemplateProblem, problems
-from enprompta.templating.rendering import Variable, render, render_all, validate, variables
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from enprompta._lazy import lazy
+
+if TYPE_CHECKING:
+    from enprompta.templating import rendering as rendering
+    from enprompta.templating import template_problems as template_problems
+    from enprompta.templating.rendering import Variable, render, render_all, validate, variables
+    from enprompta.templating.template_problems import TemplateProblem, problems
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            ".": "rendering template_problems",
+            ".rendering": "Variable render render_all validate variables",
+            ".template_problems": "TemplateProblem problems",
+        },
+    )
 
 __all__ = ["TemplateProblem", "Variable", "problems", "render", "render_all", "validate", "variables"]

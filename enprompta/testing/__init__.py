@@ -10,21 +10,21 @@ With pytest, they are fixtures that the installed package provides; see `enpromp
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from enprompta._lazy import lazy
+
 if TYPE_CHECKING:
+    from enprompta.testing import loops as loops
+    from enprompta.testing import preloading as preloading
     from enprompta.testing.deliveries import EXAMPLES, WEBHOOK_SECRET, WebhookDelivery, webhook_delivery
-else:  # with `__getattr__`, type checkers would accept any name
-
-    def __getattr__(name: str) -> object:
-        """Load names on first access, because pytest imports this package in every run."""
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module("enprompta.testing.deliveries"), name)
-
-    def __dir__() -> list[str]:
-        return list(__all__)
-
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            ".": "loops preloading",
+            ".deliveries": "EXAMPLES WEBHOOK_SECRET WebhookDelivery webhook_delivery",
+        },
+    )
 
 __all__ = ["EXAMPLES", "WEBHOOK_SECRET", "WebhookDelivery", "webhook_delivery"]

@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import enprompta
+from enprompta import testing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -51,14 +54,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if names.isdisjoint(_FAKE_FILE_SYSTEMS):
         return
     if not names.isdisjoint(_FIXTURES):
-        from enprompta.testing import preloading  # noqa: PLC0415 (not loaded until it is used)
-
         with suppress(ImportError):  # an extra is missing, which the fixture reports
-            preloading.preload_emulator()
+            testing.preloading.preload_emulator()
     elif "enprompta._client" in sys.modules:
-        from enprompta.testing import preloading  # noqa: PLC0415 (not loaded until it is used)
-
-        preloading.preload_client()
+        testing.preloading.preload_client()
 
 
 @pytest.fixture
@@ -90,9 +89,7 @@ def enprompta_emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
 @pytest.fixture
 def enprompta_client(enprompta_emulator: Emulator) -> Iterator[Enprompta]:
     """A client of `enprompta_emulator`, with the key of its team account."""
-    from enprompta import Enprompta  # noqa: PLC0415 (loads httpx)
-
-    with Enprompta(api_key=enprompta_emulator.keys.team, base_url=enprompta_emulator.url) as client:
+    with enprompta.Enprompta(api_key=enprompta_emulator.keys.team, base_url=enprompta_emulator.url) as client:
         yield client
 
 
@@ -103,11 +100,9 @@ def async_enprompta_client(enprompta_emulator: Emulator) -> Iterator[AsyncEnprom
     The fixture is synchronous, so that it works with any plugin for async tests and without one. The client opens its
     connections on the event loop that uses it, and that loop closes them.
     """
-    from enprompta import AsyncEnprompta  # noqa: PLC0415 (loads httpx)
-    from enprompta.testing.loops import LoopKeeper  # noqa: PLC0415 (loads asyncio)
-
-    loops = LoopKeeper()
-    client = AsyncEnprompta(api_key=enprompta_emulator.keys.team, base_url=enprompta_emulator.url, hooks=[loops])
+    loops = testing.loops.LoopKeeper()
+    key, url = enprompta_emulator.keys.team, enprompta_emulator.url
+    client = enprompta.AsyncEnprompta(api_key=key, base_url=url, hooks=[loops])
     yield client
     loops.run(client.aclose)
 
@@ -115,6 +110,4 @@ def async_enprompta_client(enprompta_emulator: Emulator) -> Iterator[AsyncEnprom
 @pytest.fixture
 def webhook_delivery() -> Callable[..., WebhookDelivery]:
     """The function `enprompta.testing.webhook_delivery`, which creates signed deliveries."""
-    from enprompta.testing.deliveries import webhook_delivery as forge  # noqa: PLC0415 (not loaded until it is used)
-
-    return forge
+    return testing.webhook_delivery

@@ -14,12 +14,12 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+import enprompta
+
 
 @lru_cache(maxsize=1)
 def preload_client() -> None:
     """Import every module that calls of either client use."""
-    import enprompta  # noqa: PLC0415 (loaded for the tests that need it)
-
     for part in ("_core", "_http.senders", "models", "resources", "cache", "batch", "webhooks"):
         package: Any = import_module(f"enprompta.{part}")
         for module in pkgutil.iter_modules(package.__path__):
@@ -33,18 +33,17 @@ def preload_client() -> None:
 @lru_cache(maxsize=1)
 def preload_emulator() -> None:
     """Import every module that the emulator and calls to it use."""
-    from enprompta import AsyncEnprompta, Enprompta  # noqa: PLC0415 (as above)
     from enprompta.emulator import Emulator  # noqa: PLC0415 (an extra, and heavy)
 
     preload_client()
     with Emulator() as emulator:
         settings: Any = {"api_key": emulator.keys.team, "base_url": emulator.url, "limiter": None}
-        with Enprompta(**settings) as client:
+        with enprompta.Enprompta(**settings) as client:
             client.prompts.execute(client.prompts.create(title="Preloaded", content="{{x}}").id, variables={"x": "1"})
             client.usage.get()
 
         async def call() -> None:
-            async with AsyncEnprompta(**settings) as client:
+            async with enprompta.AsyncEnprompta(**settings) as client:
                 await client.prompts.list()
 
         asyncio.run(call())

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import re
 from binascii import hexlify
-from collections.abc import Iterable
 from hmac import compare_digest, digest
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from enprompta._common.credential_text import problem_of
+from enprompta._common.narrowing import is_iterable
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks.ecma_json import ecma_json, rewrite
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import TypeAlias
 
     Payload: TypeAlias = bytes | bytearray | memoryview | str | Mapping[str, Any]
@@ -162,7 +162,7 @@ def secret_keys(secret: object) -> tuple[bytes, ...]:
     """
     if isinstance(secret, (str, bytes)):
         return (_key(secret),)
-    keys = tuple(map(_key, cast("Iterable[object]", secret))) if isinstance(secret, Iterable) else ()
+    keys = tuple(map(_key, secret)) if is_iterable(secret) else ()
     if not keys:
         raise ConfigurationError("No webhook secret is given: pass the one that creating the webhook returned")
     return keys

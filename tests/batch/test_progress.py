@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from dataclasses import FrozenInstanceError, replace
 from io import StringIO
 
@@ -113,6 +115,7 @@ def test_a_narrow_bar_shows_the_count() -> None:
 
 def test_a_bar_without_rich_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where rich is not installed, the error says what to install."""
-    monkeypatch.setitem(__import__("sys").modules, "rich", None)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.delitem(sys.modules, "enprompta.batch.progress_bar")
     with pytest.raises(ConfigurationError, match=r'pip install "enprompta\[cli\]"'):
-        Bar()
+        importlib.import_module("enprompta.batch.progress_bar")

@@ -351,7 +351,10 @@ def test_the_public_names() -> None:
         _ = webhooks.nothing
 
 
-@pytest.mark.parametrize("name", sorted(webhooks._HOMES))
+LOADED = {"SIGNATURE_HEADER", "ecma_json", "matching_secret", "sign", "verify_signature"}
+
+
+@pytest.mark.parametrize("name", sorted(set(webhooks.__all__) - LOADED))
 def test_a_name_is_loaded_when_it_is_asked_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name loaded late is the same object as in its module, and is looked up only once."""
     held = getattr(webhooks, name)

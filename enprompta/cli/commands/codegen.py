@@ -8,8 +8,11 @@ from typing import Annotated
 import typer
 
 from enprompta._common.text_files import open_regular
+from enprompta.cli import prompts_as_code as code
 from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.error_handling import show_error
+from enprompta.cli.prompts_as_code.files import read_directory, write_text
+from enprompta.cli.template_checks import warn_of_files
 
 Directory = Annotated[
     Path, typer.Argument(metavar="DIR", help="Directory of the *.prompt.md files.", show_default=False)
@@ -20,15 +23,10 @@ Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1
 
 def codegen(directory: Directory, *, output: Output, check: Check = False) -> None:
     """Generate a Python module with a typed function for each prompt in DIR; works offline, without credentials."""
-    from enprompta.cli.prompts_as_code.files import read_directory, write_text  # noqa: PLC0415 (--help needs nothing)
-    from enprompta.cli.prompts_as_code.generate import module  # noqa: PLC0415
-    from enprompta.cli.prompts_as_code.lock import Lock  # noqa: PLC0415
-    from enprompta.cli.template_checks import warn_of_files  # noqa: PLC0415
-
     files = read_directory(directory)
-    Lock.read(directory).refuse_conflicts(files)
+    code.lock.Lock.read(directory).refuse_conflicts(files)
     warn_of_files(files, directory)
-    text = module(files)
+    text = code.generate.module(files)
     is_current = _holds(output, text.encode())
     if check and not is_current:
         show_error(f"{output} is out of date: run `enprompta codegen {directory} -o {output}`")

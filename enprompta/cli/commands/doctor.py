@@ -133,10 +133,8 @@ def _service(client: Enprompta) -> list[Finding]:
 
 def _health(client: Enprompta) -> tuple[APIResponse[Health], float, float]:
     """Request the health; return the response, its duration in seconds, and the local time at its midpoint."""
-    from enprompta._client.base_client import health_call  # noqa: PLC0415 (as the client)
-
     began, at = time.perf_counter(), time.time()
-    answer = client.run_raw(health_call(False, {}))
+    answer = client.with_raw_response.health()
     took = time.perf_counter() - began
     return answer, took, at + took / 2
 

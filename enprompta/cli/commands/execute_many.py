@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from enprompta import batch
 from enprompta.cli.commands.prompts import (
     ExpectVersion,
     MaxTokens,
@@ -29,6 +30,8 @@ from enprompta.cli.commands.prompts import (
 from enprompta.cli.console import err, line, out
 from enprompta.cli.error_handling import FAILED, INTERRUPTED, connected
 from enprompta.cli.options import given
+from enprompta.cli.result_formats import writer_for
+from enprompta.cli.results_file import ResultsFile
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from enprompta.batch import BatchResult, BatchRun
-    from enprompta.cli.results_file import ResultsFile
 
 Input = Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help="Rows: .csv, .jsonl or .parquet.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Results: .jsonl, .csv or .parquet.")]
@@ -92,10 +94,6 @@ def execute_many(
     force: Force = False,
 ) -> None:
     """Execute a prompt once per row of a file; every row is validated before anything is sent."""
-    from enprompta.batch import Budget  # noqa: PLC0415 (--help needs nothing of it)
-    from enprompta.batch.row_files import read_rows  # noqa: PLC0415
-    from enprompta.cli.results_file import ResultsFile  # noqa: PLC0415
-
     kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
     _check_files(input_, output, kept, force=force)
     parameters = {
@@ -105,11 +103,11 @@ def execute_many(
     options: dict[str, Any] = {name: value for name, value in parameters.items() if given(value) == value}
     output_type: Any = reader_for(output_schema, repair)
     if max_credits is not None or max_usd is not None:
-        options["budget"] = Budget(credits=max_credits, usd=max_usd)
+        options["budget"] = batch.Budget(credits=max_credits, usd=max_usd)
     interrupt = Interrupt()
     with connected() as client:
         asked = client.prompts.get(prompt)
-        rows = read_rows(input_, prompt=asked)
+        rows = batch.read_rows(input_, prompt=asked)
         if rows.skipped:
             err.print(line(f"Skipped {rows.skipped:,} empty rows of {input_}."))
         if kept.exists():
@@ -188,11 +186,8 @@ def _check_files(input_: Path, output: Path, checkpoint: Path, *, force: bool) -
         typer.BadParameter: Two files are the same, or results would be overwritten.
         ConfigurationError: A file has an unknown format.
     """
-    from enprompta.batch.row_files import SUFFIXES  # noqa: PLC0415 (as above)
-    from enprompta.cli.result_formats import writer_for  # noqa: PLC0415
-
     _check_apart(input_, output, checkpoint)
-    if input_.suffix.lower() not in SUFFIXES:
+    if input_.suffix.lower() not in batch.row_files.SUFFIXES:
         raise typer.BadParameter(f"{input_}: rename the file to .csv, .jsonl or .parquet", param_hint="--input")
     writer_for(output)
     if output.exists() and not checkpoint.exists() and not force and (output.is_file() or output.is_dir()):

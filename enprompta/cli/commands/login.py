@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import enprompta
 from enprompta.cli.console import FAILED, err, line, out
 from enprompta.cli.error_handling import show_error
 from enprompta.cli.errors import SetupError
@@ -59,8 +60,6 @@ def login(
     ] = False,
 ) -> None:
     """Store an API key, typed or piped in, in the system's keyring or in a file that only you can read."""
-    from enprompta import Enprompta  # noqa: PLC0415 (--help needs no client)
-
     name = check_name(_name())
     read_profiles()  # report a damaged file before asking for the key
     secret = _read_secret("Client secret" if client_id else "API key")
@@ -70,7 +69,7 @@ def login(
     if base_url is not None:
         given["base_url"] = base_url
     try:
-        with Enprompta(**given, max_retries=0) as client:
+        with enprompta.Enprompta(**given, max_retries=0) as client:
             if not no_verify:
                 _verify(client)
             profile = Profile(name, client.base_url, "file", client_id, secret)

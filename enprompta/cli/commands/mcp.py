@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from enprompta.cli.console import FAILED, err, line
-from enprompta.cli.error_handling import make_client, show_error
-from enprompta.cli.signals import exits_at_once, exits_on_sigterm
+from enprompta.cli.console import FAILED
+from enprompta.cli.error_handling import show_error
 
 if TYPE_CHECKING:
-    from enprompta import AsyncEnprompta
-    from enprompta.mcp import Permission, ServerOptions
+    from enprompta.mcp import Permission
 
 EPILOG = "Exit status: 0 the client disconnected or SIGTERM, 1 failure, 2 wrong usage, 3 no credentials, 130 Ctrl-C."
-TOKEN_VARIABLE = "ENPROMPTA_MCP_TOKEN"  # noqa: S105 (the name of a variable)
 
 
 def mcp(
@@ -48,7 +44,7 @@ def mcp(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar=TOKEN_VARIABLE,
+            envvar="ENPROMPTA_MCP_TOKEN",
             show_envvar=True,
             help="Bearer token of the HTTP server; random by default.",
         ),
@@ -62,17 +58,14 @@ def mcp(
 ) -> None:
     """Serve the account's prompts to MCP clients such as editors and agents; reading only unless --allow says more."""
     try:
-        import anyio  # noqa: PLC0415 (an extra)
-
-        from enprompta import mcp as server  # noqa: PLC0415 (an extra)
+        from enprompta.cli import mcp_server  # noqa: PLC0415 (an extra)
     except ImportError as error:
         if not isinstance(error.__cause__, ModuleNotFoundError):
             raise
         show_error(str(error))
         raise typer.Exit(FAILED) from None
-    permissions = cast("list[Permission]", [one.strip() for value in allow or () for one in value.split(",")])
-    options = server.ServerOptions(
-        allow=permissions,
+    options = mcp_server.ServerOptions(
+        allow=cast("list[Permission]", [one.strip() for value in allow or () for one in value.split(",")]),
         label=label,
         category=category,
         team_id=team,
@@ -81,40 +74,8 @@ def mcp(
         max_writes=max_writes,
         poll_interval=poll_interval,
     )
-    http_options: dict[str, Any] = {"host": host, "port": port, "allow_remote": allow_remote}
-    http_options["allowed_hosts"] = allowed_host or ()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    if transport == "http":
-        anyio.run(_serve_http, options, token, http_options)
-    else:
-        anyio.run(_serve_stdio, options)
-
-
-async def _serve_stdio(options: ServerOptions) -> None:
-    from enprompta.mcp import create_server, serve_stdio  # noqa: PLC0415 (an extra)
-
-    with exits_at_once():  # the thread that reads standard input cannot be interrupted
-        async with _client() as client:
-            await serve_stdio(create_server(client, options))
-
-
-async def _serve_http(options: ServerOptions, token: str | None, http_options: dict[str, Any]) -> None:
-    from enprompta.mcp import create_server, serve_http  # noqa: PLC0415 (an extra)
-
-    is_random = token is None
-    token = token or secrets.token_urlsafe(32)
-
-    def announce(url: str) -> None:
-        err.print(line(("serving  ", "bold green"), url))
-        if is_random:
-            err.print(line(("token    ", "bold green"), token, f"  (shown only now; set your own: {TOKEN_VARIABLE})"))
-
-    with exits_on_sigterm():  # once the requests in flight are finished, the HTTP server raises the signal again
-        async with _client() as client:
-            await serve_http(create_server(client, options), token=token, on_ready=announce, **http_options)
-
-
-def _client() -> AsyncEnprompta:
-    from enprompta import AsyncEnprompta  # noqa: PLC0415 (--help needs no client)
-
-    return make_client(AsyncEnprompta)
+    mcp_server.serve(
+        transport, options, token,
+        {"host": host, "port": port, "allow_remote": allow_remote, "allowed_hosts": allowed_host or ()},
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from enprompta.cli.commands.prompts import group
 from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.options import Json  # noqa: TC001 (typer reads annotations)
 from enprompta.cli.output import write_json
+from enprompta.cli.template_checks import of_target
 
 Targets = Annotated[
     list[str],
@@ -24,8 +25,6 @@ Targets = Annotated[
 @group.command(epilog="Exit status: 0 no problems, 1 problems or failure, 2 wrong usage, 3 no credentials.")
 def check(targets: Targets, *, as_json: Json = False) -> None:
     """Find template syntax that stays in the text, and declarations that do not match it; files are checked offline."""
-    from enprompta.cli.template_checks import of_target  # noqa: PLC0415 (--help needs nothing of it)
-
     found = [one for target in targets for one in of_target(target)]
     for place, problem in found:
         if as_json:

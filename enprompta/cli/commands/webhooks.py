@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
+import httpx
 import typer
 
+from enprompta import testing, webhooks
 from enprompta._common.json_reading import reason_of
+from enprompta._common.narrowing import is_dict
 from enprompta.cli.console import err, fail, line, out
 from enprompta.errors import ConfigurationError, WebhookError
+from enprompta.webhooks.signature import secret_keys
 
 group: typer.Typer = typer.Typer(
     help="Manage webhooks; receive, send and verify deliveries locally.", no_args_is_help=True
@@ -23,8 +27,6 @@ _REDIRECT = range(300, 400)
 
 
 def _check_secrets(secrets: Any) -> list[str]:  # noqa: ANN401 (on Python 3.10, typer treats list[str] as a class)
-    from enprompta.webhooks.signature import secret_keys  # noqa: PLC0415 (--help needs nothing of it)
-
     try:
         secret_keys(secrets)
     except ConfigurationError as error:
@@ -74,13 +76,9 @@ def trigger(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the response.")] = 30.0,
 ) -> None:
     """Send a signed example event and show the response."""
-    import httpx  # noqa: PLC0415 (the other commands do not send anything)
-
-    from enprompta.testing.deliveries import EXAMPLES, webhook_delivery  # noqa: PLC0415 (as httpx)
-
     fields = _data(data)
-    if event not in EXAMPLES and fields is None:
-        known = ", ".join(EXAMPLES)
+    if event not in testing.EXAMPLES and fields is None:
+        known = ", ".join(testing.EXAMPLES)
         raise typer.BadParameter(f"There is no example of {event!r}: pass --data, or use one of {known}")
     try:
         target = httpx.URL(to)
@@ -88,7 +86,7 @@ def trigger(
         raise typer.BadParameter(f"{to!r} is not a URL: {error}", param_hint="--to") from None
     if target.scheme not in {"http", "https"} or not target.host:
         raise typer.BadParameter(f"{to!r} is not an http:// or https:// URL", param_hint="--to")
-    delivery = webhook_delivery(event, data=fields, event_id=event_id, secret=secret[0])
+    delivery = testing.webhook_delivery(event, data=fields, event_id=event_id, secret=secret[0])
     out.print(line(("sent      ", "dim"), (event, "bold green"), "  ", delivery.headers["X-Enprompta-Event-Id"]))
     try:
         local = target.host in _LOOPBACK  # do not send loopback requests through a proxy
@@ -115,17 +113,17 @@ def verify(
 ) -> None:
     """Verify the signature of the body on standard input: `... verify --signature sha256=... < body`."""
     from enprompta.cli.webhook_listener import why_refused  # noqa: PLC0415 (--help needs nothing of it)
-    from enprompta.webhooks import construct_event, matching_secret  # noqa: PLC0415 (as above)
 
     if sys.stdin.isatty():
         err.print("Type or paste the body, then Ctrl-D:")
     body = sys.stdin.buffer.read()
     try:
-        event = construct_event(body, signature, secret, max_reserialized=len(body))  # no size limit: the body is local
+        # No size limit, because the body is local.
+        event = webhooks.construct_event(body, signature, secret, max_reserialized=len(body))
     except WebhookError:
         raise fail(why_refused(body, [signature], secret)) from None
     which = (
-        f" with secret {(matching_secret(body, signature, secret, max_reserialized=len(body)) or 0) + 1}"
+        f" with secret {(webhooks.matching_secret(body, signature, secret, max_reserialized=len(body)) or 0) + 1}"
         if len(secret) > 1
         else ""
     )
@@ -139,6 +137,6 @@ def _data(text: str | None) -> dict[str, Any] | None:
         value: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"The value is not JSON: {reason_of(error)}", param_hint="--data") from None
-    if not isinstance(value, dict):
+    if not is_dict(value):
         raise typer.BadParameter("The value must be a JSON object", param_hint="--data")
-    return cast("dict[str, Any]", value)
+    return value

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from enprompta.cli import prompts_as_code as code
 from enprompta.cli.console import line, out
 from enprompta.cli.error_handling import FAILED, WRONG_USAGE, connected, show_error
 from enprompta.cli.prompts_as_code.files import SUFFIX, read_directory
 from enprompta.cli.prompts_as_code.plan import PlannedChange, State, compare
+from enprompta.cli.template_checks import warn_of_files
 
 if TYPE_CHECKING:
     from enprompta import Enprompta
@@ -45,8 +47,6 @@ def pull(
     prune: Annotated[bool, typer.Option("--prune", help="Delete files whose prompts no longer exist.")] = False,
 ) -> None:
     """Write every prompt of the service to a file in DIR; keep files that were changed locally."""
-    from enprompta.cli.prompts_as_code.pull import pull as run  # noqa: PLC0415 (--help needs nothing of it)
-
     with connected() as client:
         entries, lock = _compare(client, directory, new=True)
     done: Counter[str] = Counter()
@@ -55,7 +55,7 @@ def pull(
         done[what] += 1
         out.print(line((f"{what:<14}", "dim" if what.startswith("kept") else "green"), name, ("  " + title, "dim")))
 
-    run(directory, entries, lock, force=force, prune=prune, report=report)
+    code.pull.pull(directory, entries, lock, force=force, prune=prune, report=report)
     same = sum(entry.state is State.SAME for entry in entries) - done["version only"]
     out.print(line(_counted({**done, "unchanged": same})))
 
@@ -71,11 +71,9 @@ def push(
     dry_run: DryRun = False,
 ) -> None:
     """Create and update prompts at the service from the files in DIR, after showing the plan."""
-    from enprompta.cli.prompts_as_code.push import Push, actions  # noqa: PLC0415 (as above)
-
     with connected() as client:
         entries, lock = _compare(client, directory, resolved=True)
-        todo = actions(entries, force=force, prune=prune)
+        todo = code.push.actions(entries, force=force, prune=prune)
         _show_plan(todo, entries, prune=prune)
         if dry_run or not todo:
             if not dry_run:
@@ -84,7 +82,7 @@ def push(
         if not yes and _ask():
             # A prompt may have changed while the question was open.
             entries, lock = _compare(client, directory, resolved=True)
-            if actions(entries, force=force, prune=prune) != todo:
+            if code.push.actions(entries, force=force, prune=prune) != todo:
                 show_error("Prompts changed in the meantime; nothing was sent. Run the command again")
                 raise typer.Exit(FAILED)
         done: Counter[str] = Counter()
@@ -98,7 +96,7 @@ def push(
                 out.print(line((f"{'failed':<9}", "bold red"), name, f"  {error}"))
 
         try:
-            complete = Push(client, directory, lock, report).run(todo)
+            complete = code.push.Push(client, directory, lock, report).run(todo)
         finally:
             left = len(todo) - sum(done.values())
             out.print(line(_counted({**done, "not tried": left})))
@@ -110,20 +108,16 @@ def push(
 
 def diff(directory: Directory) -> None:
     """Show how the files in DIR differ from the service, as a unified diff; + marks lines of the file."""
-    from enprompta.cli.prompts_as_code.differences import unified  # noqa: PLC0415 (as above)
-
     with connected() as client:
         entries, _ = _compare(client, directory)
     for entry in entries:
         if entry.state is not State.SAME:
-            for text, style in unified(entry):
+            for text, style in code.differences.unified(entry):
                 out.print(line((text, style)))
 
 
 def check(directory: Directory) -> None:
     """Check that DIR and the service have the same prompts, for example in CI; exits with 1 if they differ."""
-    from enprompta.cli.template_checks import warn_of_files  # noqa: PLC0415 (as above)
-
     with connected() as client:
         entries, _ = _compare(client, directory, resolved=True)
     warn_of_files((entry.file for entry in entries if entry.file), directory)
@@ -154,24 +148,19 @@ def add_to(app: typer.Typer) -> None:
 def _compare(
     client: Enprompta, directory: Path, *, new: bool = False, resolved: bool = False
 ) -> tuple[list[PlannedChange], Lock]:
-    from enprompta.cli.prompts_as_code import service  # noqa: PLC0415 (as above)
-    from enprompta.cli.prompts_as_code.lock import Lock  # noqa: PLC0415
-
     files = [] if new and not directory.exists() else read_directory(directory)
-    lock = Lock.read(directory)
+    lock = code.lock.Lock.read(directory)
     if resolved:
         lock.refuse_conflicts(files)
-    remote = service.fetch(client, [file.document.id for file in files if file.document.id])
+    remote = code.service.fetch(client, [file.document.id for file in files if file.document.id])
     return compare(files, remote, lock.prompts), lock
 
 
 def _settle(directory: Path, entries: list[PlannedChange], lock: Lock) -> None:
     """Record in the lock where file and service agree, and that no push is unfinished."""
-    from enprompta.cli.prompts_as_code.pull import agree  # noqa: PLC0415 (as above)
-
     for entry in entries:
         if entry.state is State.SAME and entry.file and entry.remote:
-            agree(lock, entry.file.name, entry.file.document, entry.remote)
+            code.pull.agree(lock, entry.file.name, entry.file.document, entry.remote)
     lock.push = None
     lock.write(directory)
 

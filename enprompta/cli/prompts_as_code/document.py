@@ -25,6 +25,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta._common.narrowing import is_dict, is_list
 from enprompta.cli.prompts_as_code import frontmatter
 from enprompta.errors import EnpromptaError
 
@@ -203,10 +204,10 @@ def canonical(value: Any) -> Any:  # noqa: ANN401 (any JSON)
     """Normalize values that are equal in JSON, such as 1.0 and 1, for comparison."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= _WHOLE:
         return int(value)
-    if isinstance(value, dict):
-        return {name: canonical(one) for name, one in cast("dict[str, Any]", value).items()}
-    if isinstance(value, list):
-        return [canonical(one) for one in cast("list[Any]", value)]
+    if is_dict(value):
+        return {name: canonical(one) for name, one in value.items()}
+    if is_list(value):
+        return [canonical(one) for one in value]
     return value
 
 
@@ -265,21 +266,20 @@ def _problems(values: Mapping[str, Any]) -> Iterator[str | None]:
     ):
         yield "output must be a Python type, such as app.models:Summary or list[app.models:Summary]"
     tags: Any = values.get("tags") or []
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in cast("list[Any]", tags)):
+    if not is_list(tags) or not all(isinstance(tag, str) for tag in tags):
         yield "tags must be a list of texts; put each in quotes"
     variables: Any = values.get("variables") or []
-    if not isinstance(variables, list):
+    if not is_list(variables):
         yield "variables must be a list, each with a name"
     else:
-        yield from map(_problem_of_variable, cast("list[Any]", variables))
+        yield from map(_problem_of_variable, variables)
 
 
 def _problem_of_variable(variable: object) -> str | None:
     """Return the problem with a variable's declaration; None if it is valid."""
-    if not isinstance(variable, dict) or not isinstance(cast("dict[str, Any]", variable).get("name"), str):
+    if not is_dict(variable) or not isinstance(variable.get("name"), str):
         return "each of the variables must have a name, such as `- name: topic`"
-    declared = cast("dict[str, Any]", variable)
     for key, kind, must in _OF_VARIABLE:
-        if not isinstance(declared.get(key), (kind, type(None))):
-            return f"variable {declared['name']!r}: {key} must be {must}"
+        if not isinstance(variable.get(key), (kind, type(None))):
+            return f"variable {variable['name']!r}: {key} must be {must}"
     return None

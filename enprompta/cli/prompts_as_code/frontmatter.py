@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
+from enprompta._common.narrowing import is_dict
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
@@ -134,9 +136,9 @@ def load(text: str) -> dict[str, object]:
         raise FrontMatterError(f"{line}{error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError) as error:
         raise FrontMatterError(" ".join(str(error).split())) from None
-    if not isinstance(values, dict):
+    if not is_dict(values):
         raise FrontMatterError("the lines between the dashes must be `name: value` lines")
-    return cast("dict[str, object]", values)
+    return values
 
 
 def _check_structure(text: str) -> None:

@@ -11,7 +11,9 @@ import keyword
 import math
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
+
+from enprompta._common.narrowing import is_dict, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,11 +50,11 @@ def literal(value: object, indent: str = "") -> str:
     if isinstance(value, float):
         return _float(value)
     inner = indent + INDENT
-    if isinstance(value, dict):
-        pairs = cast("dict[Any, Any]", value).items()
+    if is_dict(value):
+        pairs = value.items()
         return _bracketed("{}", [f"{literal(key)}: {literal(one, inner)}" for key, one in pairs], indent)
-    if isinstance(value, list):
-        return _bracketed("[]", [literal(one, inner) for one in cast("list[Any]", value)], indent)
+    if is_list(value):
+        return _bracketed("[]", [literal(one, inner) for one in value], indent)
     raise TypeError(f"a {type(value).__name__} has no literal")
 
 

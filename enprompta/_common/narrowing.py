@@ -1,0 +1,29 @@
+"""Type guards with the types that values read from JSON have; `isinstance` alone leaves the types of items unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+
+def is_dict(value: object) -> TypeIs[dict[str, Any]]:
+    """True for a dict."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeIs[list[Any]]:
+    """True for a list."""
+    return isinstance(value, list)
+
+
+def is_mapping(value: object) -> TypeIs[Mapping[Any, Any]]:
+    """True for a mapping."""
+    return isinstance(value, Mapping)
+
+
+def is_iterable(value: object) -> TypeIs[Iterable[Any]]:
+    """True for whatever can be iterated."""
+    return isinstance(value, Iterable)
