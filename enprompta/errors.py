@@ -378,6 +378,7 @@ class InternalServerError(APIStatusError):
     """5xx: the API failed; the call was retried before this was raised."""
 
 
+_SERVER_ERROR = 500  # the first status code of the server's errors
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -392,5 +393,5 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
 
 def status_error_class(status_code: int) -> type[APIStatusError]:
     """Return the error class for a status code."""
-    default = InternalServerError if status_code >= 500 else APIStatusError  # noqa: PLR2004 (5xx is the definition)
+    default = InternalServerError if status_code >= _SERVER_ERROR else APIStatusError
     return _BY_STATUS.get(status_code, default)

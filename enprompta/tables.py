@@ -138,7 +138,7 @@ def _table_of(
     classes = {type(row) for row in items}
     if len(classes) == 1:
         model = classes.pop()
-    fields = getattr(model, "model_fields", None) if len(classes) < 2 else None  # noqa: PLR2004 (classes of rows)
+    fields = getattr(model, "model_fields", None) if not classes else None
     dumped = [_dumped(row) for row in items]
     if fields is None:
         return _columns(dumped), {}, dumped

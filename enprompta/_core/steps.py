@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+OK, REDIRECT = 200, 300  # the first status codes of their classes
+
 
 class WaitForBudget(NamedTuple):
     """Wait until the rate limit allows a request."""
@@ -106,4 +108,4 @@ class Answer:
     @property
     def is_success(self) -> bool:
         """True if the status is 2xx."""
-        return 200 <= self.status_code < 300  # noqa: PLR2004 (2xx is the definition)
+        return OK <= self.status_code < REDIRECT

@@ -12,7 +12,7 @@ import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from enprompta._core.steps import Answer
+from enprompta._core.steps import OK, REDIRECT, Answer
 from enprompta._http.settings import DEFAULT_MAX_RESPONSE_BYTES
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _limit(request: Any, status: int) -> int:  # noqa: ANN401 (as above)
     """Return the largest allowed body in bytes, decompressed."""
     # A custom transport may drop extensions.
     limit: int = request.extensions.get(_SETTING, DEFAULT_MAX_RESPONSE_BYTES)
-    return limit if 200 <= status < 300 else min(limit, MAX_ERROR_BYTES)  # noqa: PLR2004 (2xx is the definition)
+    return limit if OK <= status < REDIRECT else min(limit, MAX_ERROR_BYTES)
 
 
 def read_parts(parts: Iterable[bytes], limit: int) -> bytes:

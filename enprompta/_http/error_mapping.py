@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from enprompta._common.json_reading import read_json
 from enprompta._common.narrowing import is_dict, is_list
 from enprompta._common.redaction import Redactor
+from enprompta._core.steps import REDIRECT
 from enprompta._http.masking import without_credentials
 from enprompta.errors import (
     APIConnectionError,
@@ -20,6 +21,7 @@ from enprompta.errors import (
     FieldError,
     status_error_class,
 )
+from enprompta.limiters.rate_limit_headers import CLIENT_ERROR
 from enprompta.limiters.server_wait import parse_rate_limit, server_wait
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 2_000  # characters of the server's message in the error's message; `body` has all of it
 SHOWN_DETAILS = 5
+_MOST_DIGITS = 9  # of a numeric error code
 TRIED = "tried "
 """Prefix of a message that lists the addresses that were tried, each with its result."""
 
@@ -97,7 +100,7 @@ def _whole(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None  # noqa: PLR2004
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS else None
     return value if isinstance(value, int) else None
 
 
@@ -136,7 +139,7 @@ def _describe(call: str, response: Answer, info: ErrorInfo, headers: Mapping[str
         text += f" with {response.refusal}, which was not read"
     if status == HTTPStatus.NOT_MODIFIED:
         text += f": {_unmodified(response)}"
-    elif 300 <= status < 400:  # noqa: PLR2004 (3xx is the definition)
+    elif REDIRECT <= status < CLIENT_ERROR:
         text += f": redirects are not followed (to {headers.get('location', 'nowhere')[:200]}); check base_url"
     if info.code and info.code != info.message:
         text += f" [{info.code[:MAX_MESSAGE]}]"

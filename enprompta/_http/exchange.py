@@ -27,7 +27,7 @@ from enprompta.errors import (
     ErrorInfo,
     RateLimitError,
 )
-from enprompta.limiters.rate_limit_headers import read
+from enprompta.limiters.rate_limit_headers import TOO_MANY_REQUESTS, read
 from enprompta.limiters.sleepers import DeadlineReached, WaitTooLong
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ class Exchange:
                 return failure
             raise
         plan.account.observe(self.ticket, response.status_code, response.headers.raw)
-        if response.status_code == 429:  # noqa: PLR2004 (the status that is about the rate limit)
-            self.budget_reported = read(429, response.headers.raw).limit > 0
+        if response.status_code == TOO_MANY_REQUESTS:
+            self.budget_reported = read(TOO_MANY_REQUESTS, response.headers.raw).limit > 0
         else:  # a rate-limited request keeps its place in the queue
             self.ticket = None
         if self.reports:
@@ -280,7 +280,7 @@ class Exchange:
         return RateLimitError(
             f"{self.call} was not sent{sent}: the request budget{of} is used up for another {refused.wait:.0f} s, more "
             f"than max_wait ({self.plan.retry.max_wait:g} s)",
-            status_code=429,
+            status_code=TOO_MANY_REQUESTS,
             info=ErrorInfo(code="RATE_LIMIT_EXCEEDED"),
             rate_limit=limit,
             retry_after=refused.wait,

@@ -1,4 +1,4 @@
-"""What the hooks of a client learn about one call; loaded only if there are hooks."""
+"""Report one call to the hooks of a client; loaded only if there are hooks."""
 
 from __future__ import annotations
 

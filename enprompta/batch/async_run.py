@@ -17,6 +17,7 @@ import anyio
 import anyio.lowlevel
 
 from enprompta._common.event_loop import current_loop, sleep
+from enprompta._common.isolation import errors_to
 from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
@@ -181,11 +182,12 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
                     group.cancel_scope.cancel()
         finally:
             self._end("closed")
-            try:
+            with errors_to(self._keep_close_error):
                 self._close_parts()
-            except Exception as error:  # noqa: BLE001 (raised by `_until_ended`)
-                self._close_error = error
             self._ended.set()
+
+    def _keep_close_error(self, error: Exception) -> None:
+        self._close_error = error  # raised by `_until_ended`
 
     async def _check_version(self) -> None:
         try:
@@ -196,7 +198,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
     async def _feed(self, start_soon: Callable[..., object]) -> None:
         """Take rows while slots are free, and wake a worker for each."""
         scheduler = self._scheduler
-        try:
+        with errors_to(self._fail):
             source = _Source(cast("Iterable[RowT] | AsyncIterable[RowT]", self._rows))
             while scheduler.ending is None and not scheduler.exhausted:
                 if not scheduler.wants_row:
@@ -206,8 +208,6 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
                 else:
                     self._take(row)
                     self._wake_worker(start_soon)
-        except Exception as error:  # noqa: BLE001 (raised by the caller's rows, or the checkpoint)
-            self._end("error", error)
         self._stop_if_ended()
 
     def _wake_worker(self, start_soon: Callable[..., object]) -> None:
@@ -261,10 +261,8 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
         """Do the periodic work until cancelled."""
         while True:
             await sleep(_TICK_SECONDS)
-            try:
+            with errors_to(self._fail):
                 self._tick()
-            except Exception as error:  # noqa: BLE001 (raised by the caller's callback, or the checkpoint)
-                self._end("error", error)
 
 
 class _Results(AsyncIterator["BatchResult[RowT, ExecutionT]"]):

@@ -212,6 +212,10 @@ class Run(Generic[RowT, ClientT]):
         """Stop starting rows."""
         self._scheduler.end(why, error)
 
+    def _fail(self, error: BaseException) -> None:
+        """End the run with an error, such as one of the caller's rows or callback, or of the checkpoint."""
+        self._end("error", error)
+
     def _tick(self) -> None:
         """Do the periodic work: flush the checkpoint and report progress."""
         self._store.flush(now := clock())

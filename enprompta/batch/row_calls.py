@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 RowT = TypeVar("RowT")
 Variables: TypeAlias = "Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None"
 
+_LONGEST_TEXT = 60  # characters of a value in a message
 _LISTED = 10  # columns that a message lists
 
 
@@ -196,4 +197,4 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _short(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Generic, cast
 
+from enprompta._common.isolation import errors_to
 from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
@@ -132,12 +133,10 @@ class BatchRun(Run[RowT, "SyncStepRunner"], Generic[RowT, ExecutionT]):
 
     def _advance(self) -> None:
         """Do one round: read rows, do the periodic work, collect outcomes."""
-        try:
+        with errors_to(self._fail):
             self._feed()
             self._tick()
             self._collect()
-        except Exception as error:  # noqa: BLE001 (raised by the caller's rows or callback, or the checkpoint)
-            self._end("error", error)
         if self._scheduler.ending is not None:
             self._cancel_waiting()
 

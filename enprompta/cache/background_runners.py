@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from enprompta._common import log
 from enprompta._common.event_loop import current_loop
+from enprompta._common.isolation import errors_to
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -124,9 +125,8 @@ class Threads:
         while (job := self._next()) is not None:
             run, ended = job
             try:
-                run()
-            except Exception as error:  # noqa: BLE001 (nothing waits for the result)
-                _log_error(error)
+                with errors_to(_log_error):  # nothing waits for the result
+                    run()
             finally:
                 ended()
             del job, run, ended  # an idle thread must not keep a client alive
@@ -172,12 +172,8 @@ class Tasks:
         future: Future[Any] = Future()
 
         async def settle() -> None:
-            try:
-                result = await awaitable
-            except Exception as error:  # noqa: BLE001 (the caller that waits on the future receives it)
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            with errors_to(future.set_exception):
+                future.set_result(await awaitable)
 
         _RunningTask(self._running, lambda _: settle(), None, partial(_resolve_empty, future))
         return future
@@ -230,10 +226,8 @@ class _RunningTask:
             self._end(None)
 
     async def _run(self, begin: Callable[[], Any]) -> None:
-        try:
+        with errors_to(_log_error):  # nothing waits for the result, and trio would end the program
             await begin()
-        except Exception as error:  # noqa: BLE001 (nothing waits for the result, and trio would end the program)
-            _log_error(error)
 
     def _end(self, coroutine: Any) -> None:  # noqa: ANN401
         if coroutine is not None:
@@ -247,10 +241,8 @@ def _log_error(error: Exception) -> None:
 
 
 def _run_into(future: Future[Any], job: Callable[[], Any]) -> None:
-    try:
+    with errors_to(future.set_exception):
         future.set_result(job())
-    except Exception as error:  # noqa: BLE001 (the caller that waits on the future receives it)
-        future.set_exception(error)
 
 
 def _resolve_empty(future: Future[Any]) -> None:

@@ -23,6 +23,7 @@ from enprompta.cli.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import ModuleType
 
 DEFAULT_PROFILE = "default"
 Storage = Literal["keyring", "file"]
@@ -187,7 +188,7 @@ def _write(profiles: Mapping[str, Profile]) -> None:
         raise SetupError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-def _keyring() -> Any:  # noqa: ANN401 (an optional package)
+def _keyring() -> ModuleType:
     return import_module("keyring")
 
 
@@ -196,12 +197,11 @@ def _keyring() -> Any:  # noqa: ANN401 (an optional package)
 
 def _into_keyring(name: str, secret: str) -> bool:
     """Store a secret in the platform's keyring; False when none works."""
-    try:
+    with suppress(Exception):
         keyring = _keyring()
         keyring.set_password(_SERVICE, name, secret)
         return keyring.get_password(_SERVICE, name) == secret  # the null backend stores nothing
-    except Exception:  # noqa: BLE001 (see above)
-        return False
+    return False
 
 
 def _from_keyring(name: str) -> str:

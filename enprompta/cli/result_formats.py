@@ -7,6 +7,7 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from enprompta._common.values import encodable
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _FIELDS = ("output", "executionId", "model", "tokens", "cost", "error")
 _NUMBERS = frozenset({"tokens", "cost"})
+_BITS = 63  # of an integer, without the sign
 _BATCH = 1_000  # rows of a Parquet file that are written at once
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
@@ -161,5 +163,5 @@ def _is_number(text: str) -> bool:
 def _storable(value: object) -> object:
     """Convert a value that Parquet cannot store: escape lone surrogates, drop integers beyond 64 bits."""
     if isinstance(value, str):
-        return value.encode(errors="backslashreplace").decode()
-    return None if type(value) is int and value.bit_length() > 63 else value  # noqa: PLR2004 (bits without the sign)
+        return encodable(value)
+    return None if type(value) is int and value.bit_length() > _BITS else value

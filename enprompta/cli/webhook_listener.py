@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from enprompta.webhooks import WebhookEvent
 
+_ACCEPTED = 200
 _LARGEST_BODY = 1_048_576
 _READ_TIMEOUT = 30.0  # seconds for a sender to send the whole request
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}")
@@ -77,7 +78,7 @@ class Listener:
     def take(self, body: bytes, headers: Mapping[str, list[str]]) -> Reply:
         """Handle one delivery, print it, and return the response."""
         reply = self._receiver.handle(body, headers)
-        if reply.status != 200:  # noqa: PLR2004 (the status of an accepted delivery)
+        if reply.status != _ACCEPTED:
             signatures = [value for name, values in headers.items() if name.lower() == _HEADER for value in values]
             self.refused(reply.status, why_refused(body, signatures, self._secrets))
         elif b"duplicate" in reply.body:

@@ -28,7 +28,7 @@ LONGEST_WAIT = 25 * 3600.0
 _AGREES = 5.0
 """Seconds by which a `Retry-After` and the reset of one 429 may differ: both are rounded, and `Date` is truncated."""
 CLIENT_ERROR, SERVER_ERROR = 400, 500
-_TOO_MANY_REQUESTS = 429
+TOO_MANY_REQUESTS = 429
 _MOST_DIGITS = 12  # a Unix time has ten; int() of thousands of digits would be slow, then an error
 _LAST_SECOND = 253402300799  # of the year 9999, the last that a datetime can hold
 
@@ -56,7 +56,7 @@ class Reading(NamedTuple):
     @property
     def is_refusal(self) -> bool:
         """True for a 429."""
-        return self.status == _TOO_MANY_REQUESTS
+        return self.status == TOO_MANY_REQUESTS
 
     @property
     def is_last(self) -> bool:
@@ -94,7 +94,7 @@ def read(status: int, headers: Headers) -> Reading:
     retry_after = _wait(found[_RETRY_AFTER], date)
     if date is None or limit < 1 or not 0 <= remaining <= limit or not 0 <= reset <= _LAST_SECOND:
         return Reading(status, retry_after=retry_after)
-    if status == _TOO_MANY_REQUESTS and (
+    if status == TOO_MANY_REQUESTS and (
         remaining or (retry_after is not None and abs(retry_after - max(reset - date, 0.0)) > _AGREES)
     ):
         return Reading(status, retry_after=retry_after)

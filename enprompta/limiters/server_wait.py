@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from enprompta.errors import RateLimit
-from enprompta.limiters.rate_limit_headers import LONGEST_WAIT
+from enprompta.limiters.rate_limit_headers import LONGEST_WAIT, TOO_MANY_REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +45,7 @@ def server_wait(status_code: int, headers: Mapping[str, str], now: float) -> flo
     if _NUMBER.fullmatch(text):
         return float(text)
     moment = _http_date(text)
-    if moment is None and status_code == 429:  # noqa: PLR2004 (Too Many Requests)
+    if moment is None and status_code == TOO_MANY_REQUESTS:
         moment = _moment(headers.get("x-ratelimit-reset", ""))
         if moment is not None and moment - server_now > LONGEST_WAIT:
             return None  # probably in milliseconds

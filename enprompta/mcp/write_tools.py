@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable  # noqa: TC003 (used in a signature only)
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +17,8 @@ from enprompta.mcp.toolbox import ToolFailedError, ToolInput, ToolSpec
 from enprompta.models import PromptVariable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from enprompta import AsyncEnprompta
     from enprompta.mcp.catalog import PromptCatalog
     from enprompta.mcp.options import ServerOptions

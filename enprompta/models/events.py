@@ -29,9 +29,9 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic.functional_validators import ModelWrapValidatorHandler  # noqa: TC002 (pydantic resolves annotations)
+from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import core_schema
-from typing_extensions import Self  # noqa: TC002 (pydantic resolves the annotations of a validator)
+from typing_extensions import Self
 
 from enprompta._common.narrowing import is_mapping
 from enprompta.models.base import DateTime, Model

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PrivateAttr, SerializeAsAny, field_validator
-from typing_extensions import Self  # noqa: TC002 (pydantic reads annotations)
 
 from enprompta import templating
 from enprompta._common import rendered
@@ -18,6 +17,8 @@ from enprompta.models.provider_messages import ProviderMessages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from typing_extensions import Self
 
     from enprompta.errors import EnpromptaError
 

@@ -219,10 +219,10 @@ def _pair(given: Any, label: str) -> tuple[str, str]:  # noqa: ANN401 (checked h
     """
     if not isinstance(given, tuple):
         return given, label
-    pair = cast("tuple[Any, ...]", given)
-    if len(pair) != 2:  # noqa: PLR2004 (a slug and a label)
-        raise ConfigurationError(f"preload takes slugs and (slug, label) pairs, not {pair!r}")
-    slug, own = pair
+    try:
+        slug, own = cast("tuple[str, str]", given)
+    except ValueError:
+        raise ConfigurationError(f"preload takes slugs and (slug, label) pairs, not {given!r}") from None
     return slug, own
 
 

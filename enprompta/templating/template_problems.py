@@ -11,6 +11,7 @@ import re
 import warnings
 from bisect import bisect_right
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_SHOWN = 40  # characters of a tag in a message
 _LISTED = 5  # problems in one message
+_BRACES = 2  # of a variable, on each side
 # A tag ends at the next braces of either kind, so the text is read once.
 _TAG = re.compile(r"(\{{2,})([^{}]*)(\}{2,})?")
 _START = re.compile(r"[ \t]*\w")
@@ -96,7 +98,7 @@ def _tags(text: str) -> Iterator[tuple[int, str]]:
             if problem := _unclosed(opened, inner, text[tag.end() : tag.end() + 1]):
                 yield tag.start(), f"{shown} {problem}"
         elif rendering.is_variable(inner):
-            if len(opened) > 2 and len(closed) > 2:  # noqa: PLR2004 (more than the two braces of a variable)
+            if len(opened) > _BRACES and len(closed) > _BRACES:
                 name = inner.strip()
                 yield tag.start(), f"{shown} becomes the value in braces: write {{{{{name}}}}}, or add spaces inside"
             if inner.strip() in _WORDS:
@@ -110,7 +112,7 @@ def _unclosed(opened: str, inner: str, following: str) -> str | None:
     name = inner.strip()
     if following == "}" and rendering.is_variable(inner):
         return f"has one closing brace: write {{{{{name}}}}}"
-    if name[:1] in {"#", "/", "!", ">", "^"} and len(opened) == 2:  # noqa: PLR2004 (the braces of a tag)
+    if name[:1] in {"#", "/", "!", ">", "^"} and len(opened) == _BRACES:
         return "is not closed, and stays in the text"
     if _START.match(inner):
         return "is not closed: write }} after the name"
@@ -148,10 +150,9 @@ def _single_braces(text: str, unused: set[str]) -> Iterator[tuple[int, str]]:
 def _fields(declared: Variable | Mapping[str, object]) -> tuple[str | None, Mapping[str, Any]]:
     def read(key: str) -> object:
         if isinstance(declared, Mapping):
-            try:
+            with suppress(Exception):  # of the mapping's own code; sending it reports the error
                 return declared.get(key)
-            except Exception:  # noqa: BLE001 (the mapping's own code; sending it reports the error)
-                return None
+            return None
         return getattr(declared, key, None)
 
     name = read("name")
@@ -199,10 +200,9 @@ def warn(text: object, declared: object) -> None:
     if not isinstance(text, str):
         return
     known = cast("list[Any]", declared) if isinstance(declared, (list, tuple)) else None
-    try:
+    found: list[TemplateProblem] = []
+    with suppress(Exception):  # from a declaration's own code, or of a wrong type: the request reports it
         found = problems(text, known)
-    except Exception:  # noqa: BLE001 (from a declaration's own code, or of a wrong type: the request reports it)
-        return
     if found:
         message = f"the prompt's text has problems, and is used as it is: {summary(found)}"
         warnings.warn(message, TemplateWarning, stacklevel=_frames_of_the_package())

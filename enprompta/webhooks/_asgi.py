@@ -20,6 +20,7 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
+_MOST_DIGITS = 19  # of a Content-Length; no real one has more
 _LARGE = 65_536  # bodies larger than this many bytes are verified in a thread, because they would block the event loop
 
 
@@ -77,7 +78,7 @@ async def _answer(
     if method != "POST":
         return NOT_A_POST
     length = dict(headers).get(b"content-length", b"")
-    if length.isdigit() and len(length) < 20 and int(length) > deliveries.max_body:  # noqa: PLR2004 (no real length has more digits)
+    if length.isdigit() and len(length) <= _MOST_DIGITS and int(length) > deliveries.max_body:
         return TOO_LARGE
     body = bytearray()
     more = True

@@ -19,6 +19,7 @@ from weakref import WeakSet
 import httpcore
 
 from enprompta._common.handler_errors import handler_error, ignoring, is_from_handler
+from enprompta._common.isolation import errors_to
 from enprompta._http.senders.connect import Race
 from enprompta._http.senders.deadline import is_bound, remaining_timeout
 from enprompta._http.senders.unread import Unread
@@ -111,10 +112,8 @@ class DeadlineBackend(httpcore.NetworkBackend):
         answer: Future[list[Any]] = Future()
 
         def resolve() -> None:
-            try:
+            with errors_to(answer.set_exception):  # raised below unless the deadline has passed
                 answer.set_result(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-            except Exception as error:  # noqa: BLE001 (raised below unless the deadline has passed)
-                answer.set_exception(error)
 
         try:
             Thread(target=resolve, name="enprompta-lookup", daemon=True).start()

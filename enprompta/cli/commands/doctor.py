@@ -21,7 +21,7 @@ from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.credentials import choose
 from enprompta.cli.error_handling import NOT_CONFIGURED, connected
 from enprompta.cli.errors import SetupError
-from enprompta.cli.options import Json  # noqa: TC001 (typer reads it)
+from enprompta.cli.options import Json
 from enprompta.cli.output import write_json
 from enprompta.cli.profiles import config_file
 from enprompta.cli.shared_options import shared

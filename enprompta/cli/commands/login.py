@@ -12,7 +12,7 @@ import enprompta
 from enprompta.cli.console import FAILED, err, line, out
 from enprompta.cli.error_handling import show_error
 from enprompta.cli.errors import SetupError
-from enprompta.cli.options import Json  # noqa: TC001 (typer reads it)
+from enprompta.cli.options import Json
 from enprompta.cli.output import show_rows
 from enprompta.cli.profiles import (
     DEFAULT_PROFILE,

@@ -8,7 +8,7 @@ import typer
 
 from enprompta.cli.commands.prompts import group
 from enprompta.cli.console import FAILED, line, out
-from enprompta.cli.options import Json  # noqa: TC001 (typer reads annotations)
+from enprompta.cli.options import Json
 from enprompta.cli.output import write_json
 from enprompta.cli.template_checks import of_target
 

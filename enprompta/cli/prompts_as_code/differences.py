@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from enprompta.cli.prompts_as_code.document import Document
     from enprompta.cli.prompts_as_code.plan import PlannedChange
 
+_NAMES = 2  # lines with the names of both sides
 _STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -25,7 +26,7 @@ def unified(entry: PlannedChange) -> Iterator[tuple[str, str]]:
     there = f"service/{name}" if entry.remote else "/dev/null"
     here = f"here/{name}" if entry.file else "/dev/null"
     for number, text in enumerate(difflib.unified_diff(before, after, there, here, lineterm="")):
-        heading = number < 2  # noqa: PLR2004 (the two names)
+        heading = number < _NAMES
         yield text, "bold" if heading else _STYLES.get(text[:1], "")
 
 
