@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from enprompta import models
 from enprompta._common.clock import monotonic
-from enprompta._common.narrowing import is_mapping
-from enprompta._core import arguments
 from enprompta._core.body import body
-from enprompta._core.call import Call, check_id, path
+from enprompta._core.call import Call, path
 from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
@@ -24,6 +22,7 @@ from enprompta._core.steps import Sleep
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import APITimeoutError, ConfigurationError, WorkflowFailedError
 from enprompta.pagination import Page, listing
+from enprompta.resources.workflow_steps import checked_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +70,7 @@ class WorkflowCalls(Resource):
             BadRequestError: The steps form a cycle or refer to an unknown step; `details` names it.
             APIError: The call failed in another way.
         """
-        fields = body(name=name, steps=_steps(steps), description=description, teamId=team_id)
+        fields = body(name=name, steps=checked_steps(steps), description=description, teamId=team_id)
         return Call("POST", "/workflows", models.Workflow, json=fields, options=options)
 
     @operation
@@ -112,7 +111,7 @@ class WorkflowCalls(Resource):
             APIError: The call failed in another way.
         """
         fields = body(
-            name=name, steps=steps if steps is UNSET else _steps(steps), description=description, teamId=team_id
+            name=name, steps=steps if steps is UNSET else checked_steps(steps), description=description, teamId=team_id
         )
         return Call("PUT", path("/workflows/{}", workflow_id), models.Workflow, json=fields, options=options)
 
@@ -330,65 +329,6 @@ def _execute(workflow_id: str, values: object, options: Any) -> Call[WorkflowExe
 def _get_execution(workflow_id: str, execution_id: str, options: Any) -> Call[WorkflowExecution]:  # noqa: ANN401
     address = path("/workflows/{}/executions/{}", workflow_id, execution_id)
     return Call("GET", address, models.WorkflowExecution, options=options)
-
-
-def _steps(given: object) -> list[dict[str, object]]:
-    """Check steps and convert them to the API's field names.
-
-    Raises:
-        ConfigurationError: A value of a step cannot be sent; the text names it, such as `steps[2].options.temperature`.
-    """
-    example = '{"id": "draft", "prompt_id": "…"}'
-    written: list[dict[str, object]] = []
-    for at, step in enumerate(arguments.items("steps", given, example)):
-        with arguments.own_code(f"steps[{at}]", step):
-            written.append(_step(f"steps[{at}]", step))
-    return written
-
-
-def _step(place: str, step: Any) -> dict[str, object]:  # noqa: ANN401 (any item of a list)
-    if isinstance(step, models.WorkflowStep):
-        step = step.model_dump(by_alias=True, exclude_unset=True)
-    if not is_mapping(step):
-        raise ConfigurationError(f"{place} must be a WorkflowStep or a dict of its fields, not {type(step).__name__}")
-    written: dict[str, object] = {}
-    for name, value in step.items():
-        field = f"{place}.{name}"
-        if value is not None and name in _STEP_FIELDS:
-            check, name = _STEP_FIELDS[name]  # noqa: PLW2901 (the wire name of the same field)
-            value = check(field, value)  # noqa: PLW2901 (the plain form of the same value)
-        written[name] = value
-    return written
-
-
-def _options(place: str, options: Any) -> object:  # noqa: ANN401 (any value)
-    """Check a step's model options; unknown options are sent unchanged."""
-    if not is_mapping(options):
-        raise ConfigurationError(f"{place} must be a mapping of names to values, not {type(options).__name__}")
-    return {
-        name: _OPTIONS[name](f"{place}.{name}", value) if name in _OPTIONS and value is not None else value
-        for name, value in options.items()
-    }
-
-
-_OPTIONS: dict[str, arguments.Check] = {
-    "temperature": arguments.number,
-    "topP": arguments.number,
-    "maxTokens": arguments.whole_number,
-    "stopSequences": arguments.texts,
-}
-# The check and the API's name of each field, under its Python name and its API name.
-_STEP_FIELDS: dict[str, tuple[arguments.Check, str]] = {
-    "id": (check_id, "id"),
-    "prompt_id": (check_id, "promptId"),
-    "promptId": (check_id, "promptId"),
-    "provider": (arguments.text, "provider"),
-    "model": (arguments.text, "model"),
-    "variables": (arguments.values, "variables"),
-    "options": (_options, "options"),
-    "depends_on": (arguments.texts, "dependsOn"),
-    "dependsOn": (arguments.texts, "dependsOn"),
-}
 
 
 def _end_of_wait(wait_timeout: float | None) -> float | None:
