@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import polars as pl  # pyright: ignore[reportMissingImports]
 
     from enprompta._core.call import Call
+    from enprompta._core.operation import Method
     from enprompta._core.response import APIResponse
     from enprompta.models.pagination import Pagination
     from enprompta.tables import Records
@@ -322,18 +323,18 @@ class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):  # noqa: N801 (read
     def __get__(self, obj: Resource | None, owner: type, /) -> Any:
         return self._bind(obj, owner)
 
-    def _result(self, annotation: str, owner: type[Resource]) -> str:
+    def _result(self, annotation: str, owner: type[Resource], /) -> str:
         if owner.is_raw:
             return f"APIResponse[{'Async' if owner.is_async else ''}{annotation}]"
         return annotation.replace("Page[", "AsyncPager[", 1) if owner.is_async else annotation
 
-    def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
+    def _make(self, owner: type[Resource]) -> Method:
         if owner.is_raw or not owner.is_async:
             return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")
         describe, parameters = self.describe, self.parameters(owner)
 
         @functools.wraps(describe)
-        def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        def method(self: Resource, /, *args: object, **kwargs: object) -> object:
             if (wrong := parameters.misuse(args, kwargs)) is not None:
                 raise wrong
             try:

@@ -16,6 +16,7 @@ from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from types import ModuleType
 
     import pandas as pd  # pyright: ignore[reportMissingTypeStubs, reportMissingImports]
     import polars as pl  # pyright: ignore[reportMissingImports]
@@ -147,14 +148,14 @@ def _table_of(
     return _columns([dict.fromkeys(fields), *dumped]), columns_of(cast("Any", model)), dumped
 
 
-def _library(name: str) -> Any:  # noqa: ANN401 (its types may not be installed either)
+def _library(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError:
         raise ConfigurationError(f"to_{name}() needs {name}: pip install {name}") from None
 
 
-def _pandas_series(library: Any, kind: ColumnType, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
+def _pandas_series(library: ModuleType, kind: ColumnType, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
     """Create a typed column; values that do not fit the type stay as they are, in an object column."""
     values = kind.in_utc(values)
     try:
@@ -163,7 +164,7 @@ def _pandas_series(library: Any, kind: ColumnType, values: Sequence[object]) -> 
         return library.Series(values, dtype="object")
 
 
-def _series(library: Any, name: str, kind: ColumnType | None, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
+def _series(library: ModuleType, name: str, kind: ColumnType | None, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
     """Create a column; values that do not fit its type, or have no common type, are stored as text."""
     try:
         if kind is None:

@@ -154,7 +154,7 @@ class BaseClient:
         merged.update(settings.headers)
         if isinstance(self._auth, ApiKeyAuth):
             merged["Authorization"] = self._auth.header
-        library: Any = self._library
+        library: ModuleType = self._library
         made: httpx.Headers = library.Headers(merged)
         return made
 
@@ -227,7 +227,7 @@ class BaseClient:
         Raises:
             ConfigurationError: The URL is invalid, such as one of more than 64 KiB.
         """
-        library: Any = self._library
+        library: ModuleType = self._library
         try:
             parsed = _parsed(library, url)
         except library.InvalidURL as error:
@@ -436,7 +436,7 @@ def health_call(detailed: bool, options: RequestOptions) -> Call[Health]:  # noq
 
 
 @lru_cache(maxsize=1024)
-def _parsed(library: Any, url: str) -> Any:  # noqa: ANN401 (the URL class of httpx or httpx2)
+def _parsed(library: ModuleType, url: str) -> httpx.URL:
     """Parse a URL; cached, because most programs call the same few URLs."""
     return library.URL(url)
 

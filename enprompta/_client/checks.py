@@ -29,7 +29,7 @@ def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> 
         if find_spec(http_client) is None:
             needs = f'needs the extra `{http_client}`: pip install "enprompta[{http_client}]"'
             raise ConfigurationError(f'http_client="{http_client}" {needs}')
-        return cast("ModuleType", library_named(http_client))
+        return library_named(http_client)
     library = library_of(http_client)
     if not isinstance(http_client, getattr(library, kind)):
         others = " or ".join([f"httpx2.{kind}", *(f'"{one}"' for one in _NAMED[kind])])

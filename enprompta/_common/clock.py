@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 
-def _second_instance() -> Any:  # noqa: ANN401 (the type of a module has no attributes)
+def _second_instance() -> ModuleType:
     """Create a second instance of the built-in module `time`, even if it is first imported under a frozen clock.
 
     Its functions are separate objects, so tools that search for the original functions by identity do not find them.

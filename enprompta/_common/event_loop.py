@@ -9,17 +9,28 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from enprompta._common import clock
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Generator
 
     import anyio
+    from typing_extensions import TypeIs
 
 
-def current_loop() -> Any:  # noqa: ANN401 (an asyncio loop or a trio token)
+class TrioToken(Protocol):
+    """The event loop of a trio run."""
+
+    def run_sync_soon(self, sync_fn: Callable[..., object], /, *args: object) -> None: ...
+
+
+Loop: TypeAlias = "AbstractEventLoop | TrioToken"
+
+
+def current_loop() -> Loop:
     """Return the running asyncio event loop, or the token of the current trio run."""
     import asyncio  # noqa: PLC0415 (already imported by callers on asyncio)
 
@@ -30,12 +41,12 @@ def current_loop() -> Any:  # noqa: ANN401 (an asyncio loop or a trio token)
         return sys.modules["trio"].lowlevel.current_trio_token()
 
 
-def is_asyncio(loop: Any) -> bool:  # noqa: ANN401 (an asyncio loop or a trio token)
+def is_asyncio(loop: Loop) -> TypeIs[AbstractEventLoop]:
     """True for an asyncio event loop, False for a trio token."""
     return hasattr(loop, "call_soon_threadsafe")
 
 
-def waker(loop: Any, action: Callable[[], object]) -> Callable[[], None]:  # noqa: ANN401 (as in `is_asyncio`)
+def waker(loop: Loop, action: Callable[[], object]) -> Callable[[], None]:
     """Return a thread-safe function that runs `action` on the loop; it does nothing once the loop has ended."""
     soon = loop.call_soon_threadsafe if is_asyncio(loop) else loop.run_sync_soon
 

@@ -6,7 +6,7 @@ import json
 import types
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -15,6 +15,7 @@ from enprompta._common.values import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
 Kind: TypeAlias = Literal["text", "integer", "number", "boolean", "time", "day", "json", "list", "struct"]
 
@@ -50,7 +51,7 @@ class ColumnType:
         """Name of the pandas dtype, a nullable one where there is one."""
         return _PANDAS.get(self.kind, "object")
 
-    def polars(self, library: Any) -> Any:  # noqa: ANN401 (polars may not be installed)
+    def polars(self, library: ModuleType) -> object:
         """Return the polars type."""
         if self.items is not None:
             return library.List(self.items.polars(library))

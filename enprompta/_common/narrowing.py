@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
+
+JSON: TypeAlias = Any
+"""A value read from JSON, or of the same types: a recursive type would need a check at each step into it."""
 
 
 def is_dict(value: object) -> TypeIs[dict[str, Any]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from enprompta._common.narrowing import is_dict, is_list
+from enprompta._common.narrowing import JSON, is_dict, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,7 +78,7 @@ class Redactor:
             text = _SHAPED.sub(MASKED, text)
         return _BEARER.sub(MASKED, text) if "earer " in lowered else text
 
-    def value(self, value: Any) -> Any:  # noqa: ANN401 (decoded JSON)
+    def value(self, value: JSON) -> JSON:
         """Redact the secrets in decoded JSON, including its keys."""
         if isinstance(value, str):
             return self.text(value)

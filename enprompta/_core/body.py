@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, cast
 from urllib.parse import urlencode
 
-from enprompta._common.narrowing import is_dict, is_list, is_mapping
+from enprompta._common.narrowing import JSON, is_dict, is_list, is_mapping
 from enprompta._common.values import (
     LISTS,
     NOT_SCALAR,
@@ -88,7 +88,7 @@ def encode_json(value: object) -> bytes:
         raise ConfigurationError(problem.at() if problem else f"the request cannot be written: {error}") from None
 
 
-def _json(value: Any, depth: int) -> Any:  # noqa: ANN401 (any value)
+def _json(value: object, depth: int) -> JSON:
     """Convert a value to what the JSON encoder accepts."""
     kind = cast("type[Any]", type(value))
     if kind is dict:
@@ -103,7 +103,7 @@ def _json(value: Any, depth: int) -> Any:  # noqa: ANN401 (any value)
         raise own_error(cast("object", value), error) from error
 
 
-def _other(value: Any, depth: int) -> Any:  # noqa: ANN401
+def _other(value: object, depth: int) -> JSON:
     """Convert a value that is no plain dict or list."""
     plain = scalar(value)
     if plain is not NOT_SCALAR:
@@ -178,7 +178,7 @@ def _is_model(value: object) -> bool:
     return pydantic is not None and isinstance(value, pydantic.BaseModel)
 
 
-def _dumped(model: Any) -> Any:  # noqa: ANN401
+def _dumped(model: Any) -> JSON:  # noqa: ANN401
     """Return a model in its JSON form: only fields that were set, because the service chooses the defaults.
 
     Raises:
@@ -198,7 +198,7 @@ def _dumped(model: Any) -> Any:  # noqa: ANN401
     return written
 
 
-def _refuse_losses(held: Any, written: Any) -> None:  # noqa: ANN401
+def _refuse_losses(held: object, written: JSON) -> None:
     """Reject a model whose JSON form loses a value: a secret as asterisks, or a NaN as null."""
     if is_secret(held):
         # A custom serializer may reveal the secret; then its text is sent.
@@ -222,14 +222,14 @@ def _refuse_losses(held: Any, written: Any) -> None:  # noqa: ANN401
             raise
 
 
-def _get(container: Any, key: Any) -> Any:  # noqa: ANN401
+def _get(container: JSON, key: object) -> JSON:
     try:
         return container[key]
     except (KeyError, IndexError, TypeError):
         return None
 
 
-def _blame(value: Any) -> RefusedValueError | None:  # noqa: ANN401
+def _blame(value: JSON) -> RefusedValueError | None:
     """Find the value that the encoder rejected: a lone surrogate, or an integer with too many digits."""
     entries: list[tuple[Any, Any]] = []
     if is_dict(value):

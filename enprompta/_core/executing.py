@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pydantic import TypeAdapter
 
-    from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource
+    from enprompta._core.operation import AsyncRawResource, AsyncResource, Method, RawResource, Resource, SyncResource
     from enprompta._core.prompt_versions import ExpectedVersion
     from enprompta._core.response import APIResponse
     from enprompta._core.unset import Unset
@@ -131,5 +131,5 @@ class executing(Described[..., Any]):  # noqa: N801 (read as a decorator)
     def __get__(self, obj: Resource | None, owner: type, /) -> Any:
         return self._bind(obj, owner)
 
-    def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
+    def _make(self, owner: type[Resource]) -> Method:
         return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")

@@ -18,7 +18,7 @@ import functools
 import inspect
 import re
 from types import MethodType
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, TypeAlias, TypeVar, cast, overload
 
 from typing_extensions import ParamSpec
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Method: TypeAlias = Any
+"""A method or a descriptor; the overloads of `__get__` have its type."""
 
 _INTERNAL = frozenset(
     {"drive", "is_async", "is_raw", "run_flow", "settings_for", "steps"}
@@ -106,7 +108,7 @@ class AsyncRawResource(Resource):
         self._client = client
 
 
-def client_of(resource: Any) -> Any:  # noqa: ANN401 (a resource of any flavor, and either client)
+def client_of(resource: Resource) -> Any:  # noqa: ANN401 (either client)
     """Return the client of a resource, also for `with_raw_response`, which wraps the client."""
     client = resource._client  # noqa: SLF001 (the flavors share it)
     return client._client if resource.is_raw else client  # noqa: SLF001
@@ -122,7 +124,7 @@ class Described(Generic[P, T]):
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def _bind(self, obj: Resource | None, owner: type) -> Any:  # noqa: ANN401 (typed by the overloads of __get__)
+    def _bind(self, obj: Resource | None, owner: type) -> Method:
         if not hasattr(owner, "is_async"):  # a class of calls without a flavor, inspected by help() and similar tools
             return self
         method = self._make(owner)
@@ -141,7 +143,7 @@ class Described(Generic[P, T]):
         setattr(owner, self._name, method)
         return method if obj is None else MethodType(method, obj)
 
-    def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
+    def _make(self, owner: type[Resource]) -> Method:
         raise NotImplementedError
 
     def parameters(self, owner: type[Resource]) -> Parameters:
@@ -149,7 +151,7 @@ class Described(Generic[P, T]):
         namespace = re.sub(r"^(Async)?(Raw)?", "", owner.__name__).replace("Calls", "s").lower()
         return Parameters(self.describe, f"{namespace}.{self._name}")
 
-    def _result(self, annotation: str, owner: type[Resource]) -> str:
+    def _result(self, annotation: str, owner: type[Resource], /) -> str:
         return f"APIResponse[{annotation}]" if owner.is_raw else annotation
 
 
@@ -179,11 +181,11 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):  # noqa: N801 (read as 
     def __get__(self, obj: Resource | None, owner: type, /) -> Any:
         return self._bind(obj, owner)
 
-    def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
+    def _make(self, owner: type[Resource]) -> Method:
         return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")
 
 
-def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type[Resource], run_name: str) -> Any:  # noqa: ANN401
+def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type[Resource], run_name: str) -> Method:
     """Create a method that checks its arguments, builds the call and has the client run it.
 
     A description may return a flow instead of a call, for arguments that need several requests.
@@ -191,7 +193,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
     if owner.is_async:
 
         @functools.wraps(describe)
-        async def async_method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        async def async_method(self: Resource, /, *args: object, **kwargs: object) -> object:
             if (wrong := parameters.misuse(args, kwargs)) is not None:
                 raise wrong
             try:
@@ -205,7 +207,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
         return async_method
 
     @functools.wraps(describe)
-    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def method(self: Resource, /, *args: object, **kwargs: object) -> object:
         if (wrong := parameters.misuse(args, kwargs)) is not None:
             raise wrong
         try:
@@ -219,7 +221,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
     return method
 
 
-def describe_call(calls: type[Resource], name: str, /, *args: Any, **kwargs: Any) -> Call[Any]:  # noqa: ANN401
+def describe_call(calls: type[Resource], name: str, /, *args: object, **kwargs: object) -> Call[Any]:
     """Build the call of a method without a client, with the same argument checks."""
     described: Described[Any, Any] = vars(calls)[name]
     parameters = described.parameters(calls)
@@ -259,8 +261,8 @@ class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a dec
     def __get__(self, obj: Resource | None, owner: type, /) -> Any:
         return self._bind(obj, owner)
 
-    def _result(self, annotation: str, owner: type[Resource]) -> str:  # noqa: ARG002
+    def _result(self, annotation: str, _owner: type[Resource], /) -> str:
         return annotation
 
-    def _make(self, owner: type[Resource]) -> Any:  # noqa: ANN401
+    def _make(self, owner: type[Resource]) -> Method:
         return method_for(self.describe, self.parameters(owner), owner, "run_flow")

@@ -10,13 +10,21 @@ from __future__ import annotations
 import re
 import zlib
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from enprompta._core.steps import OK, REDIRECT, Answer
 from enprompta._http.settings import DEFAULT_MAX_RESPONSE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Generator, Iterable
+    from collections.abc import AsyncIterable, Generator, Iterable, Mapping
+
+    import httpx
+
+    class HasExtensions(Protocol):
+        """A request of httpx, httpx2 or httpcore."""
+
+        @property
+        def extensions(self) -> Mapping[str, Any]: ...
 
 
 MAX_ERROR_BYTES = 1_000_000
@@ -37,12 +45,12 @@ _RAW_SLACK = 65_536
 _KEPT = 65_536  # bytes of a rejected body kept for the error
 
 
-def raw_limit(request: Any, status: int) -> int:  # noqa: ANN401 (of httpx, httpx2 or httpcore)
+def raw_limit(request: HasExtensions, status: int) -> int:
     """Return how many raw bytes of a body to read at most; gzip makes short bodies longer."""
     return _limit(request, status) + _RAW_SLACK
 
 
-def _limit(request: Any, status: int) -> int:  # noqa: ANN401 (as above)
+def _limit(request: HasExtensions, status: int) -> int:
     """Return the largest allowed body in bytes, decompressed."""
     # A custom transport may drop extensions.
     limit: int = request.extensions.get(_SETTING, DEFAULT_MAX_RESPONSE_BYTES)
@@ -71,7 +79,9 @@ async def aread_parts(parts: AsyncIterable[bytes], limit: int) -> bytes:
     return buffer.getvalue()
 
 
-def decompressed(raw: bytes, response: Any, request: Any, broken: type[Exception]) -> Generator[None, None, Answer]:  # noqa: ANN401 (of httpx or httpx2)
+def decompressed(
+    raw: bytes, response: httpx.Response, request: httpx.Request, broken: type[Exception]
+) -> Generator[None, None, Answer]:
     """Decompress a body; yield after each step except the last.
 
     Args:
@@ -107,7 +117,7 @@ def decompressed(raw: bytes, response: Any, request: Any, broken: type[Exception
     return Answer(status, headers, content[:_KEPT] if refusal else content, request, refusal)
 
 
-def _codings(headers: Any) -> list[str]:  # noqa: ANN401 (of httpx or httpx2)
+def _codings(headers: httpx.Headers) -> list[str]:
     names = (name.strip().lower() for name in headers.get("content-encoding", "").split(","))
     return [name[:40] for name in names if name not in {"", "identity"}]
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from enprompta._common.event_loop import Loop
     from enprompta._core.steps import Answer
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
     from enprompta._http.route import Route
@@ -146,7 +147,7 @@ _guards: dict[AsyncSender, AsyncGenerator[None, None]] = {}
 class _LoopConnections(NamedTuple):
     """The connections that belong to one event loop."""
 
-    loop: Any
+    loop: Loop
     sender: AsyncSender
     guard: AsyncGenerator[None, None]
     """Closes them when the loop ends."""
@@ -164,7 +165,7 @@ class AsyncDriver:
         self._auth = auth
         # Connections belong to the event loop that opened them, so each loop gets its own. A client can be created
         # outside any loop and used by several `asyncio.run` calls in turn. A loop closes its connections when it ends.
-        self._locals: dict[Any, _LoopConnections] = {}
+        self._locals: dict[Loop, _LoopConnections] = {}
         self._current: _LoopConnections | None = None
         self._closed = False
         self._made_at = _caller()
@@ -183,7 +184,7 @@ class AsyncDriver:
         self._current = local = self._locals.get(loop) or self._open(loop)
         return local.sender
 
-    def _open(self, loop: Any) -> _LoopConnections:  # noqa: ANN401 (an asyncio loop or a trio token)
+    def _open(self, loop: Loop) -> _LoopConnections:
         for other in list(self._locals):
             if is_asyncio(other) and other.is_closed():
                 self.forget(other)  # it ended without closing its connections, which is no longer possible
@@ -195,7 +196,7 @@ class AsyncDriver:
         local = self._locals[loop] = _LoopConnections(loop, sender, guard)
         return local
 
-    def forget(self, loop: Any) -> None:  # noqa: ANN401 (an asyncio loop or a trio token)
+    def forget(self, loop: Loop) -> None:
         """Remove a loop that has ended."""
         if (local := self._locals.pop(loop, None)) is not None:
             _guards.pop(local.sender, None)
@@ -279,7 +280,7 @@ class AsyncDriver:
             _warn_unclosed(self, "AsyncEnprompta", "async with", "aclose", self._made_at)
 
 
-async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncDriver], loop: object) -> AsyncGenerator[None, None]:
+async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncDriver], loop: Loop) -> AsyncGenerator[None, None]:
     """Close connections when their event loop ends, while awaiting is still possible.
 
     `asyncio.run` (with `shutdown_asyncgens`) and `trio.run` close all unfinished async generators before they end.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enprompta._common.redaction import MASKED, Redactor
 
@@ -47,14 +47,14 @@ def without_credentials(error: Exception, mask: Redactor) -> Exception:
     return error
 
 
-def _request_of(holder: Any) -> Any:  # noqa: ANN401 (an exception, or a response)
+def _request_of(holder: object) -> httpx.Request | None:
     with suppress(AttributeError, RuntimeError):  # httpx raises RuntimeError if there is none
-        request = holder.request
+        request: httpx.Request = holder.request  # type: ignore[attr-defined] # of an exception or a response
         return request if hasattr(request.headers, "multi_items") else None
     return None
 
 
-def _shown(request: Any, mask: Redactor) -> Any:  # noqa: ANN401 (of httpx or httpx2)
+def _shown(request: httpx.Request, mask: Redactor) -> httpx.Request:
     headers = [
         (name, MASKED if name.lower() in CREDENTIAL_HEADERS else mask.text(value))
         for name, value in request.headers.multi_items()

@@ -6,7 +6,6 @@ task is started outside the caller's task groups, because leaving an iterator wi
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import suppress
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 import anyio
 import anyio.lowlevel
 
-from enprompta._common.event_loop import current_loop, sleep
+from enprompta._common.event_loop import current_loop, is_asyncio, sleep
 from enprompta._common.isolation import errors_to
 from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from enprompta._common.event_loop import Loop
     from enprompta._core.call import Call
     from enprompta._core.runner import AsyncStepRunner
     from enprompta.batch.results import BatchResult
@@ -146,7 +146,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
             raise
         self._ended = anyio.Event()
         loop = current_loop()
-        if isinstance(loop, asyncio.AbstractEventLoop):
+        if is_asyncio(loop):
             self._main_task = loop.create_task(self._work(), name="enprompta-batch")
         else:
             sys.modules["trio"].lowlevel.spawn_system_task(self._work, name="enprompta-batch", context=copy_context())
@@ -309,9 +309,9 @@ def _nothing() -> None:
     """End a run that has not started."""
 
 
-def _ender(loop: Any, end: Callable[[Ending], None]) -> Callable[[], None]:  # noqa: ANN401 (an asyncio loop or a trio token)
+def _ender(loop: Loop, end: Callable[[Ending], None]) -> Callable[[], None]:
     """Return a function that ends a run from any thread, because the garbage collector may run in any."""
-    soon = loop.call_soon_threadsafe if isinstance(loop, asyncio.AbstractEventLoop) else loop.run_sync_soon
+    soon = loop.call_soon_threadsafe if is_asyncio(loop) else loop.run_sync_soon
 
     def end_soon() -> None:
         with suppress(RuntimeError):  # the event loop has ended, and the run with it

@@ -34,6 +34,7 @@ from enprompta.limiters import LocalLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from types import ModuleType
 
     from dask.bag.core import Bag
     from typing_extensions import Unpack
@@ -67,7 +68,7 @@ def execute_many(
     rows: Iterable[RowT] | Bag,
     *,
     variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
-    output: Any = None,  # noqa: ANN401 (any type)
+    output: object = None,
     partition_size: int = 200,
     **options: Unpack[RunOptions],
 ) -> Bag:
@@ -122,7 +123,7 @@ def execute_many(
     return parts.map_partitions(work, token="execute-many")  # noqa: S106
 
 
-def _dask_bag() -> Any:  # noqa: ANN401 (the module)
+def _dask_bag() -> ModuleType:
     try:
         return import_module("dask.bag")
     except ImportError as error:
@@ -169,7 +170,7 @@ def _check_client(client: object) -> None:
         ) from error
 
 
-def _split_input(rows: Any, bags: Any) -> tuple[Any, list[Any]]:  # noqa: ANN401 (Dask has no types for these)
+def _split_input(rows: Any, bags: ModuleType) -> tuple[Any, list[Any]]:  # noqa: ANN401 (Dask has no types for these)
     """Return the bag if the workers read the rows; else None, and the rows."""
     if hasattr(rows, "to_bag"):
         rows = rows.to_bag(format="dict")

@@ -17,6 +17,7 @@ from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from types import ModuleType
     from typing import TextIO
 
 Row: TypeAlias = "dict[str, Any]"
@@ -90,7 +91,7 @@ def read_json_lines(path: str) -> Numbered:
 def read_parquet(path: str) -> Numbered:
     """Read Parquet in batches; needs pyarrow."""
     try:
-        parquet: Any = import_module("pyarrow.parquet")
+        parquet: ModuleType = import_module("pyarrow.parquet")
     except ImportError as error:
         raise ConfigurationError("Parquet needs pyarrow: pip install pyarrow") from error
     number = 0
@@ -109,7 +110,7 @@ def read_parquet(path: str) -> Numbered:
                 yield number, dict(row)
 
 
-def _parquet_batches(parquet: Any, stream: object) -> Generator[list[Mapping[str, Any]]]:  # noqa: ANN401 (untyped)
+def _parquet_batches(parquet: ModuleType, stream: object) -> Generator[list[Mapping[str, Any]]]:
     with parquet.ParquetFile(stream) as file:
         _check_names("the schema", file.schema_arrow.names)
         for batch in file.iter_batches():

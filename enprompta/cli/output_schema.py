@@ -9,7 +9,7 @@ import typer
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from enprompta._common.narrowing import is_dict, is_list
+from enprompta._common.narrowing import JSON, is_dict, is_list
 from enprompta.cli import options
 from enprompta.errors import ConfigurationError
 from enprompta.outputs import PLACE, OutputReader
@@ -61,7 +61,7 @@ def _validator(schema: Mapping[str, Any], file: str) -> Any:  # noqa: ANN401 (a 
             ) from None
     validator = kind(schema, registry=registry)
 
-    def check(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+    def check(value: JSON) -> JSON:
         problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
         if problem is not None:
             place = str(problem.json_path).removeprefix("$").removeprefix(".") or "its top"

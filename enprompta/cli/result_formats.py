@@ -13,6 +13,7 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from types import ModuleType
     from typing import TextIO
 
 _FIELDS = ("output", "executionId", "model", "tokens", "cost", "error")
@@ -120,7 +121,7 @@ def writer_for(path: Path) -> Callable[[TextIO, Sequence[str]], Writer]:
     return FORMATS.get(ending, JSONLinesWriter)
 
 
-def _pyarrow(name: str) -> Any:  # noqa: ANN401 (untyped)
+def _pyarrow(name: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError:

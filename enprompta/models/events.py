@@ -33,7 +33,7 @@ from pydantic.functional_validators import ModelWrapValidatorHandler
 from pydantic_core import core_schema
 from typing_extensions import Self
 
-from enprompta._common.narrowing import is_mapping
+from enprompta._common.narrowing import JSON, is_mapping
 from enprompta.models.base import DateTime, Model
 
 __all__ = [
@@ -88,7 +88,7 @@ class _Lenient(Model):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _read_what_is_there(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 (any JSON)
+    def _read_what_is_there(cls, value: JSON, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not is_mapping(value):
             return handler(value)
         fields = {_encodable(name): one for name, one in value.items()}

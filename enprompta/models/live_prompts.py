@@ -9,7 +9,7 @@ from pydantic import Field, PrivateAttr, SerializeAsAny, field_validator
 
 from enprompta import templating
 from enprompta._common import rendered
-from enprompta._common.narrowing import is_dict, is_list, is_mapping
+from enprompta._common.narrowing import JSON, is_dict, is_list, is_mapping
 from enprompta.errors import TemplateError
 from enprompta.models.base import Mapped, Model, empty_dict
 from enprompta.models.messages import LiveMessage, MessagePlaceholder, fill, read_entry
@@ -66,13 +66,13 @@ class LivePrompt(Model, ProviderMessages):
 
     @field_validator("variables", mode="before")
     @classmethod
-    def _by_name(cls, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+    def _by_name(cls, value: JSON) -> JSON:
         """Accept a list of declarations too, as prompts have it."""
         return {str(one.get("name")): one for one in value if is_dict(one)} if is_list(value) else value
 
     @field_validator("messages", mode="before")
     @classmethod
-    def _with_placeholders(cls, value: Any) -> Any:  # noqa: ANN401 (any JSON value)
+    def _with_placeholders(cls, value: JSON) -> JSON:
         """Read placeholders, which have no content."""
         return list(map(read_entry, value)) if is_list(value) else value
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import ConfigDict, with_config
 from typing_extensions import NotRequired, Required, TypedDict
 
-from enprompta._common.narrowing import is_iterable, is_list, is_mapping
+from enprompta._common.narrowing import JSON, is_iterable, is_list, is_mapping
 from enprompta.errors import TemplateError
 from enprompta.models.base import Model
 
@@ -114,7 +114,7 @@ def texts_of(content: str | list[ContentPart]) -> Iterator[str]:
             waiting += reversed(one)
 
 
-def with_texts(content: Any, texts: Iterator[str]) -> Any:  # noqa: ANN401 (a content, or a value in it)
+def with_texts(content: JSON, texts: Iterator[str]) -> JSON:
     """Return a copy of a content with other texts, in the order of `texts_of`."""
     if isinstance(content, str):
         return next(texts)

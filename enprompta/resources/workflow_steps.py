@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from enprompta import models
 from enprompta._common.narrowing import is_mapping
 from enprompta._core import arguments
@@ -25,7 +23,7 @@ def checked_steps(given: object) -> list[dict[str, object]]:
     return written
 
 
-def _step(place: str, step: Any) -> dict[str, object]:  # noqa: ANN401 (any item of a list)
+def _step(place: str, step: object) -> dict[str, object]:
     if isinstance(step, models.WorkflowStep):
         step = step.model_dump(by_alias=True, exclude_unset=True)
     if not is_mapping(step):
@@ -40,7 +38,7 @@ def _step(place: str, step: Any) -> dict[str, object]:  # noqa: ANN401 (any item
     return written
 
 
-def _options(place: str, options: Any) -> object:  # noqa: ANN401 (any value)
+def _options(place: str, options: object) -> object:
     """Check a step's model options; unknown options are sent unchanged."""
     if not is_mapping(options):
         raise ConfigurationError(f"{place} must be a mapping of names to values, not {type(options).__name__}")

@@ -307,7 +307,7 @@ class WorkflowCalls(Resource):
         """
         ends = _end_of_wait(wait_timeout)
         started: WorkflowExecution = yield _execute(workflow_id, input, options)
-        polling = {name: value for name, value in options.items() if name != "idempotency_key"}
+        polling: Any = {name: value for name, value in options.items() if name != "idempotency_key"}
         return (
             yield from _wait(
                 workflow_id,
@@ -321,12 +321,12 @@ class WorkflowCalls(Resource):
         )
 
 
-def _execute(workflow_id: str, values: object, options: Any) -> Call[WorkflowExecution]:  # noqa: ANN401
+def _execute(workflow_id: str, values: object, options: WriteOptions) -> Call[WorkflowExecution]:
     address = path("/workflows/{}/execute", workflow_id)
     return Call("POST", address, models.WorkflowExecution, json=body(input=values), options=options)
 
 
-def _get_execution(workflow_id: str, execution_id: str, options: Any) -> Call[WorkflowExecution]:  # noqa: ANN401
+def _get_execution(workflow_id: str, execution_id: str, options: RequestOptions) -> Call[WorkflowExecution]:
     address = path("/workflows/{}/executions/{}", workflow_id, execution_id)
     return Call("GET", address, models.WorkflowExecution, options=options)
 
@@ -347,7 +347,7 @@ def _wait(
     *,
     on_progress: Progress | None,
     raise_on_failure: bool,
-    options: Any,  # noqa: ANN401
+    options: RequestOptions,
 ) -> Flow[WorkflowExecution]:
     shown: object = None
     pause = FIRST_POLL

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from enprompta._common import values as conversions
@@ -308,7 +309,6 @@ def _text_or_none(value: object) -> str | None:
 def _near(name: str, candidates: Collection[str]) -> str | None:
     """Find the candidate most similar to a name; None if none is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 (needed when something is wrong, and slow to import)
-    from itertools import islice  # noqa: PLC0415
 
     if len(name) > _SHOWN:
         return None

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Iterable
 
+    from enprompta._http.senders.base import CorePart
+
 T = TypeVar("T")
 
 
-def close_cancelled_handshakes(pool: Any) -> None:  # noqa: ANN401 (of httpcore or httpcore2)
+def close_cancelled_handshakes(pool: CorePart) -> None:
     """Make a pool close connections whose handshake is canceled."""
     backend = pool._network_backend  # noqa: SLF001 (no public API)
     if not isinstance(backend, HandshakeBackend):

@@ -7,7 +7,7 @@ HTTP library raises.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import httpx
 
@@ -15,9 +15,12 @@ from enprompta._http.senders.deadline import remaining_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from types import ModuleType
 
     from enprompta._core.steps import Answer
 
+CorePart: TypeAlias = Any
+"""A pool, connection, stream, request or response of httpcore or httpcore2, whose private attributes are used."""
 KEEP_ALIVE_SECONDS = 5.0
 """How long an idle connection is kept. Servers close idle connections too, and using one at that moment fails."""
 MAX_CONNECTIONS = 500
@@ -25,7 +28,7 @@ MAX_CONNECTIONS = 500
 connection, and only the deadline bounds that wait."""
 
 
-def errors_of(library: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401 (httpx or httpx2)
+def errors_of(library: ModuleType) -> tuple[type[Exception], ...]:
     """Return the exceptions that a library, or a layer below it, may raise instead of returning a response.
 
     httpx raises RuntimeError when it is closed, and ValueError for a redirect that sets a non-ASCII cookie.
@@ -44,7 +47,7 @@ class Sender(Protocol):
 
     @property
     def is_closed(self) -> bool: ...
-    def send(self, request: Any) -> Answer: ...  # noqa: ANN401
+    def send(self, request: httpx.Request) -> Answer: ...
     def close(self) -> None: ...
 
 
@@ -54,11 +57,11 @@ class AsyncSender(Protocol):
     errors: tuple[type[Exception], ...]
     """Exceptions that `send` may raise."""
 
-    async def send(self, request: Any) -> Answer: ...  # noqa: ANN401
+    async def send(self, request: httpx.Request) -> Answer: ...
     async def aclose(self) -> None: ...
 
 
-def library_of(client: object) -> Any:  # noqa: ANN401
+def library_of(client: object) -> ModuleType:
     """Return the library that a client belongs to; for a subclass, the library of its base class."""
     for base in type(client).__mro__:
         if (name := base.__module__.partition(".")[0]) in {"httpx", "httpx2"}:
@@ -66,7 +69,7 @@ def library_of(client: object) -> Any:  # noqa: ANN401
     return httpx
 
 
-def library_named(kind: object) -> Any:  # noqa: ANN401 (httpx2 is optional)
+def library_named(kind: object) -> ModuleType:
     """Return the library whose requests a client sends by itself: httpx2 if it is named, else httpx."""
     return import_module("httpx2") if kind == "httpx2" else httpx
 

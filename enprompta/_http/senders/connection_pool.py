@@ -13,7 +13,7 @@ from collections import deque
 from contextlib import suppress
 from importlib import import_module
 from threading import Semaphore
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     import httpcore
 
+    from enprompta._http.senders.base import CorePart
+
 ConnectionT = TypeVar("ConnectionT", bound="httpcore.ConnectionInterface | httpcore.AsyncConnectionInterface")
 
 _SWEEP_EVERY = 1.0
@@ -40,7 +42,7 @@ _CLOSED = "closed"
 class _Stack(Generic[ConnectionT]):
     """The busy and idle connections to one origin; every step is an atomic operation, so no lock is needed."""
 
-    def __init__(self, inner: Any) -> None:  # noqa: ANN401 (a sync or async pool of httpcore)
+    def __init__(self, inner: CorePart) -> None:
         self._open = inner.create_connection
         self._idle: deque[ConnectionT] = deque()
         self._busy: set[ConnectionT] = set()
@@ -220,7 +222,7 @@ async def _aclose(connections: list[httpcore.AsyncConnectionInterface]) -> None:
         raise cancelled
 
 
-def pool_for(inner: Any, most: int) -> Pool | AsyncPool:  # noqa: ANN401 (a sync or async pool)
+def pool_for(inner: CorePart, most: int) -> Pool | AsyncPool:
     """Return the pool that replaces one of httpcore.
 
     Args:

@@ -27,7 +27,9 @@ from enprompta._http.senders.unread import Unread
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Sequence
+    from types import ModuleType
 
+    from enprompta._http.senders.base import CorePart
     from enprompta._http.senders.connect import Address
 
 T = TypeVar("T")
@@ -37,7 +39,7 @@ _PART = 65_536  # bytes
 _streams: WeakSet[DeadlineStream] = WeakSet()
 
 
-def bound_reads(pool: Any) -> None:  # noqa: ANN401 (of httpcore or httpcore2)
+def bound_reads(pool: CorePart) -> None:
     """Make the connections of a pool respect `thread_deadline`."""
     backend = pool._network_backend  # noqa: SLF001 (no public API)
     if not isinstance(backend, DeadlineBackend):
@@ -52,7 +54,7 @@ def library_of(pool: object) -> str:
 class DeadlineBackend(httpcore.NetworkBackend):
     """Opens connections whose operations end at the thread's deadline."""
 
-    def __init__(self, inner: httpcore.NetworkBackend, core: Any) -> None:  # noqa: ANN401
+    def __init__(self, inner: httpcore.NetworkBackend, core: ModuleType) -> None:
         self._inner = inner
         self._core = core
 
@@ -106,10 +108,9 @@ class DeadlineBackend(httpcore.NetworkBackend):
 
         At the deadline, the thread is abandoned; it ends when the resolver returns.
         """
-        from concurrent.futures import Future  # noqa: PLC0415 (only host names with a deadline need it)
-        from concurrent.futures import TimeoutError as NotInTimeError  # noqa: PLC0415
+        from concurrent import futures  # noqa: PLC0415 (only host names with a deadline need it)
 
-        answer: Future[list[Any]] = Future()
+        answer: futures.Future[list[Any]] = futures.Future()
 
         def resolve() -> None:
             with errors_to(answer.set_exception):  # raised below unless the deadline has passed
@@ -123,7 +124,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
             resolve()
         try:
             return answer.result(remaining_timeout(None, self._core.ConnectTimeout))
-        except NotInTimeError:
+        except futures.TimeoutError:
             raise self._core.ConnectTimeout(f"{host} was not found in time") from None
         except OSError as error:
             raise self._core.ConnectError(str(error)) from error
@@ -143,7 +144,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
 class DeadlineStream(httpcore.NetworkStream):
     """A connection whose operations end at the thread's deadline, and that reports unread bytes."""
 
-    def __init__(self, inner: httpcore.NetworkStream, core: Any) -> None:  # noqa: ANN401
+    def __init__(self, inner: httpcore.NetworkStream, core: ModuleType) -> None:
         self._inner = inner
         self._core = core
         self.unread = Unread()
@@ -200,7 +201,7 @@ class DeadlineStream(httpcore.NetworkStream):
         return self._inner.get_extra_info(info)
 
 
-def as_raised(core: Any, operation: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 (httpcore or httpcore2)
+def as_raised(core: ModuleType, operation: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 (httpcore or httpcore2)
     """Run a network operation; re-raise the exception of a signal handler instead of the error it was converted to.
 
     Args:

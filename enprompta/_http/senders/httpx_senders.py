@@ -27,6 +27,7 @@ from enprompta._http.senders.patch_client import patch_client_transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping
+    from types import ModuleType
 
     from enprompta._http.route import Route
 
@@ -58,7 +59,7 @@ class SocksStreams:
 class TransportSender:
     """Sends requests through a transport of httpx or httpx2, which it opens with the first request."""
 
-    def __init__(self, route: Route, library: Any = httpx) -> None:  # noqa: ANN401 (httpx2 is optional)
+    def __init__(self, route: Route, library: ModuleType = httpx) -> None:
         self._library = library
         self.errors = errors_of(library)
         self._route = route
@@ -117,7 +118,7 @@ class TransportSender:
 class ClientSender:
     """Sends requests through an `httpx.Client` or `httpx2.Client`."""
 
-    def __init__(self, client: Any) -> None:  # noqa: ANN401 (httpx2 is optional)
+    def __init__(self, client: httpx.Client) -> None:
         self._client = client
         self._library = library_of(client)
         self.errors = errors_of(self._library)
@@ -128,7 +129,7 @@ class ClientSender:
         """True if the caller's client is closed."""
         return bool(self._client.is_closed)
 
-    def send(self, request: Any) -> Answer:  # noqa: ANN401
+    def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its response."""
         response = self._client.send(request, stream=True, follow_redirects=False)
         try:
@@ -149,7 +150,7 @@ class ClientSender:
 class AsyncTransportSender:
     """Sends requests through a transport of httpx or httpx2."""
 
-    def __init__(self, route: Route, library: Any = httpx) -> None:  # noqa: ANN401 (httpx2 is optional)
+    def __init__(self, route: Route, library: ModuleType = httpx) -> None:
         self._library = library
         self.errors = errors_of(library)
         self._transport = library.AsyncHTTPTransport(
@@ -190,7 +191,7 @@ class AsyncTransportSender:
 class AsyncClientSender:
     """Sends requests through an `httpx.AsyncClient` or `httpx2.AsyncClient`."""
 
-    def __init__(self, client: Any) -> None:  # noqa: ANN401 (httpx2 is optional)
+    def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
         self._library = library_of(client)
         self.errors = errors_of(self._library)
@@ -201,7 +202,7 @@ class AsyncClientSender:
         """True if the caller's client is closed."""
         return bool(self._client.is_closed)
 
-    async def send(self, request: Any) -> Answer:  # noqa: ANN401
+    async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its response."""
         response = await self._client.send(request, stream=True, follow_redirects=False)
         try:
@@ -217,7 +218,7 @@ class AsyncClientSender:
         return answer
 
 
-def _left_open(client: Any, response: Any) -> Any:  # noqa: ANN401
+def _left_open(client: httpx.Client | httpx.AsyncClient, response: httpx.Response) -> Any:  # noqa: ANN401
     """Return the connection of a response if the client was closed while the connection was being opened."""
     return response.extensions.get("network_stream") if client.is_closed else None
 
@@ -229,13 +230,13 @@ class _HiddenBytes(bytes):
         return "<secret>"
 
 
-def _hidden_auth(proxy: Any) -> tuple[bytes, bytes] | None:  # noqa: ANN401 (of httpx or httpx2)
+def _hidden_auth(proxy: httpx.Proxy) -> tuple[bytes, bytes] | None:
     """Return user name and password in the form that httpcore expects."""
-    auth: tuple[str, str] | None = proxy.auth
+    auth = proxy.auth
     return None if auth is None else (_HiddenBytes(auth[0].encode()), _HiddenBytes(auth[1].encode()))
 
 
-def _proxy(route: Route, library: Any) -> Any:  # noqa: ANN401 (of httpx or httpx2)
+def _proxy(route: Route, library: ModuleType) -> httpx.Proxy | None:
     """Convert the proxy of a route to a proxy of the library whose credentials do not appear in logs."""
     if (proxy := route.proxy) is None:
         return None

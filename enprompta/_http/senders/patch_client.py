@@ -11,7 +11,7 @@ and tests with pytest-httpx would send real requests.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from enprompta._common import log
 from enprompta._http.senders.base import MAX_CONNECTIONS
@@ -19,19 +19,21 @@ from enprompta._http.senders.base import MAX_CONNECTIONS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from enprompta._http.senders.base import CorePart
+
 _KNOWN_TRANSPORTS = frozenset({"HTTPTransport", "AsyncHTTPTransport"})
 MAX_WRAPPERS = 5
 """Levels of wrapped transports, such as for caching or logging, that are searched for one to patch."""
 
 
-def transports_of(client: Any) -> Iterator[Any]:  # noqa: ANN401 (of httpx or httpx2)
+def transports_of(client: CorePart) -> Iterator[CorePart]:
     """Find the transports of a client of httpx or httpx2, including those of its proxies."""
     for transport in (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()):
         if transport is not None:
             yield transport
 
 
-def patch_client_transport(transport: Any, *, pooled: bool) -> None:  # noqa: ANN401 (as above)
+def patch_client_transport(transport: CorePart, *, pooled: bool) -> None:
     """Make a transport respect deadlines and clean up its connections.
 
     Logs `transport_not_patched` if there is nothing to patch: a warning for a transport of httpx, whose private
@@ -47,7 +49,7 @@ def patch_client_transport(transport: Any, *, pooled: bool) -> None:  # noqa: AN
         log.event(logging.WARNING if is_known else logging.DEBUG, "transport_not_patched", transport=kind.__qualname__)
 
 
-def _patch(transport: Any, *, pooled: bool, depth: int) -> bool:  # noqa: ANN401 (as above)
+def _patch(transport: CorePart, *, pooled: bool, depth: int) -> bool:
     pool = getattr(transport, "_pool", None)
     if not hasattr(pool, "_network_backend"):
         inner = getattr(transport, "__dict__", {}).values() if depth < MAX_WRAPPERS else ()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from enprompta._http.senders.base import CorePart
+
 _WITHOUT_BODY = (204, 304)
 
 
@@ -27,7 +29,7 @@ class Unread:
         self.is_spoilt = False
         """True if the server announced a body that no parser reads."""
 
-    def found(self, stream: Any) -> bool:  # noqa: ANN401 (of httpcore or httpcore2)
+    def found(self, stream: CorePart) -> bool:
         """True if bytes were read from the socket but not used.
 
         Args:
@@ -39,7 +41,7 @@ class Unread:
         return (tls is not None and _has_decrypted(tls)) or _has_queued(stream)
 
 
-def _has_decrypted(tls: Any) -> bool:  # noqa: ANN401 (an SSLObject or SSLSocket)
+def _has_decrypted(tls: CorePart) -> bool:
     if not isinstance(tls, ssl.SSLObject):
         return tls.pending() > 0
     try:
@@ -51,14 +53,14 @@ def _has_decrypted(tls: Any) -> bool:  # noqa: ANN401 (an SSLObject or SSLSocket
     return True  # an unexpected byte, or the end of the stream
 
 
-def _has_queued(stream: Any) -> bool:  # noqa: ANN401
+def _has_queued(stream: CorePart) -> bool:
     """True if asyncio has read more than was requested; anyio has no public API for that."""
     inner = getattr(stream, "_stream", None)
     inner = getattr(inner, "transport_stream", inner)
     return bool(getattr(getattr(inner, "_protocol", None), "read_queue", None))
 
 
-def note_answer(response: Any) -> None:  # noqa: ANN401 (of httpcore or httpcore2)
+def note_answer(response: CorePart) -> None:
     """Pass the parser of a response to its stream, and whether the response makes the connection unusable."""
     unread = getattr(response.extensions.get("network_stream"), "unread", None)
     if unread is None:  # a custom backend, or an upgraded connection, which is not reused
@@ -77,13 +79,13 @@ def announces_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     )
 
 
-def note_answers(pool: Any) -> None:  # noqa: ANN401 (of httpcore or httpcore2)
+def note_answers(pool: CorePart) -> None:
     """Call `note_answer` for each response on the connections of a pool."""
     if "create_connection" in vars(pool):  # already patched: two clients share the `http_client`
         return
     create = pool.create_connection
 
-    def create_noting(origin: Any) -> Any:  # noqa: ANN401
+    def create_noting(origin: CorePart) -> CorePart:
         connection = create(origin)
         if hasattr(connection, "handle_async_request"):
             connection.handle_async_request = _anoting(connection.handle_async_request)
@@ -95,7 +97,7 @@ def note_answers(pool: Any) -> None:  # noqa: ANN401 (of httpcore or httpcore2)
 
 
 def _noting(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def handle_request(request: Any) -> Any:  # noqa: ANN401
+    def handle_request(request: CorePart) -> CorePart:
         response = handle(request)
         note_answer(response)
         return response
@@ -104,7 +106,7 @@ def _noting(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _anoting(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    async def handle_async_request(request: Any) -> Any:  # noqa: ANN401
+    async def handle_async_request(request: CorePart) -> CorePart:
         response = await handle(request)
         note_answer(response)
         return response

@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qs, urlsplit
 
 import typer
 
+import enprompta
+from enprompta import exchanges
 from enprompta.cli.console import FAILED
+from enprompta.cli.credentials import choose
 from enprompta.cli.error_handling import INTERRUPTED, make_client, show_error
 from enprompta.cli.errors import SetupError
 from enprompta.cli.words import NO_CREDENTIALS
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from enprompta.emulator import Emulator
     from enprompta.workbench.server import Addresses
     from enprompta.workbench.session import Session
 
 EPILOG = "Exit status: 0 stopped, 1 failure, 2 wrong usage, 3 no credentials, 130 Ctrl-C."
-TOKEN_VARIABLE = "ENPROMPTA_CONTROL_TOKEN"  # noqa: S105 (the name of a variable)
+VARIABLE = "ENPROMPTA_CONTROL_TOKEN"
 _MISSING = 'The Workbench needs {}, which is not installed: pip install "enprompta[workbench]"'
 _PACKAGES = frozenset({"fastapi", "nicegui", "starlette", "uvicorn", "yaml"})
 
@@ -33,7 +38,7 @@ def workbench(
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option(envvar=TOKEN_VARIABLE, show_envvar=True, help="Control token that the emulator of --url prints."),
+        typer.Option(envvar=VARIABLE, show_envvar=True, help="Control token that the emulator of --url prints."),
     ] = None,
     emulator: Annotated[
         bool, typer.Option("--emulator", help="Start an emulator, also if there is an API key or a profile.")
@@ -68,7 +73,7 @@ def workbench(
             raise typer.Exit(INTERRUPTED) from None
 
 
-def import_server() -> Any:  # noqa: ANN401 (a module)
+def import_server() -> ModuleType:
     """Import the Workbench's server; exit with one line that says what to install if a package is missing."""
     try:
         from enprompta.workbench import server  # noqa: PLC0415 (an extra)
@@ -106,9 +111,6 @@ def show_addresses(session: Session, addresses: Addresses) -> None:
 
 
 def _session(stack: ExitStack, *, url: str | None, token: str | None, emulator: bool, relay: bool) -> Session:
-    from enprompta import AsyncEnprompta  # noqa: PLC0415 (--help needs no client)
-    from enprompta.cli.credentials import choose  # noqa: PLC0415 (--help needs no credentials)
-    from enprompta.exchanges import ExchangeLog  # noqa: PLC0415 (--help needs no log)
     from enprompta.workbench.session import USER_AGENT, Session  # noqa: PLC0415 (an extra)
 
     if url is not None:
@@ -117,7 +119,9 @@ def _session(stack: ExitStack, *, url: str | None, token: str | None, emulator: 
         if relay:
             raise SetupError(NO_CREDENTIALS)
         return emulator_session(_started(stack))
-    return Session(make_client(AsyncEnprompta, default_headers={"User-Agent": USER_AGENT}), ExchangeLog())
+    return Session(
+        make_client(enprompta.AsyncEnprompta, default_headers={"User-Agent": USER_AGENT}), exchanges.ExchangeLog()
+    )
 
 
 def _started(stack: ExitStack) -> Emulator:
@@ -137,14 +141,13 @@ def _started(stack: ExitStack) -> Emulator:
 def _joined(url: str, token: str | None) -> Session:
     """Make a session on the emulator at a URL, whose token may be part of the URL."""
     from enprompta.emulator import EmulatorControl  # noqa: PLC0415 (an extra)
-    from enprompta.exchanges import ExchangeLog  # noqa: PLC0415 (--help needs no log)
     from enprompta.workbench.session import Session, emulator_client  # noqa: PLC0415 (an extra)
 
     found = token or parse_qs(urlsplit(url).query).get("token", [""])[0]
     if not found and sys.stdin.isatty():
         found = typer.prompt("Control token, as the emulator printed it", hide_input=True)
     if not found:
-        raise SetupError(f"The emulator's control token is missing: add --token, or set {TOKEN_VARIABLE}")
+        raise SetupError(f"The emulator's control token is missing: add --token, or set {VARIABLE}")
     control = EmulatorControl(url, found)
 
     async def check() -> None:
@@ -152,4 +155,4 @@ def _joined(url: str, token: str | None) -> Session:
             await one.info()
 
     asyncio.run(check())
-    return Session(emulator_client(control.origin), ExchangeLog(), control=control, follows=True)
+    return Session(emulator_client(control.origin), exchanges.ExchangeLog(), control=control, follows=True)

@@ -25,7 +25,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta._common.narrowing import is_dict, is_list
+from enprompta._common.narrowing import JSON, is_dict, is_list
 from enprompta.cli.prompts_as_code import frontmatter
 from enprompta.errors import EnpromptaError
 
@@ -200,7 +200,7 @@ def with_identity(document: Document, prompt_id: str, version: int | None) -> st
     return render(replace(document, id=prompt_id, version=version))
 
 
-def canonical(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+def canonical(value: JSON) -> JSON:
     """Normalize values that are equal in JSON, such as 1.0 and 1, for comparison."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= _WHOLE:
         return int(value)
