@@ -304,7 +304,7 @@ class _AsyncItems(Generic[T]):
             raise error
 
 
-class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
+class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):
     """Turn a described call into a method that returns `Page[T]`, or `AsyncPager[T]` in the async client."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Call[Page[T]]]) -> None:

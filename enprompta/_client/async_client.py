@@ -167,7 +167,7 @@ class AsyncEnprompta(BaseClient):
         Raises:
             APIError: The call failed.
         """
-        return await self.run(health_call(detailed, options))
+        return await self.run(health_call(options, detailed=detailed))
 
     @public
     def with_options(
@@ -277,4 +277,4 @@ class AsyncRawEnprompta:
         Raises:
             APIError: The call failed.
         """
-        return await self.run_raw(health_call(detailed, options))
+        return await self.run_raw(health_call(options, detailed=detailed))

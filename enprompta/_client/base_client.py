@@ -170,7 +170,7 @@ class BaseClient:
         return self._live.setdefault("cache", self._open_live_cache()) if cache is None else cache
 
     def _open_live_cache(self) -> LiveCache:
-        from enprompta.cache.opening import open_cache  # noqa: PLC0415 (most programs do not use it)
+        from enprompta.cache.live_cache import open_cache  # noqa: PLC0415 (most programs do not use it)
 
         return open_cache(self._cache_dir, self.account_key, self._auth.secrets, is_async=self._is_async)
 
@@ -428,7 +428,7 @@ def _unpickle(cls: type[Any], arguments: dict[str, Any]) -> Any:  # noqa: ANN401
     return cls(**arguments)
 
 
-def health_call(detailed: bool, options: RequestOptions) -> Call[Health]:  # noqa: FBT001 (an internal function)
+def health_call(options: RequestOptions, *, detailed: bool) -> Call[Health]:
     from enprompta.models.health import Health  # noqa: PLC0415 (imports pydantic)
 
     params = {"detailed": True} if detailed else {}

@@ -177,7 +177,7 @@ class Enprompta(BaseClient):
         Raises:
             APIError: The call failed.
         """
-        return self.run(health_call(detailed, options))
+        return self.run(health_call(options, detailed=detailed))
 
     @public
     def with_options(
@@ -279,4 +279,4 @@ class RawEnprompta:
         Raises:
             APIError: The call failed.
         """
-        return self.run_raw(health_call(detailed, options))
+        return self.run_raw(health_call(options, detailed=detailed))

@@ -162,7 +162,7 @@ def _annotation(describe: Callable[..., Any]) -> str:
     return match[1] if match else text
 
 
-class operation(Described[P, "Call[T]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
+class operation(Described[P, "Call[T]"], Generic[P, T]):
     """Create a method that runs one call: `describe` builds the `Call[T]`, the method returns `T`."""
 
     def __init__(self, describe: Callable[Concatenate[Any, P], Call[T]]) -> None:
@@ -231,7 +231,7 @@ def describe_call(calls: type[Resource], name: str, /, *args: object, **kwargs: 
     return cast("Call[Any]", described.describe(None, *checked, **kwargs))
 
 
-class flow(Described[P, "Flow[T]"], Generic[P, T]):  # noqa: N801 (read as a decorator)
+class flow(Described[P, "Flow[T]"], Generic[P, T]):
     """Create a method that makes several calls, from a generator that both clients can drive.
 
     The generator yields a `Call` and receives its result (or its exception), or yields a step such as `Sleep` and

@@ -123,7 +123,7 @@ class _Needs:
         declared = {variable.name: variable for variable in prompt.variables}
         self.names = list(dict.fromkeys([*declared, *used]))
         """The names of the variables, each once."""
-        self._required = [name for name in self.names if _is_required(declared.get(name), name in used)]
+        self._required = [name for name in self.names if _is_required(declared.get(name), is_used=name in used)]
 
     def check(self, where: str, row: Row) -> None:
         """Validate a row.
@@ -146,7 +146,7 @@ class _Needs:
                 raise RowError(f"{where}, column {name!r}: the cell is empty, and the prompt requires a value")
 
 
-def _is_required(declared: PromptVariable | None, is_used: bool) -> bool:  # noqa: FBT001 (one of two facts)
+def _is_required(declared: PromptVariable | None, *, is_used: bool) -> bool:
     if declared is None or declared.required is None:
         return is_used and (declared is None or declared.default is None)
     return declared.required

@@ -13,6 +13,7 @@ import random
 from concurrent.futures import Future
 from functools import partial
 from inspect import isawaitable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
@@ -23,21 +24,24 @@ from enprompta._common.narrowing import is_mapping
 from enprompta._core.runner import Raw
 from enprompta._core.steps import WaitForFuture
 from enprompta.cache import freshness
+from enprompta.cache.background_runners import Tasks, Threads
 from enprompta.cache.fallback import as_prompt, call
 from enprompta.cache.freshness import EMPTY, CacheDecision, CachedPrompt
 from enprompta.cache.memory import FETCH_LEASE_SECONDS, Lookup, Memory
+from enprompta.cache.snapshots import Disk
 from enprompta.errors import APIError, APIStatusError, APITimeoutError, EnpromptaError, NotFoundError
 from enprompta.models.live_prompts import CacheInfo, LivePrompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from os import PathLike
 
     from enprompta._core.call import RequestOptions
     from enprompta._core.runner import Flow
     from enprompta.cache.background_runners import Background
     from enprompta.cache.entries import CacheEntry, PendingFetch, Request
     from enprompta.cache.keys import CacheMetrics, PromptKey
-    from enprompta.cache.snapshots import Disk, Snapshot
+    from enprompta.cache.snapshots import Snapshot
 
 MAX_PROMPTS = 1_000  # maximum in memory; the least recently used is evicted
 _NOT_MODIFIED = 304
@@ -336,3 +340,18 @@ def _value_or_raise(outcome: CachedPrompt, error: APIError | None) -> CachedProm
     if error is not None:
         raise error
     return outcome
+
+
+def open_cache(
+    folder: str | PathLike[str] | None, account: str, secrets: Callable[[], Sequence[str]], *, is_async: bool
+) -> LiveCache:
+    """Open a cache.
+
+    Args:
+        folder: The folder of snapshots; None for none.
+        account: The base URL and the identity of the credentials.
+        secrets: Returns the secrets of the client; the first one signs the snapshots.
+        is_async: True to work in tasks of the event loop, False to work in threads.
+    """
+    disk = None if folder is None else Disk(Path(folder).expanduser(), account, secrets()[0])
+    return LiveCache(Tasks() if is_async else Threads(), disk)

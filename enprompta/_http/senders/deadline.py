@@ -15,7 +15,7 @@ class _Ends(threading.local):
 _ends = _Ends()  # one thread sends a request and reads its response
 
 
-class thread_deadline:  # noqa: N801 (used as a function; faster than a generator)
+class thread_deadline:
     """Limit the socket operations of this thread to a deadline in monotonic seconds; None for no limit."""
 
     __slots__ = ("_deadline",)
