@@ -115,7 +115,7 @@ class AsyncRawExecute(Protocol):
     ) -> APIResponse[Execution]: ...
 
 
-class executing(Described[..., Any]):  # noqa: N801 (read as a decorator)
+class executing(Described[..., Any]):
     """Create the `execute` method, whose result depends on `output`; otherwise as `operation`."""
 
     @overload
