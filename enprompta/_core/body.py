@@ -88,7 +88,7 @@ def encode_json(value: object) -> bytes:
         raise ConfigurationError(problem.at() if problem else f"the request cannot be written: {error}") from None
 
 
-def _json(value: object, depth: int) -> JSON:
+def _json(value: JSON, depth: int) -> JSON:
     """Convert a value to what the JSON encoder accepts."""
     kind = cast("type[Any]", type(value))
     if kind is dict:
@@ -103,7 +103,7 @@ def _json(value: object, depth: int) -> JSON:
         raise own_error(cast("object", value), error) from error
 
 
-def _other(value: object, depth: int) -> JSON:
+def _other(value: JSON, depth: int) -> JSON:
     """Convert a value that is no plain dict or list."""
     plain = scalar(value)
     if plain is not NOT_SCALAR:
@@ -198,7 +198,7 @@ def _dumped(model: Any) -> JSON:  # noqa: ANN401
     return written
 
 
-def _refuse_losses(held: object, written: JSON) -> None:
+def _refuse_losses(held: JSON, written: JSON) -> None:
     """Reject a model whose JSON form loses a value: a secret as asterisks, or a NaN as null."""
     if is_secret(held):
         # A custom serializer may reveal the secret; then its text is sent.

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+AnyClient: TypeAlias = Any
+"""Either client, or its view with raw responses."""
+AnyResource: TypeAlias = Any
+"""A resource of any flavor, whose client this package may use."""
 Method: TypeAlias = Any
 """A method or a descriptor; the overloads of `__get__` have its type."""
 
@@ -108,7 +112,7 @@ class AsyncRawResource(Resource):
         self._client = client
 
 
-def client_of(resource: Resource) -> Any:  # noqa: ANN401 (either client)
+def client_of(resource: AnyResource) -> AnyClient:
     """Return the client of a resource, also for `with_raw_response`, which wraps the client."""
     client = resource._client  # noqa: SLF001 (the flavors share it)
     return client._client if resource.is_raw else client  # noqa: SLF001
@@ -193,7 +197,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
     if owner.is_async:
 
         @functools.wraps(describe)
-        async def async_method(self: Resource, /, *args: object, **kwargs: object) -> object:
+        async def async_method(self: AnyResource, /, *args: object, **kwargs: object) -> object:
             if (wrong := parameters.misuse(args, kwargs)) is not None:
                 raise wrong
             try:
@@ -207,7 +211,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
         return async_method
 
     @functools.wraps(describe)
-    def method(self: Resource, /, *args: object, **kwargs: object) -> object:
+    def method(self: AnyResource, /, *args: object, **kwargs: object) -> object:
         if (wrong := parameters.misuse(args, kwargs)) is not None:
             raise wrong
         try:
