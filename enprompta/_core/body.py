@@ -151,13 +151,13 @@ def _less(depth: int) -> int:
     return depth - 1
 
 
-def _items(value: Any) -> list[Any]:  # noqa: ANN401
+def _items(value: object) -> list[object]:
     """Return the items of a JSON array; the items of a set are sorted, because their order varies between processes.
 
     Raises:
         RefusedValueError: The value is not a list or another sequence.
     """
-    kind = cast("Any", type(value))
+    kind = type(value)
     if isinstance(value, LISTS) and not isinstance(value, Mapping) and not hasattr(kind, "shape"):
         try:
             items: list[Any] = list(cast("Any", value))
@@ -208,7 +208,7 @@ def _refuse_losses(held: JSON, written: JSON) -> None:
     if isinstance(held, float) and written is None:
         scalar(held)  # raises for NaN and infinity
     if is_mapping(held):
-        steps: Any = [(name, one, _get(written, name)) for name, one in held.items()]
+        steps: object = [(name, one, _get(written, name)) for name, one in held.items()]
     elif isinstance(held, LISTS) and not isinstance(held, (str, bytes)):
         ones = list(cast("list[Any]", held))
         steps = [(at, one, _get(written, at)) for at, one in enumerate(ones)]

@@ -106,7 +106,7 @@ def _segment(value: object, name: str) -> str:
     return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted
 
 
-def check_id(name: str, value: Any) -> str:  # noqa: ANN401 (any argument)
+def check_id(name: str, value: object) -> str:
     """Check the id of an object for a path, a query or a body.
 
     Args:
@@ -143,11 +143,11 @@ def _of_kind(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def _id_cure(name: str, value: Any) -> str:  # noqa: ANN401
+def _id_cure(name: str, value: object) -> str:
     """Suggest how to get the id from an object, such as `pass prompt.id` or `pass execution.prompt_id`."""
     if value is None:
         return "leave it out, or pass an id"
-    kind = cast("type[Any]", type(value))
+    kind = type(value)
     variable = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
     if isinstance(value, Mapping):
         return 'pass its id, such as prompt["id"]'

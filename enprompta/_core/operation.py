@@ -159,7 +159,7 @@ class Described(Generic[P, T]):
         return f"APIResponse[{annotation}]" if owner.is_raw else annotation
 
 
-def _annotation(describe: Callable[..., Any]) -> str:
+def _annotation(describe: Callable[..., object]) -> str:
     """Extract `Prompt` from `Call[Prompt]` or `Flow[Prompt]`; annotations are postponed, so they are text."""
     text = str(describe.__annotations__["return"])
     match = re.fullmatch(r"(?:Call|Flow)\[(.*)\]", text)
@@ -189,7 +189,7 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):
         return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")
 
 
-def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type[Resource], run_name: str) -> Method:
+def method_for(describe: Callable[..., object], parameters: Parameters, owner: type[Resource], run_name: str) -> Method:
     """Create a method that checks its arguments, builds the call and has the client run it.
 
     A description may return a flow instead of a call, for arguments that need several requests.

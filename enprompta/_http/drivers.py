@@ -349,7 +349,7 @@ def _total_timeout(request: httpx.Request) -> float | None:
     return None if None in parts else sum(parts)
 
 
-async def wait_for_future(future: Future[Any]) -> None:
+async def wait_for_future(future: Future[object]) -> None:
     """Wait until a future is done, on asyncio or trio; canceling the wait does not cancel the future."""
     import anyio  # noqa: PLC0415 (httpx imports it with its first async request)
 

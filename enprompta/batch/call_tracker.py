@@ -115,7 +115,7 @@ class CallTracker:
             return (yield from self._sleep_in_slices(step))
         return (yield step)
 
-    def _wait_in_slices(self, step: WaitForBudget) -> Steps[Any]:
+    def _wait_in_slices(self, step: WaitForBudget) -> Steps[object]:
         began = now = self._clock()
         while True:
             ends = now + SLICE if step.ends is None else min(now + SLICE, step.ends)
@@ -143,5 +143,5 @@ class CallTracker:
             raise CallCancelled
 
 
-def _unchanged(step: Step) -> Steps[Any]:
+def _unchanged(step: Step) -> Steps[object]:
     return (yield step)

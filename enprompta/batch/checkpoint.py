@@ -142,7 +142,7 @@ class Checkpoint:
             self._db.close()
             raise
 
-    def _prepare(self, template: CallTemplate[Any], *, fixed: bool) -> None:
+    def _prepare(self, template: CallTemplate[object], *, fixed: bool) -> None:
         db = self._db
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         tables: int = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -187,7 +187,7 @@ class Checkpoint:
         if found is not None:
             raise self._damaged(f"{found[1]} cannot be read", row=found[0])
 
-    def _check(self, known: Mapping[str, str], template: CallTemplate[Any], *, fixed: bool) -> None:
+    def _check(self, known: Mapping[str, str], template: CallTemplate[object], *, fixed: bool) -> None:
         """Refuse the file of another run, and report the difference."""
         if known["path"] != template.path:
             earlier, now = (

@@ -71,11 +71,11 @@ class Threads:
         context = contextvars.copy_context()  # traces show a refresh as a child of the call that caused it
         self.submit(lambda: context.run(client.run_flow, flow), ended)
 
-    def offload(self, future: Future[Any], job: Callable[[], Any]) -> None:
+    def offload(self, future: Future[object], job: Callable[[], object]) -> None:
         """Run the job at once: the calling thread may block."""
         _run_into(future, job)
 
-    def run_awaitable(self, awaitable: Awaitable[Any]) -> Future[Any]:
+    def run_awaitable(self, awaitable: Awaitable[object]) -> Future[Any]:
         """Raise ConfigurationError: a blocking client has no event loop."""
         close: Any = getattr(awaitable, "close", None)
         if close is not None:
@@ -163,13 +163,13 @@ class Tasks:
         """Run the flow in a task."""
         _RunningTask(self._running, client.run_flow, flow, ended)
 
-    def offload(self, future: Future[Any], job: Callable[[], Any]) -> None:
+    def offload(self, future: Future[object], job: Callable[[], object]) -> None:
         """Run the job in a thread, so that it does not block the event loop."""
         self._threads.submit(partial(_run_into, future, job), partial(_resolve_empty, future))
 
-    def run_awaitable(self, awaitable: Awaitable[Any]) -> Future[Any]:
+    def run_awaitable(self, awaitable: Awaitable[object]) -> Future[Any]:
         """Await the object in a separate task."""
-        future: Future[Any] = Future()
+        future: Future[object] = Future()
 
         async def settle() -> None:
             with errors_to(future.set_exception):
@@ -218,7 +218,7 @@ class _RunningTask:
         else:
             self._scope.cancel()
 
-    async def _run_on_trio(self, begin: Callable[[], Any]) -> None:
+    async def _run_on_trio(self, begin: Callable[[], object]) -> None:
         try:
             with self._scope:
                 await self._run(begin)
@@ -240,12 +240,12 @@ def _log_error(error: Exception) -> None:
     log.event(logging.ERROR, "live_refresh_broke", error=type(error).__name__, what=str(error))
 
 
-def _run_into(future: Future[Any], job: Callable[[], Any]) -> None:
+def _run_into(future: Future[object], job: Callable[[], object]) -> None:
     with errors_to(future.set_exception):
         future.set_result(job())
 
 
-def _resolve_empty(future: Future[Any]) -> None:
+def _resolve_empty(future: Future[object]) -> None:
     """Resolve a future with None when its job will not run, so that waiting callers continue."""
     with suppress(Exception):
         future.set_result(None)

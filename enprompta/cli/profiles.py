@@ -88,7 +88,7 @@ def read_profiles() -> dict[str, Profile]:
     except OSError as error:
         raise SetupError(f"{path} cannot be read: {error.strerror or error}") from None
     try:
-        entries = cast("dict[str, dict[str, Any]]", json.loads(text)["profiles"])
+        entries = json.loads(text)["profiles"]
         return {name: _profile(name, entry) for name, entry in entries.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise SetupError(f"{path} is damaged: delete it and run `enprompta login` again") from None

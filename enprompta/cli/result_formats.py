@@ -132,7 +132,7 @@ def _columns(variables: Sequence[str]) -> list[str]:
     return ["index", "ok", *(f"variables.{name}" for name in variables), *_FIELDS]
 
 
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(record: Mapping[str, Any]) -> dict[str, object]:
     """Flatten a record, with one text column per variable."""
     named = {f"variables.{name}": _text(value) for name, value in record["variables"].items()}
     rest = {name: value if name in _NUMBERS else _text(value) for name, value in record.items() if name in _FIELDS}

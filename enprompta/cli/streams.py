@@ -40,7 +40,7 @@ def guarded() -> Generator[None]:
     """
     try:
         try:
-            if cast("Any", sys.stdout) is None:  # closed with `>&-`, contrary to its type
+            if sys.stdout is None:  # closed with `>&-`, contrary to its type
                 raise OSError(errno.EBADF, "It is closed")
             yield
         finally:

@@ -206,7 +206,7 @@ def _put(known: OrderedDict[int, Any], call_id: int, value: object) -> None:
             known.popitem(last=False)
 
 
-def _to_json(report: Exchange | tuple[str, int, TimelineEvent]) -> dict[str, Any]:
+def _to_json(report: Exchange | tuple[str, int, TimelineEvent]) -> dict[str, object]:
     if isinstance(report, Exchange):
         return {"exchange": report.to_json()}
     call, attempt, event = report

@@ -74,8 +74,8 @@ class PromptServer(Server[object]):
     def create_initialization_options(
         self,
         notification_options: NotificationOptions | None = None,
-        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
-        extensions: dict[str, dict[str, Any]] | None = None,
+        experimental_capabilities: dict[str, dict[str, object]] | None = None,
+        extensions: dict[str, dict[str, object]] | None = None,
     ) -> InitializationOptions:
         """Announce the notices of changes, which the base class does only when asked to."""
         notices = notification_options or NotificationOptions(prompts_changed=True)
@@ -143,7 +143,7 @@ class PromptServer(Server[object]):
             raise MCPError(types.INVALID_PARAMS, f"Prompt not found: {name[:MAX_NAME]!r}. prompts/list has the names.")
         return entry
 
-    def _call_of(self, context: Context, tool: str, arguments: dict[str, Any]) -> ToolCall:
+    def _call_of(self, context: Context, tool: str, arguments: dict[str, object]) -> ToolCall:
         """Find the call that a request repeats, or make a new one.
 
         A request repeats another one when both have the same idempotency key, or the same id, tool and arguments on one

@@ -95,7 +95,7 @@ class FailFast:
         return schema
 
 
-def fail_fast(returns: Any) -> Any:  # noqa: ANN401 (a type)
+def fail_fast(returns: object) -> Any:  # noqa: ANN401 (a type)
     """Return a type whose lists stop at their first invalid element, because each error takes kilobytes."""
     origin, inside = get_origin(returns), get_args(returns)
     if origin in {list, set, frozenset, tuple, Sequence} and inside:

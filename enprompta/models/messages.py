@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import NotRequired, Required, TypedDict
@@ -103,7 +103,7 @@ def texts_of(content: str | list[ContentPart]) -> Iterator[str]:
     if isinstance(content, str):
         yield content
         return
-    waiting: list[Any] = list(reversed(content))
+    waiting: list[object] = list(reversed(content))
     while waiting:
         one = waiting.pop()
         if isinstance(one, str):

@@ -104,10 +104,10 @@ def _role(at: int, message: LiveMessage, allowed: Iterable[str], provider: str) 
     return role
 
 
-def _openai(at: int, message: LiveMessage) -> dict[str, Any]:
+def _openai(at: int, message: LiveMessage) -> dict[str, object]:
     role = _role(at, message, _OPENAI_ROLES, "OpenAI")
     content = message.content
-    made: dict[str, Any] = {
+    made: dict[str, object] = {
         "role": role,
         "content": content if isinstance(content, str) else [_openai_part(part) for part in content],
     }
@@ -118,7 +118,7 @@ def _openai(at: int, message: LiveMessage) -> dict[str, Any]:
     return made
 
 
-def _openai_part(part: ContentPart) -> dict[str, Any]:
+def _openai_part(part: ContentPart) -> dict[str, object]:
     """Convert an image of Anthropic's form; other parts are returned as they are."""
     fields = cast("dict[str, Any]", part)
     source = fields.get("source")
@@ -135,7 +135,7 @@ def _openai_part(part: ContentPart) -> dict[str, Any]:
 
 def _anthropic(messages: Sequence[LiveMessage]) -> AnthropicMessages:
     system: list[LiveMessage] = []
-    made: list[dict[str, Any]] = []
+    made: list[dict[str, object]] = []
     for at, message in enumerate(messages):
         role = _role(at, message, ("system", "developer", "user", "assistant"), "Anthropic")
         if role in _SYSTEM:
@@ -150,7 +150,7 @@ def _anthropic(messages: Sequence[LiveMessage]) -> AnthropicMessages:
         made.append({"role": role, "content": parts})
     if not made:
         raise TemplateError("the prompt has no message of the user, which Anthropic requires")
-    result: dict[str, Any] = {"messages": made}
+    result: dict[str, object] = {"messages": made}
     if system:
         result["system"] = _anthropic_system(system)
     return cast("AnthropicMessages", result)
@@ -168,13 +168,13 @@ def _anthropic_system(system: Sequence[LiveMessage]) -> str | list[dict[str, Any
     return blocks
 
 
-def _anthropic_part(at: int, part: ContentPart) -> dict[str, Any]:
+def _anthropic_part(at: int, part: ContentPart) -> dict[str, object]:
     """Convert an image of OpenAI's form; other parts are returned as they are."""
-    fields = cast("dict[str, Any]", part)
+    fields = part
     if part["type"] != "image_url":
         return dict(fields)
     image = fields.get("image_url")
-    url: Any = image.get("url") if is_dict(image) else image
+    url: object = image.get("url") if is_dict(image) else image
     if not isinstance(url, str):
         raise TemplateError(f"message {at} has an image without a url")
     if not url.startswith("data:"):
@@ -207,7 +207,7 @@ def _langchain_names(names: Iterable[list[str]]) -> dict[str, str]:
     return found
 
 
-def _langchain(at: int, message: LiveMessage, names: Mapping[str, str]) -> tuple[str, str | list[Any]]:
+def _langchain(at: int, message: LiveMessage, names: Mapping[str, str]) -> tuple[str, str | list[object]]:
     if isinstance(message, MessagePlaceholder):
         return "placeholder", [f"{{{message.name}}}", message.optional is True]
     role = _LANGCHAIN_ROLES[_role(at, message, _LANGCHAIN_ROLES, "a LangChain template")]

@@ -96,7 +96,7 @@ def note_answers(pool: CorePart) -> None:
     pool.create_connection = create_noting
 
 
-def _noting(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _noting(handle: Callable[[object], object]) -> Callable[[object], object]:
     def handle_request(request: CorePart) -> CorePart:
         response = handle(request)
         note_answer(response)

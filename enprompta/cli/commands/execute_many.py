@@ -232,7 +232,7 @@ def _write(run: BatchRun[dict[str, Any], Any], results: ResultsFile) -> int:
     return failed
 
 
-def _variables(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _variables(row: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
     """Select the prompt's variables from a row; JSON rows can leave out optional ones."""
     return {name: row[name] for name in names if name in row}
 
