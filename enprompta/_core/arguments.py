@@ -301,7 +301,7 @@ def declarations(name: str, value: object) -> list[object]:
     """Check the declarations of a prompt's variables: `PromptVariable` models or dicts of their fields."""
     found = items(name, value, '{"name": "topic"}')
     for at, one in enumerate(found):
-        kind = cast("type[Any]", type(one))
+        kind: type[Any] = type(one)
         if not issubclass(kind, Mapping) and not hasattr(kind, "model_dump"):
             raise ConfigurationError(
                 f"{name}[{at}] must be a PromptVariable or a dict of its fields, not {_kind(one)}: "

@@ -124,7 +124,7 @@ def check_id(name: str, value: object) -> str:
 
 
 def _text_of_id(name: str, value: Any) -> str:  # noqa: ANN401
-    kind = cast("type[Any]", type(value))
+    kind: type[Any] = type(value)
     if kind is not str:
         if issubclass(kind, UUID):
             return str(value)

@@ -19,6 +19,8 @@ from enprompta.limiters.sleepers import DeadlineReached
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import anyio
+
     from enprompta._core.steps import Step, Steps
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ class CallCancelled(BaseException):  # not an Exception, so no handler takes it 
 class TrackedCall:
     """A call that has started and not ended."""
 
-    scope: Any = None
+    scope: anyio.CancelScope | None = None
     """The cancel scope it runs in; None in a thread."""
     sending: bool = False
     """True while a request of the call is in flight."""

@@ -15,7 +15,7 @@ from enprompta.batch.checkpoint import BEFORE
 from enprompta.errors import ConfigurationError, OutputError
 from enprompta.models.executions import Execution
 from enprompta.models.typed_executions import TypedExecution
-from enprompta.outputs import reader_for
+from enprompta.outputs import OutputReader, reader_for
 
 if TYPE_CHECKING:
     from enprompta._core.call import Call
@@ -39,7 +39,7 @@ class RowOutputs:
 
     def __init__(self, output: object, repair: object) -> None:
         self._repair = check_repair(repair)
-        self._reader: Any = None
+        self._reader: OutputReader[Any] | None = None
         if output is not None:
             self._reader = reader_for(output)
         elif repair:

@@ -24,7 +24,7 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from enprompta._core.runner import Flow
+    from enprompta._core.runner import AsyncRunner, Flow, SyncRunner
 
 MAX_THREADS = 4
 IDLE_SECONDS = 5.0  # an idle thread ends after this long
@@ -66,7 +66,7 @@ class Threads:
         self._threads: set[Thread] = set()
         self._is_closing = False
 
-    def spawn(self, client: Any, flow: Flow[None], ended: Callable[[], None]) -> None:  # noqa: ANN401 (either client)
+    def spawn(self, client: SyncRunner, flow: Flow[None], ended: Callable[[], None]) -> None:
         """Run the flow in a thread of the pool."""
         context = contextvars.copy_context()  # traces show a refresh as a child of the call that caused it
         self.submit(lambda: context.run(client.run_flow, flow), ended)
@@ -159,7 +159,7 @@ class Tasks:
         self._threads.after_fork()
         self._running = set()
 
-    def spawn(self, client: Any, flow: Flow[None], ended: Callable[[], None]) -> None:  # noqa: ANN401 (either client)
+    def spawn(self, client: AsyncRunner, flow: Flow[None], ended: Callable[[], None]) -> None:
         """Run the flow in a task."""
         _RunningTask(self._running, client.run_flow, flow, ended)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import AfterValidator
@@ -34,8 +34,8 @@ def reader_of(file: str) -> OutputReader[Any]:
 
 def _validator(schema: Mapping[str, Any], file: str) -> Any:  # noqa: ANN401 (a validator of pydantic)
     try:
-        jsonschema = cast("Any", import_module("jsonschema"))
-        referencing = cast("Any", import_module("referencing.jsonschema"))
+        jsonschema = import_module("jsonschema")
+        referencing = import_module("referencing.jsonschema")
     except ImportError:
         raise ConfigurationError(
             '--output-schema needs the package jsonschema: pip install "enprompta[schema]"'
