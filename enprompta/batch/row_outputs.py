@@ -15,7 +15,7 @@ from enprompta.batch.checkpoint import BEFORE
 from enprompta.errors import ConfigurationError, OutputError
 from enprompta.models.executions import Execution
 from enprompta.models.typed_executions import TypedExecution
-from enprompta.outputs import OutputReader, reader_for
+from enprompta.outputs import OutputReader, reader_for_any
 
 if TYPE_CHECKING:
     from enprompta._core.call import Call
@@ -41,7 +41,7 @@ class RowOutputs:
         self._repair = check_repair(repair)
         self._reader: OutputReader[Any] | None = None
         if output is not None:
-            self._reader = reader_for(output)
+            self._reader = reader_for_any(output)
         elif repair:
             raise ConfigurationError("repair needs output: the type that the output is read into")
 

@@ -74,8 +74,8 @@ class PromptServer(Server[object]):
     def create_initialization_options(
         self,
         notification_options: NotificationOptions | None = None,
-        experimental_capabilities: dict[str, dict[str, object]] | None = None,
-        extensions: dict[str, dict[str, object]] | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
         """Announce the notices of changes, which the base class does only when asked to."""
         notices = notification_options or NotificationOptions(prompts_changed=True)
