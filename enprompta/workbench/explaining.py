@@ -19,14 +19,13 @@ class Explanation(NamedTuple):
 
 _CONNECTION = Explanation(
     "APIConnectionError",
-    "connection refused or reset, unknown host, TLS failure, broken response; all attempts failed",
-    "check the network, the proxy, `base_url`. `error.unsent` is True if the last attempt certainly never left this "
-    "machine",
+    "no complete answer: refused, reset, unknown host, TLS failure",
+    "check the network, the proxy, `base_url`. `error.unsent` is True if the last attempt was certainly not sent",
 )
 _OTHER = Explanation("APIStatusError", "the body is too large, the method is wrong, …", "read the message")
 _REDIRECT = Explanation(
     "APIStatusError",
-    "redirects are not followed, because they could send your key elsewhere",
+    "redirects are not followed: they could send your key elsewhere",
     "check `base_url`",
 )
 _SERVER = Explanation(
@@ -43,7 +42,7 @@ BY_STATUS: dict[int, Explanation] = {
     401: Explanation(
         "AuthenticationError",
         "the key, secret or token is missing, wrong or revoked",
-        "run `enprompta doctor`; create a new key. With OAuth2, the client has already retried with a fresh token",
+        "run `enprompta doctor`; create a new key. With OAuth2, the client has already tried a new token",
     ),
     402: Explanation(
         "InsufficientTokensError",
@@ -58,12 +57,12 @@ BY_STATUS: dict[int, Explanation] = {
     404: Explanation(
         "NotFoundError",
         "the object does not exist, or you may not see it",
-        "check the id, and that the key belongs to the right account or team",
+        "check the id and the key's account or team",
     ),
     409: Explanation(
         "ConflictError",
         "the object's state does not allow it, or an idempotency key was reused with another body",
-        "fetch the object again; use a new key for a new request",
+        "fetch the object again; use a new key",
     ),
     422: Explanation("UnprocessableEntityError", "well-formed but not meaningful", "read `error.details`"),
     429: Explanation(
