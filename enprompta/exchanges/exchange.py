@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import asdict, dataclass, field, fields
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Exchange:
     @property
     def is_error(self) -> bool:
         """True if there was no response, or one with a status of 400 or more."""
-        return self.status is None or self.status >= 400  # noqa: PLR2004 (error statuses)
+        return self.status is None or self.status >= HTTPStatus.BAD_REQUEST
 
     def to_json(self) -> dict[str, Any]:
         """Return the exchange as a JSON object, with the bodies in base64."""
