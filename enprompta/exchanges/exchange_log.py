@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 MAX_EXCHANGES = 10_000
 MAX_BYTES = 48 * 1024 * 1024
-_OVERHEAD = 640  # bytes that an exchange takes besides its bodies, headers and URL
-_HEADER_OVERHEAD = 128  # bytes that a header takes besides its text
+_OVERHEAD = 900  # bytes that an exchange takes besides its bodies, headers and URL
+_HEADER_OVERHEAD = 160  # bytes that a header takes besides its text
 
 
 @dataclass(frozen=True, slots=True)

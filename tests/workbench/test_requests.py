@@ -33,7 +33,7 @@ def open_requests(page: Page, workbench: Workbench, query: str = "") -> None:
     """Open the page and wait for its list."""
     page.goto(f"{workbench.origin}/requests{query}")
     page.get_by_role("heading", name="Requests", exact=True).wait_for()
-    page.locator(".requests-list").wait_for()
+    page.locator(".requests-list").wait_for(state="attached")
 
 
 def test_requests_appear_at_once_and_are_filtered(page: Page, workbench: Workbench, client: Enprompta) -> None:
@@ -166,10 +166,8 @@ def test_rows_in_view_stay_where_they_are(page: Page, workbench: Workbench) -> N
     expect(view).to_have_js_property("scrollTop", 4010 + 7 * 40)
     assert row.evaluate("(one) => one.getBoundingClientRect().top") == before
     view.focus()
-    page.keyboard.press("ArrowDown")
-    expect(page.locator(".requests-active")).to_have_attribute(
-        "id", f"request-{newest - 101}"
-    )  # the first that is wholly in view
+    page.keyboard.press("ArrowDown")  # to the first row that is wholly in view
+    expect(page.locator(".requests-active")).to_have_attribute("id", f"request-{newest - 101}")
     page.get_by_role("combobox", name="Status").select_option("4xx")
     page.get_by_text(re.compile("^31 of 307")).wait_for()
     expect(view).to_have_js_property("scrollTop", 0)
