@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -79,10 +80,10 @@ def explain(exchange: Exchange) -> Explanation | None:
     status = exchange.status
     if status is None:
         return _CONNECTION
-    if status < 300:  # noqa: PLR2004 (success)
+    if status < HTTPStatus.MULTIPLE_CHOICES:
         return None
     if status in BY_STATUS:
         return BY_STATUS[status]
-    if status >= 500:  # noqa: PLR2004 (errors of the service)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _SERVER
-    return _OTHER if status >= 400 else _REDIRECT  # noqa: PLR2004 (other errors, redirects)
+    return _OTHER if status >= HTTPStatus.BAD_REQUEST else _REDIRECT
