@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
+
+
+class Instrumentor(Protocol):
+    """An instrumentor of OpenTelemetry's `BaseInstrumentor`, as far as it is used here."""
+
+    @property
+    def is_instrumented_by_opentelemetry(self) -> bool:
+        """True if the library is instrumented."""
+        ...
+
+    def instrument(self, *, tracer_provider: TracerProvider, raise_exception_on_conflict: bool) -> object:
+        """Instrument the library."""
+        ...
+
+    def uninstrument(self) -> object:
+        """Undo it."""
+        ...
 
 
 class _Known(NamedTuple):
@@ -61,7 +78,7 @@ KNOWN: dict[str, tuple[_Known, ...]] = {
 }
 
 
-def instrumentor_for(library: str) -> Any:  # noqa: ANN401 (a `BaseInstrumentor`)
+def instrumentor_for(library: str) -> Instrumentor:
     """Return the installed instrumentor of a library.
 
     Raises:
@@ -88,7 +105,7 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-def instrument(library: str, provider: TracerProvider) -> Any:  # noqa: ANN401 (as above)
+def instrument(library: str, provider: TracerProvider) -> Instrumentor:
     """Instrument a library with a provider; return the instrumentor.
 
     Raises:

@@ -156,7 +156,7 @@ except ConfigurationError as error:
 """
 
 
-def test_as_the_global_provider(receiver: Receiver) -> None:
+def test_as_the_global_provider(receiver: Receiver, measured_processes: None) -> None:
     """`set_global=True` makes it the provider of the process; a second one is refused."""
     command = [sys.executable, "-W", "error", "-c", GLOBAL, receiver.base_url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

@@ -230,6 +230,16 @@ TEXTS = {
     ),
     "jane@\\ud835\\udc1axample.com": "<email>",
     "jane=\r\n@example.com": "<email>",
+    "<password>hunter2</password>": "<password><key></password>",
+    "curl -u admin:hunter2pass https://x": "curl -u <key> https://x",
+    "mysql --password Tr0ub4dor x": "mysql --password <key> x",
+    "docker run -u 1000:1000 x": "docker run -u 1000:1000 x",
+    "cvv: 123, my PIN is 4821": "cvv: <key>, my PIN is <key>",
+    "Passwort: geheim123": "Passwort: <key>",
+    "p\u0430ssword=hunter2": "p\u0430ssword=<key>",
+    "\u043f\u0440\u0438\u0432\u0435\u0442": "\u043f\u0440\u0438\u0432\u0435\u0442",
+    "jane @ example . com": "<email>",
+    "user=0171 1234567 ok, ?id=2125551234": "user=<phone> ok, ?id=2125551234",
     "caf%C3%A9%FF%FE ok": "caf%C3%A9%FF%FE ok",
 }
 
@@ -278,6 +288,8 @@ INNOCENT = [
     "1::2::x",
     "2024-01-17 10:15",
     "bearer of bad news",
+    "CVC in 2009, a pin in 1234 places",
+    "meet @ noon. see you",
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
 ]
 

@@ -136,16 +136,16 @@ _S = r"[ .\-/\u00b7]"  # between the groups of a phone number
 _PHONE = re.compile(
     rf"""(?:(?<![\d+])\+{_S}?[1-9](?:[ .\-/()]{{0,3}}\d){{6,14}}             # international
     |(?<![\d+])\((?:0\d{{1,5}}\){_S}?\d(?:{_S}?\d){{4,9}}|[2-9]\d\d\){_S}?[2-9]\d\d{_S}?\d{{4}})
-    |(?<![\w+\-/=])(?<!\d\.)(?:
+    |(?<![\w+\-/])(?<!\d\.)(?:
       (?:00|011){_S}[1-9](?:[ .\-/()]{{0,2}}\d){{7,13}}                     # the same, dialed from Europe or the USA
     | 00[1-9]\d{{1,3}}{_S}\d(?:[ .\-/()]{{0,2}}\d){{5,11}}
-    | 00[1-9]\d{{9,12}}
+    | (?<!=)00[1-9]\d{{9,12}}
     | (?:1{_S}?)?\([2-9]\d\d\){_S}?[2-9]\d\d{_S}?\d{{4}}                    # North America
     | (?:1{_S}?)?[2-9]\d\d{_S}[2-9]?\d\d{_S}\d{{4}}
-    | 1?[2-9]\d\d[2-9]\d{{6}}
+    | (?<!=)1?[2-9]\d\d[2-9]\d{{6}}
     | \(0\d{{1,5}}\){_S}?\d(?:{_S}?\d){{4,9}}                               # national, with the trunk prefix
     | 0[1-9]\d{{0,4}}(?:{_S}{{1,2}}\d{{2,8}}){{1,5}}
-    | 0[1-9]\d{{8,9}}
+    | (?<!=)0[1-9]\d{{8,9}}
     | \(\d{{2,3}}\){_S}?\d{{4,5}}[ \-]\d{{4}}                               # Latin America
     | 1[3-9]\d{_S}?\d{{4}}{_S}?\d{{4}}                                      # China
     | [6-9]\d{{4}}[ \-]\d{{5}}                                              # India
@@ -172,6 +172,14 @@ _MAC = re.compile(
     r"(?<![\w:\-])(?:[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})(?![\w:\-])",
     re.ASCII | re.IGNORECASE,
 )
+
+
+_SIX_DIGITS = re.compile(r"\d(?:\D{0,6}\d){5}", re.ASCII)
+
+
+def has_number(text: str) -> bool:
+    """True if a text has enough digits near each other for a card, an account or a phone."""
+    return _SIX_DIGITS.search(text) is not None
 
 
 def digits_of(text: str) -> str:
