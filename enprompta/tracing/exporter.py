@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 INGEST_PATH = "/api/ingest/otlp/v1/traces"
 MAX_BATCH_SPANS = 512
+LONGEST_TURN = 0.0003
+"""Seconds for which the thread may keep the interpreter to itself; without pauses it would be 0.005."""
+TURN_PAUSE = 0.00005
+LONG_QUEUE = 4 * MAX_BATCH_SPANS
+"""Waiting spans from which on the thread does not pause."""
 REQUEST_SECONDS = 10.0
 """Deadline of one request to the service."""
 FLUSH_ATTEMPTS = 3
@@ -196,17 +201,16 @@ class Exporter:
 
     def _work(self, request: FlushRequest | None) -> None:
         """Send what is due; for a flush request, everything."""
-        if request is None:
-            if self._backoff.is_due:
-                self._send_all(FlushRequest(float("inf")), 1)
-            self._encode_all(float("inf"))
-            return
         is_sent = False
-        try:
-            is_sent = self._send_all(request, FLUSH_ATTEMPTS)
-        finally:
-            request.done.put(is_sent)
-        self._encode_all(float("inf"))
+        if request is not None:
+            try:
+                is_sent = self._send_all(request, FLUSH_ATTEMPTS)
+            finally:
+                request.done.put(is_sent)
+        elif self._backoff.is_due:
+            is_sent = self._send_all(FlushRequest(float("inf")), 1)
+        if not is_sent:
+            self._encode_all(float("inf"))
 
     def _take_over(self) -> None:
         """Queue the batches of processes that have ended."""
@@ -219,15 +223,17 @@ class Exporter:
         while self._queue and monotonic() < ends:
             self._encode()
 
-    def _encode(self) -> None:
-        """Encode spans of the queue, one batch as a rule."""
+    def _encode(self) -> int:
+        """Encode spans of the queue, one batch as a rule; return their number."""
         for batch in encode(self._drained(), self._finish, self._count_invalid):
             self._add(batch)
-        self._encoding = 0
+        taken, self._encoding = self._encoding, 0
+        return taken
 
     def _drained(self) -> Iterator[ReadableSpan]:
-        """Take spans from the queue, one batch at most."""
+        """Take spans from the queue, one batch at most; pause now and then, so that the program's threads can run."""
         queue = self._queue
+        began = monotonic()
         for _ in range(MAX_BATCH_SPANS):
             try:
                 span = queue.popleft()
@@ -235,6 +241,9 @@ class Exporter:
                 break
             self._encoding += 1
             yield span
+            if monotonic() - began > LONGEST_TURN and len(queue) < LONG_QUEUE:
+                sleep(TURN_PAUSE)
+                began = monotonic()
         if self._queued_bytes:
             with self._lock:
                 left = len(queue)
@@ -259,11 +268,12 @@ class Exporter:
             self._outbox_bytes += len(batch.body)
 
     def _send_all(self, request: FlushRequest, attempts: int) -> bool:
-        """Send the waiting batches in order; False if some are left."""
+        """Send what waits, in order; False if some is left. At the end of the process, spans that end meanwhile too."""
         self._take_over()
-        while self._outbox or self._queue:
+        due = len(self._queue)
+        while self._outbox or due > 0 or (request.grace and self._queue):
             if not self._outbox:
-                self._encode()
+                due -= self._encode() or due
                 continue
             started = monotonic()
             if started >= self._end_of(request) or (self.is_shut_down and request.ends == float("inf")):

@@ -136,10 +136,14 @@ def _attributes(tag: bytes, attributes: Mapping[str, object] | None) -> bytes:
         return b""
     parts: list[bytes] = []
     for name, value in attributes.items():
-        written = _value(value)
         key = _key(name)
-        size = _varint(len(written))
-        parts += (tag, _varint(len(key) + 1 + len(size) + len(written)), key, b"\x12", size, written)
+        if type(value) is str:  # as `_value` writes it, with fewer copies
+            written = value.encode("utf-8", "replace")
+            head = b"\x0a" + _varint(len(written))
+        else:
+            written, head = _value(value), b""
+        size = _varint(len(head) + len(written))
+        parts += (tag, _varint(len(key) + 1 + len(size) + len(head) + len(written)), key, b"\x12", size, head, written)
     return b"".join(parts)
 
 

@@ -36,6 +36,7 @@ class Scopes:
     def __init__(self) -> None:
         self._key = otel_context.create_key("enprompta-scope")
         self._open: dict[int, Scope] = {}
+        self._is_used = False
 
     def entered(self, *, session: Mapping[str, str] | None = None, prompt: Mapping[str, str] | None = None) -> Context:
         """Return the current context with attributes for the spans started in it."""
@@ -43,10 +44,13 @@ class Scopes:
         if not isinstance(outer, Scope):
             outer = Scope({}, {})
         scope = Scope(outer.session if session is None else session, outer.prompt if prompt is None else prompt)
+        self._is_used = True
         return otel_context.set_value(self._key, scope)
 
     def started(self, span: Span, context: Context | None) -> None:
         """Remember the scope in which a span starts."""
+        if not self._is_used:
+            return
         found = otel_context.get_value(self._key, context)
         if isinstance(found, Scope):
             if len(self._open) >= MAX_OPEN:

@@ -27,12 +27,13 @@ def size_of(span: ReadableSpan) -> int:
 
 
 def attributes_of(span: ReadableSpan) -> dict[str, object]:
-    """Return a copy of a span's attributes; the SDK's own `copy` takes its lock once, not once per attribute."""
+    """Return a copy of a span's attributes; the SDK's own `copy` is faster than reading them one by one."""
     attributes: Any = span.attributes
     try:
-        return dict(attributes.copy())
+        copied: dict[str, object] = attributes.copy()
     except AttributeError:  # a mapping of the caller's class, in a span that the SDK did not make
-        return dict(attributes)
+        copied = dict(attributes)
+    return copied
 
 
 def context_of(span: ReadableSpan) -> SpanContext:
