@@ -401,6 +401,39 @@ def test_copies_and_pickles() -> None:
         assert repr(one) == "<Redaction hash emails phones cards ibans keys ssns>"
 
 
+def test_the_depth_of_encodings_is_bounded() -> None:
+    """Base64 is decoded five times, and nested escapes six times; what lies deeper is left alone."""
+    redaction = Redaction()
+    text = "jane@example.com"
+    for depth in range(1, 7):
+        text = base64.b64encode(text.encode()).decode()
+        assert (redaction.redact_text(text) == "<email>") is (depth <= 5)
+    escaped = "jane%40example.com"
+    for depth in range(2, 8):
+        first, code = ("%", "&#37;") if depth % 2 == 0 else ("&", "%26")
+        escaped = escaped.replace(first, code, 1)
+        assert (redaction.redact_text(escaped) == "<email>") is (depth <= 6)
+
+
+def test_a_list_of_numbers_becomes_texts() -> None:
+    """The elements of an attribute have one type, so the others are written as text beside a placeholder."""
+    clean = Redaction().redact_span(span(attributes={"n": (4111111111111111, 5)}))
+    assert clean.attributes == {"n": ("<card>", "5")}
+
+
+def test_resources_are_redacted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spans of one provider share a redacted resource and scope; the memory for them is bounded."""
+    monkeypatch.setattr("enprompta.tracing.redaction.MAX_SHARED", 2)
+    redaction = Redaction()
+    resource, scope = Resource({"host.name": "jane@example.com"}), InstrumentationScope("a")
+    first, second = (redaction.redact_span(span(resource=resource, instrumentation_scope=scope)) for _ in range(2))
+    assert first.resource is second.resource
+    assert first.instrumentation_scope is scope
+    for _ in range(5):
+        redaction.redact_span(span(resource=Resource({"a": "b"}), instrumentation_scope=scope))
+    assert len(redaction._known) <= 2
+
+
 def test_json_of_any_shape() -> None:
     """Repeated names, deep nesting, bytes, odd numbers and empty values are searched or kept."""
     redaction = Redaction()

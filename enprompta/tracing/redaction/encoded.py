@@ -71,10 +71,7 @@ def _base64(compact: str) -> bytes:
 
 def _base32(compact: str) -> bytes:
     usable = compact[: len(compact) - (0, 1, 0, 1, 0, 0, 1, 0)[len(compact) % 8]]
-    try:
-        return base64.b32decode(usable + "=" * (-len(usable) % 8))
-    except binascii.Error:
-        return b""
+    return base64.b32decode(usable + "=" * (-len(usable) % 8))
 
 
 def _texts(raw: bytes) -> Iterator[str]:

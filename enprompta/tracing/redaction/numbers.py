@@ -157,7 +157,7 @@ _NAMED_PHONE = re.compile(
     r"(?:[ _\-]?(?:number|no\.?|at|on|is))?[\"'\s:=.#]{1,4}(?:is\s)?(\+?\(?\d(?:[ .\-/()]{0,2}\d){5,14})(?!\d)",
     re.ASCII | re.IGNORECASE,
 )
-_PHONE_DIGITS = (7, 15)
+_LOCAL_DIGITS = 7  # a number without its area is found only after a word for it
 _COMPUTER_NUMBERS = frozenset({"2147483647", "2147483648", "4294967295", "4294967296"})  # bounds of 32 bits
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
@@ -259,15 +259,12 @@ def find_ssns(text: str) -> Iterator[Match]:
 
 def find_phones(text: str) -> Iterator[Match]:
     """Find phone numbers: international, in the formats of many countries, or after a word for them."""
-    lowest, highest = _PHONE_DIGITS
     for found in _PHONE.finditer(text):
         digits = digits_of(found[0])
-        if len(digits) > lowest and digits not in _COMPUTER_NUMBERS:
+        if len(digits) > _LOCAL_DIGITS and digits not in _COMPUTER_NUMBERS:
             yield Match(*found.span(), "phone", digits)
     for found in _NAMED_PHONE.finditer(text):
-        digits = digits_of(found[1])
-        if lowest - 1 <= len(digits) <= highest:
-            yield Match(*found.span(1), "phone", digits)
+        yield Match(*found.span(1), "phone", digits_of(found[1]))
 
 
 def find_ips(text: str) -> Iterator[Match]:
