@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from enprompta.errors import ConfigurationError
 
@@ -29,52 +29,38 @@ class Instrumentor(Protocol):
         ...
 
 
-class _Known(NamedTuple):
-    """One instrumentor."""
-
-    package: str
-    module: str
-    name: str
-
-
-def _openinference(library: str, name: str) -> _Known:
-    module = library.replace("-", "_")
-    return _Known(f"openinference-instrumentation-{library}", f"openinference.instrumentation.{module}", name)
-
-
-def _opentelemetry(library: str, name: str) -> _Known:
-    module = library.replace("-", "_")
-    return _Known(f"opentelemetry-instrumentation-{library}", f"opentelemetry.instrumentation.{module}", name)
-
-
-KNOWN: dict[str, tuple[_Known, ...]] = {
+# The instrumentors of each library, preferred ones first: project, its name there, and its class.
+KNOWN = {
     "anthropic": (
-        _openinference("anthropic", "AnthropicInstrumentor"),
-        _opentelemetry("anthropic", "AnthropicInstrumentor"),
+        ("openinference", "anthropic", "AnthropicInstrumentor"),
+        ("opentelemetry", "anthropic", "AnthropicInstrumentor"),
     ),
-    "bedrock": (_openinference("bedrock", "BedrockInstrumentor"), _opentelemetry("bedrock", "BedrockInstrumentor")),
-    "crewai": (_openinference("crewai", "CrewAIInstrumentor"), _opentelemetry("crewai", "CrewAIInstrumentor")),
+    "bedrock": (
+        ("openinference", "bedrock", "BedrockInstrumentor"),
+        ("opentelemetry", "bedrock", "BedrockInstrumentor"),
+    ),
+    "crewai": (("openinference", "crewai", "CrewAIInstrumentor"), ("opentelemetry", "crewai", "CrewAIInstrumentor")),
     "google-genai": (
-        _openinference("google-genai", "GoogleGenAIInstrumentor"),
-        _opentelemetry("google-genai", "GoogleGenAiSdkInstrumentor"),
+        ("openinference", "google-genai", "GoogleGenAIInstrumentor"),
+        ("opentelemetry", "google-genai", "GoogleGenAiSdkInstrumentor"),
     ),
-    "groq": (_openinference("groq", "GroqInstrumentor"), _opentelemetry("groq", "GroqInstrumentor")),
+    "groq": (("openinference", "groq", "GroqInstrumentor"), ("opentelemetry", "groq", "GroqInstrumentor")),
     "langchain": (
-        _openinference("langchain", "LangChainInstrumentor"),
-        _opentelemetry("langchain", "LangchainInstrumentor"),
+        ("openinference", "langchain", "LangChainInstrumentor"),
+        ("opentelemetry", "langchain", "LangchainInstrumentor"),
     ),
-    "litellm": (_openinference("litellm", "LiteLLMInstrumentor"),),
+    "litellm": (("openinference", "litellm", "LiteLLMInstrumentor"),),
     "llama-index": (
-        _openinference("llama-index", "LlamaIndexInstrumentor"),
-        _opentelemetry("llamaindex", "LlamaIndexInstrumentor"),
+        ("openinference", "llama-index", "LlamaIndexInstrumentor"),
+        ("opentelemetry", "llamaindex", "LlamaIndexInstrumentor"),
     ),
-    "mistralai": (_openinference("mistralai", "MistralAIInstrumentor"),),
+    "mistralai": (("openinference", "mistralai", "MistralAIInstrumentor"),),
     "openai": (
-        _openinference("openai", "OpenAIInstrumentor"),
-        _opentelemetry("openai-v2", "OpenAIInstrumentor"),
-        _opentelemetry("openai", "OpenAIInstrumentor"),
+        ("openinference", "openai", "OpenAIInstrumentor"),
+        ("opentelemetry", "openai-v2", "OpenAIInstrumentor"),
+        ("opentelemetry", "openai", "OpenAIInstrumentor"),
     ),
-    "openai-agents": (_openinference("openai-agents", "OpenAIAgentsInstrumentor"),),
+    "openai-agents": (("openinference", "openai-agents", "OpenAIAgentsInstrumentor"),),
 }
 
 
@@ -90,11 +76,14 @@ def instrumentor_for(library: str) -> Instrumentor:
             f"there is no instrumentor by the name {library!r}; the names are {', '.join(sorted(KNOWN))}. For another "
             "library, pass tracing.provider to its instrumentor: Instrumentor().instrument(tracer_provider=...)"
         )
-    for one in known:
-        if _is_installed(one.module):
-            return getattr(import_module(one.module), one.name)()
+    for project, name, kind in known:
+        module = f"{project}.instrumentation.{name.replace('-', '_')}"
+        if _is_installed(module):
+            return getattr(import_module(module), kind)()
+    project, name, _ = known[0]
     raise ConfigurationError(
-        f"{library} cannot be traced, because its instrumentor is not installed: pip install {known[0].package}"
+        f"{library} cannot be traced, because its instrumentor is not installed: "
+        f"pip install {project}-instrumentation-{name}"
     )
 
 
