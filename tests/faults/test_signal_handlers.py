@@ -405,6 +405,41 @@ def test_wherever_it_fires(flavour: str, backend: str, server: FaultServer) -> N
     assert all(outcomes), [n for n, good in enumerate(outcomes) if not good]
 
 
+@pytest.fixture
+def in_handler() -> Iterator[Callable[[], None]]:
+    """Raise `Stop` in a signal handler, wherever it is called."""
+
+    def handle(*_: object) -> None:
+        raise Stop("stop")
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    yield lambda: signal.raise_signal(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("place", ["after the body is written", "before the response is announced"])
+def test_within_aiohttp(
+    place: str, server: FaultServer, in_handler: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library closes the connection, or forgets the waiting call, before the exception reaches this package."""
+
+    async def interrupted(*_: object) -> None:
+        in_handler()
+
+    async def scenario() -> None:
+        async with caller_of("asyncio", "aiohttp", base_url=server.base_url) as caller:
+            if place == "after the body is written":
+                monkeypatch.setattr("aiohttp.http_writer.StreamWriter.write_eof", interrupted)
+            else:
+                monkeypatch.setattr("aiohttp.streams.set_result", lambda *_: in_handler())
+            await caller.call("POST", timeout=5.0)
+
+    server.play(fine, then=fine)
+    with pytest.raises(Stop):
+        asyncio.run(scenario())
+    assert [one.method for one in server.received] == ["GET", "POST"]
+
+
 class Group(Exception):  # noqa: N818 (named for what it is)
     """Exceptions in a group, as Python 3.11 has them."""
 
