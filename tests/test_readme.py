@@ -76,14 +76,15 @@ def run_block(script: Path, environment: dict[str, str], errors: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", list(blocks()))
 def test_block_runs(block: str, service: Emulator, tmp_path: Path) -> None:
-    """A reader who pastes the block into a file and runs it sees no error."""
+    """A reader who pastes the block into a file and runs it, with pytest if it has tests, sees no error."""
     script, errors = tmp_path / "block.py", tmp_path / "errors.txt"
     script.write_text(block, encoding="utf-8")
     environment = {"ENPROMPTA_API_KEY": service.keys.team, "ENPROMPTA_BASE_URL": service.url}
-    if "__main__" in block or "multiprocessing" in block or "distributed" in block:  # needs a process that is its own
+    is_test = "\ndef test_" in block
+    if is_test or "__main__" in block or "distributed" in block:  # needs a process that is its own
         clean = {name: value for name, value in os.environ.items() if not name.startswith("ENPROMPTA_")}
         done = subprocess.run(
-            [sys.executable, script],
+            [sys.executable, *(["-m", "pytest", "-q", "-p", "no:asyncio"] if is_test else []), script],
             env=clean | environment,
             cwd=tmp_path,
             capture_output=True,
@@ -91,7 +92,7 @@ def test_block_runs(block: str, service: Emulator, tmp_path: Path) -> None:
             timeout=SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         return
     context = get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)

@@ -17,7 +17,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Generator, Iterator
     from types import CodeType, FrameType
 
 
@@ -51,6 +52,41 @@ def ignoring(*kinds: type[Exception]) -> Generator[None]:
     except kinds as error:
         if is_from_handler(error):
             raise
+
+
+class CallbackErrors:
+    """The exception handler of an asyncio loop: keeps the last exception that a signal handler raised in a callback.
+
+    asyncio logs such an exception. If the callback was about to pass received bytes on, they are lost, and the call
+    fails much later, with an error of the transport.
+
+    Args:
+        inner: The exception handler that it precedes; None for the loop's default.
+    """
+
+    def __init__(self, inner: Callable[[AbstractEventLoop, dict[str, Any]], object] | None) -> None:
+        self._inner = inner
+        self.last: BaseException | None = None
+
+    def __call__(self, loop: AbstractEventLoop, context: dict[str, Any]) -> None:
+        error: BaseException | None = context.get("exception")
+        if "handle" in context and error is not None and is_from_handler(error):
+            self.last = error
+        if self._inner is None:
+            loop.default_exception_handler(context)
+        else:
+            self._inner(loop, context)
+
+
+def callback_errors(loop: AbstractEventLoop) -> CallbackErrors | None:
+    """Return the `CallbackErrors` of a loop, which it installs; None in threads that run no signal handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+    found = loop.get_exception_handler()
+    if not isinstance(found, CallbackErrors):
+        found = CallbackErrors(found)
+        loop.set_exception_handler(found)
+    return found
 
 
 def _reasons(error: BaseException, outside: BaseException | None) -> Iterator[BaseException]:

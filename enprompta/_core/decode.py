@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar, cast, get_args, get_origin
 
-from pydantic import PydanticUserError, TypeAdapter, ValidationError, WrapValidator
+from pydantic import BeforeValidator, PydanticUserError, TypeAdapter, ValidationError, WrapValidator
+from pydantic_core import from_json
 from typing_extensions import NotRequired, TypedDict
 
 from enprompta._common.json_reading import read_json
@@ -27,13 +28,11 @@ from enprompta.tables import Records
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pydantic_core import SchemaValidator
-
     from enprompta._core.call import Call
 
 T = TypeVar("T")
 
-_NOT_JSON = "json_invalid"  # pydantic's error type
+_LARGE = 100_000  # bytes
 _UNION_MEMBER = re.compile(r"[a-z-]+\[.*\]")  # as in `list[Prompt]`, a step of a location that no body has
 
 
@@ -82,28 +81,36 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
         return cast("T", None)
     if refusal:
         raise UndecodableError(refusal)
-    reader = _reader(call.returns, call.enveloped, call.within)
-    with suppress(ValidationError):
-        value = reader.unwrapped(reader.read_json(body), call)
-        if reader.enveloped or not _swallowed_envelope(value, call):
-            return cast("T", value)
-    return cast("T", _read_odd(call, body))
+    if len(body) <= _LARGE:
+        reader = _reader(call.returns, call.enveloped, call.within)
+        with suppress(ValidationError):
+            value = reader.unwrapped(reader.read_json(body), call)
+            if reader.enveloped or not _swallowed_envelope(value, call):
+                return cast("T", value)
+    return cast("T", _read_parsed(call, body))
 
 
-def _read_odd(call: Call[Any], body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
-    """Read a body that does not have the expected form."""
-    value, problem = _read(call, body, lambda reader: reader.read_json(body))
-    if problem is not None and problem["type"] != _NOT_JSON:
-        value, problem = _read(call, body, lambda reader: reader.lenient.validate_json(body))
-    if problem is not None and problem["type"] == _NOT_JSON:
-        try:
-            parsed = read_json(body)
-        except ValueError:
-            raise UndecodableError(_explain(body, problem)) from None
-        value, problem = _read(call, body, lambda reader: reader.lenient.validate_python(parsed))
+def _read_parsed(call: Call[Any], body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
+    """Read a body that is large or does not have the expected form.
+
+    It is parsed first: pydantic's problems refer to parsed objects, but each copies its part of a JSON text.
+    """
+    parsed = _parsed(body)
+    value, problem = _read(call, body, lambda reader: reader.strict.read(parsed))
+    if problem is not None:
+        value, problem = _read(call, body, lambda reader: reader.lenient.read(parsed))
     if problem is not None:
         raise UndecodableError(_explain(body, problem))
     return value
+
+
+def _parsed(body: bytes) -> object:
+    with suppress(ValueError):
+        return from_json(body)
+    try:
+        return read_json(body)
+    except ValueError:
+        raise UndecodableError(_explain(body, None)) from None
 
 
 def _read(call: Call[Any], body: bytes, read: Callable[[_Reader], Any]) -> tuple[Any, dict[str, Any] | None]:
@@ -118,8 +125,6 @@ def _read(call: Call[Any], body: bytes, read: Callable[[_Reader], Any]) -> tuple
             value = reader.unwrapped(read(reader), call)
         except ValidationError as error:
             problem = problem or first_problem(error)
-            if problem["type"] == _NOT_JSON:
-                break
         else:
             if reader.enveloped or not _swallowed_envelope(value, call):
                 return value, None
@@ -150,6 +155,29 @@ def _swallowed_envelope(value: object, call: Call[Any]) -> bool:
     return extra is not None and "data" in extra and ("success" in extra or call.enveloped)
 
 
+_being_read: dict[int, object] = {}
+
+
+def _take(key: int) -> object:
+    return _being_read[key]
+
+
+class _ParsedReader(NamedTuple):
+    """Reads parsed bodies by pydantic's rules for JSON, which differ from those for Python objects."""
+
+    validate_json: Callable[[str], Any]
+    """Validates the parsed body whose key in `_being_read` it gets as JSON."""
+
+    def read(self, parsed: object) -> Any:  # noqa: ANN401 (what the validator makes)
+        """Read a parsed body."""
+        key = id(own := [parsed])
+        _being_read[key] = own[0]
+        try:
+            return self.validate_json(str(key))
+        finally:
+            del _being_read[key]
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Reads bodies into one type."""
@@ -166,10 +194,18 @@ class _Reader:
     is_sequence: bool
 
     @functools.cached_property
-    def lenient(self) -> SchemaValidator:
-        """The validator for bodies that the normal one rejects."""
-        envelope = cast("Any", LenientEnvelope)
-        return lenient_validator(TypeAdapter(envelope[self.shape] if self.enveloped else self.shape).core_schema)
+    def strict(self) -> _ParsedReader:
+        """Reads parsed bodies as `read_json` reads JSON."""
+        return _ParsedReader(self._adapter(Envelope).validate_json)
+
+    @functools.cached_property
+    def lenient(self) -> _ParsedReader:
+        """Reads parsed bodies that `strict` rejects."""
+        return _ParsedReader(lenient_validator(self._adapter(LenientEnvelope).core_schema).validate_json)
+
+    def _adapter(self, envelope: Any) -> TypeAdapter[Any]:  # noqa: ANN401
+        shape = envelope[self.shape] if self.enveloped else self.shape
+        return TypeAdapter(Annotated[shape, BeforeValidator(_take)])
 
     def unwrapped(self, value: Any, call: Call[Any]) -> Any:  # noqa: ANN401 (what the call returns)
         """Return the result of a call from the validated value."""
@@ -222,14 +258,14 @@ def _reader(returns: object, enveloped: bool, within: str) -> _Reader:  # noqa: 
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 
 
-def _explain(body: bytes, problem: dict[str, Any]) -> str:
-    """Describe the problem of a body without quoting it, because it may contain secrets."""
+def _explain(body: bytes, problem: dict[str, Any] | None) -> str:
+    """Describe the problem of a body without quoting it, because it may contain secrets; None if it is no JSON."""
     start = body.lstrip()[:1]
     if not start:
         return "an empty body"
     if start == b"<":
         return "HTML or XML instead of JSON (is base_url the address of the API?)"
-    if problem["type"] == "json_invalid":
+    if problem is None:
         return "a body that is not whole JSON"
     place = [str(step) for step in problem["loc"] if not _UNION_MEMBER.fullmatch(str(step))]
     return f"JSON of another shape at {'.'.join(place) or 'its top'}: {problem['msg']}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import stat
 from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
@@ -94,6 +95,9 @@ def trusted_certificates(library: str = "httpx") -> TrustedCertificates:
         ConfigurationError: A variable points to unusable certificates.
     """
     cert_file, cert_dir, key_log = (os.environ.get(name, "") for name in VARIABLES)
+    if (mode := _mode(cert_file)) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        # Reading a pipe can wait forever, and a device may have no end.
+        raise _unusable("SSL_CERT_FILE", cert_file, "is a pipe or a device")
     found = _trusted(cert_file, cert_dir, key_log, library)
     if _is_bundle(cert_file) if cert_file else not cert_dir:
         _check_key_log(key_log)
@@ -147,12 +151,18 @@ def _load(cert_file: str, cert_dir: str, key_log: str, library: str) -> ssl.SSLC
     return context
 
 
+def _mode(path: str) -> int:
+    """Return the kind of a file, as `stat` encodes it; 0 if there is none."""
+    with suppress(OSError):
+        return Path(path).stat().st_mode
+    return 0
+
+
 def _problem_of_file(path: str, error: OSError) -> str:
-    file = Path(path)
-    if file.is_dir():
+    if stat.S_ISDIR(_mode(path)):
         return "is a folder: name a file, or set SSL_CERT_DIR to a folder that `openssl rehash` has prepared"
     try:
-        start = file.read_bytes()[:1]
+        start = Path(path).read_bytes()[:1]
     except OSError as unreadable:
         return _text(unreadable)
     if not start:
@@ -164,11 +174,15 @@ def _problem_of_file(path: str, error: OSError) -> str:
 
 def _check_folders(paths: str) -> None:
     """Reject folders without usable certificates, because OpenSSL reads them only during a handshake."""
-    folders = [Path(one) for one in paths.split(os.pathsep)]
-    if not any(folder.is_dir() for folder in folders):
+    files: list[Path] = []
+    is_any = False
+    for folder in paths.split(os.pathsep):
+        with suppress(OSError):
+            files += Path(folder).iterdir()
+            is_any = True
+    if not is_any:
         raise _unusable("SSL_CERT_DIR", paths, "names no folder")
-    names = (file.name for folder in folders if folder.is_dir() for file in folder.iterdir())
-    if not any(_HASHED.fullmatch(name) for name in names):
+    if not any(_HASHED.fullmatch(file.name) and file.is_file() for file in files):
         raise _unusable("SSL_CERT_DIR", paths, "holds no certificate named by its hash: run `openssl rehash`")
 
 

@@ -14,7 +14,7 @@ from weakref import WeakSet, ref
 from enprompta._common import clock
 from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
-from enprompta._common.handler_errors import handler_error
+from enprompta._common.handler_errors import callback_errors, handler_error
 from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
 from enprompta._http.error_mapping import transport_error
 from enprompta._http.masking import mask_for
@@ -225,14 +225,21 @@ class AsyncDriver:
             return await step.account.acquire_async(step.ticket, max_wait=step.max_wait, deadline=step.ends)
         if isinstance(step, SendRequest):
             outside = sys.exc_info()[1]
+            loop = current_loop()
+            reports = callback_errors(loop) if is_asyncio(loop) else None
+            before = reports and reports.last
             try:
                 if step.ends is None and not clock.is_replaced():
                     return await self._sender.send(step.request)
                 return await self._send_within_deadline(step)
-            except EnpromptaError:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
-                raise
+            except (
+                EnpromptaError
+            ) as error:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
+                failure: BaseException = error
             except self._errors as error:
                 failure = _failure(step, error, self._auth, self._route, outside)
+            if reports is not None and reports.last is not None and reports.last is not before:
+                failure = reports.last
             raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
         if isinstance(step, Sleep):
             return await sleep(step.seconds)

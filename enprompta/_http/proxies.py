@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
+from enprompta._http.settings import is_host
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ _LAST_PORT = 65_535
 _SYSTEM = "the proxy settings of this system"
 _EXAMPLE = "http://proxy.example:3128"
 _URL = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<rest>.*)", re.ASCII | re.DOTALL)
-_PORT = re.compile(r"(?P<host>.*?):(?P<port>\d+)", re.ASCII | re.DOTALL)
-
-_BRACKETS = re.compile(r"\[(?P<address>[^\]]*)\](?P<length>/\d+)?(?::(?P<port>\d+))?", re.ASCII)
+_PORT = re.compile(r"(?P<host>.*?):(?P<port>\d{1,9})", re.ASCII | re.DOTALL)  # `int` refuses thousands of digits
+_BRACKETS = re.compile(r"\[(?P<address>[^\]]*)\](?P<length>/\d+)?(?::(?P<port>\d{1,9}))?", re.ASCII)
+_MAPPED_BITS = 96  # bits before the IPv4 address in an IPv6 address such as ::ffff:10.0.0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ def _host_and_port(address: str, scheme: str, variable: str) -> tuple[str, int]:
         host = host[1:-1]
         if _address(host) is None:
             raise unusable(variable, f"holds brackets round what is not an IPv6 address: write it as {_EXAMPLE}")
-    elif not re.fullmatch(r"[A-Za-z0-9._-]+", host):
+    elif ":" in host or not is_host(host):
         problem = "names no host" if not host else "does not name a host and a port number"
         raise unusable(variable, f"{problem}: write it as {_EXAMPLE}")
     return host, port
@@ -209,6 +210,10 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     address, slash, length = text.partition("/")
     try:
-        return ipaddress.ip_network(f"{address.partition('%')[0]}{slash}{length}", strict=False)
+        network = ipaddress.ip_network(f"{address.partition('%')[0]}{slash}{length}", strict=False)
     except ValueError:
         return None
+    mapped = _address(str(network.network_address))
+    if network.version == 6 and isinstance(mapped, ipaddress.IPv4Address) and network.prefixlen >= _MAPPED_BITS:  # noqa: PLR2004
+        return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network

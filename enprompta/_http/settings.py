@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import reprlib
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
@@ -27,6 +29,8 @@ DEFAULT_MAX_RESPONSE_BYTES = 100_000_000
 DEFAULT_MAX_WAIT = 65.0  # slightly more than a one-minute rate limit window
 LONGEST = 2_000_000.0  # seconds, 23 days: socket timeouts are milliseconds in 31 bits
 CONNECT_TIMEOUT = 5.0  # seconds; `timeout` applies if it is shorter
+_HOST = re.compile(r"(?:[\w-]{1,63}\.)*(?!\d+$)[\w-]{1,63}", re.ASCII)
+_LONGEST_HOST = 253  # characters
 
 
 class Overrides(TypedDict, total=False):
@@ -153,7 +157,7 @@ def check_base_url(name: str, url: object) -> str:
         raise ConfigurationError(f"{name} is not a valid URL ({error}): use one {example}") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"{name} must not hold a user name or password: pass api_key instead")
-    if parts.scheme not in {"https", "http"} or not host:
+    if parts.scheme not in {"https", "http"} or not host or not is_host(host):
         raise ConfigurationError(f"{name} must begin with https:// and a host, {example}")
     if "?" in url or "#" in url:
         raise ConfigurationError(f"{name} must end with its path, without ? or #, {example}")
@@ -173,6 +177,17 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_host(text: str) -> bool:
+    """True if a text can be the name of a host, or is an IP address without brackets.
+
+    A text that ends in a number can only be an address: libraries disagree about forms such as `127.1`.
+    """
+    with suppress(ValueError):
+        return bool(ipaddress.ip_address(text.partition("%")[0]))
+    name = text.removesuffix(".")
+    return len(name) <= _LONGEST_HOST and _HOST.fullmatch(name) is not None
 
 
 def _check_count(name: str, value: object, least: int = 0) -> int:

@@ -31,7 +31,7 @@ _FIELD = re.compile(rf'("(?:{_NAMES})"\s*:\s*")(?:[^"\\]|\\.)*'.encode(), re.IGN
 _PARAMETER = re.compile(rf"((?:^|[^\w-])(?:{_NAMES})=)[^&\s]*", re.IGNORECASE)
 _TOKEN = re.compile(r"ep_(?:at|secret|live|test)_[\w.~+/=-]+", re.ASCII | re.IGNORECASE)
 _FORM = re.compile(r"[\w.~%+-]+=[^\s]*", re.ASCII)
-_TOKEN_PATH = "/oauth/token"  # noqa: S105 (a path)
+_OAUTH_PATH = "/oauth/token"
 _NOT_STORED = b'"<the body of a token request is not stored>"'
 
 
@@ -48,7 +48,7 @@ def clean(exchange: Exchange, secrets: Iterable[str] = ()) -> Exchange:
     def body(value: bytes) -> bytes:
         return _body(value, redactor)[:MAX_BODY_BYTES]
 
-    is_token_request = exchange.path.rstrip("/").endswith(_TOKEN_PATH)
+    is_token_request = exchange.path.rstrip("/").endswith(_OAUTH_PATH)
     hides_response = is_token_request and not exchange.is_error
     response_body = _NOT_STORED if hides_response and exchange.response_body else body(exchange.response_body)
     code, message = _error_of(exchange.response_body) if exchange.is_error else (None, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import asdict, dataclass, field, fields
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ LOGGED_BODY_BYTES = MAX_BODY_BYTES + 4 * 1024
 CALL_HEADER = "x-enprompta-workbench-call"
 """Request header by which the program's hook names the call and the attempt: `CALL/ATTEMPT`."""
 
-_FIRST_ERROR = 400  # the first status code of an error
 _CALL = re.compile(r"([\w.-]{1,64})/([1-9][0-9]{0,5})", re.ASCII)
 
 Source = Literal["emulator", "relay", "program"]
@@ -82,7 +82,7 @@ class Exchange:
     @property
     def is_error(self) -> bool:
         """True if there was no response, or one with a status of 400 or more."""
-        return self.status is None or self.status >= _FIRST_ERROR
+        return self.status is None or self.status >= HTTPStatus.BAD_REQUEST
 
     def to_json(self) -> dict[str, Any]:
         """Return the exchange as a JSON object, with the bodies in base64."""

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from enprompta.exchanges.exchange import Exchange, TimelineEvent
 
 MAX_EXCHANGES = 10_000
-MAX_BYTES = 32 * 1024 * 1024
-_OVERHEAD = 1_024  # bytes that an exchange takes besides its bodies, headers and URL
+MAX_BYTES = 48 * 1024 * 1024
+_OVERHEAD = 900  # bytes that an exchange takes besides its bodies, headers and URL
+_HEADER_OVERHEAD = 160  # bytes that a header takes besides its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,11 @@ def _in_order(known: Iterable[TimelineEvent], new: Iterable[TimelineEvent]) -> t
 
 def _size(exchange: Exchange) -> int:
     headers = (*exchange.request_headers, *exchange.response_headers)
-    texts = len(exchange.path) + len(exchange.query) + sum(len(name) + len(value) for name, value in headers)
+    texts = (
+        len(exchange.path)
+        + len(exchange.query)
+        + sum(_HEADER_OVERHEAD + len(name) + len(value) for name, value in headers)
+    )
     events = sum(200 + len(event.text) for event in exchange.timeline)
     return _OVERHEAD + len(exchange.request_body) + len(exchange.response_body) + texts + events
 

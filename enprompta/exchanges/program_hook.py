@@ -16,7 +16,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from enprompta._common.clock import monotonic, real_time
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from enprompta.hooks import RequestRecord, ResponseRecord, RetryRecord, WaitRecord
+
+T = TypeVar("T")
 
 WORKBENCH_VARIABLE = "ENPROMPTA_WORKBENCH"
 _MAX_QUEUED = 1_000
@@ -199,7 +201,7 @@ def _is_loopback(host: str | None) -> bool:
         return False
 
 
-def _put(known: OrderedDict[int, Any], call_id: int, value: object) -> None:
+def _put(known: OrderedDict[int, T], call_id: int, value: T) -> None:
     known[call_id] = value
     with suppress(KeyError):  # another thread may have removed it
         if len(known) > _MAX_QUEUED:

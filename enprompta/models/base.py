@@ -10,15 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from pydantic_core import core_schema
 
-from enprompta._common.narrowing import is_list
+from enprompta._common.narrowing import is_dict, is_list
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import GetCoreSchemaHandler
 
 T = TypeVar("T")
@@ -82,27 +85,42 @@ def _shown(name: str, value: object) -> str:
 
 
 class FailFast:
-    """Stops the validation of a list at its first invalid element, because each reported problem takes kilobytes.
+    """Stops the validation of a list or a mapping at its first invalid element, because each problem takes kilobytes.
 
-    pydantic's own marker is not hashable, so it does not work in a union.
+    pydantic's own marker is not hashable, so it does not work in a union, and pydantic has none for mappings.
     """
 
     def __get_pydantic_core_schema__(self, source: type, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Set the flag on schemas that support it."""
-        schema = handler(source)
+        """Set the flag on schemas that support it; validate mappings one entry at a time."""
+        schema = cast("dict[str, Any]", handler(source))
         if schema["type"] in {"list", "tuple", "set", "frozenset"}:
-            cast("dict[str, object]", schema)["fail_fast"] = True
-        return schema
+            schema["fail_fast"] = True
+        made = cast("core_schema.CoreSchema", schema)
+        if schema["type"] == "dict" and schema["values_schema"]["type"] != "any":
+            return core_schema.no_info_wrap_validator_function(_one_by_one, made)
+        return made
+
+
+def _one_by_one(value: object, validate: Callable[[object], dict[Any, Any]]) -> dict[Any, Any]:
+    """Validate the entries of a mapping until one is invalid."""
+    if not is_dict(value):
+        return validate(value)
+    read: dict[Any, Any] = {}
+    for name, one in value.items():
+        read.update(validate({name: one}))
+    return read
 
 
 def fail_fast(returns: object) -> Any:  # noqa: ANN401 (a type)
-    """Return a type whose lists stop at their first invalid element, because each error takes kilobytes."""
+    """Return a type whose lists and mappings stop at their first invalid element, as `FailFast` does."""
     origin, inside = get_origin(returns), get_args(returns)
     if origin in {list, set, frozenset, tuple, Sequence} and inside:
         kind: Any = list if origin is Sequence else origin
         return Annotated[kind[tuple(fail_fast(one) for one in inside)], FailFast()]
     if origin is dict:
-        return dict[inside[0], fail_fast(inside[1])]  # type: ignore[misc,valid-type] # built at run time
+        return Annotated[dict[inside[0], fail_fast(inside[1])], FailFast()]  # type: ignore[misc,valid-type] # as above
+    if origin in {Union, UnionType}:
+        return Union[tuple(fail_fast(one) for one in inside)]  # noqa: UP007 (built at run time)
     return returns
 
 

@@ -1,4 +1,4 @@
-"""Encode ended spans as OTLP requests: `application/x-protobuf`, gzip, at most 512 spans each."""
+"""Encode ended spans as OTLP requests: `application/x-protobuf`, gzip."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from enprompta.tracing.otlp import encode_request
-from enprompta.tracing.spans_read import size_of, without_surrogates
+from enprompta.tracing.otlp import TraceRequest, write_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-MAX_BATCH_SPANS = 512
 MAX_BATCH_BYTES = 4_000_000
-"""Estimated bytes of a batch before compression; a larger span is a batch by itself."""
+"""Bytes of the spans of a batch before compression; a larger span is a batch by itself."""
 
 HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", "Accept": "application/x-protobuf"}
 
@@ -31,46 +29,34 @@ class EncodedBatch(NamedTuple):
 
 
 def encode(
-    spans: Iterable[ReadableSpan], finish: Callable[[ReadableSpan], ReadableSpan | None], failed: Callable[[], None]
+    spans: Iterable[ReadableSpan],
+    finish: Callable[[ReadableSpan], tuple[ReadableSpan, Mapping[str, object]]],
+    failed: Callable[[Exception], None],
 ) -> Iterator[EncodedBatch]:
     """Prepare and encode spans.
 
     Args:
         spans: The ended spans.
-        finish: Returns a span as it is to be sent, or None to drop it.
-        failed: Is called for each span that cannot be encoded.
+        finish: Returns a span as it is to be sent, and its attributes.
+        failed: Is called with the error for each span that cannot be prepared or encoded.
     """
-    chunk: list[ReadableSpan] = []
-    size = 0
+    request = TraceRequest()
     for span in spans:
-        finished = finish(span)
-        if finished is None:
-            failed()
-            continue
-        more = size_of(finished)
-        if chunk and (len(chunk) == MAX_BATCH_SPANS or size + more > MAX_BATCH_BYTES):
-            yield from _encoded(chunk, failed)
-            chunk, size = [], 0
-        chunk.append(finished)
-        size += more
-    if chunk:
-        yield from _encoded(chunk, failed)
+        try:
+            finished, attributes = finish(span)
+            written = write_span(finished, attributes)
+            if request.span_count and request.size + len(written) > MAX_BATCH_BYTES:
+                yield _compressed(request)
+                request = TraceRequest()
+            request.add(finished, written)
+        except Exception as error:  # noqa: BLE001 (contents are the caller's; one span takes no other with it)
+            failed(error)
+    if request.span_count:
+        yield _compressed(request)
 
 
-def _encoded(spans: Sequence[ReadableSpan], failed: Callable[[], None]) -> Iterator[EncodedBatch]:
-    """Encode a batch; if that fails, span by span, so that one span does not take the others with it."""
-    try:
-        yield EncodedBatch(_compressed(spans), len(spans))
-    except Exception:  # noqa: BLE001 (lone surrogates, numbers beyond 64 bits: whatever the encoder refuses)
-        for span in spans:
-            try:
-                yield EncodedBatch(_compressed([without_surrogates(span)]), 1)
-            except Exception:  # noqa: BLE001 (as above)
-                failed()
-
-
-def _compressed(spans: Sequence[ReadableSpan]) -> bytes:
-    return gzip.compress(encode_request(spans), compresslevel=1, mtime=0)
+def _compressed(request: TraceRequest) -> EncodedBatch:
+    return EncodedBatch(gzip.compress(request.content(), compresslevel=1, mtime=0), request.span_count)
 
 
 def rejected_spans(content: bytes, content_type: str) -> tuple[int, str]:

@@ -107,7 +107,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_CONTENT else f"{text[:MAX_CONTENT]}… ({len(text) - MAX_CONTENT:,} more)"
 
 
-def without_contents(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def without_contents(attributes: Mapping[str, object]) -> dict[str, Any]:
     """Keep the attributes that cannot hold contents: numbers, booleans, and texts with a known name."""
     return {
         name: value
@@ -116,9 +116,9 @@ def without_contents(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def completed(attributes: Mapping[str, Any], *, is_error: bool, is_captured: bool) -> dict[str, Any]:
+def completed(attributes: Mapping[str, object], *, is_error: bool, is_captured: bool) -> dict[str, object]:
     """Return the input and output to add, so that neither is empty."""
-    added: dict[str, Any] = {}
+    added: dict[str, object] = {}
     missing = EMPTY if is_captured else NOT_CAPTURED
     if not attributes.get(names.INPUT_VALUE) and not attributes.get(names.GEN_AI_INPUT_MESSAGES):
         text = attributes.get(names.GEN_AI_TOOL_CALL_ARGUMENTS) or attributes.get(names.GEN_AI_RETRIEVAL_QUERY_TEXT)
@@ -137,7 +137,7 @@ def _is_blank(value: object) -> bool:
     return not value or (isinstance(value, str) and value.strip() in {"", '""', "null", "[]", "{}"})
 
 
-def _has_output(attributes: Mapping[str, Any]) -> bool:
+def _has_output(attributes: Mapping[str, object]) -> bool:
     """True if the answer of a model has a text, in either convention."""
     if any(value and _OUTPUT_TEXT.fullmatch(name) for name, value in attributes.items()):
         return True
@@ -146,7 +146,7 @@ def _has_output(attributes: Mapping[str, Any]) -> bool:
     return any(part.get("content") for part in _parts(attributes) if part.get("type") == "text")
 
 
-def _tool_calls(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _tool_calls(attributes: Mapping[str, object]) -> list[dict[str, Any]]:
     """List the tool calls of a model's answer, in either convention."""
     found: dict[tuple[int, int], dict[str, Any]] = {}
     for name, value in attributes.items():
@@ -161,7 +161,7 @@ def _tool_calls(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _parts(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _parts(attributes: Mapping[str, object]) -> list[dict[str, Any]]:
     """List the parts of the output messages of the GenAI conventions."""
     value = attributes.get(names.GEN_AI_OUTPUT_MESSAGES)
     try:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import RLock, Thread
+from time import sleep
 from typing import TYPE_CHECKING, Protocol
 
 from enprompta._common import log
 from enprompta._common.clock import monotonic
 from enprompta.errors import APIError, APIStatusError
-from enprompta.tracing.batches import HEADERS, MAX_BATCH_SPANS, EncodedBatch, encode, rejected_spans
+from enprompta.tracing.batches import HEADERS, EncodedBatch, encode, rejected_spans
 from enprompta.tracing.retrying import Backoff, is_rejected, reason_of
 from enprompta.tracing.spans_read import size_of
 from enprompta.tracing.spool import DamagedFileError, Spool, SpooledBatch
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
     from enprompta._core.steps import HttpReply
 
 INGEST_PATH = "/api/ingest/otlp/v1/traces"
+MAX_BATCH_SPANS = 512
+LONGEST_TURN = 0.0003
+"""Seconds for which the thread may keep the interpreter to itself; without pauses it would be 0.005."""
+TURN_PAUSE = 0.00005
+LONG_QUEUE = 4 * MAX_BATCH_SPANS
+"""Waiting spans from which on the thread does not pause."""
 REQUEST_SECONDS = 10.0
 """Deadline of one request to the service."""
 FLUSH_ATTEMPTS = 3
@@ -84,7 +92,7 @@ class Exporter:
 
     Args:
         poster: Sends requests.
-        finish: Prepares a span for sending; None drops it.
+        finish: Prepares a span for sending; if it raises, the span is dropped.
         max_queue: Spans that may wait before they are encoded.
         max_bytes: Estimated bytes that waiting spans may take in memory.
         interval: Seconds after which waiting spans are sent, even if they do not fill a batch.
@@ -94,7 +102,7 @@ class Exporter:
     def __init__(
         self,
         poster: Poster,
-        finish: Callable[[ReadableSpan], ReadableSpan | None],
+        finish: Callable[[ReadableSpan], tuple[ReadableSpan, Mapping[str, object]]],
         *,
         max_queue: int,
         max_bytes: int,
@@ -193,17 +201,16 @@ class Exporter:
 
     def _work(self, request: FlushRequest | None) -> None:
         """Send what is due; for a flush request, everything."""
-        if request is None:
-            if self._backoff.is_due:
-                self._send_all(FlushRequest(float("inf")), 1)
-            self._encode_all(float("inf"))
-            return
         is_sent = False
-        try:
-            is_sent = self._send_all(request, FLUSH_ATTEMPTS)
-        finally:
-            request.done.put(is_sent)
-        self._encode_all(float("inf"))
+        if request is not None:
+            try:
+                is_sent = self._send_all(request, FLUSH_ATTEMPTS)
+            finally:
+                request.done.put(is_sent)
+        elif self._backoff.is_due:
+            is_sent = self._send_all(FlushRequest(float("inf")), 1)
+        if not is_sent:
+            self._encode_all(float("inf"))
 
     def _take_over(self) -> None:
         """Queue the batches of processes that have ended."""
@@ -216,15 +223,17 @@ class Exporter:
         while self._queue and monotonic() < ends:
             self._encode()
 
-    def _encode(self) -> None:
-        """Encode spans of the queue, one batch as a rule."""
+    def _encode(self) -> int:
+        """Encode spans of the queue, one batch as a rule; return their number."""
         for batch in encode(self._drained(), self._finish, self._count_invalid):
             self._add(batch)
-        self._encoding = 0
+        taken, self._encoding = self._encoding, 0
+        return taken
 
     def _drained(self) -> Iterator[ReadableSpan]:
-        """Take spans from the queue, one batch at most."""
+        """Take spans from the queue, one batch at most; pause now and then, so that the program's threads can run."""
         queue = self._queue
+        began = monotonic()
         for _ in range(MAX_BATCH_SPANS):
             try:
                 span = queue.popleft()
@@ -232,14 +241,18 @@ class Exporter:
                 break
             self._encoding += 1
             yield span
+            if monotonic() - began > LONGEST_TURN and len(queue) < LONG_QUEUE:
+                sleep(TURN_PAUSE)
+                began = monotonic()
         if self._queued_bytes:
             with self._lock:
                 left = len(queue)
                 # In proportion: the estimates of single spans are not kept.
                 self._queued_bytes = self._queued_bytes * left // (left + MAX_BATCH_SPANS)
 
-    def _count_invalid(self) -> None:
+    def _count_invalid(self, error: Exception) -> None:
         self.counters.invalid += 1
+        self._warn(f"a span could not be prepared: {type(error).__name__}")
 
     def _add(self, batch: EncodedBatch) -> None:
         """Keep an encoded batch, on disk if possible; drop it if there is no room."""
@@ -255,11 +268,12 @@ class Exporter:
             self._outbox_bytes += len(batch.body)
 
     def _send_all(self, request: FlushRequest, attempts: int) -> bool:
-        """Send the waiting batches in order; False if some are left."""
+        """Send what waits, in order; False if some is left. At the end of the process, spans that end meanwhile too."""
         self._take_over()
-        while self._outbox or self._queue:
+        due = len(self._queue)
+        while self._outbox or due > 0 or (request.grace and self._queue):
             if not self._outbox:
-                self._encode()
+                due -= self._encode() or due
                 continue
             started = monotonic()
             if started >= self._end_of(request) or (self.is_shut_down and request.ends == float("inf")):
@@ -272,7 +286,7 @@ class Exporter:
             pause = self._backoff.short_pause
             if attempts <= 0 or monotonic() + pause >= self._end_of(request):
                 return False
-            self._pause(pause)
+            sleep(pause)
         return True
 
     def _end_of(self, request: FlushRequest) -> float:
@@ -280,12 +294,6 @@ class Exporter:
         return (
             max(request.ends, min(self._progress_at + request.grace, request.latest)) if request.grace else request.ends
         )
-
-    def _pause(self, seconds: float) -> None:
-        """Wait before another attempt of a flush; a further request is answered by the same attempt."""
-        from time import sleep  # noqa: PLC0415 (replaced by tests)
-
-        sleep(seconds)
 
     def _send_first(self, ends: float) -> bool:
         """Send the oldest batch; False if it has to wait."""
@@ -343,8 +351,8 @@ class Exporter:
         self._outbox.popleft()
         if batch.spooled is not None and self._spool is not None:
             self._spool.remove(batch.spooled)
-        elif batch.body is not None:
-            self._outbox_bytes -= len(batch.body)
+        else:
+            self._outbox_bytes -= len(batch.body or b"")
 
     def _warn(self, reason: str) -> None:
         """Log why spans cannot be sent, once a minute at most."""
@@ -357,10 +365,10 @@ class Exporter:
 
     def flush(self, seconds: float) -> bool:
         """Send everything that waits; False if that took longer or failed."""
-        return self.finish_flush(self.begin_flush(seconds))
+        return self.begin_flush(seconds)()
 
-    def begin_flush(self, seconds: float, *, is_last: bool = False) -> FlushRequest:
-        """Ask the thread to send everything, without waiting for it.
+    def begin_flush(self, seconds: float, *, is_last: bool = False) -> Callable[[], bool]:
+        """Ask the thread to send everything; return a function that waits for the result.
 
         Args:
             seconds: Seconds to wait at most.
@@ -373,10 +381,9 @@ class Exporter:
         if self._queue:
             self._start()
         self._wake.put(request)
-        return request
+        return partial(self._finish_flush, request)
 
-    def finish_flush(self, request: FlushRequest) -> bool:
-        """Wait for the result of `begin_flush`."""
+    def _finish_flush(self, request: FlushRequest) -> bool:
         if self._thread is None:
             self._work(request)
         while True:
@@ -393,7 +400,7 @@ class Exporter:
             return True
         ends = monotonic() + seconds
         first = seconds if self._spool is None else seconds * 0.75
-        is_sent = self.finish_flush(self.begin_flush(first, is_last=True))
+        is_sent = self.begin_flush(first, is_last=True)()
         self.is_shut_down = True
         self._wake.put(None)
         if not is_sent and self._spool is not None:

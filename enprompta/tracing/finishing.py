@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import copy
-import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.sdk.trace import Event
+from opentelemetry.trace import Link, Status, StatusCode
 
-from enprompta._common import log
 from enprompta._common import semantic_conventions as names
 from enprompta.tracing.contents import completed, without_contents
 from enprompta.tracing.prompt_links import MEMORY
 from enprompta.tracing.scopes import scope_of
-from enprompta.tracing.spans_read import attributes_of, changed, mapped
+from enprompta.tracing.spans_read import attributes_of, changed, context_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.trace import SpanContext
 
     from enprompta.tracing.redaction import Redaction
 
@@ -48,15 +48,12 @@ class Finisher:
         self._redact = copy.copy(self._redact)
         self.redacted: int = 0
 
-    def finish(self, span: ReadableSpan) -> ReadableSpan | None:
-        """Return the span to send; None if that failed, so that nothing unprepared is ever sent."""
-        try:
-            return self._finished(span)
-        except Exception as error:  # noqa: BLE001 (contents are the caller's, and may be anything)
-            log.event(logging.WARNING, "span_dropped", error=type(error).__name__)
-            return None
+    def finish(self, span: ReadableSpan) -> tuple[ReadableSpan, Mapping[str, object]]:
+        """Return the span to send, and its attributes.
 
-    def _finished(self, span: ReadableSpan) -> ReadableSpan:
+        Raises:
+            Exception: Anything, as contents are the caller's; the span must not be sent then.
+        """
         attributes = attributes_of(span)
         scope = scope_of(span)
         if scope is not None:
@@ -66,27 +63,29 @@ class Finisher:
         else:
             attributes.update(self._link(span, attributes))
         if not self._is_captured:
-            span = mapped(span, without_contents)
+            span = _without_contents(span)
             attributes = without_contents(attributes)
-            if span.status.description:
-                span = changed(span, status=Status(span.status.status_code))
         if self._needs_contents(span, attributes):
             is_error = span.status.status_code is StatusCode.ERROR
             attributes.update(completed(attributes, is_error=is_error, is_captured=self._is_captured))
+        if self._redact is None:
+            return span, attributes
         ready = changed(span, attributes=attributes)
-        return ready if self._redact is None else self._redacted(ready, self._redact)
+        safe = self._redact.redact_span(ready)
+        self.redacted += safe is not ready and _texts(ready) != _texts(safe)
+        return safe, safe.attributes or {}
 
-    def _needs_contents(self, span: ReadableSpan, attributes: dict[str, Any]) -> bool:
+    def _needs_contents(self, span: ReadableSpan, attributes: dict[str, object]) -> bool:
         """True for a model call, and for the first span of a trace without one: the service reads these two."""
-        trace_id = cast("SpanContext", span.context).trace_id
+        context = context_of(span)
         if _is_model_call(attributes):
-            self._model_traces[trace_id] = None
+            self._model_traces[context.trace_id] = None
             if len(self._model_traces) > MAX_TRACES:
                 self._model_traces.pop(next(iter(self._model_traces)))
             return True
-        return span.parent is None and trace_id not in self._model_traces
+        return span.parent is None and context.trace_id not in self._model_traces
 
-    def _link(self, span: ReadableSpan, attributes: dict[str, Any]) -> dict[str, str]:
+    def _link(self, span: ReadableSpan, attributes: dict[str, object]) -> dict[str, str]:
         """Return the attributes of the prompt whose text the span carries, or that it executed."""
         prompt_id = attributes.get(names.PROMPT_ID)
         if isinstance(prompt_id, str):
@@ -95,10 +94,12 @@ class Finisher:
             link = MEMORY.find(span, self._account)
         return {} if link is None else link.attributes()
 
-    def _redacted(self, span: ReadableSpan, redact: Redaction) -> ReadableSpan:
-        safe = redact.redact_span(span)
-        self.redacted += _texts(span) != _texts(safe)
-        return safe
+
+def _without_contents(span: ReadableSpan) -> ReadableSpan:
+    """Return a copy of a span whose events, links and status hold no contents."""
+    events = [Event(one.name, without_contents(one.attributes or {}), one.timestamp) for one in span.events]
+    links = [Link(one.context, without_contents(one.attributes or {})) for one in span.links]
+    return changed(span, {}, events=events, links=links, status=Status(span.status.status_code))
 
 
 def _texts(span: ReadableSpan) -> tuple[object, ...]:
@@ -108,6 +109,6 @@ def _texts(span: ReadableSpan) -> tuple[object, ...]:
     return span.name, dict(span.attributes or {}), span.status.description, events, links
 
 
-def _is_model_call(attributes: dict[str, Any]) -> bool:
+def _is_model_call(attributes: dict[str, object]) -> bool:
     kind = attributes.get(names.OPENINFERENCE_SPAN_KIND)
     return kind in _MODEL_KINDS or (kind is None and any(mark in attributes for mark in _MODEL_MARKS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Protocol
 
 from enprompta.errors import ConfigurationError
 
@@ -12,56 +12,59 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
 
-class _Known(NamedTuple):
-    """One instrumentor."""
+class Instrumentor(Protocol):
+    """An instrumentor of OpenTelemetry's `BaseInstrumentor`, as far as it is used here."""
 
-    package: str
-    module: str
-    name: str
+    @property
+    def is_instrumented_by_opentelemetry(self) -> bool:
+        """True if the library is instrumented."""
+        ...
+
+    def instrument(self, *, tracer_provider: TracerProvider, raise_exception_on_conflict: bool) -> object:
+        """Instrument the library."""
+        ...
+
+    def uninstrument(self) -> object:
+        """Undo it."""
+        ...
 
 
-def _openinference(library: str, name: str) -> _Known:
-    module = library.replace("-", "_")
-    return _Known(f"openinference-instrumentation-{library}", f"openinference.instrumentation.{module}", name)
-
-
-def _opentelemetry(library: str, name: str) -> _Known:
-    module = library.replace("-", "_")
-    return _Known(f"opentelemetry-instrumentation-{library}", f"opentelemetry.instrumentation.{module}", name)
-
-
-KNOWN: dict[str, tuple[_Known, ...]] = {
+# The instrumentors of each library, preferred ones first: project, its name there, and its class.
+KNOWN = {
     "anthropic": (
-        _openinference("anthropic", "AnthropicInstrumentor"),
-        _opentelemetry("anthropic", "AnthropicInstrumentor"),
+        ("openinference", "anthropic", "AnthropicInstrumentor"),
+        ("opentelemetry", "anthropic", "AnthropicInstrumentor"),
     ),
-    "bedrock": (_openinference("bedrock", "BedrockInstrumentor"), _opentelemetry("bedrock", "BedrockInstrumentor")),
-    "crewai": (_openinference("crewai", "CrewAIInstrumentor"), _opentelemetry("crewai", "CrewAIInstrumentor")),
+    "bedrock": (
+        ("openinference", "bedrock", "BedrockInstrumentor"),
+        ("opentelemetry", "bedrock", "BedrockInstrumentor"),
+    ),
+    "crewai": (("openinference", "crewai", "CrewAIInstrumentor"), ("opentelemetry", "crewai", "CrewAIInstrumentor")),
     "google-genai": (
-        _openinference("google-genai", "GoogleGenAIInstrumentor"),
-        _opentelemetry("google-genai", "GoogleGenAiSdkInstrumentor"),
+        ("openinference", "google-genai", "GoogleGenAIInstrumentor"),
+        ("opentelemetry", "google-genai", "GoogleGenAiSdkInstrumentor"),
     ),
-    "groq": (_openinference("groq", "GroqInstrumentor"), _opentelemetry("groq", "GroqInstrumentor")),
+    "groq": (("openinference", "groq", "GroqInstrumentor"), ("opentelemetry", "groq", "GroqInstrumentor")),
     "langchain": (
-        _openinference("langchain", "LangChainInstrumentor"),
-        _opentelemetry("langchain", "LangchainInstrumentor"),
+        ("openinference", "langchain", "LangChainInstrumentor"),
+        ("opentelemetry", "langchain", "LangchainInstrumentor"),
     ),
-    "litellm": (_openinference("litellm", "LiteLLMInstrumentor"),),
+    "litellm": (("openinference", "litellm", "LiteLLMInstrumentor"),),
     "llama-index": (
-        _openinference("llama-index", "LlamaIndexInstrumentor"),
-        _opentelemetry("llamaindex", "LlamaIndexInstrumentor"),
+        ("openinference", "llama-index", "LlamaIndexInstrumentor"),
+        ("opentelemetry", "llamaindex", "LlamaIndexInstrumentor"),
     ),
-    "mistralai": (_openinference("mistralai", "MistralAIInstrumentor"),),
+    "mistralai": (("openinference", "mistralai", "MistralAIInstrumentor"),),
     "openai": (
-        _openinference("openai", "OpenAIInstrumentor"),
-        _opentelemetry("openai-v2", "OpenAIInstrumentor"),
-        _opentelemetry("openai", "OpenAIInstrumentor"),
+        ("openinference", "openai", "OpenAIInstrumentor"),
+        ("opentelemetry", "openai-v2", "OpenAIInstrumentor"),
+        ("opentelemetry", "openai", "OpenAIInstrumentor"),
     ),
-    "openai-agents": (_openinference("openai-agents", "OpenAIAgentsInstrumentor"),),
+    "openai-agents": (("openinference", "openai-agents", "OpenAIAgentsInstrumentor"),),
 }
 
 
-def instrumentor_for(library: str) -> Any:  # noqa: ANN401 (a `BaseInstrumentor`)
+def instrumentor_for(library: str) -> Instrumentor:
     """Return the installed instrumentor of a library.
 
     Raises:
@@ -73,11 +76,14 @@ def instrumentor_for(library: str) -> Any:  # noqa: ANN401 (a `BaseInstrumentor`
             f"there is no instrumentor by the name {library!r}; the names are {', '.join(sorted(KNOWN))}. For another "
             "library, pass tracing.provider to its instrumentor: Instrumentor().instrument(tracer_provider=...)"
         )
-    for one in known:
-        if _is_installed(one.module):
-            return getattr(import_module(one.module), one.name)()
+    for project, name, kind in known:
+        module = f"{project}.instrumentation.{name.replace('-', '_')}"
+        if _is_installed(module):
+            return getattr(import_module(module), kind)()
+    project, name, _ = known[0]
     raise ConfigurationError(
-        f"{library} cannot be traced, because its instrumentor is not installed: pip install {known[0].package}"
+        f"{library} cannot be traced, because its instrumentor is not installed: "
+        f"pip install {project}-instrumentation-{name}"
     )
 
 
@@ -88,7 +94,7 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-def instrument(library: str, provider: TracerProvider) -> Any:  # noqa: ANN401 (as above)
+def instrument(library: str, provider: TracerProvider) -> Instrumentor:
     """Instrument a library with a provider; return the instrumentor.
 
     Raises:

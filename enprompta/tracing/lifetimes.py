@@ -15,7 +15,7 @@ import signal
 import threading
 from contextlib import suppress
 from multiprocessing import util
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from weakref import WeakSet
 
 from enprompta._common.clock import monotonic
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
+
 EXIT_SECONDS = 2.0
 """Seconds by which all tracers together may delay the end of the process."""
 
@@ -31,12 +33,8 @@ EXIT_SECONDS = 2.0
 class Lived(Protocol):
     """A tracer, as far as its process is concerned."""
 
-    def begin_flush(self, seconds: float, /, *, is_last: bool) -> Any:  # noqa: ANN401 (passed to `finish_flush`)
-        """Start to send what waits."""
-        ...
-
-    def finish_flush(self, request: Any, /) -> bool:  # noqa: ANN401 (from `begin_flush`)
-        """Wait until that is done."""
+    def begin_flush(self, seconds: float, /, *, is_last: bool) -> Callable[[], bool]:
+        """Start to send what waits; return a function that waits until that is done."""
         ...
 
     def shutdown(self, *, deadline: float) -> bool:
@@ -48,8 +46,8 @@ class Lived(Protocol):
         ...
 
 
-_alive: WeakSet[Any] = WeakSet()
-_previous: list[Any] = []
+_alive: WeakSet[Lived] = WeakSet()
+_previous: list[Handler] = []
 """The handlers before each installation of `_on_sigterm`; None for one that Python did not install."""
 _depth = 0
 
@@ -57,7 +55,7 @@ _depth = 0
 def watch(tracer: Lived) -> None:
     """Let a tracer know when its process ends or is forked."""
     _alive.add(tracer)
-    util.register_after_fork(tracer, _in_worker)
+    util.register_after_fork(tracer, _finalize_worker)
     if multiprocessing.parent_process() is not None:
         _finalize_worker()
     _handle_sigterm()
@@ -88,7 +86,7 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
     """Send what waits; then do what would have happened without this handler."""
     global _depth  # noqa: PLW0603 (a process has one handler of a signal)
     # Called again from inside: the previous handler has chained to an earlier installation of this one.
-    previous: Any = _previous[-1 - _depth] if _depth < len(_previous) else signal.SIG_DFL
+    previous: Handler = _previous[-1 - _depth] if _depth < len(_previous) else signal.SIG_DFL
     if previous is signal.SIG_IGN:
         return
     if not _depth:
@@ -106,9 +104,8 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 def _flush_all(seconds: float) -> None:
     """Flush all tracers at the same time, so that they share the seconds."""
-    requests = [(tracer, tracer.begin_flush(seconds, is_last=True)) for tracer in list(_alive)]
-    for tracer, request in requests:
-        tracer.finish_flush(request)
+    for finish in [tracer.begin_flush(seconds, is_last=True) for tracer in list(_alive)]:
+        finish()
 
 
 def _shut_down_all() -> None:
@@ -118,12 +115,7 @@ def _shut_down_all() -> None:
         tracer.shutdown(deadline=max(0.0, ends - monotonic()))
 
 
-def _in_worker(tracer: Lived) -> None:
-    del tracer
-    _finalize_worker()
-
-
-def _finalize_worker() -> None:
+def _finalize_worker(_: object = None) -> None:
     """Flush at the end of a process of multiprocessing."""
     util.Finalize(None, _shut_down_all, exitpriority=100)
 
@@ -134,6 +126,5 @@ def _after_fork() -> None:
 
 
 atexit.register(_shut_down_all)
-_register: Callable[..., None] | None = getattr(os, "register_at_fork", None)
-if _register is not None:  # Windows does not fork
-    _register(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_after_fork)

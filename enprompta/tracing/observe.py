@@ -5,24 +5,22 @@ from __future__ import annotations
 import functools
 import inspect
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from opentelemetry import context as otel_context
-
-from enprompta.tracing.spans import SpanBlock, TracedSpan, fail
-from enprompta.tracing.streams import StreamSpan, TracedStream, is_stream, traced_generator
+from enprompta.tracing.streams import CallSpan, TracedStream, is_stream, traced_generator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 
-    from opentelemetry.context import Context
+    from enprompta.tracing.spans import SpanBlock
 
-    Start = Callable[[tuple[Any, ...], dict[str, Any]], tuple[TracedSpan, Context]]
+    Start: TypeAlias = Callable[[tuple[object, ...], dict[str, object]], CallSpan]
+    Function: TypeAlias = Callable[..., object]
 
 _SELVES = frozenset({"self", "cls"})
 
 
-def observed(function: Callable[..., Any], block: Callable[[], SpanBlock]) -> Callable[..., Any]:
+def observed(function: Function, block: Callable[[], SpanBlock]) -> Function:
     """Wrap a function of any kind; its signature, name and kind stay the same."""
     start = _starter(function, block)
     if inspect.isasyncgenfunction(function):
@@ -34,103 +32,90 @@ def observed(function: Callable[..., Any], block: Callable[[], SpanBlock]) -> Ca
     return _plain(function, start)
 
 
-def _async_generator(function: Callable[..., AsyncGenerator[Any, Any]], start: Start) -> Callable[..., Any]:
+def _async_generator(function: Callable[..., AsyncGenerator[object, object]], start: Start) -> Function:
     @functools.wraps(function)
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        held = StreamSpan(*start(args, kwargs))
+    async def wrapper(*args: object, **kwargs: object) -> AsyncGenerator[object, object]:
+        span = start(args, kwargs)
         stream = function(*args, **kwargs)
-        step: Any = stream.asend
+        step: Callable[..., Awaitable[object]] = stream.asend
         sent: Any = None
         try:
             while True:
-                with held:
+                with span:
                     item = await step(sent)
-                held.add(item)
+                span.add(item)
                 try:
-                    sent = cast("Any", (yield item))
+                    sent = yield item
                     step = stream.asend
                 except GeneratorExit:
                     raise
                 except BaseException as error:  # noqa: BLE001 (for the generator)
-                    sent, step = cast("Any", error), stream.athrow
+                    sent, step = error, stream.athrow
         except StopAsyncIteration:
             return
         finally:
             await stream.aclose()
-            held.end()
+            span.end()
 
     return wrapper
 
 
-def _generator(function: Callable[..., Generator[Any, Any, Any]], start: Start) -> Callable[..., Any]:
+def _generator(function: Callable[..., Generator[object, object, object]], start: Start) -> Function:
     @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        held = StreamSpan(*start(args, kwargs))
-        return (yield from traced_generator(function(*args, **kwargs), held))
+    def wrapper(*args: object, **kwargs: object) -> Generator[object, object, object]:
+        span = start(args, kwargs)
+        return (yield from traced_generator(function(*args, **kwargs), span))
 
     return wrapper
 
 
-def _coroutine(function: Callable[..., Coroutine[Any, Any, Any]], start: Start) -> Callable[..., Any]:
+def _coroutine(function: Callable[..., Coroutine[object, object, object]], start: Start) -> Function:
     @functools.wraps(function)
-    async def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        span, context = start(args, kwargs)
-        token = otel_context.attach(context)
-        try:
+    async def wrapper(*args: object, **kwargs: object) -> object:
+        span = start(args, kwargs)
+        with span:
             result = await function(*args, **kwargs)
-        except BaseException as error:
-            fail(span, error)
-            span.end()
-            raise
-        finally:
-            otel_context.detach(token)
-        return _ended(span, context, result)
+        return _ended(span, result)
 
     return wrapper
 
 
-def _plain(function: Callable[..., Any], start: Start) -> Callable[..., Any]:
+def _plain(function: Function, start: Start) -> Function:
     @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        span, context = start(args, kwargs)
-        token = otel_context.attach(context)
-        try:
+    def wrapper(*args: object, **kwargs: object) -> object:
+        span = start(args, kwargs)
+        with span:
             result = function(*args, **kwargs)
-        except BaseException as error:
-            fail(span, error)
-            span.end()
-            raise
-        finally:
-            otel_context.detach(token)
-        return _ended(span, context, result)
+        return _ended(span, result)
 
     return wrapper
 
 
-def _starter(function: Callable[..., Any], block: Callable[[], SpanBlock]) -> Start:
+def _starter(function: Function, block: Callable[[], SpanBlock]) -> Start:
     """Return a function that starts the span of a call and records its arguments."""
     read = _reader(function)
 
-    def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[TracedSpan, Context]:
-        span, context = block().start()
-        span.set_input_of(read, args, kwargs)
-        return span, context
+    def start(args: tuple[object, ...], kwargs: dict[str, object]) -> CallSpan:
+        made = block()
+        span, context = made.start()
+        if made.is_captured and span.is_recording():
+            span.set_input(read(args, kwargs))
+        return CallSpan(span, context)
 
     return start
 
 
-def _ended(span: TracedSpan, context: Context, result: Any) -> Any:  # noqa: ANN401
+def _ended(span: CallSpan, result: object) -> object:
     """Record a result and end the span; a stream ends it when it has been read."""
     if isinstance(result, GeneratorType):
-        return traced_generator(cast("Generator[Any, Any, Any]", result), StreamSpan(span, context))
+        return traced_generator(cast("Generator[object, object, object]", result), span)
     if is_stream(result):
-        return TracedStream(result, StreamSpan(span, context))
-    span.set_output(result)
-    span.end()
+        return TracedStream(result, span)
+    span.finish(result)
     return result
 
 
-def _reader(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str, Any]], Any]:
+def _reader(function: Function) -> Callable[[tuple[object, ...], dict[str, object]], dict[str, object]]:
     """Return a function that names the arguments of a call, without `self` and `cls`."""
     try:
         signature = inspect.signature(function)
@@ -139,7 +124,7 @@ def _reader(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[str
     first = next(iter(signature.parameters), None)
     own = first if first in _SELVES else None
 
-    def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    def read(args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
         try:
             bound = signature.bind(*args, **kwargs).arguments
         except TypeError:  # the call fails with the same error

@@ -6,13 +6,15 @@ OpenTelemetry's own encoder.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
+from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from enprompta.tracing.spans_read import context_of
 
+if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -24,35 +26,48 @@ _MOST_INT = 1 << 63
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200  # bits of the flags that say whether the parent is in another process
 
 
-def encode_request(spans: Iterable[ReadableSpan]) -> bytes:
-    """Write an `ExportTraceServiceRequest`, its spans grouped by resource and instrumentation scope.
+class TraceRequest:
+    """An `ExportTraceServiceRequest`, whose spans are grouped by resource and instrumentation scope."""
 
-    Raises:
-        ValueError: A text has a lone surrogate, or a number has more than 64 bits.
-        TypeError: An attribute has a value of another type.
-    """
-    groups: dict[tuple[int, int], tuple[ReadableSpan, list[bytes]]] = {}
-    for span in spans:
-        group = groups.setdefault((id(span.resource), id(span.instrumentation_scope)), (span, []))
-        group[1].append(_message(b"\x12", _span(span)))
-    return b"".join(_message(b"\x0a", _resource_spans(first, parts)) for first, parts in groups.values())
+    def __init__(self) -> None:
+        self._groups: dict[tuple[int, int], _Group] = {}
+        self.span_count: int = 0
+        self.size: int = 0
+        """Bytes of the spans."""
+
+    def add(self, span: ReadableSpan, written: bytes) -> None:
+        """Add a span that `write_span` wrote.
+
+        Raises:
+            ValueError: An attribute of the resource or scope has a number of more than 64 bits.
+            TypeError: One of them has a value of another type.
+        """
+        key = id(span.resource), id(span.instrumentation_scope)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(span.resource, span.instrumentation_scope)
+        group.spans += b"\x12", _varint(len(written)), written
+        self.span_count += 1
+        self.size += len(written)
+
+    def content(self) -> bytes:
+        """Write the request."""
+        return b"".join(_message(b"\x0a", group.content()) for group in self._groups.values())
 
 
-def _resource_spans(first: ReadableSpan, spans: list[bytes]) -> bytes:
-    """Write the spans of one resource and scope."""
-    resource: Resource = first.resource
-    scope = first.instrumentation_scope
-    scope_spans = [] if scope is None else [_message(b"\x0a", _scope(scope))]
-    scope_spans += spans
-    if scope is not None and scope.schema_url:
-        scope_spans.append(_text(b"\x1a", scope.schema_url))
-    return b"".join(
-        [
-            _message(b"\x0a", _attributes(b"\x0a", resource.attributes)),
-            _message(b"\x12", b"".join(scope_spans)),
-            _text(b"\x1a", resource.schema_url) if resource.schema_url else b"",
-        ]
-    )
+class _Group:
+    """The spans of one resource and scope; holds both, so that no other ones get the same ids meanwhile."""
+
+    def __init__(self, resource: Resource, scope: InstrumentationScope | None) -> None:
+        self._held = resource, scope
+        self._resource = _message(b"\x0a", _attributes(b"\x0a", resource.attributes))
+        self._resource_schema = _text(b"\x1a", resource.schema_url) if resource.schema_url else b""
+        self.spans: list[bytes] = [] if scope is None else [_message(b"\x0a", _scope(scope))]
+        self._schema = _text(b"\x1a", scope.schema_url) if scope is not None and scope.schema_url else b""
+
+    def content(self) -> bytes:
+        """Write a `ResourceSpans`."""
+        return self._resource + _message(b"\x12", b"".join([*self.spans, self._schema])) + self._resource_schema
 
 
 def _scope(scope: InstrumentationScope) -> bytes:
@@ -63,9 +78,14 @@ def _scope(scope: InstrumentationScope) -> bytes:
     return b"".join(parts)
 
 
-def _span(span: ReadableSpan) -> bytes:
-    """Write one span."""
-    context = cast("SpanContext", span.context)
+def write_span(span: ReadableSpan, attributes: Mapping[str, object]) -> bytes:
+    """Write a span with its attributes, which may differ from those it has. Lone surrogates are written as `?`.
+
+    Raises:
+        ValueError: A number has more than 64 bits.
+        TypeError: An attribute has a value of another type.
+    """
+    context = context_of(span)
     parent, status = span.parent, span.status
     flags = _HAS_IS_REMOTE | (_IS_REMOTE if parent is not None and parent.is_remote else 0)
     parts = [
@@ -77,7 +97,7 @@ def _span(span: ReadableSpan) -> bytes:
         b"\x30", _varint(span.kind.value + 1),
         b"\x39", _fixed64(span.start_time or 0),
         b"\x41", _fixed64(span.end_time or 0),
-        _attributes(b"\x4a", span.attributes),
+        _attributes(b"\x4a", attributes),
         _count(b"\x50", span.dropped_attributes),
     ]  # fmt: skip
     for event in span.events:
@@ -110,16 +130,20 @@ def _state(context: SpanContext) -> bytes:
     return _text(b"\x1a", ",".join(f"{key}={value}" for key, value in state.items())) if state else b""
 
 
-def _attributes(tag: bytes, attributes: Mapping[str, Any] | None) -> bytes:
+def _attributes(tag: bytes, attributes: Mapping[str, object] | None) -> bytes:
     """Write attributes, each as a field of the enclosing message."""
     if not attributes:
         return b""
     parts: list[bytes] = []
     for name, value in attributes.items():
-        written = _value(value)
         key = _key(name)
-        parts += (tag, _varint(len(key) + 1 + len(_varint(len(written))) + len(written)), key, b"\x12")
-        parts += (_varint(len(written)), written)
+        if type(value) is str:  # as `_value` writes it, with fewer copies
+            written = value.encode("utf-8", "replace")
+            head = b"\x0a" + _varint(len(written))
+        else:
+            written, head = _value(value), b""
+        size = _varint(len(head) + len(written))
+        parts += (tag, _varint(len(key) + 1 + len(size) + len(head) + len(written)), key, b"\x12", size, head, written)
     return b"".join(parts)
 
 
@@ -128,34 +152,36 @@ def _key(name: str) -> bytes:
     return _text(b"\x0a", name)
 
 
-def _value(value: Any) -> bytes:  # noqa: ANN401, PLR0911 (an attribute value; one return a type)
-    """Write an `AnyValue`.
+def _value(value: object) -> bytes:
+    """Write an `AnyValue`."""
+    for kind in type(value).__mro__:
+        if kind in _WRITERS:
+            return _WRITERS[kind](value)
+    if isinstance(value, Mapping):
+        return _message(b"\x32", _attributes(b"\x0a", cast("Mapping[str, object]", value)))
+    raise TypeError(f"an attribute has a value of type {type(value).__name__}")
 
-    Raises:
-        TypeError: Attributes cannot have values of this type.
-        ValueError: The number has more than 64 bits.
-    """
-    if isinstance(value, str):
-        data = value.encode()
-        return b"\x0a" + _varint(len(data)) + data
-    if isinstance(value, bool):
-        return b"\x10\x01" if value else b"\x10\x00"
-    if isinstance(value, int):
-        if not -_MOST_INT <= value < _MOST_INT:
-            raise ValueError("an attribute has a number of more than 64 bits")
-        return b"\x18" + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
-    if isinstance(value, float):
-        return b"\x21" + _double(value)
-    if isinstance(value, bytes):
-        return b"\x3a" + _varint(len(value)) + value
-    if isinstance(value, (list, tuple)):
-        return _message(b"\x2a", b"".join(_message(b"\x0a", _value(one)) for one in cast("list[Any]", value)))
-    if value is None:
-        return b""
-    entries: Any = getattr(value, "items", None)
-    if entries is None:
-        raise TypeError(f"an attribute has a value of type {type(value).__name__}")
-    return _message(b"\x32", _attributes(b"\x0a", value))
+
+def _whole(value: int) -> bytes:
+    if not -_MOST_INT <= value < _MOST_INT:
+        raise ValueError("an attribute has a number of more than 64 bits")
+    return b"\x18" + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+
+
+def _array(values: Sequence[object]) -> bytes:
+    return _message(b"\x2a", b"".join([_message(b"\x0a", _value(one)) for one in values]))
+
+
+_WRITERS: dict[type, Callable[[Any], bytes]] = {
+    str: lambda value: _text(b"\x0a", value),
+    bool: lambda value: b"\x10\x01" if value else b"\x10\x00",
+    int: _whole,
+    float: lambda value: b"\x21" + _double(value),
+    bytes: lambda value: b"\x3a" + _varint(len(value)) + value,
+    list: _array,
+    tuple: _array,
+    NoneType: lambda _: b"",
+}
 
 
 def _message(tag: bytes, body: bytes) -> bytes:
@@ -163,7 +189,7 @@ def _message(tag: bytes, body: bytes) -> bytes:
 
 
 def _text(tag: bytes, text: str) -> bytes:
-    data = text.encode()
+    data = text.encode("utf-8", "replace")  # only lone surrogates are replaced
     return b"%b%b%b" % (tag, _varint(len(data)), data)
 
 

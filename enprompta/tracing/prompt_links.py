@@ -10,7 +10,7 @@ import json
 from collections import Counter, OrderedDict
 from hashlib import blake2b
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from enprompta._common import rendered
 from enprompta._common import semantic_conventions as names
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.util.types import AnyValue
 
 MAX_TEXTS = 10_000
 """Rendered texts that are remembered; the least recently rendered are forgotten first."""
@@ -93,8 +94,6 @@ class PromptMemory:
 
     def _clear(self) -> None:
         self._texts: OrderedDict[bytes, PromptLink] = OrderedDict()
-        self._lengths: Counter[int] = Counter()
-        self._by_digest: dict[bytes, int] = {}
         self._prompts: OrderedDict[str, tuple[PromptLink, frozenset[str]]] = OrderedDict()
 
     def start(self, account: str) -> None:
@@ -112,7 +111,7 @@ class PromptMemory:
                 rendered.remove_observer(self)
                 self._clear()
 
-    def rendered(self, prompt: Any, texts: Sequence[str], /) -> None:  # noqa: ANN401 (a `Prompt` or `LivePrompt`)
+    def rendered(self, prompt: Prompt | LivePrompt, texts: Sequence[str], /) -> None:
         """Remember the texts that a prompt was rendered to."""
         link = link_of(prompt)
         for text in texts:
@@ -121,19 +120,12 @@ class PromptMemory:
                 continue
             digest = _digest(bare)
             with self._lock:
-                if digest not in self._texts:
-                    self._lengths[len(bare)] += 1
-                    self._by_digest[digest] = len(bare)
                 self._texts[digest] = link
                 self._texts.move_to_end(digest)
                 if len(self._texts) > MAX_TEXTS:
-                    old, _ = self._texts.popitem(last=False)
-                    length = self._by_digest.pop(old)
-                    self._lengths[length] -= 1
-                    if not self._lengths[length]:
-                        del self._lengths[length]
+                    self._texts.popitem(last=False)
 
-    def received(self, result: Any, account: str, /) -> None:  # noqa: ANN401 (any result of a call)
+    def received(self, result: object, account: str, /) -> None:
         """Remember which account a prompt belongs to, and its name and version."""
         found = result if isinstance(result, (Prompt, LivePrompt)) else None
         prompts = [found] if found is not None else _prompts_in(getattr(result, "data", None))
@@ -154,11 +146,9 @@ class PromptMemory:
         if not self._texts:
             return None
         for text in _input_texts(span):
-            bare = text.strip()
-            if len(bare) in self._lengths:
-                link = self._texts.get(_digest(bare))
-                if link is not None and self._belongs(link, account):
-                    return link
+            link = self._texts.get(_digest(text.strip()))
+            if link is not None and self._belongs(link, account):
+                return link
         return None
 
     def _belongs(self, link: PromptLink, account: str) -> bool:
@@ -184,33 +174,27 @@ def _input_texts(span: ReadableSpan) -> Iterator[str]:
                 yield from _texts_in(value)
 
 
-def _texts_of(attributes: Mapping[str, Any]) -> Iterator[str]:
+def _texts_of(attributes: Mapping[str, AnyValue]) -> Iterator[str]:
     for name, value in attributes.items():
         if name in _INPUTS or name.startswith(_INPUT_PREFIXES):
             yield from _texts_in(value)
 
 
-def _texts_in(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-        if value[:1] in {"{", "[", '"'}:
-            try:
-                parsed: object = json.loads(value)
-            except (ValueError, RecursionError):
-                return
-            yield from _strings_in(parsed, MAX_DEPTH)
-    else:
-        yield from _strings_in(value, MAX_DEPTH)
+def _texts_in(value: AnyValue) -> Iterator[str]:
+    yield from _strings_in(value, MAX_DEPTH)
+    if isinstance(value, str) and value[:1] in {"{", "[", '"'}:
+        try:
+            parsed: AnyValue = json.loads(value)
+        except (ValueError, RecursionError):
+            return
+        yield from _strings_in(parsed, MAX_DEPTH)
 
 
-def _strings_in(value: object, depth: int) -> Iterator[str]:
+def _strings_in(value: AnyValue, depth: int) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif depth and isinstance(value, dict):
-        for one in cast("dict[str, object]", value).values():
-            yield from _strings_in(one, depth - 1)
-    elif depth and isinstance(value, (list, tuple)):
-        for one in cast("list[object]", value):
+    elif depth and isinstance(value, (dict, list, tuple)):
+        for one in value.values() if isinstance(value, dict) else value:
             yield from _strings_in(one, depth - 1)
 
 

@@ -7,7 +7,7 @@ has a link to that span. A parent in another process is kept. The sampling of ot
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import SpanProcessor, Tracer, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from enprompta.tracing.scopes import own, owner_of
+from enprompta.tracing.spans_read import context_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ class ExportProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span."""
         self._scopes.ended(span)
-        context: Any = span.context
+        context = context_of(span)
         if context.trace_flags.sampled:
             self._exporter.put(span)
 
@@ -57,17 +58,6 @@ class ExportProcessor(SpanProcessor):
 
     def shutdown(self) -> None:
         """Do nothing: the tracer that made this processor decides when to stop."""
-
-
-class _Marker(SpanProcessor):
-    """Marks each span as one of a provider."""
-
-    def __init__(self, owner: object) -> None:
-        self._owner = owner
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        del parent_context
-        own(span, self._owner)
 
 
 class IsolatedProvider(TracerProvider):
@@ -80,7 +70,6 @@ class IsolatedProvider(TracerProvider):
 
     def __init__(self, resource: Resource, sampler: Sampler | None) -> None:
         super().__init__(sampler=sampler or ALWAYS_ON, resource=resource, shutdown_on_exit=False)
-        self.add_span_processor(_Marker(self))
         self._nearest = otel_context.create_key("enprompta-nearest-span")
 
     def get_tracer(
@@ -94,7 +83,7 @@ class IsolatedProvider(TracerProvider):
         tracer = super().get_tracer(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
         if type(tracer) is Tracer:  # a tracer that does nothing if the SDK is disabled
             tracer.__class__ = IsolatedTracer  # the SDK has no other way to choose the class
-            own(tracer, self)
+            vars(tracer)["isolated"] = self
         return tracer
 
     def entered(self, span: trace.Span, context: Context) -> Context:
@@ -103,11 +92,14 @@ class IsolatedProvider(TracerProvider):
 
     def nearest(self, context: Context | None) -> trace.Span | None:
         """Return the innermost span that `entered` made current."""
-        return cast("trace.Span | None", otel_context.get_value(self._nearest, context))
+        found = otel_context.get_value(self._nearest, context)
+        return found if isinstance(found, trace.Span) else None
 
 
 class IsolatedTracer(Tracer):
     """A tracer of an `IsolatedProvider`."""
+
+    isolated: IsolatedProvider
 
     def start_span(  # noqa: PLR0917 (the SDK's signature)
         self,
@@ -122,15 +114,16 @@ class IsolatedTracer(Tracer):
     ) -> trace.Span:
         """Start a span below the nearest span of the same provider."""
         current = trace.get_current_span(context)
-        provider = owner_of(self)
-        if current is not trace.INVALID_SPAN and owner_of(current) is not provider:
+        if current is not trace.INVALID_SPAN and owner_of(current) is not self.isolated:
             other = current.get_span_context()
-            nearest = provider.nearest(context)
+            nearest = self.isolated.nearest(context)
             if nearest is not None:
                 context = trace.set_span_in_context(nearest, context)
             elif other.is_valid and not other.is_remote:
                 context = trace.set_span_in_context(trace.INVALID_SPAN, context)
                 links = [*(links or ()), trace.Link(other)]
-        return super().start_span(
+        span = super().start_span(
             name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
         )
+        own(span, self.isolated)
+        return span

@@ -5,7 +5,7 @@ from __future__ import annotations
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from enprompta.tracing.otlp import encode_request
+from enprompta.tracing.otlp import write_span
 from enprompta.tracing.redaction import Redaction
 
 PLANTED = ("canary@example.com", "4111 1111 1111 1111", "ep_test_canary0123456789")
@@ -15,5 +15,6 @@ def secrets_that_pass() -> list[str]:
     """Return the planted secrets that redaction does not remove; empty if it works."""
     attributes = {f"planted.{number}": text for number, text in enumerate(PLANTED)}
     span = ReadableSpan(" ".join(PLANTED), SpanContext(1, 2, is_remote=False), attributes=attributes)
-    sent = encode_request([Redaction().redact_span(span)])
+    redacted = Redaction().redact_span(span)
+    sent = write_span(redacted, redacted.attributes or {})
     return [text for text in PLANTED if text.encode() in sent]

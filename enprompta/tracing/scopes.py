@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import context as otel_context
+
+from enprompta.tracing.spans_read import context_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,17 +36,23 @@ class Scopes:
     def __init__(self) -> None:
         self._key = otel_context.create_key("enprompta-scope")
         self._open: dict[int, Scope] = {}
+        self._is_used = False
 
     def entered(self, *, session: Mapping[str, str] | None = None, prompt: Mapping[str, str] | None = None) -> Context:
         """Return the current context with attributes for the spans started in it."""
-        outer = cast("Scope", otel_context.get_value(self._key) or Scope({}, {}))
+        outer = otel_context.get_value(self._key)
+        if not isinstance(outer, Scope):
+            outer = Scope({}, {})
         scope = Scope(outer.session if session is None else session, outer.prompt if prompt is None else prompt)
+        self._is_used = True
         return otel_context.set_value(self._key, scope)
 
     def started(self, span: Span, context: Context | None) -> None:
         """Remember the scope in which a span starts."""
-        found: Any = otel_context.get_value(self._key, context)
-        if found is not None:
+        if not self._is_used:
+            return
+        found = otel_context.get_value(self._key, context)
+        if isinstance(found, Scope):
             if len(self._open) >= MAX_OPEN:
                 self._open.pop(next(iter(self._open)), None)
             self._open[span.get_span_context().span_id] = found
@@ -52,7 +60,7 @@ class Scopes:
     def ended(self, span: ReadableSpan) -> None:
         """Attach its scope to a span that has ended."""
         if self._open:
-            context: Any = span.context
+            context = context_of(span)
             setattr(span, _SCOPE, self._open.pop(context.span_id, None))
 
 
@@ -61,11 +69,11 @@ def scope_of(span: ReadableSpan) -> Scope | None:
     return getattr(span, _SCOPE, None)
 
 
-def own(span: Any, owner: object) -> None:  # noqa: ANN401 (any span)
-    """Mark a span or a tracer as one of a provider."""
+def own(span: object, owner: object) -> None:
+    """Mark a span as one of a provider."""
     setattr(span, _OWNER, owner)
 
 
-def owner_of(span: Any) -> Any:  # noqa: ANN401 (as above)
+def owner_of(span: object) -> object:
     """Return the provider that started a span; None for a span of a provider outside this package."""
     return getattr(span, _OWNER, None)

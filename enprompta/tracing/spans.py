@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -13,7 +13,7 @@ from enprompta.errors import ConfigurationError
 from enprompta.tracing.contents import write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from contextvars import Token
     from types import TracebackType
 
@@ -71,11 +71,6 @@ class TracedSpan(trace.Span):
     def set_input(self, value: object) -> None:
         """Record the input: text as it is, any other value as JSON."""
         self._set(names.INPUT_VALUE, names.INPUT_MIME_TYPE, value)
-
-    def set_input_of(self, read: Callable[[Any, Any], object], args: object, kwargs: object) -> None:
-        """Record the arguments of a call, which are read only if they are recorded."""
-        if self._is_captured and self.otel.is_recording():
-            self.set_input(read(args, kwargs))
 
     def set_output(self, value: object) -> None:
         """Record the output: text as it is, any other value as JSON."""
@@ -154,7 +149,7 @@ class SpanBlock:
         provider: IsolatedProvider,
         scopes: Scopes,
         name: str,
-        attributes: dict[str, Any],
+        attributes: dict[str, AttributeValue],
         *,
         session_id: str | None,
         given: object,
@@ -167,7 +162,7 @@ class SpanBlock:
         self._attributes = attributes
         self._session_id = session_id
         self._given = given
-        self._is_captured = is_captured
+        self.is_captured = is_captured
         self._tokens: list[Token[Context]] = []
         self._spans: list[TracedSpan] = []
 
@@ -178,7 +173,7 @@ class SpanBlock:
             context = self._scopes.entered(session=session_attributes(self._session_id))
         span = self._tracer.start_span(self._name, context, attributes=self._attributes)
         context = self._provider.entered(span, context)
-        traced = TracedSpan(span, is_captured=self._is_captured)
+        traced = TracedSpan(span, is_captured=self.is_captured)
         if self._given is not None:
             traced.set_input(self._given)
         return traced, context
@@ -246,7 +241,7 @@ class PromptBlock:
     def __init__(self, scopes: Scopes, attributes: Mapping[str, str]) -> None:
         self._scopes = scopes
         self._attributes = attributes
-        self._tokens: list[Any] = []
+        self._tokens: list[Token[Context]] = []
 
     def __enter__(self) -> None:
         """Begin the block."""

@@ -1,6 +1,6 @@
-"""Spans that stay open until a stream has been read: generators, async generators, and objects that iterate.
+"""Spans of calls, which stay open until a stream that the call returns has been read.
 
-A span is current only while its code runs: between two items, the reader's own span is.
+A span is current only while its code runs: between two items of a stream, the reader's own span is.
 """
 
 from __future__ import annotations
@@ -8,23 +8,25 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator
 from types import AsyncGeneratorType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from opentelemetry import context as otel_context
 
 from enprompta.tracing.spans import TracedSpan, fail
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+    from types import TracebackType
 
     from opentelemetry.context import Context
+    from typing_extensions import Self
 
 MAX_ITEMS = 10_000
 """Items of a stream that are recorded as its output."""
 
 
-class StreamSpan:
-    """The span of a stream, with the items so far.
+class CallSpan:
+    """The span of a call, with the items of its stream so far.
 
     Args:
         span: The span.
@@ -34,7 +36,7 @@ class StreamSpan:
     def __init__(self, span: TracedSpan, context: Context) -> None:
         self._span = span
         self._context = context
-        self._items: list[Any] = []
+        self._items: list[object] = []
         self._is_open = True
 
     def __enter__(self) -> None:
@@ -42,35 +44,38 @@ class StreamSpan:
         self._token = otel_context.attach(self._context)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        """Make the reader's span current again; an exception ends this one, as failed unless the stream is over."""
+        """Make the caller's span current again; an exception ends this one, as failed unless the stream is over."""
         otel_context.detach(self._token)
         if error is not None:
             self.end(None if isinstance(error, (StopIteration, StopAsyncIteration)) else error)
 
-    def add(self, item: Any) -> None:  # noqa: ANN401 (whatever the stream yields)
+    def add(self, item: object) -> None:
         """Record an item."""
         if len(self._items) < MAX_ITEMS:
             self._items.append(item)
 
+    def finish(self, output: object) -> None:
+        """Record the result and end the span."""
+        self._span.set_output(output)
+        self._span.end()
+
     def end(self, error: BaseException | None = None) -> None:
-        """End the span, once."""
+        """End the span of a stream, once."""
         if not self._is_open:
             return
         self._is_open = False
-        items = self._items
-        if items and all(isinstance(one, str) for one in items):
-            self._span.set_output("".join(items))
-        elif items:
-            self._span.set_output(items)
+        texts = [one for one in self._items if isinstance(one, str)]
+        if self._items:
+            self._span.set_output("".join(texts) if len(texts) == len(self._items) else self._items)
         if error is not None:
             fail(self._span, error)
         self._span.end()
 
 
-def traced_generator(stream: Generator[Any, Any, Any], span: StreamSpan) -> Generator[Any, Any, Any]:
+def traced_generator(stream: Generator[object, object, object], span: CallSpan) -> Generator[object, object, object]:
     """Run a generator with its span; values and exceptions sent to it arrive, and its result is returned."""
     sent: Any = None
-    step: Any = stream.send
+    step: Callable[[Any], object] = stream.send
     try:
         while True:
             with span:
@@ -97,67 +102,67 @@ class TracedStream:
         span: Its span.
     """
 
-    def __init__(self, stream: Any, span: StreamSpan) -> None:  # noqa: ANN401 (any class with an iterator)
-        self._stream = stream
+    def __init__(self, stream: Iterator[object] | AsyncIterator[object], span: CallSpan) -> None:
+        self._stream: Any = stream
         self._span = span
 
     @property
-    def __class__(self) -> Any:  # noqa: ANN401 (as above)  # pyright: ignore[reportIncompatibleMethodOverride] (read only)
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride] (read only)
         """The class of the stream, so that `isinstance` sees no difference."""
-        stream: Any = self._stream
-        return cast("Any", type(stream))
+        stream: object = self._stream
+        return type(stream)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (as above)
+    def __getattr__(self, name: str) -> object:
         """Return an attribute of the stream."""
         return getattr(self._stream, name)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[object]:
         """Return itself, or what the stream iterates over."""
         return self
 
-    def __next__(self) -> Any:  # noqa: ANN401 (an item)
+    def __next__(self) -> object:
         """Return the next item."""
         with self._span:
             item = next(self._stream)
         self._span.add(item)
         return item
 
-    def __aiter__(self) -> AsyncIterator[Any]:
+    def __aiter__(self) -> AsyncIterator[object]:
         """Return itself."""
         return self
 
-    async def __anext__(self) -> Any:  # noqa: ANN401 (an item)
+    async def __anext__(self) -> object:
         """Return the next item."""
         with self._span:
             item = await anext(self._stream)
         self._span.add(item)
         return item
 
-    def __enter__(self) -> Any:  # noqa: ANN401 (itself)
+    def __enter__(self) -> Self:
         """Enter the stream."""
-        if hasattr(self._stream, "__enter__"):
-            self._stream.__enter__()
+        self._stream.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> Any:  # noqa: ANN401 (as the stream's)
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
         """Leave the stream and end its span."""
-        self._span.end(cast("BaseException | None", error[1]))
-        leave = getattr(self._stream, "__exit__", None)
-        return None if leave is None else leave(*error)
+        self._span.end(exc)
+        return self._stream.__exit__(exc_type, exc, traceback)
 
-    async def __aenter__(self) -> Any:  # noqa: ANN401 (itself)
+    async def __aenter__(self) -> Self:
         """Enter the stream."""
-        if hasattr(self._stream, "__aenter__"):
-            await self._stream.__aenter__()
+        await self._stream.__aenter__()
         return self
 
-    async def __aexit__(self, *error: object) -> Any:  # noqa: ANN401 (as the stream's)
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
         """Leave the stream and end its span."""
-        self._span.end(cast("BaseException | None", error[1]))
-        leave = getattr(self._stream, "__aexit__", None)
-        return None if leave is None else await leave(*error)
+        self._span.end(exc)
+        return await self._stream.__aexit__(exc_type, exc, traceback)
 
-    def close(self) -> Any:  # noqa: ANN401 (as the stream's)
+    def close(self) -> object:
         """Close the stream and end its span; awaitable if that of the stream is."""
         self._span.end()
         return self._stream.close()
@@ -171,7 +176,7 @@ class TracedStream:
         self._span.end()
 
 
-def is_stream(value: object) -> bool:
+def is_stream(value: object) -> TypeGuard[Iterator[object] | AsyncIterator[object]]:
     """True for an object that is read item by item, such as the stream of a model's client.
 
     Iterators of the standard library, such as files and `zip`, are results like any other.

@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
     from opentelemetry.sdk.trace.sampling import Sampler
+    from opentelemetry.util.types import AttributeValue
     from typing_extensions import Self
 
     from enprompta import AsyncEnprompta, Enprompta
+    from enprompta.tracing.instrumentors import Instrumentor
     from enprompta.tracing.spans import SpanKind
     from enprompta.tracing.stats import TracingStats
 
@@ -105,7 +107,7 @@ class Tracing:
                 "set_global=True comes too late: the process has a global tracer provider. Add tracing.processor() to "
                 "that provider instead"
             )
-        self._client: Any = client
+        self._client = client
         self._account = digest(client.account_key)
         self._is_captured = capture == "all"
         self._redact = redact
@@ -121,7 +123,7 @@ class Tracing:
         self._processor = ExportProcessor(self._exporter, self._scopes)
         self._provider.add_span_processor(self._processor)
         self._tracer = self._provider.get_tracer("enprompta.tracing", __version__, names.SCHEMA_URL)
-        self._instrumented: dict[str, Any] = {}
+        self._instrumented: dict[str, Instrumentor] = {}
         self._is_shut_down = False
         self._hooks = ClientHooks(self._provider, is_captured=self._is_captured)
         client.add_hook(self._hooks)
@@ -169,12 +171,14 @@ class Tracing:
         Raises:
             ConfigurationError: The kind is unknown, or the session id is not text.
         """
-        made = {**kind_attributes(kind, name), **(attributes or {})}
+        made: dict[str, AttributeValue] = {**kind_attributes(kind, name), **(attributes or {})}
         if session_id is not None:
             session_attributes(session_id)
         return self._block(name, made, session_id, input)
 
-    def _block(self, name: str, attributes: dict[str, Any], session_id: str | None, given: object = None) -> SpanBlock:
+    def _block(
+        self, name: str, attributes: dict[str, AttributeValue], session_id: str | None, given: object = None
+    ) -> SpanBlock:
         return SpanBlock(
             self._tracer, self._provider, self._scopes, name, attributes,
             session_id=session_id, given=given, is_captured=self._is_captured,
@@ -223,7 +227,7 @@ class Tracing:
             if not callable(function) or isinstance(function, type):
                 raise ConfigurationError(f"observe decorates functions and methods, not {function!r}")
             label = name or getattr(function, "__qualname__", type(function).__name__).rpartition("<locals>.")[2]
-            attributes = kind_attributes(kind, label)
+            attributes: dict[str, AttributeValue] = {**kind_attributes(kind, label)}
             return observed(function, lambda: self._block(label, attributes, session_id))
 
         return decorate if function is None else decorate(function)
@@ -331,13 +335,9 @@ class Tracing:
 
     # The interface of `lifetimes`.
 
-    def begin_flush(self, seconds: float, /, *, is_last: bool) -> object:
-        """Start to send everything, without waiting."""
+    def begin_flush(self, seconds: float, /, *, is_last: bool) -> Callable[[], bool]:
+        """Start to send everything; return a function that waits until that is done."""
         return self._exporter.begin_flush(seconds, is_last=is_last)
-
-    def finish_flush(self, request: Any, /) -> bool:  # noqa: ANN401 (from `begin_flush`)
-        """Wait for `begin_flush`."""
-        return self._exporter.finish_flush(request)
 
     def after_fork(self) -> None:
         """Start over in a child process."""
@@ -346,7 +346,7 @@ class Tracing:
         self._exporter.after_fork()
 
 
-def _check(client: Any, redact: Any, capture: Any, service_name: Any) -> None:  # noqa: ANN401 (any arguments)
+def _check(client: object, redact: object, capture: object, service_name: object) -> None:
     """Check the arguments of `Tracing`.
 
     Raises:
@@ -362,7 +362,7 @@ def _check(client: Any, redact: Any, capture: Any, service_name: Any) -> None:  
         raise ConfigurationError(f"service_name must be text that is not empty, not {service_name!r}")
 
 
-def _check_positive(**given: Any) -> None:  # noqa: ANN401 (any arguments)
+def _check_positive(**given: object) -> None:
     """Check sizes and seconds.
 
     Raises:

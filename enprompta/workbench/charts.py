@@ -77,8 +77,9 @@ def ranking(points: Sequence[tuple[str, float]], show: Callable[[float], str]) -
 
 
 def _round_up(value: float) -> float:
-    """Round up to a number whose half is easy to read."""
+    """Round up to a number whose half is easy to read: a whole number, unless the value is below 1."""
     if value <= 0:
-        return 1.0
+        return 2.0
     size = 10.0 ** math.floor(math.log10(value))
-    return next(step * size for step in (1, 2, 4, 6, 8, 10) if step * size >= value)
+    tops = (round(step * size, 9) for step in (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10))
+    return next(top for top in tops if top >= value and (size < 1 or top % 2 == 0))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+import math
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote as _quote
 
 from nicegui import ui
 
-from enprompta.errors import APIStatusError
+from enprompta.errors import APIStatusError, ConfigurationError
 from enprompta.workbench.controls import (
     Choice,
     Control,
@@ -50,6 +51,7 @@ __all__ = [
     "icon_button",
     "link",
     "loading",
+    "local_time",
     "milliseconds",
     "moment",
     "money",
@@ -58,6 +60,7 @@ __all__ = [
     "pretty",
     "problem",
     "quote",
+    "read_number",
     "run",
     "seconds_between",
     "section",
@@ -68,11 +71,15 @@ __all__ = [
     "when",
 ]
 
+_SECOND = 1000  # milliseconds
+
 Tone = Literal["", "good", "bad", "warn", "info"]
 TONES: dict[str, Tone] = {
     **dict.fromkeys(("completed", "DELIVERED", "active", "healthy", "SUCCESS"), "good"),
     **dict.fromkeys(("failed", "FAILED", "unhealthy", "ERROR", "TIMEOUT"), "bad"),
-    **dict.fromkeys(("RETRYING", "cancelled", "paused", "degraded", "RATE_LIMITED", "CONTENT_FILTERED"), "warn"),
+    **dict.fromkeys(
+        ("RETRYING", "cancelled", "paused", "stopped", "degraded", "RATE_LIMITED", "CONTENT_FILTERED"), "warn"
+    ),
     **dict.fromkeys(("running", "PENDING", "RUNNING"), "info"),
 }
 
@@ -253,7 +260,7 @@ def milliseconds(value: float | None) -> str:
     """Format a duration given in milliseconds; None as a dash."""
     if value is None:
         return NOTHING
-    return f"{value / 1000:,.1f} s" if value >= 1000 else f"{value:,.0f} ms"  # noqa: PLR2004 (a second)
+    return f"{value / _SECOND:,.1f} s" if value >= _SECOND else f"{value:,.0f} ms"
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> str:
@@ -271,6 +278,18 @@ def money(value: float | None) -> str:
     if value is None:
         return NOTHING
     return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
+
+
+def read_number(name: str, text: str) -> float:
+    """Read the number in a field.
+
+    Raises:
+        ConfigurationError: It is none; the message names the field.
+    """
+    with suppress(ValueError):
+        if math.isfinite(number := float(text)):
+            return number
+    raise ConfigurationError(f"{name}: {text!r} is not a number")
 
 
 def when(value: datetime | None) -> Callable[[], None]:
@@ -303,12 +322,17 @@ def moment(value: object) -> datetime | None:
         return None
 
 
+def local_time(at: float) -> datetime:
+    """Return a Unix time in the time zone of this machine."""
+    return datetime.fromtimestamp(at, timezone.utc).astimezone()
+
+
 def clock(when: datetime | None) -> str:
     """Format a time of the day, in UTC; None as a dash."""
     return NOTHING if when is None else f"{when.astimezone(timezone.utc):%H:%M:%S} UTC"
 
 
-def pretty(value: Any) -> str:  # noqa: ANN401 (any JSON value)
+def pretty(value: object) -> str:
     """Format JSON data, or text that may be JSON, with indentation."""
     if isinstance(value, str):
         try:

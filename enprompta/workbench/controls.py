@@ -6,7 +6,8 @@ import asyncio
 import functools
 import inspect
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from nicegui import ui
 
@@ -15,24 +16,26 @@ from enprompta.errors import EnpromptaError
 from enprompta.workbench.elements import box, icon, text
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from nicegui.events import GenericEventArguments
 
     from enprompta import Unset
 
 Kind = Literal["primary", "plain", "danger", "quiet"]
+K = TypeVar("K", bound=str)
+_LINE = 80  # characters
 
 
 def notify(message: str, *, is_error: bool = False) -> None:
     """Show a short message; errors stay until they are closed."""
     ui.notify(
         message,
-        type="negative" if is_error else None,
+        icon="o_error_outline" if is_error else None,  # not the type "negative", whose colors cannot be overridden
         position="bottom",
         timeout=0 if is_error else 3000,
         close_button="Close" if is_error else False,
-        multi_line=len(message) > 80,  # noqa: PLR2004 (characters of one line)
+        multi_line=len(message) > _LINE,
         classes="notice-error" if is_error else "notice",
     )
 
@@ -54,7 +57,7 @@ def button(
     kind: Kind = "plain",
     icon_name: str = "",
     classes: str = "",
-    attributes: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, object] | None = None,
 ) -> ui.element:
     """Add a button that is disabled while its handler runs, and shows errors of the SDK with their own text.
 
@@ -186,7 +189,7 @@ def field(
     classes: str = "",
     hide_label: bool = False,
     is_search: bool = False,
-    attributes: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, object] | None = None,
 ) -> Control:
     """Add a text field.
 
@@ -225,14 +228,27 @@ def field(
     return Control(element, value)
 
 
+class Select(Control, Generic[K]):
+    """A field to choose one of several values."""
+
+    def __init__(self, element: ui.element, value: str, options: Iterable[K]) -> None:
+        super().__init__(element, value)
+        self._options = tuple(options)
+
+    @property
+    def chosen(self) -> K:
+        """The chosen value, with its type."""
+        return next(one for one in self._options if one == self.value)
+
+
 def select(
     label: str,
-    options: Sequence[str] | Mapping[str, str],
+    options: Sequence[K] | Mapping[K, str],
     *,
     value: str | None = None,
     classes: str = "",
     hide_label: bool = False,
-) -> Control:
+) -> Select[K]:
     """Add a field to choose one of several values.
 
     Args:
@@ -242,22 +258,22 @@ def select(
         classes: CSS classes of the whole field.
         hide_label: True to show the label only to screen readers.
     """
-    shown = dict(options) if isinstance(options, dict) else {one: one for one in options}
-    chosen = next(iter(shown), "") if value is None else value
+    names: Mapping[K, str] = options if isinstance(options, Mapping) else {one: one for one in options}
+    chosen = next(iter(names), "") if value is None else value
     with box("div", f"field {classes}"):
         labelled = _label(label, hide=hide_label)
         element = box("select", "input select")
         labelled.props["for"] = element.html_id
         with element:
-            for one, name in shown.items():
+            for one, name in names.items():
                 text("option", name, "", {"value": one, **({"selected": True} if one == chosen else {})})
-    return Control(element, chosen)
+    return Select(element, chosen, names)
 
 
-def checkbox(label: str, value: bool, handler: Callable[[], object]) -> None:  # noqa: FBT001 (the state of the box)
+def checkbox(label: str, handler: Callable[[], object], *, is_checked: bool) -> None:
     """Add a checkbox; the handler is called each time that it changes."""
     with box("label", "check"):
-        element = box("input", "", {"type": "checkbox", "checked": value})
+        element = box("input", "", {"type": "checkbox", "checked": is_checked})
         text("span", label)
     element.on("change", handler, args=[])
 
@@ -266,12 +282,12 @@ def _label(name: str, *, hide: bool) -> ui.element:
     return text("label", name, "visually-hidden" if hide else "label")
 
 
-class Choice:
+class Choice(Generic[K]):
     """A row of toggles of which one is active, such as tabs or the grouping of a table."""
 
-    def __init__(self, label: str, options: Mapping[str, str], value: str) -> None:
-        self.value: str = value
-        self._buttons: dict[str, ui.element] = {}
+    def __init__(self, label: str, options: Mapping[K, str], value: K) -> None:
+        self.value: K = value
+        self._buttons: dict[K, ui.element] = {}
         self._listeners: list[Callable[[], Awaitable[object] | object]] = []
         with box("div", "choice", {"role": "group", "aria-label": label}):
             for one, name in options.items():
@@ -285,7 +301,7 @@ class Choice:
         """Call a handler after the user has chosen another value."""
         self._listeners.append(handler)
 
-    async def _choose(self, value: str) -> None:
+    async def _choose(self, value: K) -> None:
         self.value = value
         self._mark()
         for listener in self._listeners:

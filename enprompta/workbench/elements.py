@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
@@ -14,7 +14,7 @@ NOTHING = "—"
 """Shown for what has no value."""
 
 
-def box(tag: str = "div", classes: str = "", attributes: Mapping[str, Any] | None = None) -> ui.element:
+def box(tag: str = "div", classes: str = "", attributes: Mapping[str, object] | None = None) -> ui.element:
     """Add an element that contains other elements; use it in a `with` block.
 
     Args:
@@ -27,7 +27,7 @@ def box(tag: str = "div", classes: str = "", attributes: Mapping[str, Any] | Non
     return element
 
 
-def text(tag: str, value: object, classes: str = "", attributes: Mapping[str, Any] | None = None) -> TextElement:
+def text(tag: str, value: object, classes: str = "", attributes: Mapping[str, object] | None = None) -> TextElement:
     """Add an element that contains only text.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,14 +20,13 @@ class Explanation(NamedTuple):
 
 _CONNECTION = Explanation(
     "APIConnectionError",
-    "connection refused or reset, unknown host, TLS failure, broken response; all attempts failed",
-    "check the network, the proxy, `base_url`. `error.unsent` is True if the last attempt certainly never left this "
-    "machine",
+    "no complete answer: refused, reset, unknown host, TLS failure",
+    "check the network, the proxy, `base_url`. `error.unsent` is True if the last attempt was certainly not sent",
 )
 _OTHER = Explanation("APIStatusError", "the body is too large, the method is wrong, …", "read the message")
 _REDIRECT = Explanation(
     "APIStatusError",
-    "redirects are not followed, because they could send your key elsewhere",
+    "redirects are not followed: they could send your key elsewhere",
     "check `base_url`",
 )
 _SERVER = Explanation(
@@ -43,7 +43,7 @@ BY_STATUS: dict[int, Explanation] = {
     401: Explanation(
         "AuthenticationError",
         "the key, secret or token is missing, wrong or revoked",
-        "run `enprompta doctor`; create a new key. With OAuth2, the client has already retried with a fresh token",
+        "run `enprompta doctor`; create a new key. With OAuth2, the client has already tried a new token",
     ),
     402: Explanation(
         "InsufficientTokensError",
@@ -58,12 +58,12 @@ BY_STATUS: dict[int, Explanation] = {
     404: Explanation(
         "NotFoundError",
         "the object does not exist, or you may not see it",
-        "check the id, and that the key belongs to the right account or team",
+        "check the id and the key's account or team",
     ),
     409: Explanation(
         "ConflictError",
         "the object's state does not allow it, or an idempotency key was reused with another body",
-        "fetch the object again; use a new key for a new request",
+        "fetch the object again; use a new key",
     ),
     422: Explanation("UnprocessableEntityError", "well-formed but not meaningful", "read `error.details`"),
     429: Explanation(
@@ -80,10 +80,10 @@ def explain(exchange: Exchange) -> Explanation | None:
     status = exchange.status
     if status is None:
         return _CONNECTION
-    if status < 300:  # noqa: PLR2004 (success)
+    if status < HTTPStatus.MULTIPLE_CHOICES:
         return None
     if status in BY_STATUS:
         return BY_STATUS[status]
-    if status >= 500:  # noqa: PLR2004 (errors of the service)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _SERVER
-    return _OTHER if status >= 400 else _REDIRECT  # noqa: PLR2004 (other errors, redirects)
+    return _OTHER if status >= HTTPStatus.BAD_REQUEST else _REDIRECT

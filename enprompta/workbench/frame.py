@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nicegui import app, ui
 
@@ -109,7 +109,7 @@ def page(path: str, title: str, *, emulator_only: bool = False) -> Callable[[Cal
     return decorate
 
 
-async def _contents(title: str, show: Callable[..., Awaitable[None]], arguments: dict[str, Any]) -> None:
+async def _contents(title: str, show: Callable[..., Awaitable[None]], arguments: dict[str, str]) -> None:
     try:
         await show(**arguments)
     except EnpromptaError as error:
@@ -132,7 +132,7 @@ def _shell(path: str) -> ui.element:
             c.text("span", "Enprompta Workbench")
         _mode()
         c.box("span", "spacer")
-        _accounts()
+        _accounts(path)
         theme = c.box("button", "icon-button").props('type=button aria-label="Switch between light and dark"')
         theme.on("click", js_handler="() => workbench.toggleTheme()")
         with theme:
@@ -151,15 +151,19 @@ def _mode() -> None:
         c.text("span", session.base_url, "mode-url mono")
 
 
-def _accounts() -> None:
+def _accounts(path: str) -> None:
     session = current()
-    if len(session.accounts) < 2:  # noqa: PLR2004 (nothing to choose)
+    if session.is_live:
         return
     picker = c.select("Account", session.accounts, value=session.account, classes="account", hide_label=True)
 
     async def use() -> None:
         await session.use(picker.value)
-        ui.navigate.reload()
+        above, separator, _ = path.partition("/{")
+        if separator:  # the other account has no object with this id
+            ui.navigate.to(above)
+        else:
+            ui.navigate.reload()
 
     picker.changed(use)
 

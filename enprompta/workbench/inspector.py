@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nicegui import ui
@@ -37,7 +36,7 @@ def open_exchange(exchange: Exchange) -> None:
                 ("Request id", exchange.request_id),
                 ("Program", exchange.program or None),
                 ("Seen by", {"program": "the program's hook"}.get(exchange.source, f"the {exchange.source}")),
-                ("Time", f"{datetime.fromtimestamp(exchange.at):%Y-%m-%d %H:%M:%S}"),  # noqa: DTZ006 (local time)
+                ("Time", f"{c.local_time(exchange.at):%Y-%m-%d %H:%M:%S}"),
             ]
         )
         _timeline(exchange)
@@ -62,11 +61,11 @@ def open_sender(draft: Draft) -> None:
 def sender_form(draft: Draft) -> None:
     """Add a form to edit a request and send it; the response appears below."""
     base_url = current().base_url
-    with c.box("div", "form-row"):
+    with c.box("div", "form-row request"):
         method = c.select("Method", METHODS, value=draft.method)
         path = c.field("Path", draft.path, classes="grow")
         query = c.field("Query", draft.query, classes="grow", placeholder="limit=10")
-    body = c.field("Body", _pretty(draft.body), lines=8, placeholder="JSON", attributes={"class": "mono"})
+    body = c.field("Body", _pretty(draft.body), lines=8 if draft.body else 3, placeholder="JSON")
 
     def edited() -> Draft:
         return Draft(method.value, path.value.strip(), query.value.strip().removeprefix("?"), body.value)
@@ -127,10 +126,8 @@ def _timeline(exchange: Exchange) -> None:
     attempts = current().log.attempts_of(exchange)
     steps: list[tuple[str, float, float, str]] = []
     for one in attempts:
-        if one.timeline:
-            steps += [_step(event) for event in one.timeline if event.kind != "request"]
-        else:
-            steps.append(("response", one.at, one.ms / 1000, str(one.status or one.error or "no response")))
+        reported = [_step(event) for event in one.timeline if event.kind != "request"]
+        steps += reported or [("response", one.at, one.ms / 1000, str(one.status or one.error or "no response"))]
     start = min(step[1] for step in steps)
     span = max(max(step[1] + step[2] for step in steps) - start, 0.001)
     c.text("h3", f"Timeline ({'1 attempt' if len(attempts) == 1 else f'{len(attempts)} attempts'})")

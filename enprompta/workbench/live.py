@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from nicegui import ui
 
@@ -111,9 +111,13 @@ def keep_fresh(refresh: Callable[[], Awaitable[object]], *, every: float | None 
             await refresh()
 
     unsubscribe = session.log.subscribe(observe)
-    page: Any = ui.context.client  # its type names no parameters of the handler
-    page.on_delete(unsubscribe)
+    when_left(unsubscribe)
     ui.timer(_TICK, tick)
+
+
+def when_left(handler: Callable[[], None]) -> None:
+    """Call a handler after the user has left the current page."""
+    ui.context.client.on_delete(handler)  # pyright: ignore[reportUnknownMemberType] (partly untyped)
 
 
 class Listing(Generic[T]):

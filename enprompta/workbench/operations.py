@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from enprompta.emulator import Emulator, openapi_document
+from enprompta.models import WorkflowStep
 from enprompta.testing import EXAMPLES
 from enprompta.workbench.sending import Draft
 
 if TYPE_CHECKING:
     from enprompta import AsyncEnprompta
+    from enprompta.workbench.session import JSON
 
-JSON = dict[str, Any]
 _RECEIVER = "http://127.0.0.1:9/hook"  # the discard port: nothing listens there
 _POLL = 0.05
 _MAX_POLLS = 100
@@ -34,7 +36,8 @@ class Operation:
     is_write: bool
 
 
-def operations() -> list[Operation]:
+@lru_cache(maxsize=1)
+def operations() -> tuple[Operation, ...]:
     """List the operations of the API, in the order of the document."""
     found: list[Operation] = []
     for path, item in openapi_document()["paths"].items():
@@ -50,7 +53,7 @@ def operations() -> list[Operation]:
                     is_write=method != "get",
                 )
             )
-    return found
+    return tuple(found)
 
 
 async def prepare(operation: Operation, client: AsyncEnprompta, *, creates: bool) -> Draft:
@@ -141,7 +144,7 @@ async def _body(operation_id: str, client: AsyncEnprompta, *, creates: bool) -> 
     return _BODIES.get(operation_id)
 
 
-def _steps(prompt_id: str, **more: str) -> Any:  # noqa: ANN401 (JSON)
+def _steps(prompt_id: str, **more: str) -> list[JSON]:
     return [{"id": "greet", "promptId": prompt_id, "variables": {"name": "{{input.name}}"}, **more}]
 
 
@@ -162,7 +165,8 @@ async def _template(client: AsyncEnprompta, _: str) -> dict[str, str]:
 async def _workflow(client: AsyncEnprompta, verb: str) -> dict[str, str]:
     prompt = await client.prompts.create(**_CONTENT)
     slow = {"provider": "echo", "model": "slow"} if verb == "executions.cancel" else {}  # still runs when it is sent
-    workflow = await client.workflows.create(name="Greet", steps=_steps(prompt.id, **slow))
+    steps = [WorkflowStep.model_validate(one) for one in _steps(prompt.id, **slow)]
+    workflow = await client.workflows.create(name="Greet", steps=steps)
     if verb in {"executions.get", "executions.cancel"}:
         run = await client.workflows.execute(workflow.id, input={"name": "Ada"})
         return {"id": workflow.id, "executionId": run.id}

@@ -3,7 +3,7 @@ const ROW = 40;
 
 export default {
   template: `
-    <div class="requests-list" ref="view" role="listbox" aria-label="Requests" tabindex="0"
+    <div class="requests-list" ref="view" v-show="total" role="listbox" aria-label="Requests" tabindex="0"
          :aria-activedescendant="active === null ? null : 'request-' + active"
          @scroll.passive="look" @keydown="key">
       <div class="requests-space" :style="{ height: total * ${ROW} + 'px' }">
@@ -23,9 +23,14 @@ export default {
       </div>
     </div>`,
   props: { total: Number, first: Number, rows: Array },
-  data: () => ({ active: null, asked: -1 }),
+  data: () => ({ active: null, asked: null }),
+  watch: {
+    rows() {
+      this.stay();
+    },
+  },
   mounted() {
-    this.look();
+    this.shown = { first: this.first, rows: this.rows };
     this.observer = new ResizeObserver(() => this.look());
     this.observer.observe(this.$refs.view);
   },
@@ -37,11 +42,26 @@ export default {
       const view = this.$refs.view;
       const top = Math.floor(view.scrollTop / ROW);
       const shown = Math.ceil(view.clientHeight / ROW);
-      const covered = top >= this.first && top + shown <= this.first + this.rows.length;
-      if ((!covered || this.asked === -1) && top !== this.asked) {
+      const end = Math.min(top + shown, this.total);
+      if (top >= this.first && end <= this.first + this.rows.length) {
+        this.asked = null;
+      } else if (top !== this.asked) {
         this.asked = top;
-        this.$emit("window", { top, shown });
+        this.$emit("window", { top });
       }
+    },
+    // New requests are added at the top: unless the newest are in view, the rows in view stay where they are.
+    stay() {
+      const view = this.$refs.view;
+      const top = Math.floor(view.scrollTop / ROW);
+      const row = this.shown.rows[top - this.shown.first];
+      const place = row ? this.rows.findIndex((one) => one.id === row.id) : -1;
+      this.shown = { first: this.first, rows: this.rows };
+      const moved = this.first + place - top;
+      if (top > 0 && place >= 0 && moved) this.$nextTick(() => (view.scrollTop += moved * ROW));
+    },
+    scrollToTop() {
+      this.$refs.view.scrollTop = 0;
     },
     open(id) {
       this.active = id;
@@ -51,9 +71,10 @@ export default {
       const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];
       const place = this.rows.findIndex((row) => row.id === this.active);
       if (step !== undefined && this.rows.length) {
-        const next = place < 0 ? 0 : Math.min(Math.max(place + step, 0), this.rows.length - 1);
-        this.active = this.rows[next].id;
         const view = this.$refs.view;
+        const visible = Math.ceil(view.scrollTop / ROW) - this.first;
+        const next = Math.min(Math.max(place < 0 ? visible : place + step, 0), this.rows.length - 1);
+        this.active = this.rows[next].id;
         const top = (this.first + next) * ROW;
         if (top < view.scrollTop) view.scrollTop = top;
         if (top + ROW > view.scrollTop + view.clientHeight) view.scrollTop = top + ROW - view.clientHeight;

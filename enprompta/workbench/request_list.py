@@ -22,3 +22,7 @@ class RequestList(ui.element, component="request_list.js"):
         """
         self.props.update({"total": total, "first": first, "rows": rows})
         self.update()
+
+    def scroll_to_top(self) -> None:
+        """Scroll to the first row."""
+        self.run_method("scrollToTop")

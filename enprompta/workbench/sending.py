@@ -6,8 +6,9 @@ import json
 import shlex
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from enprompta import Call
@@ -45,7 +46,7 @@ class Sent:
     @property
     def is_error(self) -> bool:
         """True for a status of 400 or more."""
-        return self.status >= 400  # noqa: PLR2004 (error statuses)
+        return self.status >= HTTPStatus.BAD_REQUEST
 
 
 async def send(draft: Draft) -> Sent:
@@ -56,7 +57,7 @@ async def send(draft: Draft) -> Sent:
     """
     if not draft.path.startswith("/api/"):
         raise ConfigurationError("The path must begin with /api/, such as /api/v1/prompts")
-    body: Any = None
+    body: object = None
     if draft.body.strip():
         try:
             body = json.loads(draft.body)
@@ -94,9 +95,9 @@ def as_curl(draft: Draft, base_url: str) -> str:
     origin = "/".join(base_url.split("/", 3)[:3])
     url = f"{origin}{draft.path}" + (f"?{draft.query}" if draft.query else "")
     lines = [f"curl -X {shlex.quote(draft.method)} {shlex.quote(url)}"]
-    lines += ['  -H "Authorization: Bearer $ENPROMPTA_API_KEY"', "  -H 'Content-Type: application/json'"]
+    lines.append('  -H "Authorization: Bearer $ENPROMPTA_API_KEY"')
     if draft.body.strip():
-        lines.append(f"  --data-raw {shlex.quote(draft.body)}")
+        lines += ["  -H 'Content-Type: application/json'", f"  --data-raw {shlex.quote(draft.body)}"]
     return " \\\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from enprompta import AsyncEnprompta, __version__
 from enprompta.emulator import ControlError, EmulatorControl, Keys
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from enprompta.exchanges import ExchangeLog
+
+JSON: TypeAlias = dict[str, Any]  # what the control interface returns has no models
+"""A JSON object of the control interface."""
 
 USER_AGENT = f"enprompta-workbench/{__version__}"
 """`User-Agent` of the Workbench's own requests, by which the Requests page can hide them."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -351,7 +352,7 @@ def test_the_clock_and_the_windows_are_changed(control: Control) -> None:
 
 
 def test_sample_data_fills_every_page(emulator: Emulator, client: Enprompta, control: Control) -> None:
-    """Seeding adds prompts with versions and labels, a team, a workflow, and executions over two weeks."""
+    """Seeding adds prompts with versions and labels, a team, a workflow, a webhook, and activity of two weeks."""
     control(lambda one: one.seed())
     prompts = {prompt.title: prompt for prompt in client.prompts.list()}
     assert len(prompts) == 3
@@ -359,11 +360,26 @@ def test_sample_data_fills_every_page(emulator: Emulator, client: Enprompta, con
     versions = control(lambda one: one.versions(summary.id))
     assert [(it["version"], it["labels"]) for it in versions] == [(2, ["latest", "staging"]), (1, ["production"])]
     assert client.prompts.get_live(summary.slug or summary.id).version.number == 1
-    assert len(list(client.executions.list(limit=100))) == 84
+    executions = list(client.executions.list(limit=100))
+    assert len(executions) == 90
+    assert executions == sorted(executions, key=lambda one: str(one.created_at), reverse=True)
     days = client.executions.stats(group_by="day")
     assert len(days) >= 14
     assert {execution.status for execution in client.executions.list(limit=100)} == {"completed", "failed"}
     workflow = client.workflows.list().data[0]
+    assert [run.status for run in client.workflows.list_executions(workflow.id)] == ["failed", "completed", "completed"]
+    days = client.usage.history(group_by="day")
+    assert len([day for day in days if day.requests]) == 14
+    traces = list(client.traces.list())
+    assert {trace.status for trace in traces} == {"SUCCESS", "ERROR"}
+    assert {len(client.traces.spans(trace.id)) for trace in traces} == {5}
+    (webhook,) = client.webhooks.list()
+    assert not webhook.is_active  # nothing is sent to the sample receiver
+    states = {"DELIVERED": 5, "FAILED": 1}
+    assert Counter(delivery.status for delivery in client.webhooks.list_deliveries(webhook.id)) == states
+    attempts = [one for delivery in control(lambda one: one.deliveries()) for one in delivery["attemptLog"]]
+    assert len(attempts) == 9
+    assert all(one["signatureValid"] for one in attempts)
     done = client.workflows.execute_and_wait(workflow.id, input={"article": "Tea", "language": "French"})
     assert done.status == "completed"
     assert client.teams.list().data[0].member_count == 2
@@ -409,7 +425,7 @@ def test_data_is_exported_imported_and_reset(emulator: Emulator, client: Enpromp
             revoked.prompts.list()
         control(lambda one: one.import_data(document))
         assert [prompt.title for prompt in revoked.prompts.list()] == titles
-    assert [it.id for it in client.webhooks.list()] == [webhook.id]
+    assert next(iter(client.webhooks.list())).id == webhook.id
     assert control(lambda one: one.export_data())["tables"]["prompts"] == document["tables"]["prompts"]
 
 

@@ -88,7 +88,17 @@ def _bad(kind: str, tmp_path: Path) -> tuple[str, Path]:
         path.write_text(pem)
     elif kind == "loop":
         path.symlink_to(path)
-    return ("SSL_CERT_DIR" if kind in {"bare folder", "file", "no folder"} else "SSL_CERT_FILE"), path
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "long name":
+        path = tmp_path / ("x" * 300)
+    elif kind == "hashed pipe":
+        path.mkdir()
+        os.mkfifo(path / f"{subject_hash()}.0")
+    in_folder = kind in {"bare folder", "file", "no folder", "hashed pipe"}
+    return ("SSL_CERT_DIR" if in_folder else "SSL_CERT_FILE"), path
 
 
 @CLIENTS
@@ -103,9 +113,13 @@ def _bad(kind: str, tmp_path: Path) -> tuple[str, Path]:
         ("key", "holds no certificate in PEM form"),
         ("der", "is in DER form: .*openssl x509"),
         ("loop", "too many levels of symbolic links"),
+        ("pipe", "is a pipe or a device"),
+        ("device", "is a pipe or a device"),
+        ("long name", "file name too long"),
         ("no folder", "names no folder"),
         ("file", "names no folder"),
         ("bare folder", "openssl rehash"),
+        ("hashed pipe", "openssl rehash"),
     ],
 )
 def test_what_cannot_work(make: Any, kind: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

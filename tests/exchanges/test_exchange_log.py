@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 import time
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -57,6 +58,24 @@ def test_the_oldest_are_dropped_by_number_and_by_size() -> None:
     assert small.size <= 100_000
     assert small.search(limit=1)[0].id == 50
     assert small.changes(0)[1][0].id == small.search()[-1].id
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 3_000])
+def test_the_memory_is_that_which_is_stated(body: bytes) -> None:
+    """However many exchanges are added, the log takes about `max_bytes` at most, with and without bodies."""
+    log = ExchangeLog(max_bytes=1_000_000)
+    log.add(exchange())  # loads what stays
+    tracemalloc.start()
+    try:
+        for number in range(4_000):
+            headers = tuple((f"x-{index}", str(number)) for index in range(8))
+            parts = {"response_body": body + str(number).encode(), "timeline": (TimelineEvent("wait", number),)}
+            log.add(exchange(number, request_headers=headers, **parts))
+        taken = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert len(log) < 1_000
+    assert taken < 1_200_000
 
 
 def test_bodies_are_cut_to_the_stated_size_and_their_full_size_is_kept() -> None:

@@ -405,6 +405,103 @@ def test_wherever_it_fires(flavour: str, backend: str, server: FaultServer) -> N
     assert all(outcomes), [n for n, good in enumerate(outcomes) if not good]
 
 
+@pytest.fixture
+def in_handler() -> Iterator[Callable[[], None]]:
+    """Raise `Stop` in a signal handler, wherever it is called."""
+
+    def handle(*_: object) -> None:
+        raise Stop("stop")
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    yield lambda: signal.raise_signal(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("place", ["after the body is written", "before the response is announced"])
+def test_within_aiohttp(
+    place: str, server: FaultServer, in_handler: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library closes the connection, or forgets the waiting call, before the exception reaches this package."""
+
+    async def interrupted(*_: object) -> None:
+        in_handler()
+
+    async def scenario() -> None:
+        async with caller_of("asyncio", "aiohttp", base_url=server.base_url) as caller:
+            if place == "after the body is written":
+                monkeypatch.setattr("aiohttp.http_writer.StreamWriter.write_eof", interrupted)
+            else:
+                monkeypatch.setattr("aiohttp.streams.set_result", lambda *_: in_handler())
+            await caller.call("POST", timeout=5.0)
+
+    server.play(fine, then=fine)
+    with pytest.raises(Stop):
+        asyncio.run(scenario())
+    assert [one.method for one in server.received] == ["GET", "POST"]
+
+
+@pytest.mark.parametrize("backend", ["httpx", "aiohttp", "own httpx", "own httpx2"])
+@pytest.mark.parametrize("deadline", [None, 0.5])
+def test_in_a_callback_of_asyncio(
+    backend: str, deadline: float | None, server: FaultServer, in_handler: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The bytes that a callback has received are lost, so no response comes; the call ends with the exception."""
+    logged: list[object] = []
+    armed: list[bool] = []
+    transports: Any = asyncio.selector_events._SelectorSocketTransport  # pyright: ignore[reportAttributeAccessIssue]
+    receive = transports._read_ready__data_received
+
+    def losing(transport: Any) -> None:
+        if armed:
+            armed.clear()
+            transport._sock.recv(65_536)
+            in_handler()
+        receive(transport)
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context["exception"]))
+        async with caller_of("asyncio", backend, base_url=server.base_url) as caller:
+            armed.append(True)
+            with pytest.raises(Stop) as caught:
+                await caller.call("POST", timeout=0.5, deadline=deadline)
+            assert logged == [caught.value]
+            assert caught.value.__context__ is None
+            await caller.call("GET")
+
+    monkeypatch.setattr(transports, "_read_ready__data_received", losing)
+    server.play(then=fine)
+    asyncio.run(scenario())
+    assert [one.method for one in server.received] == ["GET", "POST", "GET"]
+
+
+def test_the_exception_handler_of_a_loop_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """The loop's own handler gets every report, and only exceptions of signal handlers in callbacks are kept."""
+    logged: list[object] = []
+
+    def fails() -> None:
+        raise IndexError
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        default = handler_errors.callback_errors(loop)
+        loop.call_soon(fails)
+        await asyncio.sleep(0.01)
+        assert "IndexError" in caplog.text
+        assert default is handler_errors.callback_errors(loop)
+        loop.set_exception_handler(lambda _, context: logged.append(context["exception"]))
+        errors = handler_errors.callback_errors(loop)
+        assert errors is not None
+        assert errors is not default
+        loop.call_soon(fails)
+        await asyncio.sleep(0.01)
+        assert errors.last is None
+        assert await asyncio.to_thread(handler_errors.callback_errors, loop) is None
+
+    asyncio.run(scenario())
+    assert [type(one) for one in logged] == [IndexError]
+
+
 class Group(Exception):  # noqa: N818 (named for what it is)
     """Exceptions in a group, as Python 3.11 has them."""
 

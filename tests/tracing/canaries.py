@@ -40,8 +40,20 @@ CANARIES = {
     "key google": "AIza" + "SyA1234567890abcdefghijklmnopqrstuv",
     "key enprompta": "ep_live_" + "0123456789abcdef",
     "key stripe": "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc",
+    "key vault": "hvs." + "CAESIJ1234567890abcdefghij",
+    "key docker": "dckr_pat_" + "abcdefghijklmnop1234567890A",
+    "key twilio": "SK" + "0123456789abcdef0123456789abcdef",
+    "key databricks": "dapi" + "0123456789abcdef0123456789abcdef",
+    "key mailgun": "key-" + "3ax6xnjp29jd6fds4gc373sgvjxteol0",
+    "webhook discord": "discord.com/api/webhooks/" + "123456789012345678/AbCdEfGhIjKlMnOpQrStUvWx",
     "token jwt": "eyJhbGciOiJIUzI1NiJ9." + "eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
 }
+
+
+_HOMOGLYPHS = str.maketrans(
+    "aceopxyisjABCEHKMOPTX",
+    "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456\u0455\u0458\u0410\u0412\u0421\u0415\u041d\u041a\u041c\u041e\u0420\u0422\u0425",
+)
 
 
 def _percent(text: str) -> str:
@@ -78,19 +90,23 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "html decimal": lambda text: "".join(f"&#{ord(one)};" for one in text),
     "html hexadecimal": lambda text: "".join(f"&#x{ord(one):x};" for one in text),
     "html twice": lambda text: html.escape("".join(f"&#{ord(one)};" for one in text)),
-    "quoted-printable": lambda text: "".join(f"={one:02X}" for one in text.encode("ascii")),
+    "quoted-printable": lambda text: "".join(f"={one:02X}" for one in text.encode()),
     "base64": _base64,
     "base64 url": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
     "base64 twice": lambda text: _base64(_base64(text)),
     "base64 in a sentence": lambda text: _base64(f"my data: {text}, ok?"),
     "base64 utf-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
+    "base64 utf-16 with a mark": lambda text: base64.b64encode(text.encode("utf-16")).decode(),
     "base64 gzip": lambda text: base64.b64encode(gzip.compress(text.encode())).decode(),
     "base64 folded": lambda text: base64.encodebytes((f"{text} " * 9).encode()).decode(),
     "base64 in a url": lambda text: urllib.parse.quote(_base64(text)),
     "base32": lambda text: base64.b32encode(text.encode()).decode(),
     "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal prefixed": lambda text: f"0x{text.encode().hex()}",
+    "base32 lower case": lambda text: base64.b32encode(text.encode()).decode().lower(),
     "hexadecimal spaced": lambda text: text.encode().hex(" "),
     "full width": _fullwidth,
+    "letters of other scripts": lambda text: text.translate(_HOMOGLYPHS),
     "arabic digits": _digits(0x660),
     "bold digits": _digits(0x1D7CE),
     "zero width": _every("\u200b"),

@@ -226,6 +226,24 @@ def test_shutdown_without_a_service(client: Enprompta, receiver: Receiver, caplo
     assert "5 spans unsent" in caplog.text
 
 
+def test_shutdown_waits_while_the_service_accepts_spans(client: Enprompta, receiver: Receiver) -> None:
+    """Spans that a slow but working service accepts after the deadline are not lost."""
+    receiver.play = lambda _: cast("Any", time.sleep(0.15))
+    tracing = Tracing(client, interval=60)
+    record(tracing, 5 * 512)
+    assert tracing.shutdown(deadline=0.3)
+    assert (tracing.stats.sent, tracing.stats.unsent) == (5 * 512, 0)
+
+
+def test_a_resource_that_cannot_be_encoded(client: Enprompta, receiver: Receiver) -> None:
+    """Its spans are dropped and counted, each of them."""
+    broken: Any = {"number": 2**70}
+    with Tracing(client, interval=60, resource=broken) as tracing:
+        record(tracing, 3)
+        assert tracing.flush()
+        assert (tracing.stats.invalid, tracing.stats.dropped, tracing.stats.waiting) == (3, 3, 0)
+
+
 def test_the_thread_survives_anything(tracing: Tracing, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception that is not of this package ends neither the thread nor a flush."""
     post = tracing._exporter._poster.post

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context, use_span
 
 from enprompta import AsyncEnprompta, Enprompta
@@ -139,6 +139,26 @@ def test_a_disabled_sdk(client: Enprompta, receiver: Receiver, monkeypatch: pyte
     assert receiver.spans == []
 
 
+def test_unsampled_spans_are_not_sent(client: Enprompta, receiver: Receiver) -> None:
+    """A span that the sampler only records is not sent, nor are the spans below one that it drops."""
+
+    class ByName(Sampler):
+        def should_sample(self, parent_context: Any, trace_id: int, name: str, *_: Any, **__: Any) -> SamplingResult:
+            decisions = {"recorded": Decision.RECORD_ONLY, "dropped": Decision.DROP}
+            return SamplingResult(decisions.get(name, Decision.RECORD_AND_SAMPLE))
+
+        def get_description(self) -> str:
+            return "by name"
+
+    with Tracing(client, interval=60, sampler=ParentBased(ByName())) as tracing:
+        with tracing.span("recorded"):
+            pass
+        with tracing.provider.get_tracer("t").start_as_current_span("dropped"), tracing.span("below"):
+            pass
+        assert tracing.flush()
+    assert receiver.spans == []
+
+
 GLOBAL = """
 import sys
 from opentelemetry import trace
@@ -156,7 +176,7 @@ except ConfigurationError as error:
 """
 
 
-def test_as_the_global_provider(receiver: Receiver) -> None:
+def test_as_the_global_provider(receiver: Receiver, measured_processes: None) -> None:
     """`set_global=True` makes it the provider of the process; a second one is refused."""
     command = [sys.executable, "-W", "error", "-c", GLOBAL, receiver.base_url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

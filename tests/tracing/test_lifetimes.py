@@ -141,6 +141,47 @@ def test_handlers_that_chain(client: Enprompta, receiver: Receiver, sigterm: Non
             assert receiver.named("s")
 
 
+def test_sigterm_without_another_handler(
+    client: Enprompta, receiver: Receiver, sigterm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spans are sent, and then the signal ends the process as it would have."""
+    killed: list[tuple[int, int]] = []
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with Tracing(client, interval=60) as tracing:
+        with tracing.span("s"):
+            pass
+        monkeypatch.setattr(lifetimes.os, "kill", lambda *given: killed.append(given))
+        lifetimes._on_sigterm(signal.SIGTERM, None)
+        assert receiver.named("s")
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert killed == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_a_process_of_multiprocessing(client: Enprompta, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracer made in such a process, or before it was forked, is shut down by a finalizer."""
+    finalizers: list[Any] = []
+    monkeypatch.setattr(lifetimes.multiprocessing, "parent_process", object)
+    monkeypatch.setattr(lifetimes.util, "Finalize", lambda _, end, **__: finalizers.append(end))
+    tracing = Tracing(client, interval=60)
+    with tracing.span("s"):
+        pass
+    lifetimes.util._run_after_forkers()
+    assert len(finalizers) >= 2
+    finalizers[0]()
+    assert receiver.named("s")
+    assert "shut down" in repr(tracing)
+
+
+def test_a_child_process_starts_empty(client: Enprompta, receiver: Receiver, tmp_path: Path) -> None:
+    """After a fork the child has its own queue, counters and files; what was waiting is the parent's to send."""
+    with Tracing(client, interval=60, spool=tmp_path) as tracing, tracing.span("child"):
+        for _ in range(3):
+            tracing.provider.get_tracer("t").start_span("parent").end()
+        lifetimes._after_fork()
+        assert (tracing.stats.waiting, tracing.stats.sent) == (0, 0)
+    assert [span.name for span in receiver.spans] == ["child"]
+
+
 def test_a_tracer_in_another_thread(client: Enprompta, receiver: Receiver) -> None:
     """Only the main thread can handle signals; a tracer of another thread works without."""
     import threading

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, SpanProcess
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from enprompta.tracing.otlp import encode_request
+from enprompta.tracing.otlp import TraceRequest, write_span
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 PLAIN = st.one_of(TEXT, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.binary())
@@ -45,6 +45,14 @@ SPANS = st.builds(
     end_time=st.integers(0, 2**63),
     instrumentation_scope=st.none() | st.builds(InstrumentationScope, TEXT, TEXT | st.none(), TEXT, st.just({"a": 1})),
 )
+
+
+def encode_request(spans: list[ReadableSpan]) -> bytes:
+    """Write a request of spans."""
+    request = TraceRequest()
+    for span in spans:
+        request.add(span, write_span(span, span.attributes or {}))
+    return request.content()
 
 
 def sorted_spans(request: Any) -> list[str]:
@@ -84,9 +92,18 @@ def test_dropped_counts_are_written() -> None:
     assert read.resource_spans[0].scope_spans[0].spans[0].dropped_events_count == 2
 
 
-@pytest.mark.parametrize("value", ["\ud800", 2**63, object()])
+def test_lone_surrogates_are_replaced() -> None:
+    """Texts that are not Unicode lose what is not, in names and values."""
+    span = ReadableSpan(
+        "a\ud800", SpanContext(1, 2, is_remote=False), resource=Resource({}), attributes={"\udfff": "\ud800b"}
+    )
+    read = ExportTraceServiceRequest.FromString(encode_request([span])).resource_spans[0].scope_spans[0].spans[0]
+    assert (read.name, read.attributes[0].key, read.attributes[0].value.string_value) == ("a?", "?", "?b")
+
+
+@pytest.mark.parametrize("value", [2**63, object()])
 def test_what_cannot_be_written_is_an_error(value: Any) -> None:
-    """A lone surrogate, a number beyond 64 bits and any other object are refused, not written wrongly."""
+    """A number beyond 64 bits and any other object are refused, not written wrongly."""
     span = ReadableSpan("s", SpanContext(1, 2, is_remote=False), resource=Resource({}), attributes={"a": value})
     with pytest.raises((ValueError, TypeError)):
         encode_request([span])

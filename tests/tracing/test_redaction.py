@@ -230,6 +230,16 @@ TEXTS = {
     ),
     "jane@\\ud835\\udc1axample.com": "<email>",
     "jane=\r\n@example.com": "<email>",
+    "<password>hunter2</password>": "<password><key></password>",
+    "curl -u admin:hunter2pass https://x": "curl -u <key> https://x",
+    "mysql --password Tr0ub4dor x": "mysql --password <key> x",
+    "docker run -u 1000:1000 x": "docker run -u 1000:1000 x",
+    "cvv: 123, my PIN is 4821": "cvv: <key>, my PIN is <key>",
+    "Passwort: geheim123": "Passwort: <key>",
+    "p\u0430ssword=hunter2": "p\u0430ssword=<key>",
+    "\u043f\u0440\u0438\u0432\u0435\u0442": "\u043f\u0440\u0438\u0432\u0435\u0442",
+    "jane @ example . com": "<email>",
+    "user=0171 1234567 ok, ?id=2125551234": "user=<phone> ok, ?id=2125551234",
     "caf%C3%A9%FF%FE ok": "caf%C3%A9%FF%FE ok",
 }
 
@@ -278,6 +288,8 @@ INNOCENT = [
     "1::2::x",
     "2024-01-17 10:15",
     "bearer of bad news",
+    "CVC in 2009, a pin in 1234 places",
+    "meet @ noon. see you",
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
 ]
 
@@ -387,6 +399,39 @@ def test_copies_and_pickles() -> None:
     for one in (copy.deepcopy(redaction), pickle.loads(pickle.dumps(redaction))):
         assert one.redact_text("a@b.co 10.0.0.1") == redaction.redact_text("a@b.co 10.0.0.1")
         assert repr(one) == "<Redaction hash emails phones cards ibans keys ssns>"
+
+
+def test_the_depth_of_encodings_is_bounded() -> None:
+    """Base64 is decoded five times, and nested escapes six times; what lies deeper is left alone."""
+    redaction = Redaction()
+    text = "jane@example.com"
+    for depth in range(1, 7):
+        text = base64.b64encode(text.encode()).decode()
+        assert (redaction.redact_text(text) == "<email>") is (depth <= 5)
+    escaped = "jane%40example.com"
+    for depth in range(2, 8):
+        first, code = ("%", "&#37;") if depth % 2 == 0 else ("&", "%26")
+        escaped = escaped.replace(first, code, 1)
+        assert (redaction.redact_text(escaped) == "<email>") is (depth <= 6)
+
+
+def test_a_list_of_numbers_becomes_texts() -> None:
+    """The elements of an attribute have one type, so the others are written as text beside a placeholder."""
+    clean = Redaction().redact_span(span(attributes={"n": (4111111111111111, 5)}))
+    assert clean.attributes == {"n": ("<card>", "5")}
+
+
+def test_resources_are_redacted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The spans of one provider share a redacted resource and scope; the memory for them is bounded."""
+    monkeypatch.setattr("enprompta.tracing.redaction.MAX_SHARED", 2)
+    redaction = Redaction()
+    resource, scope = Resource({"host.name": "jane@example.com"}), InstrumentationScope("a")
+    first, second = (redaction.redact_span(span(resource=resource, instrumentation_scope=scope)) for _ in range(2))
+    assert first.resource is second.resource
+    assert first.instrumentation_scope is scope
+    for _ in range(5):
+        redaction.redact_span(span(resource=Resource({"a": "b"}), instrumentation_scope=scope))
+    assert len(redaction._known) <= 2
 
 
 def test_json_of_any_shape() -> None:

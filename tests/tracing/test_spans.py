@@ -343,8 +343,7 @@ class TestObserve:
                 assert [one async for one in stream] == ["a", "b"]
             stream = await ask()
             await stream.aclose()
-            async with give() as bare:  # type: ignore[attr-defined]
-                assert [one async for one in bare] == ["c"]
+            assert [one async for one in give()] == ["c"]
 
         asyncio.run(scenario())
         assert tracing.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import stat
 import subprocess
@@ -225,6 +226,30 @@ def test_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = Spool(tmp_path, "account", 10**6)
     assert [own.read(batch) for batch in own.take_over()] == [b"body"]
     own.close()
+
+
+def test_where_files_cannot_be_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module loads without `fcntl`, which Windows does not have."""
+    missing: Any = None
+    monkeypatch.setitem(sys.modules, "fcntl", missing)
+    spec = importlib.util.spec_from_file_location("spool_without_fcntl", spool.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, loaded)
+    spec.loader.exec_module(loaded)
+    assert loaded.fcntl is None
+
+
+def test_a_folder_that_is_gone_after_a_fork(tmp_path: Path) -> None:
+    """A child that cannot write to the spool keeps its batches in memory."""
+    own = Spool(tmp_path / "spool", "account", 10**6)
+    for path in own._folder.iterdir():
+        path.unlink()
+    own._folder.rmdir()
+    own.after_fork()
+    own.after_fork()
+    assert own.write(b"body", 1) is None
 
 
 def test_a_lock_that_is_gone(own: Spool, tmp_path: Path) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
+HERE = Path(__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = [
     "--no-sandbox",
@@ -36,9 +41,12 @@ QUIET = [
 ]
 
 
+FIRST = {"test_control_pages.py", "test_prompts.py", "test_traces.py", "test_workflows.py"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests with a browser last, because Playwright's event loop keeps later tests from `asyncio.run`."""
-    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+    """Run half of the browser's modules first: the others are at the end, so two of xdist's workers share them."""
+    items.sort(key=lambda item: item.path.parent != HERE or item.path.name not in FIRST)
 
 
 @dataclass
@@ -123,9 +131,35 @@ def client(workbench: Workbench) -> Iterator[Enprompta]:
         yield one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
+    """Start the command line; return the process and what it prints until it waits."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str, **variables: str) -> tuple[subprocess.Popen[str], str]:
+        environ = {**os.environ, "ENPROMPTA_CONFIG_DIR": str(tmp_path), **variables}
+        command = [sys.executable, "-c", "import sys; from enprompta.cli import main; sys.exit(main())", *arguments]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=tmp_path
+        )
+        processes.append(process)
+        printed = ""
+        assert process.stdout is not None
+        for line in process.stdout:
+            printed += line
+            if line.startswith("Press Ctrl-C"):
+                break
+        return process, printed
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium; it ends with its module, because no later test could use `asyncio.run` before that."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
     playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,45 +10,13 @@ import pytest
 
 from enprompta import Enprompta
 from enprompta.emulator import Emulator
+from tests.workbench.visits import found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import subprocess
     from pathlib import Path
 
 pytestmark = [pytest.mark.step("workbench"), pytest.mark.usefixtures("measured_processes")]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
-    """Start the command line; return the process and what it prints until it waits."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def run(*arguments: str, **variables: str) -> tuple[subprocess.Popen[str], str]:
-        environ = {**os.environ, "ENPROMPTA_CONFIG_DIR": str(tmp_path), **variables}
-        command = [sys.executable, "-c", "import sys; from enprompta.cli import main; sys.exit(main())", *arguments]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=tmp_path
-        )
-        processes.append(process)
-        printed = ""
-        assert process.stdout is not None
-        for line in process.stdout:
-            printed += line
-            if line.startswith("Press Ctrl-C"):
-                break
-        return process, printed
-
-    yield run
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-def found(pattern: str, text: str) -> str:
-    """Find the first group of a pattern."""
-    match = re.search(pattern, text)
-    assert match, text
-    return match[1]
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.workbench.conftest import Workbench
 
+expect = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed").expect
 pytestmark = pytest.mark.step("workbench")
 
 
@@ -63,6 +64,7 @@ def test_oauth_clients_and_plans_are_changed(page: Page, workbench: Workbench) -
     url = workbench.emulator.url
     with Enprompta(client_id=client_id, **credentials, base_url=url) as program:
         program.prompts.list()
+    expect(page.get_by_role("row").filter(has_text="ep_client_pro")).to_contain_text("all")
     row = page.get_by_role("row").filter(has_text=client_id)
     row.get_by_text("prompts:read").wait_for()
     row.get_by_role("button", name="Scopes").click()
@@ -86,7 +88,8 @@ def test_faults_are_added_and_removed(page: Page, workbench: Workbench) -> None:
         page.get_by_label("Effect").select_option(kind)
         page.get_by_label("Path").fill("/teams")
         if kind in {"latency", "drip"}:
-            page.get_by_label("Value").fill("0.01")
+            page.get_by_label({"latency": "Delay", "drip": "Pause"}[kind], exact=True).fill("0.01")
+        expect(page.get_by_label("Retry-After")).to_have_count(1 if kind == "status" else 0)
         page.get_by_role("button", name="Add fault").click()
         page.get_by_role("row").filter(has_text="/teams").first.wait_for()
         try:
@@ -98,10 +101,11 @@ def test_faults_are_added_and_removed(page: Page, workbench: Workbench) -> None:
         page.get_by_role("button", name="Remove all").click()
         page.get_by_text("No faults").wait_for()
     page.get_by_label("Effect").select_option("status")
-    page.get_by_label("Value").fill("many")
-    page.get_by_role("button", name="Add fault").click()
-    page.get_by_text("'many' is not a number").wait_for()
-    page.get_by_label("Value").fill("429")
+    for wrong in ("many", "inf"):
+        page.get_by_label("Status", exact=True).fill(wrong)
+        page.get_by_role("button", name="Add fault").click()
+        page.get_by_text(f"Status: '{wrong}' is not a number").wait_for()
+    page.get_by_label("Status", exact=True).fill("429")
     page.get_by_label("Retry-After").fill("1")
     page.get_by_label("Method").select_option("POST")
     page.get_by_label("Times").fill("")
@@ -123,11 +127,11 @@ def test_clock_and_data_are_changed(page: Page, workbench: Workbench, client: En
     page.get_by_role("button", name="Resume").click()
     page.get_by_label("Minute window").fill("30")
     page.get_by_role("button", name="Set windows").click()
-    page.get_by_text("30 s and 86400 s").wait_for()
+    page.locator(".fact").filter(has_text="Minute window").get_by_text("30 s", exact=True).wait_for()
     page.get_by_label("Minute window").fill("60")
     page.get_by_role("button", name="Set windows").click()
     page.get_by_role("button", name="Back to real time").click()
-    page.get_by_text("60 s and 86400 s").wait_for()
+    page.locator(".fact").filter(has_text="Minute window").get_by_text("60 s", exact=True).wait_for()
     assert abs(emulator.clock.offset) < 1
 
     titles = {prompt.title for prompt in client.prompts.list()}
@@ -150,6 +154,23 @@ def test_clock_and_data_are_changed(page: Page, workbench: Workbench, client: En
     page.get_by_role("button", name="Add sample data").click()
     page.get_by_text("Sample data added").wait_for()
     assert client.prompts.list().pagination.total_count == 2 * len(titles)
+
+
+def test_operations_are_searched(page: Page, workbench: Workbench) -> None:
+    """The list of operations shows the chosen one, and narrows as a person types."""
+    page.goto(f"{workbench.origin}/explorer?operation=oauth.token")
+    menu = page.get_by_role("navigation", name="Operations")
+    current = menu.locator("[aria-current]")
+    expect(current).to_be_in_viewport()
+    expect(page.get_by_role("heading", name="API explorer")).to_be_in_viewport()
+    page.keyboard.press("/")
+    page.keyboard.type("rotate")
+    expect(menu.get_by_role("link")).to_have_count(1)
+    menu.get_by_label("Search").fill("nothing like it")
+    expect(menu).to_contain_text("No operation matches")
+    menu.get_by_label("Search").fill("rotate")
+    menu.get_by_role("link").click()
+    page.wait_for_url(f"{workbench.origin}/explorer?operation=webhooks.rotate_secret")
 
 
 def test_every_prefilled_operation_succeeds(page: Page, workbench: Workbench) -> None:

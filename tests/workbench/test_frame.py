@@ -33,7 +33,7 @@ FINDINGS = """async () => (await axe.run(document, {resultTypes: ["violations"]}
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: tests/workbench/install-tools")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_are_accessible(page: Page, workbench: Workbench, client: Enprompta, scheme: Any) -> None:
-    """axe-core finds nothing serious on any page, in light and dark, nor in a dialog."""
+    """axe-core finds nothing serious on any page, in light and dark, nor in a dialog and a notice."""
     client.webhooks.create(name="CI", url="http://127.0.0.1:9/", events=["prompt.executed"])
     prompt = next(iter(client.prompts.list(search="Translate")))
     client.prompts.execute(prompt.id, variables={"language": "French", "text": "Hello"})
@@ -44,12 +44,15 @@ def test_pages_are_accessible(page: Page, workbench: Workbench, client: Enprompt
         page.wait_for_function("window.axe === undefined")
         page.evaluate(AXE.read_text(encoding="utf-8"))
         found[path] = page.evaluate(FINDINGS)
-    visit(page, workbench.origin, "/templates")
-    page.get_by_role("button", name="Preview Newsletter").click()
-    page.get_by_role("dialog").get_by_role("button", name="Fork").wait_for()
-    page.wait_for_timeout(400)  # the dialog fades in, and its colors with it
+    visit(page, workbench.origin, "/prompts")
+    page.get_by_role("button", name="New prompt").click()
+    page.get_by_role("dialog").get_by_role("button", name="Create prompt").click()
+    notice = page.get_by_role("alert")
+    expect(notice).to_contain_text("title: Must not be empty")
+    expect(notice).to_have_css("background-color", {"light": "rgb(255, 255, 255)", "dark": "rgb(26, 31, 40)"}[scheme])
+    page.wait_for_timeout(600)  # both fade in, and their colors with them
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    found["dialog"] = page.evaluate(FINDINGS)
+    found["dialog and notice"] = page.evaluate(FINDINGS)
     assert {path: one for path, one in found.items() if one} == {}
 
 

@@ -28,6 +28,12 @@ HOSTILE = "<img src=x onerror='document.title=1'><script>document.title = 1</scr
 BASE = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
+@pytest.fixture(autouse=True)
+def no_traces(workbench: Workbench) -> None:
+    """Delete the sample data, so that a test sees only its own traces."""
+    workbench.control(lambda one: one.reset())
+
+
 def at(milliseconds: float) -> datetime:
     """Return a time after the start of the test's traces."""
     return BASE + timedelta(milliseconds=milliseconds)

@@ -68,6 +68,13 @@ def receiver() -> Iterator[Receiver]:
         thread.join()
 
 
+@pytest.fixture(autouse=True)
+def no_webhooks(client: Enprompta) -> None:
+    """Delete the sample webhook, so that a test sees only its own."""
+    for one in client.webhooks.list():
+        client.webhooks.delete(one.id)
+
+
 def test_deliveries_appear_with_attempts_and_answers(
     page: Page, workbench: Workbench, client: Enprompta, receiver: Receiver
 ) -> None:

@@ -17,10 +17,11 @@ from nicegui.client import Client
 from nicegui.elements.mixins.text_element import TextElement
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta
+from enprompta.cli import workbench_session
 from enprompta.cli.commands import workbench as command
 from enprompta.cli.errors import SetupError
 from enprompta.emulator import ControlError, EmulatorControl
-from enprompta.exchanges import Exchange, ExchangeLog
+from enprompta.exchanges import Exchange, ExchangeLog, TimelineEvent
 from enprompta.models import Execution, WorkflowExecution, WorkflowStep
 from enprompta.workbench import inspector, operations, sending, server
 from enprompta.workbench import session as sessions
@@ -195,9 +196,9 @@ class FakeServer:
 def test_the_command_opens_the_link(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The link is printed and opened unless --no-open is given; Ctrl-C exits with 130."""
     opened: list[str] = []
-    fake = SimpleNamespace(Server=FakeServer, open_browser=opened.append)
-    monkeypatch.setattr(command, "import_server", lambda: fake)
-    monkeypatch.setattr(command, "_session", lambda *_, **__: live())
+    monkeypatch.setattr(workbench_session, "Server", FakeServer)
+    monkeypatch.setattr(workbench_session, "open_browser", opened.append)
+    monkeypatch.setattr(workbench_session, "begin", lambda *_, **__: live())
     command.workbench()
     assert opened == ["http://127.0.0.1:1/?token=x"]
     printed = capsys.readouterr().out
@@ -218,45 +219,41 @@ def test_the_token_is_asked_for_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -
         asked.append(text)
         return answer
 
-    monkeypatch.setattr(command.sys, "stdin", SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr(command.typer, "prompt", prompt)
+    monkeypatch.setattr(workbench_session.sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(workbench_session.typer, "prompt", prompt)
     answer = "a-token"
     with pytest.raises(ControlError, match="cannot be reached"):
-        command._joined(ORIGIN, None)
+        workbench_session._joined(ORIGIN, None)
     answer = ""
     with pytest.raises(SetupError, match="control token is missing"):
-        command._joined(ORIGIN, None)
+        workbench_session._joined(ORIGIN, None)
     assert len(asked) == 2
 
 
 def test_an_emulator_is_started_and_joined() -> None:
     """A new emulator has sample data, and another Workbench joins it with the token in its address."""
     with ExitStack() as stack:
-        emulator = command._started(stack)
+        emulator = workbench_session._started(stack)
         with Enprompta(api_key=emulator.keys.team, base_url=emulator.url) as client:
             assert client.prompts.list().data
-        session = command._joined(f"{emulator.origin}/?token={emulator.control_token}", None)
+        session = workbench_session._joined(f"{emulator.origin}/?token={emulator.control_token}", None)
         assert (session.base_url, session.is_live) == (emulator.url, False)
         asyncio.run(session.aclose())
 
 
-def test_only_packages_of_the_extra_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An import that fails for another reason is not hidden."""
-    import sys
-
-    import enprompta.workbench as package
-
-    class Broken:
-        @staticmethod
-        def find_spec(name: str, *_: Any) -> None:
-            if name == "enprompta.workbench.server":
-                raise ModuleNotFoundError("No module named 'other'", name="other")
-
-    monkeypatch.delitem(sys.modules, "enprompta.workbench.server")
-    monkeypatch.delattr(package, "server")
-    monkeypatch.setattr(sys, "meta_path", [Broken, *sys.meta_path])
-    with pytest.raises(ModuleNotFoundError, match="other"):
-        command.import_server()
+def test_only_packages_of_the_extra_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A missing package of the extra is named; an import that fails for another reason is not hidden."""
+    missing = ModuleNotFoundError("No module named 'nicegui.ui'", name="nicegui.ui")
+    chained = ImportError("install it")
+    chained.__cause__ = missing
+    for error in (missing, chained):
+        with pytest.raises(typer.Exit) as stopped, command.needs_workbench():
+            raise error
+        assert stopped.value.exit_code == 1
+        assert "needs nicegui, which is not installed" in " ".join(capsys.readouterr().err.split())
+    for error in (ModuleNotFoundError("No module named 'other'", name="other"), ImportError("cannot import name")):
+        with pytest.raises(type(error), match=str(error)), command.needs_workbench():
+            raise error
 
 
 def test_pages_that_need_an_emulator_are_empty_on_a_live_account() -> None:
@@ -299,13 +296,17 @@ def test_requests_that_cannot_be_sent() -> None:
         with pytest.raises(ConfigurationError, match=message):
             asyncio.run(sending.send(draft))
     draft = sending.Draft("POST", "/api/v1/prompts", query="a=1&b=", body="{")
+    assert "Content-Type" in sending.as_curl(draft, "https://enprompta.com/api/v1")
+    assert "Content-Type" not in sending.as_curl(
+        sending.Draft("GET", "/api/v1/prompts"), "https://enprompta.com/api/v1"
+    )
     program = sending.as_python(draft, "https://enprompta.com/api/v1")
     compile(program, "program", "exec")
     assert "params={'a': '1', 'b': ''}, json='{'" in program
 
 
 def test_exchanges_with_rare_contents_are_shown() -> None:
-    """A query, a cut body, and a program without a hook appear in the dialog, and the form to send opens."""
+    """A query, a cut body, and half a report of a program appear in the dialog, and the form to send opens."""
     session = live()
     cut = session.log.add(
         Exchange(0, 0.0, "POST", "/a", query="limit=1", status=200, response_body=b"no JSON", response_size=99)
@@ -313,6 +314,8 @@ def test_exchanges_with_rare_contents_are_shown() -> None:
     with shown(session) as texts:
         inspector.open_exchange(cut)
         inspector.open_exchange(session.log.add(Exchange(0, 0.0, "GET", "/a", status=500)))
+        sent = (TimelineEvent("request", 1.0, text="Attempt 1"),)
+        inspector.open_exchange(session.log.add(Exchange(0, 1.0, "GET", "/a", status=204, ms=5.0, timeline=sent)))
         inspector.open_sender(sending.Draft("GET", "/api/v1/prompts"))
     assert {
         "limit=1",

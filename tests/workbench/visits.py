@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from enprompta import UNSET
@@ -46,3 +47,10 @@ def all_paths(client: Enprompta) -> list[str]:
 def section(page: Page, name: str) -> Any:
     """Find a card by its heading."""
     return page.locator("section.card").filter(has=page.get_by_role("heading", name=name, exact=True))
+
+
+def found(pattern: str, text: str) -> str:
+    """Find the first group of a pattern."""
+    match = re.search(pattern, text)
+    assert match, text
+    return match[1]

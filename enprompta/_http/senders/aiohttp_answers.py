@@ -48,12 +48,16 @@ class Protocol(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes; pass the exception of a signal handler to the request, because asyncio ignores it."""
+        waiting = self._waiter, getattr(self._payload, "_waiter", None)
         try:
             self._parse(data)
         except Exception as error:
             if (raised := handler_error(error)) is None:
                 raise
             self.fail(raised)
+            for waiter in waiting:  # aiohttp forgets one before it wakes it
+                if waiter is not None and not waiter.done():
+                    waiter.set_exception(raised)
 
     def fail(self, raised: BaseException) -> None:
         """End the request on this connection with an exception of the caller."""
@@ -117,7 +121,8 @@ class Request(aiohttp.ClientRequest):
             protocol = conn.protocol  # gone once the connection is closed
             await super().write_bytes(writer, conn, *rest, **named)
         except Exception as error:
-            protocol = protocol or conn.protocol
+            if protocol is None:  # its length is 0, so it counts as false
+                protocol = conn.protocol
             if (raised := handler_error(error)) is None or not isinstance(protocol, Protocol):
                 raise
             protocol.fail(raised)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from enprompta.cli.commands import workbench
+from enprompta.cli.commands.workbench import needs_workbench
 from enprompta.cli.error_handling import FAILED, show_error
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def emulator(context: typer.Context) -> None:
 @contextmanager
 def _workbench(emulator: Emulator) -> Generator[str]:
     """Serve the Workbench beside an emulator, on a thread; yields the lines to print."""
-    server = workbench.import_server()
-    session = workbench.emulator_session(emulator)
-    running = server.Server(session)
+    with needs_workbench():
+        from enprompta.cli import workbench_session  # noqa: PLC0415 (an extra)
+    running = workbench_session.Server(workbench_session.emulator_session(emulator))
     ready: Future[Addresses] = Future()
 
     def serve() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from enprompta._common.span_tree import tree_of
 from enprompta.cli.console import line, out
 from enprompta.cli.error_handling import connected, show_error
 from enprompta.cli.options import EPILOG, All, Json, Limit, Since, Until, given
@@ -103,25 +104,16 @@ def get(
 
 
 def _print_tree(spans: Sequence[TraceSpan]) -> None:
-    """Print the spans below their parents; one whose parent is missing, or that is its own ancestor, is a root."""
-    known = {span.id for span in spans}
-    children: dict[str | None, list[TraceSpan]] = {}
-    for span in spans:
-        parent = span.parent_span_id if span.parent_span_id in known else None
-        children.setdefault(parent, []).append(span)
-    printed: set[str] = set()
-    for root in (*children.get(None, ()), *spans):  # the second time, those in a circle
-        open_spans = [(root, "", "")]
-        while open_spans:
-            span, lead, below = open_spans.pop()
-            if span.id in printed:
-                continue
-            printed.add(span.id)
-            out.print(_span_line(span, lead))
-            inner = [one for one in children.get(span.id, ()) if one.id not in printed]
-            for at, one in reversed(list(enumerate(inner))):
-                is_last = at == len(inner) - 1
-                open_spans.append((one, below + ("└─ " if is_last else "├─ "), below + ("   " if is_last else "│  ")))
+    """Print the spans below their parents."""
+    lines: list[Text] = []
+    has_next: list[bool] = []  # for each level: does a sibling follow?
+    for span, depth in reversed(tree_of(spans)):
+        has_next += [False] * (depth + 1 - len(has_next))
+        bars = "".join("│  " if follows else "   " for follows in has_next[1:depth])
+        lines.append(_span_line(span, bars + ("" if not depth else "├─ " if has_next[depth] else "└─ ")))
+        has_next[depth:] = [True]
+    for one in reversed(lines):
+        out.print(one)
 
 
 def _span_line(span: TraceSpan, lead: str) -> Text:

@@ -165,7 +165,7 @@ class EmulatorControl:
         await self._send("POST", "/reset")
 
     async def seed(self, account_id: str = "acc_team") -> None:
-        """Add sample data to an account: prompts with versions and labels, a team, a workflow, executions."""
+        """Add sample data to an account: objects of each kind, and two weeks of activity."""
         await self._send("POST", "/seed", {"accountId": account_id})
 
     async def export_data(self) -> JSON:

@@ -147,7 +147,7 @@ class Controller:
         self._services.clock.reset()
 
     def seed(self, account_id: str) -> None:
-        """Add sample data to an account: prompts, versions, labels, a team, a workflow, two weeks of executions."""
+        """Add sample data to an account: objects of each kind, and two weeks of activity."""
         add_sample_data(self._database, self._services.accounts.by_id(account_id), self._services.clock())
 
     def export(self) -> JSONObject:

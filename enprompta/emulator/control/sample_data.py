@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from enprompta import templating
+from enprompta.emulator.control import sample_activity
 from enprompta.emulator.execution.completion import CompletionResult
 from enprompta.emulator.stores import executions, prompts, teams, workflows
 
@@ -60,7 +61,7 @@ _VALUES: tuple[dict[str, object], ...] = (
 
 
 def add_sample_data(database: Database, account: Account, now: float) -> None:
-    """Add prompts with versions and labels, a team, a workflow and two weeks of executions to an account."""
+    """Add prompts with versions and labels, a team, a workflow, and two weeks of activity to an account."""
     with database.transaction():
         start = now - _DAYS * _DAY
         rows = [prompts.create(database, account, values, start) for values in _PROMPTS]
@@ -70,9 +71,14 @@ def add_sample_data(database: Database, account: Account, now: float) -> None:
         prompts.set_label(database, rows[0]["id"], "staging", 2)
         team = teams.create(database, account, "Content", "Writers and reviewers", start)
         teams.add(database, team["id"], "ada@example.com", "MEMBER", start)
-        workflows.create(database, account, _workflow(rows), start)
+        definition = _workflow(rows)
+        workflow = workflows.create(database, account, definition, start)
         for number in range(_DAYS * 6):
             _record(database, account, rows, number, start + (number + 1) * (_DAY // 6) - _DAY // 12)
+        sample_activity.add_requests(database, account, _DAYS, now)
+        sample_activity.add_runs(database, account, workflow, definition["steps"], now)
+        sample_activity.add_traces(database, account, rows[1], now)
+        sample_activity.add_webhook(database, account, rows[0], now)
 
 
 def _workflow(rows: list[sqlite3.Row]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class EventPublisher:
         if not subscribed:
             return
         event_id, now = new_id("evt"), self._clock()
-        body = _body(event_id, event, now, data)
+        body = event_body(event_id, event, now, data)
         with self._database.transaction():
             for webhook in subscribed:
                 row = deliveries.create(
@@ -62,7 +62,7 @@ class EventPublisher:
     def publish_test(self, webhook: sqlite3.Row) -> sqlite3.Row:
         """Send a test event to one webhook, whatever its subscriptions, and return the delivery."""
         event_id, now = new_id("evt"), self._clock()
-        body = _body(event_id, TEST_EVENT, now, {"webhook_id": webhook["id"], "message": "This is a test event"})
+        body = event_body(event_id, TEST_EVENT, now, {"webhook_id": webhook["id"], "message": "This is a test event"})
         row = deliveries.create(
             self._database, webhook["id"], event_id=event_id, event_type=TEST_EVENT, body=body, now=now
         )
@@ -70,7 +70,7 @@ class EventPublisher:
         return row
 
 
-def _body(event_id: str, event: str, now: float, data: JSONObject) -> bytes:
+def event_body(event_id: str, event: str, now: float, data: JSONObject) -> bytes:
     """Serialize the payload as `JSON.stringify` would, for receivers that verify what they have parsed."""
     payload = {"id": event_id, "event": event, "created_at": iso(now), "api_version": API_VERSION, "data": data}
     return ecma_json(payload).encode()

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, cast
 
 from enprompta.errors import ConfigurationError
 from enprompta.tracing.redaction.detectors import Detectors
-from enprompta.tracing.redaction.documents import Forest, Leaf, rebuild
+from enprompta.tracing.redaction.documents import Forest, Leaf, Node, rebuild
 from enprompta.tracing.redaction.matches import Match, replace
 
 if TYPE_CHECKING:
@@ -27,7 +27,20 @@ __all__ = ["Action", "Redaction"]
 Action = Literal["mask", "hash", "drop"]
 DROPPED = "<dropped>"
 """In place of a value that is not sent. It is not empty, because the service drops traces with an empty output."""
+MAX_SHARED = 1000
+"""Resources and instrumentation scopes that are remembered with their redacted forms."""
 _HASH_LENGTH = 16  # hexadecimal digits
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Tree(Protocol[T_co]):
+    """The texts of a resource or scope in a forest, and the way back."""
+
+    def rebuilt(self, value_of: Callable[[Node], object], /) -> T_co:
+        """Return a copy with the redacted texts."""
+        ...
 
 
 class Redaction:
@@ -76,12 +89,18 @@ class Redaction:
         if action == "hash" and not hash_key:
             raise ConfigurationError("action='hash' needs hash_key=, the secret key of the hashes")
         patterns = tuple(cast("re.Pattern[str]", one) for one in rules if hasattr(one, "finditer"))
-        self._functions = tuple(cast("Callable[[str], str]", one) for one in rules if not hasattr(one, "finditer"))
+        self._functions = tuple(cast("Callable[[str], object]", one) for one in rules if not hasattr(one, "finditer"))
         self._detectors = Detectors(emails, phones, cards, ibans, ips, keys, ssns, patterns)
         self._action: Action = action
         self._hash_key = hash_key.encode() if isinstance(hash_key, str) else hash_key or b""
         self._failures = 0
+        self._unshare()
+
+    def _unshare(self) -> None:
+        """Begin with what copies do not share."""
         self._lock = threading.Lock()
+        # The original is kept, so that no other object gets its id.
+        self._known: dict[int, tuple[object, object]] = {}
 
     @property
     def failures(self) -> int:
@@ -99,17 +118,37 @@ class Redaction:
             return DROPPED
 
     def redact_span(self, span: ReadableSpan) -> ReadableSpan:
-        """Return a redacted copy of a finished span: name, attributes, events, links, status, scope and resource."""
-        from enprompta.tracing.redaction.spans import SpanTree, emptied  # noqa: PLC0415 (needs the SDK; texts do not)
+        """Return a redacted copy of a finished span: name, attributes, events, links, status, scope and resource.
+
+        A span in which nothing is found is returned itself.
+        """
+        from enprompta.tracing.redaction import spans  # noqa: PLC0415 (needs the SDK; texts do not)
 
         try:
             forest = Forest(self._detectors)
-            tree = SpanTree(forest, span)
+            tree = spans.SpanTree(forest, span)
             redacted = self._search(forest)
-            return tree.rebuilt(lambda node: rebuild(node, redacted))
+            resource = self._shared(span.resource, spans.ResourceTree)
+            scope = span.instrumentation_scope and self._shared(span.instrumentation_scope, spans.ScopeTree)
+            if not redacted and resource is span.resource and scope is span.instrumentation_scope:
+                return span
+            return tree.rebuilt(lambda node: rebuild(node, redacted), resource, scope)
         except Exception:  # noqa: BLE001 (whatever fails, nothing unsearched is sent)
             self._count_failure()
-            return emptied(span)
+            return spans.emptied(span)
+
+    def _shared(self, part: T, tree_of: Callable[[Forest, T], Tree[T]]) -> T:
+        """Redact a resource or scope, once for all its spans."""
+        known = self._known.get(id(part))
+        if known is None:
+            forest = Forest(self._detectors)
+            tree = tree_of(forest, part)
+            redacted = self._search(forest)
+            known = part, tree.rebuilt(lambda node: rebuild(node, redacted)) if redacted else part
+            if len(self._known) >= MAX_SHARED:
+                self._known.clear()
+            self._known[id(part)] = known
+        return cast("T", known[1])
 
     def _search(self, forest: Forest) -> dict[int, str]:
         """Return the new text of each leaf that changes, by its identity."""
@@ -135,7 +174,7 @@ class Redaction:
             text = DROPPED if self._action == "drop" else replace(text, leaf.matches, self._placeholder)
         for function in self._functions:
             try:
-                new = cast("object", function(text))
+                new = function(text)
             except Exception:  # noqa: BLE001 (of the caller's code)
                 return None
             if not isinstance(new, str):
@@ -153,13 +192,14 @@ class Redaction:
         with self._lock:
             self._failures += 1
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the lock."""
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what copies do not share."""
+        return {name: value for name, value in self.__dict__.items() if name not in {"_lock", "_known"}}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore the settings with a new lock."""
-        self.__dict__.update(state, _lock=threading.Lock())
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Restore the settings."""
+        self.__dict__.update(state)
+        self._unshare()
 
     def __repr__(self) -> str:
         """Show what is searched, without the key and the rules."""

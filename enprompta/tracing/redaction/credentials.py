@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from enprompta.tracing.redaction.matches import Match
@@ -24,40 +25,33 @@ def _prefixed(prefix: str, rest: str, needs: str = "") -> tuple[str, re.Pattern[
     return prefix.lower(), whole, re.compile(needs, re.ASCII | re.IGNORECASE)
 
 
+def _each(prefixes: str, rest: str) -> list[tuple[str, re.Pattern[str], re.Pattern[str]]]:
+    return [_prefixed(one, rest) for one in prefixes.split()]
+
+
 # A prefix, and what follows it. Each is searched only in texts that contain the prefix.
 _PREFIXED = (
     _prefixed("ep_", rf"(?:(?:live|test)_{_W}{{6,}}|{_W}{{12,}})", r"^ep_(?:live|test)_|\d"),  # this API
     _prefixed("whsec_", r"[A-Za-z0-9_+/=\-]{6,}"),
     _prefixed("sk-", rf"{_W}{{16,}}", r"\d"),  # OpenAI, Anthropic and many others
-    *(
-        _prefixed(one, rf"{_W}{{10,}}")
-        for one in ("sk_live_", "sk_test_", "pk_live_", "pk_test_", "rk_live_", "rk_test_")
-    ),
-    *(
-        _prefixed(one, r"[A-Za-z0-9]{16,}")
-        for one in ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "npm_", "hf_", "r8_", "gsk_")
-    ),
-    *(
-        _prefixed(one, rf"{_W}{{16,}}")
-        for one in ("github_pat_", "glpat-", "gldt-", "pypi-", "dop_v1_", "shpat_", "shpss_")
-    ),
-    *(
-        _prefixed(one, rf"{_W}{{16,}}")
-        for one in ("xai-", "nvapi-", "pplx-", "lsv2_", "tgp_v1_", "GOCSPX-", "sq0atp-", "sq0csp-")
-    ),
-    *(
-        _prefixed(one, rf"{_W}{{10,}}")
-        for one in ("xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-", "xapp-", "xoxe-", "xoxe.")
-    ),
-    *(_prefixed(one, r"[A-Z0-9]{16}(?![A-Za-z0-9])") for one in ("AKIA", "ASIA", "AROA", "ABIA")),
+    *_each("sk_live_ sk_test_ pk_live_ pk_test_ rk_live_ rk_test_", rf"{_W}{{10,}}"),
+    *_each("xoxa- xoxb- xoxp- xoxr- xoxs- xapp- xoxe- xoxe.", rf"{_W}{{10,}}"),
+    *_each("ghp_ gho_ ghu_ ghs_ ghr_ npm_ hf_ r8_ gsk_", r"[A-Za-z0-9]{16,}"),
+    *_each("github_pat_ glpat- gldt- pypi- dop_v1_ shpat_ shpss_ hvs. dckr_pat_ lin_api_ ntn_ glsa_", rf"{_W}{{16,}}"),
+    *_each("xai- nvapi- pplx- lsv2_ tgp_v1_ GOCSPX- sq0atp- sq0csp- PMAK- sbp_ sntrys_ NRAK-", rf"{_W}{{16,}}"),
+    *_each("dp.pt. figd_ pcsk_ AGE-SECRET-KEY-1", rf"{_W}{{16,}}"),
+    *_each("AKIA ASIA AROA ABIA", r"[A-Z0-9]{16}(?![A-Za-z0-9])"),
+    *_each("dapi SK", r"[0-9a-f]{32}(?![A-Za-z0-9])"),  # Databricks, Twilio
     _prefixed("AIza", rf"{_W}{{30,}}"),
     _prefixed("ya29.", r"[A-Za-z0-9_.\-]{16,}"),
     _prefixed("1//0", rf"{_W}{{20,}}"),
     _prefixed("SG.", rf"{_W}{{10,}}\.{_W}{{10,}}"),
-    _prefixed("key-", r"[0-9a-f]{32}(?![0-9a-f])"),
+    _prefixed("key-", r"[0-9a-z]{32}(?![0-9a-z])", r"\d"),
     _prefixed("eyJ", rf"{_W}{{6,}}(?:\.{_W}{{4,}}){{0,4}}\.?{_W}*", rf"\.{_W}{{4}}"),  # a JSON web token
     _prefixed("hooks.slack.com/", r"[A-Za-z0-9/_\-]{8,}"),
+    _prefixed("discord.com/api/webhooks/", r"\d{10,}/[A-Za-z0-9_\-]{20,}"),
 )
+_LONG_WORD = re.compile(r"[A-Za-z0-9_\-./+=]{12}")  # no credential with a prefix is shorter
 _TELEGRAM = re.compile(rf"(?<!\d)\d{{8,10}}:AA{_W}{{30,}}", re.ASCII)
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----END )[\s\S])*(?:-----END [A-Z0-9 ]{0,60}-----)?"
@@ -75,7 +69,7 @@ _QUERY = re.compile(
 )
 
 _NAME = (
-    r"(?:pass(?:word|wd|phrase|code)|(?<![a-z])pwd|secret(?:[ _\-]?(?:access)?[ _\-]?key)?|(?<![a-z])token|"
+    r"(?:pass(?:word|wd|phrase|code|wort)|(?<![a-z])pwd|secret(?:[ _\-]?(?:access)?[ _\-]?key)?|(?<![a-z])token|"
     r"(?:api|access|auth|private|account|encryption|signing|master|shared)[ _\-]?(?:key|token|secret)|"
     r"authorization|credentials?)"
 )
@@ -86,9 +80,21 @@ _ASSIGNED = re.compile(
     + r"""(?:["'\\\]]{0,4}[ \t]{0,3}(?:=>|:=|==?)[ \t]{0,3}["'\\]{0,4}(?![\s"'\\])([^\s"'\\,;&<>{}()\[\]]{3,})
     |["'\\\]]{0,4}[ \t]{0,3}(?:=>|:=|==?|:)[ \t]{0,3}\\{0,3}
      (?:"([^"\\\r\n]{3,})\\{0,3}"|'([^'\\\r\n]{3,})\\{0,3}')
+    |>([^<>\r\n]{3,200})</
     |["'\\\]]{0,4}[ \t]{0,3}:[ \t\r\n]{0,3}(?=[^\s"',;<>]{0,64}[\d!@$%^*+=])([^\s"',;<>{}()\[\]]{6,})
     |[ \t]{1,3}(?:is|was)[ \t:]{1,3}["'`]?(?=[^\s"',;<>]{0,64}\d)([^\s"'`,;<>{}()\[\]]{6,}))""",
     re.IGNORECASE | re.VERBOSE,
+)
+# On a command line, and numbers that are secret: `--password x`, `-u name:x`, `cvv 123`, `my PIN is 1234`.
+_FLAG = re.compile(
+    r"--[a-z\-]{0,20}(?:password|passwd|token|secret|api-key|access-key)[ =][\"']?([^\s\"'\-][^\s\"']{2,})",
+    re.IGNORECASE,
+)
+_USER_FLAG = re.compile(r"(?:\s-u|--user)[ =]?[\"']?([^\s:\"'/]{1,100}:(?!\d{1,6}\b)[^\s\"'/]{3,})")
+_PIN = re.compile(
+    r"\b(?:(?:cvv2?|cvc2?)(?:[ \-](?:code|number))?|(?:pin|otp)(?:[ \-](?:code|number))?(?: is| was|:|=))"
+    r"\W{0,3}(?:is\W{1,2})?(\d{3,8})(?!\d)",
+    re.ASCII | re.IGNORECASE,
 )
 _NAMED = re.compile(
     r"(?:^|[._\-\s/:\[\]])(?:pass(?:word|wd|phrase|code)|pwd|(?:client|shared|consumer|app|webhook)?[_\-]?secret|"
@@ -106,6 +112,12 @@ _HINTED = (
     ("bearer", _BEARER_LETTERS, 1),
     ("cookie", _COOKIE, 1),
     ("=", _QUERY, 1),
+    ("--", _FLAG, 1),
+    ("-u", _USER_FLAG, 1),
+    ("cvv", _PIN, 1),
+    ("cvc", _PIN, 1),
+    ("pin", _PIN, 1),
+    ("otp", _PIN, 1),
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
@@ -127,11 +139,12 @@ def find_credentials(text: str) -> Iterator[Match]:
 
 def find_prefixed(text: str, lowered: str) -> Iterator[Match]:
     """Find credentials by their prefixes alone."""
-    for prefix, pattern, needs in _PREFIXED:
-        if prefix in lowered:
-            for found in pattern.finditer(text):
-                if needs.search(found[0]):
-                    yield _match(found)
+    if _LONG_WORD.search(text):
+        for prefix, pattern, needs in _PREFIXED:
+            if prefix in lowered:
+                for found in pattern.finditer(text):
+                    if needs.search(found[0]):
+                        yield _match(found)
     if "-----begin " in lowered:
         for found in _PEM.finditer(text):
             yield _match(found)
@@ -145,6 +158,7 @@ def find_assigned(text: str, lowered: str) -> Iterator[Match]:
             yield _match(found, group)
 
 
+@lru_cache(maxsize=4096)
 def is_credential_name(name: str) -> bool:
     """True if a value with this name is a credential, whatever it looks like."""
     return _NAMED.search(_CAMEL.sub("_", name)) is not None

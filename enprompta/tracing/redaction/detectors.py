@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from enprompta.tracing.redaction import credentials, numbers, people
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 MAX_LAYERS = 5
 """Depth to which base64 in base64 is searched."""
+
+
+@lru_cache(maxsize=4096)
+def find_in_name(detectors: Detectors, name: str) -> tuple[Match, ...]:
+    """Find everything in a name that must not be sent; names recur with every span."""
+    return tuple(detectors.find(name))
 
 
 class Detectors(NamedTuple):
@@ -68,6 +75,10 @@ class Detectors(NamedTuple):
                     yield Match(*found.span(), "redacted", found[0])
 
     def _in_digits(self, text: str) -> Iterator[Match]:
+        if self.ips:
+            yield from numbers.find_ips(text)
+        if not numbers.has_number(text):
+            return
         if self.cards:
             yield from numbers.find_cards(text)
         if self.ibans:
@@ -76,8 +87,6 @@ class Detectors(NamedTuple):
             yield from numbers.find_ssns(text)
         if self.phones:
             yield from numbers.find_phones(text)
-        if self.ips:
-            yield from numbers.find_ips(text)
 
     def find_across(self, text: str) -> Iterator[Match]:
         """Find what is unmistakable even if its parts stand in unrelated values."""
@@ -85,11 +94,12 @@ class Detectors(NamedTuple):
             found: list[Match] = []
             if self.emails:
                 found += people.find_emails(view)
-            if self.cards:
+            has_number = numbers.has_number(view)
+            if self.cards and has_number:
                 found += numbers.find_cards(view)
-            if self.ibans:
+            if self.ibans and has_number:
                 found += numbers.find_ibans(view)
-            if self.phones:
+            if self.phones and has_number:
                 found += (one for one in numbers.find_phones(view) if view[one.start] == "+")
             if self.keys:
                 found += credentials.find_prefixed(view, view.lower())

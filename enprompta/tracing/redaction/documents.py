@@ -11,10 +11,12 @@ import re
 from bisect import bisect_right
 from collections import defaultdict
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from enprompta.tracing.redaction.credentials import is_credential_name
+from enprompta.tracing.redaction.detectors import find_in_name
 from enprompta.tracing.redaction.matches import Match
+from enprompta.tracing.redaction.numbers import digits_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,9 +68,6 @@ class Leaf:
         self.matches: list[Match] = []
 
 
-Rebuild = "Callable[[Callable[[Leaf], Any]], Any]"
-
-
 class Forest:
     """All texts of one span or one value, which are searched together."""
 
@@ -76,7 +75,7 @@ class Forest:
         self._detectors = detectors
         self.leaves: list[Leaf] = []
 
-    def text(self, text: str, path: str = "", name: str = "", order: tuple[int, ...] = (), depth: int = 0) -> Any:  # noqa: ANN401
+    def text(self, text: str, path: str = "", name: str = "", order: tuple[int, ...] = (), depth: int = 0) -> Node:
         """Add a text; one that is JSON is taken apart."""
         if text[:1] in '{["' and text.strip()[-1:] in '}]"' and len(text) > 1:
             leaves = len(self.leaves)
@@ -99,13 +98,13 @@ class Forest:
         leaf.is_key = True
         return leaf
 
-    def add(self, value: object, path: str, name: str, order: tuple[int, ...] = (), depth: int = 0) -> Any:  # noqa: ANN401
+    def add(self, value: object, path: str, name: str, order: tuple[int, ...] = (), depth: int = 0) -> Node:
         """Add a value of any kind; the result is given to `rebuild` later."""
         if depth > MAX_DEPTH:
             raise TooDeep
         if isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
-        node: Any
+        node: Node
         if isinstance(value, str):
             node = self.text(value, path, name, order, depth)
         elif isinstance(value, bool) or value is None:
@@ -122,7 +121,7 @@ class Forest:
             node = self.text(str(value), path, name, order, depth)
         return node
 
-    def _number(self, value: float, path: str, name: str, order: tuple[int, ...]) -> Any:  # noqa: ANN401
+    def _number(self, value: float, path: str, name: str, order: tuple[int, ...]) -> Node:
         is_named = is_credential_name(name) or _PHONE_NAME.search(name) or _SSN_NAME.search(name)
         if abs(value) < _SHORTEST_NUMBER and not is_named:
             return Constant(value)
@@ -134,7 +133,7 @@ class Forest:
         pairs = list(pairs)
         # The field that numbers the choices separates their streams.
         order += tuple(value for key, value in pairs if key in _INDEXES and isinstance(value, int))
-        fields: list[tuple[Leaf, Any]] = []
+        fields: list[tuple[Leaf, Node]] = []
         for key, value in pairs:
             inner = f"{path}.{_NUMBER.sub('#', key)}"
             numbers = tuple(int(one[:9]) for one in _NUMBER.findall(key))
@@ -160,6 +159,8 @@ class Forest:
             return []
         if leaf.value is not None:
             found = [one for one in self._detectors.find(text) if one.kind in {"card", "redacted"}]
+        elif leaf.is_key:
+            return list(find_in_name(self._detectors, text))
         else:
             found = self._detectors.find(text)
         if name:
@@ -170,12 +171,11 @@ class Forest:
 
     def _kind_by_name(self, name: str, text: str) -> str | None:
         """Return the kind of a value that only its name gives away."""
-        digits = sum(one.isdigit() for one in text)
         if self._detectors.keys and is_credential_name(name):
             return "key"
-        if self._detectors.phones and digits >= _MIN_PHONE and _PHONE_NAME.search(name):
+        if self._detectors.phones and _PHONE_NAME.search(name) and len(digits_of(text)) >= _MIN_PHONE:
             return "phone"
-        if self._detectors.ssns and digits == _SSN_LENGTH and _SSN_NAME.search(name):
+        if self._detectors.ssns and _SSN_NAME.search(name) and len(digits_of(text)) == _SSN_LENGTH:
             return "ssn"
         return None
 
@@ -219,9 +219,9 @@ class Items:
 
     __slots__ = ("nodes", "original")
 
-    def __init__(self, original: Sequence[object], nodes: list[Any]) -> None:
+    def __init__(self, original: Sequence[object], nodes: list[Node]) -> None:
         self.original: Sequence[object] = original
-        self.nodes: list[Any] = nodes
+        self.nodes: list[Node] = nodes
 
 
 class Fields:
@@ -229,8 +229,8 @@ class Fields:
 
     __slots__ = ("fields",)
 
-    def __init__(self, fields: list[tuple[Leaf, Any]]) -> None:
-        self.fields: list[tuple[Leaf, Any]] = fields
+    def __init__(self, fields: list[tuple[Leaf, Node]]) -> None:
+        self.fields: list[tuple[Leaf, Node]] = fields
 
 
 class JsonText:
@@ -238,12 +238,15 @@ class JsonText:
 
     __slots__ = ("node", "original")
 
-    def __init__(self, original: str, node: Any) -> None:  # noqa: ANN401
+    def __init__(self, original: str, node: Node) -> None:
         self.original: str = original
-        self.node: Any = node
+        self.node: Node = node
 
 
-def rebuild(node: Any, redacted: Mapping[int, str]) -> Any:  # noqa: ANN401
+Node: TypeAlias = Leaf | Constant | Items | Fields | JsonText
+
+
+def rebuild(node: Node, redacted: Mapping[int, str]) -> object:
     """Return the value of a node; `redacted` has the new texts of leaves, by their identity."""
     if isinstance(node, Leaf):
         new = redacted.get(id(node))
@@ -262,7 +265,7 @@ def rebuild(node: Any, redacted: Mapping[int, str]) -> Any:  # noqa: ANN401
     return json.dumps(rebuild(node.node, redacted), ensure_ascii=False)
 
 
-def _is_changed(node: Any, redacted: Mapping[int, str]) -> bool:  # noqa: ANN401
+def _is_changed(node: Node, redacted: Mapping[int, str]) -> bool:
     if isinstance(node, Leaf):
         return id(node) in redacted
     if isinstance(node, Items):

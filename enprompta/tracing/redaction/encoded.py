@@ -20,9 +20,9 @@ _SPACED_HEX = re.compile(
 )
 _PARTED = re.compile(r"[+/_\-\n]")
 _PIECES = re.compile(r"[A-Za-z0-9]{8,}={0,6}")
-_HEX = re.compile(r"(?:[0-9a-fA-F]{2}){6,}")
+_HEX = re.compile(r"(?:0[xX])?((?:[0-9a-fA-F]{2}){6,})")
 _BASE32 = re.compile(r"[A-Z2-7]{10,}={0,6}|[a-z2-7]{10,}={0,6}")
-_MIXED = re.compile(r"[a-z0-9+/_\-][A-Z]|[A-Z][a-z]*[0-9]|[0-9]|=")
+_MIXED = re.compile(r"[a-z0-9+/_\-][A-Z]|[0-9]|=|[A-Z]{16}|[a-z]{24}")
 _PRINTABLE = bytes(range(32, 127)) + b"\t\r\n"
 _FOLDS = str.maketrans("-_", "+/", "\r\n=")
 _MAX_UNPRINTABLE = 0.15
@@ -55,8 +55,8 @@ def encoded_runs(text: str) -> Iterator[tuple[int, int, str]]:
 def _readings(run: str, start: int) -> Iterator[tuple[int, int, str]]:
     compact = run.translate(_FOLDS)
     candidates = [_base64(compact)]
-    if _HEX.fullmatch(compact):
-        candidates.append(bytes.fromhex(compact))
+    if found := _HEX.fullmatch(compact):
+        candidates.append(bytes.fromhex(found[1]))
     if _BASE32.fullmatch(compact):
         candidates.append(_base32(compact.upper()))
     for raw in candidates:
@@ -71,10 +71,7 @@ def _base64(compact: str) -> bytes:
 
 def _base32(compact: str) -> bytes:
     usable = compact[: len(compact) - (0, 1, 0, 1, 0, 0, 1, 0)[len(compact) % 8]]
-    try:
-        return base64.b32decode(usable + "=" * (-len(usable) % 8))
-    except binascii.Error:
-        return b""
+    return base64.b32decode(usable + "=" * (-len(usable) % 8))
 
 
 def _texts(raw: bytes) -> Iterator[str]:
@@ -83,7 +80,7 @@ def _texts(raw: bytes) -> Iterator[str]:
         raw = _inflated(raw)
     if b"\0" in raw:
         for encoding in ("utf-16-le", "utf-16-be"):
-            plain = raw.decode(encoding, "ignore").strip("\0")
+            plain = raw.decode(encoding, "ignore").strip("\0\ufeff")
             if plain.isprintable() or plain.isascii():
                 yield plain
     try:

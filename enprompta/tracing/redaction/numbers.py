@@ -31,100 +31,15 @@ _CARD_LENGTHS = (
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 _IBAN = re.compile(r"(?<![A-Z0-9])([A-Z]{2})\d{2}(?:[ .\-]?[A-Z0-9]){11,60}", re.IGNORECASE | re.ASCII)
-_IBAN_LENGTHS = {
-    entry[:2]: int(entry[2:])
-    for entry in [
-        "AD24",
-        "AE23",
-        "AL28",
-        "AT20",
-        "AZ28",
-        "BA20",
-        "BE16",
-        "BG22",
-        "BH22",
-        "BI27",
-        "BR29",
-        "BY28",
-        "CH21",
-        "CR22",
-        "CY28",
-        "CZ24",
-        "DE22",
-        "DJ27",
-        "DK18",
-        "DO28",
-        "EE20",
-        "EG29",
-        "ES24",
-        "FI18",
-        "FK18",
-        "FO18",
-        "FR27",
-        "GB22",
-        "GE22",
-        "GI23",
-        "GL18",
-        "GR27",
-        "GT28",
-        "HN28",
-        "HR21",
-        "HU28",
-        "IE22",
-        "IL23",
-        "IQ23",
-        "IS26",
-        "IT27",
-        "JO30",
-        "KW30",
-        "KZ20",
-        "LB28",
-        "LC32",
-        "LI21",
-        "LT20",
-        "LU20",
-        "LV21",
-        "LY25",
-        "MC27",
-        "MD24",
-        "ME22",
-        "MK19",
-        "MN20",
-        "MR27",
-        "MT31",
-        "MU30",
-        "NI28",
-        "NL18",
-        "NO15",
-        "OM23",
-        "PK24",
-        "PL28",
-        "PS29",
-        "PT25",
-        "QA29",
-        "RO24",
-        "RS22",
-        "RU33",
-        "SA24",
-        "SC31",
-        "SD18",
-        "SE24",
-        "SI19",
-        "SK24",
-        "SM27",
-        "SO23",
-        "ST25",
-        "SV28",
-        "TL23",
-        "TN24",
-        "TR26",
-        "UA29",
-        "VA22",
-        "VG24",
-        "XK20",
-        "YE30",
-    ]
-}  # the SWIFT registry: country and number of characters
+# The SWIFT registry: country and number of characters.
+_IBANS = (
+    "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DJ27 DK18 DO28 EE20 "
+    "EG29 ES24 FI18 FK18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HN28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 "
+    "KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MN20 MR27 MT31 MU30 NI28 NL18 NO15 OM23 "
+    "PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 SD18 SE24 SI19 SK24 SM27 SO23 ST25 SV28 TL23 TN24 TR26 "
+    "UA29 VA22 VG24 XK20 YE30"
+)
+_IBAN_LENGTHS = {entry[:2]: int(entry[2:]) for entry in _IBANS.split()}
 
 _SSN = re.compile(r"(?<![\d\-])(?!000|666|9)\d{3}([ \-.])(?!00)\d{2}\1(?!0000)\d{4}(?![\d\-])", re.ASCII)
 _NAMED_SSN = re.compile(
@@ -136,16 +51,16 @@ _S = r"[ .\-/\u00b7]"  # between the groups of a phone number
 _PHONE = re.compile(
     rf"""(?:(?<![\d+])\+{_S}?[1-9](?:[ .\-/()]{{0,3}}\d){{6,14}}             # international
     |(?<![\d+])\((?:0\d{{1,5}}\){_S}?\d(?:{_S}?\d){{4,9}}|[2-9]\d\d\){_S}?[2-9]\d\d{_S}?\d{{4}})
-    |(?<![\w+\-/=])(?<!\d\.)(?:
+    |(?<![\w+\-/])(?<!\d\.)(?:
       (?:00|011){_S}[1-9](?:[ .\-/()]{{0,2}}\d){{7,13}}                     # the same, dialed from Europe or the USA
     | 00[1-9]\d{{1,3}}{_S}\d(?:[ .\-/()]{{0,2}}\d){{5,11}}
-    | 00[1-9]\d{{9,12}}
+    | (?<!=)00[1-9]\d{{9,12}}
     | (?:1{_S}?)?\([2-9]\d\d\){_S}?[2-9]\d\d{_S}?\d{{4}}                    # North America
     | (?:1{_S}?)?[2-9]\d\d{_S}[2-9]?\d\d{_S}\d{{4}}
-    | 1?[2-9]\d\d[2-9]\d{{6}}
+    | (?<!=)1?[2-9]\d\d[2-9]\d{{6}}
     | \(0\d{{1,5}}\){_S}?\d(?:{_S}?\d){{4,9}}                               # national, with the trunk prefix
     | 0[1-9]\d{{0,4}}(?:{_S}{{1,2}}\d{{2,8}}){{1,5}}
-    | 0[1-9]\d{{8,9}}
+    | (?<!=)0[1-9]\d{{8,9}}
     | \(\d{{2,3}}\){_S}?\d{{4,5}}[ \-]\d{{4}}                               # Latin America
     | 1[3-9]\d{_S}?\d{{4}}{_S}?\d{{4}}                                      # China
     | [6-9]\d{{4}}[ \-]\d{{5}}                                              # India
@@ -157,7 +72,7 @@ _NAMED_PHONE = re.compile(
     r"(?:[ _\-]?(?:number|no\.?|at|on|is))?[\"'\s:=.#]{1,4}(?:is\s)?(\+?\(?\d(?:[ .\-/()]{0,2}\d){5,14})(?!\d)",
     re.ASCII | re.IGNORECASE,
 )
-_PHONE_DIGITS = (7, 15)
+_LOCAL_DIGITS = 7  # a number without its area is found only after a word for it
 _COMPUTER_NUMBERS = frozenset({"2147483647", "2147483648", "4294967295", "4294967296"})  # bounds of 32 bits
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
@@ -172,6 +87,14 @@ _MAC = re.compile(
     r"(?<![\w:\-])(?:[0-9a-f]{2}([:\-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4})(?![\w:\-])",
     re.ASCII | re.IGNORECASE,
 )
+
+
+_SIX_DIGITS = re.compile(r"\d(?:\D{0,6}\d){5}", re.ASCII)
+
+
+def has_number(text: str) -> bool:
+    """True if a text has enough digits near each other for a card, an account or a phone."""
+    return _SIX_DIGITS.search(text) is not None
 
 
 def digits_of(text: str) -> str:
@@ -251,15 +174,12 @@ def find_ssns(text: str) -> Iterator[Match]:
 
 def find_phones(text: str) -> Iterator[Match]:
     """Find phone numbers: international, in the formats of many countries, or after a word for them."""
-    lowest, highest = _PHONE_DIGITS
     for found in _PHONE.finditer(text):
         digits = digits_of(found[0])
-        if len(digits) > lowest and digits not in _COMPUTER_NUMBERS:
+        if len(digits) > _LOCAL_DIGITS and digits not in _COMPUTER_NUMBERS:
             yield Match(*found.span(), "phone", digits)
     for found in _NAMED_PHONE.finditer(text):
-        digits = digits_of(found[1])
-        if lowest - 1 <= len(digits) <= highest:
-            yield Match(*found.span(1), "phone", digits)
+        yield Match(*found.span(1), "phone", digits_of(found[1]))
 
 
 def find_ips(text: str) -> Iterator[Match]:

@@ -26,6 +26,10 @@ _SPELLED_AT = re.compile(
     r"(?<![\w.+\-])[\w.+\-]{1,64}\s?[\[({]\s?(?:at|@)\s?[\])}]\s?(?:[\w\-]{1,63}\.){1,4}[a-z]{2,24}(?!\w)",
     re.IGNORECASE,
 )
+_SPACED = re.compile(
+    r"(?<![\w.+\-])[\w.+\-]{1,64}\s{0,2}@\s{0,2}(?:[\w\-]{1,63}\s{0,2}\.\s{0,2}){1,3}(?:com|org|net|edu|gov|info|io|eu|de|fr|uk)(?!\w)",
+    re.IGNORECASE,
+)
 _WORDS = re.compile(r"\s?[\[({<]\s?(at|dot|@|\.)\s?[\])}>]\s?|\s(at|dot|@)\s", re.IGNORECASE)
 
 
@@ -36,6 +40,8 @@ def find_emails(text: str) -> Iterator[Match]:
             if "@" in found[0]:
                 start = found.start() + len(found[0]) - len(found[0].lstrip(".'!#$&*^~-"))
                 yield Match(start, found.end(), "email", text[start : found.end()].lower())
+        for found in _SPACED.finditer(text):
+            yield Match(*found.span(), "email", _plain(found[0]))
     lowered = text.lower()
     if "dot" in lowered or "[.]" in text or "(.)" in text:
         for found in _SPELLED.finditer(text):

@@ -12,13 +12,13 @@ from opentelemetry.trace import Link, SpanContext, Status, TraceState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from enprompta.tracing.redaction.documents import Forest
+    from enprompta.tracing.redaction.documents import Fields, Forest, Node
 
-Finish = "Callable[[Any], Any]"
+    ValueOf = Callable[[Node], Any]
 
 
 class SpanTree:
-    """The texts of a span in a forest, and the way back.
+    """The texts of a span in a forest, except those of its resource and scope, and the way back.
 
     Args:
         forest: Where the texts are added.
@@ -28,7 +28,6 @@ class SpanTree:
     def __init__(self, forest: Forest, span: ReadableSpan) -> None:
         self._span = span
         add = forest.add
-        scope = span.instrumentation_scope
         self._name = add(span.name, "name", "")
         self._status = add(span.status.description, "status", "")
         self._attributes = _attributes(forest, span.attributes, "span")
@@ -40,22 +39,11 @@ class SpanTree:
             (link, _state(forest, link.context), _attributes(forest, link.attributes, "links.#", (at,)))
             for at, link in enumerate(span.links)
         ]
-        self._resource = _attributes(forest, span.resource.attributes, "resource")
-        self._resource_schema = add(span.resource.schema_url, "schema", "")
         self._states = [_state(forest, one) for one in (span.context, span.parent)]
-        self._scope = None
-        if scope is not None:
-            texts = [add(one, "scope", "") for one in (scope.name, scope.version, scope.schema_url)]
-            self._scope = texts, _attributes(forest, scope.attributes, "scope")
 
-    def rebuilt(self, value_of: Callable[[Any], Any]) -> ReadableSpan:
-        """Return a copy of the span with the redacted texts."""
+    def rebuilt(self, value_of: ValueOf, resource: Resource, scope: InstrumentationScope | None) -> ReadableSpan:
+        """Return a copy of the span with the redacted texts, and the redacted resource and scope."""
         span = self._span
-        scope = None
-        if self._scope is not None:
-            texts, attributes = self._scope
-            name, version, schema = (value_of(one) for one in texts)
-            scope = InstrumentationScope(name, version, schema, value_of(attributes))
         context, parent = (
             _context(one, value_of(state)) for one, state in zip((span.context, span.parent), self._states, strict=True)
         )
@@ -63,7 +51,7 @@ class SpanTree:
             name=value_of(self._name),
             context=context,
             parent=parent,
-            resource=Resource(value_of(self._resource), value_of(self._resource_schema)),
+            resource=resource,
             attributes=value_of(self._attributes),
             events=[
                 Event(value_of(name), value_of(attributes), event.timestamp) for event, name, attributes in self._events
@@ -80,6 +68,31 @@ class SpanTree:
         )
 
 
+class ResourceTree:
+    """The texts of a resource in a forest, and the way back."""
+
+    def __init__(self, forest: Forest, resource: Resource) -> None:
+        self._attributes = _attributes(forest, resource.attributes, "resource")
+        self._schema = forest.add(resource.schema_url, "schema", "")
+
+    def rebuilt(self, value_of: ValueOf) -> Resource:
+        """Return a copy of the resource with the redacted texts."""
+        return Resource(value_of(self._attributes), value_of(self._schema))
+
+
+class ScopeTree:
+    """The texts of an instrumentation scope in a forest, and the way back."""
+
+    def __init__(self, forest: Forest, scope: InstrumentationScope) -> None:
+        self._texts = [forest.add(one, "scope", "") for one in (scope.name, scope.version, scope.schema_url)]
+        self._attributes = _attributes(forest, scope.attributes, "scope")
+
+    def rebuilt(self, value_of: ValueOf) -> InstrumentationScope:
+        """Return a copy of the scope with the redacted texts."""
+        name, version, schema = map(value_of, self._texts)
+        return InstrumentationScope(name, version, schema, value_of(self._attributes))
+
+
 def emptied(span: ReadableSpan) -> ReadableSpan:
     """Return a copy of a span with its identity and times, and no contents."""
     return ReadableSpan(
@@ -94,13 +107,14 @@ def emptied(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _attributes(forest: Forest, attributes: Mapping[str, Any] | None, path: str, order: tuple[int, ...] = ()) -> Any:  # noqa: ANN401
+def _attributes(
+    forest: Forest, attributes: Mapping[str, object] | None, path: str, order: tuple[int, ...] = ()
+) -> Fields:
     return forest.mapping((attributes or {}).items(), path, order, 0)
 
 
-def _state(forest: Forest, context: SpanContext | None) -> Any:  # noqa: ANN401
-    state = {} if context is None else dict(context.trace_state)
-    return forest.mapping(state.items(), "state", (), 0)
+def _state(forest: Forest, context: SpanContext | None) -> Fields:
+    return _attributes(forest, context.trace_state if context else None, "state")
 
 
 def _context(context: SpanContext | None, state: dict[str, str]) -> SpanContext | None:

@@ -32,8 +32,18 @@ _LOOKALIKES = (
     r"\u2460-\u24ff\u2776-\u2793\u2e3a\u2e3b\u3000-\u3002\ua789\ufe13\ufe19\ufe30-\ufe33\ufe50-\ufe6b"
     r"\uff01-\uff5e\uff61\U0001d400-\U0001d7ff\U0001f100-\U0001f18f\U0001fbf0-\U0001fbf9"
 )
+# Letters that look like ASCII ones. Next to ASCII they are read as such; words of other scripts stay as they are.
+_HOMOGLYPHS = str.maketrans(
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0455\u0456\u0458\u0501\u051b\u051d\u0410\u0412\u0415\u041a\u041c\u041d\u041e"
+    "\u0420\u0421\u0422\u0423\u0425\u0405\u0406\u0408\u03bf\u03b1\u03c1\u03bd\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c"
+    "\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u0131",
+    "aeopcyxsijdqwABEKMHOPCTYXSIJoapvABEZHIKMNOPTYXi",
+)
+_LETTERS = "".join(map(chr, _HOMOGLYPHS))
+# What a text must contain for anything to be decoded.
+_DECODABLE = re.compile(r"[%\\&=+\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\U0010ffff]")
 _ESCAPE = re.compile(
-    rf"""%(?:25)*(?P<percent>[0-7][0-9a-f])
+    rf"""(?=[%\\&=+\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\U0010ffff])(?:%(?:25)*(?P<percent>[0-7][0-9a-f])
     |(?P<percents>(?:%(?:25)*[89a-f][0-9a-f]){{1,4}})
     |(?<!\\)\\+u(?P<high>d[89ab][0-9a-f]{{2}})\\+u(?P<low>d[c-f][0-9a-f]{{2}})
     |(?<!\\)\\+(?:u|x(?=[0-9a-f]{{2}}))(?P<unit>(?<=u)[0-9a-f]{{4}}|(?<=x)[0-7][0-9a-f])
@@ -49,34 +59,21 @@ _ESCAPE = re.compile(
     |(?P<plus>(?<=[0-9)])\+(?=[0-9(]))
     |=(?P<soft>\r?\n)
     |=(?P<quoted>[0-7][0-9A-F])
+    |(?P<quoteds>(?:=[89A-F][0-9A-F]){{1,4}})
     |(?P<invisible>[{_INVISIBLE}]+)
-    |(?P<lookalike>[{_LOOKALIKES}]|(?![0-9])\d)""",
+    |(?P<letters>(?<=[a-z0-9_/\-])[{_LETTERS}]+|[{_LETTERS}]{{1,16}}(?=[a-z0-9_/\-]))
+    |(?P<lookalike>[{_LOOKALIKES}]|(?![0-9])\d))""",
     re.VERBOSE | re.IGNORECASE,
 )
 _WHITESPACE = {"n": "\n", "r": "\r", "t": "\t"}
-_HEX = re.compile(r"(?<=[%xX])[89a-fA-F][0-9a-fA-F]")
-_PUNCTUATION = {
-    "\u00b7": ".",
-    "\u3002": ".",
-    "\uff61": ".",
-    "\u06d4": ".",
-    "\u066b": ".",
-    "\u3001": ",",
-    "\u2043": "-",
-    "\u2212": "-",
-    "\u2044": "/",
-    "\u2215": "/",
-    "\u2236": ":",
-    "\ua789": ":",
-    "\u0589": ":",
-    "\u02d0": ":",
-    "\u2028": "\n",
-    "\u2029": "\n",
-    "\u2039": "<",
-    "\u203a": ">",
-    "\u05f4": '"',
-    "\u066c": ",",
-}
+_HEX = re.compile(r"(?<=[%xX=])[89a-fA-F][0-9a-fA-F]")
+_PUNCTUATION = dict(
+    zip(
+        "\u00b7\u3002\uff61\u06d4\u066b\u3001\u2043\u2212\u2044\u2215\u2236\ua789\u0589\u02d0\u2028\u2029\u2039\u203a\u05f4\u066c",
+        '.....,--//::::\n\n<>",',
+        strict=True,
+    )
+)
 
 
 class View:
@@ -109,6 +106,8 @@ class View:
 
 def decoded(text: str) -> View | None:
     """Decode one layer of escapes; None if there is none."""
+    if _DECODABLE.search(text) is None:
+        return None
     pieces: list[str] = []
     starts, origins, is_unit = [0], [0], [False]
     length = end = 0
@@ -222,6 +221,7 @@ def _of_lookalike(character: str) -> str:
 _READERS: dict[str, Callable[[re.Match[str]], str | None]] = {
     "percent": lambda found: chr(int(found["percent"], 16)),
     "percents": _of_bytes,
+    "quoteds": _of_bytes,
     "low": _of_pair,
     "unit": lambda found: _of_code(found["unit"], 16),
     "braced": lambda found: _of_code(found["braced"], 16),
@@ -237,5 +237,6 @@ _READERS: dict[str, Callable[[re.Match[str]], str | None]] = {
     "soft": _nothing,
     "quoted": lambda found: chr(int(found["quoted"], 16)),
     "invisible": _nothing,
+    "letters": lambda found: found[0].translate(_HOMOGLYPHS),
     "lookalike": lambda found: _of_lookalike(found[0]),
 }

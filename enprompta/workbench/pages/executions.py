@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 from datetime import date, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from nicegui import ui
 
@@ -19,11 +19,11 @@ from enprompta.workbench.session import current
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from enprompta.models import Execution, ExecutionStats
+    from enprompta.models import Execution, ExecutionStats, GroupBy
     from enprompta.pagination import AsyncPager
 
 _PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days"}
-_GROUPS = {"day": "By day", "prompt": "By prompt", "model": "By model"}
+_GROUPS: dict[GroupBy, str] = {"day": "By day", "prompt": "By prompt", "model": "By model"}
 _MEASURES = {"executions": "Executions", "tokens": "Tokens", "cost": "Cost"}
 _MAX_EXPORTED = 10_000
 _TITLES = 100
@@ -43,13 +43,13 @@ async def _show() -> None:
     header = c.header("Executions and usage", "Every run of a prompt: its tokens, cost and latency.")
     with c.box("div", "toolbar"):
         period = c.select("Period", _PERIODS, value="30")
-        group = c.Choice("Group", _GROUPS, "day")
+        group: c.Choice[GroupBy] = c.Choice("Group", _GROUPS, "day")
         measure = c.Choice("Measure", _MEASURES, "executions")
     titles: dict[str, str] = {}
 
     async def load() -> _Totals:
         stats, prompts = await asyncio.gather(
-            current().client.executions.stats(group_by=_literal(group.value), start_date=_start(period.value)),
+            current().client.executions.stats(group_by=group.value, start_date=_start(period.value)),
             current().client.prompts.list(limit=_TITLES),
         )
         titles.update({one.id: one.title for one in prompts.data})
@@ -65,14 +65,17 @@ async def _show() -> None:
 
     def start() -> AsyncPager[Execution]:
         start_date = _start(period.value)
-        return current().client.executions.list(limit=50, start_date=start_date, provider=provider.given)
+        return current().client.executions.list(limit=25, start_date=start_date, provider=provider.given)
 
     with c.section("Executions") as actions:
         with c.box("div", "toolbar padded"):
             provider = c.field("Provider", placeholder="Any")
         listing: Listing[Execution] = Listing(start, lambda found: _executions(found, titles), name="executions")
     with actions:
-        export = lambda: _download_executions(start(), titles)  # noqa: E731 (read where it is used)
+
+        async def export() -> None:
+            await _download_executions(start(), titles)
+
         c.button("CSV", export, icon_name="o_download", attributes=_named("the executions"))
 
     async def refresh() -> None:
@@ -101,15 +104,11 @@ def _named(what: str) -> dict[str, str]:
     return {"aria-label": f"Download {what} as CSV"}
 
 
-def _literal(group: str) -> Any:  # noqa: ANN401 (one of the keys of _GROUPS)
-    return group
-
-
 def _start(days: str) -> date:
     return datetime.now(timezone.utc).date() - timedelta(days=int(days) - 1)
 
 
-def _show_totals(totals: _Totals, group: str, measure: str, days: int) -> None:
+def _show_totals(totals: _Totals, group: GroupBy, measure: str, days: int) -> None:
     show = c.money if measure == "cost" else c.number
     if not totals.stats:
         c.empty("No executions in this period", "Run a prompt, or choose a longer period.")
@@ -128,7 +127,9 @@ def _show_totals(totals: _Totals, group: str, measure: str, days: int) -> None:
     with c.box("details", "details totals"):
         c.text("summary", "As a table")
         c.table(
-            [_GROUPS[group].removeprefix("By ").capitalize(), ">Executions", ">Tokens", ">Cost"], rows, label="Totals"
+            [_GROUPS[group].removeprefix("By ").capitalize(), ">Executions", ">Tokens", ">Cost"],
+            rows,
+            label="Totals",
         )
 
 

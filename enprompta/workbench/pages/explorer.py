@@ -12,6 +12,14 @@ from enprompta.workbench.inspector import sender_form
 from enprompta.workbench.operations import Operation, operations, prepare
 from enprompta.workbench.session import current
 
+_TYPING_DELAY = 0.15
+# Not `scrollIntoView`, which scrolls the page too.
+_SHOW_CURRENT = """
+const current = document.querySelector(".operations [aria-current]");
+const list = current?.closest(".operations");
+if (list) list.scrollTop = current.offsetTop - list.clientHeight / 2;
+"""
+
 
 def register() -> None:
     """Register the page."""
@@ -24,27 +32,45 @@ async def _show() -> None:
     chosen = next((one for one in known if one.id == wanted), known[0])
     c.header("API explorer", f"All {len(known)} operations of the API, each with a request that works.")
     with c.box("div", "explorer"):
-        with c.box("nav", "card", {"aria-label": "Operations"}):
-            _menu(known, chosen)
+        with c.box("nav", "card operations", {"aria-label": "Operations"}):
+            search = c.field("Search", kind="search", placeholder="Operation", is_search=True, hide_label=True)
+            menu = c.box("div")
+
+        def show() -> None:
+            menu.clear()
+            with menu:
+                _menu([one for one in known if search.value.casefold() in _searchable(one)], chosen)
+
+        search.changed(show, delay=_TYPING_DELAY)
+        show()
         with c.box("div", "stack"):
             await _operation(chosen)
 
 
+def _searchable(one: Operation) -> str:
+    return f"{one.id} {one.method} {one.path} {one.summary}".casefold()
+
+
 def _menu(known: list[Operation], chosen: Operation) -> None:
+    if not known:
+        c.text("p", "No operation matches.", "muted")
     for tag, group in groupby(known, key=lambda one: one.tag):
         c.text("div", tag, "nav-section")
         with c.box("ul", "nav-list"):
             for one in group:
                 with c.box("li"):
-                    link = c.link(f"{one.method} {one.summary}", f"/explorer?operation={c.quote(one.id)}", "nav-link")
+                    with c.box("a", "nav-link", {"href": f"/explorer?operation={c.quote(one.id)}"}) as link:
+                        c.text("span", one.method, f"method method-{one.method.lower()}")
+                        c.text("span", one.summary)
                     if one.id == chosen.id:
                         link.props["aria-current"] = "page"
+    ui.run_javascript(_SHOW_CURRENT)
 
 
 async def _operation(operation: Operation) -> None:
     session = current()
     with c.section(operation.summary):
-        c.text("p", f"{operation.method} {operation.path}", "mono")
+        c.text("p", f"{operation.method} {operation.path}", "mono break")
         if operation.description:
             c.text("p", " ".join(operation.description.split()), "muted")
         if session.is_live:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from nicegui import ui
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from nicegui.events import UploadEventArguments
 
     from enprompta.emulator import EmulatorControl
+    from enprompta.workbench.session import JSON
 
-JSON = dict[str, Any]
 _KINDS = {
     "status": "Respond with a status",
     "latency": "Delay the response",
@@ -27,14 +27,12 @@ _KINDS = {
     "before": "Reset the connection",
     "after": "Lose the answer",
 }
-_HINTS = {
-    "status": "Status, such as 503 or 429",
-    "latency": "Seconds to wait first",
-    "drip": "Seconds before each 16 bytes",
-    "before": "",
-    "after": "",
+# The field of an effect that has one: its name, its first value, and a hint.
+_VALUES = {
+    "status": ("Status", "503", "Such as 429, 500 or 503"),
+    "latency": ("Delay", "2", "Seconds before the response"),
+    "drip": ("Pause", "0.5", "Seconds before each 16 bytes"),
 }
-_VALUES = {"status": "503", "latency": "2", "drip": "0.5", "before": "", "after": ""}
 _STEPS = {"60": "1 minute", "3600": "1 hour", "86400": "1 day", "2678400": "31 days"}
 
 
@@ -58,44 +56,54 @@ class _Faults:
     def __init__(self, control: EmulatorControl) -> None:
         self._control = control
         with c.section("New fault"):
-            with c.box("div", "form-row"):
+            with c.box("div", "form-row dense"):
                 self._kind = c.select("Effect", _KINDS)
-                self._value = c.field("Value", "503", hint=_HINTS["status"])
+                self._details = c.box("div", "contents")
                 self._path = c.field("Path", "/**", hint="* is one segment, ** is any number")
                 self._method = c.select("Method", {"": "Any", **{one: one for one in ("GET", "POST", "PUT", "DELETE")}})
                 self._times = c.field("Times", "1", hint="Empty: until it is removed")
-                self._retry_after = c.field("Retry-After", "", hint="Seconds; only with a status")
             with c.box("div", "actions"):
                 c.button("Add fault", self._add, kind="primary", icon_name="add")
         with c.section("Faults") as actions:
             with actions:
                 c.button("Remove all", self._clear)
             self._region: Region[list[JSON]] = Region(control.faults, self._table, name="faults")
-        self._kind.changed(self._explain)
+        self._value: c.Control | None = None
+        self._retry_after: c.Control | None = None
+        self._kind.changed(self._show_details)
+        self._show_details()
         keep_fresh(self._region.refresh, every=2.0)
 
     async def start(self) -> None:
         """Load the faults."""
         await self._region.refresh()
 
-    def _explain(self) -> None:
-        self._value.value = _VALUES[self._kind.value]
+    def _show_details(self) -> None:
+        """Show the fields that the chosen effect has."""
+        kind = self._kind.value
+        self._details.clear()
+        self._value = self._retry_after = None
+        with self._details:
+            if kind in _VALUES:
+                name, value, hint = _VALUES[kind]
+                self._value = c.field(name, value, hint=hint)
+            if kind == "status":
+                self._retry_after = c.field("Retry-After", placeholder="None", hint="Seconds, sent as a header")
 
     async def _add(self) -> None:
-        kind, value = self._kind.value, self._value.value.strip()
+        kind = self._kind.value
         options: JSON = {"path": self._path.value.strip() or "/**"}
         if self._method.value:
             options["method"] = self._method.value
         if self._times.value.strip():
-            options["times"] = int(_number("Times", self._times.value))
-        if kind in {"before", "after"}:
+            options["times"] = int(c.read_number("Times", self._times.value))
+        if self._value is None:
             options["drop"] = kind
-        elif kind == "status":
-            options["status"] = int(_number("Status", value))
-            if self._retry_after.value.strip():
-                options["headers"] = {"Retry-After": self._retry_after.value.strip()}
         else:
-            options[kind] = _number(_HINTS[kind], value)
+            number = c.read_number(_VALUES[kind][0], self._value.value)
+            options[kind] = int(number) if kind == "status" else number
+        if self._retry_after is not None and self._retry_after.value.strip():
+            options["headers"] = {"Retry-After": self._retry_after.value.strip()}
         await self._control.add_fault(**options)
         await self._region.refresh()
 
@@ -151,13 +159,13 @@ class _Clock:
         return (await self._control.info())["clock"]
 
     def _facts(self, clock: JSON) -> None:
-        offset = round(clock["offset"])
         c.facts(
             [
-                ("Time", clock["time"]),
-                ("Runs", "stopped" if clock["isStopped"] else "yes"),
-                ("Ahead of real time", f"{offset:,} s"),
-                ("Windows", f"{clock['window']:g} s and {clock['day']:g} s"),
+                ("Time", clock["time"].replace("T", " ").replace("Z", " UTC")),
+                ("State", c.status("stopped" if clock["isStopped"] else "running")),
+                ("Ahead of real time", f"{round(clock['offset']):,} s"),
+                ("Minute window", f"{clock['window']:,g} s"),
+                ("Day window", f"{clock['day']:,g} s"),
             ]
         )
 
@@ -166,7 +174,7 @@ class _Clock:
 
     async def _set_windows(self) -> None:
         fields = (("window", self._window), ("day", self._day))
-        await self._change(**{name: _number(name, one.value) for name, one in fields if one.value.strip()})
+        await self._change(**{name: c.read_number(name, one.value) for name, one in fields if one.value.strip()})
 
     async def _change(self, **changes: object) -> None:
         await self._control.set_clock(**changes)
@@ -207,7 +215,7 @@ class _Data:
 
     async def _replace(self, event: UploadEventArguments) -> None:
         try:
-            document: Any = json.loads(await event.file.read())
+            document: object = json.loads(await event.file.read())
         except (ValueError, RecursionError) as error:
             raise ConfigurationError("The file is not JSON: choose one that was exported here") from error
         await self._control.import_data(cast("JSON", document) if isinstance(document, dict) else {})
@@ -216,6 +224,7 @@ class _Data:
     def _confirm_reset(self) -> None:
         async def reset() -> None:
             await self._control.reset()
+            current().log.clear()
             c.notify("The emulator is empty")
 
         consequence = "All data, keys, faults and logged requests are deleted. Export first to keep them."
@@ -230,10 +239,3 @@ def _effect(fault: JSON) -> str:
         {"before": "reset", "after": "lost answer"}.get(fault["drop"] or "", ""),
     ]
     return ", ".join(part for part in parts if part)
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigurationError(f"{name}: {text!r} is not a number") from None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _DAYS = 14
 _ERRORS = 6
+_SOON = 120  # seconds: a reset that needs no hint
 
 
 class _Data(NamedTuple):
@@ -72,7 +73,7 @@ def _overview(data: _Data) -> None:
 
 
 def _period(usage: Usage) -> str:
-    return f"Renews on {usage.period_end:%d %B}" if usage.period_end else ""
+    return f"Renews on {usage.period_end:%B} {usage.period_end.day}" if usage.period_end else ""
 
 
 def _window(name: str, window: RequestWindow | None) -> None:
@@ -88,7 +89,7 @@ def _resets(window: RequestWindow) -> str:
     if window.reset is None:
         return ""
     seconds = max(0, window.reset - time.time())
-    return "" if seconds < 120 else f", resets in {seconds / 3600:.0f} h"  # noqa: PLR2004 (the minute needs no hint)
+    return "" if seconds < _SOON else f", resets in {seconds / 3600:.0f} h"
 
 
 def _credits(usage: Usage) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from enprompta.emulator import EmulatorControl
-
-JSON = dict[str, Any]
+    from enprompta.workbench.session import JSON
 
 
 def register() -> None:
@@ -42,7 +41,9 @@ class _Keys:
         with c.section("OAuth2 clients") as actions:
             with actions:
                 c.button("New client", self._new_client, icon_name="add")
-            self._clients: Region[list[JSON]] = Region(control.oauth_clients, self._client_table, name="clients")
+            self._clients: Region[tuple[list[JSON], list[str]]] = Region(
+                self._load_clients, self._client_table, name="clients"
+            )
         with c.section("Plans"):
             self._accounts: Region[list[JSON]] = Region(control.accounts, self._account_table, name="plans")
 
@@ -83,6 +84,7 @@ class _Keys:
                 await self._keys.refresh()
 
             with c.box("div", "dialog-actions"):
+                c.button("Cancel", opened.close)
                 c.button("Generate", generate, kind="primary")
         opened.open()
 
@@ -96,6 +98,7 @@ class _Keys:
                 await self._keys.refresh()
 
             with c.box("div", "dialog-actions"):
+                c.button("Cancel", opened.close)
                 c.button("Rename", rename, kind="primary")
         opened.open()
 
@@ -107,12 +110,17 @@ class _Keys:
         consequence = "Requests with this key get a 401 from now on. This cannot be undone."
         c.confirm(f"Revoke {key['name']}?", consequence, "Revoke", revoke)
 
-    def _client_table(self, clients: list[JSON]) -> None:
+    async def _load_clients(self) -> tuple[list[JSON], list[str]]:
+        """Load the clients, and all scopes that there are."""
+        return await self._control.oauth_clients(), (await self._control.info())["scopes"]
+
+    def _client_table(self, loaded: tuple[list[JSON], list[str]]) -> None:
+        clients, known = loaded
         rows = [
             (
                 partial(c.text, "span", one["clientId"], "mono"),
                 _account(one["accountId"]),
-                "all" if len(one["scopes"]) >= 8 else ", ".join(one["scopes"]) or "none",  # noqa: PLR2004 (all scopes)
+                "all" if set(one["scopes"]) >= set(known) else ", ".join(one["scopes"]) or "none",
                 partial(self._client_actions, one),
             )
             for one in clients
@@ -159,7 +167,7 @@ class _Keys:
             save = fields()
             with c.box("div", "checks"):
                 for scope in known:
-                    c.checkbox(scope, scope in chosen, partial(_toggle, chosen, scope))
+                    c.checkbox(scope, partial(_toggle, chosen, scope), is_checked=scope in chosen)
 
             async def submit() -> None:
                 await save([scope for scope in known if scope in chosen])
@@ -167,6 +175,7 @@ class _Keys:
                 await self._clients.refresh()
 
             with c.box("div", "dialog-actions"):
+                c.button("Cancel", opened.close)
                 c.button(label, submit, kind="primary")
         opened.open()
 

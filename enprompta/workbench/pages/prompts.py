@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal
 
 from nicegui import ui
 
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from enprompta.models import Prompt, Visibility
     from enprompta.pagination import AsyncPager
 
-_VISIBILITIES = {"": "All", "PRIVATE": "Private", "TEAM": "Team", "PUBLIC": "Public"}
+_VISIBILITIES: dict[Visibility | Literal[""], str] = {
+    "": "All",
+    "PRIVATE": "Private",
+    "TEAM": "Team",
+    "PUBLIC": "Public",
+}
 _TYPING_DELAY = 0.3
 
 
@@ -38,7 +43,7 @@ async def _show() -> None:
             limit=50,
             search=search.given,
             category=category.given,
-            visibility=cast("Visibility", visibility.value) or UNSET,
+            visibility=visibility.chosen or UNSET,
         )
 
     def show(prompts: list[Prompt]) -> None:

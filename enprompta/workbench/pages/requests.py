@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from nicegui import ui
 
@@ -12,6 +12,7 @@ from enprompta.exchanges import ExchangeFilter
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
 from enprompta.workbench.inspector import open_exchange, open_sender
+from enprompta.workbench.live import when_left
 from enprompta.workbench.request_list import RequestList
 from enprompta.workbench.sending import Draft
 from enprompta.workbench.session import USER_AGENT, current
@@ -67,12 +68,12 @@ class _Requests:
         self._hides_own = True
         self._searching = asyncio.Lock()
         with c.box("div", "card"):
-            with c.box("div", "toolbar"):
+            with c.box("div", "toolbar requests-filters"):
                 self._status = c.select("Status", _STATUSES)
                 self._path = c.field("Path", placeholder="/prompts")
                 self._request_id = c.field("Request id", placeholder="req_…")
-                self._text = c.field("Text", placeholder="Any part of the request or response", is_search=True)
-                c.checkbox("Hide the Workbench's own", True, self._toggle_own)
+                self._text = c.field("Text", placeholder="Any part", classes="search", is_search=True)
+                c.checkbox("Hide the Workbench's own", self._toggle_own, is_checked=True)
             self._summary = c.text("p", "", "muted small", {"role": "status"})
             with c.box("div", "requests-head", {"aria-hidden": "true"}):
                 for name in ("Method", "Path", "Status"):
@@ -82,14 +83,14 @@ class _Requests:
             self._list = RequestList()
             self._empty = c.box("div")
         for control in (self._status, self._path, self._request_id, self._text):
-            control.changed(self._search, delay=0.15)
+            control.changed(self._filter, delay=0.15)
         self._list.on("window", self._scroll)
         self._list.on("open", self._open)
 
     async def start(self) -> None:
         """Show the list, keep it up to date, and open the exchange that the address names."""
         unsubscribe = self._log.subscribe(self._note)
-        ui.context.client.on_delete(unsubscribe)  # pyright: ignore[reportUnknownMemberType] (partly untyped)
+        when_left(unsubscribe)
         ui.timer(_TICK, self._tick)
         await self._search()
         wanted = ui.context.client.request.query_params.get("id", "")
@@ -105,6 +106,12 @@ class _Requests:
 
     async def _toggle_own(self) -> None:
         self._hides_own = not self._hides_own
+        await self._filter()
+
+    async def _filter(self) -> None:
+        """Show the newest requests that meet the conditions, after these have changed."""
+        self._top = 0
+        self._list.scroll_to_top()
         await self._search()
 
     async def _search(self) -> None:
@@ -143,8 +150,7 @@ class _Requests:
                 _show_hint(is_filtered=kept > 0)
 
     def _scroll(self, event: GenericEventArguments) -> None:
-        arguments: dict[str, Any] = event.args
-        self._top = int(arguments["top"])
+        self._top = int(event.args["top"])
         self._show_window()
 
     async def _open(self, event: GenericEventArguments) -> None:
@@ -165,11 +171,11 @@ def _row(one: Exchange) -> dict[str, object]:
         "method": one.method,
         "path": f"{one.path}?{one.query}" if one.query else one.path,
         "status": "no response" if one.status is None else str(one.status),
-        "tone": "warn" if one.status == 429 else tone,  # noqa: PLR2004 (a rate limit)
+        "tone": "warn" if one.status == HTTPStatus.TOO_MANY_REQUESTS else tone,
         "ms": c.milliseconds(one.ms),
         "attempt": str(one.attempt) if one.call is not None else "",
         "program": one.program,
-        "time": f"{datetime.fromtimestamp(one.at):%H:%M:%S}",  # noqa: DTZ006 (the person's time zone)
+        "time": f"{c.local_time(one.at):%H:%M:%S}",
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nicegui import ui
 
@@ -14,9 +14,11 @@ from enprompta.workbench.live import Listing, keep_fresh
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
-    from enprompta.models import Team, TeamMember
+    from collections.abc import Awaitable, Callable
 
-_ROLES = {"ADMIN": "Admin", "MEMBER": "Member", "VIEWER": "Viewer"}
+    from enprompta.models import Team, TeamMember, TeamRole
+
+_ROLES: dict[TeamRole, str] = {"ADMIN": "Admin", "MEMBER": "Member", "VIEWER": "Viewer"}
 
 
 def register() -> None:
@@ -91,12 +93,12 @@ class _Members:
 
         async def change() -> None:
             try:
-                await current().client.teams.update_member(self._team.id, member.user_id, role=_role(picker.value))
+                await current().client.teams.update_member(self._team.id, member.user_id, role=picker.chosen)
             except EnpromptaError:
                 picker.value = member.role or ""
                 raise
             await self._listing.refresh()
-            c.notify(f"{member.email or member.user_id} is now {_ROLES[picker.value].lower()}")
+            c.notify(f"{member.email or member.user_id} is now {_ROLES[picker.chosen].lower()}")
 
         picker.changed(change)
 
@@ -120,7 +122,7 @@ class _Members:
                 role = c.select("Role", _ROLES, value="MEMBER")
 
             async def invite() -> None:
-                await current().client.teams.add_member(self._team.id, email=email.value, role=_role(role.value))
+                await current().client.teams.add_member(self._team.id, email=email.value, role=role.chosen)
                 opened.close()
                 await self._listing.refresh()
 
@@ -128,10 +130,6 @@ class _Members:
                 c.button("Cancel", opened.close)
                 c.button("Invite", invite, kind="primary")
         opened.open()
-
-
-def _role(value: str) -> Any:  # noqa: ANN401 (one of the keys of _ROLES)
-    return value
 
 
 def _create() -> None:
@@ -150,7 +148,7 @@ def _edit(team: Team) -> None:
     _form("Edit team", team.name, team.description or "", save)
 
 
-def _form(heading: str, name: str, description: str, save: Any) -> None:  # noqa: ANN401 (a coroutine function)
+def _form(heading: str, name: str, description: str, save: Callable[[str, str], Awaitable[None]]) -> None:
     with c.dialog(heading) as opened:
         with c.box("div", "form"):
             name_field = c.field("Name", name, placeholder="Documentation")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from nicegui import ui
 
@@ -16,7 +16,9 @@ from enprompta.workbench.session import current
 from enprompta.workbench.workflows.runs import Runs
 
 if TYPE_CHECKING:
-    from enprompta.models import Prompt, Workflow
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from enprompta.models import Prompt, Workflow, WorkflowStepParam
 
 _TYPING_DELAY = 0.3
 _PROMPTS = 100  # titles to show in a graph
@@ -72,7 +74,7 @@ async def _show_one(workflow_id: str) -> None:
 async def _create() -> None:
     prompts = (await current().client.prompts.list(limit=2)).data
 
-    async def create(name: str, description: str, steps: list[Any]) -> None:
+    async def create(name: str, description: str, steps: list[WorkflowStepParam]) -> None:
         client = current().client
         workflow = await client.workflows.create(name=name, steps=steps, description=description or UNSET)
         ui.navigate.to(f"/workflows/{c.quote(workflow.id)}")
@@ -81,7 +83,7 @@ async def _create() -> None:
 
 
 def _edit(workflow: Workflow) -> None:
-    async def save(name: str, description: str, steps: list[Any]) -> None:
+    async def save(name: str, description: str, steps: list[WorkflowStepParam]) -> None:
         await current().client.workflows.update(workflow.id, name=name, description=description or None, steps=steps)
         ui.navigate.reload()
 
@@ -89,7 +91,13 @@ def _edit(workflow: Workflow) -> None:
     _form("Edit workflow", workflow.name, workflow.description or "", steps, save)
 
 
-def _form(heading: str, name: str, description: str, steps: list[dict[str, Any]], save: Any) -> None:  # noqa: ANN401 (a coroutine function)
+def _form(
+    heading: str,
+    name: str,
+    description: str,
+    steps: Sequence[Mapping[str, object]],
+    save: Callable[[str, str, list[WorkflowStepParam]], Awaitable[None]],
+) -> None:
     hint = "A variable can contain {{input.NAME}} and {{steps.STEPID.output}}; the latter also orders the steps."
     with c.dialog(heading, wide=True) as opened:
         with c.box("div", "form"):
@@ -107,17 +115,18 @@ def _form(heading: str, name: str, description: str, steps: list[dict[str, Any]]
     opened.open()
 
 
-def _read_steps(text: str) -> list[Any]:
+def _read_steps(text: str) -> list[WorkflowStepParam]:
+    """Read the steps; what is in them is checked by the API, whose error names the step and the field."""
     try:
-        steps: Any = json.loads(text)
+        steps: object = json.loads(text)
     except ValueError as error:
         raise ConfigurationError(f"The steps are not valid JSON: {error}") from error
     if not isinstance(steps, list):
         raise ConfigurationError("The steps must be a JSON list of objects")
-    return cast("list[Any]", steps)
+    return cast("list[WorkflowStepParam]", steps)
 
 
-def _example(prompts: list[Prompt]) -> list[dict[str, Any]]:
+def _example(prompts: list[Prompt]) -> Sequence[Mapping[str, object]]:
     """Chain the newest prompts, to start from."""
     ids = [one.id for one in prompts] or ["PROMPT_ID"]
     names = [[variable.name for variable in one.variables] for one in prompts] or [["topic"]]

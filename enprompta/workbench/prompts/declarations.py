@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enprompta import templating
 from enprompta.models import PromptVariable
@@ -99,7 +99,7 @@ def _with(known: dict[str, str], value: str) -> dict[str, str]:
     return known if value in known else {**known, value: value}
 
 
-def _default(text: str, kind: str) -> Any:  # noqa: ANN401 (any JSON value)
+def _default(text: str, kind: str) -> object:
     if not text:
         return None
     if kind == "boolean" and text.lower() in {"true", "false"}:

@@ -101,7 +101,7 @@ class Editor:
     def _changes(self) -> dict[str, Any]:
         prompt = self.prompt
         tags = [one.strip() for one in self._tags.value.split(",") if one.strip()]
-        pairs: dict[str, tuple[Any, Any]] = {
+        pairs: dict[str, tuple[object, object]] = {
             "title": (self._title.value, prompt.title),
             "content": (self._content.value, prompt.content),
             "category": (self._category.value or None, prompt.category or None),
@@ -115,5 +115,5 @@ class Editor:
         return changes
 
 
-def _plain(variable: PromptVariable) -> dict[str, Any]:
+def _plain(variable: PromptVariable) -> dict[str, object]:
     return {name: value for name, value in variable.model_dump().items() if value not in (None, [])}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from enprompta import UNSET
 from enprompta.errors import EnpromptaError
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 _PROVIDERS = ("openai", "anthropic", "google")
 _MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4", "gemini-2.0-flash")
+
+
+class _Options(TypedDict, total=False):
+    """Options of an execution."""
+
+    temperature: float
+    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,7 @@ class Runner:
         finally:
             self._note.set_text("")
 
-    async def _run_one(self, place: _Result, options: dict[str, Any]) -> None:
+    async def _run_one(self, place: _Result, options: _Options) -> None:
         try:
             execution = await current().client.prompts.execute(
                 self._editor.prompt.id,
@@ -141,13 +148,11 @@ def show_execution(execution: Execution) -> None:
     )
 
 
-def _options(temperature: str, max_tokens: str) -> dict[str, Any]:
-    """Read the options; text that is not a number is left to the SDK, whose error explains it."""
-    found: dict[str, Any] = {}
-    for name, text, read in (("temperature", temperature, float), ("max_tokens", max_tokens, int)):
-        if text:
-            try:
-                found[name] = read(text)
-            except ValueError:
-                found[name] = text
+def _options(temperature: str, max_tokens: str) -> _Options:
+    """Read the options that are given."""
+    found = _Options()
+    if temperature.strip():
+        found["temperature"] = c.read_number("Temperature", temperature)
+    if max_tokens.strip():
+        found["max_tokens"] = int(c.read_number("Max. tokens", max_tokens))
     return found

@@ -11,6 +11,8 @@ from enprompta.workbench.live import Region
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from enprompta.emulator import EmulatorControl
     from enprompta.models import Prompt
 
@@ -22,7 +24,7 @@ class Version(NamedTuple):
 
     number: str
     content: str
-    created: str
+    created: datetime | None
     labels: tuple[str, ...]
 
 
@@ -46,7 +48,7 @@ class Versions:
         session = current()
         if session.control is not None:
             return [
-                Version(str(one["version"]), one["content"], one.get("createdAt") or "", tuple(one.get("labels", ())))
+                Version(str(one["version"]), one["content"], c.moment(one["createdAt"]), tuple(one["labels"]))
                 for one in await session.control.versions(self._prompt.id)
             ]
         return await self._known_to_the_api()
@@ -55,7 +57,7 @@ class Versions:
         """List the newest version and the one that is live: the API returns no others."""
         client = current().client
         prompt = await client.prompts.get(self._prompt.id)
-        newest = Version(str(prompt.version or "newest"), prompt.content, "", ())
+        newest = Version(str(prompt.version or "newest"), prompt.content, None, ())
         try:
             live = await client.prompts.get_live(prompt.slug or prompt.id, label=_LABEL, ttl=0)
         except NotFoundError:
@@ -63,7 +65,7 @@ class Versions:
         number = str(live.version.number) if live.version else _LABEL
         if number == newest.number:
             return [newest._replace(labels=(_LABEL,))]
-        return [newest, Version(number, live.content or "", "", (_LABEL,))]
+        return [newest, Version(number, live.content or "", None, (_LABEL,))]
 
     def _show(self, versions: list[Version]) -> None:
         by_number = {one.number: one for one in versions}
@@ -76,7 +78,8 @@ class Versions:
                         c.text("strong", f"v{one.number}")
                         for label in one.labels:
                             c.badge(label, "good")
-                        c.text("span", one.created, "muted small")
+                        if one.created is not None:
+                            c.when(one.created)()
             control = current().control
             if control is not None:
                 self._labels(versions, control)

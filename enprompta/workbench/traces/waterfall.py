@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
+from enprompta._common.span_tree import tree_of, utc
 from enprompta.workbench import components as c
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from enprompta.models import TraceSpan
 
@@ -31,44 +32,20 @@ class Row(NamedTuple):
 
 
 def layout(spans: Sequence[TraceSpan]) -> list[Row]:
-    """Order spans by their parents and starts.
-
-    A span whose parent is missing, or that is its own ancestor, has no parent here, so every span has a row.
-    """
-    starts = [start for span in spans if (start := _utc(span.start_time))]
-    origin = min(starts, default=None)
-    known = {span.id for span in spans}
-    children: dict[str | None, list[TraceSpan]] = {}
-    for span in sorted(spans, key=lambda one: _offset(one, origin) or 0.0):
-        parent = span.parent_span_id if span.parent_span_id in known else None
-        children.setdefault(parent, []).append(span)
-    rows: list[Row] = []
-    placed: set[str] = set()
-    for root in (*children.get(None, ()), *spans):  # the second time, those in a cycle
-        waiting = [(root, 0)]
-        while waiting:
-            span, depth = waiting.pop()
-            if span.id in placed:
-                continue
-            placed.add(span.id)
-            rows.append(Row(span, depth, _offset(span, origin), _duration(span)))
-            waiting += [(child, depth + 1) for child in reversed(children.get(span.id, ()))]
-    return rows
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    """Place spans by their parents and starts; every span has a row."""
+    origin = min((start for span in spans if (start := utc(span.start_time))), default=None)
+    return [Row(span, depth, _offset(span, origin), _duration(span)) for span, depth in tree_of(spans)]
 
 
 def _offset(span: TraceSpan, origin: datetime | None) -> float | None:
-    start = _utc(span.start_time)
+    start = utc(span.start_time)
     return None if start is None or origin is None else (start - origin).total_seconds() * _MS
 
 
 def _duration(span: TraceSpan) -> float | None:
     if span.duration_ms is not None:
         return max(span.duration_ms, 0.0)
-    start, end = _utc(span.start_time), _utc(span.end_time)
+    start, end = utc(span.start_time), utc(span.end_time)
     return None if start is None or end is None else max((end - start).total_seconds() * _MS, 0.0)
 
 

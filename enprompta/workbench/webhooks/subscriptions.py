@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import functools
+from typing import TYPE_CHECKING, TypedDict
 
 from enprompta.workbench import components as c
 from enprompta.workbench.live import Region
@@ -22,6 +23,14 @@ EVENTS = (
 )
 
 
+class _Fields(TypedDict):
+    """The fields of a webhook's form."""
+
+    name: str
+    url: str
+    events: list[str]
+
+
 class Subscriptions:
     """The table of webhooks, with what can be done with each."""
 
@@ -36,7 +45,7 @@ class Subscriptions:
     def create(self) -> None:
         """Open the form for a new webhook."""
 
-        async def create(fields: dict[str, Any]) -> None:
+        async def create(fields: _Fields) -> None:
             created = await current().client.webhooks.create(**fields)
             await self.refresh()
             _show_secret(created.secret, "The webhook was created")
@@ -87,7 +96,7 @@ class Subscriptions:
             c.icon_button(f"Delete {name}", "o_delete", lambda: self._confirm_delete(webhook))
 
     def _edit(self, webhook: Webhook) -> None:
-        async def save(fields: dict[str, Any]) -> None:
+        async def save(fields: _Fields) -> None:
             await current().client.webhooks.update(webhook.id, **fields)
             await self.refresh()
 
@@ -120,7 +129,7 @@ def _events(webhook: Webhook) -> None:
             c.badge(event)
 
 
-def _form(title: str, webhook: Webhook | None, save: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+def _form(title: str, webhook: Webhook | None, save: Callable[[_Fields], Awaitable[None]]) -> None:
     known = list(dict.fromkeys([*EVENTS, *(webhook.events if webhook else ())]))
     chosen = set(webhook.events if webhook else EVENTS)
     with c.dialog(title) as opened:
@@ -130,7 +139,8 @@ def _form(title: str, webhook: Webhook | None, save: Callable[[dict[str, Any]], 
             with c.box("fieldset", "checks"):
                 c.text("legend", "Events", "label")
                 for event in known:
-                    c.checkbox(event, event in chosen, lambda event=event: chosen.symmetric_difference_update({event}))
+                    toggle = functools.partial(chosen.symmetric_difference_update, {event})
+                    c.checkbox(event, toggle, is_checked=event in chosen)
 
         async def submit() -> None:
             await save({"name": name.value, "url": url.value, "events": [one for one in known if one in chosen]})

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enprompta.errors import ConfigurationError
 from enprompta.workbench import components as c
 from enprompta.workbench.webhooks.subscriptions import EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from enprompta.emulator import EmulatorControl
 
 _MEMBER = {"team_id": "tem_example", "user_id": "usr_example", "email": "ada@example.com", "role": "MEMBER"}
 _RUN = {"execution_id": "wfe_example", "workflow_id": "wfl_example", "tokens_used": 96, "cost": 0.0048}
-EXAMPLES: dict[str, dict[str, Any]] = {
+EXAMPLES: dict[str, Mapping[str, object]] = {
     "prompt.executed": {
         "execution_id": "exe_example",
         "prompt_id": "pmt_example",
