@@ -207,7 +207,7 @@ class _RunningTask:
             # A task that is cancelled before its first step never reaches a `finally` inside the coroutine.
             self.task.add_done_callback(lambda _: self._end(coroutine))
         else:
-            trio: Any = sys.modules["trio"]
+            trio = sys.modules["trio"]
             self._scope = trio.CancelScope()
             context = contextvars.copy_context()
             trio.lowlevel.spawn_system_task(self._run_on_trio, lambda: run(argument), context=context)

@@ -75,7 +75,7 @@ class ParquetWriter:
     """Writes the columns of `CSVWriter` with types: variables are text, `tokens` an integer, `cost` a float."""
 
     def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
-        arrow: Any = _pyarrow("pyarrow")
+        arrow = _pyarrow("pyarrow")
         types = {"index": arrow.int64(), "ok": arrow.bool_(), "tokens": arrow.int64(), "cost": arrow.float64()}
         self._schema: Any = arrow.schema([(name, types.get(name, arrow.string())) for name in _columns(variables)])
         self._arrow = arrow
