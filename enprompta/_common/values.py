@@ -103,7 +103,7 @@ def unwrapped(value: object) -> object:
 
 # Checks `type`, because proxy objects deceive `isinstance`. Unbound methods ignore overrides in subclasses.
 def _scalar(value: Any) -> Scalar | NotScalar:  # noqa: ANN401, PLR0911 (any value; one return for each type)
-    kind: type[Any] = type(value)
+    kind = cast("type[Any]", type(value))
     if issubclass(kind, str):
         return str.__str__(value)
     if issubclass(kind, bool) or value is None:

@@ -278,7 +278,7 @@ def boolean(name: str, value: object) -> bool:
     raise ConfigurationError(f"{name} must be True or False, not {_shown(value)}")
 
 
-def items(name: str, value: object, example: str) -> list[Any]:
+def items(name: str, value: object, example: str) -> list[object]:
     """Return the items of a sequence as a list.
 
     Raises:
@@ -287,7 +287,7 @@ def items(name: str, value: object, example: str) -> list[Any]:
     plain = _plain(name, value)
     if isinstance(plain, NotScalar) and isinstance(value, LISTS) and not isinstance(value, Mapping):
         with own_code(name, cast("object", value)):
-            found = list(cast("Iterable[Any]", value))
+            found = list(cast("Iterable[object]", value))
         return sorted(found, key=str) if isinstance(value, (set, frozenset)) else found
     raise ConfigurationError(f"{name} must be a list, not {_kind(value)}: {name}=[{example}]")
 
@@ -301,7 +301,7 @@ def declarations(name: str, value: object) -> list[object]:
     """Check the declarations of a prompt's variables: `PromptVariable` models or dicts of their fields."""
     found = items(name, value, '{"name": "topic"}')
     for at, one in enumerate(found):
-        kind: type[Any] = type(one)
+        kind = type(one)
         if not issubclass(kind, Mapping) and not hasattr(kind, "model_dump"):
             raise ConfigurationError(
                 f"{name}[{at}] must be a PromptVariable or a dict of its fields, not {_kind(one)}: "

@@ -90,7 +90,7 @@ def encode_json(value: object) -> bytes:
 
 def _json(value: JSON, depth: int) -> JSON:
     """Convert a value to what the JSON encoder accepts."""
-    kind: type[Any] = type(value)
+    kind = cast("type[Any]", type(value))
     if kind is dict:
         return _object(value, depth)
     if kind is list:

@@ -54,10 +54,12 @@ class RowOutputs:
         """Return the steps of a row's executions."""
         if self._reader is None:
             return client.steps(call)
-        return self._typed_steps(client, call)
+        return self._typed_steps(client, call, self._reader)
 
-    def _typed_steps(self, client: StepRunner, call: Call[Execution]) -> Steps[Answered[Execution]]:
-        done = yield from client.flow_steps(execute_typed(call, self._reader, self._repair))
+    def _typed_steps(
+        self, client: StepRunner, call: Call[Execution], reader: OutputReader[Any]
+    ) -> Steps[Answered[Execution]]:
+        done = yield from client.flow_steps(execute_typed(call, reader, self._repair))
         return Answered(done.execution, done.attempts)
 
     def checked(self, result: BatchResult[RowT]) -> BatchResult[RowT]:

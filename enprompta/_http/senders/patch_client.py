@@ -11,7 +11,7 @@ and tests with pytest-httpx would send real requests.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from enprompta._common import log
 from enprompta._http.senders.base import MAX_CONNECTIONS
@@ -44,7 +44,7 @@ def patch_client_transport(transport: CorePart, *, pooled: bool) -> None:
         pooled: True to replace its connection pool by this package's.
     """
     if not _patch(transport, pooled=pooled, depth=0):
-        kind: type[object] = type(transport)
+        kind = cast("type[object]", type(transport))
         is_known = kind.__name__ in _KNOWN_TRANSPORTS and kind.__module__.startswith("httpx")
         log.event(logging.WARNING if is_known else logging.DEBUG, "transport_not_patched", transport=kind.__qualname__)
 
