@@ -172,9 +172,15 @@ def test_a_process_of_multiprocessing(client: Enprompta, receiver: Receiver, mon
     assert "shut down" in repr(tracing)
 
 
-def test_a_child_process_starts_empty(client: Enprompta, receiver: Receiver, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_spool", [False, True])
+def test_a_child_process_starts_empty(
+    client: Enprompta,
+    receiver: Receiver,
+    tmp_path: Path,
+    has_spool: bool,  # noqa: FBT001 (a parameter)
+) -> None:
     """After a fork the child has its own queue, counters and files; what was waiting is the parent's to send."""
-    with Tracing(client, interval=60, spool=tmp_path) as tracing, tracing.span("child"):
+    with Tracing(client, interval=60, spool=tmp_path if has_spool else None) as tracing, tracing.span("child"):
         for _ in range(3):
             tracing.provider.get_tracer("t").start_span("parent").end()
         lifetimes._after_fork()

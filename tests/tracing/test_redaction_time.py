@@ -49,6 +49,16 @@ LINEAR = {
     "slack": "-xox",
     "cookie": "cookie: ",
     "base64": "YWJj",
+    "letters of other scripts": "\u0430",
+    "letters of two scripts": "a\u0430",
+    "flags": "--",
+    "named flags": "--password ",
+    "users": " -u a",
+    "pins": "pin ",
+    "elements": "<password>",
+    "spaced mails": "a @ b . ",
+    "quoted-printable": "=C3",
+    "six digits": "1,,,,,,",
 }
 
 

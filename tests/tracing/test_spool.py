@@ -102,7 +102,7 @@ def test_bodies_leave_memory_during_an_outage(client: Enprompta, receiver: Recei
         for _ in range(5):
             record(tracing, 512)
             tracing.flush(deadline=0.05)
-        until(lambda: not tracing._exporter._queue)
+            until(lambda: not tracing._exporter._queue and not tracing._exporter._encoding)
         assert [batch.body for batch in tracing._exporter._outbox] == [None] * 5
         assert tracing._exporter._outbox_bytes == 0
         receiver.play = lambda _: None
@@ -253,5 +253,6 @@ def test_a_folder_that_is_gone_after_a_fork(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_is_gone(own: Spool, tmp_path: Path) -> None:
-    """A lock that another process deletes meanwhile counts as free."""
+    """A lock or batch that another process deletes meanwhile counts as free, and takes no space."""
     assert own._has_ended(tmp_path / "gone.lock")
+    assert spool._size(tmp_path / "gone.otlp") == 0
