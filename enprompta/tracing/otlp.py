@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext
 
+MAX_CACHED_NAME = 200
+"""Characters; longer names are not cached, so that the cache stays small."""
+
 _fixed64 = Struct("<Q").pack
 _double = Struct("<d").pack
 _MOST_INT = 1 << 63
@@ -136,7 +139,7 @@ def _attributes(tag: bytes, attributes: Mapping[str, object] | None) -> bytes:
         return b""
     parts: list[bytes] = []
     for name, value in attributes.items():
-        key = _key(name)
+        key = _key(name) if len(name) <= MAX_CACHED_NAME else _text(b"\x0a", name)
         if type(value) is str:  # as `_value` writes it, with fewer copies
             written = value.encode("utf-8", "replace")
             head = b"\x0a" + _varint(len(written))
