@@ -25,8 +25,9 @@ MAX_CACHED_NAME = 200
 
 _fixed64 = Struct("<Q").pack
 _double = Struct("<d").pack
+_kind_and_times = Struct("<BBBQBQ").pack
 _MOST_INT = 1 << 63
-_HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200  # bits of the flags that say whether the parent is in another process
+_LOCAL, _REMOTE = b"\x00\x01\x00\x00", b"\x00\x03\x00\x00"  # flags that say whether a span is in another process
 
 
 class TraceRequest:
@@ -90,16 +91,13 @@ def write_span(span: ReadableSpan, attributes: Mapping[str, object]) -> bytes:
     """
     context = context_of(span)
     parent, status = span.parent, span.status
-    flags = _HAS_IS_REMOTE | (_IS_REMOTE if parent is not None and parent.is_remote else 0)
     parts = [
         b"\x0a\x10", context.trace_id.to_bytes(16, "big"),
         b"\x12\x08", context.span_id.to_bytes(8, "big"),
         _state(context),
         b"" if parent is None else b"\x22\x08" + parent.span_id.to_bytes(8, "big"),
         _text(b"\x2a", span.name) if span.name else b"",
-        b"\x30", _varint(span.kind.value + 1),
-        b"\x39", _fixed64(span.start_time or 0),
-        b"\x41", _fixed64(span.end_time or 0),
+        _kind_and_times(0x30, span.kind.value + 1, 0x39, span.start_time or 0, 0x41, span.end_time or 0),
         _attributes(b"\x4a", attributes),
         _count(b"\x50", span.dropped_attributes),
     ]  # fmt: skip
@@ -115,7 +113,7 @@ def write_span(span: ReadableSpan, attributes: Mapping[str, object]) -> bytes:
         body = [
             b"\x0a\x10", there.trace_id.to_bytes(16, "big"), b"\x12\x08", there.span_id.to_bytes(8, "big"),
             _attributes(b"\x22", link.attributes), _count(b"\x28", link.dropped_attributes),
-            b"\x35", (_HAS_IS_REMOTE | (_IS_REMOTE if there.is_remote else 0)).to_bytes(4, "little"),
+            b"\x35", _REMOTE if there.is_remote else _LOCAL,
         ]  # fmt: skip
         parts.append(_message(b"\x6a", b"".join(body)))
     parts.append(_count(b"\x70", span.dropped_links))
@@ -123,7 +121,7 @@ def write_span(span: ReadableSpan, attributes: Mapping[str, object]) -> bytes:
     parts += (
         _message(b"\x7a", message + _count(b"\x18", status.status_code.value)),
         b"\x85\x01",
-        flags.to_bytes(4, "little"),
+        _REMOTE if parent is not None and parent.is_remote else _LOCAL,
     )
     return b"".join(parts)
 

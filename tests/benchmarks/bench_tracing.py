@@ -80,11 +80,11 @@ def receiver(trouble: Any = None) -> Iterator[str]:
 
 
 def each(tracer: Tracer) -> float:
-    """Microseconds to start and end one span."""
-    began = time.perf_counter()
+    """Microseconds of this thread's processor time to start and end one span."""
+    began = time.thread_time()
     for _ in range(SPANS):
         tracer.start_span("x").end()
-    return (time.perf_counter() - began) / SPANS * 1e6
+    return (time.thread_time() - began) / SPANS * 1e6
 
 
 def spans() -> None:
