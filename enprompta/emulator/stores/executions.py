@@ -42,7 +42,7 @@ def record(
     execution_id = new_id("exe")
     status = "completed" if result.error is None else "failed"
     with database.transaction():
-        row = {"id": execution_id, "account_id": account.id, "prompt_id": prompt_id, "status": status}
+        row: JSONObject = {"id": execution_id, "account_id": account.id, "prompt_id": prompt_id, "status": status}
         row |= {**asdict(result), "cost": result.cost, "variables": dict(variables), "created_at": int(now)}
         database.insert("executions", row)
         if status == "completed":

@@ -47,7 +47,7 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
         now: Current time in Unix seconds.
     """
     prompt_id, content = new_id("pmt"), values["content"]
-    row = {
+    row: JSONObject = {
         "tags": [],
         "visibility": _TEAM if values.get("team_id") else _PRIVATE,
         **values,
