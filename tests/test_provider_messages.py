@@ -200,6 +200,33 @@ def test_parts_of_either_provider_are_converted() -> None:
     assert conversation(tool).to_openai() == [{"role": "tool", "content": "42", "tool_call_id": "c1", "name": "sum"}]
 
 
+CALLING: dict[str, Any] = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "sum", "arguments": "{}"}}],
+}
+
+
+def test_a_message_that_calls_tools_has_no_content() -> None:
+    """Messages with calls, as OpenAI returns them, are kept in a prompt, a history and a fallback."""
+    expected = {**CALLING, "content": ""}
+    answer = {"role": "tool", "content": "42", "tool_call_id": "c1"}
+    assert conversation(CALLING, answer).to_openai() == [expected, answer]
+    without = {name: value for name, value in CALLING.items() if name != "content"}
+    history = [without, answer]
+    assert conversation({"type": "placeholder", "name": "h"}).to_openai(h=history) == [expected, answer]
+    assert as_prompt(history, PromptKey("chat", "production", None)).to_openai() == [expected, answer]
+    older = {"role": "assistant", "content": None, "function_call": {"name": "sum", "arguments": "{}"}}
+    assert conversation(older).to_openai() == [{**older, "content": ""}]
+
+
+@pytest.mark.parametrize("method", ["to_anthropic", "to_langchain"])
+def test_calls_of_tools_are_not_lost(method: str) -> None:
+    """A conversion that would leave out calls of tools is refused."""
+    with pytest.raises(TemplateError, match=r"message 1 calls tools in OpenAI's form"):
+        getattr(conversation({"role": "user", "content": "x"}, CALLING), method)()
+
+
 def test_placeholders_are_typed_and_kept() -> None:
     """Both forms are read, in JSON too; a prompt is the same after it was written and read."""
     live = LivePrompt.model_validate_json(json.dumps(RAW))
@@ -220,6 +247,7 @@ def test_placeholders_are_typed_and_kept() -> None:
         ({"role": "user", "content": "x"}, "not dict"),
         (3, "not int"),
         ([{"role": "user"}], "item 0 is not one"),
+        ([{"role": "assistant", "content": None, "tool_calls": []}], "item 0 is not one"),
         ([{"role": "user", "content": [3]}], "item 0"),
         ([{"role": "user", "content": [{"text": "x"}]}], "item 0"),
         ([5], "item 0"),
