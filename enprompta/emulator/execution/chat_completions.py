@@ -64,6 +64,8 @@ def read_completion(answer: object) -> Reply:
             raise UpstreamError(f"it reported an error: {_message_of(fields['error'])}")
         raise UpstreamError("it answered with something other than a chat completion")
     choice = _mapping(choices[0])
+    if choice.get("error"):
+        raise UpstreamError(f"it reported an error: {_message_of(choice['error'])}")
     message = _mapping(choice.get("message"))
     if not message:
         raise UpstreamError("it answered with something other than a chat completion")
@@ -76,8 +78,8 @@ def as_text(text: str) -> str:
 
 
 def _text_of(message: dict[str, Any], finish_reason: object) -> str:
-    refusal = message.get("refusal")
-    if isinstance(refusal, str) and refusal:
+    refusals = [message.get("refusal"), *(_mapping(part).get("refusal") for part in _items(message.get("content")))]
+    if refusal := " ".join(each for each in refusals if isinstance(each, str) and each):
         raise UpstreamError(f"the model refused: {_shown(refusal)}")
     if finish_reason == "content_filter":
         raise UpstreamError("a content filter withheld the model's answer")
@@ -86,6 +88,8 @@ def _text_of(message: dict[str, Any], finish_reason: object) -> str:
         return as_text(text)
     if calls := _called(message):
         raise UpstreamError(f"the model called {calls} instead of answering, and prompts have no tools")
+    if finish_reason == "error":
+        raise UpstreamError("it ended the answer with an error and gave no reason")
     if finish_reason == "length":
         raise UpstreamError("the model reached its limit of tokens before it wrote any text")
     if text is None:
@@ -104,7 +108,8 @@ def _joined(content: object) -> str | None:
 
 def _called(message: dict[str, Any]) -> str:
     """Name the tools that a message calls; an empty string if it calls none."""
-    functions = [_mapping(call).get("function") for call in _items(message.get("tool_calls"))]
+    calls = [_mapping(call) for call in _items(message.get("tool_calls"))]
+    functions: list[object] = [call.get("function") or call.get("custom") for call in calls]
     functions += [message["function_call"]] if message.get("function_call") else []
     names = [_mapping(function).get("name") for function in functions]
     return ", ".join(f"the tool {_shown(str(name))!r}" if name else "a tool" for name in names)
