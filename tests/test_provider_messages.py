@@ -89,13 +89,14 @@ texts = st.text(
     alphabet=st.one_of(st.sampled_from('{}"\\:[]!.%$ \n'), st.characters(exclude_categories=["Cs"])), max_size=40
 )
 pieces = st.lists(
-    st.one_of(texts, st.sampled_from(["{{a}}", "{{ b.c }}", "{{first-name}}", "{{ 1 }}", "{{}}"])), max_size=8
+    st.one_of(texts, st.sampled_from(["{{a}}", "{{ b.c }}", "{{first-name}}", "{{ 1 }}", "{{self}}", "{{}}"])),
+    max_size=8,
 )
-NAMES = {"a": "a", "b.c": "b_c", "first-name": "first-name", "1": "_1"}
+NAMES = {"a": "a", "b.c": "b_c", "first-name": "first-name", "1": "_1", "self": "_self"}
 
 
 @settings(deadline=None)
-@given(st.lists(pieces, min_size=1, max_size=3), st.lists(texts, min_size=4, max_size=4))
+@given(st.lists(pieces, min_size=1, max_size=3), st.lists(texts, min_size=5, max_size=5))
 def test_langchain_renders_the_same(contents: list[list[str]], values: list[str]) -> None:
     """LangChain's own template, filled with any values, gives the texts that `render_messages` gives."""
     prompts = pytest.importorskip("langchain_core.prompts")
@@ -125,6 +126,8 @@ def test_langchain_takes_conversations() -> None:
     assert messages[2].content == expected[2].content
     both = LivePrompt(id="p", content="{{a.b}} {{a_b}} {{a_b_2}} {{12}}")
     assert both.to_langchain() == [("human", "{a_b_3} {a_b} {a_b_2} {_12}")]
+    own = prompts.ChatPromptTemplate.from_messages(LivePrompt(id="p", content="{{self}}").to_langchain())
+    assert own.format_messages(_self="x")[0].content == "x"
     optional = conversation({"role": "placeholder", "name": "h", "optional": True})
     assert optional.to_langchain() == [("placeholder", ["{h}", True])]
     assert optional.render_messages() == []

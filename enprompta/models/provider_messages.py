@@ -199,12 +199,16 @@ def _is_base64(data: str) -> bool:
 
 
 def _langchain_names(names: Iterable[list[str]]) -> dict[str, str]:
-    """Return the name in LangChain for each variable: unique, without dots, and not a number."""
+    """Return the name in LangChain for each variable: unique, without dots, not a number and not `self`.
+
+    LangChain passes the values as keyword arguments of a method, so one named `self` is an error there.
+    """
     found: dict[str, str] = {}
     plain = list(dict.fromkeys(name for several in names for name in several))
-    used = {name for name in plain if "." not in name and not name.isdigit()}
+    used = {name for name in plain if "." not in name and not name.isdigit() and name != "self"}
     for name in plain:
-        made = made_first = name if name in used else f"{'_' if name[0].isdigit() else ''}{name.replace('.', '_')}"
+        prefix = "_" if name[0].isdigit() or name == "self" else ""
+        made = made_first = name if name in used else f"{prefix}{name.replace('.', '_')}"
         number = 2
         while name not in used and made in used:
             made, number = f"{made_first}_{number}", number + 1
