@@ -15,6 +15,8 @@ NO_CREDENTIALS = (
 _VARIABLES = ("api_key", "base_url", "client_id", "client_secret", "scopes", "timeout", "deadline", "max_retries",
               "max_wait")  # fmt: skip
 _OPTIONS = {
+    "allow": "--allow",
+    "allow_remote": "--allow-remote",
     "category": "--category",
     "checkpoint": "--checkpoint",
     "concurrency": "--concurrency",
@@ -30,9 +32,13 @@ _OPTIONS = {
     "is_active": "--enable/--disable",
     "label": "--label",
     "limit": "--limit",
+    "max_executions": "--max-executions",
     "max_tokens": "--max-tokens",
+    "max_usd": "--max-usd",
+    "max_writes": "--max-writes",
     "model": "--model",
     "name": "--name",
+    "poll_interval": "--poll-interval",
     "prompt_id": "--prompt",
     "promptId": "--prompt",
     "provider": "--provider",

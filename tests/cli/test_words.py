@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(inspect.getfile(enprompta)).parent
 # Modules whose configuration errors commands can meet. The rest is for programs: hooks, pickling, limiters, frames.
 REACHABLE = ["_http/auth.py", "_http/settings.py", "_common/log.py", "_core/body.py", "_core/call.py", "resources/*.py",
-             "batch/checkpoint.py", "webhooks/signature.py"]  # fmt: skip
+             "batch/checkpoint.py", "webhooks/signature.py", "mcp/options.py", "mcp/http_transport.py"]  # fmt: skip
 # What only a program can do wrong, by a part of its text.
 PROGRAMS_ONLY = (
     "must be text, not", "header", "scopes must be", "preload", "must be a mapping", "fallback", "closed",
@@ -70,6 +70,8 @@ def test_every_message_that_a_command_can_meet() -> None:
         ("not 'max_tokens'", "not 'max_tokens'"),
         ("my_file.txt is odd, other_name too", "my_file.txt is odd, other_name too"),
         ("unknown=1 stays", "unknown=1 stays"),
+        ("allow takes execute and write", "--allow takes execute and write"),
+        ("allow it with allow_remote behind a proxy", "allow it with --allow-remote behind a proxy"),
         ("client credentials are a pair: client_secret (or ENPROMPTA_CLIENT_SECRET) is missing",
          "client credentials are a pair: ENPROMPTA_CLIENT_SECRET is missing"),
     ],
