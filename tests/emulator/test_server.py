@@ -146,6 +146,12 @@ def _with_a_page_of_zeros(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _with_a_spoilt_name(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    path.write_bytes(path.read_bytes().replace(b"tablewebhookswebhooks", b"table\xffebhookswebhook\xff"))
+
+
 def _without_a_column(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("ALTER TABLE templates DROP COLUMN category")
@@ -176,6 +182,7 @@ def _full(path: Path) -> None:
         (_truncated, "damaged"),
         (_overwritten, "damaged"),
         (_with_a_page_of_zeros, "damaged: Page"),
+        (_with_a_spoilt_name, "damaged: 'utf-8' codec"),
         (_without_a_column, "damaged: its table templates lacks category"),
         (_without_a_type, "damaged: its table accounts lacks email, key, name, user_id"),
         (_newer, "newer enprompta .format 99"),
