@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 INGEST_PATH = "/api/ingest/otlp/v1/traces"
 MAX_BATCH_SPANS = 512
+TURN_SPANS = 400
 LONGEST_TURN = 0.0003
 """Seconds for which the thread may keep the interpreter to itself; without pauses it would be 0.005."""
 TURN_PAUSE = 0.00005
@@ -125,6 +126,7 @@ class Exporter:
         self._queue: deque[ReadableSpan] = deque()
         self._lock = RLock()  # reentrant, because a signal handler may interrupt the thread that holds it
         self._queued_bytes = 0  # estimated only while the thread lags behind
+        self._taken = 0  # spans taken from the queue so far
         self._encoding = 0  # spans that are on their way from the queue to the outbox
         self._outbox: deque[Outgoing] = deque()
         self._outbox_bytes = 0
@@ -187,17 +189,25 @@ class Exporter:
             self._thread = None
 
     def _run(self) -> None:
+        seconds, began = self._interval, monotonic()
         while not self.is_shut_down:
             try:
-                request = self._wake.get(timeout=self._interval)
+                request = self._wake.get(timeout=seconds)
             except Empty:
                 request = None
             self._is_woken = False
+            before = self._taken
             try:
                 self._work(request)
             except Exception as error:  # noqa: BLE001 (the thread must survive, whatever a custom transport raises)
                 self._warn(f"{type(error).__name__}")
                 self._backoff.failed(None)
+            now = monotonic()
+            seconds, began = self._next_turn(self._taken - before, now - began), now
+
+    def _next_turn(self, taken: int, seconds: float) -> float:
+        """Return the seconds until the queue is nearly a batch long, so that `put` rarely has to wake the thread."""
+        return self._interval if not taken else min(self._interval, seconds * TURN_SPANS / taken)
 
     def _work(self, request: FlushRequest | None) -> None:
         """Send what is due; for a flush request, everything."""
@@ -228,6 +238,7 @@ class Exporter:
         for batch in encode(self._drained(), self._finish, self._count_invalid):
             self._add(batch)
         taken, self._encoding = self._encoding, 0
+        self._taken += taken
         return taken
 
     def _drained(self) -> Iterator[ReadableSpan]:

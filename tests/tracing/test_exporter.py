@@ -59,6 +59,12 @@ def test_spans_are_sent_without_a_flush(client: Enprompta, receiver: Receiver) -
         until(lambda: tracing.stats.sent == 1)
 
 
+def test_the_thread_wakes_before_the_queue_is_long(tracing: Tracing) -> None:
+    """The more spans a turn had, the sooner is the next one; without spans, and at the latest, after the interval."""
+    turn = tracing._exporter._next_turn
+    assert (turn(0, 1.0), turn(10, 1.0), turn(1000, 1.0), turn(100, 0.1)) == (60, 40, 0.4, 0.4)
+
+
 def until(done: Any, seconds: float = 10.0) -> None:
     """Wait for a condition."""
     ends = time.monotonic() + seconds
