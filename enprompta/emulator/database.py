@@ -8,6 +8,7 @@ time than a switch to another thread, and a single writer never finds the databa
 
 from __future__ import annotations
 
+import json
 import secrets
 import sqlite3
 import threading
@@ -19,7 +20,7 @@ from enprompta._common.private_files import create_private
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping
     from os import PathLike
 
 _APPLICATION_ID = 0x456E5074  # "EnPt": marks the emulator's files; a file of another program is never written to
@@ -55,7 +56,7 @@ class Database:
             raise unusable(path, error) from error
         try:
             self._prepare(path)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's message may quote a damaged name
             self._connection.close()
             raise unusable(path, error) from error
         except BaseException:
@@ -120,6 +121,24 @@ class Database:
         with self._lock:
             return self._connection.execute(sql, args).rowcount
 
+    def insert(self, table: str, values: Mapping[str, object], conflict: str = "") -> None:
+        """Insert a row; lists and objects are stored as JSON.
+
+        Args:
+            table: Name of the table.
+            values: Values by column.
+            conflict: What to do if the row exists, such as `ON CONFLICT (id) DO NOTHING`.
+        """
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) {conflict}"  # noqa: S608 (no input in it)
+        self.run(sql, *map(_stored, values.values()))
+
+    def update(self, table: str, id: str, values: Mapping[str, object]) -> None:
+        """Update the given columns of a row; lists and objects are stored as JSON."""
+        assignments = ", ".join(f"{column} = ?" for column in values)
+        sql = f"UPDATE {table} SET {assignments} WHERE id = ?"  # noqa: S608 (no input in it)
+        self.run(sql, *map(_stored, values.values()), id)
+
     @contextmanager
     def transaction(self) -> Generator[None, None, None]:
         """Run the statements inside as one transaction; may be nested. Do not await inside."""
@@ -142,6 +161,10 @@ class Database:
             self._connection.close()
 
 
+def _stored(value: object) -> object:
+    return json.dumps(value) if isinstance(value, (dict, list)) else value
+
+
 def _statements() -> Iterator[str]:
     schema = read_data("enprompta.emulator", "schema.sql").decode()
     pending = ""
@@ -161,7 +184,7 @@ def _damaged(path: str | PathLike[str], how: str) -> ConfigurationError:
     return ConfigurationError(f"{path} is damaged: {reason}. Restore a backup, or give the emulator another file")
 
 
-def unusable(path: str | PathLike[str], error: sqlite3.Error) -> ConfigurationError:
+def unusable(path: str | PathLike[str], error: sqlite3.Error | UnicodeDecodeError) -> ConfigurationError:
     """Return the error for a file that SQLite cannot use."""
     if not isinstance(error, sqlite3.OperationalError):  # not a database, or a damaged one
         return _damaged(path, str(error))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping, Sequence
 
 ErrorDialect = Literal["reference", "detailed"]
@@ -72,6 +73,13 @@ def invalid(details: Sequence[Detail]) -> ApiError:
 def not_found(what: str, id: str) -> ApiError:
     """Build a 404 for an object that does not exist or belongs to another account."""
     return ApiError(NOT_FOUND, f"{what} {id!r} not found")
+
+
+def found(row: sqlite3.Row | None, what: str, id: str) -> sqlite3.Row:
+    """Return the row of an object, or raise a 404 if there is none."""
+    if row is None:
+        raise not_found(what, id)
+    return row
 
 
 def response(error: ApiError, *, dialect: ErrorDialect, request_id: str) -> JSONResponse:

@@ -1,11 +1,48 @@
-"""The API's JSON: the type of an object, and the format of a time."""
+"""The API's JSON: the type of an object, values of any JSON, and the format of a time."""
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timezone
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from pydantic.alias_generators import to_camel
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
 
 JSONObject = dict[str, object]
 """A JSON object, with the API's field names."""
+
+_ENCODED = ("tags", "variables", "steps", "events", "metadata")
+"""Columns whose text is JSON."""
+
+
+def as_json(row: sqlite3.Row, columns: str) -> JSONObject:
+    """Return columns of a row, separated by spaces, by the API's names: those named `…_at` are times."""
+    return {name: read(row[column]) if read else row[column] for column, name, read in _fields(columns)}
+
+
+@lru_cache
+def _fields(columns: str) -> list[tuple[str, str, Callable[..., object] | None]]:
+    reads = dict.fromkeys(_ENCODED, json.loads)
+    return [(it, to_camel(it), _time if it.endswith("_at") else reads.get(it)) for it in columns.split()]
+
+
+def _time(seconds: int | None) -> str | None:
+    return None if seconds is None else iso(seconds)
+
+
+def object_of(value: object) -> JSONObject:
+    """Return a JSON object; anything else counts as an empty one."""
+    return cast("JSONObject", value) if isinstance(value, dict) else {}
+
+
+def list_of(value: object) -> list[object]:
+    """Return a JSON list; anything else counts as an empty one."""
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def iso(seconds: float) -> str:

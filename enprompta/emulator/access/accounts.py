@@ -151,8 +151,8 @@ class AccountStore:
         """Create an API key of an account; raise a `LookupError` if the account does not exist."""
         self.by_id(account_id)
         key_id, key = new_id("key"), f"ep_test_{secrets.token_hex(16)}"
-        sql = "INSERT INTO api_keys (id, key, account_id, name, created_at) VALUES (?, ?, ?, ?, ?)"
-        self._database.run(sql, key_id, key, account_id, name, int(now))
+        row = {"id": key_id, "key": key, "account_id": account_id, "name": name, "created_at": int(now)}
+        self._database.insert("api_keys", row)
         self._by_key[key] = account_id
         return self._key(key_id)
 

@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from enprompta.emulator.errors import CONFLICT, ApiError, invalid
+from enprompta.emulator.wire import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -123,5 +124,5 @@ def client_id_of(body: bytes) -> str | None:
         value: object = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    client_id = cast("dict[str, object]", value).get("client_id") if isinstance(value, dict) else None
+    client_id = object_of(value).get("client_id")
     return client_id if isinstance(client_id, str) and client_id.isprintable() else None

@@ -142,8 +142,8 @@ class OAuthClientStore:
         token = Token(f"ep_at_{secrets.token_urlsafe(32)}", scopes, self.lifetime)
         with self._database.transaction():
             self._database.run("DELETE FROM oauth_tokens WHERE ends_at < ?", now - _KEEP_SECONDS)
-            sql = "INSERT INTO oauth_tokens (token, account_id, scopes, ends_at) VALUES (?, ?, ?, ?)"
-            self._database.run(sql, token.text, row["account_id"], json.dumps(scopes), now + self.lifetime)
+            values = {"token": token.text, "account_id": row["account_id"], "scopes": list(scopes)}
+            self._database.insert("oauth_tokens", {**values, "ends_at": now + self.lifetime})
         return token
 
     def find(self, authorization: str | None, now: float) -> Account | None:

@@ -1,11 +1,11 @@
-"""The request context of a handler, and the functions that build its response."""
+"""The request context of a handler, and the building of its response."""
 
 from __future__ import annotations
 
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn
 from urllib.parse import parse_qsl, unquote
 
 from fastapi import Depends
@@ -13,14 +13,18 @@ from pydantic import AfterValidator
 from starlette.requests import Request  # noqa: TC002 (FastAPI reads the annotation at run time)
 from starlette.responses import JSONResponse, Response
 
-from enprompta.emulator.api.request_models import Fields, Query
+from enprompta.emulator.api.request_models import validated
 from enprompta.emulator.errors import invalid
+from enprompta.emulator.wire import object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import sqlite3
+    from collections.abc import Callable, Mapping
 
     from enprompta.emulator.access.accounts import Account
+    from enprompta.emulator.api.request_models import Model, PageQuery
     from enprompta.emulator.services import Services
+    from enprompta.emulator.stores.paging import Listing
     from enprompta.emulator.wire import JSONObject
 
 SCOPE_KEY = "enprompta"
@@ -40,17 +44,26 @@ class RequestContext:
     """Headers by lower-case name."""
     body: bytes = b""
 
-    def query(self) -> Query:
+    def query(self, model: type[Model]) -> Model:
         """Return the query parameters; the last value of a repeated parameter counts."""
         pairs = parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True)
-        return Query(dict(pairs))
+        return validated(model, dict(pairs))
 
-    def fields(self, *, required: bool = False) -> Fields:
-        """Return the fields of the JSON body; an absent body counts as an empty object unless it is required."""
+    def read(self, model: type[Model], known: object = None, *, required: bool = False) -> Model:
+        """Return the fields of the JSON body; an absent body counts as an empty object unless it is required.
+
+        Args:
+            model: Model of the body.
+            known: What the model's validators need to know besides the body.
+            required: True to refuse an absent body.
+        """
+        return validated(model, self._fields(required=required), known)
+
+    def _fields(self, *, required: bool) -> dict[str, object]:
         if not self.body.strip():
             if required:
                 raise invalid([{"field": "body", "message": "Required"}])
-            return Fields({})
+            return {}
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             message = f"Must be application/json, not {media_type or 'absent'}"
@@ -58,7 +71,7 @@ class RequestContext:
         value = _parse(self.body)
         if not isinstance(value, dict):
             raise invalid([{"field": "body", "message": "Must be a JSON object"}])
-        return Fields(cast("dict[str, object]", value))
+        return object_of(value)
 
 
 async def _current(request: Request) -> RequestContext:  # async: FastAPI runs plain functions on a thread
@@ -78,9 +91,12 @@ def ok(data: object, *, status: int = 200) -> Response:
     return JSONResponse({"success": True, "data": data}, status_code=status)
 
 
-def page(items: list[JSONObject], pagination: JSONObject) -> Response:
-    """Build a response with one page of a list."""
-    return JSONResponse({"success": True, "data": items, "pagination": pagination})
+def page(
+    context: RequestContext, listing: Listing, query: PageQuery, wire: Callable[[sqlite3.Row], JSONObject]
+) -> Response:
+    """Build a response with one page of a list; `wire` returns a row as JSON."""
+    rows, pagination = listing.page(context.services.database, query.limit, query.cursor)
+    return JSONResponse({"success": True, "data": [wire(row) for row in rows], "pagination": pagination})
 
 
 def no_content() -> Response:
@@ -113,5 +129,5 @@ def _finite(text: str) -> float:
     return number
 
 
-def _not_json(text: str) -> Any:  # noqa: ANN401 (the signature that json expects)
+def _not_json(text: str) -> NoReturn:
     raise ValueError(text)

@@ -63,12 +63,12 @@ class Controller:
         """List the API keys; only the built-in ones, which are public, are shown in full."""
         return [_key(row) for row in self._services.accounts.all_keys()]
 
-    def generate_key(self, account_id: str, name: str) -> JSONObject:
+    def generate_key(self, account_id: str, name: object) -> JSONObject:
         """Create an API key; only this result contains it."""
         row = self._services.accounts.generate_key(account_id, _name(name), self._services.clock())
         return {**_key(row), "key": row["key"]}
 
-    def rename_key(self, key_id: str, name: str) -> JSONObject:
+    def rename_key(self, key_id: str, name: object) -> JSONObject:
         """Rename an API key."""
         return _key(self._services.accounts.rename_key(key_id, _name(name)))
 

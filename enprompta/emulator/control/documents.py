@@ -6,6 +6,7 @@ import base64
 import sqlite3
 from typing import TYPE_CHECKING, Any, cast
 
+from enprompta.emulator.wire import object_of
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def import_data(database: Database, document: object) -> None:
     Raises:
         ConfigurationError: The document was not exported by an emulator of this version, or is damaged.
     """
-    given = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+    given = object_of(document)
     tables = given.get("tables")
     if given.get("format") != FORMAT or not isinstance(tables, dict):
         raise ConfigurationError(f"The document is not an export of an emulator (format {FORMAT})")

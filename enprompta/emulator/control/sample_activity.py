@@ -84,22 +84,22 @@ def add_traces(database: Database, account: Account, prompt: sqlite3.Row, now: f
     for number, (question, answer) in enumerate(_TICKETS):
         start = now - (len(_TICKETS) - number) * 5 * _HOUR + 600
         failure = "The order service does not respond" if number == _FAILED else None
-        tokens = {"inputTokens": 180 + 31 * number, "outputTokens": len(answer) // 3}
+        tokens = {"input_tokens": 180 + 31 * number, "output_tokens": len(answer) // 3}
         trace_id = traces.record(
             database,
             account,
             {
                 **tokens,
-                "promptId": prompt["id"],
-                "sessionId": f"chat-{number // 2 + 1}",
+                "prompt_id": prompt["id"],
+                "session_id": f"chat-{number // 2 + 1}",
                 "provider": "openai",
                 "model": "gpt-4o-mini",
                 "input": question,
                 "output": answer,
-                "latencyMs": _SPANS[0][4] + 90 * number,
+                "latency_ms": _SPANS[0][4] + 90 * number,
                 "cost": round(sum(tokens.values()) * 4e-6, 6),
                 "status": "SUCCESS" if failure is None else "ERROR",
-                "errorMessage": failure,
+                "error_message": failure,
                 "metadata": {"promptName": prompt["slug"], "promptVersion": prompt["version"], "service": "support"},
             },
             start,
@@ -109,16 +109,16 @@ def add_traces(database: Database, account: Account, prompt: sqlite3.Row, now: f
             is_model, is_failed = kind == "LLM", kind == "TOOL" and failure is not None
             given = {
                 "name": name,
-                "spanType": kind,
-                "parentSpanId": None if parent is None else ids[parent],
-                "startTime": int((start + begins / 1000) * 1_000_000_000),
-                "durationMs": duration + (90 * number if kind in {"AGENT", "LLM"} else 0),
+                "span_type": kind,
+                "parent_span_id": None if parent is None else ids[parent],
+                "start_time": int((start + begins / 1000) * 1_000_000_000),
+                "duration_ms": duration + (90 * number if kind in {"AGENT", "LLM"} else 0),
                 "input": question,
                 "output": answer if kind in {"AGENT", "LLM"} else {"found": not is_failed},
                 "tokens": sum(tokens.values()) if is_model else None,
                 "cost": round(sum(tokens.values()) * 4e-6, 6) if is_model else None,
                 "status": "ERROR" if is_failed else "SUCCESS",
-                "errorMessage": failure if is_failed else None,
+                "error_message": failure if is_failed else None,
                 "metadata": {"gen_ai.request.model": "gpt-4o-mini"} if is_model else {},
             }
             ids.append(traces.create_span(database, account, trace_id, given, start))
@@ -149,4 +149,4 @@ def add_webhook(database: Database, account: Account, prompt: sqlite3.Row, now: 
             deliveries.record(database, row, status=status, response_status=answered, latency=latency, now=at + attempt)
             made = deliveries.DeliveryAttempt(row["id"], attempt, at + attempt, signature, answered, latency, content)
             deliveries.record_attempt(database, made)
-    webhooks.update(database, account, webhook["id"], {"isActive": False}, now)
+    webhooks.update(database, account, webhook["id"], {"is_active": False}, now)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, cast
+
+from enprompta.emulator.wire import JSONObject, list_of, object_of
 
 _MAX_TOKENS = 2**31 - 1  # more than any model uses; monthly sums still fit SQLite's integers
 _SHOWN = 300
@@ -44,8 +45,8 @@ def first_model(answer: object) -> str:
     Raises:
         UpstreamError: The list has no model.
     """
-    models = _items(_mapping(answer).get("data"))
-    model = _mapping(models[0]).get("id") if models else None
+    models = list_of(object_of(answer).get("data"))
+    model = object_of(models[0]).get("id") if models else None
     if not isinstance(model, str) or not model:
         raise UpstreamError("it lists no model; name one with `model`")
     return as_text(model)
@@ -57,17 +58,19 @@ def read_completion(answer: object) -> Reply:
     Raises:
         UpstreamError: The response has no text: it is an error, a refusal, a tool call, filtered, or not a completion.
     """
-    fields = _mapping(answer)
-    choices = _items(fields.get("choices"))
+    fields = object_of(answer)
+    choices = list_of(fields.get("choices"))
     if not choices:
         if fields.get("error"):
             raise UpstreamError(f"it reported an error: {_message_of(fields['error'])}")
         raise UpstreamError("it answered with something other than a chat completion")
-    choice = _mapping(choices[0])
-    message = _mapping(choice.get("message"))
+    choice = object_of(choices[0])
+    if choice.get("error"):
+        raise UpstreamError(f"it reported an error: {_message_of(choice['error'])}")
+    message = object_of(choice.get("message"))
     if not message:
         raise UpstreamError("it answered with something other than a chat completion")
-    return Reply(_text_of(message, choice.get("finish_reason")), _tokens_of(_mapping(fields.get("usage"))))
+    return Reply(_text_of(message, choice.get("finish_reason")), _tokens_of(object_of(fields.get("usage"))))
 
 
 def as_text(text: str) -> str:
@@ -75,9 +78,10 @@ def as_text(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _text_of(message: dict[str, Any], finish_reason: object) -> str:
-    refusal = message.get("refusal")
-    if isinstance(refusal, str) and refusal:
+def _text_of(message: JSONObject, finish_reason: object) -> str:
+    parts = [object_of(part) for part in list_of(message.get("content"))]
+    refusals = [message.get("refusal"), *(part.get("refusal") for part in parts)]
+    if refusal := " ".join(each for each in refusals if isinstance(each, str) and each):
         raise UpstreamError(f"the model refused: {_shown(refusal)}")
     if finish_reason == "content_filter":
         raise UpstreamError("a content filter withheld the model's answer")
@@ -86,6 +90,8 @@ def _text_of(message: dict[str, Any], finish_reason: object) -> str:
         return as_text(text)
     if calls := _called(message):
         raise UpstreamError(f"the model called {calls} instead of answering, and prompts have no tools")
+    if finish_reason == "error":
+        raise UpstreamError("it ended the answer with an error and gave no reason")
     if finish_reason == "length":
         raise UpstreamError("the model reached its limit of tokens before it wrote any text")
     if text is None:
@@ -97,20 +103,21 @@ def _joined(content: object) -> str | None:
     """Return the content as one string, joining its text parts; None if it has no text."""
     if isinstance(content, str):
         return content
-    parts = [part if isinstance(part, str) else _mapping(part).get("text") for part in _items(content)]
+    parts = [part if isinstance(part, str) else object_of(part).get("text") for part in list_of(content)]
     texts = [part for part in parts if isinstance(part, str)]
     return "".join(texts) if texts else None
 
 
-def _called(message: dict[str, Any]) -> str:
+def _called(message: JSONObject) -> str:
     """Name the tools that a message calls; an empty string if it calls none."""
-    functions = [_mapping(call).get("function") for call in _items(message.get("tool_calls"))]
+    calls = [object_of(call) for call in list_of(message.get("tool_calls"))]
+    functions = [call.get("function") or call.get("custom") for call in calls]
     functions += [message["function_call"]] if message.get("function_call") else []
-    names = [_mapping(function).get("name") for function in functions]
+    names = [object_of(function).get("name") for function in functions]
     return ", ".join(f"the tool {_shown(str(name))!r}" if name else "a tool" for name in names)
 
 
-def _tokens_of(usage: dict[str, Any]) -> int | None:
+def _tokens_of(usage: JSONObject) -> int | None:
     total = _count(usage.get("total_tokens"))
     if total is not None:
         return total
@@ -128,17 +135,9 @@ def _count(value: object) -> int | None:
 
 def _message_of(error: object) -> str:
     """Return the message of an error object, or the whole object as JSON."""
-    message = _mapping(error).get("message") or error
+    message = object_of(error).get("message") or error
     return _shown(message if isinstance(message, str) else json.dumps(message))
 
 
 def _shown(text: str) -> str:
     return as_text(text)[:_SHOWN]
-
-
-def _items(value: object) -> list[object]:
-    return cast("list[object]", value) if isinstance(value, list) else []
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from enprompta.emulator.ingest import attribute_names as names
 from enprompta.emulator.ingest.messages import parsed, text_of, text_of_messages, unflattened
 from enprompta.emulator.ingest.spans import STATUS_ERROR
+from enprompta.emulator.wire import list_of, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,8 +60,7 @@ def facts_of(span: OtlpSpan) -> SpanFacts:
     for event in span.events:
         if event.name == names.DETAILS_EVENT:
             attributes = {**event.attributes, **attributes}
-    parameters = parsed(attributes.get(names.INVOCATION_PARAMETERS))
-    settings = cast("dict[str, object]", parameters) if isinstance(parameters, dict) else {}
+    settings = object_of(parsed(attributes.get(names.INVOCATION_PARAMETERS)))
     everything = {**span.resource, **attributes}
     failed = span.status_code == STATUS_ERROR
     exceptions = [one.attributes for one in span.events if one.name == "exception"]
@@ -156,12 +156,11 @@ def _system_prompt(attributes: Mapping[str, object]) -> str | None:
     if text:
         return text
     found = next((parsed(attributes[one]) for one in names.INPUT.messages if attributes.get(one)), None)
-    if not isinstance(found, list):
-        found = unflattened(attributes, names.INPUT.prefixes)
-    for message in cast("list[object]", found):
-        fields = cast("dict[str, object]", message) if isinstance(message, dict) else {}
+    messages = list_of(found) if isinstance(found, list) else unflattened(attributes, names.INPUT.prefixes)
+    for message in messages:
+        fields = object_of(message)
         if isinstance(fields.get("message"), dict):
-            fields = cast("dict[str, object]", fields["message"])
+            fields = object_of(fields["message"])
         if fields.get("role") == "system":
             return text_of_messages(fields) or None
     return None
@@ -170,13 +169,12 @@ def _system_prompt(attributes: Mapping[str, object]) -> str | None:
 def _finish_reason(attributes: Mapping[str, object]) -> str | None:
     value = parsed(_first(attributes, names.FINISH_REASON))
     if isinstance(value, list):
-        value = next(iter(cast("list[object]", value)), None)
+        value = next(iter(list_of(value)), None)
     return None if value is None else text_of(value)
 
 
 def _metadata(attributes: Mapping[str, object]) -> dict[str, object]:
-    given = parsed(attributes.get("metadata"))
-    found: dict[str, object] = dict(cast("dict[str, object]", given)) if isinstance(given, dict) else {}
+    found = {**object_of(parsed(attributes.get("metadata")))}
     found.update((name[9:], value) for name, value in attributes.items() if name.startswith("metadata.") and name[9:])
     for name, key in names.METADATA.items():
         if attributes.get(name) not in (None, ""):
@@ -191,8 +189,5 @@ def _metadata(attributes: Mapping[str, object]) -> dict[str, object]:
 
 def _tool(node: object) -> object:
     """Return the definition of a tool, whose JSON schema is a text."""
-    fields = cast("dict[str, object]", node) if isinstance(node, dict) else {}
-    inner = fields.get("tool")
-    if not isinstance(inner, dict):
-        return cast("object", node)
-    return parsed(cast("dict[str, object]", inner).get("json_schema"))
+    inner = object_of(node).get("tool")
+    return parsed(object_of(inner).get("json_schema")) if isinstance(inner, dict) else node

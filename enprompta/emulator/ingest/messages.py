@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
+
+from enprompta.emulator.wire import list_of, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +31,7 @@ def parsed(value: object) -> object:
     """Return a value; text that is a JSON object or list is decoded."""
     if isinstance(value, str) and value[:1] in {"[", "{"}:
         try:
-            return cast("object", json.loads(value))
+            return json.loads(value)
         except (ValueError, RecursionError):
             return value
     return value
@@ -49,10 +51,10 @@ def _collect(node: object, texts: list[str], calls: list[object], depth: int) ->
     if isinstance(node, str):
         texts += [node] if node else []
     elif isinstance(node, list):
-        for one in cast("list[object]", node):
+        for one in list_of(node):
             _collect(one, texts, calls, depth + 1)
     elif isinstance(node, dict):
-        fields = cast("Tree", node)
+        fields = object_of(node)
         if _is_call(fields):
             calls.append(fields)
             return
@@ -74,7 +76,7 @@ def unflattened(attributes: Mapping[str, object], prefixes: Sequence[str]) -> li
             if _is_index(path[0]) and len(path) <= _MAX_DEPTH:
                 _put(tree, path, value)
         if tree:
-            return cast("list[object]", _with_lists(tree))
+            return list_of(_with_lists(tree))
     return []
 
 
@@ -87,7 +89,7 @@ def _put(tree: Tree, path: Sequence[str], value: object) -> None:
         inner = tree.get(name)
         if not isinstance(inner, dict):
             inner = tree[name] = Tree()
-        tree = cast("Tree", inner)
+        tree = object_of(inner)
     tree[path[-1]] = value
 
 
@@ -95,7 +97,7 @@ def _with_lists(node: object) -> object:
     """Turn objects whose names are all numbers into lists."""
     if not isinstance(node, dict):
         return node
-    fields = {name: _with_lists(one) for name, one in cast("Tree", node).items()}
+    fields = {name: _with_lists(one) for name, one in object_of(node).items()}
     if fields and all(_is_index(name) for name in fields):
         return [fields[name] for name in sorted(fields, key=int)]
     return fields

@@ -10,9 +10,9 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from enprompta.emulator.database import new_id
-from enprompta.emulator.errors import not_found
+from enprompta.emulator.errors import found
 from enprompta.emulator.stores.paging import Listing
-from enprompta.emulator.wire import iso
+from enprompta.emulator.wire import as_json
 from enprompta.webhooks.signature import verify_signature
 
 if TYPE_CHECKING:
@@ -45,18 +45,8 @@ PENDING, RETRYING, DELIVERED, FAILED = "PENDING", "RETRYING", "DELIVERED", "FAIL
 
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return a delivery as JSON."""
-    return {
-        "id": row["id"],
-        "webhookId": row["webhook_id"],
-        "eventType": row["event_type"],
-        "eventId": row["event_id"],
-        "status": row["status"],
-        "attempts": row["attempts"],
-        "responseStatus": row["response_status"],
-        "latencyMs": row["latency_ms"],
-        "createdAt": iso(row["created_at"]),
-        "deliveredAt": None if row["delivered_at"] is None else iso(row["delivered_at"]),
-    }
+    columns = "id webhook_id event_type event_id status attempts response_status latency_ms created_at delivered_at"
+    return as_json(row, columns)
 
 
 def create(
@@ -73,20 +63,15 @@ def create(
         now: Time of the event, in Unix seconds.
     """
     delivery_id = new_id("dlv")
-    database.run(
-        "INSERT INTO deliveries (id, webhook_id, event_id, event_type, body, status, created_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        *(delivery_id, webhook_id, event_id, event_type, body, PENDING, int(now)),
-    )
+    event = {"event_id": event_id, "event_type": event_type, "body": body, "created_at": int(now)}
+    database.insert("deliveries", {**event, "id": delivery_id, "webhook_id": webhook_id, "status": PENDING})
     return get(database, webhook_id, delivery_id)
 
 
 def get(database: Database, webhook_id: str, delivery_id: str) -> sqlite3.Row:
     """Return a webhook's delivery, or raise a 404."""
-    row = database.one("SELECT * FROM deliveries WHERE id = ? AND webhook_id = ?", delivery_id, webhook_id)
-    if row is None:
-        raise not_found("Delivery", delivery_id)
-    return row
+    sql = "SELECT * FROM deliveries WHERE id = ? AND webhook_id = ?"
+    return found(database.one(sql, delivery_id, webhook_id), "Delivery", delivery_id)
 
 
 def listing(webhook_id: str) -> Listing:

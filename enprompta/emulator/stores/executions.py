@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from enprompta.emulator.database import new_id
-from enprompta.emulator.errors import not_found
+from enprompta.emulator.errors import found
 from enprompta.emulator.stores.paging import Listing
-from enprompta.emulator.wire import iso
+from enprompta.emulator.wire import as_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -25,20 +25,8 @@ GROUPINGS = tuple(_GROUPS)
 
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return an execution as JSON."""
-    return {
-        "id": row["id"],
-        "promptId": row["prompt_id"],
-        "status": row["status"],
-        "output": row["output"],
-        "tokens": row["tokens"],
-        "cost": row["cost"],
-        "latency": row["latency"],
-        "provider": row["provider"],
-        "model": row["model"],
-        "variables": json.loads(row["variables"]),
-        "createdAt": iso(row["created_at"]),
-        "error": row["error"],
-    }
+    columns = "id prompt_id status output tokens cost latency provider model variables created_at error"
+    return as_json(row, columns)
 
 
 def record(
@@ -54,12 +42,9 @@ def record(
     execution_id = new_id("exe")
     status = "completed" if result.error is None else "failed"
     with database.transaction():
-        database.run(
-            "INSERT INTO executions (id, account_id, prompt_id, status, output, tokens, cost, latency, provider, "
-            "model, variables, error, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            *(execution_id, account.id, prompt_id, status, result.output, result.tokens, result.cost),
-            *(result.latency, result.provider, result.model, json.dumps(variables), result.error, int(now)),
-        )
+        row: JSONObject = {"id": execution_id, "account_id": account.id, "prompt_id": prompt_id, "status": status}
+        row |= {**asdict(result), "cost": result.cost, "variables": dict(variables), "created_at": int(now)}
+        database.insert("executions", row)
         if status == "completed":
             database.run("UPDATE prompts SET usage_count = usage_count + 1 WHERE id = ?", prompt_id)
         return get(database, account, execution_id)
@@ -67,32 +52,23 @@ def record(
 
 def get(database: Database, account: Account, execution_id: str) -> sqlite3.Row:
     """Return an account's execution, or raise a 404."""
-    row = database.one("SELECT * FROM executions WHERE id = ? AND account_id = ?", execution_id, account.id)
-    if row is None:
-        raise not_found("Execution", execution_id)
-    return row
+    sql = "SELECT * FROM executions WHERE id = ? AND account_id = ?"
+    return found(database.one(sql, execution_id, account.id), "Execution", execution_id)
 
 
-def listing(
-    account: Account, *, prompt_id: str | None, provider: str | None, start: int | None, end: int | None
-) -> Listing:
-    """List an account's executions, newest first."""
-    filters = {"prompt_id = ?": prompt_id, "provider = ?": provider, "created_at >= ?": start, "created_at <= ?": end}
-    given = {clause: value for clause, value in filters.items() if value is not None}
-    return Listing("executions", "executions", ["account_id = ?", *given], [account.id, *given.values()])
+def listing(account: Account, **filters: object) -> Listing:
+    """List an account's executions, newest first, with the filters of `Listing.filtered`."""
+    return Listing("executions", "executions", ["account_id = ?"], [account.id]).filtered(filters)
 
 
 def stats(
-    database: Database, account: Account, *, group_by: str, start: int | None, end: int | None
+    database: Database, account: Account, *, group_by: str, start_date: int | None, end_date: int | None
 ) -> list[JSONObject]:
     """Sum up an account's executions: by day in order, or by prompt or model, the most frequent first."""
-    where = listing(account, prompt_id=None, provider=None, start=start, end=end)
     order = "key" if group_by == "day" else "executions DESC, key"
-    sql = (
-        f"SELECT {_GROUPS[group_by]} AS key, count(*) AS executions, sum(tokens) AS tokens, sum(cost) AS cost "  # noqa: S608 (no input in it)
-        f"FROM executions "
-        f"WHERE {' AND '.join(where.where)} GROUP BY key ORDER BY {order}"
-    )
+    columns = f"{_GROUPS[group_by]} AS key, count(*) AS executions, sum(tokens) AS tokens, sum(cost) AS cost"
+    chosen = listing(account, start_date=start_date, end_date=end_date)
+    rows = chosen.rows(database, f"GROUP BY key ORDER BY {order}", columns=columns)
     return [
         {
             "key": row["key"],
@@ -101,5 +77,5 @@ def stats(
             "tokens": row["tokens"],
             "cost": round(row["cost"], 6),
         }
-        for row in database.all(sql, *where.args)
+        for row in rows
     ]

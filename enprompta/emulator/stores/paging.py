@@ -5,36 +5,19 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from enprompta.emulator.errors import invalid
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from enprompta.emulator.api.request_models import Query
     from enprompta.emulator.database import Database
     from enprompta.emulator.wire import JSONObject
 
-_DEFAULT_LIMIT = 20
-_MAX_LIMIT = 100
 _KEY = re.compile(r"([a-z-]+)([<>])([0-9]{1,18})", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class PageRequest:
-    """The page size and cursor of a request."""
-
-    limit: int
-    cursor: str | None
-
-    @classmethod
-    def read(cls, query: Query) -> PageRequest:
-        """Read `limit` and `cursor`."""
-        limit = query.integer("limit", 1, _MAX_LIMIT)
-        return cls(_DEFAULT_LIMIT if limit is None else limit, query.text("cursor", max_length=200))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +36,52 @@ class Listing:
     where: Sequence[str]
     args: Sequence[object]
 
-    def page(self, database: Database, request: PageRequest) -> tuple[list[sqlite3.Row], JSONObject]:
+    def filtered(self, filters: Mapping[str, object], searched: str = "") -> Listing:
+        """Return the list of the rows that match filters.
+
+        Args:
+            filters: `search` is a case-folded text, `start_date` and `end_date` are Unix seconds, and any other is the
+                value of a column; None is no filter.
+            searched: Columns that are searched for a text.
+        """
+        known = {"start_date": "created_at >= ?", "end_date": "created_at <= ?", "search": f"contains(?, {searched})"}
+        given = {known.get(name, f"{name} = ?"): value for name, value in filters.items() if value is not None}
+        return replace(self, where=[*self.where, *given], args=[*self.args, *given.values()])
+
+    def rows(self, database: Database, tail: str = "", *args: object, columns: str = "*") -> list[sqlite3.Row]:
+        """Select columns of the rows; `tail` orders or groups them, with a `?` for each of `args`."""
+        where = f"WHERE {' AND '.join(self.where)}" if self.where else ""
+        sql = f"SELECT {columns} FROM {self.table} {where} {tail}"  # noqa: S608 (no input in it)
+        return database.all(sql, *self.args, *args)
+
+    def first(self, database: Database) -> sqlite3.Row | None:
+        """Return one row; None if there is none."""
+        return next(iter(self.rows(database, "LIMIT 1")), None)
+
+    def count(self, database: Database) -> int:
+        """Count the rows."""
+        return int(self.rows(database, columns="count(*)")[0][0])
+
+    def page(self, database: Database, limit: int, cursor: str | None) -> tuple[list[sqlite3.Row], JSONObject]:
         """Return the rows of one page and its `pagination` object."""
-        backwards, key = self._decode(request.cursor)
-        where, args = list(self.where), list(self.args)
+        backwards, key = self._decode(cursor)
+        rest = self
         if key is not None:
-            where.append("number > ?" if backwards else "number < ?")
-            args.append(key)
+            condition = "number > ?" if backwards else "number < ?"
+            rest = replace(self, where=[*self.where, condition], args=[*self.args, key])
         order = "ASC" if backwards else "DESC"
-        sql = f"SELECT * FROM {self.table} {_clause(where)} ORDER BY number {order} LIMIT ?"  # noqa: S608 (no input in it)
-        rows = database.all(sql, *args, request.limit + 1)  # one extra row shows that there are more
-        has_further = len(rows) > request.limit
-        rows = rows[: request.limit]
+        rows = rest.rows(database, f"ORDER BY number {order} LIMIT ?", limit + 1)  # one more shows that there are more
+        has_further = len(rows) > limit
+        rows = rows[:limit]
         if backwards:
             rows.reverse()
         older, newer = (bool(rows), has_further) if backwards else (has_further, key is not None and bool(rows))
-        total = f"SELECT count(*) FROM {self.table} {_clause(self.where)}"  # noqa: S608 (no input in it)
         return rows, {
             "has_more": older,
             "next_cursor": self._encode("<", rows[-1]["number"]) if older else None,
             "previous_cursor": self._encode(">", rows[0]["number"]) if newer else None,
-            "total_count": database.scalar(total, *self.args),
-            "limit": request.limit,
+            "total_count": self.count(database),
+            "limit": limit,
         }
 
     def _encode(self, direction: str, key: int) -> str:
@@ -91,7 +98,3 @@ class Listing:
         if match is None or match[1] != self.name:
             raise invalid([{"field": "cursor", "message": "Is not a cursor of this list"}])
         return match[2] == ">", int(match[3])
-
-
-def _clause(where: Sequence[str]) -> str:
-    return f"WHERE {' AND '.join(where)}" if where else ""

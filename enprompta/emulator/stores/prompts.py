@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from enprompta import templating
 from enprompta.emulator.database import new_id
-from enprompta.emulator.errors import FORBIDDEN, ApiError, not_found
+from enprompta.emulator.errors import FORBIDDEN, ApiError, found, not_found
 from enprompta.emulator.stores import teams
 from enprompta.emulator.stores.paging import Listing
-from enprompta.emulator.wire import iso
+from enprompta.emulator.wire import as_json, iso
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,35 +29,11 @@ _VISIBLE = f"CASE WHEN team_id IS NULL OR visibility = '{_PRIVATE}' THEN account
 _NEWEST_LABELS = frozenset({DEFAULT_LABEL, "latest"})
 _MAX_SLUG = 80
 
-_COLUMNS = {
-    "title": "title",
-    "content": "content",
-    "description": "description",
-    "category": "category",
-    "tags": "tags",
-    "visibility": "visibility",
-    "teamId": "team_id",
-}
-
 
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return a prompt as JSON."""
-    return {
-        "id": row["id"],
-        "title": row["title"],
-        "slug": row["slug"],
-        "content": row["content"],
-        "description": row["description"],
-        "category": row["category"],
-        "tags": json.loads(row["tags"]),
-        "variables": json.loads(row["variables"]),
-        "visibility": row["visibility"],
-        "version": row["version"],
-        "usageCount": row["usage_count"],
-        "teamId": row["team_id"],
-        "createdAt": iso(row["created_at"]),
-        "updatedAt": iso(row["updated_at"]),
-    }
+    columns = "id title slug content description category tags variables visibility version usage_count team_id"
+    return as_json(row, f"{columns} created_at updated_at")
 
 
 def create(database: Database, account: Account, values: Mapping[str, Any], now: float) -> sqlite3.Row:
@@ -66,27 +42,25 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
     Args:
         database: The database.
         account: Owner of the prompt.
-        values: Validated fields by the API's names; at least `title` and `content`. Without `variables`, they are
+        values: Validated fields by their columns; at least `title` and `content`. Without `variables`, they are
             derived from the content and follow its changes. The default visibility is TEAM in a team, else PRIVATE.
         now: Current time in Unix seconds.
     """
-    prompt_id, content, team_id = new_id("pmt"), values["content"], values.get("teamId")
-    declared = bool(values.get("variables"))
-    variables = json.dumps(values["variables"] if declared else derive(content))
+    prompt_id, content = new_id("pmt"), values["content"]
+    row: JSONObject = {
+        "tags": [],
+        "visibility": _TEAM if values.get("team_id") else _PRIVATE,
+        **values,
+        "variables": values.get("variables") or derive(content),
+        "declared": bool(values.get("variables")),
+        "version": 1,
+        "created_at": int(now),
+        "updated_at": int(now),
+    }
     with database.transaction():
-        row = (
-            *(prompt_id, account.id, _free_slug(database, account, values["title"])),
-            *(values["title"], content, values.get("description"), values.get("category")),
-            *(json.dumps(values.get("tags") or []), variables, declared),
-            *(values.get("visibility") or (_TEAM if team_id else _PRIVATE), 1, team_id, int(now), int(now)),
-        )
-        database.run(
-            "INSERT INTO prompts (id, account_id, slug, title, content, description, category, tags, variables, "
-            "declared, visibility, version, team_id, created_at, updated_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            *row,
-        )
-        _store_version(database, (prompt_id, 1, content, variables), now)
+        slug = _free_slug(database, account, values["title"])
+        database.insert("prompts", {**row, "id": prompt_id, "account_id": account.id, "slug": slug})
+        _store_version(database, get(database, account, prompt_id), now)
         return get(database, account, prompt_id)
 
 
@@ -95,18 +69,14 @@ def get(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
 
     A PRIVATE prompt, or one without a team, is visible to its creator; any other to the members of its team.
     """
-    sql = f"SELECT * FROM prompts WHERE id = ? AND {_VISIBLE}"  # noqa: S608 (no input in it)
-    row = database.one(sql, prompt_id, account.id, account.user_id)
-    if row is None:
-        raise not_found("Prompt", prompt_id)
-    return row
+    return found(listing(account, id=prompt_id).first(database), "Prompt", prompt_id)
 
 
 def get_writable(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
     """Return a prompt that the account may change and execute; raise a 404 or, for lack of permission, a 403."""
     row = get(database, account, prompt_id)
-    if row["team_id"] is not None and row["visibility"] != _PRIVATE:
-        teams.require(database, account, row["team_id"], teams.WRITERS)
+    if row["visibility"] != _PRIVATE:
+        teams.require_writer(database, account, row["team_id"])
     return row
 
 
@@ -117,33 +87,23 @@ def update(database: Database, account: Account, prompt_id: str, values: Mapping
         if not values:
             return row
         if row["account_id"] != account.id and (
-            values.get("visibility") == _PRIVATE or values.get("teamId", row["team_id"]) != row["team_id"]
+            values.get("visibility") == _PRIVATE or values.get("team_id", row["team_id"]) != row["team_id"]
         ):
             raise ApiError(
                 FORBIDDEN, "Insufficient permissions: only the creator of the prompt may remove it from its team"
             )
-        changes: dict[str, object] = {column: values[name] for name, column in _COLUMNS.items() if name in values}
-        if "tags" in changes:
-            changes["tags"] = json.dumps(changes["tags"] or [])
-        content: str = values.get("content", row["content"])
+        changes = {**values, "updated_at": int(now)}
+        content = values.get("content", row["content"])
         if "variables" in values:
-            changes["declared"] = bool(values["variables"])
-            changes["variables"] = json.dumps(values["variables"] or derive(content))
+            changes |= {"declared": bool(values["variables"]), "variables": values["variables"] or derive(content)}
         elif not row["declared"]:
-            changes["variables"] = json.dumps(derive(content))
-        variables = str(changes.get("variables", row["variables"]))
-        version: int = row["version"]
+            changes["variables"] = derive(content)
         if content != row["content"]:
-            version += 1
-            changes["version"] = version
-            _store_version(database, (prompt_id, version, content, variables), now)
-        else:
-            sql = "UPDATE prompt_versions SET variables = ? WHERE prompt_id = ? AND version = ?"
-            database.run(sql, variables, prompt_id, version)
-        changes["updated_at"] = int(now)
-        assignments = ", ".join(f"{column} = ?" for column in changes)
-        database.run(f"UPDATE prompts SET {assignments} WHERE id = ?", *changes.values(), prompt_id)  # noqa: S608 (known columns)
-        return get(database, account, prompt_id)
+            changes["version"] = row["version"] + 1
+        database.update("prompts", prompt_id, changes)
+        row = get(database, account, prompt_id)
+        _store_version(database, row, now)
+        return row
 
 
 def delete(database: Database, account: Account, prompt_id: str) -> None:
@@ -152,24 +112,10 @@ def delete(database: Database, account: Account, prompt_id: str) -> None:
     database.run("DELETE FROM prompts WHERE id = ?", prompt_id)
 
 
-def listing(
-    account: Account,
-    *,
-    visibility: str | None = None,
-    category: str | None = None,
-    search: str | None = None,
-    team_id: str | None = None,
-) -> Listing:
-    """List the prompts that an account can see, newest first."""
-    where, args = [_VISIBLE], [account.id, account.user_id]
-    for column, value in {"visibility": visibility, "category": category, "team_id": team_id}.items():
-        if value is not None:
-            where.append(f"{column} = ?")
-            args.append(value)
-    if search:
-        where.append("contains(?, title, content, description)")
-        args.append(search.casefold())
-    return Listing("prompts", "prompts", where, args)
+def listing(account: Account, **filters: object) -> Listing:
+    """List the prompts that an account can see, newest first, with the filters of `Listing.filtered`."""
+    visible = Listing("prompts", "prompts", [_VISIBLE], [account.id, account.user_id])
+    return visible.filtered(filters, "title, content, description")
 
 
 def live(database: Database, account: Account, slug: str, label: str) -> JSONObject:
@@ -224,13 +170,7 @@ def versions(database: Database, prompt_id: str) -> list[JSONObject]:
     if rows:  # without a row, these labels follow the newest version
         labels[rows[0]["version"]] = [*_NEWEST_LABELS - moved, *labels.get(rows[0]["version"], [])]
     return [
-        {
-            "version": row["version"],
-            "content": row["content"],
-            "variables": variables_of(row),
-            "labels": sorted(labels.get(row["version"], [])),
-            "createdAt": iso(row["created_at"]),
-        }
+        {**as_json(row, "version content variables created_at"), "labels": sorted(labels.get(row["version"], []))}
         for row in rows
     ]
 
@@ -262,11 +202,12 @@ def variable(name: str, **given: object) -> JSONObject:
     return {"name": name, **default, **given}
 
 
-def _store_version(database: Database, row: tuple[str, int, str, str], now: float) -> None:
-    sql = (
-        "INSERT INTO prompt_versions (id, prompt_id, version, content, variables, created_at) VALUES (?, ?, ?, ?, ?, ?)"
-    )
-    database.run(sql, new_id("ver"), *row, int(now))
+def _store_version(database: Database, row: sqlite3.Row, now: float) -> None:
+    """Store the newest version of a prompt, or its changed variables."""
+    version = {"id": new_id("ver"), "prompt_id": row["id"], "created_at": int(now)}
+    version |= {name: row[name] for name in ("version", "content", "variables")}
+    conflict = "ON CONFLICT (prompt_id, version) DO UPDATE SET variables = excluded.variables"
+    database.insert("prompt_versions", version, conflict)
 
 
 def _free_slug(database: Database, account: Account, title: str) -> str:
@@ -287,4 +228,4 @@ def _free_slug(database: Database, account: Account, title: str) -> str:
 
 def variables_of(row: sqlite3.Row) -> list[dict[str, object]]:
     """Return the declared variables of a prompt."""
-    return cast("list[dict[str, object]]", json.loads(row["variables"]))
+    return json.loads(row["variables"])

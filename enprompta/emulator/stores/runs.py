@@ -7,13 +7,13 @@ execution, so that a killed emulator resumes each run at its next start.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from enprompta.emulator.database import new_id
-from enprompta.emulator.errors import not_found
+from enprompta.emulator.errors import found
 from enprompta.emulator.stores import workflows
 from enprompta.emulator.stores.paging import Listing
-from enprompta.emulator.wire import iso
+from enprompta.emulator.wire import as_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,30 +31,11 @@ def wire(database: Database, row: sqlite3.Row) -> JSONObject:
     """Return a run as JSON."""
     steps = steps_of(database, row["id"])
     return {
-        "id": row["id"],
-        "workflowId": row["workflow_id"],
-        "status": row["status"],
+        **as_json(row, "id workflow_id status output error created_at started_at completed_at"),
         "input": input_of(row),
-        "output": row["output"],
-        "steps": [_step_wire(step) for step in steps],
+        "steps": [as_json(step, "step_id execution_id status output error tokens cost") for step in steps],
         "tokens": tokens(steps),
         "cost": cost(steps),
-        "error": row["error"],
-        "createdAt": iso(row["created_at"]),
-        "startedAt": None if row["started_at"] is None else iso(row["started_at"]),
-        "completedAt": None if row["completed_at"] is None else iso(row["completed_at"]),
-    }
-
-
-def _step_wire(row: sqlite3.Row) -> JSONObject:
-    return {
-        "stepId": row["step_id"],
-        "executionId": row["execution_id"],
-        "status": row["status"],
-        "output": row["output"],
-        "error": row["error"],
-        "tokens": row["tokens"],
-        "cost": row["cost"],
     }
 
 
@@ -72,35 +53,23 @@ def create(
     """
     run_id, workflow_id = new_id("wfe"), workflow["id"]
     with database.transaction():
-        database.run(
-            "INSERT INTO workflow_executions (id, account_id, workflow_id, status, input, created_at) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            *(run_id, account.id, workflow_id, PENDING, json.dumps(given), int(now)),
-        )
+        run = {"id": run_id, "account_id": account.id, "workflow_id": workflow_id, "status": PENDING}
+        database.insert("workflow_executions", {**run, "input": dict(given), "created_at": int(now)})
         for position, step in enumerate(workflows.steps_of(workflow)):
-            database.run(
-                "INSERT INTO workflow_steps (run_id, position, step_id, definition, status) VALUES (?, ?, ?, ?, ?)",
-                *(run_id, position, step["id"], json.dumps(step), PENDING),
-            )
+            row = {"run_id": run_id, "position": position, "step_id": step["id"], "definition": step}
+            database.insert("workflow_steps", {**row, "status": PENDING})
         return get(database, workflow_id, run_id)
 
 
 def get(database: Database, workflow_id: str, run_id: str) -> sqlite3.Row:
     """Return a workflow's run, or raise a 404."""
     sql = "SELECT * FROM workflow_executions WHERE id = ? AND workflow_id = ?"
-    row = database.one(sql, run_id, workflow_id)
-    if row is None:
-        raise not_found("Workflow execution", run_id)
-    return row
+    return found(database.one(sql, run_id, workflow_id), "Workflow execution", run_id)
 
 
-def listing(workflow_id: str, *, status: str | None) -> Listing:
-    """List a workflow's runs, newest first."""
-    where, args = ["workflow_id = ?"], [workflow_id]
-    if status is not None:
-        where.append("status = ?")
-        args.append(status)
-    return Listing("workflow-executions", "workflow_executions", where, args)
+def listing(workflow_id: str, **filters: object) -> Listing:
+    """List a workflow's runs, newest first, with the filters of `Listing.filtered`."""
+    return Listing("workflow-executions", "workflow_executions", ["workflow_id = ?"], [workflow_id]).filtered(filters)
 
 
 def unfinished(database: Database) -> list[sqlite3.Row]:
@@ -116,7 +85,7 @@ def steps_of(database: Database, run_id: str) -> list[sqlite3.Row]:
 
 def input_of(row: sqlite3.Row) -> dict[str, object]:
     """Return the input of a run."""
-    return cast("dict[str, object]", json.loads(row["input"]))
+    return json.loads(row["input"])
 
 
 def tokens(steps: list[sqlite3.Row]) -> int:

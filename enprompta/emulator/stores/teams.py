@@ -17,9 +17,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from enprompta.emulator.database import new_id
-from enprompta.emulator.errors import CONFLICT, FORBIDDEN, ApiError, not_found
+from enprompta.emulator.errors import CONFLICT, FORBIDDEN, ApiError, found, not_found
 from enprompta.emulator.stores.paging import Listing
-from enprompta.emulator.wire import iso
+from enprompta.emulator.wire import as_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -39,35 +39,20 @@ MINE = "team_id IN (SELECT team_id FROM team_members WHERE user_id = ?)"
 
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return a team as JSON."""
-    return {
-        "id": row["id"],
-        "name": row["name"],
-        "description": row["description"],
-        "ownerId": row["owner_id"],
-        "memberCount": row["member_count"],
-        "createdAt": iso(row["created_at"]),
-        "updatedAt": iso(row["updated_at"]),
-    }
+    return as_json(row, "id name description owner_id member_count created_at updated_at")
 
 
 def member_wire(row: sqlite3.Row) -> JSONObject:
     """Return a member as JSON."""
-    return {
-        "id": row["id"],
-        "userId": row["user_id"],
-        "email": row["email"],
-        "name": row["name"],
-        "role": row["role"],
-        "joinedAt": iso(row["joined_at"]),
-    }
+    return as_json(row, "id user_id email name role joined_at")
 
 
 def create(database: Database, account: Account, name: str, description: str | None, now: float) -> sqlite3.Row:
     """Store a new team with its creator as the owner."""
     team_id = new_id("tem")
     with database.transaction():
-        sql = "INSERT INTO teams (id, name, description, created_at, updated_at) VALUES (?, ?, ?, ?, ?)"
-        database.run(sql, team_id, name, description, int(now), int(now))
+        times = {"created_at": int(now), "updated_at": int(now)}
+        database.insert("teams", {"id": team_id, "name": name, "description": description, **times})
         _join(database, team_id, (account.user_id, account.email, account.name), OWNER, now)
         return get(database, account, team_id)
 
@@ -83,17 +68,14 @@ def get(database: Database, account: Account, team_id: str) -> sqlite3.Row:
 def update(database: Database, account: Account, team_id: str, values: Mapping[str, object], now: float) -> sqlite3.Row:
     """Update the given fields of a team."""
     if values:
-        changes = {**values, "updated_at": int(now)}
-        assignments = ", ".join(f"{column} = ?" for column in changes)
-        database.run(f"UPDATE teams SET {assignments} WHERE id = ?", *changes.values(), team_id)  # noqa: S608 (known columns)
+        database.update("teams", team_id, {**values, "updated_at": int(now)})
     return get(database, account, team_id)
 
 
 def delete(database: Database, team_id: str) -> None:
     """Delete a team and its memberships; its prompts and workflows return to their creators."""
     with database.transaction():
-        for table in ("prompts", "workflows"):
-            database.run(f"UPDATE {table} SET team_id = NULL WHERE team_id = ?", team_id)  # noqa: S608 (known tables)
+        database.run("UPDATE prompts SET team_id = NULL WHERE team_id = ?", team_id)
         database.run("UPDATE workflows SET team_id = NULL WHERE team_id = ?", team_id)
         database.run("DELETE FROM teams WHERE id = ?", team_id)
 
@@ -127,12 +109,16 @@ def require(database: Database, account: Account, team_id: str, allowed: frozens
     return role
 
 
+def require_writer(database: Database, account: Account, team_id: str | None) -> None:
+    """Raise a 404 or a 403 if an account's user may not change the objects of a team; None is no team."""
+    if team_id is not None:
+        require(database, account, team_id, WRITERS)
+
+
 def get_member(database: Database, team_id: str, user_id: str) -> sqlite3.Row:
     """Return a member of a team, or raise a 404."""
-    row = database.one("SELECT * FROM team_members WHERE team_id = ? AND user_id = ?", team_id, user_id)
-    if row is None:
-        raise not_found("Member", user_id)
-    return row
+    sql = "SELECT * FROM team_members WHERE team_id = ? AND user_id = ?"
+    return found(database.one(sql, team_id, user_id), "Member", user_id)
 
 
 def add(database: Database, team_id: str, email: str, role: str, now: float) -> sqlite3.Row:
@@ -195,5 +181,5 @@ def _user(database: Database, email: str) -> tuple[str, str, str | None]:
 
 
 def _join(database: Database, team_id: str, user: tuple[str, str, str | None], role: str, now: float) -> None:
-    sql = "INSERT INTO team_members (id, team_id, user_id, email, name, role, joined_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
-    database.run(sql, new_id("mem"), team_id, *user, role, int(now))
+    member = {"id": new_id("mem"), "team_id": team_id, "role": role, "joined_at": int(now)}
+    database.insert("team_members", {**member, "user_id": user[0], "email": user[1], "name": user[2]})

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.errors import not_found
+from enprompta.emulator.errors import found
 from enprompta.emulator.stores import prompts
 from enprompta.emulator.stores.community_templates import TEMPLATES
 from enprompta.emulator.stores.paging import Listing
-from enprompta.emulator.wire import iso
+from enprompta.emulator.wire import as_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,17 +21,7 @@ if TYPE_CHECKING:
 
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return a template as JSON."""
-    return {
-        "id": row["id"],
-        "title": row["title"],
-        "content": row["content"],
-        "description": row["description"],
-        "category": row["category"],
-        "tags": json.loads(row["tags"]),
-        "variables": json.loads(row["variables"]),
-        "usageCount": row["usage_count"],
-        "createdAt": iso(row["created_at"]),
-    }
+    return as_json(row, "id title content description category tags variables usage_count created_at")
 
 
 def seed(database: Database, now: float) -> None:
@@ -53,23 +43,12 @@ def seed(database: Database, now: float) -> None:
 
 def get(database: Database, template_id: str) -> sqlite3.Row:
     """Return a template, or raise a 404."""
-    row = database.one("SELECT * FROM templates WHERE id = ?", template_id)
-    if row is None:
-        raise not_found("Template", template_id)
-    return row
+    return found(database.one("SELECT * FROM templates WHERE id = ?", template_id), "Template", template_id)
 
 
-def listing(*, category: str | None, search: str | None) -> Listing:
-    """List the templates, newest first."""
-    where: list[str] = []
-    args: list[object] = []
-    if category is not None:
-        where.append("category = ?")
-        args.append(category)
-    if search:
-        where.append("contains(?, title, content, description)")
-        args.append(search.casefold())
-    return Listing("templates", "templates", where, args)
+def listing(**filters: object) -> Listing:
+    """List the templates, newest first, with the filters of `Listing.filtered`."""
+    return Listing("templates", "templates", [], []).filtered(filters, "title, content, description")
 
 
 def fork(database: Database, account: Account, template_id: str, title: str | None, now: float) -> str:

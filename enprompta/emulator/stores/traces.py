@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from enprompta.emulator.database import new_id
-from enprompta.emulator.errors import not_found
+from enprompta.emulator.errors import found
 from enprompta.emulator.ingest.conventions import facts_of
 from enprompta.emulator.ingest.spans import STATUS_ERROR
 from enprompta.emulator.ingest.traces import DEFAULT_ENVIRONMENT, trace_of
-from enprompta.emulator.wire import iso
+from enprompta.emulator.stores.paging import Listing
+from enprompta.emulator.wire import as_json, iso
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,13 +30,11 @@ _DAY_SECONDS = 86_400
 _NS = 1_000_000_000
 # The service shows no trace without an input or an output, and says nothing about it.
 _SHOWN = "input <> '' AND output <> ''"
-_COLUMNS = {
-    "userId": "user_id", "promptId": "prompt_id", "sessionId": "session_id", "provider": "provider", "model": "model",
-    "input": "input", "output": "output", "systemPrompt": "system_prompt", "temperature": "temperature",
-    "maxTokens": "max_tokens", "topP": "top_p", "inputTokens": "input_tokens", "outputTokens": "output_tokens",
-    "latencyMs": "latency_ms", "cost": "cost", "status": "status", "errorMessage": "error_message",
-    "errorCode": "error_code", "finishReason": "finish_reason", "environment": "environment",
-}  # fmt: skip
+_COLUMNS = (
+    "id user_id prompt_id session_id provider model input output system_prompt temperature max_tokens top_p "
+    "input_tokens output_tokens latency_ms cost status error_message error_code finish_reason environment metadata "
+    "created_at"
+)
 _DEFAULTS: dict[str, object] = {
     "input_tokens": 0, "output_tokens": 0, "latency_ms": 0, "cost": 0, "status": "SUCCESS",
     "environment": DEFAULT_ENVIRONMENT, "metadata": {},
@@ -44,34 +43,19 @@ _DEFAULTS: dict[str, object] = {
 
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return a trace as JSON, without its spans."""
-    return {
-        "id": row["id"],
-        **{name: row[column] for name, column in _COLUMNS.items()},
-        "totalTokens": row["input_tokens"] + row["output_tokens"],
-        "metadata": json.loads(row["metadata"]),
-        "createdAt": iso(row["created_at"]),
-    }
+    return {**as_json(row, _COLUMNS), "totalTokens": row["input_tokens"] + row["output_tokens"]}
 
 
 def span_wire(row: sqlite3.Row) -> JSONObject:
     """Return a span as JSON."""
     end: int | None = row["end_time"]
     return {
-        "id": row["id"],
-        "traceId": row["trace_id"],
-        "parentSpanId": row["parent_span_id"],
-        "name": row["name"],
-        "spanType": row["span_type"],
+        **as_json(row, "id trace_id parent_span_id name span_type tokens cost status error_message metadata"),
         "startTime": _iso(row["start_time"]),
         "endTime": None if end is None else _iso(end),
         "durationMs": None if end is None else round(max(end - row["start_time"], 0) / 1e6, 3),
         "input": json.loads(row["input"]),
         "output": json.loads(row["output"]),
-        "tokens": row["tokens"],
-        "cost": row["cost"],
-        "status": row["status"],
-        "errorMessage": row["error_message"],
-        "metadata": json.loads(row["metadata"]),
     }
 
 
@@ -85,49 +69,26 @@ def _iso(nanoseconds: int) -> str:
 def record(database: Database, account: Account, values: Mapping[str, object], now: float) -> str:
     """Store a trace and return its id; one without input or output gets an id and is not shown."""
     trace_id = new_id("trc")
-    given = {_COLUMNS.get(name, name): value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None}
     _store(database, account, trace_id, {**_DEFAULTS, **given, "created_at": int(now)})
     return trace_id
 
 
-def _store(database: Database, account: Account, trace_id: str, columns: Mapping[str, Any]) -> None:
-    row = {**columns, "metadata": json.dumps(columns["metadata"]), "id": trace_id, "account_id": account.id}
-    row["user_id"] = account.user_id
-    updates = ", ".join(f"{name} = excluded.{name}" for name in row if name not in {"id", "account_id"})
-    database.run(
-        f"INSERT INTO traces ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) "  # noqa: S608 (no input in it)
-        f"ON CONFLICT (account_id, id) DO UPDATE SET {updates}",
-        *row.values(),
-    )
+def _store(database: Database, account: Account, trace_id: str, columns: Mapping[str, object]) -> None:
+    row = {**columns, "user_id": account.user_id}
+    updates = ", ".join(f"{name} = excluded.{name}" for name in row)
+    conflict = f"ON CONFLICT (account_id, id) DO UPDATE SET {updates}"
+    database.insert("traces", {**row, "id": trace_id, "account_id": account.id}, conflict)
 
 
 def get(database: Database, account: Account, trace_id: str) -> sqlite3.Row:
     """Return an account's trace, or raise a 404."""
-    sql = f"SELECT * FROM traces WHERE account_id = ? AND id = ? AND {_SHOWN}"  # noqa: S608 (no input in it)
-    row = database.one(sql, account.id, trace_id)
-    if row is None:
-        raise not_found("Trace", trace_id)
-    return row
+    return found(listing(account, id=trace_id).first(database), "Trace", trace_id)
 
 
-def page(
-    database: Database, account: Account, filters: Mapping[str, object], *, limit: int, offset: int
-) -> tuple[list[sqlite3.Row], int]:
-    """Return one page of an account's traces, newest first, and the number of all.
-
-    Args:
-        database: Where the traces are.
-        account: Whose traces to list.
-        filters: Conditions with one `?` each, and their values; None for those not given.
-        limit: Most traces to return.
-        offset: Number of traces to skip.
-    """
-    given = {clause: value for clause, value in filters.items() if value is not None}
-    where = " AND ".join(["account_id = ?", _SHOWN, *given])
-    args = (account.id, *given.values())
-    sql = f"SELECT * FROM traces WHERE {where} ORDER BY number DESC LIMIT ? OFFSET ?"  # noqa: S608 (no input in it)
-    total = database.scalar(f"SELECT count(*) FROM traces WHERE {where}", *args)  # noqa: S608
-    return database.all(sql, *args, limit, offset), total
+def listing(account: Account, **filters: object) -> Listing:
+    """List an account's traces, newest first, with the filters of `Listing.filtered`."""
+    return Listing("traces", "traces", ["account_id = ?", _SHOWN], [account.id]).filtered(filters)
 
 
 def spans(database: Database, account: Account, trace_id: str) -> list[sqlite3.Row]:
@@ -140,21 +101,26 @@ def create_span(database: Database, account: Account, trace_id: str, values: Map
     """Add a span to a trace, and return its id."""
     span_id = new_id("spn")
     start, end = _times(values, now)
-    status = values.get("status") or ("RUNNING" if end is None else "SUCCESS")
-    database.run(
-        "INSERT INTO trace_spans (id, account_id, trace_id, parent_span_id, name, span_type, input, output, "
-        "start_time, end_time, tokens, cost, status, error_message, metadata, facts) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        *(span_id, account.id, trace_id, values.get("parentSpanId"), values["name"], values["spanType"]),
-        *(json.dumps(values.get("input")), json.dumps(values.get("output")), start, end, values.get("tokens")),
-        *(values.get("cost"), status, values.get("errorMessage"), json.dumps(values.get("metadata") or {}), "{}"),
-    )
+    row: JSONObject = {
+        "metadata": {},
+        "status": "RUNNING" if end is None else "SUCCESS",
+        **values,
+        **{name: json.dumps(values.get(name)) for name in ("input", "output")},
+        "id": span_id,
+        "account_id": account.id,
+        "trace_id": trace_id,
+        "facts": {},
+        "start_time": start,
+        "end_time": end,
+    }
+    row.pop("duration_ms", None)
+    database.insert("trace_spans", row)
     return span_id
 
 
 def _times(values: Mapping[str, Any], now: float) -> tuple[int, int | None]:
     """Return start and end of a span from those that are given and the duration."""
-    start, end, duration = values.get("startTime"), values.get("endTime"), values.get("durationMs")
+    start, end, duration = values.get("start_time"), values.get("end_time"), values.get("duration_ms")
     span = None if duration is None else int(duration * 1e6)
     if start is None:
         start = int(now * _NS) if end is None or span is None else max(end - span, 0)
@@ -207,11 +173,10 @@ def analytics(database: Database, account: Account, days: int, now: float) -> JS
         "count(*) AS traces, coalesce(sum(input_tokens + output_tokens), 0) AS tokens, "
         "coalesce(sum(cost), 0.0) AS cost, coalesce(avg(latency_ms), 0.0) AS latency"
     )
-    where = f"FROM traces WHERE account_id = ? AND created_at >= ? AND {_SHOWN}"
-    args = (account.id, since)
-    total = cast("sqlite3.Row", database.one(f"SELECT {sums} {where}", *args))
-    by_provider = database.all(f"SELECT provider, {sums} {where} GROUP BY provider ORDER BY traces DESC", *args)
-    statuses = database.all(f"SELECT status, count(*) AS traces {where} GROUP BY status ORDER BY status", *args)
+    recent = listing(account, start_date=since)
+    (total,) = recent.rows(database, columns=sums)
+    by_provider = recent.rows(database, "GROUP BY provider ORDER BY traces DESC", columns=f"provider, {sums}")
+    statuses = recent.rows(database, "GROUP BY status ORDER BY status", columns="status, count(*) AS traces")
     return {
         "totalTraces": total["traces"],
         "totalTokens": total["tokens"],

@@ -72,16 +72,16 @@ def usage(database: Database, accounts: AccountStore, limiter: RateLimiter, acco
 
 
 def history(
-    database: Database, account: Account, *, group_by: str, start: int | None, end: int | None
+    database: Database, account: Account, *, group_by: str, start_date: int | None, end_date: int | None
 ) -> list[JSONObject]:
     """Sum up usage: by day in order, or by prompt or model, the most frequent first.
 
     Days count all requests; prompts and models count the requests that executed them.
     """
-    rows = executions.stats(database, account, group_by=group_by, start=start, end=end)
+    rows = executions.stats(database, account, group_by=group_by, start_date=start_date, end_date=end_date)
     requests = {row["key"]: row["executions"] for row in rows}
     if group_by == "day":
-        requests = _requests(database, account, start, end)
+        requests = _requests(database, account, start_date, end_date)
     none: JSONObject = {"date": None, "executions": 0, "tokens": 0, "cost": 0}
     known = {row["key"]: row for row in rows} | {
         day: {**none, "key": day, "date": day} for day in requests.keys() - {row["key"] for row in rows}
@@ -115,8 +115,8 @@ def invoices(database: Database, account: Account, now: float) -> Listing:
         start, end = month(next_start)
         while end <= now:
             name = f"{account.tier.name}_{datetime.fromtimestamp(start, timezone.utc):%Y%m}"
-            sql = "INSERT INTO invoices (id, account_id, amount, period_start, period_end) VALUES (?, ?, ?, ?, ?)"
-            database.run(sql, f"inv_{name}", account.id, PRICES[account.tier.name], start, end)
+            invoice = {"id": f"inv_{name}", "account_id": account.id, "amount": PRICES[account.tier.name]}
+            database.insert("invoices", {**invoice, "period_start": start, "period_end": end})
             start, end = month(end)
     return Listing("invoices", "invoices", ["account_id = ?", "period_end <= ?"], [account.id, now])
 

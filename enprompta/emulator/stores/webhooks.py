@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enprompta.emulator.database import new_id
-from enprompta.emulator.errors import not_found
-from enprompta.emulator.wire import iso
+from enprompta.emulator.errors import found
+from enprompta.emulator.wire import as_json, iso
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,51 +19,37 @@ if TYPE_CHECKING:
     from enprompta.emulator.wire import JSONObject
 
 EVENTS = ("prompt.executed", "workflow.completed", "workflow.failed", "team.member_added", "team.member_removed")
-_COLUMNS = {"name": "name", "description": "description", "url": "url", "events": "events", "isActive": "is_active"}
 
 
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return a webhook as JSON, without its secret."""
     return {
-        "id": row["id"],
-        "name": row["name"],
-        "description": row["description"],
-        "url": row["url"],
-        "events": json.loads(row["events"]),
+        **as_json(row, "id name description url events failure_count created_at updated_at"),
         "isActive": bool(row["is_active"]),
-        "failureCount": row["failure_count"],
         "lastSuccess": _iso(row["last_success"]),
         "lastFailure": _iso(row["last_failure"]),
-        "createdAt": iso(row["created_at"]),
-        "updatedAt": iso(row["updated_at"]),
     }
 
 
-def create(database: Database, account: Account, values: Mapping[str, Any], now: float) -> sqlite3.Row:
+def create(database: Database, account: Account, values: Mapping[str, object], now: float) -> sqlite3.Row:
     """Store a new webhook with a new secret.
 
     Args:
         database: The database.
         account: Account whose events it receives.
-        values: Validated fields by the API's names; at least `name`, `url` and `events`.
+        values: Validated fields by their columns; at least `name`, `url` and `events`.
         now: Current time in Unix seconds.
     """
     webhook_id = new_id("whk")
-    database.run(
-        "INSERT INTO webhooks (id, account_id, name, description, url, events, secret, created_at, updated_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        *(webhook_id, account.id, values["name"], values.get("description"), values["url"]),
-        *(json.dumps(values["events"]), _new_secret(), int(now), int(now)),
-    )
+    row = {"id": webhook_id, "account_id": account.id, "created_at": int(now), "updated_at": int(now)}
+    database.insert("webhooks", {**values, **row, "secret": _new_secret()})
     return get(database, account, webhook_id)
 
 
 def get(database: Database, account: Account, webhook_id: str) -> sqlite3.Row:
     """Return an account's webhook, or raise a 404."""
-    row = database.one("SELECT * FROM webhooks WHERE id = ? AND account_id = ?", webhook_id, account.id)
-    if row is None:
-        raise not_found("Webhook", webhook_id)
-    return row
+    sql = "SELECT * FROM webhooks WHERE id = ? AND account_id = ?"
+    return found(database.one(sql, webhook_id, account.id), "Webhook", webhook_id)
 
 
 def all_of(database: Database, account: Account) -> list[sqlite3.Row]:
@@ -77,18 +63,15 @@ def subscribed(database: Database, account: Account, event: str) -> list[sqlite3
     return [row for row in database.all(sql, account.id) if event in json.loads(row["events"])]
 
 
-def update(database: Database, account: Account, webhook_id: str, values: Mapping[str, Any], now: float) -> sqlite3.Row:
+def update(
+    database: Database, account: Account, webhook_id: str, values: Mapping[str, object], now: float
+) -> sqlite3.Row:
     """Update the given fields."""
     with database.transaction():
         row = get(database, account, webhook_id)
         if not values:
             return row
-        changes: dict[str, object] = {column: values[name] for name, column in _COLUMNS.items() if name in values}
-        if "events" in changes:
-            changes["events"] = json.dumps(changes["events"])
-        changes["updated_at"] = int(now)
-        assignments = ", ".join(f"{column} = ?" for column in changes)
-        database.run(f"UPDATE webhooks SET {assignments} WHERE id = ?", *changes.values(), webhook_id)  # noqa: S608 (known columns)
+        database.update("webhooks", webhook_id, {**values, "updated_at": int(now)})
         return get(database, account, webhook_id)
 
 

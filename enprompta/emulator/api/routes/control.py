@@ -8,15 +8,16 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
-from starlette.responses import JSONResponse, Response
 
-from enprompta.emulator.api.request_context import Context, PathId  # noqa: TC001 (FastAPI reads the annotations)
+from enprompta.emulator.api.request_context import Context, JSONResponse, PathId, RequestContext, Response
+from enprompta.emulator.api.request_models import RequestModel, digits
 from enprompta.emulator.control.controller import Controller
 from enprompta.emulator.errors import NOT_FOUND, VALIDATION, ApiError
+from enprompta.emulator.wire import list_of, object_of
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from enprompta.emulator.api.request_context import RequestContext
+    from enprompta.emulator.wire import JSONObject
 
 
 class _ControlRoute(APIRoute):
@@ -48,7 +49,15 @@ router: APIRouter = APIRouter(prefix="/control", route_class=_ControlRoute)
 
 MAX_WAIT = 25
 """Seconds that a request for exchanges waits at most for a new one."""
-_MAX_DELIVERIES = 500
+
+
+class _Changes(RequestModel, frozen=True):
+    after: Annotated[int, digits(0, 2**53)] = 0
+    wait: Annotated[int, digits(0, MAX_WAIT)] = 0
+
+
+class _Deliveries(RequestModel, frozen=True):
+    limit: Annotated[int, digits(1, 500)] = 100
 
 
 @router.get("")
@@ -60,10 +69,8 @@ async def get_info(context: Context) -> Response:
 @router.get("/exchanges")
 async def list_exchanges(context: Context) -> Response:
     """List the exchanges that were added or changed after a revision; wait up to `wait` seconds for the first."""
-    query = context.query()
-    after, wait = query.integer("after", 0, 2**53) or 0, query.integer("wait", 0, MAX_WAIT) or 0
-    query.check()
-    return JSONResponse(await _changes(context, after, wait))
+    query = context.query(_Changes)
+    return JSONResponse(await _changes(context, query.after, query.wait))
 
 
 @router.delete("/exchanges")
@@ -95,14 +102,14 @@ async def list_keys(context: Context) -> Response:
 async def generate_key(context: Context) -> Response:
     """Create an API key."""
     body = _body(context)
-    key = _controller(context).generate_key(str(body.get("accountId")), cast("str", body.get("name")))
+    key = _controller(context).generate_key(str(body.get("accountId")), body.get("name"))
     return JSONResponse(key, status_code=201)
 
 
 @router.put("/keys/{key_id}")
 async def rename_key(context: Context, key_id: PathId) -> Response:
     """Rename an API key."""
-    return JSONResponse(_controller(context).rename_key(key_id, cast("str", _body(context).get("name"))))
+    return JSONResponse(_controller(context).rename_key(key_id, _body(context).get("name")))
 
 
 @router.delete("/keys/{key_id}")
@@ -207,7 +214,7 @@ async def list_versions(context: Context, prompt_id: PathId) -> Response:
 @router.put("/prompts/{prompt_id}/labels/{label}")
 async def set_label(context: Context, prompt_id: PathId, label: PathId) -> Response:
     """Point a label at a version."""
-    version: Any = _body(context).get("version")
+    version = _body(context).get("version")
     if not isinstance(version, int):
         raise ConfigurationError("version must be a whole number")
     _controller(context).set_label(prompt_id, label, version)
@@ -224,10 +231,7 @@ async def remove_label(context: Context, prompt_id: PathId, label: PathId) -> Re
 @router.get("/deliveries")
 async def list_deliveries(context: Context) -> Response:
     """List the newest webhook deliveries of all accounts."""
-    query = context.query()
-    limit = query.integer("limit", 1, _MAX_DELIVERIES) or 100
-    query.check()
-    return JSONResponse(_controller(context).deliveries(limit))
+    return JSONResponse(_controller(context).deliveries(context.query(_Deliveries).limit))
 
 
 @router.post("/events")
@@ -237,9 +241,7 @@ async def trigger_event(context: Context) -> Response:
     data = body.get("data")
     if not isinstance(data, dict):
         raise ConfigurationError("data must be an object")
-    number = _controller(context).trigger(
-        str(body.get("accountId")), str(body.get("event")), cast("dict[str, object]", data)
-    )
+    number = _controller(context).trigger(str(body.get("accountId")), str(body.get("event")), object_of(data))
     return JSONResponse({"webhooks": number}, status_code=201)
 
 
@@ -266,7 +268,7 @@ async def _changes(context: RequestContext, after: int, wait: int) -> dict[str, 
     return {"revision": revision, "exchanges": [one.to_json() for one in found]}
 
 
-def _body(context: RequestContext) -> dict[str, Any]:
+def _body(context: RequestContext) -> JSONObject:
     """Return the JSON object in the body; an absent body counts as an empty object."""
     try:
         value: object = json.loads(context.body or b"{}")
@@ -274,10 +276,10 @@ def _body(context: RequestContext) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise ApiError(VALIDATION, "The body must be a JSON object")
-    return cast("dict[str, Any]", value)
+    return object_of(value)
 
 
 def _texts(value: object) -> list[str]:
     if not isinstance(value, list):
         raise ConfigurationError("scopes must be a list")
-    return [str(one) for one in cast("list[object]", value)]
+    return [str(one) for one in list_of(value)]

@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
+from typing import Annotated
 
-from enprompta.emulator.api.request_context import Context, PathId, ok, page
+from fastapi import APIRouter
+
+from enprompta.emulator.api.request_context import Context, PathId, Response, ok, page
+from enprompta.emulator.api.request_models import FirstSecond, LastSecond, PageQuery, RequestModel, Text100, one_of
 from enprompta.emulator.stores import executions
-from enprompta.emulator.stores.paging import PageRequest
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_MAX_NAME = 100
+
+class _Executions(PageQuery, frozen=True):
+    prompt_id: Text100 | None = None
+    provider: Text100 | None = None
+    start_date: FirstSecond | None = None
+    end_date: LastSecond | None = None
+
+
+class StatsQuery(RequestModel, frozen=True):
+    """Grouping and period of statistics."""
+
+    group_by: Annotated[str, one_of(executions.GROUPINGS)] = "day"
+    start_date: FirstSecond | None = None
+    end_date: LastSecond | None = None
 
 
 @router.get("/executions")
 async def list_executions(context: Context) -> Response:
     """List executions, newest first."""
-    query = context.query()
-    request = PageRequest.read(query)
-    listing = executions.listing(
-        context.account,
-        prompt_id=query.text("promptId", max_length=_MAX_NAME),
-        provider=query.text("provider", max_length=_MAX_NAME),
-        start=query.time("startDate"),
-        end=query.time("endDate", end=True),
-    )
-    query.check()
-    rows, pagination = listing.page(context.services.database, request)
-    return page([executions.wire(row) for row in rows], pagination)
+    query = context.query(_Executions)
+    return page(context, executions.listing(context.account, **query.filters()), query, executions.wire)
 
 
 @router.get("/executions/stats")  # must precede the next route, which would match `stats` as an id
 async def execution_stats(context: Context) -> Response:
     """Return statistics of executions by day, prompt or model."""
-    query = context.query()
-    group_by = query.choice("groupBy", executions.GROUPINGS) or "day"
-    start, end = query.time("startDate"), query.time("endDate", end=True)
-    query.check()
-    return ok(executions.stats(context.services.database, context.account, group_by=group_by, start=start, end=end))
+    query = context.query(StatsQuery)
+    return ok(executions.stats(context.services.database, context.account, **dict(query)))
 
 
 @router.get("/executions/{execution_id}")

@@ -6,21 +6,23 @@ import sqlite3
 import time
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, Response
 
 from enprompta._version import __version__
-from enprompta.emulator.api.request_context import Context  # noqa: TC001 (FastAPI reads the annotation at run time)
+from enprompta.emulator.api.request_context import Context, JSONResponse, Response
+from enprompta.emulator.api.request_models import Flag, RequestModel
 from enprompta.emulator.wire import JSONObject, iso
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
 
+class _Health(RequestModel, frozen=True):
+    detailed: Flag = False
+
+
 @router.get("/health")
 async def health(context: Context) -> Response:
     """Report the emulator's health; with `detailed`, that of its components too."""
-    query = context.query()
-    detailed = query.boolean("detailed")
-    query.check()
+    detailed = context.query(_Health).detailed
     started = time.perf_counter()
     message = None
     try:

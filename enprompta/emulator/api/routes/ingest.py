@@ -6,9 +6,8 @@ import zlib
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
-from starlette.responses import Response
 
-from enprompta.emulator.api.request_context import Context  # noqa: TC001 (FastAPI reads the annotation at run time)
+from enprompta.emulator.api.request_context import Context, Response
 from enprompta.emulator.errors import ENCODING_UNSUPPORTED, INVALID_OTLP, MEDIA_TYPE_UNSUPPORTED, TOO_LARGE, ApiError
 from enprompta.emulator.ingest import otlp_json, otlp_protobuf
 from enprompta.emulator.stores import traces

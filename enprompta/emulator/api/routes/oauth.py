@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, Response
+from pydantic import ConfigDict, Field
 
 from enprompta.emulator.access.oauth_clients import OAuthError
-from enprompta.emulator.api.request_context import Context  # noqa: TC001 (FastAPI reads the annotation at run time)
+from enprompta.emulator.api.request_context import Context, JSONResponse, Response
+from enprompta.emulator.api.request_models import NotNull, Omittable, RequestModel, Text100
 from enprompta.emulator.errors import INVALID_CLIENT, ApiError, invalid
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
 _GRANT = "client_credentials"
-_MAX_CREDENTIAL = 255
-_MAX_SCOPE = 1_000
-_MAX_GRANT = 100
 _NOT_KEPT = {"Cache-Control": "no-store"}  # RFC 6749, section 5.1
 _FIELDS = {"unsupported_grant_type": "grant_type", "invalid_scope": "scope"}
+
+Credential = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class _TokenRequest(RequestModel, frozen=True):
+    model_config = ConfigDict(alias_generator=None)  # its fields are those of the RFC
+
+    grant_type: NotNull[Text100]
+    client_id: NotNull[Credential]
+    client_secret: NotNull[Credential]
+    scope: Omittable[Annotated[str, Field(max_length=1_000)]] = None
 
 
 @router.post("/oauth/token")
@@ -38,20 +49,15 @@ async def create_token(context: Context) -> Response:
 def _grant(context: Context) -> Response:
     clients = context.services.clients
     try:
-        fields = context.fields()
-        grant_type = fields.text("grant_type", required=True, max_length=_MAX_GRANT)
-        client_id = fields.text("client_id", required=True, max_length=_MAX_CREDENTIAL) or ""
-        secret = fields.text("client_secret", required=True, max_length=_MAX_CREDENTIAL) or ""
-        scope = fields.text("scope", nullable=False, max_length=_MAX_SCOPE, allow_empty=True)
-        fields.check()
+        body = context.read(_TokenRequest)
     except ApiError as error:
         if not clients.rfc_errors:
             raise
         wrong = "; ".join(f"{it['field']}: {it['message']}" for it in error.details)
         raise OAuthError("invalid_request", wrong) from error
-    if grant_type != _GRANT:
+    if body.grant_type != _GRANT:
         raise OAuthError("unsupported_grant_type", f"Must be {_GRANT}")
-    token = clients.grant(client_id, secret, scope, context.now)
+    token = clients.grant(body.client_id, body.client_secret, body.scope, context.now)
     content = {
         "access_token": token.text,
         "token_type": "Bearer",

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, Response
+from pydantic import AfterValidator, Field
 
 from enprompta import templating
-from enprompta.emulator.api.request_context import Context, PathId, no_content, ok, page
-from enprompta.emulator.api.request_models import Fields
+from enprompta.emulator.api.request_context import Context, JSONResponse, PathId, Response, no_content, ok, page
+from enprompta.emulator.api.request_models import (
+    Description,
+    NotNull,
+    Omittable,
+    PageQuery,
+    RequestModel,
+    Search,
+    Text100,
+    Text200,
+    TextItem,
+    between,
+    item,
+    once,
+    one_of,
+    scalar,
+    whole,
+)
 from enprompta.emulator.stores import executions, prompts, teams
-from enprompta.emulator.stores.paging import PageRequest
 
 if TYPE_CHECKING:
     from enprompta.emulator.wire import JSONObject
@@ -20,41 +35,96 @@ if TYPE_CHECKING:
 router: APIRouter = APIRouter(prefix="/api/v1")
 live_router: APIRouter = APIRouter(prefix="/api/sdk")
 
-_MAX_TITLE = 200
-_MAX_SEARCH = 200
-_MAX_CONTENT = 100_000
-_MAX_DESCRIPTION = 2_000
-_MAX_NAME = 100
-_MAX_TAGS = 50
-_MAX_VARIABLES = 100
-_MAX_OPTIONS = 200
-_MAX_STOP_SEQUENCES = 16
-_MAX_TOKENS = 2**31 - 1
+Content = Annotated[str, Field(min_length=1, max_length=100_000)]
+Visibility = Annotated[str, one_of(prompts.VISIBILITIES)]
+
+
+class _Prompts(PageQuery, frozen=True):
+    visibility: Visibility | None = None
+    category: Text100 | None = None
+    search: Search | None = None
+    team_id: Text100 | None = None
+
+
+class _LiveQuery(RequestModel, frozen=True):
+    label: Text100 = prompts.DEFAULT_LABEL
+    project: Text100 | None = None  # validated only: each account of the emulator is one project
+
+
+def _name(text: str) -> str:
+    name = text.strip()  # whitespace inside the braces is ignored
+    if templating.variables(f"{{{{{name}}}}}") != [name]:
+        raise ValueError("Must be letters, digits, _ or -, in parts separated by dots")
+    return name
+
+
+class _Variable(RequestModel, frozen=True):
+    name: Annotated[NotNull[Text100], AfterValidator(_name), once("declared")]
+    type: NotNull[Text100] = "text"
+    required: Omittable[bool] = None
+    default: Annotated[object, scalar] = None
+    description: Description | None = None
+    options: NotNull[Annotated[list[Annotated[str, item(0, 2_000)]], Field(max_length=200)]] = Field([])
+
+    def declaration(self) -> JSONObject:
+        return {**dict(self), "required": self.default is None if self.required is None else self.required}
+
+
+class _PromptChanges(RequestModel, frozen=True):
+    title: Omittable[Text200] = None
+    content: Omittable[Content] = None
+    description: Description | None = None
+    category: Annotated[str, Field(max_length=100)] | None = None
+    tags: Omittable[Annotated[list[TextItem], Field(max_length=50)]] = None
+    variables: Omittable[Annotated[list[_Variable], Field(max_length=100)]] = None
+    visibility: Omittable[Visibility] = None
+    team_id: Text100 | None = None
+
+    def values(self) -> dict[str, Any]:
+        values = super().values()
+        if self.variables is not None:
+            values["variables"] = [it.declaration() for it in self.variables]
+        return values
+
+
+class _NewPrompt(_PromptChanges, frozen=True):
+    title: NotNull[Text200] = Field()
+    content: NotNull[Content] = Field()
+
+
+class ExecutionOptions(RequestModel, frozen=True):
+    """The model options of an execution."""
+
+    temperature: Omittable[Annotated[float, between(0, 2)]] = None
+    max_tokens: Omittable[Annotated[int, whole(1, 2**31 - 1)]] = None
+    top_p: Omittable[Annotated[float, between(0, 1)]] = None
+    stop_sequences: Omittable[Annotated[list[TextItem], Field(max_length=16)]] = None
+
+    def as_json(self) -> JSONObject:
+        """Return the given options by the API's names."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+
+class _Execution(RequestModel, frozen=True):
+    provider: Omittable[Text100] = None
+    model: Omittable[Text100] = None
+    variables: NotNull[dict[str, object]] = Field({})
+    options: NotNull[ExecutionOptions] = ExecutionOptions()
 
 
 @router.get("/prompts")
 async def list_prompts(context: Context) -> Response:
     """List prompts, newest first."""
-    query = context.query()
-    request = PageRequest.read(query)
-    listing = prompts.listing(
-        context.account,
-        visibility=query.choice("visibility", prompts.VISIBILITIES),
-        category=query.text("category", max_length=_MAX_NAME),
-        search=query.text("search", max_length=_MAX_SEARCH, allow_empty=True),
-        team_id=query.text("teamId", max_length=_MAX_NAME),
-    )
-    query.check()
-    rows, pagination = listing.page(context.services.database, request)
-    return page([prompts.wire(row) for row in rows], pagination)
+    query = context.query(_Prompts)
+    return page(context, prompts.listing(context.account, **query.filters()), query, prompts.wire)
 
 
 @router.post("/prompts")
 async def create_prompt(context: Context) -> Response:
     """Create a prompt."""
-    values = _read_prompt(context.fields(), new=True)
-    _may_write_in(context, values.get("teamId"))
-    row = prompts.create(context.services.database, context.account, values, context.now)
+    database, body = context.services.database, context.read(_NewPrompt, set[str]())
+    teams.require_writer(database, context.account, body.team_id)
+    row = prompts.create(database, context.account, body.values(), context.now)
     return ok(prompts.wire(row), status=201)
 
 
@@ -69,9 +139,9 @@ async def update_prompt(context: Context, prompt_id: PathId) -> Response:
     """Update the given fields; null clears an optional one."""
     database = context.services.database
     prompts.get_writable(database, context.account, prompt_id)  # a 404 takes precedence over invalid fields
-    values = _read_prompt(context.fields(required=True), new=False)
-    _may_write_in(context, values.get("teamId"))
-    return ok(prompts.wire(prompts.update(database, context.account, prompt_id, values, context.now)))
+    body = context.read(_PromptChanges, set[str](), required=True)
+    teams.require_writer(database, context.account, body.team_id)
+    return ok(prompts.wire(prompts.update(database, context.account, prompt_id, body.values(), context.now)))
 
 
 @router.delete("/prompts/{prompt_id}")
@@ -85,19 +155,14 @@ async def delete_prompt(context: Context, prompt_id: PathId) -> Response:
 async def execute_prompt(context: Context, prompt_id: PathId) -> Response:
     """Execute a prompt."""
     prompt = prompts.get_writable(context.services.database, context.account, prompt_id)
-    fields = context.fields()
-    provider = fields.text("provider", nullable=False, max_length=_MAX_NAME)
-    model = fields.text("model", nullable=False, max_length=_MAX_NAME)
-    variables = fields.mapping("variables")
-    options = read_options(fields)
-    fields.check()
+    body = context.read(_Execution)
     row = await context.services.executor.execute(
         context.account,
         prompt,
-        variables=variables,
-        provider=provider,
-        model=model,
-        options=options,
+        variables=body.variables,
+        provider=body.provider,
+        model=body.model,
+        options=body.options.as_json(),
         now=context.now,
     )
     return ok(executions.wire(row), status=201)
@@ -106,94 +171,13 @@ async def execute_prompt(context: Context, prompt_id: PathId) -> Response:
 @live_router.get("/prompts/{slug}")
 async def get_live_prompt(context: Context, slug: PathId) -> Response:
     """Fetch the version of a prompt that a label points at; a 304 if the client's copy is current."""
-    query = context.query()
-    label = query.text("label", max_length=_MAX_NAME) or prompts.DEFAULT_LABEL
-    query.text("project", max_length=_MAX_NAME)  # validated only: each account of the emulator is one project
-    query.check()
+    label = context.query(_LiveQuery).label
     response = JSONResponse(prompts.live(context.services.database, context.account, slug, label))
     etag = f'"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'
     if _matches(context.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers={"ETag": etag})
     response.headers["ETag"] = etag
     return response
-
-
-def read_options(fields: Fields, prefix: str = "") -> JSONObject:
-    """Read the given model options of an execution.
-
-    Errors name an option without a prefix, such as `temperature`, as the reference's example does, unless one is given.
-    """
-    nested = Fields(fields.mapping("options"), fields.details, prefix)
-    options: JSONObject = {
-        "temperature": nested.number("temperature", 0, 2),
-        "maxTokens": nested.integer("maxTokens", 1, _MAX_TOKENS),
-        "topP": nested.number("topP", 0, 1),
-        "stopSequences": nested.texts("stopSequences", max_items=_MAX_STOP_SEQUENCES, max_length=_MAX_NAME),
-    }
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _read_prompt(fields: Fields, *, new: bool) -> dict[str, Any]:
-    """Read the fields of a prompt: all fields for a new prompt, else those given."""
-    values: dict[str, Any] = {
-        "title": fields.text("title", required=new, nullable=False, max_length=_MAX_TITLE),
-        "content": fields.text("content", required=new, nullable=False, max_length=_MAX_CONTENT),
-        "description": fields.text("description", max_length=_MAX_DESCRIPTION, allow_empty=True),
-        "category": fields.text("category", max_length=_MAX_NAME, allow_empty=True),
-        "tags": fields.texts("tags", max_items=_MAX_TAGS, max_length=_MAX_NAME),
-        "variables": _read_variables(fields),
-        "visibility": fields.choice("visibility", prompts.VISIBILITIES),
-        "teamId": fields.text("teamId", max_length=_MAX_NAME),
-    }
-    fields.check()
-    return {name: value for name, value in values.items() if new or fields.given(name)}
-
-
-def _may_write_in(context: Context, team_id: str | None) -> None:
-    """Raise a 404 if the account is not in the team, a 403 if it may only read there."""
-    if team_id is not None:
-        teams.require(context.services.database, context.account, team_id, teams.WRITERS)
-
-
-def _read_variables(fields: Fields) -> list[JSONObject] | None:
-    items = fields.items("variables", max_items=_MAX_VARIABLES)
-    if items is None:
-        return None
-    declared: dict[str, JSONObject] = {}
-    for index, item in enumerate(items):
-        where = f"variables[{index}]"
-        if not isinstance(item, dict):
-            fields.fail(where, "Must be an object")
-            continue
-        nested = Fields(cast("dict[str, object]", item), fields.details, f"{where}.")
-        name = nested.text("name", required=True, max_length=_MAX_NAME)
-        default = _scalar(nested, "default")
-        required = nested.boolean("required")
-        given: JSONObject = {
-            "type": nested.text("type", nullable=False, max_length=_MAX_NAME) or "text",
-            "required": default is None if required is None else required,
-            "default": default,
-            "description": nested.text("description", max_length=_MAX_DESCRIPTION, allow_empty=True),
-            "options": nested.texts("options", max_items=_MAX_OPTIONS, max_length=_MAX_DESCRIPTION, allow_empty=True)
-            or [],
-        }
-        if name is None:
-            continue
-        name = name.strip()  # whitespace inside the braces is ignored
-        if templating.variables(f"{{{{{name}}}}}") != [name]:
-            nested.fail("name", "Must be letters, digits, _ or -, in parts separated by dots")
-        elif name in declared:
-            nested.fail("name", f"{name!r} is declared twice")
-        declared[name] = prompts.variable(name, **given)
-    return list(declared.values())
-
-
-def _scalar(fields: Fields, name: str) -> object:
-    value = fields.value(name)
-    if isinstance(value, (dict, list)):
-        fields.fail(name, "Must be text, a number, true, false or null")
-        return None
-    return value
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

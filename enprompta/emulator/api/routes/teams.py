@@ -3,46 +3,74 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
+from pydantic import AfterValidator, Field
 
-from enprompta.emulator.api.request_context import Context, PathId, no_content, ok, page
+from enprompta.emulator.api.request_context import Context, PathId, Response, no_content, ok, page
+from enprompta.emulator.api.request_models import (
+    Description,
+    NotNull,
+    Omittable,
+    PageQuery,
+    RequestModel,
+    Text100,
+    one_of,
+)
 from enprompta.emulator.errors import FORBIDDEN, ApiError
 from enprompta.emulator.stores import teams
-from enprompta.emulator.stores.paging import PageRequest
 
 if TYPE_CHECKING:
-    from enprompta.emulator.api.request_models import Fields
     from enprompta.emulator.wire import JSONObject
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_MAX_NAME = 100
-_MAX_DESCRIPTION = 2_000
-_MAX_EMAIL = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*")
 
 
+def _email(text: str) -> str:
+    if not _EMAIL.fullmatch(text):
+        raise ValueError("Must be an email address, such as ada@example.com")
+    return text
+
+
+# The length is that of RFC 5321, section 4.5.3.1.3, less the angle brackets.
+Email = Annotated[str, Field(min_length=1, max_length=254), AfterValidator(_email)]
+Role = Annotated[str, one_of(teams.ROLES)]
+
+
+class _TeamChanges(RequestModel, frozen=True):
+    name: Omittable[Text100] = None
+    description: Description | None = None
+
+
+class _NewTeam(_TeamChanges, frozen=True):
+    name: NotNull[Text100] = Field()
+
+
+class _NewMember(RequestModel, frozen=True):
+    email: NotNull[Email]
+    role: NotNull[Role] = teams.MEMBER
+
+
+class _MemberChange(RequestModel, frozen=True):
+    role: NotNull[Role]
+
+
 @router.get("/teams")
 async def list_teams(context: Context) -> Response:
     """List the account's teams, newest first."""
-    query = context.query()
-    request = PageRequest.read(query)
-    query.check()
-    rows, pagination = teams.listing(context.account).page(context.services.database, request)
-    return page([teams.wire(row) for row in rows], pagination)
+    return page(context, teams.listing(context.account), context.query(PageQuery), teams.wire)
 
 
 @router.post("/teams")
 async def create_team(context: Context) -> Response:
     """Create a team."""
-    values = _read_team(context.fields(), new=True)
-    name, description = str(values["name"]), values["description"]
-    row = teams.create(context.services.database, context.account, name, description, context.now)
+    body = context.read(_NewTeam)
+    row = teams.create(context.services.database, context.account, body.name, body.description, context.now)
     return ok(teams.wire(row), status=201)
 
 
@@ -57,7 +85,7 @@ async def update_team(context: Context, team_id: PathId) -> Response:
     """Update the given fields; null clears an optional one."""
     database = context.services.database
     teams.require(database, context.account, team_id, teams.MANAGERS)
-    values = _read_team(context.fields(required=True), new=False)
+    values = context.read(_TeamChanges, required=True).values()
     return ok(teams.wire(teams.update(database, context.account, team_id, values, context.now)))
 
 
@@ -80,13 +108,8 @@ async def leave_team(context: Context, team_id: PathId) -> Response:
 @router.get("/teams/{team_id}/members")
 async def list_members(context: Context, team_id: PathId) -> Response:
     """List a team's members, newest first."""
-    database = context.services.database
-    teams.get(database, context.account, team_id)
-    query = context.query()
-    request = PageRequest.read(query)
-    query.check()
-    rows, pagination = teams.members(team_id).page(database, request)
-    return page([teams.member_wire(row) for row in rows], pagination)
+    teams.get(context.services.database, context.account, team_id)
+    return page(context, teams.members(team_id), context.query(PageQuery), teams.member_wire)
 
 
 @router.post("/teams/{team_id}/members")
@@ -94,13 +117,10 @@ async def add_member(context: Context, team_id: PathId) -> Response:
     """Add a person to a team."""
     services = context.services
     own = teams.require(services.database, context.account, team_id, teams.MANAGERS)
-    fields = context.fields()
-    email = _read_email(fields)
-    role = fields.choice("role", teams.ROLES) or teams.MEMBER
-    fields.check()
-    _check_owner_change(own, role)
+    body = context.read(_NewMember)
+    _check_owner_change(own, body.role)
     with services.database.transaction():
-        row = teams.add(services.database, team_id, email, role, context.now)
+        row = teams.add(services.database, team_id, body.email, body.role, context.now)
         _publish(context, teams.accounts_in(services.database, team_id), "team.member_added", teams.event(row))
     return ok(teams.member_wire(row), status=201)
 
@@ -111,10 +131,7 @@ async def update_member(context: Context, team_id: PathId, user_id: PathId) -> R
     database = context.services.database
     own = teams.require(database, context.account, team_id, teams.MANAGERS)
     member = teams.get_member(database, team_id, user_id)
-    fields = context.fields()
-    fields.value("role", required=True, nullable=False)
-    role = fields.choice("role", teams.ROLES) or ""
-    fields.check()
+    role = context.read(_MemberChange).role
     _check_owner_change(own, role)
     _check_owner_change(own, member["role"])
     return ok(teams.member_wire(teams.set_role(database, team_id, user_id, role)))
@@ -147,19 +164,3 @@ def _check_owner_change(own: str, role: str) -> None:
     """Raise a 403 if an account that is not an owner gives or takes the role OWNER."""
     if role == teams.OWNER != own:
         raise ApiError(FORBIDDEN, "Insufficient permissions: only an OWNER of the team may add or change owners")
-
-
-def _read_team(fields: Fields, *, new: bool) -> dict[str, str | None]:
-    values = {
-        "name": fields.text("name", required=new, nullable=False, max_length=_MAX_NAME),
-        "description": fields.text("description", max_length=_MAX_DESCRIPTION, allow_empty=True),
-    }
-    fields.check()
-    return {name: value for name, value in values.items() if new or fields.given(name)}
-
-
-def _read_email(fields: Fields) -> str:
-    email = fields.text("email", required=True, max_length=_MAX_EMAIL) or ""
-    if email and not _EMAIL.fullmatch(email):
-        fields.fail("email", "Must be an email address, such as ada@example.com")
-    return email

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
 
-from enprompta.emulator.api.request_context import Context, PathId, ok, page
+from enprompta.emulator.api.request_context import Context, PathId, Response, ok, page
+from enprompta.emulator.api.request_models import Omittable, PageQuery, RequestModel, Search, Text100, Text200
 from enprompta.emulator.stores import templates
-from enprompta.emulator.stores.paging import PageRequest
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_MAX_NAME = 100
-_MAX_TITLE = 200
+
+class _Templates(PageQuery, frozen=True):
+    category: Text100 | None = None
+    search: Search | None = None
+
+
+class _Fork(RequestModel, frozen=True):
+    title: Omittable[Text200] = None
 
 
 @router.get("/templates")
 async def list_templates(context: Context) -> Response:
     """List templates, newest first."""
-    query = context.query()
-    request = PageRequest.read(query)
-    listing = templates.listing(
-        category=query.text("category", max_length=_MAX_NAME),
-        search=query.text("search", max_length=_MAX_TITLE, allow_empty=True),
-    )
-    query.check()
-    rows, pagination = listing.page(context.services.database, request)
-    return page([templates.wire(row) for row in rows], pagination)
+    query = context.query(_Templates)
+    return page(context, templates.listing(**query.filters()), query, templates.wire)
 
 
 @router.get("/templates/{template_id}")
@@ -40,8 +38,6 @@ async def fork_template(context: Context, template_id: PathId) -> Response:
     """Create a prompt from a template."""
     database = context.services.database
     templates.get(database, template_id)
-    fields = context.fields()
-    title = fields.text("title", nullable=False, max_length=_MAX_TITLE)
-    fields.check()
+    title = context.read(_Fork).title
     prompt_id = templates.fork(database, context.account, template_id, title, context.now)
     return ok({"promptId": prompt_id}, status=201)

@@ -2,59 +2,107 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
+from pydantic import AfterValidator, Field
 
-from enprompta.emulator.api.request_context import Context, PathId, ok
+from enprompta.emulator.api.request_context import Context, PathId, Response, ok
+from enprompta.emulator.api.request_models import (
+    FirstSecond,
+    Instant,
+    LastSecond,
+    NotNull,
+    Omittable,
+    RequestModel,
+    Text200,
+    between,
+    digits,
+    one_of,
+    whole,
+)
 from enprompta.emulator.stores import traces
 
 if TYPE_CHECKING:
-    from enprompta.emulator.api.request_models import Fields
+    from collections.abc import Collection
+
+    from pydantic import ValidationInfo
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_MAX_NAME = 200
-_MAX_TEXT = 1_000_000
-_MAX_TOKENS = 2**53
-_MAX_MS = 1e12
-_MAX_COST = 1e9
-_MAX_LIMIT = 100
-_DEFAULT_LIMIT = 50
-_MAX_OFFSET = 2**53
-_DEFAULT_DAYS, _MAX_DAYS = 7, 365
+Text1M = Annotated[str, Field(max_length=1_000_000)]
+Tokens = Annotated[int, whole(0, 2**53)]
+Milliseconds = Annotated[float, between(0, 1e12)]
+Cost = Annotated[float, between(0, 1e9)]
+
+
+class _NewTrace(RequestModel, frozen=True):
+    provider: NotNull[Text200]
+    model: NotNull[Text200]
+    input: NotNull[Text1M]
+    output: NotNull[Text1M]
+    system_prompt: Text1M | None = None
+    error_message: Text1M | None = None
+    error_code: Text200 | None = None
+    finish_reason: Text200 | None = None
+    session_id: Text200 | None = None
+    prompt_id: Text200 | None = None
+    environment: Text200 | None = None
+    temperature: Omittable[Annotated[float, between(0, 2)]] = None
+    top_p: Omittable[Annotated[float, between(0, 1)]] = None
+    max_tokens: Omittable[Tokens] = None
+    input_tokens: Omittable[Tokens] = None
+    output_tokens: Omittable[Tokens] = None
+    latency_ms: Omittable[Milliseconds] = None
+    cost: Omittable[Cost] = None
+    status: Omittable[Annotated[str, one_of(traces.STATUSES)]] = None
+    metadata: Omittable[dict[str, object]] = None
+
+
+class _Traces(RequestModel, frozen=True):
+    limit: Annotated[int, digits(1, 100)] = 50
+    offset: Annotated[int, digits(0, 2**53)] = 0
+    prompt_id: Text200 | None = None
+    session_id: Text200 | None = None
+    provider: Text200 | None = None
+    model: Text200 | None = None
+    environment: Text200 | None = None
+    status: Annotated[str, one_of(traces.STATUSES)] | None = None
+    start_date: FirstSecond | None = None
+    end_date: LastSecond | None = None
+
+
+class _Analytics(RequestModel, frozen=True):
+    days: Annotated[int, digits(1, 365)] = 7
+
+
+def _of_the_trace(span_id: str, info: ValidationInfo[Collection[str]]) -> str:
+    """Check that the trace, whose spans are in `known`, has a span."""
+    if span_id not in info.context:
+        raise ValueError(f"The trace has no span {span_id!r}")
+    return span_id
+
+
+class _NewSpan(RequestModel, frozen=True):
+    name: NotNull[Text200]
+    span_type: NotNull[Annotated[str, one_of(traces.SPAN_TYPES)]]
+    parent_span_id: Annotated[Text200, AfterValidator(_of_the_trace)] | None = None
+    input: object = None
+    output: object = None
+    start_time: Instant | None = None
+    end_time: Instant | None = None
+    duration_ms: Omittable[Milliseconds] = None
+    tokens: Omittable[Tokens] = None
+    cost: Omittable[Cost] = None
+    status: Omittable[Annotated[str, one_of(traces.SPAN_STATUSES)]] = None
+    error_message: Text1M | None = None
+    metadata: Omittable[dict[str, object]] = None
 
 
 @router.post("/traces")
 async def record_trace(context: Context) -> Response:
     """Record a trace; one with an empty input or output is dropped without an error, as the service does."""
-    fields = context.fields(required=True)
-    values = {
-        **{
-            name: fields.text(name, required=True, nullable=False, max_length=_MAX_NAME)
-            for name in ("provider", "model")
-        },
-        **{
-            name: fields.text(name, required=True, nullable=False, max_length=_MAX_TEXT, allow_empty=True)
-            for name in ("input", "output")
-        },
-        **{
-            name: fields.text(name, max_length=_MAX_TEXT, allow_empty=True) for name in ("systemPrompt", "errorMessage")
-        },
-        **{
-            name: fields.text(name, max_length=_MAX_NAME)
-            for name in ("errorCode", "finishReason", "sessionId", "promptId", "environment")
-        },
-        "temperature": fields.number("temperature", 0, 2),
-        "topP": fields.number("topP", 0, 1),
-        **{name: fields.integer(name, 0, _MAX_TOKENS) for name in ("maxTokens", "inputTokens", "outputTokens")},
-        "latencyMs": fields.number("latencyMs", 0, _MAX_MS),
-        "cost": fields.number("cost", 0, _MAX_COST),
-        "status": fields.choice("status", traces.STATUSES),
-        "metadata": fields.mapping("metadata"),
-    }
-    fields.check()
+    values = context.read(_NewTrace, required=True).values()
     trace_id = traces.record(context.services.database, context.account, values, context.now)
     return ok({"traceId": trace_id}, status=201)
 
@@ -62,31 +110,18 @@ async def record_trace(context: Context) -> Response:
 @router.get("/traces")
 async def list_traces(context: Context) -> Response:
     """List traces, newest first, by limit and offset."""
-    query = context.query()
-    limit, offset = query.integer("limit", 1, _MAX_LIMIT), query.integer("offset", 0, _MAX_OFFSET)
-    columns = {
-        "prompt_id": "promptId", "session_id": "sessionId", "provider": "provider", "model": "model",
-        "environment": "environment",
-    }  # fmt: skip
-    filters: dict[str, object] = {
-        f"{column} = ?": query.text(name, max_length=_MAX_NAME) for column, name in columns.items()
-    }
-    filters["status = ?"] = query.choice("status", traces.STATUSES)
-    filters["created_at >= ?"] = query.time("startDate")
-    filters["created_at <= ?"] = query.time("endDate", end=True)
-    query.check()
-    limit, offset = limit or _DEFAULT_LIMIT, offset or 0
-    rows, total = traces.page(context.services.database, context.account, filters, limit=limit, offset=offset)
-    return ok({"traces": [traces.wire(row) for row in rows], "total": total, "limit": limit, "offset": offset})
+    query = context.query(_Traces)
+    database, listing = context.services.database, traces.listing(context.account, **query.filters())
+    rows = listing.rows(database, "ORDER BY number DESC LIMIT ? OFFSET ?", query.limit, query.offset)
+    page = {"total": listing.count(database), "limit": query.limit, "offset": query.offset}
+    return ok({"traces": [traces.wire(row) for row in rows], **page})
 
 
 @router.get("/traces/analytics")  # must precede the next route, which would match `analytics` as an id
 async def trace_analytics(context: Context) -> Response:
     """Sum up the traces of the last days."""
-    query = context.query()
-    days = query.integer("days", 1, _MAX_DAYS)
-    query.check()
-    return ok(traces.analytics(context.services.database, context.account, days or _DEFAULT_DAYS, context.now))
+    days = context.query(_Analytics).days
+    return ok(traces.analytics(context.services.database, context.account, days, context.now))
 
 
 @router.get("/traces/{trace_id}")
@@ -111,32 +146,7 @@ async def create_span(context: Context, trace_id: PathId) -> Response:
     """Add a span to a trace."""
     database = context.services.database
     traces.get(database, context.account, trace_id)  # a 404 takes precedence over invalid fields
-    fields = context.fields(required=True)
-    values = _read_span(fields)
-    parent = values["parentSpanId"]
-    if parent is not None and parent not in {row["id"] for row in traces.spans(database, context.account, trace_id)}:
-        fields.fail("parentSpanId", f"The trace has no span {parent!r}")
-    fields.check()
+    span_ids = {row["id"] for row in traces.spans(database, context.account, trace_id)}
+    values = context.read(_NewSpan, span_ids, required=True).values()
     span_id = traces.create_span(database, context.account, trace_id, values, context.now)
     return ok({"spanId": span_id, "traceId": trace_id}, status=201)
-
-
-def _read_span(fields: Fields) -> dict[str, object]:
-    values: dict[str, object] = {
-        "name": fields.text("name", required=True, nullable=False, max_length=_MAX_NAME),
-        "spanType": fields.choice("spanType", traces.SPAN_TYPES),
-        "parentSpanId": fields.text("parentSpanId", max_length=_MAX_NAME),
-        "input": fields.value("input"),
-        "output": fields.value("output"),
-        "startTime": fields.instant("startTime"),
-        "endTime": fields.instant("endTime"),
-        "durationMs": fields.number("durationMs", 0, _MAX_MS),
-        "tokens": fields.integer("tokens", 0, _MAX_TOKENS),
-        "cost": fields.number("cost", 0, _MAX_COST),
-        "status": fields.choice("status", traces.SPAN_STATUSES),
-        "errorMessage": fields.text("errorMessage", max_length=_MAX_TEXT, allow_empty=True),
-        "metadata": fields.mapping("metadata"),
-    }
-    if not fields.given("spanType"):
-        fields.fail("spanType", "Required")
-    return values

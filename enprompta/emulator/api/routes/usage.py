@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
 
-from enprompta.emulator.api.request_context import Context, ok, page
-from enprompta.emulator.stores import executions, usage
-from enprompta.emulator.stores.paging import PageRequest
+from enprompta.emulator.api.request_context import Context, Response, ok, page
+from enprompta.emulator.api.request_models import PageQuery
+from enprompta.emulator.api.routes.executions import StatsQuery
+from enprompta.emulator.stores import usage
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
@@ -22,11 +22,8 @@ async def get_usage(context: Context) -> Response:
 @router.get("/usage/history")
 async def usage_history(context: Context) -> Response:
     """Fetch usage by day, prompt or model."""
-    query = context.query()
-    group_by = query.choice("groupBy", executions.GROUPINGS) or "day"
-    start, end = query.time("startDate"), query.time("endDate", end=True)
-    query.check()
-    return ok(usage.history(context.services.database, context.account, group_by=group_by, start=start, end=end))
+    query = context.query(StatsQuery)
+    return ok(usage.history(context.services.database, context.account, **dict(query)))
 
 
 @router.get("/billing")
@@ -38,9 +35,5 @@ async def get_billing(context: Context) -> Response:
 @router.get("/billing/invoices")
 async def list_invoices(context: Context) -> Response:
     """List invoices, newest first."""
-    query = context.query()
-    request = PageRequest.read(query)
-    query.check()
-    database = context.services.database
-    rows, pagination = usage.invoices(database, context.account, context.now).page(database, request)
-    return page([usage.invoice_wire(row) for row in rows], pagination)
+    listing = usage.invoices(context.services.database, context.account, context.now)
+    return page(context, listing, context.query(PageQuery), usage.invoice_wire)

@@ -2,27 +2,64 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, Response
+from pydantic import AfterValidator, Field
 
-from enprompta.emulator.api.request_context import Context, PathId, no_content, ok, page
+from enprompta.emulator.api.request_context import Context, JSONResponse, PathId, Response, no_content, ok, page
+from enprompta.emulator.api.request_models import (
+    Description,
+    NotNull,
+    Omittable,
+    PageQuery,
+    RequestModel,
+    Text200,
+    once,
+    one_of,
+)
 from enprompta.emulator.errors import CONFLICT, ApiError
 from enprompta.emulator.stores import deliveries, webhooks
-from enprompta.emulator.stores.paging import PageRequest
 from enprompta.emulator.webhooks.untrusted_post import can_be_sent_to
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from enprompta.emulator.api.request_models import Fields
-
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_MAX_NAME = 200
-_MAX_DESCRIPTION = 2_000
-_MAX_URL = 2_000
+
+def _sendable(url: str) -> str:
+    if not can_be_sent_to(url):
+        raise ValueError("Must be an http:// or https:// URL")
+    return url
+
+
+def _not_empty(events: list[str]) -> list[str]:
+    if not events:
+        raise ValueError("Must name at least one event")
+    return events
+
+
+Url = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_sendable)]
+Event = Annotated[str, one_of(webhooks.EVENTS), once("listed")]
+Events = Annotated[list[Event], Field(max_length=len(webhooks.EVENTS)), AfterValidator(_not_empty)]
+
+
+class _Webhook(RequestModel, frozen=True):
+    name: Omittable[Text200] = None
+    description: Description | None = None
+    url: Omittable[Url] = None
+    events: Omittable[Events] = None
+
+
+class _NewWebhook(_Webhook, frozen=True):  # always active
+    name: NotNull[Text200] = Field()
+    url: NotNull[Url] = Field()
+    events: NotNull[Events] = Field()
+
+
+class _WebhookChanges(_Webhook, frozen=True):
+    is_active: Omittable[bool] = None
 
 
 @router.get("/webhooks")
@@ -34,8 +71,8 @@ async def list_webhooks(context: Context) -> Response:
 @router.post("/webhooks")
 async def create_webhook(context: Context) -> Response:
     """Create a webhook; only this response and that of `rotate_secret` contain its secret."""
-    values = _read_webhook(context.fields(), new=True)
-    row = webhooks.create(context.services.database, context.account, values, context.now)
+    body = context.read(_NewWebhook, set[str]())
+    row = webhooks.create(context.services.database, context.account, body.values(), context.now)
     return ok({**webhooks.wire(row), "secret": row["secret"]}, status=201)
 
 
@@ -50,8 +87,8 @@ async def update_webhook(context: Context, webhook_id: PathId) -> Response:
     """Update the given fields; pending deliveries use the new URL, and fail if the webhook is disabled."""
     database = context.services.database
     webhooks.get(database, context.account, webhook_id)  # a 404 takes precedence over invalid fields
-    values = _read_webhook(context.fields(required=True), new=False)
-    return ok(webhooks.wire(webhooks.update(database, context.account, webhook_id, values, context.now)))
+    body = context.read(_WebhookChanges, set[str](), required=True)
+    return ok(webhooks.wire(webhooks.update(database, context.account, webhook_id, body.values(), context.now)))
 
 
 @router.delete("/webhooks/{webhook_id}")
@@ -64,13 +101,8 @@ async def delete_webhook(context: Context, webhook_id: PathId) -> Response:
 @router.get("/webhooks/{webhook_id}/deliveries")
 async def list_deliveries(context: Context, webhook_id: PathId) -> Response:
     """List a webhook's deliveries, newest first."""
-    database = context.services.database
-    webhooks.get(database, context.account, webhook_id)
-    query = context.query()
-    request = PageRequest.read(query)
-    query.check()
-    rows, pagination = deliveries.listing(webhook_id).page(database, request)
-    return page([deliveries.wire(row) for row in rows], pagination)
+    webhooks.get(context.services.database, context.account, webhook_id)
+    return page(context, deliveries.listing(webhook_id), context.query(PageQuery), deliveries.wire)
 
 
 @router.post("/webhooks/{webhook_id}/deliveries/{delivery_id}/retry")
@@ -108,38 +140,3 @@ async def rotate_secret(context: Context, webhook_id: PathId) -> Response:
 def _require_active(webhook: sqlite3.Row) -> None:
     if not webhook["is_active"]:
         raise ApiError(CONFLICT, f"Webhook {webhook['id']!r} is disabled; enable it first")
-
-
-def _read_webhook(fields: Fields, *, new: bool) -> dict[str, Any]:
-    """Read the fields of a webhook: all fields for a new webhook, else those given."""
-    values: dict[str, Any] = {
-        "name": fields.text("name", required=new, nullable=False, max_length=_MAX_NAME),
-        "description": fields.text("description", max_length=_MAX_DESCRIPTION, allow_empty=True),
-        "url": _read_url(fields, required=new),
-        "events": _read_events(fields, required=new),
-    }
-    if not new:  # a new webhook is always active
-        values["isActive"] = fields.boolean("isActive")
-    fields.check()
-    return {name: value for name, value in values.items() if new or fields.given(name)}
-
-
-def _read_url(fields: Fields, *, required: bool) -> str | None:
-    url = fields.text("url", required=required, nullable=False, max_length=_MAX_URL)
-    if url is not None and not can_be_sent_to(url):
-        fields.fail("url", "Must be an http:// or https:// URL")
-    return url
-
-
-def _read_events(fields: Fields, *, required: bool) -> list[object] | None:
-    items = fields.items("events", max_items=len(webhooks.EVENTS), required=required)
-    if items is None:
-        return None
-    if not items:
-        fields.fail("events", "Must name at least one event")
-    for index, event in enumerate(items):
-        if event not in webhooks.EVENTS:
-            fields.fail(f"events[{index}]", f"Must be one of {', '.join(webhooks.EVENTS)}")
-        elif event in items[:index]:
-            fields.fail(f"events[{index}]", f"{event!r} is listed twice")
-    return items

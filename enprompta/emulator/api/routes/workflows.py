@@ -2,53 +2,133 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter
-from starlette.responses import Response  # noqa: TC002 (FastAPI reads the annotation at run time)
+from pydantic import AfterValidator, Field
 
-from enprompta.emulator.api.request_context import Context, PathId, RequestContext, no_content, ok, page
-from enprompta.emulator.api.request_models import Fields
-from enprompta.emulator.api.routes.prompts import read_options
+from enprompta.emulator.api.request_context import Context, PathId, RequestContext, Response, no_content, ok, page
+from enprompta.emulator.api.request_models import (
+    Description,
+    InvalidFieldsError,
+    NotNull,
+    Omittable,
+    PageQuery,
+    RequestModel,
+    Search,
+    Text100,
+    Text200,
+    TextItem,
+    one_of,
+)
+from enprompta.emulator.api.routes.prompts import ExecutionOptions
 from enprompta.emulator.errors import CONFLICT, ApiError
 from enprompta.emulator.execution import workflow_graph
 from enprompta.emulator.stores import prompts, runs, teams, workflows
-from enprompta.emulator.stores.paging import PageRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import ValidationInfo
+
+    from enprompta.emulator.errors import Detail
+    from enprompta.emulator.execution.workflow_graph import Step
     from enprompta.emulator.wire import JSONObject
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
-_MAX_TITLE = 200
-_MAX_SEARCH = 200
-_MAX_DESCRIPTION = 2_000
-_MAX_NAME = 100
-_MAX_TEXT = 100_000
-_MAX_STEPS = 200
+
+class _Workflows(PageQuery, frozen=True):
+    search: Search | None = None
+    team_id: Text100 | None = None
+
+
+class _Runs(PageQuery, frozen=True):
+    status: Annotated[str, one_of(runs.STATUSES)] | None = None
+
+
+class _Step(RequestModel, frozen=True):
+    id: NotNull[Text100]
+    prompt_id: NotNull[Text100]
+    provider: Text100 | None = None
+    model: Text100 | None = None
+    variables: NotNull[dict[str, Annotated[str, Field(max_length=100_000)]]] = Field({})
+    options: NotNull[ExecutionOptions] = ExecutionOptions()
+    depends_on: NotNull[Annotated[list[TextItem], Field(max_length=200)]] = Field([])
+
+    def definition(self) -> JSONObject:
+        return {**self.model_dump(by_alias=True), "options": self.options.as_json()}
+
+
+def _complete(steps: list[_Step], info: ValidationInfo[Callable[[str], bool]]) -> list[_Step]:
+    """Check that valid steps refer to existing steps and prompts; `known` returns True for the id of a prompt."""
+    if not steps:
+        raise ValueError("Must have at least one step")
+    details = workflow_graph.problems([step.definition() for step in steps])
+    details += (
+        {"field": f"steps[{index}].promptId", "message": f"There is no prompt {step.prompt_id!r}"}
+        for index, step in enumerate(steps)
+        if not info.context(step.prompt_id)
+    )
+    if details:
+        raise InvalidFieldsError(details)
+    return steps
+
+
+Steps = Annotated[list[_Step], Field(max_length=200), AfterValidator(_complete)]
+
+
+class _WorkflowChanges(RequestModel, frozen=True):
+    name: Omittable[Text200] = None
+    description: Description | None = None
+    steps: Omittable[Steps] = None
+    team_id: Text100 | None = None
+
+    def values(self) -> dict[str, Any]:
+        values = super().values()
+        if self.steps is not None:
+            values["steps"] = [step.definition() for step in self.steps]
+        return values
+
+
+class _NewWorkflow(_WorkflowChanges, frozen=True):
+    name: NotNull[Text200] = Field()
+    steps: NotNull[Steps] = Field()
+
+
+def _has_inputs(given: dict[str, object], info: ValidationInfo[list[Step]]) -> dict[str, object]:
+    """Check the input that the steps, in `known`, refer to; further input is allowed."""
+    details: list[Detail] = []
+    for name, step in workflow_graph.inputs(info.context).items():
+        value = given.get(name)
+        if value is None:
+            details.append({"field": f"input.{name}", "message": f"Required by step {step!r}"})
+        elif isinstance(value, (dict, list)):
+            details.append({"field": f"input.{name}", "message": "Must be text, a number or a boolean"})
+    if details:
+        raise InvalidFieldsError(details)
+    return given
+
+
+class _NewRun(RequestModel, frozen=True):
+    input: Annotated[NotNull[dict[str, object]], AfterValidator(_has_inputs)] = Field({}, validate_default=True)
 
 
 @router.get("/workflows")
 async def list_workflows(context: Context) -> Response:
     """List workflows, newest first."""
-    query = context.query()
-    request = PageRequest.read(query)
-    listing = workflows.listing(
-        context.account,
-        search=query.text("search", max_length=_MAX_SEARCH, allow_empty=True),
-        team_id=query.text("teamId", max_length=_MAX_NAME),
-    )
-    query.check()
-    rows, pagination = listing.page(context.services.database, request)
-    return page([workflows.wire(row) for row in rows], pagination)
+    query = context.query(_Workflows)
+    return page(context, workflows.listing(context.account, **query.filters()), query, workflows.wire)
 
 
 @router.post("/workflows")
 async def create_workflow(context: Context) -> Response:
     """Create a workflow."""
-    values = _read_workflow(context, new=True)
-    _may_write_in(context, values.get("teamId"))
-    row = workflows.create(context.services.database, context.account, values, context.now)
+    database, body = context.services.database, context.read(_NewWorkflow, _has_prompt(context))
+    teams.require_writer(database, context.account, body.team_id)
+    row = workflows.create(database, context.account, body.values(), context.now)
     return ok(workflows.wire(row), status=201)
 
 
@@ -63,9 +143,9 @@ async def update_workflow(context: Context, workflow_id: PathId) -> Response:
     """Update the given fields; null clears an optional one."""
     database = context.services.database
     workflows.get_writable(database, context.account, workflow_id)  # a 404 takes precedence over invalid fields
-    values = _read_workflow(context, new=False)
-    _may_write_in(context, values.get("teamId"))
-    return ok(workflows.wire(workflows.update(database, context.account, workflow_id, values, context.now)))
+    body = context.read(_WorkflowChanges, _has_prompt(context), required=True)
+    teams.require_writer(database, context.account, body.team_id)
+    return ok(workflows.wire(workflows.update(database, context.account, workflow_id, body.values(), context.now)))
 
 
 @router.delete("/workflows/{workflow_id}")
@@ -84,12 +164,9 @@ async def execute_workflow(context: Context, workflow_id: PathId) -> Response:
     """Start an execution of a workflow; the response has the pending execution."""
     services = context.services
     workflow = workflows.get_writable(services.database, context.account, workflow_id)
-    fields = context.fields()
-    given = fields.mapping("input")
-    _check_input(fields, given, workflows.steps_of(workflow))
-    fields.check()
+    body = context.read(_NewRun, workflows.steps_of(workflow))
     services.accounts.require_credit(context.account, context.now)
-    row = runs.create(services.database, context.account, workflow, given, context.now)
+    row = runs.create(services.database, context.account, workflow, body.input, context.now)
     services.runner.run(row)
     return ok(runs.wire(services.database, row), status=202)
 
@@ -99,12 +176,8 @@ async def list_workflow_executions(context: Context, workflow_id: PathId) -> Res
     """List a workflow's executions, newest first."""
     database = context.services.database
     workflows.get(database, context.account, workflow_id)
-    query = context.query()
-    request = PageRequest.read(query)
-    listing = runs.listing(workflow_id, status=query.choice("status", runs.STATUSES))
-    query.check()
-    rows, pagination = listing.page(database, request)
-    return page([runs.wire(database, row) for row in rows], pagination)
+    query = context.query(_Runs)
+    return page(context, runs.listing(workflow_id, **query.filters()), query, partial(runs.wire, database))
 
 
 @router.get("/workflows/{workflow_id}/executions/{execution_id}")
@@ -127,84 +200,11 @@ async def cancel_workflow_execution(context: Context, workflow_id: PathId, execu
     return ok(runs.wire(database, runs.get(database, workflow_id, execution_id)))
 
 
-def _read_workflow(context: RequestContext, *, new: bool) -> dict[str, Any]:
-    """Read the fields of a workflow: all fields for a new workflow, else those given."""
-    fields = context.fields(required=not new)
-    values: dict[str, Any] = {
-        "name": fields.text("name", required=new, nullable=False, max_length=_MAX_TITLE),
-        "description": fields.text("description", max_length=_MAX_DESCRIPTION, allow_empty=True),
-        "steps": _read_steps(context, fields, required=new),
-        "teamId": fields.text("teamId", max_length=_MAX_NAME),
-    }
-    fields.check()
-    return {name: value for name, value in values.items() if new or fields.given(name)}
-
-
-def _read_steps(context: RequestContext, fields: Fields, *, required: bool) -> list[JSONObject] | None:
-    items = fields.items("steps", max_items=_MAX_STEPS, required=required)
-    if items is None:
-        return None
-    if not items:
-        fields.fail("steps", "Must have at least one step")
-    known = len(fields.details)
-    steps: list[JSONObject] = []
-    for index, item in enumerate(items):
-        where = f"steps[{index}]"
-        if isinstance(item, dict):
-            steps.append(_read_step(Fields(cast("dict[str, object]", item), fields.details, f"{where}."), where))
-        else:
-            fields.fail(where, "Must be an object")
-    if len(fields.details) == known:  # references can only be checked in valid steps
-        fields.details += workflow_graph.problems(steps)
-        for index, step in enumerate(steps):
-            if not _has_prompt(context, str(step["promptId"])):
-                fields.fail(f"steps[{index}].promptId", f"There is no prompt {step['promptId']!r}")
-    return steps
-
-
-def _read_step(fields: Fields, where: str) -> JSONObject:
-    return {
-        "id": fields.text("id", required=True, max_length=_MAX_NAME),
-        "promptId": fields.text("promptId", required=True, max_length=_MAX_NAME),
-        "provider": fields.text("provider", max_length=_MAX_NAME),
-        "model": fields.text("model", max_length=_MAX_NAME),
-        "variables": _read_texts(fields, "variables"),
-        "options": read_options(fields, f"{where}.options."),
-        "dependsOn": fields.texts("dependsOn", max_items=_MAX_STEPS, max_length=_MAX_NAME) or [],
-    }
-
-
-def _read_texts(fields: Fields, name: str) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for key, value in fields.mapping(name).items():
-        if not isinstance(value, str):
-            fields.fail(f"{name}.{key}", "Must be text")
-        elif len(value) > _MAX_TEXT:
-            fields.fail(f"{name}.{key}", f"Must be at most {_MAX_TEXT} characters")
-        else:
-            texts[key] = value
-    return texts
-
-
-def _has_prompt(context: RequestContext, prompt_id: str) -> bool:
-    try:
-        prompts.get(context.services.database, context.account, prompt_id)
-    except ApiError:
+def _has_prompt(context: RequestContext) -> Callable[[str], bool]:
+    def has_prompt(prompt_id: str) -> bool:
+        with suppress(ApiError):
+            prompts.get(context.services.database, context.account, prompt_id)
+            return True
         return False
-    return True
 
-
-def _may_write_in(context: RequestContext, team_id: str | None) -> None:
-    """Raise a 404 if the account is not in the team, a 403 if it may only read there."""
-    if team_id is not None:
-        teams.require(context.services.database, context.account, team_id, teams.WRITERS)
-
-
-def _check_input(fields: Fields, given: dict[str, object], steps: list[JSONObject]) -> None:
-    """Validate the input that the steps refer to; further input is allowed."""
-    for name, step in workflow_graph.inputs(steps).items():
-        value = given.get(name)
-        if value is None:
-            fields.fail(f"input.{name}", f"Required by step {step!r}")
-        elif isinstance(value, (dict, list)):
-            fields.fail(f"input.{name}", "Must be text, a number or a boolean")
+    return has_prompt
