@@ -113,6 +113,7 @@ class Exporter:
         self._poster = poster
         self._finish = finish
         self._max_queue = max_queue
+        self._long = min(MAX_BATCH_SPANS, max_queue)
         self._max_bytes = max_bytes
         self._interval = interval
         self._spool = spool
@@ -153,10 +154,10 @@ class Exporter:
         """Queue an ended span, without waiting for anything."""
         queue = self._queue
         waiting = len(queue)
-        if waiting >= MAX_BATCH_SPANS and not self._has_room(span, waiting):
+        if waiting >= self._long and not self._has_room(span, waiting):
             return
         queue.append(span)
-        if waiting >= MAX_BATCH_SPANS - 1 and not self._is_woken:
+        if waiting >= self._long - 1 and not self._is_woken:
             self._is_woken = True
             self._wake.put(None)
         if self._thread is None or self.is_shut_down:
@@ -229,9 +230,10 @@ class Exporter:
             self._outbox.extendleft(reversed(taken))
 
     def _encode_all(self, ends: float) -> None:
-        """Encode every span in the queue, at most until a time."""
-        while self._queue and monotonic() < ends:
-            self._encode()
+        """Encode the spans in the queue, at most until a time; those that end meanwhile wait for the next turn."""
+        due = len(self._queue)
+        while due > 0 and monotonic() < ends:
+            due -= self._encode() or due
 
     def _encode(self) -> int:
         """Encode spans of the queue, one batch as a rule; return their number."""
