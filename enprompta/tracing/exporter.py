@@ -425,6 +425,7 @@ class Exporter:
             self.counters.unsent += left
             self._queue.clear()
             if left:
+                self._warned_at = float("-inf")  # the last word
                 self._warn(f"shut down with {left} spans unsent; {self.counters.last_error or 'no time was left'}")
         self._poster.close()
         if self._spool is not None:

@@ -234,10 +234,10 @@ def test_shutdown_without_a_service(client: Enprompta, receiver: Receiver, caplo
 
 def test_shutdown_waits_while_the_service_accepts_spans(client: Enprompta, receiver: Receiver) -> None:
     """Spans that a slow but working service accepts after the deadline are not lost."""
-    receiver.play = lambda _: cast("Any", time.sleep(0.15))
+    receiver.play = lambda _: cast("Any", time.sleep(0.25))
     tracing = Tracing(client, interval=60)
     record(tracing, 5 * 512)
-    assert tracing.shutdown(deadline=0.3)
+    assert tracing.shutdown(deadline=0.9)
     assert (tracing.stats.sent, tracing.stats.unsent) == (5 * 512, 0)
 
 
