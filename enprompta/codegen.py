@@ -11,7 +11,7 @@ A prompt whose file has an `output` gives a `TypedPromptCall`: `call.execute(cli
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from enprompta import templating
 from enprompta._core.executing import ExecuteOptions
@@ -80,7 +80,7 @@ class PromptCall:
             raise ConfigurationError("This prompt has no id: `enprompta push` its file, then run `enprompta codegen`")
         return self.prompt_id
 
-    def _given(self) -> dict[str, Any]:
+    def _given(self) -> dict[str, object]:
         return {name: value for name, value in self.variables.items() if value is not None}
 
 

@@ -131,7 +131,7 @@ class EnpromptaError(Exception):
         return _restore, (type(self), self.args), self.__dict__
 
 
-def _restore(cls: type[EnpromptaError], args: tuple[Any, ...]) -> EnpromptaError:
+def _restore(cls: type[EnpromptaError], args: tuple[object, ...]) -> EnpromptaError:
     error = cls.__new__(cls, *args)
     error.args = args
     return error

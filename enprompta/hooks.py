@@ -28,7 +28,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from enprompta._common import log
 from enprompta._common.handler_errors import is_from_handler
@@ -264,7 +264,7 @@ def _sendable(hook: object, given: object) -> dict[str, str]:
     return valid
 
 
-def _call_hook(hook: object, event: str, record: object) -> Any:  # noqa: ANN401 (hooks may return anything)
+def _call_hook(hook: object, event: str, record: object) -> object:
     method = getattr(hook, event, None)
     if method is None:
         return None

@@ -16,7 +16,7 @@ import re
 from array import array
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
 
@@ -171,16 +171,17 @@ def parse_output(text: str, output: type[T] | TypeAdapter[T]) -> T:
     return reader_for(output).read(text)
 
 
-@overload
-def reader_for(output: type[T] | TypeAdapter[T] | OutputReader[T]) -> OutputReader[T]: ...
-@overload
-def reader_for(output: object) -> OutputReader[Any]: ...
-def reader_for(output: object) -> OutputReader[Any]:
+def reader_for(output: type[T] | TypeAdapter[T] | OutputReader[T]) -> OutputReader[T]:
     """Return the reader of a type, compiled once for each type; a reader is returned as it is.
 
     Raises:
         ConfigurationError: pydantic cannot validate this type.
     """
+    return reader_for_any(output)
+
+
+def reader_for_any(output: object) -> OutputReader[Any]:
+    """Return the reader of what may be a type, as `reader_for` does."""
     if isinstance(output, OutputReader):
         return cast("OutputReader[Any]", output)
     try:

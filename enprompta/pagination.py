@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl  # pyright: ignore[reportMissingImports]
 
     from enprompta._core.call import Call
-    from enprompta._core.operation import Method
+    from enprompta._core.operation import AnyResource, Method
     from enprompta._core.response import APIResponse
     from enprompta.models.pagination import Pagination
     from enprompta.tables import Records
@@ -334,7 +334,7 @@ class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):
         describe, parameters = self.describe, self.parameters(owner)
 
         @functools.wraps(describe)
-        def method(self: Resource, /, *args: object, **kwargs: object) -> object:
+        def method(self: AnyResource, /, *args: object, **kwargs: object) -> object:
             if (wrong := parameters.misuse(args, kwargs)) is not None:
                 raise wrong
             try:

@@ -135,7 +135,7 @@ def _checked_weights(weights: Any) -> dict[str, float]:  # noqa: ANN401 (any arg
     return checked
 
 
-def _checked_unit(unit: Any) -> str:  # noqa: ANN401 (any argument)
+def _checked_unit(unit: object) -> str:
     if isinstance(unit, UUID) or (hasattr(unit, "__index__") and not isinstance(unit, bool)):
         return str(unit)
     if not isinstance(unit, str):

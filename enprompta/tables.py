@@ -103,11 +103,7 @@ def to_pandas(rows: Iterable[object], *, model: type | None = None) -> pd.DataFr
     """
     library = _library("pandas")
     names, types, dumped = _table_of(rows, model)
-    columns: dict[str, Any] = {}
-    for name in names:
-        values = [row.get(name) for row in dumped]
-        kind = types.get(name)
-        columns[name] = library.Series(values) if kind is None else _pandas_series(library, kind, values)
+    columns = {name: _pandas_series(library, types.get(name), [row.get(name) for row in dumped]) for name in names}
     return library.DataFrame(columns)
 
 
@@ -155,16 +151,17 @@ def _library(name: str) -> ModuleType:
         raise ConfigurationError(f"to_{name}() needs {name}: pip install {name}") from None
 
 
-def _pandas_series(library: ModuleType, kind: ColumnType, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
-    """Create a typed column; values that do not fit the type stay as they are, in an object column."""
-    values = kind.in_utc(values)
+def _pandas_series(library: ModuleType, kind: ColumnType | None, values: Sequence[object]) -> object:
+    """Create a column; values that do not fit its type stay as they are, in an object column."""
     try:
-        return library.Series(values, dtype=kind.pandas)
+        if kind is None:
+            return library.Series(values)
+        return library.Series(kind.in_utc(values), dtype=kind.pandas)
     except (TypeError, ValueError, OverflowError):
         return library.Series(values, dtype="object")
 
 
-def _series(library: ModuleType, name: str, kind: ColumnType | None, values: Sequence[object]) -> Any:  # noqa: ANN401 (as above)
+def _series(library: ModuleType, name: str, kind: ColumnType | None, values: Sequence[object]) -> object:
     """Create a column; values that do not fit its type, or have no common type, are stored as text."""
     try:
         if kind is None:
@@ -174,13 +171,13 @@ def _series(library: ModuleType, name: str, kind: ColumnType | None, values: Seq
         return library.Series(name, [None if value is None else encodable(_text(value)) for value in values])
 
 
-def _dumped(row: object) -> dict[str, Any]:
+def _dumped(row: object) -> dict[str, object]:
     return cast("Any", row).model_dump() if hasattr(row, "model_dump") else {"value": row}
 
 
-def _shown(row: object) -> dict[str, Any]:
+def _shown(row: object) -> dict[str, object]:
     """Return the fields that may be shown: those that `repr` shows, so no secret."""
-    fields = cast("dict[str, Any]", getattr(type(row), "model_fields", {}))
+    fields = getattr(type(row), "model_fields", {})
     hidden = {name for name, field in fields.items() if not field.repr}
     return {name: value for name, value in _dumped(row).items() if name not in hidden}
 

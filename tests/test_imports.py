@@ -218,6 +218,7 @@ def test_a_name_loaded_on_first_use_is_no_module(folder: Path) -> None:
     package = importlib.import_module(dotted(folder / "__init__.py"))
     stubs = {one.name: one for one in imports_of(folder / "__init__.py") if one.when == "types"}
     assert stubs
+    assert set(dir(package)) >= set(getattr(package, "__all__", {"exposures"} if folder.name == "resources" else ()))
     for full in stubs:
         home, _, name = full.rpartition(".")
         is_module = module_named(full) == full

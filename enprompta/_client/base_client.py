@@ -176,7 +176,7 @@ class BaseClient:
 
     def settings_for(self, options: RequestOptions) -> Settings:
         """Return the settings of a call with options."""
-        return self._settings.override(cast("Overrides", options)) if options else self._settings
+        return self._settings.override(options) if options else self._settings
 
     def _view(self, overrides: Overrides) -> Self:
         view = object.__new__(type(self))
@@ -185,7 +185,7 @@ class BaseClient:
         view._use(self._settings.override(overrides))
         return view
 
-    def _url(self, call: Call[Any]) -> str:
+    def _url(self, call: Call[object]) -> str:
         if not call.path.startswith("/"):
             raise ConfigurationError(f"the path of a call must begin with a slash: {call.path!r} does not")
         root = self._api_root + call.path[4:] if call.path.startswith("/api/") else self._settings.base_url + call.path
@@ -325,11 +325,11 @@ class BaseClient:
                 else:
                     step = flow.send(outcome)
         except StopIteration as stop:
-            return cast("T", stop.value)
+            return stop.value
         finally:
             flow.close()
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle the settings; the copy opens new connections. The pickle contains the API key, so keep it secret.
 
         Raises:
@@ -424,7 +424,7 @@ class BaseClient:
         return f"<{type(self).__name__} {self._settings.base_url} {self._auth!r}>"
 
 
-def _unpickle(cls: type[Any], arguments: dict[str, Any]) -> Any:  # noqa: ANN401 (an instance of `cls`)
+def _unpickle(cls: type[object], arguments: dict[str, object]) -> Any:  # noqa: ANN401 (an instance of `cls`)
     return cls(**arguments)
 
 
@@ -441,5 +441,5 @@ def _parsed(library: ModuleType, url: str) -> httpx.URL:
     return library.URL(url)
 
 
-def overrides(**given: Any) -> Overrides:  # noqa: ANN401 (typed by with_options)
+def overrides(**given: object) -> Overrides:
     return cast("Overrides", {name: value for name, value in given.items() if value is not UNSET})

@@ -58,7 +58,7 @@ def workbench_hooks(given: tuple[object, ...]) -> tuple[object, ...]:
     return () if any(isinstance(one, ProgramHook) for one in given) else (ProgramHook(workbench),)
 
 
-def check_limiter(limiter: Any) -> Any:  # noqa: ANN401 (any argument)
+def check_limiter(limiter: object) -> Any:  # noqa: ANN401 (any argument)
     """Reject objects without an `account` method, such as the URL of a Redis server."""
     if isinstance(limiter, type) or not callable(getattr(limiter, "account", None)):
         given = f"the class {limiter.__name__}" if isinstance(limiter, type) else type(limiter).__name__

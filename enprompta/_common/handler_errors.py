@@ -114,7 +114,7 @@ def _passed_a_handler(error: BaseException, codes: set[CodeType]) -> bool:
 def _is_called_as_handler(frame: FrameType) -> bool:
     """True if a frame's arguments are a signal number and the interrupted frame: a handler that is no longer set."""
     code = frame.f_code
-    values: list[Any] = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]]
+    values: list[object] = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]]
     if code.co_flags & inspect.CO_VARARGS:
         values += frame.f_locals.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount]) or ()
     back = frame.f_back

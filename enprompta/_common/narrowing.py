@@ -12,12 +12,12 @@ JSON: TypeAlias = Any
 """A value read from JSON, or of the same types: a recursive type would need a check at each step into it."""
 
 
-def is_dict(value: object) -> TypeIs[dict[str, Any]]:
+def is_dict(value: object) -> TypeIs[dict[str, object]]:
     """True for a dict."""
     return isinstance(value, dict)
 
 
-def is_list(value: object) -> TypeIs[list[Any]]:
+def is_list(value: object) -> TypeIs[list[object]]:
     """True for a list."""
     return isinstance(value, list)
 
@@ -27,6 +27,6 @@ def is_mapping(value: object) -> TypeIs[Mapping[Any, Any]]:
     return isinstance(value, Mapping)
 
 
-def is_iterable(value: object) -> TypeIs[Iterable[Any]]:
+def is_iterable(value: object) -> TypeIs[Iterable[object]]:
     """True for whatever can be iterated."""
     return isinstance(value, Iterable)

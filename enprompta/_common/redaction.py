@@ -14,7 +14,7 @@ import base64
 import json
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -97,7 +97,7 @@ class Redactor:
             return found
         # JSON with escaped ASCII letters, or in UTF-16, must be decoded to search its text.
         try:
-            decoded: Any = json.loads(found)
+            decoded = json.loads(found)
             clean = self.value(decoded)
         except (ValueError, RecursionError):
             return found

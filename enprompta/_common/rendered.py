@@ -39,13 +39,13 @@ def remove_observer(observer: RenderObserver) -> None:
     observers = tuple(one for one in observers if one is not observer)
 
 
-def notify_rendered(prompt: Any, texts: Sequence[str]) -> None:  # noqa: ANN401 (as above)
+def notify_rendered(prompt: object, texts: Sequence[str]) -> None:
     """Call every observer with a rendered prompt."""
     for observer in observers:
         observer.rendered(prompt, texts)
 
 
-def notify_received(result: Any, account: str) -> None:  # noqa: ANN401 (as above)
+def notify_received(result: object, account: str) -> None:
     """Call every observer with the result of a call."""
     for observer in observers:
         observer.received(result, account)

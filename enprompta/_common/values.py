@@ -244,9 +244,9 @@ def digits(number: int) -> str:
         raise RefusedValueError("is a number with too many digits: pass text") from None
 
 
-def _container_cure(value: Any) -> str:  # noqa: ANN401
+def _container_cure(value: object) -> str:
     """Suggest how to convert a container or an object to text."""
-    kind = cast("Any", type(value))
+    kind = type(value)
     name = kind.__name__
     article = "an" if name[:1].lower() in "aeiou" else "a"
     if hasattr(kind, "tolist"):

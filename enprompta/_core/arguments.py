@@ -63,7 +63,11 @@ def own_code(name: str, value: object) -> Generator[None]:
 
 
 def misuse(
-    method: str, args: tuple[Any, ...], given: Iterable[str], positional: tuple[str, ...], keywords: Mapping[str, bool]
+    method: str,
+    args: tuple[object, ...],
+    given: Iterable[str],
+    positional: tuple[str, ...],
+    keywords: Mapping[str, bool],
 ) -> TypeError | None:
     """Return the error for wrong argument names or counts; None if the call is well-formed.
 
@@ -133,14 +137,14 @@ class Parameters:
             self._keywords.update(dict.fromkeys(OPTIONS, False))
         self._required = frozenset(name for name, required in self._keywords.items() if required)
 
-    def misuse(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TypeError | None:
+    def misuse(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> TypeError | None:
         """Return the error for wrong argument names or counts; None if the call is well-formed."""
         given = kwargs.keys()
         if len(args) == len(self._positional) and given <= self._keywords.keys() and self._required <= given:
             return None
         return misuse(self._method, args, given, tuple(name for name, _ in self._positional), self._keywords)
 
-    def checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    def checked(self, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:
         """Check the values; return the positional ones in plain form and update `kwargs` in place.
 
         Raises:
@@ -151,7 +155,7 @@ class Parameters:
             for name, value in kwargs.items():
                 if (check := self._checks.get(name)) is not None and value is not UNSET:
                     kwargs[name] = check(name, value)
-            plain: list[Any] = []
+            plain: list[object] = []
             for (name, check), value in zip(self._positional, args, strict=True):
                 plain.append(check(name, value) if check else value)
         except ConfigurationError:
@@ -189,7 +193,7 @@ def _or_none(check: Check) -> Check:
 
 
 def _not_none(check: Check) -> Check:
-    def checked(name: str, value: Any) -> Any:  # noqa: ANN401
+    def checked(name: str, value: object) -> object:
         if value is None:
             raise ConfigurationError(f"{name} is None: leave it out, or pass a value")
         return check(name, value)
@@ -274,7 +278,7 @@ def boolean(name: str, value: object) -> bool:
     raise ConfigurationError(f"{name} must be True or False, not {_shown(value)}")
 
 
-def items(name: str, value: object, example: str) -> list[Any]:
+def items(name: str, value: object, example: str) -> list[object]:
     """Return the items of a sequence as a list.
 
     Raises:
@@ -283,7 +287,7 @@ def items(name: str, value: object, example: str) -> list[Any]:
     plain = _plain(name, value)
     if isinstance(plain, NotScalar) and isinstance(value, LISTS) and not isinstance(value, Mapping):
         with own_code(name, cast("object", value)):
-            found = list(cast("Iterable[Any]", value))
+            found = list(cast("Iterable[object]", value))
         return sorted(found, key=str) if isinstance(value, (set, frozenset)) else found
     raise ConfigurationError(f"{name} must be a list, not {_kind(value)}: {name}=[{example}]")
 
@@ -293,11 +297,11 @@ def texts(name: str, value: object) -> list[str]:
     return [text(f"{name}[{at}]", one) for at, one in enumerate(items(name, value, '"…"'))]
 
 
-def declarations(name: str, value: object) -> list[Any]:
+def declarations(name: str, value: object) -> list[object]:
     """Check the declarations of a prompt's variables: `PromptVariable` models or dicts of their fields."""
     found = items(name, value, '{"name": "topic"}')
     for at, one in enumerate(found):
-        kind = cast("type[Any]", type(one))
+        kind = type(one)
         if not issubclass(kind, Mapping) and not hasattr(kind, "model_dump"):
             raise ConfigurationError(
                 f"{name}[{at}] must be a PromptVariable or a dict of its fields, not {_kind(one)}: "

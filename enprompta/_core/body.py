@@ -88,7 +88,7 @@ def encode_json(value: object) -> bytes:
         raise ConfigurationError(problem.at() if problem else f"the request cannot be written: {error}") from None
 
 
-def _json(value: object, depth: int) -> JSON:
+def _json(value: JSON, depth: int) -> JSON:
     """Convert a value to what the JSON encoder accepts."""
     kind = cast("type[Any]", type(value))
     if kind is dict:
@@ -103,7 +103,7 @@ def _json(value: object, depth: int) -> JSON:
         raise own_error(cast("object", value), error) from error
 
 
-def _other(value: object, depth: int) -> JSON:
+def _other(value: JSON, depth: int) -> JSON:
     """Convert a value that is no plain dict or list."""
     plain = scalar(value)
     if plain is not NOT_SCALAR:
@@ -151,13 +151,13 @@ def _less(depth: int) -> int:
     return depth - 1
 
 
-def _items(value: Any) -> list[Any]:  # noqa: ANN401
+def _items(value: object) -> list[object]:
     """Return the items of a JSON array; the items of a set are sorted, because their order varies between processes.
 
     Raises:
         RefusedValueError: The value is not a list or another sequence.
     """
-    kind = cast("Any", type(value))
+    kind = type(value)
     if isinstance(value, LISTS) and not isinstance(value, Mapping) and not hasattr(kind, "shape"):
         try:
             items: list[Any] = list(cast("Any", value))
@@ -198,7 +198,7 @@ def _dumped(model: Any) -> JSON:  # noqa: ANN401
     return written
 
 
-def _refuse_losses(held: object, written: JSON) -> None:
+def _refuse_losses(held: JSON, written: JSON) -> None:
     """Reject a model whose JSON form loses a value: a secret as asterisks, or a NaN as null."""
     if is_secret(held):
         # A custom serializer may reveal the secret; then its text is sent.
@@ -208,7 +208,7 @@ def _refuse_losses(held: object, written: JSON) -> None:
     if isinstance(held, float) and written is None:
         scalar(held)  # raises for NaN and infinity
     if is_mapping(held):
-        steps: Any = [(name, one, _get(written, name)) for name, one in held.items()]
+        steps: object = [(name, one, _get(written, name)) for name, one in held.items()]
     elif isinstance(held, LISTS) and not isinstance(held, (str, bytes)):
         ones = list(cast("list[Any]", held))
         steps = [(at, one, _get(written, at)) for at, one in enumerate(ones)]

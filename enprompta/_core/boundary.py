@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from typing_extensions import ParamSpec
 
@@ -54,7 +54,7 @@ def public_with(options: Callable[[], Iterable[str]]) -> Callable[[Callable[P, T
     return wrap
 
 
-def public_async(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+def public_async(function: Callable[P, Coroutine[object, object, T]]) -> Callable[P, Coroutine[object, object, T]]:
     """Wrap a coroutine method as `public` does."""
 
     @functools.wraps(function)
@@ -74,9 +74,9 @@ def public_async(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, C
 
 
 def _misuse(
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    function: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: dict[str, object],
     options: Callable[[], Iterable[str]],
 ) -> TypeError | None:
     """Return the error for wrong argument names or counts; None if the call fits the signature."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import cleandoc
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 from urllib.parse import quote
 from uuid import UUID
 
@@ -106,7 +106,7 @@ def _segment(value: object, name: str) -> str:
     return quoted.replace(".", "%2E") if quoted in {".", ".."} else quoted
 
 
-def check_id(name: str, value: Any) -> str:  # noqa: ANN401 (any argument)
+def check_id(name: str, value: object) -> str:
     """Check the id of an object for a path, a query or a body.
 
     Args:
@@ -123,31 +123,33 @@ def check_id(name: str, value: Any) -> str:  # noqa: ANN401 (any argument)
     return text
 
 
-def _text_of_id(name: str, value: Any) -> str:  # noqa: ANN401
-    kind = cast("type[Any]", type(value))
-    if kind is not str:
-        if issubclass(kind, UUID):
-            return str(value)
-        if not issubclass(kind, str):
-            raise ConfigurationError(f"{name} must be text, not {_of_kind(value)}: {_id_cure(name, value)}")
-        value = str.__str__(value)
-    if not value:
+def _text_of_id(name: str, value: object) -> str:
+    kind = type(value)
+    if type(value) is str:
+        text = value
+    elif issubclass(kind, str):
+        text = str.__str__(cast("str", value))
+    elif issubclass(kind, UUID):
+        return str(value)
+    else:
+        raise ConfigurationError(f"{name} must be text, not {_of_kind(value)}: {_id_cure(name, value)}")
+    if not text:
         hint = "; if it is live.id, this is a fallback, which has no id (see live.is_fallback)"
         raise ConfigurationError(
             f"{name} is empty: pass the id of an object, such as prompt.id{hint if name == 'prompt_id' else ''}"
         )
-    return cast("str", value)
+    return text
 
 
 def _of_kind(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def _id_cure(name: str, value: Any) -> str:  # noqa: ANN401
+def _id_cure(name: str, value: object) -> str:
     """Suggest how to get the id from an object, such as `pass prompt.id` or `pass execution.prompt_id`."""
     if value is None:
         return "leave it out, or pass an id"
-    kind = cast("type[Any]", type(value))
+    kind = type(value)
     variable = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", kind.__name__).lower()
     if isinstance(value, Mapping):
         return 'pass its id, such as prompt["id"]'

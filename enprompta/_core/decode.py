@@ -131,12 +131,12 @@ def _read(call: Call[Any], body: bytes, read: Callable[[_Reader], Any]) -> tuple
     return None, problem
 
 
-def first_problem(error: ValidationError) -> dict[str, Any]:
+def first_problem(error: ValidationError) -> dict[str, object]:
     """Return the first problem of an error, without the input: for a missing field, it would be the whole object."""
     return dict(error.errors(include_url=False, include_context=False, include_input=False)[0])
 
 
-def _readers(call: Call[Any], body: bytes) -> Iterator[_Reader]:
+def _readers(call: Call[object], body: bytes) -> Iterator[_Reader]:
     """Yield the readers to try: the documented form first, then without the field around it, then without envelope."""
     for enveloped in (call.enveloped, not call.enveloped):
         if not enveloped and call.enveloped and _reader(call.returns, enveloped, "").item and body.startswith(b"{"):
@@ -184,7 +184,7 @@ class _Reader:
 
     shape: Any
     """Type of the data, without the envelope."""
-    read_json: Callable[[bytes], Any]
+    read_json: Callable[[bytes], object]
     enveloped: bool
     within: str
     item: Any
@@ -236,7 +236,7 @@ def _by_offset(fields: dict[str, Any], count: int, asked: object) -> Pagination:
 
 
 @functools.lru_cache(maxsize=512)
-def _reader(returns: Any, enveloped: bool, within: str) -> _Reader:  # noqa: ANN401, FBT001 (a cache key)
+def _reader(returns: object, enveloped: bool, within: str) -> _Reader:  # noqa: FBT001 (a cache key)
     """Compile the validator of a return type."""
     # Built at run time; type checkers cannot follow.
     envelope, origin = cast("Any", Envelope), get_origin(returns)

@@ -48,7 +48,7 @@ def _lenient(node: Any) -> Any:  # noqa: ANN401 (a schema, or a part of one)
     return _model(made) if kind == "model" else made
 
 
-def _part(key: str, part: Any) -> Any:  # noqa: ANN401
+def _part(key: str, part: Any) -> object:  # noqa: ANN401
     return {name: _lenient(one) for name, one in part.items()} if key == "fields" else _lenient(part)
 
 
@@ -76,7 +76,7 @@ def _model(schema: dict[str, Any]) -> core_schema.CoreSchema:
     return core_schema.no_info_after_validator_function(_maker(kind), cast("core_schema.CoreSchema", schema), ref=ref)
 
 
-def _maker(kind: type[Model]) -> Callable[[Any], Model]:
+def _maker(kind: type[Model]) -> Callable[[object], Model]:
     def make(parts: Any) -> Model:  # noqa: ANN401 (`_Parts`, which has pydantic's attributes)
         model, put = kind.__new__(kind), object.__setattr__
         put(model, "__dict__", parts.__dict__)

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+AnyClient: TypeAlias = Any
+"""Either client, or its view with raw responses."""
+AnyResource: TypeAlias = Any
+"""A resource of any flavor, whose client this package may use."""
 Method: TypeAlias = Any
 """A method or a descriptor; the overloads of `__get__` have its type."""
 
@@ -108,7 +112,7 @@ class AsyncRawResource(Resource):
         self._client = client
 
 
-def client_of(resource: Resource) -> Any:  # noqa: ANN401 (either client)
+def client_of(resource: AnyResource) -> AnyClient:
     """Return the client of a resource, also for `with_raw_response`, which wraps the client."""
     client = resource._client  # noqa: SLF001 (the flavors share it)
     return client._client if resource.is_raw else client  # noqa: SLF001
@@ -155,7 +159,7 @@ class Described(Generic[P, T]):
         return f"APIResponse[{annotation}]" if owner.is_raw else annotation
 
 
-def _annotation(describe: Callable[..., Any]) -> str:
+def _annotation(describe: Callable[..., object]) -> str:
     """Extract `Prompt` from `Call[Prompt]` or `Flow[Prompt]`; annotations are postponed, so they are text."""
     text = str(describe.__annotations__["return"])
     match = re.fullmatch(r"(?:Call|Flow)\[(.*)\]", text)
@@ -185,7 +189,7 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):
         return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")
 
 
-def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type[Resource], run_name: str) -> Method:
+def method_for(describe: Callable[..., object], parameters: Parameters, owner: type[Resource], run_name: str) -> Method:
     """Create a method that checks its arguments, builds the call and has the client run it.
 
     A description may return a flow instead of a call, for arguments that need several requests.
@@ -193,7 +197,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
     if owner.is_async:
 
         @functools.wraps(describe)
-        async def async_method(self: Resource, /, *args: object, **kwargs: object) -> object:
+        async def async_method(self: AnyResource, /, *args: object, **kwargs: object) -> object:
             if (wrong := parameters.misuse(args, kwargs)) is not None:
                 raise wrong
             try:
@@ -207,7 +211,7 @@ def method_for(describe: Callable[..., Any], parameters: Parameters, owner: type
         return async_method
 
     @functools.wraps(describe)
-    def method(self: Resource, /, *args: object, **kwargs: object) -> object:
+    def method(self: AnyResource, /, *args: object, **kwargs: object) -> object:
         if (wrong := parameters.misuse(args, kwargs)) is not None:
             raise wrong
         try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from enprompta.limiters.interface import Account
+    from enprompta.limiters.interface import Account, Reservation
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class WaitForBudget(NamedTuple):
     """Wait until the rate limit allows a request."""
 
     account: Account
-    ticket: Any
+    ticket: Reservation
     """Reservation of the previous attempt, which keeps its place in the queue; None for the first attempt."""
     max_wait: float
     ends: float | None

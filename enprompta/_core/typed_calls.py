@@ -92,7 +92,9 @@ def execute_typed(
         response, attempts = repaired, attempts + repaired.attempts
 
 
-def read_execution(execution: Execution, reader: OutputReader[Any], before: Sequence[Execution]) -> TypedExecution[Any]:
+def read_execution(
+    execution: Execution, reader: OutputReader[object], before: Sequence[Execution]
+) -> TypedExecution[Any]:
     """Read the output of an execution; the result has its problem if it does not match."""
     executions = (*before, execution)
     if execution.status == "failed":
@@ -125,7 +127,7 @@ def within(again: Call[Any], call: Call[Any], ends: float | None) -> Call[Any]:
     return replace(again, options=cast("Any", options))
 
 
-def _note(problem: OutputError, reader: OutputReader[Any]) -> str:
+def _note(problem: OutputError, reader: OutputReader[object]) -> str:
     try:
         schema = json.dumps(reader.json_schema())
     except ConfigurationError:

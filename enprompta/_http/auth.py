@@ -275,10 +275,10 @@ def _token(response: Answer, asked_at: float) -> _Token | None:
     return _Token(f"Bearer {access}", asked_at + life - min(RENEW_BEFORE, life / 10), asked_at + life)
 
 
-def _token_fields(response: Answer) -> Mapping[str, Any]:
+def _token_fields(response: Answer) -> Mapping[str, object]:
     """Read a token response, in the API's envelope or bare as in RFC 6749."""
     try:
-        body: Any = read_json(response.content)
+        body: object = read_json(response.content)
     except ValueError:
         return {}
     if isinstance(body, dict) and isinstance(body.get("data"), dict):  # pyright: ignore[reportUnknownMemberType]

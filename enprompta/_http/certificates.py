@@ -18,7 +18,7 @@ from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from enprompta.errors import ConfigurationError
@@ -133,7 +133,7 @@ def _load(cert_file: str, cert_dir: str, key_log: str, library: str) -> ssl.SSLC
         elif cert_dir:
             context = ssl.create_default_context(capath=cert_dir)
         else:
-            return cast("ssl.SSLContext", import_module(library).create_ssl_context(trust_env=False))
+            return import_module(library).create_ssl_context(trust_env=False)
     except OSError as error:  # an SSLError is one
         _check_key_log(key_log)
         if not (cert_file or cert_dir):

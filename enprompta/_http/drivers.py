@@ -314,11 +314,12 @@ def _end(local: _LoopConnections) -> None:
         with suppress(RuntimeError):  # trio is about to end and closes the guard itself
             sys.modules["trio"].lowlevel.spawn_system_task(close)
 
+    loop = local.loop
     try:
-        if is_asyncio(local.loop):
-            local.loop.call_soon_threadsafe(lambda: local.loop.create_task(close()))
+        if is_asyncio(loop):
+            loop.call_soon_threadsafe(lambda: loop.create_task(close()))
         else:
-            local.loop.run_sync_soon(start)
+            loop.run_sync_soon(start)
     except RuntimeError:  # the loop has ended
         _guards.pop(local.sender, None)
 
@@ -355,7 +356,7 @@ def _total_timeout(request: httpx.Request) -> float | None:
     return None if None in parts else sum(parts)
 
 
-async def wait_for_future(future: Future[Any]) -> None:
+async def wait_for_future(future: Future[object]) -> None:
     """Wait until a future is done, on asyncio or trio; canceling the wait does not cancel the future."""
     import anyio  # noqa: PLC0415 (httpx imports it with its first async request)
 

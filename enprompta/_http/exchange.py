@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from enprompta._common import log
 from enprompta._common.clock import monotonic, real_time
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from enprompta._http.auth import ApiKeyAuth, ClientCredentials
     from enprompta._http.hook_reports import HookReports
     from enprompta._http.retry import RetryPolicy
-    from enprompta.limiters.interface import Account
+    from enprompta.limiters.interface import Account, Reservation
 
 
 class ExchangeConfig(NamedTuple):
@@ -75,7 +75,7 @@ class Exchange:
     """Seconds slept between attempts."""
     authorized: float = 0.0
     """Seconds spent waiting for an access token."""
-    ticket: Any = None
+    ticket: Reservation = None
     retrier: Retrier | None = None
     reports: HookReports | None = None
     """Reports the call to the hooks; None without hooks."""

@@ -48,9 +48,9 @@ def without_credentials(error: Exception, mask: Redactor) -> Exception:
 
 
 def _request_of(holder: object) -> httpx.Request | None:
-    with suppress(AttributeError, RuntimeError):  # httpx raises RuntimeError if there is none
-        request: httpx.Request = holder.request  # type: ignore[attr-defined] # of an exception or a response
-        return request if hasattr(request.headers, "multi_items") else None
+    with suppress(RuntimeError):  # httpx raises it if there is none
+        request: httpx.Request | None = getattr(holder, "request", None)
+        return request if hasattr(getattr(request, "headers", None), "multi_items") else None
     return None
 
 

@@ -190,17 +190,17 @@ def is_host(text: str) -> bool:
     return len(name) <= _LONGEST_HOST and _HOST.fullmatch(name) is not None
 
 
-def _check_count(name: str, value: Any, least: int = 0) -> int:  # noqa: ANN401 (any argument)
+def _check_count(name: str, value: object, least: int = 0) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigurationError(f"{name} must be a whole number of {least} or more, not {value!r}")
     return value
 
 
-def _check_size(name: str, value: Any) -> int:  # noqa: ANN401 (as above)
+def _check_size(name: str, value: object) -> int:
     return _check_count(name, value, least=1)
 
 
-def _check_bound(name: str, value: Any) -> float | None:  # noqa: ANN401 (as above)
+def _check_bound(name: str, value: object) -> float | None:
     """Check a limit in seconds; None for no limit."""
     return None if value is None else _check_seconds(name, value, is_positive=True)
 

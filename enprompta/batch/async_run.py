@@ -46,7 +46,7 @@ class _Signal:
     """Wakes one waiting task; a signal set before the wait is kept."""
 
     def __init__(self) -> None:
-        self._event: Any = None
+        self._event: anyio.Event | None = None
         self._set = False
 
     def set(self) -> None:
@@ -83,10 +83,10 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
         super().__init__(client, call, rows, variables, options)
         self._slot_free = _Signal()  # wakes the task that reads rows: a slot may be free
         self._result_ready = _Signal()  # wakes the caller: a result may be ready
-        self._idle: list[Any] = []  # events that wake idle workers
+        self._idle: list[anyio.Event] = []  # events that wake idle workers
         self._workers = 0
-        self._run_scope: Any = None  # the cancel scope of the whole run
-        self._input_scope: Any = None  # the cancel scope of reading rows
+        self._run_scope: anyio.CancelScope | None = None  # of the whole run
+        self._input_scope: anyio.CancelScope | None = None  # of reading rows
         self._ended: Any = None
         self._close_error: Exception | None = None
         self.end_soon: Callable[[], None] = _nothing

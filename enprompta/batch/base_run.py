@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from enprompta._core.steps import Steps
     from enprompta.batch.call_tracker import TrackedCall
     from enprompta.batch.checkpoint import Store
+    from enprompta.batch.progress_bar import Bar
     from enprompta.batch.row_calls import RowTask, Variables
     from enprompta.batch.scheduler import Ending
     from enprompta.models.executions import Execution
@@ -79,7 +80,7 @@ class Run(Generic[RowT, ClientT]):
         self._store: Store = NoCheckpoint()
         self._scheduler = self._make_scheduler()
         self._reporter = Reporter([])
-        self._bar: Any = None
+        self._bar: Bar | None = None
 
     @property
     def run_id(self) -> str:

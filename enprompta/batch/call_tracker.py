@@ -19,6 +19,8 @@ from enprompta.limiters.sleepers import DeadlineReached
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import anyio
+
     from enprompta._core.steps import Step, Steps
 
 T = TypeVar("T")
@@ -36,7 +38,7 @@ class CallCancelled(BaseException):  # not an Exception, so no handler takes it 
 class TrackedCall:
     """A call that has started and not ended."""
 
-    scope: Any = None
+    scope: anyio.CancelScope | None = None
     """The cancel scope it runs in; None in a thread."""
     sending: bool = False
     """True while a request of the call is in flight."""
@@ -115,7 +117,7 @@ class CallTracker:
             return (yield from self._sleep_in_slices(step))
         return (yield step)
 
-    def _wait_in_slices(self, step: WaitForBudget) -> Steps[Any]:
+    def _wait_in_slices(self, step: WaitForBudget) -> Steps[object]:
         began = now = self._clock()
         while True:
             ends = now + SLICE if step.ends is None else min(now + SLICE, step.ends)
@@ -143,5 +145,5 @@ class CallTracker:
             raise CallCancelled
 
 
-def _unchanged(step: Step) -> Steps[Any]:
+def _unchanged(step: Step) -> Steps[object]:
     return (yield step)

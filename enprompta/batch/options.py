@@ -88,12 +88,12 @@ _CLIENT = ("timeout", "deadline", "max_retries", "headers")
 _MAX_CONCURRENCY = 1_000
 
 
-def model_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def model_options(options: Mapping[str, object]) -> dict[str, Any]:
     """Select the options that each call sends."""
     return {name: options[name] for name in _MODEL if name in options}
 
 
-def client_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def client_options(options: Mapping[str, object]) -> dict[str, Any]:
     """Select the options of the client."""
     return {name: options[name] for name in _CLIENT if options.get(name, UNSET) is not UNSET}
 
@@ -127,7 +127,7 @@ def check(options: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"budget must be Budget(credits=…) or Budget(usd=…), not {budget!r}")
 
 
-def _check_tools(options: Mapping[str, Any]) -> None:
+def _check_tools(options: Mapping[str, object]) -> None:
     """Refuse an invalid checkpoint, callback or total."""
     checkpoint, on_progress, total = options.get("checkpoint"), options.get("on_progress"), options.get("total")
     if checkpoint is not None and not (isinstance(checkpoint, (str, os.PathLike)) and str(cast("object", checkpoint))):

@@ -132,7 +132,7 @@ class CallTemplate(Generic[RowT]):
             raise RowError(f"row {index} has more fields than there are columns")
         return self._present(dict(sorted(named.items())))
 
-    def _present(self, variables: dict[str, Any]) -> dict[str, Any]:
+    def _present(self, variables: dict[str, object]) -> dict[str, Any]:
         if self._skip_nulls and None in variables.values():
             return {name: value for name, value in variables.items() if value is not None}
         return variables
@@ -152,7 +152,7 @@ class CallTemplate(Generic[RowT]):
                 self.variables(index, row)
 
 
-def _written(variables: Mapping[str, Any]) -> bytes:
+def _written(variables: Mapping[str, object]) -> bytes:
     """Encode variables for hashing; equal variables have equal encodings."""
     if all(type(value) is str for value in variables.values()):
         return repr(variables).encode(errors="surrogatepass")
@@ -183,7 +183,7 @@ def _cell(index: int, row: object, column: str) -> object:
     raise RowError(f"row {index} has no column {column!r}; it has {', '.join(names[:_LISTED]) or 'none'}{more}")
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def differences(before: Mapping[str, object], now: Mapping[str, object]) -> str:
     """Describe how the variables of a row differ."""
     names = sorted(before.keys() | now.keys())
     differing = [name for name in names if before.get(name) != now.get(name)]

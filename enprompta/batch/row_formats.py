@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from enprompta._common.json_reading import reason_of
 from enprompta._common.text_files import NotTextError, check_encoding, open_regular, undecodable_line
@@ -85,7 +85,7 @@ def read_json_lines(path: str) -> Numbered:
             if not isinstance(row, dict):
                 kind = _KINDS[type(row)]
                 raise RowError(f"{where} is {kind}, not an object of columns and values")
-            yield number, cast("Row", row)
+            yield number, row
 
 
 def read_parquet(path: str) -> Numbered:
@@ -110,7 +110,7 @@ def read_parquet(path: str) -> Numbered:
                 yield number, dict(row)
 
 
-def _parquet_batches(parquet: ModuleType, stream: object) -> Generator[list[Mapping[str, Any]]]:
+def _parquet_batches(parquet: ModuleType, stream: object) -> Generator[list[Mapping[str, object]]]:
     with parquet.ParquetFile(stream) as file:
         _check_names("the schema", file.schema_arrow.names)
         for batch in file.iter_batches():
@@ -170,7 +170,7 @@ def _row(where: str, names: list[str], fields: list[str]) -> Row:
     return dict(zip(names, fields, strict=True))
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]

@@ -15,7 +15,7 @@ from enprompta.batch.checkpoint import BEFORE
 from enprompta.errors import ConfigurationError, OutputError
 from enprompta.models.executions import Execution
 from enprompta.models.typed_executions import TypedExecution
-from enprompta.outputs import reader_for
+from enprompta.outputs import OutputReader, reader_for_any
 
 if TYPE_CHECKING:
     from enprompta._core.call import Call
@@ -39,9 +39,9 @@ class RowOutputs:
 
     def __init__(self, output: object, repair: object) -> None:
         self._repair = check_repair(repair)
-        self._reader: Any = None
+        self._reader: OutputReader[Any] | None = None
         if output is not None:
-            self._reader = reader_for(output)
+            self._reader = reader_for_any(output)
         elif repair:
             raise ConfigurationError("repair needs output: the type that the output is read into")
 
@@ -54,10 +54,12 @@ class RowOutputs:
         """Return the steps of a row's executions."""
         if self._reader is None:
             return client.steps(call)
-        return self._typed_steps(client, call)
+        return self._typed_steps(client, call, self._reader)
 
-    def _typed_steps(self, client: StepRunner, call: Call[Execution]) -> Steps[Answered[Execution]]:
-        done = yield from client.flow_steps(execute_typed(call, self._reader, self._repair))
+    def _typed_steps(
+        self, client: StepRunner, call: Call[Execution], reader: OutputReader[Any]
+    ) -> Steps[Answered[Execution]]:
+        done = yield from client.flow_steps(execute_typed(call, reader, self._repair))
         return Answered(done.execution, done.attempts)
 
     def checked(self, result: BatchResult[RowT]) -> BatchResult[RowT]:

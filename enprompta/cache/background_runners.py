@@ -24,7 +24,7 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from enprompta._core.runner import Flow
+    from enprompta._core.runner import AsyncRunner, Flow, SyncRunner
 
 MAX_THREADS = 4
 IDLE_SECONDS = 5.0  # an idle thread ends after this long
@@ -66,16 +66,16 @@ class Threads:
         self._threads: set[Thread] = set()
         self._is_closing = False
 
-    def spawn(self, client: Any, flow: Flow[None], ended: Callable[[], None]) -> None:  # noqa: ANN401 (either client)
+    def spawn(self, client: SyncRunner, flow: Flow[None], ended: Callable[[], None]) -> None:
         """Run the flow in a thread of the pool."""
         context = contextvars.copy_context()  # traces show a refresh as a child of the call that caused it
         self.submit(lambda: context.run(client.run_flow, flow), ended)
 
-    def offload(self, future: Future[Any], job: Callable[[], Any]) -> None:
+    def offload(self, future: Future[object], job: Callable[[], object]) -> None:
         """Run the job at once: the calling thread may block."""
         _run_into(future, job)
 
-    def run_awaitable(self, awaitable: Awaitable[Any]) -> Future[Any]:
+    def run_awaitable(self, awaitable: Awaitable[object]) -> Future[Any]:
         """Raise ConfigurationError: a blocking client has no event loop."""
         close: Any = getattr(awaitable, "close", None)
         if close is not None:
@@ -159,17 +159,17 @@ class Tasks:
         self._threads.after_fork()
         self._running = set()
 
-    def spawn(self, client: Any, flow: Flow[None], ended: Callable[[], None]) -> None:  # noqa: ANN401 (either client)
+    def spawn(self, client: AsyncRunner, flow: Flow[None], ended: Callable[[], None]) -> None:
         """Run the flow in a task."""
         _RunningTask(self._running, client.run_flow, flow, ended)
 
-    def offload(self, future: Future[Any], job: Callable[[], Any]) -> None:
+    def offload(self, future: Future[object], job: Callable[[], object]) -> None:
         """Run the job in a thread, so that it does not block the event loop."""
         self._threads.submit(partial(_run_into, future, job), partial(_resolve_empty, future))
 
-    def run_awaitable(self, awaitable: Awaitable[Any]) -> Future[Any]:
+    def run_awaitable(self, awaitable: Awaitable[object]) -> Future[Any]:
         """Await the object in a separate task."""
-        future: Future[Any] = Future()
+        future: Future[object] = Future()
 
         async def settle() -> None:
             with errors_to(future.set_exception):
@@ -207,7 +207,7 @@ class _RunningTask:
             # A task that is cancelled before its first step never reaches a `finally` inside the coroutine.
             self.task.add_done_callback(lambda _: self._end(coroutine))
         else:
-            trio: Any = sys.modules["trio"]
+            trio = sys.modules["trio"]
             self._scope = trio.CancelScope()
             context = contextvars.copy_context()
             trio.lowlevel.spawn_system_task(self._run_on_trio, lambda: run(argument), context=context)
@@ -218,7 +218,7 @@ class _RunningTask:
         else:
             self._scope.cancel()
 
-    async def _run_on_trio(self, begin: Callable[[], Any]) -> None:
+    async def _run_on_trio(self, begin: Callable[[], object]) -> None:
         try:
             with self._scope:
                 await self._run(begin)
@@ -240,12 +240,12 @@ def _log_error(error: Exception) -> None:
     log.event(logging.ERROR, "live_refresh_broke", error=type(error).__name__, what=str(error))
 
 
-def _run_into(future: Future[Any], job: Callable[[], Any]) -> None:
+def _run_into(future: Future[object], job: Callable[[], object]) -> None:
     with errors_to(future.set_exception):
         future.set_result(job())
 
 
-def _resolve_empty(future: Future[Any]) -> None:
+def _resolve_empty(future: Future[object]) -> None:
     """Resolve a future with None when its job will not run, so that waiting callers continue."""
     with suppress(Exception):
         future.set_result(None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enprompta.cache.freshness import EMPTY, CachedPrompt
 from enprompta.errors import APITimeoutError
@@ -44,7 +44,7 @@ class Request(NamedTuple):
         """Build the options of a background request: no retries, and a deadline."""
         given = self.client.settings_for(self.options).deadline
         deadline = REFRESH_DEADLINE_SECONDS if given is None else min(REFRESH_DEADLINE_SECONDS, given)
-        return cast("RequestOptions", {"max_retries": 0, **self.options, "deadline": deadline})
+        return {"max_retries": 0, **self.options, "deadline": deadline}
 
 
 class PendingFetch:

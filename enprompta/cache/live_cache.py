@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from weakref import WeakSet
 
 from enprompta._common import log
@@ -295,8 +295,8 @@ class LiveCache:
             failure.add_context(f"get_live sends no further request for {cached.retry_at - now:.1f} s")
         raise failure
 
-    def _value_of(self, fallback: object, key: PromptKey) -> Flow[Any]:
-        value = call(cast("Callable[..., Any]", fallback), key.slug) if callable(fallback) else fallback
+    def _value_of(self, fallback: object, key: PromptKey) -> Flow[object]:
+        value = call(fallback, key.slug) if callable(fallback) else fallback
         if isawaitable(value):
             future = self.background.run_awaitable(value)
             yield WaitForFuture(future)

@@ -13,7 +13,7 @@ import json
 import logging
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
@@ -78,7 +78,7 @@ class Disk:
             _warn("ignored", path, "damaged, in another format, or not signed with these credentials")
             return None
         try:
-            cached: Any = json.loads(body)
+            cached = json.loads(body)
             if cached["key"] != list(key):
                 _warn("ignored", path, "it belongs to another prompt")
                 return None

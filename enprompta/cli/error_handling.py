@@ -10,11 +10,11 @@ import typer
 from typer.core import TyperGroup
 
 import enprompta
+from enprompta._common.streams import INTERRUPTED
 from enprompta.cli.console import FAILED, err, line
 from enprompta.cli.credentials import choose
 from enprompta.cli.errors import SetupError
 from enprompta.cli.shared_options import shared
-from enprompta.cli.signals import INTERRUPTED
 from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
 from enprompta.errors import ConfigurationError, EnpromptaError, TemplateWarning
 
@@ -45,7 +45,7 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (typer's context and whatever commands return)
+    def invoke(self, ctx: Any) -> object:  # noqa: ANN401 (typer's context and whatever commands return)
         """Run a command.
 
         Raises:
@@ -108,7 +108,7 @@ def show_error(error: EnpromptaError | str) -> None:
 
 
 @contextmanager
-def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the client checks them)
+def connected(**settings: object) -> Generator[Enprompta]:
     """Make a client with the credentials of the profile or the environment, and close it.
 
     Raises:
@@ -118,7 +118,7 @@ def connected(**settings: Any) -> Generator[Enprompta]:  # noqa: ANN401 (the cli
         yield client
 
 
-def make_client(kind: Callable[..., ClientT], **settings: Any) -> ClientT:  # noqa: ANN401 (the client checks them)
+def make_client(kind: Callable[..., ClientT], **settings: object) -> ClientT:
     """Make a client with the credentials of the profile or the environment.
 
     Raises:

@@ -38,18 +38,18 @@ ValuesFile = Annotated[
 ]
 
 
-def given(value: Any) -> Any:  # noqa: ANN401 (whatever an option holds)
+def given(value: object) -> Any:  # noqa: ANN401 (whatever an option holds)
     """Convert an option that was not given into `UNSET`, so that it is not sent."""
     return UNSET if value is None or value == [] else value
 
 
-def values_of(pairs: Sequence[str] | None, file: str | None) -> dict[str, Any] | Unset:
+def values_of(pairs: Sequence[str] | None, file: str | None) -> dict[str, object] | Unset:
     """Read variables from a file and from `NAME=VALUE` pairs, which take precedence.
 
     Raises:
         typer.BadParameter: A pair is not `NAME=VALUE`, or the file does not contain a JSON object.
     """
-    values: dict[str, Any] = {} if file is None else read_object(file)
+    values: dict[str, object] = {} if file is None else read_object(file)
     for pair in pairs or ():
         name, equals, value = pair.partition("=")
         if not equals or not name:
@@ -58,7 +58,7 @@ def values_of(pairs: Sequence[str] | None, file: str | None) -> dict[str, Any] |
     return values or UNSET
 
 
-def read_object(file: str) -> dict[str, Any]:
+def read_object(file: str) -> dict[str, object]:
     """Read a JSON object from a file, or from standard input for `-`.
 
     Raises:

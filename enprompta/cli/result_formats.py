@@ -75,7 +75,7 @@ class ParquetWriter:
     """Writes the columns of `CSVWriter` with types: variables are text, `tokens` an integer, `cost` a float."""
 
     def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
-        arrow: Any = _pyarrow("pyarrow")
+        arrow = _pyarrow("pyarrow")
         types = {"index": arrow.int64(), "ok": arrow.bool_(), "tokens": arrow.int64(), "cost": arrow.float64()}
         self._schema: Any = arrow.schema([(name, types.get(name, arrow.string())) for name in _columns(variables)])
         self._arrow = arrow
@@ -132,7 +132,7 @@ def _columns(variables: Sequence[str]) -> list[str]:
     return ["index", "ok", *(f"variables.{name}" for name in variables), *_FIELDS]
 
 
-def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(record: Mapping[str, Any]) -> dict[str, object]:
     """Flatten a record, with one text column per variable."""
     named = {f"variables.{name}": _text(value) for name, value in record["variables"].items()}
     rest = {name: value if name in _NUMBERS else _text(value) for name, value in record.items() if name in _FIELDS}

@@ -50,11 +50,11 @@ def _extend(registered: Any) -> None:  # noqa: ANN401 (typer's record of a comma
     registered.callback = _with_options(registered.callback)
 
 
-def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def _with_options(function: Callable[..., object]) -> Callable[..., object]:
     """Wrap a command to add the shared options to its signature, which typer reads."""
     hints = get_type_hints(function, include_extras=True)
     signature = inspect.signature(function)
-    added: dict[str, tuple[Any, Any]] = {"profile": (Profile, None)}
+    added: dict[str, tuple[object, object]] = {"profile": (Profile, None)}
     if "as_json" in hints and function.__name__ not in _WITHOUT_IDS:
         added["quiet"] = (Quiet, False)
     kept = [one.replace(annotation=hints[name]) for name, one in signature.parameters.items()]
@@ -62,7 +62,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
     more = [inspect.Parameter(name, kind, default=default, annotation=hint) for name, (hint, default) in added.items()]
 
     @functools.wraps(function)
-    def command(*arguments: Any, profile: str | None = None, quiet: bool = False, **options: Any) -> Any:  # noqa: ANN401 (whatever a command takes)
+    def command(*arguments: Any, profile: str | None = None, quiet: bool = False, **options: Any) -> object:  # noqa: ANN401 (whatever a command takes)
         if quiet and options.get("as_json"):
             raise typer.BadParameter("Use either --json or --quiet, not both")
         shared.profile = profile or shared.profile

@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from enprompta._common.narrowing import is_dict
 from enprompta.cli.console import line, out
@@ -100,7 +100,7 @@ class Listener:
         lines += [line(_INDENT, (name.ljust(width), "cyan"), "  ", _shown(value)) for name, value in fields.items()]
         self._print(*lines)
 
-    def _print(self, *lines: Any) -> None:  # noqa: ANN401 (rich renderables)
+    def _print(self, *lines: object) -> None:
         with self._printing:
             for each in lines:
                 out.print(each)
@@ -115,7 +115,7 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (socketserver's own)
+    def handle_error(self, request: object, client_address: object) -> None:
         """Ignore errors of senders that close the connection."""
 
 

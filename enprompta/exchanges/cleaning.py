@@ -12,7 +12,7 @@ import json
 import re
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from enprompta._common.narrowing import is_dict
 from enprompta._common.redaction import MASKED, Redactor
@@ -123,7 +123,7 @@ def _error_of(body: bytes) -> tuple[str | None, str | None]:
     if not body.lstrip().startswith(b"{") or len(body) > MAX_BODY_BYTES:
         return None, None
     try:
-        decoded: Any = json.loads(body)
+        decoded = json.loads(body)
     except (ValueError, RecursionError):
         return None, None
     error = decoded.get("error")

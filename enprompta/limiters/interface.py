@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from typing_extensions import override
+
 from enprompta.limiters.server_wait import parse_rate_limit
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Limiter(Protocol):
         ...
 
 
-class NoLimiter:
+class NoLimiter(Account):
     """The account of `limiter=None`: it never waits, and remembers the budget as the API last reported it."""
 
     waited: float = 0.0  # the account is also its ticket
@@ -68,21 +70,20 @@ class NoLimiter:
     def __init__(self) -> None:
         self._headers: RawHeaders | None = None
 
-    def acquire(self, ticket: Reservation = None, *, max_wait: float, deadline: float | None = None) -> Reservation:  # noqa: ARG002
+    @override
+    def acquire(self, ticket: Reservation = None, *, max_wait: float, deadline: float | None = None) -> Reservation:
         """Admit the request."""
         return self
 
+    @override
     async def acquire_async(
-        self,
-        ticket: Reservation = None,  # noqa: ARG002
-        *,
-        max_wait: float,  # noqa: ARG002
-        deadline: float | None = None,  # noqa: ARG002
+        self, ticket: Reservation = None, *, max_wait: float, deadline: float | None = None
     ) -> Reservation:
         """Admit the request."""
         return self
 
-    def observe(self, ticket: Reservation, status: int, headers: RawHeaders, now: float | None = None) -> None:  # noqa: ARG002
+    @override
+    def observe(self, ticket: Reservation, status: int, headers: RawHeaders, now: float | None = None) -> None:
         """Keep a response's headers; they are parsed when `rate_limit` is read."""
         if any(name.lower() == b"x-ratelimit-limit" for name, _ in headers):
             self._headers = headers

@@ -420,7 +420,7 @@ class RedisLimiter:
 def _client(url: str) -> _Client:
     """Create a Redis client without retries and with short timeouts; the account retries by itself."""
     try:
-        redis: Any = import_module("redis")
+        redis = import_module("redis")
     except ImportError as error:
         raise ConfigurationError('RedisLimiter needs the extra `redis`: pip install "enprompta[redis]"') from error
     once = redis.retry.Retry(redis.backoff.NoBackoff(), 0)

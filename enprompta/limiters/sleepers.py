@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from math import inf
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from enprompta._common import clock
 from enprompta._common.event_loop import alarm
@@ -141,7 +141,7 @@ class _TrioSleeper:
     def __init__(self) -> None:
         if "trio" not in sys.modules:
             raise RuntimeError("an async call needs a running asyncio or trio task")
-        trio: Any = sys.modules["trio"]  # not a dependency; loaded when called from a trio task
+        trio = sys.modules["trio"]  # not a dependency; loaded when called from a trio task
         self._trio = trio
         self._event = trio.Event()
         self._token = trio.lowlevel.current_trio_token()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import mcp_types as types
 
@@ -66,4 +66,4 @@ def message(role: str, content: object) -> types.PromptMessage:
 
 def _as_json(value: object) -> object:
     dump = getattr(value, "model_dump", None)  # a part of a message that is a model
-    return cast("object", dump(mode="json")) if dump is not None else str(value)
+    return dump(mode="json") if dump is not None else str(value)

@@ -143,7 +143,7 @@ class PromptServer(Server[object]):
             raise MCPError(types.INVALID_PARAMS, f"Prompt not found: {name[:MAX_NAME]!r}. prompts/list has the names.")
         return entry
 
-    def _call_of(self, context: Context, tool: str, arguments: dict[str, Any]) -> ToolCall:
+    def _call_of(self, context: Context, tool: str, arguments: dict[str, object]) -> ToolCall:
         """Find the call that a request repeats, or make a new one.
 
         A request repeats another one when both have the same idempotency key, or the same id, tool and arguments on one

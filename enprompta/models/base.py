@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from pydantic_core import core_schema
 
-from enprompta._common.narrowing import is_list
+from enprompta._common.narrowing import is_dict, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,15 +103,15 @@ class FailFast:
 
 def _one_by_one(value: object, validate: Callable[[object], dict[Any, Any]]) -> dict[Any, Any]:
     """Validate the entries of a mapping until one is invalid."""
-    if not isinstance(value, dict):
+    if not is_dict(value):
         return validate(value)
     read: dict[Any, Any] = {}
-    for name, one in cast("dict[Any, Any]", value).items():
+    for name, one in value.items():
         read.update(validate({name: one}))
     return read
 
 
-def fail_fast(returns: Any) -> Any:  # noqa: ANN401 (a type)
+def fail_fast(returns: object) -> Any:  # noqa: ANN401 (a type)
     """Return a type whose lists and mappings stop at their first invalid element, as `FailFast` does."""
     origin, inside = get_origin(returns), get_args(returns)
     if origin in {list, set, frozenset, tuple, Sequence} and inside:

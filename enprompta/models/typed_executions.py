@@ -85,9 +85,9 @@ def unreadable(execution: Execution, error: OutputError, before: Sequence[Execut
 
 def _made(
     execution: Execution, parsed: object, error: OutputError | None, before: Sequence[Execution]
-) -> TypedExecution[Any]:
+) -> TypedExecution[object]:
     # Like `model_construct`, but without losing which fields the API sent.
-    made: TypedExecution[Any] = object.__new__(TypedExecution)  # pyright: ignore[reportUnknownVariableType] # generic
+    made: TypedExecution[object] = object.__new__(TypedExecution)  # pyright: ignore[reportUnknownVariableType] # generic
     put = object.__setattr__
     put(made, "__dict__", {**execution.__dict__})
     put(made, "__pydantic_extra__", execution.__pydantic_extra__)

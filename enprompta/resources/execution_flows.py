@@ -11,7 +11,7 @@ from enprompta._core.runner import Raw
 from enprompta._core.typed_calls import check_repair, deadline_of, execute_typed, within
 from enprompta._core.unset import UNSET
 from enprompta.errors import ConfigurationError
-from enprompta.outputs import reader_for
+from enprompta.outputs import reader_for_any
 
 if TYPE_CHECKING:
     from enprompta._core.call import Call
@@ -33,7 +33,7 @@ def execution_flow(
     expected = None if expect_version is UNSET else expected_version(expect_version)
     if output is None and times:
         raise ConfigurationError("repair needs output: the type that the output is read into")
-    reader = None if output is None else reader_for(output)
+    reader = None if output is None else reader_for_any(output)
     # The method runs a flow as it runs a call; see `method_for`.
     made = _flow(
         client_of(resource), call, prompt_id, is_raw=resource.is_raw, expected=expected, reader=reader, repair=times

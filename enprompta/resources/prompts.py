@@ -299,7 +299,7 @@ class Prompts(PromptCalls, LivePromptCalls, SyncResource):
         rows: Iterable[RowT],
         *,
         variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
-        output: Any = None,
+        output: object = None,
         **options: Unpack[BatchOptions],
     ) -> BatchRun[RowT, Any]:
         """Execute a prompt once for each row, concurrently, and charge each row at most once.
@@ -364,7 +364,7 @@ class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
         rows: Iterable[RowT] | AsyncIterable[RowT],
         *,
         variables: Callable[[RowT], Mapping[str, Any]] | Mapping[str, str] | Collection[str] | None = None,
-        output: Any = None,
+        output: object = None,
         **options: Unpack[BatchOptions],
     ) -> AsyncBatchRun[RowT, Any]:
         """Execute a prompt once for each row, concurrently, and charge each row at most once.

@@ -147,7 +147,7 @@ def _single_braces(text: str, unused: set[str]) -> Iterator[tuple[int, str]]:
                 yield found.start(), f"{_shown(found[0])} stays in the text: write {{{{{found[1]}}}}}"
 
 
-def _fields(declared: Variable | Mapping[str, object]) -> tuple[str | None, Mapping[str, Any]]:
+def _fields(declared: Variable | Mapping[str, object]) -> tuple[str | None, Mapping[str, object]]:
     def read(key: str) -> object:
         if isinstance(declared, Mapping):
             with suppress(Exception):  # of the mapping's own code; sending it reports the error
@@ -159,7 +159,7 @@ def _fields(declared: Variable | Mapping[str, object]) -> tuple[str | None, Mapp
     return None if name is None else str(name), {key: read(key) for key in ("type", "default", "options")}
 
 
-def _declarations(used: list[str], known: list[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
+def _declarations(used: list[str], known: list[tuple[str, Mapping[str, object]]]) -> Iterator[str]:
     seen: set[str] = set()
     in_text = set(used)
     for name, fields in known:

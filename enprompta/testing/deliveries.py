@@ -127,7 +127,7 @@ class WebhookDelivery:
             path: The path of the request.
         """
         named = {"content-length": str(len(self.body)), **self.headers}
-        scope: dict[str, Any] = {
+        scope: dict[str, object] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": "1.1",

@@ -21,7 +21,7 @@ import enprompta
 def preload_client() -> None:
     """Import every module that calls of either client use."""
     for part in ("_core", "_http.senders", "models", "resources", "cache", "batch", "webhooks"):
-        package: Any = import_module(f"enprompta.{part}")
+        package: object = import_module(f"enprompta.{part}")
         for module in pkgutil.iter_modules(package.__path__):
             with suppress(ImportError):  # of an extra that is not installed
                 import_module(f"enprompta.{part}.{module.name}")

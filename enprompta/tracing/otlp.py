@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext
 
+MAX_CACHED_NAME = 200
+"""Characters; longer names are not cached, so that the cache stays small."""
+
 _fixed64 = Struct("<Q").pack
 _double = Struct("<d").pack
+_kind_and_times = Struct("<BBBQBQ").pack
 _MOST_INT = 1 << 63
-_HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200  # bits of the flags that say whether the parent is in another process
+_LOCAL, _REMOTE = b"\x00\x01\x00\x00", b"\x00\x03\x00\x00"  # flags that say whether a span is in another process
 
 
 class TraceRequest:
@@ -87,16 +91,13 @@ def write_span(span: ReadableSpan, attributes: Mapping[str, object]) -> bytes:
     """
     context = context_of(span)
     parent, status = span.parent, span.status
-    flags = _HAS_IS_REMOTE | (_IS_REMOTE if parent is not None and parent.is_remote else 0)
     parts = [
         b"\x0a\x10", context.trace_id.to_bytes(16, "big"),
         b"\x12\x08", context.span_id.to_bytes(8, "big"),
         _state(context),
         b"" if parent is None else b"\x22\x08" + parent.span_id.to_bytes(8, "big"),
         _text(b"\x2a", span.name) if span.name else b"",
-        b"\x30", _varint(span.kind.value + 1),
-        b"\x39", _fixed64(span.start_time or 0),
-        b"\x41", _fixed64(span.end_time or 0),
+        _kind_and_times(0x30, span.kind.value + 1, 0x39, span.start_time or 0, 0x41, span.end_time or 0),
         _attributes(b"\x4a", attributes),
         _count(b"\x50", span.dropped_attributes),
     ]  # fmt: skip
@@ -112,7 +113,7 @@ def write_span(span: ReadableSpan, attributes: Mapping[str, object]) -> bytes:
         body = [
             b"\x0a\x10", there.trace_id.to_bytes(16, "big"), b"\x12\x08", there.span_id.to_bytes(8, "big"),
             _attributes(b"\x22", link.attributes), _count(b"\x28", link.dropped_attributes),
-            b"\x35", (_HAS_IS_REMOTE | (_IS_REMOTE if there.is_remote else 0)).to_bytes(4, "little"),
+            b"\x35", _REMOTE if there.is_remote else _LOCAL,
         ]  # fmt: skip
         parts.append(_message(b"\x6a", b"".join(body)))
     parts.append(_count(b"\x70", span.dropped_links))
@@ -120,7 +121,7 @@ def write_span(span: ReadableSpan, attributes: Mapping[str, object]) -> bytes:
     parts += (
         _message(b"\x7a", message + _count(b"\x18", status.status_code.value)),
         b"\x85\x01",
-        flags.to_bytes(4, "little"),
+        _REMOTE if parent is not None and parent.is_remote else _LOCAL,
     )
     return b"".join(parts)
 
@@ -136,7 +137,7 @@ def _attributes(tag: bytes, attributes: Mapping[str, object] | None) -> bytes:
         return b""
     parts: list[bytes] = []
     for name, value in attributes.items():
-        key = _key(name)
+        key = _key(name) if len(name) <= MAX_CACHED_NAME else _text(b"\x0a", name)
         if type(value) is str:  # as `_value` writes it, with fewer copies
             written = value.encode("utf-8", "replace")
             head = b"\x0a" + _varint(len(written))

@@ -113,6 +113,8 @@ class IsolatedTracer(Tracer):
         set_status_on_exception: bool = True,  # noqa: FBT001, FBT002 (as above)
     ) -> trace.Span:
         """Start a span below the nearest span of the same provider."""
+        if context is None:
+            context = otel_context.get_current()  # once, instead of at each step of the SDK
         current = trace.get_current_span(context)
         if current is not trace.INVALID_SPAN and owner_of(current) is not self.isolated:
             other = current.get_span_context()

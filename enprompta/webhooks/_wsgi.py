@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from enprompta.webhooks._delivery import NOT_A_POST, TOO_LARGE, DeliveryHandler, Reply, refused
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from enprompta.webhooks.signature import Headers
 
+Environ: TypeAlias = dict[str, Any]  # as PEP 3333 has it
 _BAD_LENGTH = refused(400, "INVALID_REQUEST", "The Content-Length is not a number")
 _CHUNK = 65_536
 
@@ -35,7 +36,7 @@ class Input(Protocol):
 def serve(
     deliveries: DeliveryHandler,
     take: Callable[[bytes, Headers], Reply],
-    environ: dict[str, Any],
+    environ: Environ,
     start_response: StartResponse,
 ) -> Iterable[bytes]:
     """Answer one WSGI request."""
@@ -46,7 +47,7 @@ def serve(
     return [reply.body]
 
 
-def _read(deliveries: DeliveryHandler, environ: dict[str, Any]) -> bytes | Reply:
+def _read(deliveries: DeliveryHandler, environ: Environ) -> bytes | Reply:
     """Read the body, up to the maximum size."""
     if environ["REQUEST_METHOD"] != "POST":
         return NOT_A_POST
@@ -75,6 +76,6 @@ def _take(source: Input, length: int) -> bytes:
     return bytes(body)
 
 
-def _headers(environ: dict[str, Any]) -> dict[str, str]:
+def _headers(environ: Environ) -> dict[str, str]:
     """Restore header names from the CGI form `HTTP_X_NAME`."""
     return {key[5:].replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_")}

@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from contextlib import suppress
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from enprompta._common.clock import monotonic, real_time
 from enprompta._common.private_files import create_private
@@ -279,9 +279,9 @@ def _connect(url: str) -> RedisClient:
         import redis  # noqa: PLC0415 (an extra)
     except ImportError:
         raise ConfigurationError("RedisStore needs redis-py: pip install 'enprompta[redis]'") from None
-    make: Any = redis.Redis.from_url  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    make: object = redis.Redis.from_url  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     # Without a timeout, a Redis that hangs would block the thread of each delivery. Options in the URL take precedence.
-    return cast("RedisClient", make(url, socket_timeout=_REDIS_TIMEOUT, socket_connect_timeout=_REDIS_TIMEOUT))
+    return make(url, socket_timeout=_REDIS_TIMEOUT, socket_connect_timeout=_REDIS_TIMEOUT)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -82,7 +82,7 @@ def _calls(before: griffe.Function, after: griffe.Function) -> Iterator[tuple[st
         taken = next((other for other in after.parameters if other.name == one.name), None)
         if taken is None:  # griffe takes it that `**options` swallows any name; ours are the keys of a typed dictionary
             yield _name(before), f"no longer takes {one.name}"
-        elif less := _parts(one.annotation) - _parts(taken.annotation):
+        elif "object" not in (takes := _parts(taken.annotation)) and (less := _parts(one.annotation) - takes):
             yield _name(before), f"no longer takes {' or '.join(sorted(less))} as {one.name}"
 
 

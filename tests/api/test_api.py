@@ -89,6 +89,7 @@ FINE = [
     ("def f(a): ...", "def f(a, b=1): ..."),
     ("def f(a): ...", "def f(a, *, b=None): ..."),
     ("def f(a: int): ...", "def f(a: str | int): ..."),
+    ("def f(a: Any): ...", "def f(a: object): ..."),
     ("def f() -> int | None: ...", "def f() -> int: ..."),
     ("class A: ...", "class A:\n    x: int"),
     ("class A: ...", "class A(B): ..."),

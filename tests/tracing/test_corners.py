@@ -92,6 +92,7 @@ def test_an_unknown_text_is_not_linked(tracing: Tracing, receiver: Receiver) -> 
     """Neither JSON nor events without the text of a prompt make a link."""
     LIVE.render(name="Ada")
     span = tracing.provider.get_tracer("t").start_span("s", attributes={"input.value": '["Hello", {"x": ["Bo"]}]'})
+    span.add_event("gen_ai.user.message", {"content": "Hello"})
     span.add_event("something.else", {"x": "Greet Ada."})
     span.end()
     assert tracing.flush()
@@ -119,7 +120,6 @@ def test_an_instrumentor_without_its_package_is_not_installed(
     """The error names the package, also if the package that contains its module is missing."""
     from enprompta.tracing import instrumentors
 
-    known = (instrumentors._Known("package_x", "no_such_parent.instrumentor", "X"),)
-    monkeypatch.setitem(instrumentors.KNOWN, "openai", known)
-    with pytest.raises(ConfigurationError, match=r"not installed: pip install package_x"):
+    monkeypatch.setitem(instrumentors.KNOWN, "openai", (("no_such_parent", "x", "X"),))
+    with pytest.raises(ConfigurationError, match=r"not installed: pip install no_such_parent-instrumentation-x"):
         instrumentors.instrumentor_for("openai")

@@ -235,6 +235,18 @@ def test_shutdown_waits_while_the_service_accepts_spans(client: Enprompta, recei
     assert (tracing.stats.sent, tracing.stats.unsent) == (5 * 512, 0)
 
 
+def test_shutdown_does_not_wait_for_a_sluggish_service(
+    client: Enprompta, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that takes long for each batch does not extend the deadline; what is left is counted."""
+    monkeypatch.setattr(exporter, "QUICK_SECONDS", 0.1)
+    receiver.play = lambda _: cast("Any", time.sleep(0.2))
+    tracing = Tracing(client, interval=60)
+    record(tracing, 5 * 512)
+    assert not tracing.shutdown(deadline=0.3)
+    assert tracing.stats.unsent >= 2 * 512
+
+
 def test_a_resource_that_cannot_be_encoded(client: Enprompta, receiver: Receiver) -> None:
     """Its spans are dropped and counted, each of them."""
     broken: Any = {"number": 2**70}

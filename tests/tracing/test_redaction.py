@@ -21,7 +21,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags, TraceState
 
 from enprompta import ConfigurationError
-from enprompta.tracing.redaction import DROPPED, Redaction
+from enprompta.tracing.redaction import DROPPED, Redaction, documents
+from enprompta.tracing.redaction.detectors import find_in_name
 from tests.tracing.canaries import CANARIES, ENCODINGS, traces_of
 
 if TYPE_CHECKING:
@@ -432,6 +433,16 @@ def test_resources_are_redacted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(5):
         redaction.redact_span(span(resource=Resource({"a": "b"}), instrumentation_scope=scope))
     assert len(redaction._known) <= 2
+
+
+def test_long_names_are_not_cached() -> None:
+    """Names of fields may be texts of any length; they are searched, and not kept."""
+    before = find_in_name.cache_info().currsize, documents._is_known_credential.cache_info().currsize
+    long = "x" * 500
+    redaction = Redaction()
+    assert redaction.redact_text(json.dumps({f"{long} jane@example.com": 1})) == json.dumps({f"{long} <email>": 1})
+    assert redaction.redact_text(json.dumps({f"{long}.password": "a"})) == json.dumps({f"{long}.password": "<key>"})
+    assert (find_in_name.cache_info().currsize, documents._is_known_credential.cache_info().currsize) == before
 
 
 def test_json_of_any_shape() -> None:

@@ -92,7 +92,7 @@ class HandshakeStream(httpcore.AsyncNetworkStream):
                 await self._inner.aclose()
             raise
 
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
+    def get_extra_info(self, info: str) -> object:
         """Return information about the connection; unread bytes count as readable."""
         if info == "is_readable" and self.unread.found(self._inner):
             return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from enprompta._http.senders.base import library_named
 from enprompta._http.senders.httpx_senders import (
@@ -14,8 +14,6 @@ from enprompta._http.senders.httpx_senders import (
 from enprompta._http.senders.patch_client import patch_client_transport, transports_of
 
 if TYPE_CHECKING:
-    import httpx
-
     from enprompta._http.route import Route
     from enprompta._http.senders.base import AsyncSender, Sender
 
@@ -44,14 +42,14 @@ def default_async_sender(kind: object, route: Route) -> AsyncSender:
     return AsyncTransportSender(route, library_named(kind))
 
 
-def sender_for_client(client: httpx.Client) -> Sender:
+def sender_for_client(client: Any) -> Sender:  # noqa: ANN401 (httpx2 is optional)
     """Return a sender that uses the caller's client, which keeps its own pool."""
     for transport in transports_of(client):
         patch_client_transport(transport, pooled=False)
     return ClientSender(client)
 
 
-def async_sender_for_client(client: httpx.AsyncClient) -> AsyncClientSender:
+def async_sender_for_client(client: Any) -> AsyncClientSender:  # noqa: ANN401 (httpx2 is optional)
     """Return a sender that uses the caller's async client, which keeps its own pool."""
     for transport in transports_of(client):
         patch_client_transport(transport, pooled=False)

@@ -64,7 +64,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
         port: int,
         timeout: float | None = None,
         local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
+        socket_options: Iterable[object] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect within the remaining time, to the first address of the host that responds."""
         if type(self._inner) is not self._core.SyncBackend:  # a custom backend, which may not use sockets
@@ -94,7 +94,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
             raise
         return sock
 
-    def _stream(self, connect: Callable[..., httpcore.NetworkStream], *arguments: Any) -> DeadlineStream:  # noqa: ANN401
+    def _stream(self, connect: Callable[..., httpcore.NetworkStream], *arguments: object) -> DeadlineStream:
         return DeadlineStream(as_raised(self._core, connect, *arguments), self._core)
 
     def _addresses(self, host: str, port: int) -> Sequence[Address]:
@@ -103,7 +103,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
             return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         return self._resolve(host, port) if is_bound() else socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
-    def _resolve(self, host: str, port: int) -> list[Any]:
+    def _resolve(self, host: str, port: int) -> list[object]:
         """Resolve a host in a thread, because the system's resolver has no timeout and can take half a minute.
 
         At the deadline, the thread is abandoned; it ends when the resolver returns.
@@ -130,7 +130,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
             raise self._core.ConnectError(str(error)) from error
 
     def connect_unix_socket(
-        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+        self, path: str, timeout: float | None = None, socket_options: Iterable[object] | None = None
     ) -> httpcore.NetworkStream:
         """Connect within the remaining time."""
         timeout = remaining_timeout(timeout, self._core.ConnectTimeout)
@@ -194,14 +194,14 @@ class DeadlineStream(httpcore.NetworkStream):
         inner = as_raised(self._core, self._inner.start_tls, ssl_context, server_hostname, timeout)
         return DeadlineStream(inner, self._core)
 
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 (httpcore's signature)
+    def get_extra_info(self, info: str) -> object:
         """Return information about the connection; unread bytes count as readable."""
         if info == "is_readable" and self.unread.found(self._inner):
             return True
         return self._inner.get_extra_info(info)
 
 
-def as_raised(core: ModuleType, operation: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401 (httpcore or httpcore2)
+def as_raised(core: ModuleType, operation: Callable[..., T], *arguments: object) -> T:
     """Run a network operation; re-raise the exception of a signal handler instead of the error it was converted to.
 
     Args:

@@ -9,10 +9,12 @@ ClientSender, AsyncClientSender          the caller's client, with its settings 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from enprompta._common.handler_errors import handler_error
 from enprompta._core.steps import Answer
 from enprompta._http.content import aread_parts, decompressed, raw_limit, read_parts
 from enprompta._http.senders.base import (
@@ -24,6 +26,7 @@ from enprompta._http.senders.base import (
     library_of,
 )
 from enprompta._http.senders.patch_client import patch_client_transport
+from enprompta._http.senders.unread import USED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping
@@ -131,6 +134,18 @@ class ClientSender:
 
     def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its response."""
+        used: list[Any] = []
+        request.extensions = {**request.extensions, USED: used}
+        outside = sys.exc_info()[1]
+        try:
+            return self._send(request)
+        except BaseException as error:
+            if _is_interruption(error, outside):
+                for connection in used:
+                    connection.close()
+            raise
+
+    def _send(self, request: httpx.Request) -> Answer:
         response = self._client.send(request, stream=True, follow_redirects=False)
         try:
             if response.is_stream_consumed:  # already read by an event hook or a mock transport
@@ -204,6 +219,21 @@ class AsyncClientSender:
 
     async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its response."""
+        used: list[Any] = []
+        request.extensions = {**request.extensions, USED: used}
+        outside = sys.exc_info()[1]
+        try:
+            return await self._send(request)
+        except BaseException as error:
+            if _is_interruption(error, outside):
+                import anyio  # noqa: PLC0415 (httpx imports it with its first async request)
+
+                with anyio.CancelScope(shield=True):
+                    for connection in used:
+                        await connection.aclose()
+            raise
+
+    async def _send(self, request: httpx.Request) -> Answer:
         response = await self._client.send(request, stream=True, follow_redirects=False)
         try:
             if response.is_stream_consumed:
@@ -216,6 +246,11 @@ class AsyncClientSender:
         if stream := _left_open(self._client, response):
             await stream.aclose()
         return answer
+
+
+def _is_interruption(error: BaseException, outside: BaseException | None) -> bool:
+    """True if a signal handler may have interrupted a pool anywhere, so that a lock of the connection stays held."""
+    return isinstance(error, KeyboardInterrupt) or handler_error(error, outside=outside) is not None
 
 
 def _left_open(client: httpx.Client | httpx.AsyncClient, response: httpx.Response) -> Any:  # noqa: ANN401

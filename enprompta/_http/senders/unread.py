@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from enprompta._http.senders.base import CorePart
 
 _WITHOUT_BODY = (204, 304)
+USED = "enprompta_connections"
+"""Request extension: a list to which `note_answers` adds the connections that the request used."""
 
 
 class Unread:
@@ -80,7 +82,7 @@ def announces_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def note_answers(pool: CorePart) -> None:
-    """Call `note_answer` for each response on the connections of a pool."""
+    """Call `note_answer` for each response on the connections of a pool, and record which requests used them."""
     if "create_connection" in vars(pool):  # already patched: two clients share the `http_client`
         return
     create = pool.create_connection
@@ -88,16 +90,19 @@ def note_answers(pool: CorePart) -> None:
     def create_noting(origin: CorePart) -> CorePart:
         connection = create(origin)
         if hasattr(connection, "handle_async_request"):
-            connection.handle_async_request = _anoting(connection.handle_async_request)
+            connection.handle_async_request = _anoting(connection)
         else:
-            connection.handle_request = _noting(connection.handle_request)
+            connection.handle_request = _noting(connection)
         return connection
 
     pool.create_connection = create_noting
 
 
-def _noting(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _noting(connection: CorePart) -> Callable[[Any], Any]:
+    handle = connection.handle_request
+
     def handle_request(request: CorePart) -> CorePart:
+        request.extensions.get(USED, []).append(connection)
         response = handle(request)
         note_answer(response)
         return response
@@ -105,8 +110,11 @@ def _noting(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return handle_request
 
 
-def _anoting(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _anoting(connection: CorePart) -> Callable[[Any], Any]:
+    handle = connection.handle_async_request
+
     async def handle_async_request(request: CorePart) -> CorePart:
+        request.extensions.get(USED, []).append(connection)
         response = await handle(request)
         note_answer(response)
         return response

@@ -8,7 +8,7 @@ import signal
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 
 import typer
 
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from enprompta.batch import BatchResult, BatchRun
+    from enprompta.batch.row_formats import Row
+
+    FileRun: TypeAlias = BatchRun[Row, Any]
 
 Input = Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help="Rows: .csv, .jsonl or .parquet.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Results: .jsonl, .csv or .parquet.")]
@@ -112,7 +115,7 @@ def execute_many(
             err.print(line(f"Skipped {rows.skipped:,} empty rows of {input_}."))
         if kept.exists():
             err.print(line(f"Resuming from {kept}: rows that it contains are not executed again."))
-        run: BatchRun[dict[str, Any], Any] = cast("Any", client.prompts).execute_many(
+        run: FileRun = cast("Any", client.prompts).execute_many(
             prompt, rows, variables=partial(_variables, names=rows.variables), concurrency=concurrency, ordered=True,
             checkpoint=kept, progress=err.is_terminal, on_progress=interrupt.check,
             output=output_type, **options,
@@ -222,7 +225,7 @@ def _errors_in_shell_terms(checkpoint: Path) -> Generator[None]:
         raise
 
 
-def _write(run: BatchRun[dict[str, Any], Any], results: ResultsFile) -> int:
+def _write(run: FileRun, results: ResultsFile) -> int:
     failed = 0
     with run:
         completed = iter(run)  # keeps a reference, so that the block ends the run and raises errors of closing it
@@ -232,12 +235,12 @@ def _write(run: BatchRun[dict[str, Any], Any], results: ResultsFile) -> int:
     return failed
 
 
-def _variables(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _variables(row: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
     """Select the prompt's variables from a row; JSON rows can leave out optional ones."""
     return {name: row[name] for name in names if name in row}
 
 
-def _record(result: BatchResult[dict[str, Any], Any]) -> dict[str, object]:
+def _record(result: BatchResult[Row, Any]) -> dict[str, object]:
     execution = result.execution
     record: dict[str, object] = {
         "index": result.index,
@@ -256,7 +259,7 @@ def _record(result: BatchResult[dict[str, Any], Any]) -> dict[str, object]:
     return record
 
 
-def _print_how_to_resume(run: BatchRun[dict[str, Any], Any], output: Path) -> None:
+def _print_how_to_resume(run: FileRun, output: Path) -> None:
     done = run.progress
     of = "" if done.total is None else f" of {done.total:,}"
     ended = done.done + done.failed

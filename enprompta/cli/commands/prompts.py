@@ -232,7 +232,7 @@ def live(
         show_object(client.prompts.get_live(slug, label=label), as_json=as_json, text="content")
 
 
-def reader_for(output_schema: str | None, repair: int) -> OutputReader[Any] | None:
+def reader_for(output_schema: str | None, repair: int) -> OutputReader[object] | None:
     """Return the reader of a schema file; None without one.
 
     Raises:

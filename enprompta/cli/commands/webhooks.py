@@ -130,7 +130,7 @@ def verify(
     out.print(line((f"verified{which}  ", "bold green"), event.event, "  ", event.id))
 
 
-def _data(text: str | None) -> dict[str, Any] | None:
+def _data(text: str | None) -> dict[str, object] | None:
     if text is None:
         return None
     try:

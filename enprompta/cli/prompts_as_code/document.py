@@ -113,7 +113,7 @@ class Document:
 def of_prompt(prompt: Prompt) -> Document:
     """Convert a prompt of the service to a document."""
     declared = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in prompt.variables]
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "title": prompt.title,
         "description": prompt.description,
         "category": prompt.category,
@@ -235,7 +235,7 @@ def _says(name: str, one: Document, other: Document) -> bool:
     return len(mine) == len(declared) and all(map(_is_declared, mine, declared))
 
 
-def _is_declared(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+def _is_declared(mine: Mapping[str, object], theirs: Mapping[str, object]) -> bool:
     """Compare two variables; the service chooses `type` and `required` if a file leaves them out."""
     chosen = {key: theirs[key] for key in ("type", "required") if key in theirs and mine.get(key) is None}
     declared = {key: value for key, value in mine.items() if value is not None and value != []}
@@ -251,7 +251,7 @@ def _problem(values: Mapping[str, object]) -> str | None:
     return next(filter(None, _problems(values)), None)
 
 
-def _problems(values: Mapping[str, Any]) -> Iterator[str | None]:
+def _problems(values: Mapping[str, object]) -> Iterator[str | None]:
     if values.get("title") is None:
         yield "title is missing"
     for name in ("id", "title", "description", "category", "visibility", "teamId"):
@@ -265,10 +265,10 @@ def _problems(values: Mapping[str, Any]) -> Iterator[str | None]:
         or any(map(keyword.iskeyword, re.findall(r"\w+", output)))
     ):
         yield "output must be a Python type, such as app.models:Summary or list[app.models:Summary]"
-    tags: Any = values.get("tags") or []
+    tags: object = values.get("tags") or []
     if not is_list(tags) or not all(isinstance(tag, str) for tag in tags):
         yield "tags must be a list of texts; put each in quotes"
-    variables: Any = values.get("variables") or []
+    variables: object = values.get("variables") or []
     if not is_list(variables):
         yield "variables must be a list, each with a name"
     else:

@@ -43,9 +43,9 @@ def _refusal(problem: str, at: Any) -> yaml.MarkedYAMLError:  # noqa: ANN401 (a 
 
 
 class _Loader(_FastLoader):
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own, filled below)
+    yaml_implicit_resolvers: dict[str, object] = {}  # noqa: RUF012 (PyYAML's own, filled below)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 (PyYAML's)
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002 (PyYAML's)
         seen: set[str] = set()
         for key, _ in node.value:
             if key.tag != _STR:

@@ -117,7 +117,7 @@ def _function(name: str, document: Document, outputs: Mapping[tuple[str, str], s
     yield f"{INDENT})"
 
 
-def _declarations(document: Document) -> list[Mapping[str, Any]]:
+def _declarations(document: Document) -> list[Mapping[str, object]]:
     """Return the declared variables, and the undeclared ones of the text as required texts."""
     declared: dict[str, Mapping[str, Any]] = {one["name"]: one for one in document.fields.get("variables") or ()}
     for name in templating.variables(str(document.fields["content"])):
@@ -125,11 +125,11 @@ def _declarations(document: Document) -> list[Mapping[str, Any]]:
     return list(declared.values())
 
 
-def _is_optional(variable: Mapping[str, Any]) -> bool:
+def _is_optional(variable: Mapping[str, object]) -> bool:
     return variable.get("default") is not None or variable.get("required") is False
 
 
-def _annotation(variable: Mapping[str, Any]) -> str:
+def _annotation(variable: Mapping[str, object]) -> str:
     """Return a parameter's type, and its default if it is optional."""
     kind, default = _type(variable), variable.get("default")
     if not _is_optional(variable):
@@ -139,7 +139,7 @@ def _annotation(variable: Mapping[str, Any]) -> str:
     return f"{kind} | None = None"  # None means not given: the prompt's default is used, or empty text
 
 
-def _type(variable: Mapping[str, Any]) -> str:
+def _type(variable: Mapping[str, object]) -> str:
     kind, choices = variable.get("type"), _choices(variable)
     if len(choices) > 1:
         lines = "".join(f"{INDENT * 2}{literal(choice)},\n" for choice in choices)
@@ -160,7 +160,7 @@ def _choices(variable: Mapping[str, Any]) -> list[str | int | bool]:
     return list(found.values())  # keyed by type, because True == 1
 
 
-def _fits(variable: Mapping[str, Any], kind: str, default: object) -> bool:
+def _fits(variable: Mapping[str, object], kind: str, default: object) -> bool:
     """True if a default, which need not match the declared type, fits the parameter's annotation."""
     if choices := _choices(variable):
         return any(default == one and type(default) is type(one) for one in choices)
@@ -188,11 +188,11 @@ def _docstring(
         yield from (f"{INDENT}{name}: {text}" for name, text in described if text)
 
 
-def _described(variable: Mapping[str, Any]) -> str:
+def _described(variable: Mapping[str, object]) -> str:
     return " ".join(str(variable.get("description") or "").split())
 
 
-def _declared(declared: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def _declared(declared: Iterable[Mapping[str, object]]) -> Iterator[str]:
     known = [{name: value for name, value in one.items() if name != "description"} for one in declared]
     if known:
         yield f"{INDENT * 2}declared={literal(known, INDENT * 2)},"

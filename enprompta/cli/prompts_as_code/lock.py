@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from enprompta._common.text_files import NotTextError, decode, read_regular
 from enprompta.cli.prompts_as_code.document import conflict_in
@@ -65,7 +65,7 @@ class Lock:
         except OSError as error:
             raise EnpromptaError(f"{path} cannot be read: {error.strerror or error}") from None
         try:
-            known = cast("dict[str, Any]", json.loads(text))
+            known = json.loads(text)
             if known["format"] != _FORMAT:
                 raise EnpromptaError(f"{path} was written by another version of enprompta, in format {known['format']}")
             prompts = {_text(name): _agreed(one) for name, one in known["prompts"].items()}

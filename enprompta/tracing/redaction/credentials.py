@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from enprompta.tracing.redaction.matches import Match
@@ -158,7 +157,6 @@ def find_assigned(text: str, lowered: str) -> Iterator[Match]:
             yield _match(found, group)
 
 
-@lru_cache(maxsize=4096)
 def is_credential_name(name: str) -> bool:
     """True if a value with this name is a credential, whatever it looks like."""
     return _NAMED.search(_CAMEL.sub("_", name)) is not None

@@ -10,6 +10,7 @@ import json
 import re
 from bisect import bisect_right
 from collections import defaultdict
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -39,6 +40,16 @@ _PHONE_NAME = re.compile(
 )
 _SSN_NAME = re.compile(r"(?:^|[._\-\s])(?:ssn|social_security(?:_number)?)$", re.IGNORECASE)
 _MIN_PHONE, _SSN_LENGTH = 6, 9
+
+
+MAX_CACHED_NAME = 200
+"""Characters; longer names are not cached, so that the caches stay small."""
+
+_is_known_credential = lru_cache(maxsize=4096)(is_credential_name)
+
+
+def _is_credential(name: str) -> bool:
+    return _is_known_credential(name) if len(name) <= MAX_CACHED_NAME else is_credential_name(name)
 
 
 class TooDeep(Exception):  # noqa: N818 (it does not leave this module)
@@ -122,7 +133,7 @@ class Forest:
         return node
 
     def _number(self, value: float, path: str, name: str, order: tuple[int, ...]) -> Node:
-        is_named = is_credential_name(name) or _PHONE_NAME.search(name) or _SSN_NAME.search(name)
+        is_named = _is_credential(name) or _PHONE_NAME.search(name) or _SSN_NAME.search(name)
         if abs(value) < _SHORTEST_NUMBER and not is_named:
             return Constant(value)
         is_whole = abs(value) < _LARGEST_WHOLE and value == int(value)
@@ -159,7 +170,7 @@ class Forest:
             return []
         if leaf.value is not None:
             found = [one for one in self._detectors.find(text) if one.kind in {"card", "redacted"}]
-        elif leaf.is_key:
+        elif leaf.is_key and len(text) <= MAX_CACHED_NAME:
             return list(find_in_name(self._detectors, text))
         else:
             found = self._detectors.find(text)
@@ -171,7 +182,7 @@ class Forest:
 
     def _kind_by_name(self, name: str, text: str) -> str | None:
         """Return the kind of a value that only its name gives away."""
-        if self._detectors.keys and is_credential_name(name):
+        if self._detectors.keys and _is_credential(name):
             return "key"
         if self._detectors.phones and _PHONE_NAME.search(name) and len(digits_of(text)) >= _MIN_PHONE:
             return "phone"
