@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pydantic.alias_generators import to_camel
+
+from enprompta._common.narrowing import is_dict, is_list
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 JSONObject = dict[str, object]
 """A JSON object, with the API's field names."""
 
-_ENCODED = ("tags", "variables", "steps", "events", "metadata")
+_ENCODED = frozenset({"tags", "variables", "steps", "events", "metadata"})
 """Columns whose text is JSON."""
 
 
@@ -27,8 +29,13 @@ def as_json(row: sqlite3.Row, columns: str) -> JSONObject:
 
 @lru_cache
 def _fields(columns: str) -> list[tuple[str, str, Callable[..., object] | None]]:
-    reads = dict.fromkeys(_ENCODED, json.loads)
-    return [(it, to_camel(it), _time if it.endswith("_at") else reads.get(it)) for it in columns.split()]
+    return [(it, to_camel(it), _reader(it)) for it in columns.split()]
+
+
+def _reader(column: str) -> Callable[..., object] | None:
+    if column.endswith("_at"):
+        return _time
+    return json.loads if column in _ENCODED else None
 
 
 def _time(seconds: int | None) -> str | None:
@@ -37,12 +44,12 @@ def _time(seconds: int | None) -> str | None:
 
 def object_of(value: object) -> JSONObject:
     """Return a JSON object; anything else counts as an empty one."""
-    return cast("JSONObject", value) if isinstance(value, dict) else {}
+    return value if is_dict(value) else {}
 
 
 def list_of(value: object) -> list[object]:
     """Return a JSON list; anything else counts as an empty one."""
-    return cast("list[object]", value) if isinstance(value, list) else []
+    return value if is_list(value) else []
 
 
 def iso(seconds: float) -> str:

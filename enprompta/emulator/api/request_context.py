@@ -13,9 +13,9 @@ from pydantic import AfterValidator
 from starlette.requests import Request  # noqa: TC002 (FastAPI reads the annotation at run time)
 from starlette.responses import JSONResponse, Response
 
+from enprompta._common.narrowing import is_dict
 from enprompta.emulator.api.request_models import validated
 from enprompta.emulator.errors import invalid
-from enprompta.emulator.wire import object_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -69,9 +69,9 @@ class RequestContext:
             message = f"Must be application/json, not {media_type or 'absent'}"
             raise invalid([{"field": "Content-Type", "message": message}])
         value = _parse(self.body)
-        if not isinstance(value, dict):
+        if not is_dict(value):
             raise invalid([{"field": "body", "message": "Must be a JSON object"}])
-        return object_of(value)
+        return value
 
 
 async def _current(request: Request) -> RequestContext:  # async: FastAPI runs plain functions on a thread

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from enprompta._common.narrowing import is_dict, is_list
 from enprompta.emulator.ingest import attribute_names as names
 from enprompta.emulator.ingest.messages import parsed, text_of, text_of_messages, unflattened
 from enprompta.emulator.ingest.spans import STATUS_ERROR
-from enprompta.emulator.wire import list_of, object_of
+from enprompta.emulator.wire import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -156,11 +157,11 @@ def _system_prompt(attributes: Mapping[str, object]) -> str | None:
     if text:
         return text
     found = next((parsed(attributes[one]) for one in names.INPUT.messages if attributes.get(one)), None)
-    messages = list_of(found) if isinstance(found, list) else unflattened(attributes, names.INPUT.prefixes)
+    messages = found if is_list(found) else unflattened(attributes, names.INPUT.prefixes)
     for message in messages:
         fields = object_of(message)
-        if isinstance(fields.get("message"), dict):
-            fields = object_of(fields["message"])
+        inner = fields.get("message")
+        fields = inner if is_dict(inner) else fields
         if fields.get("role") == "system":
             return text_of_messages(fields) or None
     return None
@@ -168,8 +169,8 @@ def _system_prompt(attributes: Mapping[str, object]) -> str | None:
 
 def _finish_reason(attributes: Mapping[str, object]) -> str | None:
     value = parsed(_first(attributes, names.FINISH_REASON))
-    if isinstance(value, list):
-        value = next(iter(list_of(value)), None)
+    if is_list(value):
+        value = next(iter(value), None)
     return None if value is None else text_of(value)
 
 
@@ -190,4 +191,4 @@ def _metadata(attributes: Mapping[str, object]) -> dict[str, object]:
 def _tool(node: object) -> object:
     """Return the definition of a tool, whose JSON schema is a text."""
     inner = object_of(node).get("tool")
-    return parsed(object_of(inner).get("json_schema")) if isinstance(inner, dict) else node
+    return parsed(inner.get("json_schema")) if is_dict(inner) else node

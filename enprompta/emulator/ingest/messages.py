@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from enprompta.emulator.wire import list_of, object_of
+from enprompta._common.narrowing import is_dict, is_list
+from enprompta.emulator.wire import list_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,11 +51,11 @@ def _collect(node: object, texts: list[str], calls: list[object], depth: int) ->
         return
     if isinstance(node, str):
         texts += [node] if node else []
-    elif isinstance(node, list):
-        for one in list_of(node):
+    elif is_list(node):
+        for one in node:
             _collect(one, texts, calls, depth + 1)
-    elif isinstance(node, dict):
-        fields = object_of(node)
+    elif is_dict(node):
+        fields = node
         if _is_call(fields):
             calls.append(fields)
             return
@@ -87,17 +88,17 @@ def _is_index(text: str) -> bool:
 def _put(tree: Tree, path: Sequence[str], value: object) -> None:
     for name in path[:-1]:
         inner = tree.get(name)
-        if not isinstance(inner, dict):
+        if not is_dict(inner):
             inner = tree[name] = Tree()
-        tree = object_of(inner)
+        tree = inner
     tree[path[-1]] = value
 
 
 def _with_lists(node: object) -> object:
     """Turn objects whose names are all numbers into lists."""
-    if not isinstance(node, dict):
+    if not is_dict(node):
         return node
-    fields = {name: _with_lists(one) for name, one in object_of(node).items()}
+    fields = {name: _with_lists(one) for name, one in node.items()}
     if fields and all(_is_index(name) for name in fields):
         return [fields[name] for name in sorted(fields, key=int)]
     return fields

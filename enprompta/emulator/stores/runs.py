@@ -31,11 +31,12 @@ def wire(database: Database, row: sqlite3.Row) -> JSONObject:
     """Return a run as JSON."""
     steps = steps_of(database, row["id"])
     return {
-        **as_json(row, "id workflow_id status output error created_at started_at completed_at"),
+        **as_json(row, "id workflow_id status input output"),
         "input": input_of(row),
         "steps": [as_json(step, "step_id execution_id status output error tokens cost") for step in steps],
         "tokens": tokens(steps),
         "cost": cost(steps),
+        **as_json(row, "error created_at started_at completed_at"),
     }
 
 

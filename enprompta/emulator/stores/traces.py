@@ -32,8 +32,7 @@ _NS = 1_000_000_000
 _SHOWN = "input <> '' AND output <> ''"
 _COLUMNS = (
     "id user_id prompt_id session_id provider model input output system_prompt temperature max_tokens top_p "
-    "input_tokens output_tokens latency_ms cost status error_message error_code finish_reason environment metadata "
-    "created_at"
+    "input_tokens output_tokens latency_ms cost status error_message error_code finish_reason environment"
 )
 _DEFAULTS: dict[str, object] = {
     "input_tokens": 0, "output_tokens": 0, "latency_ms": 0, "cost": 0, "status": "SUCCESS",
@@ -43,19 +42,21 @@ _DEFAULTS: dict[str, object] = {
 
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return a trace as JSON, without its spans."""
-    return {**as_json(row, _COLUMNS), "totalTokens": row["input_tokens"] + row["output_tokens"]}
+    total = row["input_tokens"] + row["output_tokens"]
+    return {**as_json(row, _COLUMNS), "totalTokens": total, **as_json(row, "metadata created_at")}
 
 
 def span_wire(row: sqlite3.Row) -> JSONObject:
     """Return a span as JSON."""
     end: int | None = row["end_time"]
     return {
-        **as_json(row, "id trace_id parent_span_id name span_type tokens cost status error_message metadata"),
+        **as_json(row, "id trace_id parent_span_id name span_type"),
         "startTime": _iso(row["start_time"]),
         "endTime": None if end is None else _iso(end),
         "durationMs": None if end is None else round(max(end - row["start_time"], 0) / 1e6, 3),
         "input": json.loads(row["input"]),
         "output": json.loads(row["output"]),
+        **as_json(row, "tokens cost status error_message metadata"),
     }
 
 

@@ -23,8 +23,9 @@ EVENTS = ("prompt.executed", "workflow.completed", "workflow.failed", "team.memb
 
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return a webhook as JSON, without its secret."""
+    columns = "id name description url events is_active failure_count last_success last_failure created_at updated_at"
     return {
-        **as_json(row, "id name description url events failure_count created_at updated_at"),
+        **as_json(row, columns),
         "isActive": bool(row["is_active"]),
         "lastSuccess": _iso(row["last_success"]),
         "lastFailure": _iso(row["last_failure"]),

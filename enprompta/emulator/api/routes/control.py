@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
+from enprompta._common.narrowing import is_dict, is_list
 from enprompta.emulator.api.request_context import Context, JSONResponse, PathId, RequestContext, Response
 from enprompta.emulator.api.request_models import RequestModel, digits
 from enprompta.emulator.control.controller import Controller
 from enprompta.emulator.errors import NOT_FOUND, VALIDATION, ApiError
-from enprompta.emulator.wire import list_of, object_of
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -239,9 +239,9 @@ async def trigger_event(context: Context) -> Response:
     """Publish an event."""
     body = _body(context)
     data = body.get("data")
-    if not isinstance(data, dict):
+    if not is_dict(data):
         raise ConfigurationError("data must be an object")
-    number = _controller(context).trigger(str(body.get("accountId")), str(body.get("event")), object_of(data))
+    number = _controller(context).trigger(str(body.get("accountId")), str(body.get("event")), data)
     return JSONResponse({"webhooks": number}, status_code=201)
 
 
@@ -274,12 +274,12 @@ def _body(context: RequestContext) -> JSONObject:
         value: object = json.loads(context.body or b"{}")
     except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict):
+    if not is_dict(value):
         raise ApiError(VALIDATION, "The body must be a JSON object")
-    return object_of(value)
+    return value
 
 
 def _texts(value: object) -> list[str]:
-    if not isinstance(value, list):
+    if not is_list(value):
         raise ConfigurationError("scopes must be a list")
-    return [str(one) for one in list_of(value)]
+    return [str(one) for one in value]
