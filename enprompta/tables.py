@@ -103,11 +103,7 @@ def to_pandas(rows: Iterable[object], *, model: type | None = None) -> pd.DataFr
     """
     library = _library("pandas")
     names, types, dumped = _table_of(rows, model)
-    columns: dict[str, object] = {}
-    for name in names:
-        values = [row.get(name) for row in dumped]
-        kind = types.get(name)
-        columns[name] = library.Series(values) if kind is None else _pandas_series(library, kind, values)
+    columns = {name: _pandas_series(library, types.get(name), [row.get(name) for row in dumped]) for name in names}
     return library.DataFrame(columns)
 
 
@@ -155,11 +151,12 @@ def _library(name: str) -> ModuleType:
         raise ConfigurationError(f"to_{name}() needs {name}: pip install {name}") from None
 
 
-def _pandas_series(library: ModuleType, kind: ColumnType, values: Sequence[object]) -> object:
-    """Create a typed column; values that do not fit the type stay as they are, in an object column."""
-    values = kind.in_utc(values)
+def _pandas_series(library: ModuleType, kind: ColumnType | None, values: Sequence[object]) -> object:
+    """Create a column; values that do not fit its type stay as they are, in an object column."""
     try:
-        return library.Series(values, dtype=kind.pandas)
+        if kind is None:
+            return library.Series(values)
+        return library.Series(kind.in_utc(values), dtype=kind.pandas)
     except (TypeError, ValueError, OverflowError):
         return library.Series(values, dtype="object")
 

@@ -89,13 +89,14 @@ texts = st.text(
     alphabet=st.one_of(st.sampled_from('{}"\\:[]!.%$ \n'), st.characters(exclude_categories=["Cs"])), max_size=40
 )
 pieces = st.lists(
-    st.one_of(texts, st.sampled_from(["{{a}}", "{{ b.c }}", "{{first-name}}", "{{ 1 }}", "{{}}"])), max_size=8
+    st.one_of(texts, st.sampled_from(["{{a}}", "{{ b.c }}", "{{first-name}}", "{{ 1 }}", "{{self}}", "{{}}"])),
+    max_size=8,
 )
-NAMES = {"a": "a", "b.c": "b_c", "first-name": "first-name", "1": "_1"}
+NAMES = {"a": "a", "b.c": "b_c", "first-name": "first-name", "1": "_1", "self": "_self"}
 
 
 @settings(deadline=None)
-@given(st.lists(pieces, min_size=1, max_size=3), st.lists(texts, min_size=4, max_size=4))
+@given(st.lists(pieces, min_size=1, max_size=3), st.lists(texts, min_size=5, max_size=5))
 def test_langchain_renders_the_same(contents: list[list[str]], values: list[str]) -> None:
     """LangChain's own template, filled with any values, gives the texts that `render_messages` gives."""
     prompts = pytest.importorskip("langchain_core.prompts")
@@ -125,6 +126,8 @@ def test_langchain_takes_conversations() -> None:
     assert messages[2].content == expected[2].content
     both = LivePrompt(id="p", content="{{a.b}} {{a_b}} {{a_b_2}} {{12}}")
     assert both.to_langchain() == [("human", "{a_b_3} {a_b} {a_b_2} {_12}")]
+    own = prompts.ChatPromptTemplate.from_messages(LivePrompt(id="p", content="{{self}}").to_langchain())
+    assert own.format_messages(_self="x")[0].content == "x"
     optional = conversation({"role": "placeholder", "name": "h", "optional": True})
     assert optional.to_langchain() == [("placeholder", ["{h}", True])]
     assert optional.render_messages() == []
@@ -200,6 +203,33 @@ def test_parts_of_either_provider_are_converted() -> None:
     assert conversation(tool).to_openai() == [{"role": "tool", "content": "42", "tool_call_id": "c1", "name": "sum"}]
 
 
+CALLING: dict[str, Any] = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "sum", "arguments": "{}"}}],
+}
+
+
+def test_a_message_that_calls_tools_has_no_content() -> None:
+    """Messages with calls, as OpenAI returns them, are kept in a prompt, a history and a fallback."""
+    expected = {**CALLING, "content": ""}
+    answer = {"role": "tool", "content": "42", "tool_call_id": "c1"}
+    assert conversation(CALLING, answer).to_openai() == [expected, answer]
+    without = {name: value for name, value in CALLING.items() if name != "content"}
+    history = [without, answer]
+    assert conversation({"type": "placeholder", "name": "h"}).to_openai(h=history) == [expected, answer]
+    assert as_prompt(history, PromptKey("chat", "production", None)).to_openai() == [expected, answer]
+    older = {"role": "assistant", "content": None, "function_call": {"name": "sum", "arguments": "{}"}}
+    assert conversation(older).to_openai() == [{**older, "content": ""}]
+
+
+@pytest.mark.parametrize("method", ["to_anthropic", "to_langchain"])
+def test_calls_of_tools_are_not_lost(method: str) -> None:
+    """A conversion that would leave out calls of tools is refused."""
+    with pytest.raises(TemplateError, match=r"message 1 calls tools in OpenAI's form"):
+        getattr(conversation({"role": "user", "content": "x"}, CALLING), method)()
+
+
 def test_placeholders_are_typed_and_kept() -> None:
     """Both forms are read, in JSON too; a prompt is the same after it was written and read."""
     live = LivePrompt.model_validate_json(json.dumps(RAW))
@@ -220,6 +250,7 @@ def test_placeholders_are_typed_and_kept() -> None:
         ({"role": "user", "content": "x"}, "not dict"),
         (3, "not int"),
         ([{"role": "user"}], "item 0 is not one"),
+        ([{"role": "assistant", "content": None, "tool_calls": []}], "item 0 is not one"),
         ([{"role": "user", "content": [3]}], "item 0"),
         ([{"role": "user", "content": [{"text": "x"}]}], "item 0"),
         ([5], "item 0"),

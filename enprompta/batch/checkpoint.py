@@ -135,7 +135,7 @@ class Checkpoint:
             raise self._unusable(error) from error
         try:
             self._prepare(template, fixed=fixed)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's message may quote a damaged name
             self._db.close()
             raise self._unusable(error) from error
         except BaseException:
@@ -228,6 +228,7 @@ class Checkpoint:
         try:
             execution = None if execution_json is None else Execution.model_validate_json(execution_json)
             saved = SavedRow(attempt, charged, execution, _error_from(error_json, execution))
+            _check_before(execution)
         except _UNREADABLE as error:
             what = "error" if error_json is not None and execution_json is None else "execution"
             raise self._damaged(f"its {what} has an unexpected form", row=task.index) from error
@@ -306,6 +307,8 @@ class Checkpoint:
         text = str(error)
         if "locked" in text:
             return CheckpointError(f"{self._path} is in use by another run")
+        if isinstance(error, UnicodeDecodeError):
+            return self._damaged("a name in it cannot be decoded")
         if "malformed" in text or "no such column" in text or "decode" in text:
             return self._damaged(text)
         return CheckpointError(
@@ -328,6 +331,12 @@ def _written(executions: Sequence[Execution]) -> str:
         return texts[0]
     *before, last = map(json.loads, texts)
     return json.dumps({**last, BEFORE: before})
+
+
+def _check_before(execution: Execution | None) -> None:
+    """Raise one of `_UNREADABLE` if the executions before a repair cannot be read, as they are if outputs are typed."""
+    for one in ((execution and execution.model_extra) or {}).get(BEFORE, ()):
+        Execution.model_validate(one)
 
 
 Store: TypeAlias = "Checkpoint | NoCheckpoint"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from enprompta.cli.streams import guarded, use_utf8
+from enprompta._common.streams import guarded, use_utf8
 
 _MISSING = 'The command line needs more packages: pip install "enprompta[cli]"\n'
 

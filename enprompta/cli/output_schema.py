@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,14 +10,15 @@ import typer
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from enprompta._common.narrowing import JSON, is_dict, is_list
+from enprompta._common.narrowing import JSON, is_dict
 from enprompta.cli import options
 from enprompta.errors import ConfigurationError
 from enprompta.outputs import PLACE, OutputReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
+_REFERENCES = ("$ref", "$dynamicRef")
 _MAX_SHOWN = 300  # characters of a problem, which may quote the output
 
 
@@ -40,28 +42,29 @@ def _validator(schema: Mapping[str, Any], file: str) -> Any:  # noqa: ANN401 (a 
         raise ConfigurationError(
             '--output-schema needs the package jsonschema: pip install "enprompta[schema]"'
         ) from None
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    # With a `$schema` that is not text, `check_schema` reports the problem.
+    dialect = schema if isinstance(schema.get("$schema"), str) else {}
+    kind = jsonschema.validators.validator_for(dialect, default=jsonschema.Draft202012Validator)
+    # An empty registry: nothing is fetched, so every reference must be resolved inside the file.
+    validator = kind(schema, registry=referencing.EMPTY_REGISTRY)
     try:
         kind.check_schema(schema)
+        _check_references(referencing, schema, file)
+        validator.is_valid(None)  # finds a schema that never ends before anything is executed
     except jsonschema.SchemaError as error:
         raise typer.BadParameter(
             f"{file} is not a JSON Schema: {error.json_path}: {_short(error.message)}", param_hint="--output-schema"
         ) from None
-    # An empty registry: nothing is fetched, so every reference must be resolved inside the file.
-    registry = referencing.EMPTY_REGISTRY
-    root = referencing.DRAFT202012.create_resource(schema)
-    resolver = registry.resolver_with_root(root)
-    for reference in _references(schema):
-        try:
-            resolver.lookup(reference)
-        except Exception as error:  # noqa: BLE001 (the library raises several kinds, some of them its own)
-            raise typer.BadParameter(
-                f"{file} refers to {reference!r}, which is not in it ({type(error).__name__})",
-                param_hint="--output-schema",
-            ) from None
-    validator = kind(schema, registry=registry)
+    except RecursionError:
+        raise typer.BadParameter(
+            f"{file} is nested too deeply, or refers to itself without end", param_hint="--output-schema"
+        ) from None
 
     def check(value: JSON) -> JSON:
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:  # NaN, Infinity and 1e400, which the parser accepts
+            raise PydanticCustomError("json_number", "a number is not finite, which JSON cannot write") from None
         problem = jsonschema.exceptions.best_match(validator.iter_errors(value))
         if problem is not None:
             place = str(problem.json_path).removeprefix("$").removeprefix(".") or "its top"
@@ -71,17 +74,27 @@ def _validator(schema: Mapping[str, Any], file: str) -> Any:  # noqa: ANN401 (a 
     return check
 
 
-def _references(node: object) -> Iterator[str]:
-    """Find the references of a schema."""
-    waiting = [node]
+def _check_references(referencing: Any, schema: Mapping[str, Any], file: str) -> None:  # noqa: ANN401 (untyped)
+    """Refuse a schema with a reference that leads out of it; a `$ref` in data, such as an example, is not one.
+
+    Raises:
+        typer.BadParameter: A reference cannot be resolved inside the schema.
+    """
+    dialect = referencing.specification_with(schema.get("$schema", ""), default=referencing.DRAFT202012)
+    root = dialect.create_resource(schema)
+    waiting = [(root, referencing.EMPTY_REGISTRY.resolver_with_root(root))]
     while waiting:
-        one = waiting.pop()
-        if is_dict(one):
-            if isinstance(reference := one.get("$ref"), str):
-                yield reference
-            waiting += one.values()
-        elif is_list(one):
-            waiting += one
+        resource, resolver = waiting.pop()
+        fields: dict[str, Any] = resource.contents if is_dict(resource.contents) else {}
+        for reference in filter(None, map(fields.get, _REFERENCES)):
+            try:
+                resolver.lookup(reference)
+            except Exception as error:  # noqa: BLE001 (the library raises several kinds, some of them its own)
+                raise typer.BadParameter(
+                    f"{file} refers to {reference!r}, which is not in it ({type(error).__name__})",
+                    param_hint="--output-schema",
+                ) from None
+        waiting += [(inner, resolver.in_subresource(inner)) for inner in resource.subresources()]
 
 
 def _short(text: str) -> str:

@@ -47,13 +47,22 @@ class Profile:
     secret: str | None = field(default=None, repr=False)
     """The API key or client secret; None if it is stored in the keyring."""
 
+    @property
+    def keyring_name(self) -> str:
+        """Name of the secret in the keyring.
+
+        It includes the address and the folder: a profile of the same name, in an edited file or in another folder,
+        must neither get the secret nor replace it.
+        """
+        return f"{self.name} {self.base_url} {config_file().parent.resolve()}"
+
     def settings(self) -> dict[str, str]:
         """Return the client arguments of this profile. Its secret is only ever sent to its own address.
 
         Raises:
             SetupError: The keyring does not return the secret.
         """
-        secret = self.secret or _from_keyring(self.name)
+        secret = self.secret or _from_keyring(self)
         kind = {"api_key": secret} if self.client_id is None else {"client_id": self.client_id, "client_secret": secret}
         return {**kind, "base_url": self.base_url}
 
@@ -120,15 +129,16 @@ def save_profile(profile: Profile, wanted: Storage | None) -> Profile:
         SetupError: The keyring was requested and does not work, or the file cannot be read or written.
     """
     profiles = read_profiles()
-    kept = wanted != "file" and _into_keyring(profile.name, cast("str", profile.secret))
+    kept = wanted != "file" and _into_keyring(profile.keyring_name, cast("str", profile.secret))
     if wanted == "keyring" and not kept:
         raise SetupError(
             'No keyring works here: install one with `pip install "enprompta[keyring]"`, or use --storage file'
         )
     stored = replace(profile, storage="keyring", secret=None) if kept else replace(profile, storage="file")
     _write({**profiles, profile.name: stored})
-    if not kept and profile.name in profiles and profiles[profile.name].storage == "keyring":
-        _forget(profile.name)
+    replaced = profiles.get(profile.name)
+    if replaced is not None and not (kept and replaced.keyring_name == stored.keyring_name):
+        _forget(replaced)
     return stored
 
 
@@ -139,8 +149,7 @@ def delete_profile(name: str) -> None:
         SetupError: It does not exist, or the file cannot be read or written.
     """
     profile = find_profile(name)
-    if profile.storage == "keyring":
-        _forget(name)
+    _forget(profile)
     _write({other: one for other, one in read_profiles().items() if other != name})
 
 
@@ -204,9 +213,10 @@ def _into_keyring(name: str, secret: str) -> bool:
     return False
 
 
-def _from_keyring(name: str) -> str:
+def _from_keyring(profile: Profile) -> str:
+    name = profile.name
     try:
-        secret: object = _keyring().get_password(_SERVICE, name)
+        secret: object = _keyring().get_password(_SERVICE, profile.keyring_name)
     except Exception as error:  # noqa: BLE001 (see above)
         problem = f"the keyring cannot be read ({type(error).__name__})"
     else:
@@ -216,6 +226,8 @@ def _from_keyring(name: str) -> str:
     raise SetupError(f"Profile {name!r}: {problem}; run `enprompta login --profile {name}` again")
 
 
-def _forget(name: str) -> None:
-    with suppress(Exception):  # the entry or the keyring no longer exists
-        _keyring().delete_password(_SERVICE, name)
+def _forget(profile: Profile) -> None:
+    """Delete the secret of a profile from the keyring, if it is there."""
+    if profile.storage == "keyring":
+        with suppress(Exception):  # the entry or the keyring no longer exists
+            _keyring().delete_password(_SERVICE, profile.keyring_name)

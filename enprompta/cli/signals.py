@@ -8,11 +8,11 @@ import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from enprompta._common.streams import INTERRUPTED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import FrameType
-
-INTERRUPTED = 130
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from enprompta.errors import APIError, ConfigurationError, EnpromptaError
+from enprompta.errors import APIError, ConfigurationError, EnpromptaError, VersionMismatchError
 
 NO_CREDENTIALS = (
     "No credentials: run `enprompta login`, or set ENPROMPTA_API_KEY, or ENPROMPTA_CLIENT_ID and "
@@ -15,6 +15,8 @@ NO_CREDENTIALS = (
 _VARIABLES = ("api_key", "base_url", "client_id", "client_secret", "scopes", "timeout", "deadline", "max_retries",
               "max_wait")  # fmt: skip
 _OPTIONS = {
+    "allow": "--allow",
+    "allow_remote": "--allow-remote",
     "category": "--category",
     "checkpoint": "--checkpoint",
     "concurrency": "--concurrency",
@@ -30,9 +32,13 @@ _OPTIONS = {
     "is_active": "--enable/--disable",
     "label": "--label",
     "limit": "--limit",
+    "max_executions": "--max-executions",
     "max_tokens": "--max-tokens",
+    "max_usd": "--max-usd",
+    "max_writes": "--max-writes",
     "model": "--model",
     "name": "--name",
+    "poll_interval": "--poll-interval",
     "prompt_id": "--prompt",
     "promptId": "--prompt",
     "provider": "--provider",
@@ -66,12 +72,19 @@ _WHOLE = (
     (re.compile(r"^no credentials: .*", re.DOTALL), NO_CREDENTIALS),
     (re.compile(r"^pass either api_key, or .*"), "Use either an API key or OAuth2 client credentials, not both"),
     (re.compile(r"\(or (ENPROMPTA_\w+)\)"), ""),
+    (re.compile(r": pass live\.version, or a number"), ": pass a number"),
     (re.compile(r": pass api_key instead"), ": set ENPROMPTA_API_KEY, or run `enprompta login`"),
     (re.compile(r"\(is base_url the address of the API\?\)"), "(is ENPROMPTA_BASE_URL the address of the API?)"),
     (re.compile(r"[:;,]? (?:or )?(?:pass|use|raise|give) [a-z_]+=\S+(?: to (?:the )?(?:call|client))?"), ""),
 )
 
 
+_VALUES = (
+    (re.compile(r"(?<=boolean, not )None(?=:)"), "null"),
+    (re.compile(r"(?<=boolean, not )a dict: pass json\.dumps\(value\)"), "an object: write its JSON as text"),
+    (re.compile(r": pass json\.dumps\(value\)"), ": write its JSON as text"),
+)
+"""Problems of variables, whose values a shell user writes in JSON."""
 _SETTINGS = (
     (re.compile(r"(?<![\w.\"'/-])(?:api_key|base_url|client_id|client_secret|max_retries|max_wait)(?!\w)"), None),
     (re.compile(r"\btimeout(?= allows)"), "ENPROMPTA_TIMEOUT"),
@@ -81,7 +94,11 @@ _SETTINGS = (
 def explain(error: EnpromptaError) -> str:
     """Return an error's text for shell users; in texts of the service, only setting names are replaced."""
     text = str(error)
-    if isinstance(error, ConfigurationError) and not type(error).__module__.startswith("enprompta.cli"):
+    if not isinstance(error, APIError):
+        for pattern, replacement in _VALUES:
+            text = pattern.sub(replacement, text)
+    is_ours = not type(error).__module__.startswith("enprompta.cli")
+    if isinstance(error, (ConfigurationError, VersionMismatchError)) and is_ours:
         return in_shell_words(text)
     if isinstance(error, APIError):
         for pattern, name in _SETTINGS:

@@ -10,6 +10,7 @@ import threading
 from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from enprompta._common.streams import INTERRUPTED, complain, guarded, use_utf8
 from enprompta._version import __version__
 from enprompta.emulator import Emulator
 from enprompta.errors import ConfigurationError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     Companion = Callable[[Emulator], AbstractContextManager[str]]
 
 _DEFAULT_PORT = 8787
-_INTERRUPTED = 128 + signal.SIGINT
 _PROGRAM = "python -m enprompta.emulator"
 
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM, com
         for number in (signal.SIGINT, signal.SIGTERM):
             handlers.callback(signal.signal, number, signal.signal(number, on_signal))
         status = _serve(options, stop, companion if getattr(options, "workbench", False) else None)
-    return _INTERRUPTED if signal.SIGINT in received else status
+    return INTERRUPTED if signal.SIGINT in received else status
 
 
 def _serve(options: argparse.Namespace, stop: threading.Event, companion: Companion | None) -> int:
@@ -65,11 +65,11 @@ def _serve(options: argparse.Namespace, stop: threading.Event, companion: Compan
             allow_remote_webhooks=options.allow_remote_webhooks,
         ).start()
     except ConfigurationError as error:
-        sys.stderr.write(f"{error}\n")
+        complain(f"{error}\n")
         return 1
     try:
         if not _is_loopback(options.host):
-            sys.stderr.write(f"Warning: {options.host} accepts other machines, and the keys below are public.\n")
+            complain(f"Warning: {options.host} accepts other machines, and the keys below are public.\n")
         with companion(emulator) if companion is not None else nullcontext("") as more:
             sys.stdout.write(_banner(emulator, options, more))
             sys.stdout.flush()
@@ -81,11 +81,14 @@ def _serve(options: argparse.Namespace, stop: threading.Event, companion: Compan
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports when its help cannot be written; argparse ignores it."""
+    """A parser that raises when standard output cannot be written; argparse ignores it."""
 
-    def print_help(self, file: Any = None) -> None:  # noqa: ANN401 (argparse's own)
-        """Print the help."""
-        (file or sys.stdout).write(self.format_help())
+    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ANN401 (argparse's own)
+        """Print help, version, usage and errors: argparse prints everything through this method."""
+        if file is sys.stdout:
+            file.write(message)
+        else:
+            complain(message)
 
 
 def _parser(program: str, *, has_companion: bool) -> argparse.ArgumentParser:
@@ -172,4 +175,6 @@ def _is_loopback(host: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    use_utf8()
+    with guarded():
+        sys.exit(main())

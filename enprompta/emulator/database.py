@@ -56,7 +56,7 @@ class Database:
             raise unusable(path, error) from error
         try:
             self._prepare(path)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's message may quote a damaged name
             self._connection.close()
             raise unusable(path, error) from error
         except BaseException:
@@ -184,7 +184,7 @@ def _damaged(path: str | PathLike[str], how: str) -> ConfigurationError:
     return ConfigurationError(f"{path} is damaged: {reason}. Restore a backup, or give the emulator another file")
 
 
-def unusable(path: str | PathLike[str], error: sqlite3.Error) -> ConfigurationError:
+def unusable(path: str | PathLike[str], error: sqlite3.Error | UnicodeDecodeError) -> ConfigurationError:
     """Return the error for a file that SQLite cannot use."""
     if not isinstance(error, sqlite3.OperationalError):  # not a database, or a damaged one
         return _damaged(path, str(error))

@@ -184,7 +184,7 @@ class Emulator:
             try:
                 services = self._services(database)
                 self._running = _Running(ServerThread(listener, create_app(services)), services)
-            except sqlite3.Error as error:  # damage that only shows when the first rows are read
+            except (sqlite3.Error, UnicodeDecodeError) as error:  # damage that only shows when the first rows are read
                 database.close()
                 raise unusable(self._db, error) from error
             except BaseException:

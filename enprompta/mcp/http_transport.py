@@ -84,7 +84,7 @@ async def serve_http(
     """
     if not (allow_remote or is_loopback(host)):
         raise ConfigurationError(
-            f"{host} can be reached from other machines. Use 127.0.0.1, or allow it with allow_remote (--allow-remote) "
+            f"{host} can be reached from other machines. Use 127.0.0.1, or allow it with allow_remote "
             "behind a proxy that encrypts"
         )
     with _listener(host, port) as listener:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import NotRequired, Required, TypedDict
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _PLACEHOLDERS = frozenset({"placeholder", "messages_placeholder"})
+CALLS = ("tool_calls", "function_call")
+"""The fields of a message in which OpenAI has calls of tools; such a message may have no content."""
 
 
 @with_config(ConfigDict(extra="allow"))
@@ -70,12 +72,17 @@ class LiveMessageParam(TypedDict):
 
 
 def read_entry(entry: object) -> object:
-    """Return a placeholder if this is one, in either of its forms; anything else unchanged."""
+    """Return a placeholder if this is one, in either of its forms; fill in the content of a message that calls tools.
+
+    Anything else is returned unchanged.
+    """
     if is_mapping(entry):
         fields = entry
         is_place = fields.get("type") in _PLACEHOLDERS or fields.get("role") in _PLACEHOLDERS
         if is_place and isinstance(fields.get("name"), str):
             return MessagePlaceholder.model_validate(dict(fields))
+        if fields.get("content") is None and any(fields.get(name) for name in CALLS):
+            return {**fields, "content": ""}
     return entry
 
 
@@ -83,12 +90,11 @@ def as_message(one: object) -> LiveMessage | None:
     """Convert a message or a dict with role and content; None for anything else."""
     if isinstance(one, LiveMessage):
         return one
-    if is_mapping(one):
-        fields = one
-        if isinstance(read_entry(fields), MessagePlaceholder):
-            return cast("LiveMessage", read_entry(fields))
-        if isinstance(fields.get("role"), str) and _is_content(fields.get("content")):
-            return LiveMessage.model_validate(dict(fields))
+    entry = read_entry(one)
+    if isinstance(entry, MessagePlaceholder):
+        return entry
+    if is_mapping(entry) and isinstance(entry.get("role"), str) and _is_content(entry.get("content")):
+        return LiveMessage.model_validate(dict(entry))
     return None
 
 

@@ -11,7 +11,7 @@ from typing_extensions import Required, TypedDict
 from enprompta import templating
 from enprompta._common.narrowing import is_dict
 from enprompta.errors import TemplateError
-from enprompta.models.messages import MessagePlaceholder, texts_of, with_texts
+from enprompta.models.messages import CALLS, MessagePlaceholder, texts_of, with_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ALIASES = {"human": "user", "ai": "assistant", "model": "assistant"}
 _OPENAI_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-_OPENAI_FIELDS = ("name", "tool_calls", "tool_call_id")
+_OPENAI_FIELDS = ("name", "tool_call_id", *CALLS)
 _SYSTEM = frozenset({"system", "developer"})
 _LANGCHAIN_ROLES = {"system": "system", "developer": "system", "user": "human", "assistant": "ai"}
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+);base64,(?P<data>[A-Za-z0-9+/=\s]*)\Z")
@@ -104,6 +104,11 @@ def _role(at: int, message: LiveMessage, allowed: Iterable[str], provider: str) 
     return role
 
 
+def _refuse_calls(at: int, message: LiveMessage, provider: str) -> None:
+    if any((message.model_extra or {}).get(name) for name in CALLS):
+        raise TemplateError(f"message {at} calls tools in OpenAI's form, which {provider} does not have")
+
+
 def _openai(at: int, message: LiveMessage) -> dict[str, object]:
     role = _role(at, message, _OPENAI_ROLES, "OpenAI")
     content = message.content
@@ -143,6 +148,7 @@ def _anthropic(messages: Sequence[LiveMessage]) -> AnthropicMessages:
                 raise TemplateError(f"message {at} is a system message: Anthropic takes them before all others only")
             system.append(message)
             continue
+        _refuse_calls(at, message, "Anthropic")
         content = message.content
         if not made and role != "user":
             raise TemplateError(f"message {at} is the assistant's: Anthropic requires that the user begins")
@@ -193,12 +199,16 @@ def _is_base64(data: str) -> bool:
 
 
 def _langchain_names(names: Iterable[list[str]]) -> dict[str, str]:
-    """Return the name in LangChain for each variable: unique, without dots, and not a number."""
+    """Return the name in LangChain for each variable: unique, without dots, not a number and not `self`.
+
+    LangChain passes the values as keyword arguments of a method, so one named `self` is an error there.
+    """
     found: dict[str, str] = {}
     plain = list(dict.fromkeys(name for several in names for name in several))
-    used = {name for name in plain if "." not in name and not name.isdigit()}
+    used = {name for name in plain if "." not in name and not name.isdigit() and name != "self"}
     for name in plain:
-        made = made_first = name if name in used else f"{'_' if name[0].isdigit() else ''}{name.replace('.', '_')}"
+        prefix = "_" if name[0].isdigit() or name == "self" else ""
+        made = made_first = name if name in used else f"{prefix}{name.replace('.', '_')}"
         number = 2
         while name not in used and made in used:
             made, number = f"{made_first}_{number}", number + 1
@@ -210,6 +220,7 @@ def _langchain_names(names: Iterable[list[str]]) -> dict[str, str]:
 def _langchain(at: int, message: LiveMessage, names: Mapping[str, str]) -> tuple[str, str | list[object]]:
     if isinstance(message, MessagePlaceholder):
         return "placeholder", [f"{{{message.name}}}", message.optional is True]
+    _refuse_calls(at, message, "a LangChain template")
     role = _LANGCHAIN_ROLES[_role(at, message, _LANGCHAIN_ROLES, "a LangChain template")]
     texts = iter([_langchain_text(text, names) for text in texts_of(message.content)])
     return role, with_texts(message.content, texts)

@@ -94,6 +94,11 @@ def loosened(column: str, value: str, where: str = "idx = 7") -> tuple[str, ...]
         (("UPDATE rows SET execution = '{' WHERE idx = 8",), "row 8: its execution has an unexpected form"),
         (("UPDATE rows SET execution = '[]' WHERE idx = 8",), "damaged at row 8: its execution"),
         (("UPDATE rows SET execution = '{\"id\": []}' WHERE idx = 8",), "damaged at row 8: its execution"),
+        *(
+            (((f"UPDATE rows SET execution = json_set(execution, '$.executionsBeforeRepair', json('{before}')) "
+              "WHERE idx = 8"),), "damaged at row 8: its execution")
+            for before in ("5", "[5]", "[[]]", '{"id": "x"}')
+        ),
         (("UPDATE rows SET execution = CAST(x'7bff7d' AS TEXT) WHERE idx = 8",), "row 8: Could not"),
         *(
             ((f"UPDATE rows SET error = '{json.dumps(error)}' WHERE idx = 7",), "damaged at row 7: its error")
@@ -144,6 +149,15 @@ def test_the_cure_of_a_row_works(client: Enprompta, service: Service, file: Path
     results = execute(client, file)
     assert [result.index for result in results if not result.restored] == [8]
     assert set(service.charged) == keys
+
+
+def test_a_spoilt_name(client: Enprompta, file: Path) -> None:
+    """A name in the structure that is not UTF-8, which SQLite's message quotes, is damage too."""
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    file.write_bytes(file.read_bytes().replace(b"tablerunrun", b"table\xffunru\xff"))
+    with pytest.raises(CheckpointError, match=r"is damaged: a name in it cannot be decoded\. Restore the file"):
+        execute(client, file)
 
 
 def test_spoilt_pages(client: Enprompta, file: Path) -> None:

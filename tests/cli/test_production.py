@@ -74,6 +74,10 @@ def test_a_misfit_is_a_failure(run: Run, prompt: str, schema: Path) -> None:
         ('{"type": "objekt"}', "is not a JSON Schema: $.type"),
         ('{"$ref": "http://127.0.0.1:1/x"}', "refers to 'http://127.0.0.1:1/x', which is not in it"),
         ('{"allOf": [{"$ref": "#/$defs/none"}]}', "refers to '#/$defs/none'"),
+        ('{"$dynamicRef": "#none"}', "refers to '#none'"),
+        ('{"$ref": "#"}', "refers to itself without end"),
+        ('{"not":' * 400 + "{}" + "}" * 400, "is nested too deeply"),
+        ('{"$schema": 5}', "is not a JSON Schema: $['$schema']: 5 is not of type 'string'"),
     ],
 )
 def test_what_is_no_schema_is_wrong_usage(run: Run, prompt: str, tmp_path: Path, text: str, message: str) -> None:
@@ -82,6 +86,34 @@ def test_what_is_no_schema_is_wrong_usage(run: Run, prompt: str, tmp_path: Path,
     path.write_text(text)
     done = run("prompts", "execute", prompt, "--var", "n=1", "--output-schema", path, status=2, COLUMNS="400")
     assert message in " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"default": {"$ref": "x"}}}, "enum": [{"a": 1}, {"$ref": "y"}]},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "allOf": [{"$ref": "#n"}],
+         "definitions": {"n": {"$id": "#n", "type": "object"}}},
+        {"$id": "https://example.com/root", "$ref": "/in/a",
+         "$defs": {"a": {"$id": "/in/a", "$ref": "b"}, "b": {"$id": "/in/b", "type": "object"}}},
+    ],
+    ids=["data", "draft-07", "nested ids"],
+)  # fmt: skip
+def test_references_inside_a_schema(run: Run, prompt: str, tmp_path: Path, schema: dict[str, Any]) -> None:
+    """References are resolved as the schema's draft says, and a `$ref` in data is not one."""
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps(schema))
+    done = run("prompts", "execute", prompt, "--var", "n=1", "--output-schema", path)
+    assert json.loads(done.stdout) == {"a": 1}
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e400"])
+def test_an_output_that_json_cannot_write(run: Run, prompt: str, schema: Path, number: str) -> None:
+    """A number that is not finite does not match, because standard output would not be JSON."""
+    schema.write_text("{}")
+    done = run("prompts", "execute", prompt, "--output-schema", schema, "--var", f"n={number}", status=1)
+    assert done.stdout == ""
+    assert "a number is not finite" in done.output
 
 
 def test_a_repair_needs_a_schema(run: Run, prompt: str) -> None:
@@ -160,13 +192,13 @@ def test_other_warnings_are_shown_as_python_shows_them(run: Run, monkeypatch: py
     """Only those about templates are rewritten."""
     import warnings
 
-    from enprompta.cli import template_checks
+    from enprompta.cli.commands import prompts_check
 
     def warned(_: str) -> Any:
         warnings.showwarning("other", UserWarning, "file.py", 1)
         return iter(())
 
-    monkeypatch.setattr(template_checks, "of_target", warned)
+    monkeypatch.setattr(prompts_check, "of_target", warned)
     with pytest.warns(UserWarning, match="other"):
         assert run("prompts", "check", "x").stdout == "No problems.\n"
 

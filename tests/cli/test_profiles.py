@@ -108,7 +108,7 @@ def test_a_profile_in_the_keyring(
 ) -> None:
     """With a keyring the file does not contain the key; if the keyring loses it, the error says what to do."""
     assert "the system's keyring" in login("--profile", "work").output
-    assert list(keyring.kept) == [("enprompta", "work")]
+    assert list(keyring.kept) == [("enprompta", f"work {environment['ENPROMPTA_BASE_URL']} {folder.resolve()}")]
     assert "secret" not in (folder / "profiles.json").read_text()
     run("prompts", "list", "--profile", "work")
     run("--profile", "work", "prompts", "list")
@@ -127,6 +127,35 @@ def test_a_profile_in_the_keyring(
     login("--profile", "work", "--storage", "file")
     assert keyring.kept == {}
     run("prompts", "list", "--profile", "work")
+
+
+def test_a_secret_in_the_keyring_belongs_to_one_profile(
+    run: Run, login: Run, folder: Path, keyring: Keyring, service: Emulator
+) -> None:
+    """A secret goes only to the address and folder it was stored for, whatever a file of profiles says."""
+    login()
+    (secret,) = keyring.kept.values()
+    file = folder / "profiles.json"
+    file.write_text(file.read_text().replace(service.url, "https://elsewhere.example/api/v1"))
+    assert "the keyring does not hold its secret" in run("prompts", "list", status=3).output
+    file.write_text(file.read_text().replace("https://elsewhere.example/api/v1", service.url))
+    other = folder.with_name("other")
+    other.mkdir(mode=0o700)
+    (other / "profiles.json").write_bytes(file.read_bytes())
+    (other / "profiles.json").chmod(0o600)
+    there = {"ENPROMPTA_CONFIG_DIR": str(other)}
+    assert "the keyring does not hold its secret" in run("prompts", "list", status=3, **there).output
+    login(stdin=f"{service.keys.team}\n", **there)
+    run("logout", **there)
+    run("prompts", "list")
+    assert list(keyring.kept.values()) == [secret]
+
+
+def test_a_profile_that_moves_leaves_no_secret(login: Run, keyring: Keyring, service: Emulator) -> None:
+    """A login for another address deletes the secret that the profile had for the first one."""
+    login()
+    login("--no-verify", "--base-url", "http://127.0.0.1:1/api/v1", stdin="ep_moved")
+    assert list(keyring.kept.values()) == ["ep_moved"]
 
 
 @pytest.mark.parametrize("broken", ["missing", "failing", "null"])

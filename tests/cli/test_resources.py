@@ -10,7 +10,8 @@ import stat
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -22,8 +23,6 @@ from enprompta.emulator import Emulator
 from tests.cli.conftest import objects
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from enprompta import Enprompta
     from tests.cli.conftest import Run
 
@@ -171,6 +170,29 @@ def test_webhook_secrets_are_not_shown(run: Run, tmp_path: Path) -> None:
     assert delivery["id"] in run("webhooks", "deliveries", webhook).output
     run("webhooks", "retry", webhook, delivery["id"], "--json")
     run("webhooks", "delete", webhook, "--yes")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_secret_without_a_place_is_not_created(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is reserved before the service makes a secret, and leaves nothing when that fails."""
+    file, opened = tmp_path / "secret", os.open
+    create = ("webhooks", "create", "--name", "Lost", "--event", "prompt.executed", "--secret-file", file)
+    with monkeypatch.context() as patch:
+
+        def full(path: str, *rest: Any) -> int:
+            descriptor = opened(path, *rest)
+            if str(path) == str(file):
+                os.dup2(disk, descriptor)
+            return descriptor
+
+        disk = opened("/dev/full", os.O_WRONLY)
+        patch.setattr(os, "open", full)
+        told = run(*create, "--url", "http://127.0.0.1:9/", status=1)
+        os.close(disk)
+    assert told.output == f"error  {file} cannot be written: No space left on device\n"
+    assert "Lost" not in run("webhooks", "list").output
+    assert "400 Bad Request" in run(*create, "--url", "ftp://x", status=1).output
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from enprompta.cli import streams
+from enprompta._common import streams
 from enprompta.cli.console import line, out
 from enprompta.cli.output import write_json, write_text
 
@@ -131,15 +131,28 @@ def test_a_closed_output(environment: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["--help", "--version", "prompts --help", "prompts get --help", "emulator --help", "--show-completion"],
+    [
+        "--help",
+        "--version",
+        "prompts --help",
+        "prompts get --help",
+        "emulator --help",
+        "emulator --version",
+        "emulator --port 0",
+        "--show-completion",
+    ],
 )
 @pytest.mark.parametrize("is_stderr_closed", [False, True])
-def test_a_pipe_without_a_reader(environment: dict[str, str], arguments: str, *, is_stderr_closed: bool) -> None:
+@pytest.mark.parametrize("buffering", ["", "1"])
+def test_a_pipe_without_a_reader(
+    environment: dict[str, str], arguments: str, buffering: str, *, is_stderr_closed: bool
+) -> None:
     """`| head -c0` causes status 1 and one line on standard error, if that is open, for help texts too."""
     ours, theirs = os.pipe()
     os.close(ours)
     errors = theirs if is_stderr_closed else subprocess.PIPE
-    done = process({**environment, "SHELL": "/bin/bash"}, *arguments.split(), stdout=theirs, stderr=errors)
+    given = {**environment, "SHELL": "/bin/bash", "PYTHONUNBUFFERED": buffering}
+    done = process(given, *arguments.split(), stdout=theirs, stderr=errors)
     os.close(theirs)
     expected = None if is_stderr_closed else b"error  Standard output cannot be written: Broken pipe\n"
     assert (done.returncode, done.stderr) == (1, expected)
@@ -278,7 +291,7 @@ def test_no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without either stream a command exits with 1."""
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", None)
-    streams.use_utf8()
-    with pytest.raises(SystemExit) as ended, streams.guarded():
+    streams.use_utf8()  # opens a standard error that discards
+    with sys.stderr, pytest.raises(SystemExit) as ended, streams.guarded():
         pytest.fail("not reached")
     assert ended.value.code == 1

@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 import enprompta
+from enprompta.batch.errors import RowError
 from enprompta.cli.words import explain, in_shell_words
-from enprompta.errors import APIConnectionError, ConfigurationError, EnpromptaError, WebhookSignatureError
+from enprompta.errors import (
+    APIConnectionError,
+    ConfigurationError,
+    EnpromptaError,
+    VersionMismatchError,
+    WebhookSignatureError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(inspect.getfile(enprompta)).parent
 # Modules whose configuration errors commands can meet. The rest is for programs: hooks, pickling, limiters, frames.
 REACHABLE = ["_http/auth.py", "_http/settings.py", "_common/log.py", "_core/body.py", "_core/call.py", "resources/*.py",
-             "batch/checkpoint.py", "webhooks/signature.py"]  # fmt: skip
+             "batch/checkpoint.py", "webhooks/signature.py", "mcp/options.py", "mcp/http_transport.py"]  # fmt: skip
 # What only a program can do wrong, by a part of its text.
 PROGRAMS_ONLY = (
     "must be text, not", "header", "scopes must be", "preload", "must be a mapping", "fallback", "closed",
@@ -70,6 +77,8 @@ def test_every_message_that_a_command_can_meet() -> None:
         ("not 'max_tokens'", "not 'max_tokens'"),
         ("my_file.txt is odd, other_name too", "my_file.txt is odd, other_name too"),
         ("unknown=1 stays", "unknown=1 stays"),
+        ("allow takes execute and write", "--allow takes execute and write"),
+        ("allow it with allow_remote behind a proxy", "allow it with --allow-remote behind a proxy"),
         ("client credentials are a pair: client_secret (or ENPROMPTA_CLIENT_SECRET) is missing",
          "client credentials are a pair: ENPROMPTA_CLIENT_SECRET is missing"),
     ],
@@ -77,6 +86,26 @@ def test_every_message_that_a_command_can_meet() -> None:
 def test_arguments_become_options_and_variables(told: str, shown: str) -> None:
     """Argument names become options or variables; words, values and file names stay."""
     assert in_shell_words(told).replace("'x'", "x") == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (ConfigurationError("variables.x must be text, a number or a boolean, not a dict: pass json.dumps(value)"),
+         "variables.x must be text, a number or a boolean, not an object: write its JSON as text"),
+        (RowError("a.jsonl, line 1: Must be text, a number or a boolean, not a list: pass json.dumps(value)"),
+         "a.jsonl, line 1: Must be text, a number or a boolean, not a list: write its JSON as text"),
+        (ConfigurationError("variables.x must be text, a number or a boolean, not None: leave it out"),
+         "variables.x must be text, a number or a boolean, not null: leave it out"),
+        (ConfigurationError("expect_version is empty: pass live.version, or a number such as 3"),
+         "--expect-version is empty: pass a number such as 3"),
+        (VersionMismatchError("not 7 as expect_version says", prompt_id="p", expected=7, actual=1),
+         "not 7 as --expect-version says"),
+    ],
+)  # fmt: skip
+def test_values_and_versions_in_the_words_of_a_shell(error: EnpromptaError, shown: str) -> None:
+    """Values come from JSON files and versions from options, so errors do not speak of Python."""
+    assert explain(error) == shown
 
 
 def test_only_our_own_words_are_rewritten() -> None:

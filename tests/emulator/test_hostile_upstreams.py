@@ -120,6 +120,10 @@ def test_tokens_that_cannot_be_are_counted_here(run: Any, usage: Any, tokens: in
     [
         (said(None, refusal="I cannot do that"), "the model refused: I cannot do that"),
         (said("", refusal="no \ud800"), "the model refused: no \ufffd"),
+        (said([{"type": "refusal", "refusal": "I will not"}]), "the model refused: I will not"),
+        (said("", "error"), "ended the answer with an error"),
+        ({"choices": [{**said("")["choices"][0], "error": {"message": "overloaded"}}]}, "an error: overloaded"),
+        (said(None, tool_calls=[{"type": "custom", "custom": {"name": "own"}}]), "called the tool 'own' instead"),
         (said(None, "content_filter"), "a content filter withheld"),
         (said("partly", "content_filter"), "a content filter withheld"),
         (said(None, "length"), "reached its limit of tokens before it wrote any text"),

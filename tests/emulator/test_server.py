@@ -146,6 +146,12 @@ def _with_a_page_of_zeros(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _with_a_spoilt_name(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    path.write_bytes(path.read_bytes().replace(b"tablewebhookswebhooks", b"table\xffebhookswebhook\xff"))
+
+
 def _without_a_column(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("ALTER TABLE templates DROP COLUMN category")
@@ -176,6 +182,7 @@ def _full(path: Path) -> None:
         (_truncated, "damaged"),
         (_overwritten, "damaged"),
         (_with_a_page_of_zeros, "damaged: Page"),
+        (_with_a_spoilt_name, "damaged: 'utf-8' codec"),
         (_without_a_column, "damaged: its table templates lacks category"),
         (_without_a_type, "damaged: its table accounts lacks email, key, name, user_id"),
         (_newer, "newer enprompta .format 99"),
@@ -443,6 +450,27 @@ def test_the_module_is_the_command(
         runpy.run_path(str(__main__.__file__), run_name="__main__")
     assert ended.value.code == 1
     assert "between 0 and 65535" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["--port", "0"]])
+@pytest.mark.parametrize("buffering", ["", "1"])
+def test_output_without_a_reader_is_one_line(arguments: list[str], buffering: str) -> None:
+    """Whatever `python -m enprompta.emulator` prints, a closed pipe is one line and status 1."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "enprompta.emulator", *arguments]
+    environment = {**os.environ, "PYTHONUNBUFFERED": buffering}
+    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, env=environment, check=False, timeout=60)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (1, b"error  Standard output cannot be written: Broken pipe\n")
+
+
+@pytest.mark.parametrize(("arguments", "status"), [("--nonsense", 2), ("--db /dev/full", 1)])
+def test_errors_without_a_reader_keep_their_status(arguments: str, status: int) -> None:
+    """Wrong usage is status 2 and a failure 1, even if standard error is closed."""
+    command = f"exec {sys.executable} -m enprompta.emulator --port 0 {arguments} 2>&-"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (status, b"")
 
 
 @pytest.fixture

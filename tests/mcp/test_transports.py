@@ -235,11 +235,11 @@ def test_a_repeated_request_over_http_is_charged_once(
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
     [
-        (["--transport", "http", "--host", "0.0.0.0"], 2, "can be reached from other machines"),
+        (["--transport", "http", "--host", "0.0.0.0"], 2, "or allow it with --allow-remote behind"),
         (["--transport", "http", "--token", "short"], 2, "at least 16"),
-        (["--allow", "delete"], 2, "not 'delete'"),
+        (["--allow", "delete"], 2, "--allow takes execute and write, not 'delete'"),
         (["--max-usd", "nan"], 2, "max-usd"),
-        (["--poll-interval", "inf"], 2, "poll_interval"),
+        (["--poll-interval", "inf"], 2, "--poll-interval must be a positive number"),
     ],
 )
 def test_wrong_usage(environment: dict[str, str], arguments: list[str], status: int, text: str) -> None:

@@ -112,6 +112,14 @@ def test_what_no_type_holds_is_kept(make: Callable[..., Any]) -> None:
     frame = make(rows)
     assert [str(value) for value in frame["tokens"]] == [str(2**70), "1"]
     assert "d800" in ascii(next(iter(frame["output"])))
+    other = make([Execution(id="a", new="\ud800"), Execution(id="b", new="x")])  # type: ignore[call-arg]
+    assert "d800" in ascii(next(iter(other["new"])))
+
+
+def test_a_time_that_utc_cannot_hold_is_kept(make: Callable[..., Any]) -> None:
+    """A time whose UTC form lies outside the years 1 to 9999 changes its column's type, in both libraries."""
+    frame = make([Execution.model_validate({"id": "a", "createdAt": "0001-01-01T00:00:00+23:59"})])
+    assert str(next(iter(frame["created_at"]))).startswith("0001-01-01 00:00:00")
 
 
 def test_unknown_fields_and_other_rows(make: Callable[..., Any]) -> None:

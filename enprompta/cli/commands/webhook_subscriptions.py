@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,10 @@ from enprompta.cli.console import line, out
 from enprompta.cli.error_handling import connected
 from enprompta.cli.options import EPILOG, All, Json, Limit, Yes, given
 from enprompta.cli.output import PAGE, show_object, show_rows, write_text
+from enprompta.errors import EnpromptaError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
 
 WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="The webhook's id.", show_default=False)]
 DeliveryId = Annotated[str, typer.Argument(metavar="DELIVERY", help="The delivery's id.", show_default=False)]
@@ -27,6 +32,7 @@ SecretFile = Annotated[
     ),
 ]
 PANEL = "At the service"
+_RESERVED = 4096  # bytes, more than a secret has
 
 _COLUMNS = {
     "id": "id", "name": "name", "url": "url", "events": "events", "active": "is_active", "failures": "failure_count",
@@ -62,10 +68,11 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Subscribe a URL to events."""
-    _check_secret_file(secret_file)
-    with connected() as client:
-        made = client.webhooks.create(name=name, url=url, events=event, description=given(description))
-    if _keep_secret(made.secret, secret_file):
+    with _place_for_secret(secret_file) as keep:
+        with connected() as client:
+            made = client.webhooks.create(name=name, url=url, events=event, description=given(description))
+        keep(made.secret)
+    if secret_file != "-":  # noqa: S105 (a file name)
         show_object(made, as_json=as_json, hidden=("secret",))
 
 
@@ -133,16 +140,27 @@ def retry(webhook: WebhookId, delivery: DeliveryId, *, as_json: Json = False) ->
 @group.command(epilog=EPILOG, rich_help_panel=PANEL)
 def rotate_secret(webhook: WebhookId, *, secret_file: SecretFile) -> None:
     """Replace a webhook's secret."""
-    _check_secret_file(secret_file)
-    with connected() as client:
-        fresh = client.webhooks.rotate_secret(webhook)
-    if _keep_secret(fresh.secret, secret_file):
+    with _place_for_secret(secret_file) as keep:
+        with connected() as client:
+            fresh = client.webhooks.rotate_secret(webhook)
+        keep(fresh.secret)
+    if secret_file != "-":  # noqa: S105 (a file name)
         out.print(line(f"{webhook} has a new secret, in {secret_file}."))
 
 
-def _check_secret_file(file: str) -> None:
-    """Refuse a file that cannot be written, before the service creates a secret that would be lost."""
+@contextmanager
+def _place_for_secret(file: str) -> Generator[Callable[[str], None]]:
+    """Reserve a file that only the user can read, before the service creates a secret that would be lost.
+
+    Yields:
+        Writes the secret into the file; prints it for `-`.
+
+    Raises:
+        typer.BadParameter: The file exists, or its directory cannot be written.
+        EnpromptaError: The file cannot be written, such as on a full disk.
+    """
     if file == "-":
+        yield write_text
         return
     path = Path(file)
     if path.exists():
@@ -151,13 +169,23 @@ def _check_secret_file(file: str) -> None:
         )
     if not os.access(path.parent, os.W_OK):
         raise typer.BadParameter(f"{path.parent} is not a writable directory", param_hint="--secret-file")
+    written: list[str] = []
 
+    def keep(secret: str) -> None:
+        stream.seek(0)
+        stream.write(f"{secret}\n".encode())
+        stream.truncate()
+        written.append(file)
 
-def _keep_secret(secret: str, file: str) -> bool:
-    """Write a secret to a file that only the user can read and return True; for `-`, print it and return False."""
-    if file == "-":
-        write_text(secret)
-        return False
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(f"{secret}\n")
-    return True
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(b" " * _RESERVED)
+                stream.flush()
+                yield keep
+        finally:
+            if not written:
+                path.unlink()
+    except OSError as error:
+        raise EnpromptaError(f"{file} cannot be written: {error.strerror or error}") from None

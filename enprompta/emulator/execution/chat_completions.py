@@ -65,6 +65,8 @@ def read_completion(answer: object) -> Reply:
             raise UpstreamError(f"it reported an error: {_message_of(fields['error'])}")
         raise UpstreamError("it answered with something other than a chat completion")
     choice = object_of(choices[0])
+    if choice.get("error"):
+        raise UpstreamError(f"it reported an error: {_message_of(choice['error'])}")
     message = object_of(choice.get("message"))
     if not message:
         raise UpstreamError("it answered with something other than a chat completion")
@@ -77,8 +79,9 @@ def as_text(text: str) -> str:
 
 
 def _text_of(message: JSONObject, finish_reason: object) -> str:
-    refusal = message.get("refusal")
-    if isinstance(refusal, str) and refusal:
+    parts = [object_of(part) for part in list_of(message.get("content"))]
+    refusals = [message.get("refusal"), *(part.get("refusal") for part in parts)]
+    if refusal := " ".join(each for each in refusals if isinstance(each, str) and each):
         raise UpstreamError(f"the model refused: {_shown(refusal)}")
     if finish_reason == "content_filter":
         raise UpstreamError("a content filter withheld the model's answer")
@@ -87,6 +90,8 @@ def _text_of(message: JSONObject, finish_reason: object) -> str:
         return as_text(text)
     if calls := _called(message):
         raise UpstreamError(f"the model called {calls} instead of answering, and prompts have no tools")
+    if finish_reason == "error":
+        raise UpstreamError("it ended the answer with an error and gave no reason")
     if finish_reason == "length":
         raise UpstreamError("the model reached its limit of tokens before it wrote any text")
     if text is None:
@@ -105,7 +110,8 @@ def _joined(content: object) -> str | None:
 
 def _called(message: JSONObject) -> str:
     """Name the tools that a message calls; an empty string if it calls none."""
-    functions = [object_of(call).get("function") for call in list_of(message.get("tool_calls"))]
+    calls = [object_of(call) for call in list_of(message.get("tool_calls"))]
+    functions = [call.get("function") or call.get("custom") for call in calls]
     functions += [message["function_call"]] if message.get("function_call") else []
     names = [object_of(function).get("name") for function in functions]
     return ", ".join(f"the tool {_shown(str(name))!r}" if name else "a tool" for name in names)
