@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from nicegui import ui
 
@@ -215,10 +215,10 @@ class _Data:
 
     async def _replace(self, event: UploadEventArguments) -> None:
         try:
-            document: object = json.loads(await event.file.read())
+            document = json.loads(await event.file.read())
         except (ValueError, RecursionError) as error:
             raise ConfigurationError("The file is not JSON: choose one that was exported here") from error
-        await self._control.import_data(cast("JSON", document) if isinstance(document, dict) else {})
+        await self._control.import_data(document)
         c.notify("Data imported")
 
     def _confirm_reset(self) -> None:
