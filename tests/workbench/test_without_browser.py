@@ -20,7 +20,7 @@ from enprompta import AsyncEnprompta, ConfigurationError, Enprompta
 from enprompta.cli import workbench_session
 from enprompta.cli.commands import workbench as command
 from enprompta.cli.errors import SetupError
-from enprompta.emulator import ControlError, EmulatorControl
+from enprompta.emulator import ControlError, Emulator, EmulatorControl
 from enprompta.exchanges import Exchange, ExchangeLog, TimelineEvent
 from enprompta.models import Execution, WorkflowExecution, WorkflowStep
 from enprompta.workbench import inspector, operations, sending, server
@@ -35,6 +35,7 @@ from enprompta.workbench.workflows import graph, runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from starlette.types import ASGIApp
 
@@ -239,6 +240,42 @@ def test_an_emulator_is_started_and_joined() -> None:
         session = workbench_session._joined(f"{emulator.origin}/?token={emulator.control_token}", None)
         assert (session.base_url, session.is_live) == (emulator.url, False)
         asyncio.run(session.aclose())
+
+
+def test_wrong_options_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Options that exclude each other, a missing or wrong token, and missing credentials are named."""
+    monkeypatch.setenv("ENPROMPTA_CONFIG_DIR", str(tmp_path))
+    cases: tuple[tuple[dict[str, Any], type[Exception], str], ...] = (
+        ({"url": ORIGIN, "relay": True}, typer.BadParameter, "without --emulator and --relay"),
+        ({"url": ORIGIN, "emulator": True}, typer.BadParameter, "without --emulator and --relay"),
+        ({"emulator": True, "relay": True}, typer.BadParameter, "without --emulator"),
+        ({"relay": True}, SetupError, "No credentials"),
+        ({"url": ORIGIN}, SetupError, "ENPROMPTA_CONTROL_TOKEN"),
+        ({"url": ORIGIN, "token": "x"}, ControlError, "cannot be reached"),
+    )
+    with Emulator() as emulator:
+        wrong = {"url": emulator.origin, "token": "wrong-token-here"}
+        for options, error, message in (*cases, (wrong, ControlError, "needs the control token")):
+            with pytest.raises(error, match=message):
+                command.workbench(**options)
+
+
+def test_sessions_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a key the session is live; --emulator works on an emulator all the same; each prints what programs need."""
+    monkeypatch.setenv("ENPROMPTA_CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("ENPROMPTA_API_KEY", "ep_live_x1234567")
+    for is_emulator, relay_url in ((False, "http://127.0.0.1:1/relay/api/v1"), (True, None)):
+        with ExitStack() as stack:
+            session = workbench_session.begin(stack, url=None, token=None, emulator=is_emulator, relay=not is_emulator)
+            workbench_session.show_addresses(session, server.Addresses("http://link", "http://report", relay_url))
+            assert session.is_live is not is_emulator
+            printed = capsys.readouterr().out
+            base_url = relay_url or f"{session.base_url} ENPROMPTA_API_KEY=ep_test_team"
+            assert f"export ENPROMPTA_BASE_URL={base_url}\n" in printed
+            assert "export ENPROMPTA_WORKBENCH=http://report\n" in printed
+            asyncio.run(session.aclose())
 
 
 def test_only_packages_of_the_extra_are_named(capsys: pytest.CaptureFixture[str]) -> None:
