@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from enprompta.workbench.session import JSON
 
 _KINDS = {
-    "status": "Respond with a status",
-    "latency": "Delay the response",
-    "drip": "Drip the response",
-    "before": "Reset the connection",
-    "after": "Lose the answer",
+    "status": "Status",
+    "latency": "Delay",
+    "drip": "Slow drip",
+    "before": "Connection reset",
+    "after": "Lost answer",
 }
 # The field of an effect that has one: its name, its first value, and a hint.
 _VALUES = {
