@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import socket
 import threading
 import webbrowser
 from contextlib import ExitStack, contextmanager
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import typer
+import uvicorn
 from nicegui import ui
 from nicegui.client import Client
 from nicegui.elements.mixins.text_element import TextElement
@@ -156,6 +159,28 @@ def test_the_relay_is_closed_with_the_server(monkeypatch: pytest.MonkeyPatch) ->
     one.stop()
 
 
+def test_the_port_is_the_usual_one_or_a_free_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --port another is taken if the usual one is in use; a port that is asked for must be usable."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(server, "DEFAULT_PORT", port)
+        with server._listen(None) as other:
+            assert other.getsockname()[1] not in {0, port}
+        for wrong in (port, 70_000):
+            with pytest.raises(ConfigurationError, match=f"cannot listen on port {wrong}"):
+                server._listen(wrong)
+    with server._listen(None) as usual:
+        assert usual.getsockname()[1] == port
+
+
+def test_signals_stop_a_server_of_the_main_thread() -> None:
+    """A server that handles signals stops at the first, and passes it on when it has ended."""
+    one = server._UvicornServer(uvicorn.Config("x:y"), handle_signals=True, on_ready=lambda: None)
+    with pytest.raises(KeyboardInterrupt), one.capture_signals():
+        signal.raise_signal(signal.SIGINT)
+        assert one.should_exit
+
+
 @pytest.mark.parametrize("error", [None, webbrowser.Error("none"), OSError("none")])
 def test_the_link_is_opened_in_the_background(error: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The browser is started on a thread, and a missing browser is no error."""
@@ -224,20 +249,20 @@ def test_the_token_is_asked_for_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(workbench_session.typer, "prompt", prompt)
     answer = "a-token"
     with pytest.raises(ControlError, match="cannot be reached"):
-        workbench_session._joined(ORIGIN, None)
+        asyncio.run(workbench_session._joined(ORIGIN, None))
     answer = ""
     with pytest.raises(SetupError, match="control token is missing"):
-        workbench_session._joined(ORIGIN, None)
+        asyncio.run(workbench_session._joined(ORIGIN, None))
     assert len(asked) == 2
 
 
 def test_an_emulator_is_started_and_joined() -> None:
     """A new emulator has sample data, and another Workbench joins it with the token in its address."""
     with ExitStack() as stack:
-        emulator = workbench_session._started(stack)
+        emulator = asyncio.run(workbench_session._started(stack))
         with Enprompta(api_key=emulator.keys.team, base_url=emulator.url) as client:
             assert client.prompts.list().data
-        session = workbench_session._joined(f"{emulator.origin}/?token={emulator.control_token}", None)
+        session = asyncio.run(workbench_session._joined(f"{emulator.origin}/?token={emulator.control_token}", None))
         assert (session.base_url, session.is_live) == (emulator.url, False)
         asyncio.run(session.aclose())
 
