@@ -166,9 +166,8 @@ def test_the_port_is_the_usual_one_or_a_free_one(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(server, "DEFAULT_PORT", port)
         with server._listen(None) as other:
             assert other.getsockname()[1] not in {0, port}
-        for wrong in (port, 70_000):
-            with pytest.raises(ConfigurationError, match=f"cannot listen on port {wrong}"):
-                server._listen(wrong)
+        with pytest.raises(ConfigurationError, match=f"cannot listen on port {port}"):
+            server._listen(port)
     with server._listen(None) as usual:
         assert usual.getsockname()[1] == port
 
@@ -176,9 +175,14 @@ def test_the_port_is_the_usual_one_or_a_free_one(monkeypatch: pytest.MonkeyPatch
 def test_signals_stop_a_server_of_the_main_thread() -> None:
     """A server that handles signals stops at the first, and passes it on when it has ended."""
     one = server._UvicornServer(uvicorn.Config("x:y"), handle_signals=True, on_ready=lambda: None)
-    with pytest.raises(KeyboardInterrupt), one.capture_signals():
-        signal.raise_signal(signal.SIGINT)
-        assert one.should_exit
+
+    def interrupted() -> None:
+        with one.capture_signals():
+            signal.raise_signal(signal.SIGINT)
+            assert one.should_exit
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
 
 
 @pytest.mark.parametrize("error", [None, webbrowser.Error("none"), OSError("none")])
