@@ -167,7 +167,8 @@ def _series(library: ModuleType, name: str, kind: ColumnType | None, values: Seq
         if kind is None:
             return library.Series(name, values, strict=True)
         return library.Series(name, [kind.fit(value) for value in values], dtype=kind.polars(library), strict=True)
-    except (TypeError, ValueError, OverflowError, library.exceptions.PolarsError):
+    except (TypeError, ValueError, OverflowError, NameError, library.exceptions.PolarsError):
+        # NameError: polars evaluates the annotations of a dataclass, whose names may be known to type checkers only.
         return library.Series(name, [None if value is None else encodable(_text(value)) for value in values])
 
 

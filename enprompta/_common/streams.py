@@ -42,7 +42,7 @@ def guarded() -> Generator[None]:
     """
     try:
         try:
-            if sys.stdout is None:  # closed with `>&-`, contrary to its type
+            if cast("Any", sys.stdout) is None:  # closed with `>&-`, contrary to its type
                 raise OSError(errno.EBADF, "It is closed")
             yield
         finally:

@@ -43,7 +43,7 @@ def _validator(schema: Mapping[str, Any], file: str) -> Any:  # noqa: ANN401 (a 
             '--output-schema needs the package jsonschema: pip install "enprompta[schema]"'
         ) from None
     # With a `$schema` that is not text, `check_schema` reports the problem.
-    dialect = schema if isinstance(schema.get("$schema"), str) else {}
+    dialect: Mapping[str, Any] = schema if isinstance(schema.get("$schema"), str) else {}
     kind = jsonschema.validators.validator_for(dialect, default=jsonschema.Draft202012Validator)
     # An empty registry: nothing is fetched, so every reference must be resolved inside the file.
     validator = kind(schema, registry=referencing.EMPTY_REGISTRY)

@@ -13,6 +13,7 @@ import pytest
 
 from enprompta import AsyncEnprompta, Enprompta, Page, models, tables
 from enprompta._common.frame_columns import columns_of
+from enprompta.batch import BatchResult
 from enprompta.models import Execution, Pagination, Prompt, UsageRecord, WebhookDelivery, Workflow, WorkflowExecution
 from enprompta.models.base import Model
 from enprompta.tables import Records
@@ -150,6 +151,13 @@ def test_a_model_in_itself_is_json() -> None:
     pytest.importorskip("polars")
     frame = tables.to_polars([Tree(left=Tree(), pairs=[(1, 2)], either="x", price=1)])
     assert frame["pairs"].to_list() == [["[1, 2]"]]
+
+
+def test_rows_that_are_no_models_are_one_column() -> None:
+    """Polars cannot read the annotations of a row's result: the column is text."""
+    pytest.importorskip("polars")
+    (text,) = tables.to_polars([BatchResult(0, {"name": "Ada"}, {"name": "Ada"})])["value"].to_list()
+    assert "BatchResult" in text
 
 
 def client(data: Any) -> httpx.MockTransport:
