@@ -205,7 +205,9 @@ class _Reader:
 
     def _adapter(self, envelope: Any) -> TypeAdapter[Any]:  # noqa: ANN401
         shape = envelope[self.shape] if self.enveloped else self.shape
-        return TypeAdapter(Annotated[shape, BeforeValidator(_take)])
+        taken = cast("Any", Annotated)[shape, BeforeValidator(_take)]  # built at run time
+        adapter: TypeAdapter[Any] = TypeAdapter(taken)
+        return adapter
 
     def unwrapped(self, value: Any, call: Call[Any]) -> Any:  # noqa: ANN401 (what the call returns)
         """Return the result of a call from the validated value."""
