@@ -168,6 +168,8 @@ def check_base_url(name: str, url: object) -> str:
             f"{name} is http:// to {host}, which would send your credentials in clear text: "
             "use https:// (http:// is for this machine alone, such as the emulator on 127.0.0.1)"
         )
+    if not is_host(host):
+        raise ConfigurationError(f"{name} does not name a host, {example}")
     return url.rstrip("/")
 
 
