@@ -205,7 +205,8 @@ class _Reader:
 
     def _adapter(self, envelope: Any) -> TypeAdapter[Any]:  # noqa: ANN401
         shape = envelope[self.shape] if self.enveloped else self.shape
-        return TypeAdapter(Annotated[shape, BeforeValidator(_take)])
+        kind: Any = Annotated[shape, BeforeValidator(_take)]  # pyright: ignore[reportInvalidTypeForm] # known at run time
+        return TypeAdapter(kind)
 
     def unwrapped(self, value: Any, call: Call[Any]) -> Any:  # noqa: ANN401 (what the call returns)
         """Return the result of a call from the validated value."""

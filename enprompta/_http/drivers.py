@@ -248,12 +248,18 @@ class AsyncDriver:
         raise _token_timeout()
 
     async def _send_within_deadline(self, step: SendRequest) -> Answer:
-        """Send a request within its deadline and, if the loop's timers are frozen, within its timeouts."""
+        """Send a request within its deadline and, if the loop's timers do not keep real time, within its timeouts."""
         left = _left(step.ends)
-        bounds = (left, _total_timeout(step.request) if clock.is_replaced() else None)
-        bound = min((one for one in bounds if one is not None), default=None)
-        with move_on_after(bound):
-            return await self._sender.send(step.request)
+        request, settings, total = step.request, step.request.extensions, None
+        if clock.is_replaced():
+            total = _total_timeout(request)
+            request.extensions = {**settings, "timeout": dict.fromkeys(settings["timeout"])}  # its timers may jump
+        bound = min((one for one in (left, total) if one is not None), default=None)
+        try:
+            with move_on_after(bound):
+                return await self._sender.send(request)
+        finally:
+            request.extensions = settings
         reason = "the deadline passed" if bound == left else "the server sent nothing for longer than timeout allows"
         raise APITimeoutError(f"{step.call}: {reason}")
 

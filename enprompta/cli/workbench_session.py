@@ -20,7 +20,6 @@ from enprompta.workbench.server import Server, open_browser
 from enprompta.workbench.session import USER_AGENT, Session, emulator_client
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from contextlib import ExitStack
 
     from enprompta.workbench.server import Addresses
@@ -39,11 +38,11 @@ def begin(stack: ExitStack, *, url: str | None, token: str | None, emulator: boo
         relay: True if programs are to be relayed to the live service.
     """
     if url is not None:
-        return _joined(url, token)
+        return asyncio.run(_joined(url, token))
     if emulator or choose().is_missing:
         if relay:
             raise SetupError(NO_CREDENTIALS)
-        return emulator_session(_started(stack))
+        return emulator_session(asyncio.run(_started(stack)))
     return Session(make_client(AsyncEnprompta, default_headers={"User-Agent": USER_AGENT}), ExchangeLog())
 
 
@@ -65,30 +64,21 @@ def show_addresses(session: Session, addresses: Addresses) -> None:
     sys.stdout.flush()
 
 
-def _started(stack: ExitStack) -> Emulator:
+async def _started(stack: ExitStack) -> Emulator:
     """Start an emulator with sample data."""
     emulator = stack.enter_context(Emulator())
-    _ask(emulator.origin, emulator.control_token, EmulatorControl.seed)
+    async with EmulatorControl(emulator.origin, emulator.control_token) as control:
+        await control.seed()
     return emulator
 
 
-def _joined(url: str, token: str | None) -> Session:
+async def _joined(url: str, token: str | None) -> Session:
     """Make a session on the emulator at a URL, whose token may be part of the URL."""
     found = token or parse_qs(urlsplit(url).query).get("token", [""])[0]
     if not found and sys.stdin.isatty():
         found = typer.prompt("Control token, as the emulator printed it", hide_input=True)
     if not found:
         raise SetupError("The emulator's control token is missing: add --token, or set ENPROMPTA_CONTROL_TOKEN")
-    _ask(url, found, EmulatorControl.info)
-    control = EmulatorControl(url, found)
-    return Session(emulator_client(control.origin), ExchangeLog(), control=control, follows=True)
-
-
-def _ask(url: str, token: str, request: Callable[[EmulatorControl], Awaitable[object]]) -> None:
-    """Send one request to an emulator's control interface."""
-
-    async def send() -> None:
-        async with EmulatorControl(url, token) as control:
-            await request(control)
-
-    asyncio.run(send())
+    async with EmulatorControl(url, found) as control:
+        await control.info()
+    return Session(emulator_client(control.origin), ExchangeLog(), control=EmulatorControl(url, found), follows=True)

@@ -6,7 +6,7 @@ import base64
 import re
 from dataclasses import asdict, dataclass, field, fields
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -96,7 +96,7 @@ class Exchange:
         """Restore an exchange from `to_json`; unknown fields are ignored."""
         known = {one.name: values[one.name] for one in fields(cls) if one.name in values}
         for name in ("request_body", "response_body"):
-            known[name] = base64.b64decode(cast("str", known.get(name, "")))
+            known[name] = base64.b64decode(known.get(name, ""))
         for name in ("request_headers", "response_headers"):
             known[name] = tuple((str(key), str(value)) for key, value in known.get(name, ()))
         known["timeline"] = tuple(TimelineEvent(**one) for one in known.get("timeline", ()))

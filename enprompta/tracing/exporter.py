@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 INGEST_PATH = "/api/ingest/otlp/v1/traces"
 MAX_BATCH_SPANS = 512
+TURN_SPANS = 400
 LONGEST_TURN = 0.0003
 """Seconds for which the thread may keep the interpreter to itself; without pauses it would be 0.005."""
 TURN_PAUSE = 0.00005
@@ -112,6 +113,7 @@ class Exporter:
         self._poster = poster
         self._finish = finish
         self._max_queue = max_queue
+        self._long = min(MAX_BATCH_SPANS, max_queue)
         self._max_bytes = max_bytes
         self._interval = interval
         self._spool = spool
@@ -125,6 +127,7 @@ class Exporter:
         self._queue: deque[ReadableSpan] = deque()
         self._lock = RLock()  # reentrant, because a signal handler may interrupt the thread that holds it
         self._queued_bytes = 0  # estimated only while the thread lags behind
+        self._taken = 0  # spans taken from the queue so far
         self._encoding = 0  # spans that are on their way from the queue to the outbox
         self._outbox: deque[Outgoing] = deque()
         self._outbox_bytes = 0
@@ -151,10 +154,10 @@ class Exporter:
         """Queue an ended span, without waiting for anything."""
         queue = self._queue
         waiting = len(queue)
-        if waiting >= MAX_BATCH_SPANS and not self._has_room(span, waiting):
+        if waiting >= self._long and not self._has_room(span, waiting):
             return
         queue.append(span)
-        if waiting >= MAX_BATCH_SPANS - 1 and not self._is_woken:
+        if waiting >= self._long - 1 and not self._is_woken:
             self._is_woken = True
             self._wake.put(None)
         if self._thread is None or self.is_shut_down:
@@ -187,17 +190,25 @@ class Exporter:
             self._thread = None
 
     def _run(self) -> None:
+        seconds, began = self._interval, monotonic()
         while not self.is_shut_down:
             try:
-                request = self._wake.get(timeout=self._interval)
+                request = self._wake.get(timeout=seconds)
             except Empty:
                 request = None
             self._is_woken = False
+            before = self._taken
             try:
                 self._work(request)
             except Exception as error:  # noqa: BLE001 (the thread must survive, whatever a custom transport raises)
                 self._warn(f"{type(error).__name__}")
                 self._backoff.failed(None)
+            now = monotonic()
+            seconds, began = self._next_turn(self._taken - before, now - began), now
+
+    def _next_turn(self, taken: int, seconds: float) -> float:
+        """Return the seconds until the queue is nearly a batch long, so that `put` rarely has to wake the thread."""
+        return self._interval if not taken else min(self._interval, seconds * TURN_SPANS / taken)
 
     def _work(self, request: FlushRequest | None) -> None:
         """Send what is due; for a flush request, everything."""
@@ -219,15 +230,17 @@ class Exporter:
             self._outbox.extendleft(reversed(taken))
 
     def _encode_all(self, ends: float) -> None:
-        """Encode every span in the queue, at most until a time."""
-        while self._queue and monotonic() < ends:
-            self._encode()
+        """Encode the spans in the queue, at most until a time; those that end meanwhile wait for the next turn."""
+        due = len(self._queue)
+        while due > 0 and monotonic() < ends:
+            due -= self._encode() or due
 
     def _encode(self) -> int:
         """Encode spans of the queue, one batch as a rule; return their number."""
         for batch in encode(self._drained(), self._finish, self._count_invalid):
             self._add(batch)
         taken, self._encoding = self._encoding, 0
+        self._taken += taken
         return taken
 
     def _drained(self) -> Iterator[ReadableSpan]:
@@ -412,6 +425,7 @@ class Exporter:
             self.counters.unsent += left
             self._queue.clear()
             if left:
+                self._warned_at = float("-inf")  # the last word
                 self._warn(f"shut down with {left} spans unsent; {self.counters.last_error or 'no time was left'}")
         self._poster.close()
         if self._spool is not None:

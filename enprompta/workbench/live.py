@@ -42,6 +42,7 @@ class Region(Generic[T]):
         self._show = show
         self._shown: tuple[T] | None = None
         self._requested = 0
+        self._latest_shown = asyncio.Event()
         self._container = box("div", "region", {"aria-live": "off"})
         with self._container:
             loading(name)
@@ -52,13 +53,22 @@ class Region(Generic[T]):
         return self._shown[0] if self._shown else None
 
     async def refresh(self, *, rebuild: bool = False) -> None:
-        """Load the data again, and show it if it has changed.
+        """Load the data again, and show it if it has changed; what is shown then is not older than the call.
 
         Args:
             rebuild: True to replace the elements even if the data is the same.
         """
         self._requested += 1
         request = self._requested
+        self._latest_shown.clear()
+        try:
+            await self._refresh(request, rebuild=rebuild)
+        finally:
+            if request == self._requested:
+                self._latest_shown.set()
+        await self._latest_shown.wait()
+
+    async def _refresh(self, request: int, *, rebuild: bool) -> None:
         try:
             loaded: T | EnpromptaError = await self._load()
         except EnpromptaError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -62,9 +62,9 @@ class Programs:
 
     def _add(self, report: dict[str, Any]) -> None:
         if "exchange" in report:
-            self._log.add(Exchange.from_json({**cast("dict[str, Any]", report["exchange"]), "source": "program"}))
+            self._log.add(Exchange.from_json({**report["exchange"], "source": "program"}))
         else:
-            step = cast("dict[str, Any]", report["event"])
+            step = report["event"]
             event = TimelineEvent(step["kind"], float(step["at"]), float(step["seconds"]), str(step["text"]))
             if event.kind not in _KINDS:
                 raise ValueError(event.kind)

@@ -29,8 +29,10 @@ export default {
       this.stay();
     },
   },
-  mounted() {
+  created() {
     this.shown = { first: this.first, rows: this.rows };
+  },
+  mounted() {
     this.observer = new ResizeObserver(() => this.look());
     this.observer.observe(this.$refs.view);
   },

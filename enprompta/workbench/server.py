@@ -171,7 +171,7 @@ def _listen(port: int | None) -> socket.socket:
             return socket.create_server((_HOST, DEFAULT_PORT))
     try:
         return socket.create_server((_HOST, port or 0))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         problem = f"The Workbench cannot listen on port {port}: {error}. Use another --port"
         raise ConfigurationError(problem) from None
 

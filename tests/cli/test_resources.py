@@ -173,7 +173,9 @@ def test_webhook_secrets_are_not_shown(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_secret_without_a_place_is_not_created(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_without_a_place_is_not_created(
+    run: Run, service: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file is reserved before the service makes a secret, and leaves nothing when that fails."""
     file, opened = tmp_path / "secret", os.open
     create = ("webhooks", "create", "--name", "Lost", "--event", "prompt.executed", "--secret-file", file)
@@ -192,6 +194,10 @@ def test_a_secret_without_a_place_is_not_created(run: Run, tmp_path: Path, monke
     assert told.output == f"error  {file} cannot be written: No space left on device\n"
     assert "Lost" not in run("webhooks", "list").output
     assert "400 Bad Request" in run(*create, "--url", "ftp://x", status=1).output
+    hurry = {"ENPROMPTA_TIMEOUT": "0.2", "ENPROMPTA_MAX_RETRIES": "0"}
+    service.faults.add("/webhooks", latency=1.0, status=503)
+    assert "cannot be written" not in run(*create, "--url", "http://127.0.0.1:9/", status=1, **hurry).output
+    service.faults.clear()
     assert not file.exists()
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import pickle
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -99,6 +100,21 @@ def test_one_odd_row_does_not_lose_a_page(name: str) -> None:
     assert [one.output for one in page.data] == ["fine", "paid", "fine"]
     assert page.data[0] == page.data[2] == read(Execution, fine)
     assert page.pagination.total_count is None
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (rb'"output":"%s"' % (rb"a\ud83c" * 2_000_000), "a\ufffd\ufffd\ufffd" * 2_000_000),
+        (b'"output":"paid","x":%s' % nested(1_000_000).encode(), "paid"),
+    ],
+    ids=["halves", "levels"],
+)
+def test_a_million_odd_values_take_little_time(body: bytes, expected: str) -> None:
+    """Parsing is one step, which no deadline interrupts."""
+    began = time.process_time()
+    assert read(Execution, b'{"id":"e",%s}' % body).output == expected
+    assert time.process_time() - began < 1.2
 
 
 def test_a_wrong_shape_stays_an_error() -> None:

@@ -19,7 +19,7 @@ from enprompta.limiters import LocalLimiter
 from enprompta.testing import WEBHOOK_SECRET, webhook_delivery
 from enprompta.webhooks import construct_event
 from tests.faults.flavours import Caller, run
-from tests.faults.server import FaultServer, Peer, answer
+from tests.faults.server import FaultServer, FullBacklog, Peer, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,11 @@ def test_first_use_under_a_frozen_clock(tool: str, loaded: str, server: FaultSer
     assert (done.returncode, set(done.stdout.split("\n"))) == (0, {"<class 'datetime.datetime'>", ""}), done.stderr
 
 
-@pytest.mark.parametrize("tool", FROZEN)
+# Each look at the clock moves it.
+CLOCKS = {**FROZEN, "freezegun, jumping": partial(freezegun.freeze_time, auto_tick_seconds=15)}
+
+
+@pytest.mark.parametrize("tool", CLOCKS)
 @pytest.mark.parametrize("moment", [LONG_AGO, datetime(2100, 1, 1, tzinfo=timezone.utc)], ids=["past", "future"])
 class TestWaits:
     def test_between_tries(self, flavour: str, tool: str, moment: datetime, server: FaultServer) -> None:
@@ -98,7 +102,7 @@ class TestWaits:
 
         server.play(busy)
         began = monotonic()
-        with FROZEN[tool](moment):
+        with CLOCKS[tool](moment):
             run(flavour, partial(self._get, flavour, server))
         assert 0.1 <= monotonic() - began < 3
         assert len(server.received) == 2
@@ -110,8 +114,20 @@ class TestWaits:
         """A call ends at its deadline, or at its timeout without one."""
         server.play(then=Peer.stall)
         began = monotonic()
-        with FROZEN[tool](moment), pytest.raises(APITimeoutError):
+        with CLOCKS[tool](moment), pytest.raises(APITimeoutError):
             run(flavour, partial(self._get, flavour, server, max_retries=0, **bound))
+        assert 0.1 <= monotonic() - began < 3
+
+    def test_of_an_address_that_does_not_answer(self, flavour: str, tool: str, moment: datetime) -> None:
+        """Connecting ends in real time."""
+
+        async def scenario() -> None:
+            async with Caller(flavour, base_url=dead.base_url, timeout=0.2, max_retries=0) as caller:
+                await caller.call("GET")
+
+        began = monotonic()
+        with FullBacklog() as dead, CLOCKS[tool](moment), pytest.raises(APITimeoutError):
+            run(flavour, scenario)
         assert 0.1 <= monotonic() - began < 3
 
     def test_for_the_budget(self, flavour: str, tool: str, moment: datetime, server: FaultServer) -> None:
@@ -127,7 +143,7 @@ class TestWaits:
 
         server.play(spent)
         began = monotonic()
-        with FROZEN[tool](moment):
+        with CLOCKS[tool](moment):
             run(flavour, partial(self._get, flavour, server, times=2, limiter=LocalLimiter()))
         assert 0.1 < monotonic() - began < 5
         assert len(server.received) == 2

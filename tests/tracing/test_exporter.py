@@ -59,6 +59,12 @@ def test_spans_are_sent_without_a_flush(client: Enprompta, receiver: Receiver) -
         until(lambda: tracing.stats.sent == 1)
 
 
+def test_the_thread_wakes_before_the_queue_is_long(tracing: Tracing) -> None:
+    """The more spans a turn had, the sooner is the next one; without spans, and at the latest, after the interval."""
+    turn = tracing._exporter._next_turn
+    assert (turn(0, 1.0), turn(10, 1.0), turn(1000, 1.0), turn(100, 0.1)) == (60, 40, 0.4, 0.4)
+
+
 def until(done: Any, seconds: float = 10.0) -> None:
     """Wait for a condition."""
     ends = time.monotonic() + seconds
@@ -228,10 +234,10 @@ def test_shutdown_without_a_service(client: Enprompta, receiver: Receiver, caplo
 
 def test_shutdown_waits_while_the_service_accepts_spans(client: Enprompta, receiver: Receiver) -> None:
     """Spans that a slow but working service accepts after the deadline are not lost."""
-    receiver.play = lambda _: cast("Any", time.sleep(0.15))
+    receiver.play = lambda _: cast("Any", time.sleep(0.25))
     tracing = Tracing(client, interval=60)
     record(tracing, 5 * 512)
-    assert tracing.shutdown(deadline=0.3)
+    assert tracing.shutdown(deadline=0.9)
     assert (tracing.stats.sent, tracing.stats.unsent) == (5 * 512, 0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -65,6 +65,7 @@ def sorted_spans(request: Any) -> list[str]:
     )
 
 
+@settings(max_examples=40)
 @given(st.lists(SPANS, max_size=3))
 def test_the_same_as_the_other_encoder(spans: list[ReadableSpan]) -> None:
     """Any spans read back as the message objects that OpenTelemetry's encoder builds."""

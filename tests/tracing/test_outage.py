@@ -83,6 +83,14 @@ def run(poster: Poster, now: list[float], **settings: Any) -> Exporter:
     return made
 
 
+def test_a_short_queue(now: list[float]) -> None:
+    """A queue that is shorter than a batch has its bound too."""
+    made = Exporter(Poster(), lambda one: (one, {}), max_queue=10, max_bytes=10**6, interval=1.0, spool=None)
+    for number in range(100):
+        made.put(span(number))
+    assert (len(made._queue), made.counters.queue_full) == (10, 90)
+
+
 def warnings(caplog: pytest.LogCaptureFixture) -> int:
     """The number of warnings that spans cannot be sent."""
     return sum(cast("Any", one).event == "traces_not_sent" for one in caplog.records)

@@ -101,7 +101,8 @@ def test_bodies_leave_memory_during_an_outage(client: Enprompta, receiver: Recei
         assert tracing._exporter._outbox_bytes == 0
         receiver.play = lambda _: None
         assert tracing.flush()
-    assert len(receiver.spans) == 2560
+    # A request that was given up may arrive all the same.
+    assert len({span.span_id for span in receiver.spans}) == 2560
 
 
 def test_accounts_and_living_processes_are_left_alone(tmp_path: Path) -> None:

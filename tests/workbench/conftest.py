@@ -41,7 +41,7 @@ QUIET = [
 ]
 
 
-FIRST = {"test_control_pages.py", "test_prompts.py", "test_traces.py", "test_workflows.py"}
+FIRST = {f"test_{name}.py" for name in ("control_pages", "prompts", "traces", "webhooks", "workflows")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

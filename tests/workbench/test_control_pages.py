@@ -151,6 +151,11 @@ def test_clock_and_data_are_changed(page: Page, workbench: Workbench, client: En
     page.get_by_role("button", name="Import").click()
     page.locator("input[type=file]").set_input_files({"name": "a.json", "mimeType": "application/json", "buffer": b"{"})
     page.get_by_text("The file is not JSON").wait_for()
+    page.get_by_role("button", name="Import").click()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "a.json", "mimeType": "application/json", "buffer": b"[]"}
+    )
+    page.get_by_role("alert").filter(has_text="object").wait_for()
     page.get_by_role("button", name="Add sample data").click()
     page.get_by_text("Sample data added").wait_for()
     assert client.prompts.list().pagination.total_count == 2 * len(titles)

@@ -85,6 +85,8 @@ def test_an_error_is_explained_and_sent_again(page: Page, workbench: Workbench, 
     page.wait_for_function("navigator.clipboard.readText().then((text) => text.includes('import'))")
     compile(page.evaluate("navigator.clipboard.readText()"), "copied", "exec")
     dialog.get_by_role("button", name="Edit and send again").click()
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.locator(".row-line .badge")).to_have_text("400")
     page.get_by_role("textbox", name="Body").fill('{"title": "Mended", "content": "x"}')
     page.get_by_role("button", name="Send", exact=True).click()
     page.get_by_text("201", exact=True).wait_for()

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import webbrowser
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import typer
 from nicegui import ui
 from nicegui.client import Client
 from nicegui.elements.mixins.text_element import TextElement
 
-from enprompta import AsyncEnprompta, ConfigurationError, Enprompta
-from enprompta.cli import workbench_session
-from enprompta.cli.commands import workbench as command
-from enprompta.cli.errors import SetupError
+from enprompta import ConfigurationError
 from enprompta.emulator import ControlError, EmulatorControl
 from enprompta.exchanges import Exchange, ExchangeLog, TimelineEvent
-from enprompta.models import Execution, WorkflowExecution, WorkflowStep
-from enprompta.workbench import inspector, operations, sending, server
+from enprompta.models import Execution, Workflow, WorkflowExecution, WorkflowStep
+from enprompta.workbench import inspector, operations, sending
 from enprompta.workbench import session as sessions
+from enprompta.workbench.live import Region
 from enprompta.workbench.pages import faults, keys, requests
 from enprompta.workbench.programs import Programs
 from enprompta.workbench.prompts.history import open_execution
@@ -32,21 +27,16 @@ from enprompta.workbench.relay import Relay
 from enprompta.workbench.security import Security
 from enprompta.workbench.session import Session, begin, emulator_client
 from enprompta.workbench.workflows import graph, runs
+from tests.workbench.visits import live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from starlette.types import ASGIApp
 
 pytestmark = pytest.mark.step("workbench")
 
 ORIGIN = "http://127.0.0.1:9"
-
-
-def live() -> Session:
-    """Make a session on the live service, which is never called."""
-    client = AsyncEnprompta(api_key="ep_live_x1234567", base_url="https://localhost:9/api/v1", max_retries=0)
-    return Session(client, ExchangeLog())
 
 
 @contextmanager
@@ -125,135 +115,6 @@ def test_accounts_of_a_session() -> None:
         assert (session.accounts, session.account, session.is_live) == (["account"], "account", True)
 
     asyncio.run(main())
-
-
-def test_the_relay_is_closed_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The addresses are announced once the server answers, and connections are closed when it ends."""
-
-    class Fake:
-        should_exit = False
-
-        def __init__(self, _: Any, *, handle_signals: bool, on_ready: Callable[[], object]) -> None:
-            assert handle_signals
-            self.on_ready = on_ready
-
-        async def serve(self, sockets: list[Any]) -> None:
-            self.on_ready()
-            for one in sockets:
-                one.close()
-
-    monkeypatch.setattr(server, "_UvicornServer", Fake)
-    session = live()
-    server.Server(live(), port=0)._listener.close()  # the application is made once
-    one = server.Server(session, port=0, relay=True)
-    one.stop()  # before it is served: nothing to stop
-    announced: list[server.Addresses] = []
-    asyncio.run(one.serve(announced.append))
-    assert announced == [one.addresses]
-    assert one._relay is not None
-    assert one._relay._client.is_closed
-    one.stop()
-
-
-@pytest.mark.parametrize("error", [None, webbrowser.Error("none"), OSError("none")])
-def test_the_link_is_opened_in_the_background(error: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The browser is started on a thread, and a missing browser is no error."""
-    opened: list[str] = []
-    threads: list[threading.Thread] = []
-
-    def show(url: str) -> None:
-        opened.append(url)
-        threads.append(threading.current_thread())
-        if error is not None:
-            raise error
-
-    monkeypatch.setattr(webbrowser, "open", show)
-    crashes: list[Any] = []
-    monkeypatch.setattr(threading, "excepthook", crashes.append)
-    known = set(threading.enumerate())
-    server.open_browser("http://127.0.0.1:1/?token=x")
-    for thread in set(threading.enumerate()) - known:
-        thread.join(60)
-    assert (opened, crashes) == (["http://127.0.0.1:1/?token=x"], [])
-    assert threads[0] is not threading.main_thread()
-
-
-class FakeServer:
-    """A server that announces its addresses and is then interrupted, or ends."""
-
-    error: BaseException | None = None
-
-    def __init__(self, session: Session, **_: Any) -> None:
-        session.report_url = "http://127.0.0.1:1/report/x"
-
-    async def serve(self, on_ready: Callable[[server.Addresses], object]) -> None:
-        """Announce the addresses."""
-        on_ready(server.Addresses("http://127.0.0.1:1/?token=x", "http://127.0.0.1:1/report/x", None))
-        if self.error is not None:
-            raise self.error
-
-
-def test_the_command_opens_the_link(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The link is printed and opened unless --no-open is given; Ctrl-C exits with 130."""
-    opened: list[str] = []
-    monkeypatch.setattr(workbench_session, "Server", FakeServer)
-    monkeypatch.setattr(workbench_session, "open_browser", opened.append)
-    monkeypatch.setattr(workbench_session, "begin", lambda *_, **__: live())
-    command.workbench()
-    assert opened == ["http://127.0.0.1:1/?token=x"]
-    printed = capsys.readouterr().out
-    assert "export ENPROMPTA_WORKBENCH=http://127.0.0.1:1/report/x" in printed
-    assert "ENPROMPTA_BASE_URL" not in printed
-    monkeypatch.setattr(FakeServer, "error", KeyboardInterrupt())
-    with pytest.raises(typer.Exit) as stopped:
-        command.workbench(no_open=True)
-    assert (stopped.value.exit_code, len(opened)) == (130, 1)
-
-
-def test_the_token_is_asked_for_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without --token, a terminal is asked once, hidden; the error names what the emulator's address is."""
-    asked: list[str] = []
-
-    def prompt(text: str, *, hide_input: bool) -> str:
-        assert hide_input
-        asked.append(text)
-        return answer
-
-    monkeypatch.setattr(workbench_session.sys, "stdin", SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr(workbench_session.typer, "prompt", prompt)
-    answer = "a-token"
-    with pytest.raises(ControlError, match="cannot be reached"):
-        workbench_session._joined(ORIGIN, None)
-    answer = ""
-    with pytest.raises(SetupError, match="control token is missing"):
-        workbench_session._joined(ORIGIN, None)
-    assert len(asked) == 2
-
-
-def test_an_emulator_is_started_and_joined() -> None:
-    """A new emulator has sample data, and another Workbench joins it with the token in its address."""
-    with ExitStack() as stack:
-        emulator = workbench_session._started(stack)
-        with Enprompta(api_key=emulator.keys.team, base_url=emulator.url) as client:
-            assert client.prompts.list().data
-        session = workbench_session._joined(f"{emulator.origin}/?token={emulator.control_token}", None)
-        assert (session.base_url, session.is_live) == (emulator.url, False)
-        asyncio.run(session.aclose())
-
-
-def test_only_packages_of_the_extra_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    """A missing package of the extra is named; an import that fails for another reason is not hidden."""
-    missing = ModuleNotFoundError("No module named 'nicegui.ui'", name="nicegui.ui")
-    chained = ImportError("install it")
-    chained.__cause__ = missing
-    for error in (missing, chained):
-        with pytest.raises(typer.Exit) as stopped, command.needs_workbench():
-            raise error
-        assert stopped.value.exit_code == 1
-        assert "needs nicegui, which is not installed" in " ".join(capsys.readouterr().err.split())
-    for error in (ModuleNotFoundError("No module named 'other'", name="other"), ImportError("cannot import name")):
-        with pytest.raises(type(error), match=str(error)), command.needs_workbench():
-            raise error
 
 
 def test_pages_that_need_an_emulator_are_empty_on_a_live_account() -> None:
@@ -335,6 +196,48 @@ def test_runs_without_details_are_shown() -> None:
         runs._outcome(run)
     assert {"stopped", "a"} <= set(texts)
     assert "Input" not in texts
+
+
+def test_the_button_that_cancels_a_run_stays_while_the_run_changes() -> None:
+    """A click on it is not lost while the run changes; it goes when the run has ended, and another run has another."""
+    workflow = Workflow.model_validate({"id": "wfl_1", "name": "a", "steps": [{"id": "a", "promptId": "pmt_1"}]})
+    states = [("wfe_1", "pending"), ("wfe_1", "running"), ("wfe_1", "completed"), ("wfe_2", "running")]
+    buttons: list[int | None] = []
+    with shown(live()):
+        page = runs.Runs(workflow, {})
+        for run_id, status in states:
+            page._show(WorkflowExecution.model_validate({"id": run_id, "status": status, "steps": []}))
+            buttons.append(next((one.id for one in page._cancel_place.descendants()), None))
+    pending, running, completed, other = buttons
+    assert pending == running
+    assert completed is None
+    assert other not in {None, running}
+
+
+def test_a_refresh_shows_nothing_older_than_its_call() -> None:
+    """One that a later refresh overtakes ends with that, so what its caller reports is on the page."""
+    shown_data: list[str] = []
+
+    async def main() -> None:
+        loads: list[asyncio.Future[str]] = [asyncio.Future(), asyncio.Future()]
+        waiting = iter(loads)
+
+        async def load() -> str:
+            return await next(waiting)
+
+        with Client(ui.page("/nowhere")) as client:
+            region = Region(load, shown_data.append)
+            refreshes = [asyncio.ensure_future(region.refresh()) for _ in loads]
+            await asyncio.sleep(0)
+            loads[0].set_result("old")
+            await asyncio.sleep(0.01)
+            assert not refreshes[0].done()
+            loads[1].set_result("new")
+            await asyncio.gather(*refreshes)
+            client.delete()
+
+    asyncio.run(main())
+    assert shown_data == ["new"]
 
 
 def test_an_execution_without_variables_has_no_heading_for_them() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from enprompta import UNSET
+from enprompta import UNSET, AsyncEnprompta
+from enprompta.exchanges import ExchangeLog
+from enprompta.workbench.session import Session
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -54,3 +56,9 @@ def found(pattern: str, text: str) -> str:
     match = re.search(pattern, text)
     assert match, text
     return match[1]
+
+
+def live() -> Session:
+    """Make a session on the live service, which is never called."""
+    client = AsyncEnprompta(api_key="ep_live_x1234567", base_url="https://localhost:9/api/v1", max_retries=0)
+    return Session(client, ExchangeLog())

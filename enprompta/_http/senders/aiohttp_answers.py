@@ -121,8 +121,7 @@ class Request(aiohttp.ClientRequest):
             protocol = conn.protocol  # gone once the connection is closed
             await super().write_bytes(writer, conn, *rest, **named)
         except Exception as error:
-            if protocol is None:  # its length is 0, so it counts as false
-                protocol = conn.protocol
+            protocol = conn.protocol if protocol is None else protocol  # its length is 0, so it counts as false
             if (raised := handler_error(error)) is None or not isinstance(protocol, Protocol):
                 raise
             protocol.fail(raised)

@@ -10,11 +10,11 @@ import errno
 import os
 import selectors
 import socket
-import time
 from collections import deque
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from enprompta._common.clock import monotonic
 from enprompta._common.handler_errors import is_from_handler
 from enprompta._http.error_mapping import TRIED
 
@@ -67,7 +67,7 @@ class Race:
             TimeoutError: The timeout passed; the message lists each address with its result.
             OSError: All addresses failed; the message lists each with its reason.
         """
-        ends = None if timeout is None else time.monotonic() + timeout
+        ends = None if timeout is None else monotonic() + timeout
         while self._waiting or self._running:
             if self._waiting and (won := self._start(self._waiting.popleft())):
                 return won
@@ -105,7 +105,7 @@ class Race:
 
     def _wait(self, ends: float | None) -> socket.socket | None:
         """Wait until an attempt ends or the next one is due; return the socket of a successful one."""
-        left = None if ends is None else ends - time.monotonic()
+        left = None if ends is None else ends - monotonic()
         if left is not None and left <= 0:
             raise TimeoutError(self._outcome())
         pauses = [pause for pause in (left, ATTEMPT_DELAY if self._waiting else None) if pause is not None]

@@ -188,4 +188,6 @@ def _place_for_secret(file: str) -> Generator[Callable[[str], None]]:
             if not written:
                 path.unlink()
     except OSError as error:
+        if isinstance(error, EnpromptaError):  # a timeout of the request
+            raise
         raise EnpromptaError(f"{file} cannot be written: {error.strerror or error}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from nicegui import ui
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from enprompta.workbench.session import JSON
 
 _KINDS = {
-    "status": "Respond with a status",
-    "latency": "Delay the response",
-    "drip": "Drip the response",
-    "before": "Reset the connection",
-    "after": "Lose the answer",
+    "status": "Status",
+    "latency": "Delay",
+    "drip": "Slow drip",
+    "before": "Connection reset",
+    "after": "Lost answer",
 }
 # The field of an effect that has one: its name, its first value, and a hint.
 _VALUES = {
@@ -215,10 +215,10 @@ class _Data:
 
     async def _replace(self, event: UploadEventArguments) -> None:
         try:
-            document: object = json.loads(await event.file.read())
+            document = json.loads(await event.file.read())
         except (ValueError, RecursionError) as error:
             raise ConfigurationError("The file is not JSON: choose one that was exported here") from error
-        await self._control.import_data(cast("JSON", document) if isinstance(document, dict) else {})
+        await self._control.import_data(document)
         c.notify("Data imported")
 
     def _confirm_reset(self) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _ROWS = 120  # rows that the browser has at a time
 _MARGIN = 30  # of them above the visible ones
 _TICK = 0.4
+_TYPING_DELAY = 0.1
 _STATUSES = {
     "": "All statuses",
     "error": "Failed",
@@ -83,7 +84,7 @@ class _Requests:
             self._list = RequestList()
             self._empty = c.box("div")
         for control in (self._status, self._path, self._request_id, self._text):
-            control.changed(self._filter, delay=0.15)
+            control.changed(self._filter, delay=_TYPING_DELAY)
         self._list.on("window", self._scroll)
         self._list.on("open", self._open)
 
@@ -129,10 +130,8 @@ class _Requests:
 
     def _find(self, conditions: ExchangeFilter, *, hides_own: bool) -> tuple[list[Exchange], int]:
         """Return the matching exchanges, and the number of those without conditions."""
-        found, kept = self._log.search(conditions), self._log.search()
-        if not hides_own:
-            return found, len(kept)
-        return [one for one in found if one.program != USER_AGENT], sum(one.program != USER_AGENT for one in kept)
+        kept = [one for one in self._log.search() if not (hides_own and one.program == USER_AGENT)]
+        return [one for one in kept if conditions.matches(one)], len(kept)
 
     def _show_window(self) -> None:
         total = len(self._found)

@@ -32,10 +32,13 @@ class Runs:
         self._workflow = workflow
         self._titles = titles
         self._run: WorkflowExecution | None = None
+        self._cancellable: str | None = None
         self._watched = ""
         with c.box("div", "columns even"):
             with c.section("Steps") as actions:
-                self._run_actions = actions
+                with actions:
+                    self._status = c.box("span")
+                    self._cancel_place = c.box("span")
                 self._graph = c.box("div", "region")
             with c.box("div", "stack"):
                 self._add_form()
@@ -93,21 +96,26 @@ class Runs:
                 await self._runs.refresh()
                 return
 
-    async def _cancel(self, run: WorkflowExecution) -> None:
-        self._watch(await current().client.workflows.cancel_execution(self._workflow.id, run.id))
+    async def _cancel(self, run_id: str) -> None:
+        self._watch(await current().client.workflows.cancel_execution(self._workflow.id, run_id))
 
     def _show(self, run: WorkflowExecution | None) -> None:
         self._run = run
         states = {step.step_id: step.status for step in run.steps} if run else {}
-        for place in (self._graph, self._result, self._run_actions):
+        for place in (self._graph, self._result, self._status):
             place.clear()
         with self._graph:
             graph.draw(self._workflow.steps, states, self._titles)
-        with self._run_actions:
+        with self._status:
             if run is not None:
                 c.status(run.status)()
-                if not run.is_finished:
-                    c.button("Cancel run", functools.partial(self._cancel, run), kind="danger")
+        cancellable = None if run is None or run.is_finished else run.id
+        if cancellable != self._cancellable:  # not on each look at the run: a click on it would be lost
+            self._cancellable = cancellable
+            self._cancel_place.clear()
+            if cancellable is not None:
+                with self._cancel_place:
+                    c.button("Cancel run", functools.partial(self._cancel, cancellable), kind="danger")
         with self._result:
             if run is None:
                 c.text("p", "Run the workflow, or open one of the runs below.", "muted")
