@@ -53,11 +53,12 @@ class RequestModel(BaseModel, frozen=True):
 
     def values(self) -> dict[str, Any]:
         """Return the given fields by the names of their columns."""
-        return {name: value for name, value in self if name in self.model_fields_set}
+        given = self.model_fields_set
+        return {name: value for name, value in vars(self).items() if name in given}
 
     def filters(self) -> dict[str, Any]:
         """Return the parameters of a query that are filters, as `Listing.filtered` expects them."""
-        return {name: value for name, value in self if name not in {"limit", "cursor", "offset"}}
+        return {name: value for name, value in vars(self).items() if name not in {"limit", "cursor", "offset"}}
 
 
 class InvalidFieldsError(ValueError):

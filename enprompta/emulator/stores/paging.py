@@ -54,10 +54,6 @@ class Listing:
         sql = f"SELECT {columns} FROM {self.table} {where} {tail}"  # noqa: S608 (no input in it)
         return database.all(sql, *self.args, *args)
 
-    def first(self, database: Database) -> sqlite3.Row | None:
-        """Return one row; None if there is none."""
-        return next(iter(self.rows(database, "LIMIT 1")), None)
-
     def count(self, database: Database) -> int:
         """Count the rows."""
         return int(self.rows(database, columns="count(*)")[0][0])

@@ -28,12 +28,15 @@ _PRIVATE, _TEAM = VISIBILITIES[:2]
 _VISIBLE = f"CASE WHEN team_id IS NULL OR visibility = '{_PRIVATE}' THEN account_id = ? ELSE {teams.MINE} END"
 _NEWEST_LABELS = frozenset({DEFAULT_LABEL, "latest"})
 _MAX_SLUG = 80
+_COLUMNS = (
+    "id title slug content description category tags variables visibility version usage_count team_id created_at "
+    "updated_at"
+)
 
 
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return a prompt as JSON."""
-    columns = "id title slug content description category tags variables visibility version usage_count team_id"
-    return as_json(row, f"{columns} created_at updated_at")
+    return as_json(row, _COLUMNS)
 
 
 def create(database: Database, account: Account, values: Mapping[str, Any], now: float) -> sqlite3.Row:
@@ -60,8 +63,9 @@ def create(database: Database, account: Account, values: Mapping[str, Any], now:
     with database.transaction():
         slug = _free_slug(database, account, values["title"])
         database.insert("prompts", {**row, "id": prompt_id, "account_id": account.id, "slug": slug})
-        _store_version(database, get(database, account, prompt_id), now)
-        return get(database, account, prompt_id)
+        created = get(database, account, prompt_id)
+        _store_version(database, created, now)
+        return created
 
 
 def get(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
@@ -69,7 +73,8 @@ def get(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:
 
     A PRIVATE prompt, or one without a team, is visible to its creator; any other to the members of its team.
     """
-    return found(listing(account, id=prompt_id).first(database), "Prompt", prompt_id)
+    sql = f"SELECT * FROM prompts WHERE id = ? AND {_VISIBLE}"  # noqa: S608 (no input in it)
+    return found(database.one(sql, prompt_id, account.id, account.user_id), "Prompt", prompt_id)
 
 
 def get_writable(database: Database, account: Account, prompt_id: str) -> sqlite3.Row:

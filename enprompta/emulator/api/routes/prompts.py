@@ -67,7 +67,7 @@ class _Variable(RequestModel, frozen=True):
     options: NotNull[Annotated[list[Annotated[str, item(0, 2_000)]], Field(max_length=200)]] = Field([])
 
     def declaration(self) -> JSONObject:
-        return {**dict(self), "required": self.default is None if self.required is None else self.required}
+        return {**vars(self), "required": self.default is None if self.required is None else self.required}
 
 
 class _PromptChanges(RequestModel, frozen=True):
