@@ -11,7 +11,6 @@ and tests with pytest-httpx would send real requests.
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, cast
 
 from enprompta._common import log
@@ -74,7 +73,4 @@ def _patch(transport: CorePart, *, pooled: bool, depth: int) -> bool:
         from enprompta._http.senders.unread import note_answers  # noqa: PLC0415
 
         note_answers(pool)
-        if not hasattr(pool, "handle_async_request"):
-            # A signal handler can interrupt httpcore's lock after it is acquired, and then it stays held.
-            pool._optional_thread_lock = threading.Lock()  # noqa: SLF001
     return True

@@ -8,6 +8,7 @@ that its parser or TLS has already read. Streams that report these bytes as read
 from __future__ import annotations
 
 import ssl
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def announces_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def note_answers(pool: CorePart) -> None:
-    """Call `note_answer` for each response on the connections of a pool, and record which requests used them."""
+    """Prepare a pool: `note_answer` gets each response, requests know their connections, and its lock is released."""
     if "create_connection" in vars(pool):  # already patched: two clients share the `http_client`
         return
     create = pool.create_connection
@@ -96,6 +97,9 @@ def note_answers(pool: CorePart) -> None:
         return connection
 
     pool.create_connection = create_noting
+    if not hasattr(pool, "handle_async_request"):
+        # A signal handler can interrupt httpcore's lock after it is acquired, and then it stays held.
+        pool._optional_thread_lock = threading.Lock()  # noqa: SLF001
 
 
 def _noting(connection: CorePart) -> Callable[[Any], Any]:
