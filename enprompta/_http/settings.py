@@ -157,7 +157,7 @@ def check_base_url(name: str, url: object) -> str:
         raise ConfigurationError(f"{name} is not a valid URL ({error}): use one {example}") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"{name} must not hold a user name or password: pass api_key instead")
-    if parts.scheme not in {"https", "http"} or not host or not is_host(host):
+    if parts.scheme not in {"https", "http"} or not host:
         raise ConfigurationError(f"{name} must begin with https:// and a host, {example}")
     if "?" in url or "#" in url:
         raise ConfigurationError(f"{name} must end with its path, without ? or #, {example}")
@@ -166,6 +166,8 @@ def check_base_url(name: str, url: object) -> str:
             f"{name} is http:// to {host}, which would send your credentials in clear text: "
             "use https:// (http:// is for this machine alone, such as the emulator on 127.0.0.1)"
         )
+    if not is_host(host):
+        raise ConfigurationError(f"{name} does not name a host, {example}")
     return url.rstrip("/")
 
 
