@@ -67,7 +67,7 @@ def test_the_memory_is_that_which_is_stated(body: bytes) -> None:
     log.add(exchange())  # loads what stays
     tracemalloc.start()
     try:
-        for number in range(4_000):
+        for number in range(1_500):
             headers = tuple((f"x-{index}", str(number)) for index in range(8))
             parts = {"response_body": body + str(number).encode(), "timeline": (TimelineEvent("wait", number),)}
             log.add(exchange(number, request_headers=headers, **parts))

@@ -130,8 +130,9 @@ def test_clock_and_data_are_changed(page: Page, workbench: Workbench, client: En
     page.locator(".fact").filter(has_text="Minute window").get_by_text("30 s", exact=True).wait_for()
     page.get_by_label("Minute window").fill("60")
     page.get_by_role("button", name="Set windows").click()
+    expect(page.locator(".fact").filter(has_text="Minute window")).to_contain_text("60 s")
     page.get_by_role("button", name="Back to real time").click()
-    page.locator(".fact").filter(has_text="Minute window").get_by_text("60 s", exact=True).wait_for()
+    page.locator(".fact").filter(has_text="Ahead of real time").get_by_text("0 s", exact=True).wait_for()
     assert abs(emulator.clock.offset) < 1
 
     titles = {prompt.title for prompt in client.prompts.list()}
