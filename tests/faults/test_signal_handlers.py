@@ -385,9 +385,10 @@ def test_wherever_it_fires(flavour: str, backend: str, server: FaultServer) -> N
             except Stop as caught:
                 outcomes.append(caught is raised[-1])
             else:
-                # aiohttp logs what is raised in its own callbacks; anyio, below httpx2, ignores it in one of its
-                # properties. Both complete the call.
-                outcomes.append(left > 0 or backend in {"aiohttp", "own httpx2"})
+                # aiohttp logs what is raised in its own callbacks; anyio ignores an OSError while it reads the
+                # addresses of a socket. Both complete the call.
+                is_in_anyio = bool(places) and "/anyio/" in places[-1]
+                outcomes.append(left > 0 or backend == "aiohttp" or is_in_anyio)
             finally:
                 sys.settrace(None)
             assert len(server.received) <= 1, places[-1]
