@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Kind = Literal["primary", "plain", "danger", "quiet"]
 K = TypeVar("K", bound=str)
 _LINE = 80  # characters
+_FIRST_CLICK = "(event) => { if (event.detail < 2) emit(); }"  # a double click counts once, however fast the handler is
 
 
 def notify(message: str, *, is_error: bool = False) -> None:
@@ -112,7 +113,7 @@ def _handle(element: ui.element, handler: Callable[[], Awaitable[object] | objec
                     element.props.pop(name, None)
                 element.update()
 
-    element.on("click", clicked, args=[])
+    element.on("click", clicked, js_handler=_FIRST_CLICK)
 
 
 def copy_button(value: str | Callable[[], str], label: str = "Copy") -> ui.element:

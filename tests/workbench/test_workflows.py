@@ -84,11 +84,14 @@ def test_a_run_is_watched_step_by_step(
 
 def test_a_run_is_cancelled(page: Page, workbench: Workbench, client: Enprompta, release: Callable[[], None]) -> None:
     """Cancelling skips what has not started, and the graph shows it."""
-    visit(page, workbench.origin, f"/workflows/{diamond(client)}")
+    workflow_id = diamond(client)
+    visit(page, workbench.origin, f"/workflows/{workflow_id}")
     page.get_by_label("topic").fill("tea")
     run = page.get_by_role("button", name="Run workflow")
     run.dblclick()  # starts one run, not two
     expect(section(page, "Runs").locator("tbody tr")).to_have_count(1)
+    expect(run).not_to_have_attribute("aria-busy", "true")
+    run.dispatch_event("click", {"detail": 2})  # the second click of a double click, after the first was handled
     run.click()
     expect(section(page, "Runs").locator("tbody tr")).to_have_count(2)
     page.wait_for_timeout(400)
@@ -96,6 +99,7 @@ def test_a_run_is_cancelled(page: Page, workbench: Workbench, client: Enprompta,
     expect(page.locator(".graph .node-cancelled")).to_have_count(3)
     release()
     expect(section(page, "Runs").locator("tbody tr").first).to_contain_text("cancelled")
+    assert len(client.workflows.list_executions(workflow_id).data) == 2
 
 
 def test_a_failed_run_says_why(
