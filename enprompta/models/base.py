@@ -96,7 +96,7 @@ class FailFast:
         if schema["type"] in {"list", "tuple", "set", "frozenset"}:
             schema["fail_fast"] = True
         made = cast("core_schema.CoreSchema", schema)
-        if schema["type"] == "dict" and schema["values_schema"]["type"] != "any":
+        if schema["type"] == "dict" and schema.get("values_schema", {"type": "any"})["type"] != "any":
             return core_schema.no_info_wrap_validator_function(_one_by_one, made)
         return made
 

@@ -265,6 +265,7 @@ ENTRIES = b",".join(b'"k%d":"x"' % number for number in range(40_000))
         (set[int], b"[%s]", TEXTS),
         (tuple[int, ...], b"[%s]", TEXTS),
     ],
+    ids=range(17),
 )
 def test_one_problem_is_enough_to_refuse_a_body(returns: Any, body: bytes, wrong: bytes) -> None:
     """Any number of wrong elements takes the memory of the parsed body and of one problem."""
