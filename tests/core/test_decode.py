@@ -16,6 +16,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
 from enprompta import Call, ConfigurationError, Page
 from enprompta._core.decode import UndecodableError, decode
@@ -278,7 +279,7 @@ def test_one_problem_is_enough_to_refuse_a_body(returns: Any, body: bytes, wrong
             read(returns, whole)
         assert str(caught.value) == str(small.value)
 
-    assert memory_of(refused) < 1.5 * memory_of(lambda: json.loads(whole)) + 500_000
+    assert memory_of(refused) < 1.5 * memory_of(lambda: from_json(whole)) + 500_000
 
 
 @pytest.mark.parametrize(
