@@ -279,7 +279,9 @@ def test_one_problem_is_enough_to_refuse_a_body(returns: Any, body: bytes, wrong
             read(returns, whole)
         assert str(caught.value) == str(small.value)
 
-    assert memory_of(refused) < 1.5 * memory_of(lambda: from_json(whole)) + 500_000
+    # Which of the parsers shares equal texts depends on their versions.
+    parsed = max(memory_of(lambda: json.loads(whole)), memory_of(lambda: from_json(whole)))
+    assert memory_of(refused) < 1.5 * parsed + 500_000
 
 
 @pytest.mark.parametrize(
