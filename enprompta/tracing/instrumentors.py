@@ -30,7 +30,7 @@ class Instrumentor(Protocol):
 
 
 # The instrumentors of each library, preferred ones first: project, its name there, and its class.
-KNOWN = {
+KNOWN: dict[str, tuple[tuple[str, str, str], ...]] = {
     "anthropic": (
         ("openinference", "anthropic", "AnthropicInstrumentor"),
         ("opentelemetry", "anthropic", "AnthropicInstrumentor"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -49,7 +49,7 @@ _WORDINGS = {
 class RequestModel(BaseModel, frozen=True):
     """A request body or query: fields with the names of columns, and the API's names as aliases; others are ignored."""
 
-    model_config = ConfigDict(strict=True, alias_generator=to_camel)
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, alias_generator=to_camel)
 
     def values(self) -> dict[str, Any]:
         """Return the given fields by the names of their columns."""
@@ -153,7 +153,7 @@ class Valid:
         return self._schema
 
 
-scalar = Valid(
+scalar: Valid = Valid(
     core_schema.union_schema(
         [
             core_schema.none_schema(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
@@ -22,7 +22,7 @@ Credential = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class _TokenRequest(RequestModel, frozen=True):
-    model_config = ConfigDict(alias_generator=None)  # its fields are those of the RFC
+    model_config: ClassVar[ConfigDict] = ConfigDict(alias_generator=None)  # its fields are those of the RFC
 
     grant_type: NotNull[Text100]
     client_id: NotNull[Credential]
