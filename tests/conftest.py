@@ -99,8 +99,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Use half a process more than there are cores for `-n auto`, because many tests wait for sockets and clocks."""
-    return max(3, (os.cpu_count() or 2) * 3 // 2)
+    """Use two processes for each core with `-n auto`, because many tests wait for sockets and clocks."""
+    return max(4, (os.cpu_count() or 2) * 2)
 
 
 def pytest_collection_finish() -> None:
