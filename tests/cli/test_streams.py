@@ -295,3 +295,35 @@ def test_no_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     with sys.stderr, pytest.raises(SystemExit) as ended, streams.guarded():
         pytest.fail("not reached")
     assert ended.value.code == 1
+
+
+def test_a_closed_input_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process started with `<&-` has no standard input."""
+    monkeypatch.setattr(sys, "stdin", None)
+    streams.use_utf8()
+    with sys.stdin as empty:
+        assert empty.read() == ""
+
+
+def test_a_silent_exit_after_a_broken_pipe_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
+    """Click exits without a word then."""
+
+    def leave() -> None:
+        end = SystemExit(1)
+        end.__context__ = BrokenPipeError(32, "Broken pipe")
+        raise end
+
+    with pytest.raises(SystemExit), streams.guarded():
+        leave()
+    sys.stdout.flush()
+    assert capfd.readouterr().err == "error  Standard output cannot be written: Broken pipe\n"
+
+
+def test_an_error_that_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit status is the command's all the same."""
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    with pytest.raises(SystemExit) as ended, streams.guarded():
+        raise PermissionError(13, "Permission denied", "a.txt")
+    assert ended.value.code == 1

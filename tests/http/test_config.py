@@ -153,6 +153,7 @@ def test_https_and_this_machine_are_accepted(url: str) -> None:
         "http://notlocalhost",
         "http://[2001:db8::1]/",
         "http://169.254.169.254",
+        "http://127.1",
     ],
 )
 def test_clear_text_over_a_network_is_refused_with_the_reason(url: str) -> None:
