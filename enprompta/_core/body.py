@@ -178,7 +178,7 @@ def _is_model(value: object) -> bool:
     return pydantic is not None and isinstance(value, pydantic.BaseModel)
 
 
-def _dumped(model: Any) -> JSON:  # noqa: ANN401
+def _dumped(model: Any) -> JSON:  # noqa: ANN401 (a model of pydantic, which may not be loaded)
     """Return a model in its JSON form: only fields that were set, because the service chooses the defaults.
 
     Raises:

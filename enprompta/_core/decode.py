@@ -203,7 +203,7 @@ class _Reader:
         """Reads parsed bodies that `strict` rejects."""
         return _ParsedReader(lenient_validator(self._adapter(LenientEnvelope).core_schema).validate_json)
 
-    def _adapter(self, envelope: Any) -> TypeAdapter[Any]:  # noqa: ANN401
+    def _adapter(self, envelope: Any) -> TypeAdapter[Any]:  # noqa: ANN401 (a generic class)
         shape = envelope[self.shape] if self.enveloped else self.shape
         kind: Any = Annotated[shape, BeforeValidator(_take)]  # pyright: ignore[reportInvalidTypeForm] # known at run time
         return TypeAdapter(kind)

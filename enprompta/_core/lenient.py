@@ -48,7 +48,7 @@ def _lenient(node: Any) -> Any:  # noqa: ANN401 (a schema, or a part of one)
     return _model(made) if kind == "model" else made
 
 
-def _part(key: str, part: Any) -> object:  # noqa: ANN401
+def _part(key: str, part: Any) -> object:  # noqa: ANN401 (a part of a schema)
     return {name: _lenient(one) for name, one in part.items()} if key == "fields" else _lenient(part)
 
 

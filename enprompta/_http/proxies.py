@@ -214,6 +214,7 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     except ValueError:
         return None
     mapped = _address(str(network.network_address))
-    if network.version == 6 and isinstance(mapped, ipaddress.IPv4Address) and network.prefixlen >= _MAPPED_BITS:  # noqa: PLR2004
+    is_mapped = isinstance(network, ipaddress.IPv6Network) and isinstance(mapped, ipaddress.IPv4Address)
+    if is_mapped and network.prefixlen >= _MAPPED_BITS:
         return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
     return network

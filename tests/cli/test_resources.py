@@ -189,9 +189,9 @@ def test_a_secret_without_a_place_is_not_created(
 
         disk = opened("/dev/full", os.O_WRONLY)
         patch.setattr(os, "open", full)
-        told = run(*create, "--url", "http://127.0.0.1:9/", status=1)
+        shown = run(*create, "--url", "http://127.0.0.1:9/", status=1)
         os.close(disk)
-    assert told.output == f"error  {file} cannot be written: No space left on device\n"
+    assert shown.output == f"error  {file} cannot be written: No space left on device\n"
     assert "Lost" not in run("webhooks", "list").output
     assert "400 Bad Request" in run(*create, "--url", "ftp://x", status=1).output
     hurry = {"ENPROMPTA_TIMEOUT": "0.2", "ENPROMPTA_MAX_RETRIES": "0"}

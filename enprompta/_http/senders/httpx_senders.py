@@ -253,7 +253,7 @@ def _is_interruption(error: BaseException, outside: BaseException | None) -> boo
     return isinstance(error, KeyboardInterrupt) or handler_error(error, outside=outside) is not None
 
 
-def _left_open(client: httpx.Client | httpx.AsyncClient, response: httpx.Response) -> Any:  # noqa: ANN401
+def _left_open(client: httpx.Client | httpx.AsyncClient, response: httpx.Response) -> Any:  # noqa: ANN401 (a stream)
     """Return the connection of a response if the client was closed while the connection was being opened."""
     return response.extensions.get("network_stream") if client.is_closed else None
 

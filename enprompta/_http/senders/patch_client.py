@@ -58,19 +58,19 @@ def _patch(transport: CorePart, *, pooled: bool, depth: int) -> bool:
         return any(patched)
     # Loaded with the first client, as httpx loads httpcore: importing it takes longer than the rest of this package.
     if hasattr(pool, "handle_async_request"):
-        from enprompta._http.senders.async_streams import close_cancelled_handshakes  # noqa: PLC0415
+        from enprompta._http.senders.async_streams import close_cancelled_handshakes  # noqa: PLC0415 (see above)
 
         close_cancelled_handshakes(pool)
     else:
-        from enprompta._http.senders.deadline_streams import bound_reads  # noqa: PLC0415
+        from enprompta._http.senders.deadline_streams import bound_reads  # noqa: PLC0415 (as above)
 
         bound_reads(pool)
     if pooled:
-        from enprompta._http.senders.connection_pool import pool_for  # noqa: PLC0415
+        from enprompta._http.senders.connection_pool import pool_for  # noqa: PLC0415 (as above)
 
         transport._pool = pool_for(pool, MAX_CONNECTIONS)  # noqa: SLF001 (no public API)
     else:
-        from enprompta._http.senders.unread import note_answers  # noqa: PLC0415
+        from enprompta._http.senders.unread import note_answers  # noqa: PLC0415 (as above)
 
         note_answers(pool)
     return True

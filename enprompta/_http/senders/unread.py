@@ -99,7 +99,7 @@ def note_answers(pool: CorePart) -> None:
     pool.create_connection = create_noting
     if not hasattr(pool, "handle_async_request"):
         # A signal handler can interrupt httpcore's lock after it is acquired, and then it stays held.
-        pool._optional_thread_lock = threading.Lock()  # noqa: SLF001
+        pool._optional_thread_lock = threading.Lock()  # noqa: SLF001 (no public API)
 
 
 def _noting(connection: CorePart) -> Callable[[Any], Any]:
