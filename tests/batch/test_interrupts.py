@@ -208,8 +208,9 @@ if sys.argv[3] == "forget":
     sys.exit(0)
 print("ready", flush=True)
 try:
-    for _ in results:
-        pass
+    with run:  # an interrupt in the loop's own line ends the run, too
+        for _ in results:
+            pass
 except KeyboardInterrupt:
     print(run.resume_hint, threading.active_count(), flush=True)
 """

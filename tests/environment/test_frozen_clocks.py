@@ -86,6 +86,7 @@ def test_first_use_under_a_frozen_clock(tool: str, loaded: str, server: FaultSer
     assert (done.returncode, set(done.stdout.split("\n"))) == (0, {"<class 'datetime.datetime'>", ""}), done.stderr
 
 
+LATE = 20  # seconds; a busy machine is slow, but a wait in frozen time never ends
 # Each look at the clock moves it.
 CLOCKS = {**FROZEN, "freezegun, jumping": partial(freezegun.freeze_time, auto_tick_seconds=15)}
 
@@ -104,7 +105,7 @@ class TestWaits:
         began = monotonic()
         with CLOCKS[tool](moment):
             run(flavour, partial(self._get, flavour, server))
-        assert 0.1 <= monotonic() - began < 3
+        assert 0.1 <= monotonic() - began < LATE
         assert len(server.received) == 2
 
     @pytest.mark.parametrize("bound", [{"deadline": 0.2}, {"timeout": 0.1}, {"timeout": None, "deadline": 0.2}])
@@ -116,7 +117,7 @@ class TestWaits:
         began = monotonic()
         with CLOCKS[tool](moment), pytest.raises(APITimeoutError):
             run(flavour, partial(self._get, flavour, server, max_retries=0, **bound))
-        assert 0.1 <= monotonic() - began < 3
+        assert 0.1 <= monotonic() - began < LATE
 
     def test_of_an_address_that_does_not_answer(self, flavour: str, tool: str, moment: datetime) -> None:
         """Connecting ends in real time."""
@@ -128,7 +129,7 @@ class TestWaits:
         began = monotonic()
         with FullBacklog() as dead, CLOCKS[tool](moment), pytest.raises(APITimeoutError):
             run(flavour, scenario)
-        assert 0.1 <= monotonic() - began < 3
+        assert 0.1 <= monotonic() - began < LATE
 
     def test_for_the_budget(self, flavour: str, tool: str, moment: datetime, server: FaultServer) -> None:
         """A call that waits for the next window waits in real time."""
@@ -145,7 +146,7 @@ class TestWaits:
         began = monotonic()
         with CLOCKS[tool](moment):
             run(flavour, partial(self._get, flavour, server, times=2, limiter=LocalLimiter()))
-        assert 0.1 < monotonic() - began < 5
+        assert 0.1 < monotonic() - began < LATE
         assert len(server.received) == 2
 
     @staticmethod

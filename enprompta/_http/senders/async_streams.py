@@ -16,7 +16,7 @@ from enprompta._http.senders.unread import Unread
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from enprompta._http.senders.base import CorePart
 
@@ -46,14 +46,14 @@ class HandshakeBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Connect."""
         return HandshakeStream(
-            await as_raised(self._inner.connect_tcp(host, port, timeout, local_address, socket_options))
+            await as_raised(self._inner.connect_tcp, host, port, timeout, local_address, socket_options)
         )
 
     async def connect_unix_socket(
         self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
     ) -> httpcore.AsyncNetworkStream:
         """Connect."""
-        return HandshakeStream(await as_raised(self._inner.connect_unix_socket(path, timeout, socket_options)))
+        return HandshakeStream(await as_raised(self._inner.connect_unix_socket, path, timeout, socket_options))
 
     async def sleep(self, seconds: float) -> None:
         """Sleep between connection attempts."""
@@ -69,11 +69,11 @@ class HandshakeStream(httpcore.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read."""
-        return await as_raised(self._inner.read(max_bytes, timeout))
+        return await as_raised(self._inner.read, max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write."""
-        await as_raised(self._inner.write(buffer, timeout))
+        await as_raised(self._inner.write, buffer, timeout)
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -84,7 +84,7 @@ class HandshakeStream(httpcore.AsyncNetworkStream):
     ) -> httpcore.AsyncNetworkStream:
         """Perform the TLS handshake; close the connection if it fails or is canceled."""
         try:
-            return HandshakeStream(await as_raised(self._inner.start_tls(ssl_context, server_hostname, timeout)))
+            return HandshakeStream(await as_raised(self._inner.start_tls, ssl_context, server_hostname, timeout))
         except BaseException:
             import anyio  # noqa: PLC0415 (httpx imports it with its first async request)
 
@@ -99,15 +99,16 @@ class HandshakeStream(httpcore.AsyncNetworkStream):
         return self._inner.get_extra_info(info)
 
 
-async def as_raised(operation: Awaitable[T]) -> T:
+async def as_raised(operation: Callable[..., Awaitable[T]], *arguments: object) -> T:
     """Run a network operation; re-raise the exception of a signal handler instead of the error it was converted to.
 
     Args:
-        operation: The operation.
+        operation: The operation, which is called here, so that no signal leaves a coroutine without an `await`.
+        arguments: Its arguments.
     """
     outside = sys.exc_info()[1]
     try:
-        return await operation
+        return await operation(*arguments)
     except Exception as error:
         if (raised := handler_error(error, outside=outside) or _no_sockets(error)) is None or raised is error:
             raise
