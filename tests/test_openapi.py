@@ -535,14 +535,15 @@ def test_answers_have_all_their_fields(name: str, fields: str, nulls: str) -> No
 
 
 def test_the_contract_has_every_object_of_an_answer() -> None:
-    """What the envelope of a result, page or list holds has a row of its own."""
+    """Each object in the envelope of a result, page or list has a row in the contract."""
     held = {
         data.get("items", data).get("$ref", "").rpartition("/")[2]
         for name, each in SCHEMAS.items()
         if name.endswith(("Result", "Page", "List")) and (data := each["properties"].get("data"))
     }
     with_objects = {"WebhookCreated", "TracePage", "TraceSpanList", "OneTrace"}  # hold objects that have their row
-    assert held - with_objects - {""} <= {name for name, _, _ in RESOURCES}, "add the object's fields to RESOURCES of this test"
+    known = {name for name, _, _ in RESOURCES}
+    assert held - with_objects - {""} <= known, "add the fields of the object to RESOURCES of this test"
 
 
 @pytest.mark.parametrize(

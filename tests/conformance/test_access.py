@@ -22,7 +22,7 @@ INTO_A_TEAM = ["prompts.create", "workflows.create"]
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, tuple[httpx.Response, httpx.Response]]:
-    """What a stranger and a VIEWER of the team get for each request of the account that owns everything."""
+    """Responses to a stranger and a VIEWER of the team, for each request of the account that owns the objects."""
     seen: dict[str, tuple[httpx.Response, httpx.Response]] = {}
     with Emulator(rate_limits=False, webhook_backoff=()) as emulator, httpx.Client(trust_env=False) as http:
         sow(emulator)
