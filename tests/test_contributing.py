@@ -13,20 +13,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("enprompta", "tests", "docs", "pyproject.toml", "CHANGELOG.md")
-TESTS = (
-    *(
-        "tests/conformance/test_client.py",
-        "tests/conformance/test_every_place.py",
-        "tests/conformance/test_keyed_writes.py",
-    ),
-    *(
-        "tests/hooks/test_otel.py",
-        "tests/test_openapi.py",
-        "tests/behaviour/test_calls.py",
-        "tests/emulator/test_teams.py",
-    ),
-    "tests/cli/test_resources.py",
-)
 
 
 @pytest.mark.slow
@@ -35,6 +21,7 @@ TESTS = (
 def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
     """The diff applies to this tree, and with it client, emulator and document agree on the new operation."""
     page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^\S+ -m pytest -q -n 2 ((?:.*\\\n)*.*)$", page, re.MULTILINE)
     (diff,) = re.findall(r"^```diff\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     if "def duplicate" in (ROOT / "enprompta" / "resources" / "prompts.py").read_text(encoding="utf-8"):
         pytest.skip("the example is applied to this tree")
@@ -59,7 +46,17 @@ def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
         "duplicate or copy or every_operation or every_method or templates_are_those or contract or rule or prompts"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-k", chosen, *TESTS],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-v",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            chosen,
+            *command.replace("\\\n", "").split(),
+        ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
@@ -74,6 +71,11 @@ def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
         "test_a_keyed_write_happens_once[prompts.duplicate]",
         "test_it_has_a_command[prompts.duplicate]",
         "test_it_is_in_the_changelog[prompts.duplicate]",
+        "test_its_command_is_in_the_documentation[prompts duplicate]",
+        "test_a_stranger_finds_nothing[prompts.duplicate]",
+        "test_a_viewer_only_reads[prompts.duplicate]",
+        "test_the_prepared_request_succeeds[prompts.duplicate]",
+        "test_each_method_sends_its_request[sync-POST /prompts/p/duplicate]",
         "test_a_copy_of_a_prompt",
         "test_prompts",
     ):

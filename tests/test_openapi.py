@@ -534,6 +534,18 @@ def test_answers_have_all_their_fields(name: str, fields: str, nulls: str) -> No
     assert {key for key, field in described["properties"].items() if nullable(field)} == set(nulls.split())
 
 
+def test_the_contract_has_every_object_of_an_answer() -> None:
+    """Each object in the envelope of a result, page or list has a row in the contract."""
+    held = {
+        data.get("items", data).get("$ref", "").rpartition("/")[2]
+        for name, each in SCHEMAS.items()
+        if name.endswith(("Result", "Page", "List")) and (data := each["properties"].get("data"))
+    }
+    with_objects = {"WebhookCreated", "TracePage", "TraceSpanList", "OneTrace"}  # hold objects that have their row
+    known = {name for name, _, _ in RESOURCES}
+    assert held - with_objects - {""} <= known, "add the fields of the object to RESOURCES of this test"
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [

@@ -34,13 +34,17 @@ class Operation:
     summary: str
     description: str
     is_write: bool
+    example: JSON | None
+    """A body, by the document; None if it takes none."""
 
 
 @lru_cache(maxsize=1)
 def operations() -> tuple[Operation, ...]:
     """List the operations of the API, in the order of the document."""
+    document = openapi_document()
+    schemas = document["components"]["schemas"]
     found: list[Operation] = []
-    for path, item in openapi_document()["paths"].items():
+    for path, item in document["paths"].items():
         for method, one in item.items():
             found.append(
                 Operation(
@@ -51,9 +55,14 @@ def operations() -> tuple[Operation, ...]:
                     summary=one.get("summary", ""),
                     description=one.get("description", ""),
                     is_write=method != "get",
+                    example=schemas[_body_schema(one)]["examples"][0] if "requestBody" in one else None,
                 )
             )
     return tuple(found)
+
+
+def _body_schema(operation: JSON) -> str:
+    return operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
 
 
 async def prepare(operation: Operation, client: AsyncEnprompta, *, creates: bool) -> Draft:
@@ -76,72 +85,29 @@ async def prepare(operation: Operation, client: AsyncEnprompta, *, creates: bool
     path = operation.path
     for name, value in ids.items():
         path = path.replace(f"{{{name}}}", value)
-    body = await _body(operation.id, client, creates=creates)
+    body = await _body(operation, client, creates=creates)
     return Draft(operation.method, path, _QUERIES.get(operation.id, ""), "" if body is None else _pretty(body))
 
 
 _QUERIES = {"executions.stats": "groupBy=day", "usage.history": "groupBy=day", "health.get": "detailed=true"}
 _CONTENT: JSON = {"title": "Greeting", "content": "Hello {{name}}", "tags": ["example"]}
-_BODIES: dict[str, JSON] = {
+_BODIES: dict[str, JSON] = {  # where the document's example does not fit what is created
     "prompts.create": {**_CONTENT, "description": "Greets a person", "category": "examples"},
-    "prompts.update": {"content": "Good day {{name}}"},
     "prompts.execute": {"variables": {"name": "Ada"}, "options": {"temperature": 0.2}},
-    "templates.fork": {"title": "My copy"},
-    "workflows.update": {"name": "Renamed"},
     "workflows.execute": {"input": {"name": "Ada"}},
-    "teams.create": {"name": "Writers", "description": "Writers and reviewers"},
-    "teams.update": {"name": "Editors"},
-    "teams.members.add": {"email": "ada@example.com", "role": "MEMBER"},
-    "teams.members.update": {"role": "VIEWER"},
-    "traces.record": {
-        "provider": "openai",
-        "model": "gpt-4o",
-        "input": "Hello Ada",
-        "output": "Hello!",
-        "status": "SUCCESS",
-        "inputTokens": 3,
-        "outputTokens": 2,
-        "latencyMs": 420,
-    },
-    "ingest.traces": {
-        "resourceSpans": [
-            {
-                "scopeSpans": [
-                    {
-                        "spans": [
-                            {
-                                "traceId": "5b8efff798038103d269b633813fc60c",
-                                "spanId": "eee19b7ec3c1b174",
-                                "name": "chat gpt-4o",
-                                "kind": 3,
-                                "startTimeUnixNano": "1705486500000000000",
-                                "endTimeUnixNano": "1705486500420000000",
-                                "attributes": [
-                                    {"key": "input.value", "value": {"stringValue": "Hello Ada"}},
-                                    {"key": "output.value", "value": {"stringValue": "Hello!"}},
-                                ],
-                            }
-                        ]
-                    }
-                ]
-            }
-        ]
-    },
-    "traces.create_span": {"name": "Look up the customer", "spanType": "TOOL", "status": "SUCCESS", "durationMs": 12},
     "webhooks.create": {"name": "My receiver", "url": _RECEIVER, "events": sorted(EXAMPLES)},
-    "webhooks.update": {"events": ["prompt.executed"]},
 }
 
 
-async def _body(operation_id: str, client: AsyncEnprompta, *, creates: bool) -> JSON | None:
-    if operation_id == "workflows.create":
+async def _body(operation: Operation, client: AsyncEnprompta, *, creates: bool) -> JSON | None:
+    if operation.id == "workflows.create":
         prompt_id = (await client.prompts.create(**_CONTENT)).id if creates else "pmt_…"
         return {"name": "Greet", "steps": _steps(prompt_id)}
-    if operation_id == "oauth.token":
+    if operation.id == "oauth.token":
         known = Emulator.clients.team
         pair = (known.client_id, known.client_secret) if creates else ("…", "…")
         return {"grant_type": "client_credentials", "client_id": pair[0], "client_secret": pair[1]}
-    return _BODIES.get(operation_id)
+    return _BODIES.get(operation.id, operation.example)
 
 
 def _steps(prompt_id: str, **more: str) -> list[JSON]:

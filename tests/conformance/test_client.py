@@ -127,10 +127,10 @@ def test_requests_are_as_documented(record: Callable[..., list[httpx.Request]], 
     assert problems_of_request(request) == []
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row.full], ids=lambda row: row.operation)
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.operation)
 def test_everything_can_be_said(record: Callable[..., list[httpx.Request]], row: Any) -> None:
     """All that the document lets a caller say of an operation, a caller can say through the client."""
-    [request] = record(row.full)
+    [request] = record(row.full or row.minimal)
     operation = OPERATIONS[row.operation]
     parameters = [it for it in map(resolve, operation.raw.get("parameters", [])) if it["in"] == "query"]
     assert {it["name"] for it in parameters} == set(request.url.params)

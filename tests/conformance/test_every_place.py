@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from enprompta import models
 from enprompta.cli.app import app
 from tests.conformance.table import COMPOSED, EXTRAS, TABLE
 
@@ -63,6 +64,24 @@ def test_it_has_a_command(method: str) -> None:
         f"{method} has no command: write `enprompta {expected}` in enprompta/cli/commands/{words.split()[0]}.py, or "
         f"name its command in RENAMED_COMMANDS of {Path(__file__).name}"
     )
+
+
+@pytest.mark.parametrize("words", [words for words, it in commands().items() if not hasattr(it, "commands")])
+def test_its_command_is_in_the_documentation(words: str) -> None:
+    """The page of the command line lists each command, in the row of its group."""
+    group, _, name = words.rpartition(" ")
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    text = "".join(re.findall(rf"^\| `{group}` \|.*$", page, re.MULTILINE)) if group else page
+    assert re.search(rf"(?<![\w-]){name}(?![\w-])", text), (
+        f"name `{name}` in the row of `{group}` in docs/cli.md" if group else f"name `enprompta {name}` in docs/cli.md"
+    )
+
+
+@pytest.mark.parametrize("model", models.__all__)
+def test_a_model_is_in_the_reference(model: str) -> None:
+    """The reference of models lists each of them."""
+    page = (ROOT / "docs" / "reference" / "models.md").read_text(encoding="utf-8")
+    assert f"::: enprompta.models.{model}\n" in page, f"add `::: enprompta.models.{model}` to docs/reference/models.md"
 
 
 @pytest.mark.parametrize("method", METHODS)

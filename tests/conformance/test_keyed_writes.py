@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from typing import Any
 
 import httpx
 import pytest
 
-from enprompta import APIStatusError, Enprompta
 from enprompta._common.idempotency import KEYED_METHODS
 from enprompta.emulator import Emulator
 from enprompta.emulator.access import idempotency
 from tests.conformance.document import DOCUMENT, OPERATIONS, of, problems_of_response, resolve
+from tests.conformance.recorded import requests
 from tests.conformance.seeds import sow
-from tests.conformance.table import TABLE
 
 RULE = DOCUMENT["x-idempotency"]
 KEYED = {
@@ -34,26 +31,6 @@ def test_the_rule_stands_once() -> None:
     assert set(RULE["methods"]) == KEYED_METHODS
     assert RULE["keptSeconds"] == idempotency.KEEP_SECONDS
     assert RULE["notKept"] == [*sorted(idempotency.NOT_KEPT), "5XX"]
-
-
-def requests(emulator: Emulator) -> list[httpx.Request]:
-    """Every request of the table, with all arguments where there are any, and the token's, in order."""
-    made: list[httpx.Request] = []
-
-    def record(request: httpx.Request) -> httpx.Response:
-        made.append(request)
-        return httpx.Response(418)
-
-    own = emulator.clients.enterprise
-    with httpx.Client(transport=httpx.MockTransport(record)) as http:
-        settings: dict[str, Any] = {"http_client": http, "limiter": None, "max_retries": 0, "base_url": emulator.url}
-        with suppress(APIStatusError):
-            Enprompta(client_id=own.client_id, client_secret=own.client_secret, **settings).usage.get()
-        client = Enprompta(api_key=emulator.keys.enterprise, **settings)
-        for row in TABLE:
-            with suppress(APIStatusError):
-                (row.full or row.minimal)(client)
-    return made
 
 
 @pytest.fixture(scope="module")
