@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -53,6 +53,6 @@ class Template(Model, ProviderMessages):
 class TemplateFork(Model):
     """The result of forking a template: a prompt that you own."""
 
-    _REPR_FIELDS = ("prompt_id",)
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("prompt_id",)
     prompt_id: str
     """The new prompt's id; `client.prompts.get(fork.prompt_id)` fetches it."""
