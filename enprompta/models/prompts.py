@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import NotRequired, Required, TypedDict
@@ -23,7 +23,7 @@ VariableType = Literal["text", "number", "boolean", "select"]
 class PromptVariable(Model):
     """The declaration of one of a prompt's variables; you can also create one and pass it to the API."""
 
-    _REPR_FIELDS = ("name", "type", "required")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("name", "type", "required")
     name: str
     """The name between the braces."""
     type: Open[VariableType] | None = None
@@ -82,7 +82,7 @@ class TextPrompt(ProviderMessages):
 class Prompt(Model, TextPrompt):
     """A versioned text with `{{variables}}` (reference: "Prompts")."""
 
-    _REPR_FIELDS = ("id", "title", "version")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "title", "version")
     id: str
     title: str
     slug: str | None = None

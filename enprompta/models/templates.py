@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from enprompta.models.base import DateTime, Many, Model, empty_list
@@ -27,6 +29,6 @@ class Template(Model, TextPrompt):
 class TemplateFork(Model):
     """The result of forking a template: a prompt that you own."""
 
-    _REPR_FIELDS = ("prompt_id",)
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("prompt_id",)
     prompt_id: str
     """The new prompt's id; `client.prompts.get(fork.prompt_id)` fetches it."""
