@@ -8,6 +8,7 @@ import time
 import warnings
 from contextlib import suppress
 from inspect import currentframe
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakSet, ref
 
@@ -28,6 +29,7 @@ from enprompta._http.senders.choose import (
 )
 from enprompta._http.senders.deadline import thread_deadline
 from enprompta.errors import APITimeoutError, EnpromptaError
+from enprompta.limiters.sleepers import ThreadSleeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -110,9 +112,11 @@ class SyncDriver:
             raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
-        from concurrent.futures import wait  # noqa: PLC0415 (clients with an API key never wait for another caller)
-
-        if step.gate in wait([step.gate], _left(step.ends)).done:
+        sleeper = ThreadSleeper()
+        step.gate.add_done_callback(lambda _: sleeper.wake())
+        left = _left(step.ends)
+        sleeper.sleep(inf if left is None else left)
+        if step.gate.done():
             return None
         raise _token_timeout()
 
