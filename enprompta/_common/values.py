@@ -308,7 +308,7 @@ def entries(values: object) -> dict[str, object]:
         found = dict(cast("Mapping[object, object]", values).items())
     except Exception as error:
         raise own_error(cast("object", values), error) from error
-    if all(type(name) is str for name in found):
+    if {*map(type, found)} <= {str}:
         return cast("dict[str, object]", found)
     if strange := [name for name in found if not issubclass(type(name), str)]:
         raise RefusedValueError(f"has a name that is not text: {strange[0]!r:.80}")
