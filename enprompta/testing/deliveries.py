@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+from wsgiref.util import setup_testing_defaults
 
 from enprompta._common.clock import wall_clock
 from enprompta.webhooks.ecma_json import ecma_json
@@ -100,25 +101,19 @@ class WebhookDelivery:
             path: The path of the request.
         """
         headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
-        return {
+        environ: dict[str, Any] = {
             "REQUEST_METHOD": "POST",
-            "SCRIPT_NAME": "",
             "PATH_INFO": path,
             "QUERY_STRING": "",
             "SERVER_NAME": "testserver",
-            "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
             "CONTENT_TYPE": headers.pop("HTTP_CONTENT_TYPE"),
             "CONTENT_LENGTH": str(len(self.body)),
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
             "wsgi.input": io.BytesIO(self.body),
-            "wsgi.errors": io.StringIO(),
-            "wsgi.multithread": False,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
             **headers,
         }
+        setup_testing_defaults(environ)
+        return environ
 
     def asgi(self, path: str = "/") -> tuple[dict[str, Any], Callable[[], Awaitable[dict[str, Any]]]]:
         """Return the `scope` and `receive` of an ASGI application.
