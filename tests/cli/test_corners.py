@@ -49,7 +49,7 @@ def test_the_doctor_is_told_little(run: Run, faults: Faults) -> None:
     told = run("doctor").output
     assert "warn  clock        the service sent no Date header to compare with" in told
     assert "plan unknown" in told
-    assert "tokens" not in told
+    assert "credits" not in told
     assert "requests left" not in told
 
 

@@ -409,7 +409,8 @@ def test_command_refuses_a_port_in_use(capsys: pytest.CaptureFixture[str], keep_
     with Emulator() as emulator:
         port = emulator.url.rpartition(":")[2].removesuffix("/api/v1")
         assert __main__.main(["--port", port]) == 1
-    assert capsys.readouterr().err == f"The emulator cannot listen on 127.0.0.1, port {port}: it is in use\n"
+    problem = f"The emulator cannot listen on 127.0.0.1, port {port}"
+    assert capsys.readouterr().err == f"{problem}: it is in use; choose another port\n"
 
 
 def test_command_warns_when_others_are_let_in(capsys: pytest.CaptureFixture[str], keep_signals: None) -> None:
