@@ -15,7 +15,6 @@ from enprompta._core.operation import (
     RawResource,
     Resource,
     SyncResource,
-    method_for,
 )
 from enprompta._core.page import Paged
 from enprompta._core.tracebacks import shorten
@@ -330,7 +329,7 @@ class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):
 
     def _make(self, owner: type[Resource]) -> Method:
         if owner.is_raw or not owner.is_async:
-            return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")
+            return super()._make(owner)
         describe, parameters = self.describe, self.parameters(owner)
 
         @functools.wraps(describe)

@@ -16,6 +16,7 @@ from enprompta._client.checks import check_cache_dir, check_limiter, checked_hoo
 from enprompta._common import log, rendered
 from enprompta._common.headers import idempotency_key
 from enprompta._common.idempotency import KEYED_METHODS
+from enprompta._common.masking import mask_for
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.call import Call
 from enprompta._core.operation import public_names
@@ -23,7 +24,6 @@ from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
 from enprompta._http.exchange import Exchange, ExchangeConfig
-from enprompta._http.masking import mask_for
 from enprompta._http.retry import RetryPolicy
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 from typing_extensions import NotRequired, TypedDict
 
 from enprompta._common.json_reading import read_json
+from enprompta._core.large_json import MisfitError, large_json_validator
 from enprompta._core.lenient import lenient_validator
 from enprompta._core.page import Paged
 from enprompta.errors import ConfigurationError
@@ -81,17 +82,17 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
         return cast("T", None)
     if refusal:
         raise UndecodableError(refusal)
-    if len(body) <= _LARGE:
-        reader = _reader(call.returns, call.enveloped, call.within)
-        with suppress(ValidationError):
-            value = reader.unwrapped(reader.read_json(body), call)
-            if reader.enveloped or not _swallowed_envelope(value, call):
-                return cast("T", value)
+    reader = _reader(call.returns, call.enveloped, call.within)
+    read_json = reader.read_json if len(body) <= _LARGE else reader.read_large_json
+    with suppress(ValidationError, MisfitError):
+        value = reader.unwrapped(read_json(body), call)
+        if reader.enveloped or not _swallowed_envelope(value, call):
+            return cast("T", value)
     return cast("T", _read_parsed(call, body))
 
 
 def _read_parsed(call: Call[Any], body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
-    """Read a body that is large or does not have the expected form.
+    """Read a body that does not have the expected form.
 
     It is parsed first: pydantic's problems refer to parsed objects, but each copies its part of a JSON text.
     """
@@ -184,7 +185,7 @@ class _Reader:
 
     shape: Any
     """Type of the data, without the envelope."""
-    read_json: Callable[[bytes], object]
+    adapter: TypeAdapter[Any]
     enveloped: bool
     within: str
     item: Any
@@ -192,6 +193,16 @@ class _Reader:
     page: Any
     """The page class; None for other types."""
     is_sequence: bool
+
+    @functools.cached_property
+    def read_json(self) -> Callable[[bytes], object]:
+        """Reads the expected form, and raises a `ValidationError` with every problem."""
+        return self.adapter.validate_json
+
+    @functools.cached_property
+    def read_large_json(self) -> Callable[[bytes], object]:
+        """Reads the same, but raises `MisfitError` without describing the problem."""
+        return large_json_validator(self.adapter.core_schema).validate_json
 
     @functools.cached_property
     def strict(self) -> _ParsedReader:
@@ -254,7 +265,7 @@ def _reader(returns: object, enveloped: bool, within: str) -> _Reader:  # noqa: 
             shape = TypedDict("Within", fields)  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # made at run time
         adapter: TypeAdapter[Any] = TypeAdapter(envelope[shape] if enveloped else shape)
         item = get_args(returns)[0] if page or origin is Sequence else None
-        return _Reader(shape, adapter.validate_json, enveloped, within, item, page, origin is Sequence)
+        return _Reader(shape, adapter, enveloped, within, item, page, origin is Sequence)
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from typing_extensions import Protocol, TypedDict, Unpack
 
-from enprompta._core.operation import Described, method_for
+from enprompta._core.operation import Described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import TypeAdapter
 
-    from enprompta._core.operation import AsyncRawResource, AsyncResource, Method, RawResource, Resource, SyncResource
+    from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource
     from enprompta._core.prompt_versions import ExpectedVersion
     from enprompta._core.response import APIResponse
     from enprompta._core.unset import Unset
@@ -130,6 +130,3 @@ class executing(Described[..., Any]):
     def __get__(self, obj: None, owner: type, /) -> Callable[..., Any]: ...
     def __get__(self, obj: Resource | None, owner: type, /) -> Any:
         return self._bind(obj, owner)
-
-    def _make(self, owner: type[Resource]) -> Method:
-        return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")

@@ -16,7 +16,7 @@ from enprompta.models.base import Model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NO_SCHEMAS = frozenset({"cls", "config", "default", "metadata", "ref", "serialization"})
+NO_SCHEMAS = frozenset({"cls", "config", "default", "metadata", "ref", "serialization"})
 """Keys of a schema that hold no validators."""
 
 
@@ -40,7 +40,7 @@ def _lenient(node: Any) -> Any:  # noqa: ANN401 (a schema, or a part of one)
     kind = schema.get("type")
     if kind in {"model", "dataclass"} and not issubclass(schema["cls"], Model):
         return schema  # the caller's own class
-    made = {key: part if key in _NO_SCHEMAS else _part(key, part) for key, part in schema.items()}
+    made = {key: part if key in NO_SCHEMAS else _part(key, part) for key, part in schema.items()}
     if kind == "default":
         made["on_error"] = "default"
     if kind == "int":

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from enprompta._core.response import APIResponse
-    from enprompta._core.runner import AsyncRunner, Flow, SyncRunner
+    from enprompta._core.runner import Flow
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,10 +56,12 @@ def public_names(thing: object) -> list[str]:
 class Resource:
     """Base class of the four flavors."""
 
-    __slots__ = ()
+    __slots__ = ("_client",)
     is_async: ClassVar[bool]
     is_raw: ClassVar[bool]
-    _client: Any
+
+    def __init__(self, client: AnyClient) -> None:
+        self._client = client
 
     def __dir__(self) -> list[str]:
         return public_names(self)
@@ -71,45 +73,33 @@ class Resource:
 class SyncResource(Resource):
     """Methods block and return the model."""
 
-    __slots__ = ("_client",)
+    __slots__ = ()
     is_async = False
     is_raw = False
-
-    def __init__(self, client: SyncRunner) -> None:
-        self._client = client
 
 
 class AsyncResource(Resource):
     """Methods are coroutines that return the model."""
 
-    __slots__ = ("_client",)
+    __slots__ = ()
     is_async = True
     is_raw = False
-
-    def __init__(self, client: AsyncRunner) -> None:
-        self._client = client
 
 
 class RawResource(Resource):
     """Methods block and return an `APIResponse` with the model, status, headers and attempts."""
 
-    __slots__ = ("_client",)
+    __slots__ = ()
     is_async = False
     is_raw = True
-
-    def __init__(self, client: SyncRunner) -> None:
-        self._client = client
 
 
 class AsyncRawResource(Resource):
     """Methods are coroutines that return an `APIResponse`."""
 
-    __slots__ = ("_client",)
+    __slots__ = ()
     is_async = True
     is_raw = True
-
-    def __init__(self, client: AsyncRunner) -> None:
-        self._client = client
 
 
 def client_of(resource: AnyResource) -> AnyClient:
@@ -148,7 +138,7 @@ class Described(Generic[P, T]):
         return method if obj is None else MethodType(method, obj)
 
     def _make(self, owner: type[Resource]) -> Method:
-        raise NotImplementedError
+        return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")
 
     def parameters(self, owner: type[Resource]) -> Parameters:
         """Read the parameters of the method from the description's signature."""
@@ -184,9 +174,6 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):
     def __get__(self, obj: None, owner: type, /) -> Callable[..., Any]: ...
     def __get__(self, obj: Resource | None, owner: type, /) -> Any:
         return self._bind(obj, owner)
-
-    def _make(self, owner: type[Resource]) -> Method:
-        return method_for(self.describe, self.parameters(owner), owner, "run_raw" if owner.is_raw else "run")
 
 
 def method_for(describe: Callable[..., object], parameters: Parameters, owner: type[Resource], run_name: str) -> Method:

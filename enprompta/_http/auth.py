@@ -13,8 +13,8 @@ from enprompta._common.clock import monotonic
 from enprompta._common.credential_text import problem_of
 from enprompta._common.headers import is_header_text
 from enprompta._common.json_reading import read_json
+from enprompta._common.masking import mask_for
 from enprompta._core.steps import WaitForFuture
-from enprompta._http.masking import mask_for
 from enprompta.errors import (
     APIResponseError,
     APIStatusError,

@@ -15,9 +15,9 @@ from enprompta._common import clock
 from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
 from enprompta._common.handler_errors import callback_errors, handler_error
+from enprompta._common.masking import mask_for
 from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
 from enprompta._http.error_mapping import transport_error
-from enprompta._http.masking import mask_for
 from enprompta._http.route import route_to
 from enprompta._http.senders.base import errors_of, library_named
 from enprompta._http.senders.choose import (

@@ -7,10 +7,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from enprompta._common.json_reading import read_json
+from enprompta._common.masking import without_credentials
 from enprompta._common.narrowing import is_dict, is_list
 from enprompta._common.redaction import Redactor
 from enprompta._core.steps import REDIRECT
-from enprompta._http.masking import without_credentials
 from enprompta.errors import (
     APIConnectionError,
     APIStatusError,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from enprompta._common import log
 from enprompta._common.clock import monotonic, real_time
 from enprompta._common.handler_errors import is_from_handler
+from enprompta._common.masking import mask_for
 from enprompta._core.steps import HttpReply, SendRequest, Sleep, WaitForBudget
 from enprompta._http.error_mapping import status_error
-from enprompta._http.masking import mask_for
 from enprompta._http.retry import Retrier
 from enprompta.errors import (
     APIConnectionError,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
-from enprompta._http.settings import is_host
+from enprompta._common.hosts import is_host
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:

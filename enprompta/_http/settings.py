@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import reprlib
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
@@ -13,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from enprompta._common.headers import check_headers
+from enprompta._common.hosts import is_host, is_loopback
 from enprompta._common.values import own_error
 from enprompta._core.arguments import own_code
 from enprompta.errors import ConfigurationError
@@ -29,8 +27,6 @@ DEFAULT_MAX_RESPONSE_BYTES = 100_000_000
 DEFAULT_MAX_WAIT = 65.0  # slightly more than a one-minute rate limit window
 LONGEST = 2_000_000.0  # seconds, 23 days: socket timeouts are milliseconds in 31 bits
 CONNECT_TIMEOUT = 5.0  # seconds; `timeout` applies if it is shorter
-_HOST = re.compile(r"(?:[\w-]{1,63}\.)*(?!\d+$)[\w-]{1,63}", re.ASCII)
-_LONGEST_HOST = 253  # characters
 
 
 class Overrides(TypedDict, total=False):
@@ -169,27 +165,6 @@ def check_base_url(name: str, url: object) -> str:
     if not is_host(host):
         raise ConfigurationError(f"{name} does not name a host, {example}")
     return url.rstrip("/")
-
-
-def is_loopback(host: str) -> bool:
-    """True if a host name or IP address always refers to this machine."""
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_host(text: str) -> bool:
-    """True if a text can be the name of a host, or is an IP address without brackets.
-
-    A text that ends in a number can only be an address: libraries disagree about forms such as `127.1`.
-    """
-    with suppress(ValueError):
-        return bool(ipaddress.ip_address(text.partition("%")[0]))
-    name = text.removesuffix(".")
-    return len(name) <= _LONGEST_HOST and _HOST.fullmatch(name) is not None
 
 
 def _check_count(name: str, value: object, least: int = 0) -> int:

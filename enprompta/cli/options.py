@@ -43,6 +43,11 @@ def given(value: object) -> Any:  # noqa: ANN401 (whatever an option holds)
     return UNSET if value is None or value == [] else value
 
 
+def given_only(**values: object) -> dict[str, Any]:
+    """Leave out the options that were not given."""
+    return {name: value for name, value in values.items() if given(value) is not UNSET}
+
+
 def values_of(pairs: Sequence[str] | None, file: str | None) -> dict[str, object] | Unset:
     """Read variables from a file and from `NAME=VALUE` pairs, which take precedence.
 
@@ -91,8 +96,14 @@ def read_text(file: str) -> str:
         raise typer.BadParameter(f"{name} cannot be read: {error.strerror or error}") from None
 
 
-def confirm(question: str, *, yes: bool) -> None:
+def confirm(question: str, *, yes: bool, instead: str = "", kept: str = "nothing was changed") -> None:
     """Ask for confirmation before an action that cannot be undone.
+
+    Args:
+        question: The question.
+        yes: True to not ask.
+        instead: What to do where there is no terminal, beside `--yes`.
+        kept: What the answer no means.
 
     Raises:
         typer.Exit: The answer is no, or standard input is not a terminal.
@@ -100,8 +111,9 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        show_error("Cannot ask for confirmation because standard input is not a terminal: pass --yes to continue")
+        reason = "Cannot ask for confirmation because standard input is not a terminal"
+        show_error(f"{reason}: pass --yes to continue{instead}")
         raise typer.Exit(WRONG_USAGE)
     if not typer.confirm(question):
-        out.print("Cancelled; nothing was changed.")
+        out.print(f"Cancelled; {kept}.")
         raise typer.Exit(FAILED)

@@ -15,10 +15,11 @@ from rich.table import Table
 
 from enprompta._common.narrowing import is_list
 from enprompta.cli.console import err, line, out, plain
+from enprompta.cli.options import given_only
 from enprompta.cli.shared_options import shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rich.text import Text
 
@@ -53,6 +54,27 @@ def show_rows(
         print_table(list(columns), cells)
     if not shared.quiet and limit is not None and next(iterator, None) is not None:
         err.print(f"There are more results than {limit}: use --limit N or --all to show them.")
+
+
+def show_listing(
+    start: Callable[..., Iterable[BaseModel]],
+    columns: Mapping[str, str],
+    *,
+    limit: int | None,
+    as_json: bool,
+    **filters: object,
+) -> None:
+    """Fetch a listing and print it as `show_rows` does.
+
+    Args:
+        start: Method of a client that lists, such as `client.teams.list`.
+        columns: The attribute shown under each heading.
+        limit: Maximum number of objects; None for all.
+        as_json: Print JSON Lines with all fields instead.
+        filters: Arguments of the method; None is not passed.
+    """
+    size = PAGE if limit is None else min(limit + 1, PAGE)
+    show_rows(start(limit=size, **given_only(**filters)), columns, as_json=as_json, limit=limit)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:

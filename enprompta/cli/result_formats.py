@@ -32,25 +32,20 @@ class Writer(Protocol):
 
     def end(self) -> None:
         """Write buffered records; the stream stays open."""
-        ...
 
 
-class JSONLinesWriter:
+class JSONLinesWriter(Writer):
     """Writes one JSON object per line."""
 
-    def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
-        del variables
+    def __init__(self, stream: TextIO, _variables: Sequence[str]) -> None:
         self._stream = stream
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Write a record; see `Writer`."""
         self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
 
-    def end(self) -> None:
-        """Do nothing; see `Writer`."""
 
-
-class CSVWriter:
+class CSVWriter(Writer):
     """Writes one row per record, with a column for each variable.
 
     Spreadsheets run cells that start with `=`, `+`, `-` or `@` as formulas. Such texts get a leading apostrophe, unless
@@ -67,11 +62,8 @@ class CSVWriter:
         values = _flat(record)
         self._writer.writerow([_cell(values.get(name)) for name in self._columns])
 
-    def end(self) -> None:
-        """Do nothing; see `Writer`."""
 
-
-class ParquetWriter:
+class ParquetWriter(Writer):
     """Writes the columns of `CSVWriter` with types: variables are text, `tokens` an integer, `cost` a float."""
 
     def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:

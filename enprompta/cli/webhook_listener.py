@@ -12,6 +12,7 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, cast
 
+from enprompta._common.hosts import in_url
 from enprompta._common.narrowing import is_dict
 from enprompta.cli.console import line, out
 from enprompta.cli.signals import exits_on_sigterm
@@ -54,7 +55,7 @@ class Listener:
     def url(self) -> str:
         """The URL of the listener."""
         host, port = self._server.server_address[:2]
-        return f"http://{_in_url(str(host))}:{port}"
+        return f"http://{in_url(str(host))}:{port}"
 
     def run(self) -> None:
         """Serve until Ctrl-C or SIGTERM, then print how many events arrived.
@@ -97,7 +98,9 @@ class Listener:
         fields = data if is_dict(data) else {"data": data}
         width = max(map(len, fields), default=0)
         lines = [line(_now(), (event.event, "bold green"), "  ", event.id)]
-        lines += [line(_INDENT, (name.ljust(width), "cyan"), "  ", _shown(value)) for name, value in fields.items()]
+        for name, value in fields.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            lines.append(line(_INDENT, (name.ljust(width), "cyan"), "  ", text))
         self._print(*lines)
 
     def _print(self, *lines: object) -> None:
@@ -180,11 +183,3 @@ def why_refused(body: bytes, signatures: Sequence[str], secrets: Sequence[str]) 
 
 def _now() -> str:
     return datetime.now().astimezone().strftime("%H:%M:%S  ")
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _shown(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -13,51 +13,31 @@ NO_CREDENTIALS = (
 
 _VARIABLES = ("api_key", "base_url", "client_id", "client_secret", "scopes", "timeout", "deadline", "max_retries",
               "max_wait")  # fmt: skip
-_OPTIONS = {
-    "allow": "--allow",
-    "allow_remote": "--allow-remote",
-    "category": "--category",
-    "checkpoint": "--checkpoint",
-    "concurrency": "--concurrency",
-    "content": "--content",
+_OPTIONS = (
+    "allow allow_remote category checkpoint concurrency content description email expect_version label limit "
+    "max_executions max_tokens max_usd max_writes model name poll_interval provider repair role search status "
+    "temperature title top_p url visibility"
+)
+_OTHER_NAMES = {
     "depends_on": "dependsOn",
-    "description": "--description",
-    "email": "--email",
     "end_date": "--until",
     "events": "--event",
-    "expect_version": "--expect-version",
     "group_by": "--by",
     "input": "--var",
     "is_active": "--enable/--disable",
-    "label": "--label",
-    "limit": "--limit",
-    "max_executions": "--max-executions",
-    "max_tokens": "--max-tokens",
-    "max_usd": "--max-usd",
-    "max_writes": "--max-writes",
-    "model": "--model",
-    "name": "--name",
-    "poll_interval": "--poll-interval",
     "prompt_id": "--prompt",
     "promptId": "--prompt",
-    "provider": "--provider",
-    "repair": "--repair",
-    "role": "--role",
-    "search": "--search",
     "start_date": "--since",
-    "status": "--status",
     "stop_sequences": "--stop",
     "tags": "--tag",
     "team_id": "--team",
-    "temperature": "--temperature",
-    "title": "--title",
-    "top_p": "--top-p",
-    "url": "--url",
     "variables": "--var",
-    "visibility": "--visibility",
 }
-_SHELL_NAMES = {**{name: f"ENPROMPTA_{name.upper()}" for name in _VARIABLES}, **_OPTIONS}
-_PLAIN_WORDS = frozenset(name for name in _SHELL_NAMES if "_" not in name)  # these can also be ordinary words
+_SHELL_NAMES = {
+    **{name: f"ENPROMPTA_{name.upper()}" for name in _VARIABLES},
+    **{name: f"--{name.replace('_', '-')}" for name in _OPTIONS.split()},
+    **_OTHER_NAMES,
+}
 
 # `name=...`, a name with an underscore anywhere, or a plain name at the start of a message.
 _ARGUMENT = re.compile(

@@ -15,8 +15,8 @@ try:
     from enprompta.emulator.access.accounts import Keys
     from enprompta.emulator.api.openapi_document import openapi_document
     from enprompta.emulator.control.client import ControlError, EmulatorControl
-    from enprompta.emulator.control.clock import EmulatorClock
     from enprompta.emulator.emulator import Emulator
+    from enprompta.emulator.serving.clock import EmulatorClock
 except ModuleNotFoundError as _missing:
     _package = (_missing.name or "").partition(".")[0]
     if _package not in {"fastapi", "starlette", "uvicorn", "yaml"}:

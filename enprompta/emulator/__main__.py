@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import signal
 import sys
 import threading
 from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from enprompta._common.hosts import is_loopback
 from enprompta._common.streams import INTERRUPTED, complain, guarded, use_utf8
 from enprompta._version import __version__
 from enprompta.emulator import Emulator
@@ -68,7 +68,7 @@ def _serve(options: argparse.Namespace, stop: threading.Event, companion: Compan
         complain(f"{error}\n")
         return 1
     try:
-        if not _is_loopback(options.host):
+        if not is_loopback(options.host):
             complain(f"Warning: {options.host} accepts other machines, and the keys below are public.\n")
         with companion(emulator) if companion is not None else nullcontext("") as more:
             sys.stdout.write(_banner(emulator, options, more))
@@ -165,13 +165,6 @@ def _banner(emulator: Emulator, options: argparse.Namespace, more: str) -> str:
 def _clients(emulator: Emulator) -> str:
     clients = emulator.clients
     return "  ".join(f"{it.client_id}:{it.client_secret}" for it in (clients.pro, clients.team, clients.enterprise))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 if __name__ == "__main__":

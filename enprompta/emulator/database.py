@@ -12,7 +12,7 @@ import json
 import secrets
 import sqlite3
 import threading
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from enprompta._common.data import read_data
@@ -49,19 +49,13 @@ class Database:
         self._lock = threading.RLock()
         create_private(path)
         try:
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-        except sqlite3.Error as error:
-            raise unusable(path, error) from error
-        try:
-            self._prepare(path)
+            with ExitStack() as on_failure:
+                connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+                self._connection = on_failure.enter_context(closing(connection))
+                self._prepare(path)
+                on_failure.pop_all()
         except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's message may quote a damaged name
-            self._connection.close()
             raise unusable(path, error) from error
-        except BaseException:
-            self._connection.close()
-            raise
 
     def _prepare(self, path: str | PathLike[str]) -> None:
         connection = self._connection

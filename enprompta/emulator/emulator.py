@@ -6,6 +6,8 @@ import os
 import secrets
 import sqlite3
 import time
+from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from enprompta.emulator.access.accounts import AccountStore, Keys
@@ -14,15 +16,15 @@ from enprompta.emulator.access.oauth_clients import OAuthClients, OAuthClientSto
 from enprompta.emulator.access.rate_limiter import RateLimiter
 from enprompta.emulator.access.trusted_hosts import TrustedHosts
 from enprompta.emulator.api.app import create_app
-from enprompta.emulator.control.clock import EmulatorClock
+from enprompta.emulator.api.services import Services
 from enprompta.emulator.database import Database, unusable
 from enprompta.emulator.errors import ErrorDialect
 from enprompta.emulator.execution.executor import Executor
 from enprompta.emulator.execution.local_model import LocalModel
 from enprompta.emulator.execution.providers import MODELS, Providers
 from enprompta.emulator.execution.upstream import Upstream, shown_url, split_login
-from enprompta.emulator.execution.workflow_runner import WorkflowRunner
-from enprompta.emulator.services import Services
+from enprompta.emulator.execution.workflow_runner import Parts, WorkflowRunner
+from enprompta.emulator.serving.clock import EmulatorClock
 from enprompta.emulator.serving.faults import Faults
 from enprompta.emulator.serving.server_thread import ServerThread, listen
 from enprompta.emulator.stores import prompts, templates, usage
@@ -145,14 +147,11 @@ class Emulator:
         self._host = host
         self._port = port
         self._trusted_hosts = TrustedHosts(host, allowed_hosts)
-        self._window = window
-        self._day = day
+        self._limiter = partial(RateLimiter, window=window, day=day, enabled=rate_limits)
         self.clock = EmulatorClock(clock)
         self.exchanges = ExchangeLog()
         self.control_token = control_token or secrets.token_urlsafe(24)
-        self._limits = limits
-        self._credits = credits
-        self._rate_limits = rate_limits
+        self._accounts = partial(AccountStore, limits=limits, credits=credits)
         self._error_dialect: ErrorDialect = error_dialect
         self._upstream = upstream or os.environ.get(_UPSTREAM_VARIABLE)
         if self._upstream:
@@ -164,11 +163,10 @@ class Emulator:
         self._known_models = {**MODELS, **(models or {})} if strict_models else None
         if local_model and self.upstream:
             raise ConfigurationError("Prompts run either on the local model or on an upstream: choose one")
-        self._webhook_backoff = webhook_backoff
-        self._webhook_timeout = webhook_timeout
-        self._allow_remote_webhooks = allow_remote_webhooks
-        self._token_lifetime = token_lifetime
-        self._rfc_errors = oauth_errors == "rfc6749"
+        self._queue = partial(
+            DeliveryQueue, backoff=webhook_backoff, timeout=webhook_timeout, remote=allow_remote_webhooks
+        )
+        self._clients = partial(OAuthClientStore, lifetime=token_lifetime, rfc_errors=oauth_errors == "rfc6749")
         self.faults = Faults()
         self.workbench_url: str | None = None
         """Address of the Workbench to which the emulator's page `/` leads; None to show how to start one."""
@@ -178,21 +176,15 @@ class Emulator:
         """Start the server, wait until it accepts requests, and return the emulator."""
         if self._running is not None:
             raise ConfigurationError("The emulator is already running")
-        listener = listen(self._host, self._port)
-        try:
-            database = Database(self._db)
+        with ExitStack() as on_failure:
+            listener = on_failure.enter_context(listen(self._host, self._port))
+            database = on_failure.enter_context(closing(Database(self._db)))
             try:
                 services = self._services(database)
                 self._running = _Running(ServerThread(listener, create_app(services)), services)
             except (sqlite3.Error, UnicodeDecodeError) as error:  # damage that only shows when the first rows are read
-                database.close()
                 raise unusable(self._db, error) from error
-            except BaseException:
-                database.close()
-                raise
-        except BaseException:
-            listener.close()
-            raise
+            on_failure.pop_all()
         return self
 
     def stop(self) -> None:
@@ -277,16 +269,10 @@ class Emulator:
             model = LocalModel()
         elif self._upstream:
             model = Upstream(self._upstream, key=self._upstream_key, timeout=self._upstream_timeout)
-        accounts = AccountStore(database, limits=self._limits, credits=self._credits)
+        accounts = self._accounts(database)
         usage.seed(database, now)
         providers = Providers(model, self._known_models)
-        delivery_queue = DeliveryQueue(
-            database,
-            self.clock,
-            backoff=self._webhook_backoff,
-            timeout=self._webhook_timeout,
-            remote=self._allow_remote_webhooks,
-        )
+        delivery_queue = self._queue(database, self.clock)
         events = EventPublisher(database, self.clock, delivery_queue)
         executor = Executor(database, accounts, providers, events)
         return Services(
@@ -295,14 +281,14 @@ class Emulator:
             error_dialect=self._error_dialect,
             database=database,
             accounts=accounts,
-            clients=OAuthClientStore(database, accounts, lifetime=self._token_lifetime, rfc_errors=self._rfc_errors),
-            limiter=RateLimiter(database, window=self._window, day=self._day, enabled=self._rate_limits),
+            clients=self._clients(database, accounts),
+            limiter=self._limiter(database),
             idempotency=Idempotency(database),
             providers=providers,
             delivery_queue=delivery_queue,
             events=events,
             executor=executor,
-            runner=WorkflowRunner(database, self.clock, accounts=accounts, executor=executor, events=events),
+            runner=WorkflowRunner(Parts(database, self.clock, accounts, executor, events)),
             faults=self.faults,
             exchanges=self.exchanges,
             control_token=self.control_token,

@@ -18,28 +18,27 @@ if TYPE_CHECKING:
 JSONObject = dict[str, object]
 """A JSON object, with the API's field names."""
 
-_ENCODED = frozenset({"tags", "variables", "steps", "events", "metadata"})
-"""Columns whose text is JSON."""
-
 
 def as_json(row: sqlite3.Row, columns: str) -> JSONObject:
-    """Return columns of a row, separated by spaces, by the API's names: those named `…_at` are times."""
+    """Return columns of a row, separated by spaces, by the API's names and in its form."""
     return {name: read(row[column]) if read else row[column] for column, name, read in _fields(columns)}
 
 
 @lru_cache
 def _fields(columns: str) -> list[tuple[str, str, Callable[..., object] | None]]:
-    return [(it, to_camel(it), _reader(it)) for it in columns.split()]
-
-
-def _reader(column: str) -> Callable[..., object] | None:
-    if column.endswith("_at"):
-        return _time
-    return json.loads if column in _ENCODED else None
+    return [(it, to_camel(it), _time if it.endswith("_at") else _READERS.get(it)) for it in columns.split()]
 
 
 def _time(seconds: int | None) -> str | None:
     return None if seconds is None else iso(seconds)
+
+
+_READERS: dict[str, Callable[..., object]] = {
+    **dict.fromkeys(("events", "metadata", "scopes", "steps", "tags", "variables"), json.loads),
+    **dict.fromkeys(("last_failure", "last_success", "period_end", "period_start"), _time),
+    "is_active": bool,
+}
+"""How the database's form of a column becomes the API's; columns named `…_at` are times."""
 
 
 def object_of(value: object) -> JSONObject:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import http.client
-import ipaddress
 import json
 import os
 import queue
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from enprompta._common.clock import monotonic, real_time
+from enprompta._common.hosts import is_loopback
 from enprompta.errors import ConfigurationError
 from enprompta.exchanges.exchange import CALL_HEADER, LOGGED_BODY_BYTES, Exchange, TimelineEvent
 from enprompta.hooks import Hooks
@@ -66,7 +66,7 @@ class ProgramHook(Hooks):
     def on_request(self, record: RequestRecord, /) -> Mapping[str, str] | None:
         """Note the time, and name the call to servers on this machine, which log the same exchange."""
         _put(self._sent, record.call_id, real_time())
-        if _is_loopback(urlsplit(record.url).hostname):
+        if is_loopback(urlsplit(record.url).hostname or ""):
             return {CALL_HEADER: f"{self._call(record)}/{record.attempt}"}
         return None
 
@@ -184,7 +184,7 @@ def _reporter_for(url: str) -> _Reporter:
         port = parsed.port
     except ValueError:
         parsed, port = urlsplit(""), None
-    if parsed.scheme != "http" or not _is_loopback(parsed.hostname) or not url.isascii() or not url.isprintable():
+    if parsed.scheme != "http" or not is_loopback(parsed.hostname or "") or not url.isascii() or not url.isprintable():
         raise ConfigurationError(
             f"{WORKBENCH_VARIABLE} must be the address that `enprompta workbench` prints for programs, such as "
             "http://127.0.0.1:8788/report/…; reports are sent to this machine only"
@@ -192,13 +192,6 @@ def _reporter_for(url: str) -> _Reporter:
     if url not in _reporters:
         _reporters[url] = _Reporter(parsed.hostname or "", port or 80, parsed.path or "/")
     return _reporters[url]
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _put(known: OrderedDict[int, T], call_id: int, value: T) -> None:

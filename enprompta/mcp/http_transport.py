@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import socket
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 
+from enprompta._common.hosts import in_url, is_loopback
 from enprompta.errors import ConfigurationError
 from enprompta.mcp.server import SESSION_HEADER
 
@@ -48,7 +48,7 @@ def create_app(
     """
     if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigurationError(f"The token needs at least {MIN_TOKEN} ASCII characters, without spaces")
-    names = {_bracketed(host), *(LOOPBACK_NAMES if is_loopback(host) else ())}
+    names = {in_url(host), *(LOOPBACK_NAMES if is_loopback(host) else ())}
     hosts = [*(f"{name}:{port}" for name in sorted(names)), *allowed_hosts]
     security = TransportSecuritySettings(
         allowed_hosts=hosts, allowed_origins=[f"{scheme}://{one}" for one in hosts for scheme in ("http", "https")]
@@ -91,16 +91,8 @@ async def serve_http(
         port = listener.getsockname()[1]
         app = create_app(server, token=token, host=host, port=port, allowed_hosts=allowed_hosts)
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS)
-        on_ready(f"http://{_bracketed(host)}:{port}{PATH}")
+        on_ready(f"http://{in_url(host)}:{port}{PATH}")
         await uvicorn.Server(config).serve(sockets=[listener])
-
-
-def is_loopback(host: str) -> bool:
-    """Return True for an address that only this machine can reach."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _listener(host: str, port: int) -> socket.socket:
@@ -115,10 +107,6 @@ def _listener(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise ConfigurationError(f"{host} port {port} cannot be used: {error}. Choose another port") from None
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 class _Guard:

@@ -80,9 +80,8 @@ class ReadTools:
         self._catalog = catalog
         self._options = options
 
-    async def search_prompts(self, given: SearchPrompts, call: ToolCall) -> results.PromptPage:
+    async def search_prompts(self, given: SearchPrompts, _: ToolCall) -> results.PromptPage:
         """Search the prompts of the account."""
-        del call
         page = await self._client.prompts.list(
             search=given.query or UNSET,
             category=given.category or self._options.category or UNSET,
@@ -93,15 +92,13 @@ class ReadTools:
         found = [results.PromptSummary.of(one, self._catalog.name_of(one.id)) for one in page.data]
         return results.PromptPage(prompts=found, next_cursor=page.pagination.next_cursor)
 
-    async def get_prompt(self, given: GetPrompt, call: ToolCall) -> results.PromptDetail:
+    async def get_prompt(self, given: GetPrompt, _: ToolCall) -> results.PromptDetail:
         """Fetch one prompt."""
-        del call
         prompt = await self._client.prompts.get(await self._catalog.id_of(given.prompt))
         return results.PromptDetail.of(prompt, self._catalog.name_of(prompt.id), given.offset)
 
-    async def prompt_versions(self, given: GetVersions, call: ToolCall) -> results.PromptVersions:
+    async def prompt_versions(self, given: GetVersions, _: ToolCall) -> results.PromptVersions:
         """Fetch the newest version of a prompt, and the versions of some labels."""
-        del call
         entry = await self._catalog.find(given.prompt)
         prompt = await self._client.prompts.get(given.prompt if entry is None else entry.prompt.id)
         slug = prompt.id if entry is None else entry.slug
@@ -118,9 +115,8 @@ class ReadTools:
             ],
         )
 
-    async def list_executions(self, given: ListExecutions, call: ToolCall) -> results.ExecutionPage:
+    async def list_executions(self, given: ListExecutions, _: ToolCall) -> results.ExecutionPage:
         """List executions."""
-        del call
         page = await self._client.executions.list(
             prompt_id=await self._catalog.id_of(given.prompt) if given.prompt else UNSET,
             start_date=given.start_date or UNSET,
@@ -131,14 +127,12 @@ class ReadTools:
         found = [results.ExecutionSummary.of(one) for one in page.data]
         return results.ExecutionPage(executions=found, next_cursor=page.pagination.next_cursor)
 
-    async def get_execution(self, given: GetExecution, call: ToolCall) -> results.ExecutionDetail:
+    async def get_execution(self, given: GetExecution, _: ToolCall) -> results.ExecutionDetail:
         """Fetch one execution."""
-        del call
         return results.ExecutionDetail.of(await self._client.executions.get(given.execution_id), given.offset)
 
-    async def usage(self, given: GetUsage, call: ToolCall) -> results.UsageResult:
+    async def usage(self, _: GetUsage, __: ToolCall) -> results.UsageResult:
         """Fetch the usage of the account."""
-        del given, call
         return results.UsageResult.of(await self._client.usage.get())
 
     async def _labelled(self, slug: str, label: str) -> int | str | None:

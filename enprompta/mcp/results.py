@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from enprompta.models import Execution, Prompt, PromptVariable, Usage
+    from enprompta.models import Execution, Prompt, Usage
 
 T = TypeVar("T")
 
@@ -44,13 +44,10 @@ class PromptSummary(BaseModel):
     @classmethod
     def of(cls, prompt: Prompt, name: str | None) -> Self:
         """Summarize a prompt."""
-        return cls(
-            id=prompt.id, name=name, title=prompt.title, description=prompt.description, category=prompt.category,
-            tags=prompt.tags, version=prompt.version, variables=[one.name for one in prompt.variables],
-        )  # fmt: skip
+        return cls.model_validate(vars(prompt) | {"name": name, "variables": [one.name for one in prompt.variables]})
 
 
-class VariableDetail(BaseModel):
+class VariableDetail(BaseModel, from_attributes=True):
     """A declared variable."""
 
     name: str
@@ -59,11 +56,6 @@ class VariableDetail(BaseModel):
     default: Any = None
     description: str | None = None
     options: list[Any] = []
-
-    @classmethod
-    def of(cls, variable: PromptVariable) -> Self:
-        """Describe a variable."""
-        return cls.model_validate({name: getattr(variable, name) for name in cls.model_fields})
 
 
 class PromptPage(Result):
@@ -94,13 +86,8 @@ class PromptDetail(Result):
     @classmethod
     def of(cls, prompt: Prompt, name: str | None, offset: int = 0) -> Self:
         """Describe a prompt."""
-        return cls(
-            id=prompt.id, name=name, title=prompt.title, description=prompt.description, category=prompt.category,
-            tags=prompt.tags, visibility=prompt.visibility, team_id=prompt.team_id, version=prompt.version,
-            usage_count=prompt.usage_count, updated_at=prompt.updated_at,
-            variables=[VariableDetail.of(one) for one in prompt.variables],
-            content=prompt.content[offset:], content_length=len(prompt.content),
-        )  # fmt: skip
+        text = {"content": prompt.content[offset:], "content_length": len(prompt.content)}
+        return cls.model_validate(vars(prompt) | {"name": name} | text)
 
 
 class LabelledVersion(BaseModel):
@@ -134,11 +121,8 @@ class ExecutionSummary(BaseModel):
     @classmethod
     def of(cls, execution: Execution) -> Self:
         """Summarize an execution."""
-        return cls(
-            id=execution.id, prompt_id=execution.prompt_id, status=execution.status, model=execution.model,
-            cost_usd=execution.cost, created_at=execution.created_at,
-            output_preview=execution.output and execution.output[:PREVIEW],
-        )  # fmt: skip
+        preview = execution.output and execution.output[:PREVIEW]
+        return cls.model_validate(vars(execution) | {"cost_usd": execution.cost, "output_preview": preview})
 
 
 class ExecutionPage(Result):
@@ -168,13 +152,10 @@ class ExecutionDetail(Result):
     @classmethod
     def of(cls, execution: Execution, offset: int = 0) -> Self:
         """Describe an execution."""
-        return cls(
-            id=execution.id, prompt_id=execution.prompt_id, status=execution.status,
-            output=None if execution.output is None else execution.output[offset:],
-            output_length=len(execution.output or ""), error=execution.error, provider=execution.provider,
-            model=execution.model, tokens=execution.tokens, cost_usd=execution.cost, latency_ms=execution.latency,
-            created_at=execution.created_at, variables=execution.variables,
-        )  # fmt: skip
+        output = execution.output
+        shown = {"output": None if output is None else output[offset:], "output_length": len(output or "")}
+        units = {"cost_usd": execution.cost, "latency_ms": execution.latency}
+        return cls.model_validate(vars(execution) | shown | units)
 
 
 class ExecuteResult(ExecutionDetail):
@@ -200,11 +181,9 @@ class UsageResult(Result):
     def of(cls, usage: Usage) -> Self:
         """Describe usage."""
         credit = usage.tokens
-        return cls(
-            plan=usage.plan, period_start=usage.period_start, period_end=usage.period_end,
-            credits_used=credit and credit.used, credits_limit=credit and credit.limit,
-            credits_left=credit and credit.remaining, executions=usage.executions, cost_usd=usage.cost,
-        )  # fmt: skip
+        used, limit, left = (credit.used, credit.limit, credit.remaining) if credit else (None, None, None)
+        allowance = {"credits_used": used, "credits_limit": limit, "credits_left": left}
+        return cls.model_validate(vars(usage) | allowance | {"cost_usd": usage.cost})
 
 
 class _Cutter:

@@ -82,9 +82,8 @@ class PromptServer(Server[object]):
         return super().create_initialization_options(notices, experimental_capabilities, extensions)
 
     @asynccontextmanager
-    async def _connected(self, server: Server[object]) -> AsyncGenerator[object]:
+    async def _connected(self, _: Server[object]) -> AsyncGenerator[object]:
         """Watch the list while a connection, or the HTTP server, is open."""
-        del server
         connection = object()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._watcher.run)
@@ -95,22 +94,17 @@ class PromptServer(Server[object]):
                 self.audience.leave(connection)
                 tasks.cancel_scope.cancel()
 
-    async def _initialized(self, context: Context, params: types.NotificationParams) -> None:
-        del params
+    async def _initialized(self, context: Context, _: types.NotificationParams) -> None:
         self.audience.join(_session_of(context) or context.lifespan_context, context.session)
 
-    async def _list_prompts(
-        self, context: Context, params: types.PaginatedRequestParams | None
-    ) -> types.ListPromptsResult:
-        del context
+    async def _list_prompts(self, _: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
         try:
             prompts, next_cursor = await self._catalog.page(params.cursor if params else None)
         except EnpromptaError as error:
             raise _internal(error) from error
         return types.ListPromptsResult(prompts=prompts, next_cursor=next_cursor)
 
-    async def _get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        del context
+    async def _get_prompt(self, _: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         try:
             entry = await self._entry(params.name)
             return await render(self._client, entry, self._options.label, params.arguments)
@@ -119,8 +113,7 @@ class PromptServer(Server[object]):
         except EnpromptaError as error:
             raise _internal(error) from error
 
-    async def _complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-        del context
+    async def _complete(self, _: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
         if not isinstance(params.ref, types.PromptReference):
             raise MCPError(types.INVALID_PARAMS, "This server has no resources: only prompt arguments can be completed")
         try:
@@ -129,8 +122,7 @@ class PromptServer(Server[object]):
             raise _internal(error) from error
         return types.CompleteResult(completion=complete(entry.prompt, params.argument.name, params.argument.value))
 
-    async def _list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        del context, params
+    async def _list_tools(self, _: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return types.ListToolsResult(tools=self._toolbox.described)
 
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:

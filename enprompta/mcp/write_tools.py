@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from enprompta.models import Execution, Prompt
 
 FIRST_SERVER_ERROR = 500
+CREATES = types.ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+)
 
 IdempotencyKey = Annotated[
     str | None,
@@ -213,10 +216,7 @@ class WriteTools:
                     name="execute_prompt", title="Execute a prompt", run=self.execute_prompt,
                     description="Run a prompt on a model and return its output. Costs one credit of the account's "
                     "plan, and counts towards the budget of this server. One request.",
-                    takes=ExecutePrompt, returns=results.ExecuteResult,
-                    annotations=types.ToolAnnotations(
-                        read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
-                    ),
+                    takes=ExecutePrompt, returns=results.ExecuteResult, annotations=CREATES,
                 )
             )  # fmt: skip
         if "write" in self._options.allow:
@@ -224,10 +224,7 @@ class WriteTools:
                 ToolSpec(
                     name="create_prompt", title="Create a prompt", run=self.create_prompt,
                     description="Create a prompt. Counts towards the budget of this server. One request.",
-                    takes=CreatePrompt, returns=results.PromptDetail,
-                    annotations=types.ToolAnnotations(
-                        read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
-                    ),
+                    takes=CreatePrompt, returns=results.PromptDetail, annotations=CREATES,
                 ),
                 ToolSpec(
                     name="update_prompt", title="Update a prompt", run=self.update_prompt,

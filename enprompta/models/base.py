@@ -138,27 +138,24 @@ class NullAsEmpty:
 class AnyText:
     """Reads an enumeration value as plain text, because the API may know values that this version does not."""
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(self, _: object, __: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Accept any text."""
-        del source, handler
         return core_schema.str_schema()
 
 
 class AnyTime:
     """Reads a date and time without pydantic inspecting `datetime`, which libraries that freeze the clock replace."""
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(self, _: object, __: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Read an ISO 8601 date and time."""
-        del source, handler
         return core_schema.datetime_schema()
 
 
 class AnyDay:
     """Reads a date, the way `AnyTime` reads a date and time."""
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(self, _: object, __: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Read an ISO 8601 date."""
-        del source, handler
         return core_schema.date_schema()
 
 

@@ -109,7 +109,7 @@ class WebhookEventBase(_Lenient):
     service sent even if it does not fit its type, and is None if it is missing.
     """
 
-    _REPR_FIELDS = ("id", "created_at")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "created_at")
     id: Name
     """The event's id; it stays the same when the service sends the event again, so use it to deduplicate."""
     created_at: DateTime
@@ -121,7 +121,7 @@ class WebhookEventBase(_Lenient):
 class PromptExecutedData(_Lenient):
     """Data of `prompt.executed`."""
 
-    _REPR_FIELDS = ("execution_id", "status")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("execution_id", "status")
     execution_id: Sent[str]
     prompt_id: Sent[str]
     status: Sent[str | None] = None
@@ -142,7 +142,7 @@ class PromptExecuted(WebhookEventBase):
 class WorkflowData(_Lenient):
     """Data of `workflow.completed`."""
 
-    _REPR_FIELDS = ("execution_id", "workflow_id", "status")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("execution_id", "workflow_id", "status")
     execution_id: Sent[str]
     workflow_id: Sent[str]
     status: Sent[str | None] = None
@@ -177,7 +177,7 @@ class WorkflowFailed(WebhookEventBase):
 class TeamMemberData(_Lenient):
     """Data of `team.member_added` and `team.member_removed`."""
 
-    _REPR_FIELDS = ("team_id", "user_id", "role")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("team_id", "user_id", "role")
     team_id: Sent[str]
     user_id: Sent[str]
     email: Sent[str | None] = None
@@ -202,7 +202,7 @@ class TeamMemberRemoved(WebhookEventBase):
 class UnknownEvent(WebhookEventBase):
     """An event of a type that this version of the package does not know; all its data is kept."""
 
-    _REPR_FIELDS = ("id", "event", "created_at")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "event", "created_at")
     event: Name
     data: Any = None
     """The event's data as parsed JSON; usually a `dict`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ GroupBy = Literal["day", "prompt", "model"]
 class Execution(Model):
     """One execution of a prompt on a model (reference: "Prompts")."""
 
-    _REPR_FIELDS = ("id", "status", "tokens", "cost")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "status", "tokens", "cost")
     id: str
     prompt_id: str | None = None
     status: Open[ExecutionStatus] | None = None
@@ -39,7 +39,7 @@ class Execution(Model):
 class ExecutionStats(Model):
     """Totals of the executions of one day, prompt or model, depending on `group_by`."""
 
-    _REPR_FIELDS = ("key", "executions", "tokens", "cost")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("key", "executions", "tokens", "cost")
     key: str | None = None
     """The day, the prompt's id, or the model's name."""
     date: Date | None = None

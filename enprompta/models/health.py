@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,7 +23,7 @@ class ComponentHealth(Model):
 class Health(Model):
     """The health of the service; `components` is filled only with `detailed=True`."""
 
-    _REPR_FIELDS = ("status", "version")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("status", "version")
     status: Open[HealthStatus] | None = None
     version: str | None = None
     timestamp: DateTime | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr, SerializeAsAny, field_validator
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class LiveVersion(Model):
     """The version that a label points at."""
 
-    _REPR_FIELDS = ("id", "number")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "number")
     id: str | None = None
     number: int | str | None = Field(default=None, union_mode="left_to_right")
     """Grows with every content change; text if the service names versions, such as `v3`."""
@@ -49,8 +49,8 @@ _DECLARATION_KEYS = frozenset({"type", "required", "default", "options", "descri
 class LivePrompt(Model, ProviderMessages):
     """The version of a prompt that a label points at, as fetched at run time with `get_live`."""
 
-    _REPR_FIELDS = ("id", "slug", "label", "version", "is_fallback")
-    _ESSENTIAL_FIELDS = frozenset({"content", "messages"})
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "slug", "label", "version", "is_fallback")
+    _ESSENTIAL_FIELDS: ClassVar[frozenset[str]] = frozenset({"content", "messages"})
     id: str
     slug: str | None = None
     name: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import ConfigDict, with_config
 from typing_extensions import NotRequired, Required, TypedDict
@@ -42,7 +42,7 @@ class ContentPart(TypedDict, total=False):
 class LiveMessage(Model):
     """One message of a conversation prompt."""
 
-    _REPR_FIELDS = ("role",)
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("role",)
     role: str
     """Such as `system`, `user` or `assistant`."""
     content: str | list[ContentPart]
@@ -55,7 +55,7 @@ class MessagePlaceholder(LiveMessage):
     `live.render(history=[{"role": "user", "content": "Hi"}])` inserts the messages as they are.
     """
 
-    _REPR_FIELDS = ("name", "optional")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("name", "optional")
     role: str = "placeholder"
     content: str | list[ContentPart] = ""
     name: str

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from enprompta.models.base import Model
 
 
 class Pagination(Model):
     """The `pagination` object of a listing; a field is None if the API does not send it."""
 
-    _REPR_FIELDS = ("has_more", "total_count", "limit")
-    _ESSENTIAL_FIELDS = frozenset({"next_cursor"})
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("has_more", "total_count", "limit")
+    _ESSENTIAL_FIELDS: ClassVar[frozenset[str]] = frozenset({"next_cursor"})
     has_more: bool | None = None
     """True if there are more pages after this one."""
     next_cursor: str | None = None

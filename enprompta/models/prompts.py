@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import NotRequired, Required, TypedDict
@@ -23,7 +23,7 @@ VariableType = Literal["text", "number", "boolean", "select"]
 class PromptVariable(Model):
     """The declaration of one of a prompt's variables; you can also create one and pass it to the API."""
 
-    _REPR_FIELDS = ("name", "type", "required")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("name", "type", "required")
     name: str
     """The name between the braces."""
     type: Open[VariableType] | None = None
@@ -48,10 +48,41 @@ class PromptVariableParam(TypedDict, total=False):
     options: NotRequired[list[Any]]
 
 
-class Prompt(Model, ProviderMessages):
+class TextPrompt(ProviderMessages):
+    """The methods of a prompt that is one text: those of `Prompt` and `Template`."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # each class has its own
+        content: str
+        variables: list[PromptVariable]
+
+    def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str:
+        """Fill in the variables locally, without sending a request; values are validated against the declarations.
+
+        Args:
+            values: Values by name, for names that are not valid Python names, such as `first-name`.
+            **variables: Values by name; these override those in `values`.
+
+        Raises:
+            TemplateError: Variables are missing or unknown, or a value is invalid; the error names all of them.
+        """
+        text = templating.render(self.content, templating.rendering.merged(values, variables), self.variables)
+        if rendered.observers and isinstance(self, Prompt):
+            rendered.notify_rendered(self, [text])
+        return text
+
+    def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
+        return [LiveMessage(role="user", content=self.render(values))]
+
+    def _message_templates(self) -> list[LiveMessage]:
+        return [LiveMessage(role="user", content=self.content)]
+
+
+class Prompt(Model, TextPrompt):
     """A versioned text with `{{variables}}` (reference: "Prompts")."""
 
-    _REPR_FIELDS = ("id", "title", "version")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "title", "version")
     id: str
     title: str
     slug: str | None = None
@@ -71,24 +102,3 @@ class Prompt(Model, ProviderMessages):
     """The team that owns the prompt; None for a personal prompt."""
     created_at: DateTime | None = None
     updated_at: DateTime | None = None
-
-    def render(self, values: Mapping[str, object] | None = None, /, **variables: object) -> str:
-        """Fill in the variables locally, without sending a request; values are validated against the declarations.
-
-        Args:
-            values: Values by name, for names that are not valid Python names, such as `first-name`.
-            **variables: Values by name; these override those in `values`.
-
-        Raises:
-            TemplateError: Variables are missing or unknown, or a value is invalid; the error names all of them.
-        """
-        text = templating.render(self.content, templating.rendering.merged(values, variables), self.variables)
-        if rendered.observers:
-            rendered.notify_rendered(self, [text])
-        return text
-
-    def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
-        return [LiveMessage(role="user", content=self.render(values))]
-
-    def _message_templates(self) -> list[LiveMessage]:
-        return [LiveMessage(role="user", content=self.content)]

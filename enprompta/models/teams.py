@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from enprompta.models.base import DateTime, Model, Open
 
@@ -24,7 +24,7 @@ class Team(Model):
 class TeamMember(Model):
     """A member of a team."""
 
-    _REPR_FIELDS = ("user_id", "role")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("user_id", "role")
     id: str | None = None
     user_id: str
     """The id to pass to the methods for team members."""

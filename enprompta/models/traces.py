@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from enprompta.models.base import DateTime, Many, Mapped, Model, Open
 
@@ -14,7 +14,7 @@ SpanType = Literal["LLM", "RETRIEVAL", "TOOL", "CHAIN", "EMBEDDING", "AGENT"]
 class TraceSpan(Model):
     """One step of a trace: a model call, a retrieval, a tool, or a chain of them."""
 
-    _REPR_FIELDS = ("id", "name", "span_type", "status")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "name", "span_type", "status")
     id: str
     trace_id: str | None = None
     parent_span_id: str | None = None
@@ -40,7 +40,7 @@ class TraceSpan(Model):
 class TraceEvaluation(Model):
     """The result of an evaluator for a trace; the service makes these."""
 
-    _REPR_FIELDS = ("id", "evaluator_name", "score", "passed")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "evaluator_name", "score", "passed")
     id: str
     trace_id: str | None = None
     evaluator_type: str | None = None
@@ -57,7 +57,7 @@ class TraceEvaluation(Model):
 class Trace(Model):
     """One recorded request of an application to a model, with its steps."""
 
-    _REPR_FIELDS = ("id", "status", "provider", "model", "total_tokens", "cost")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "status", "provider", "model", "total_tokens", "cost")
     id: str
     user_id: str | None = None
     prompt_id: str | None = None
@@ -95,14 +95,14 @@ class Trace(Model):
 class RecordedTrace(Model):
     """The id of a trace that was recorded."""
 
-    _REPR_FIELDS = ("trace_id",)
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("trace_id",)
     trace_id: str
 
 
 class CreatedSpan(Model):
     """The ids of a span that was created."""
 
-    _REPR_FIELDS = ("span_id", "trace_id")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("span_id", "trace_id")
     span_id: str
     trace_id: str | None = None
 
@@ -110,7 +110,7 @@ class CreatedSpan(Model):
 class TraceAnalytics(Model):
     """Totals of the traces of a period."""
 
-    _REPR_FIELDS = ("total_traces", "total_tokens", "total_cost")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("total_traces", "total_tokens", "total_cost")
     total_traces: int | None = None
     total_tokens: int | None = None
     total_cost: float | None = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from enprompta.models.base import Date, DateTime, Model
 
 
 class TokenUsage(Model):
     """Credits of the current period, which the API calls tokens: one for each execution."""
 
-    _REPR_FIELDS = ("used", "limit", "remaining")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("used", "limit", "remaining")
     used: int | None = None
     limit: int | None = None
     """Credits of the plan; None means no limit."""
@@ -19,7 +21,7 @@ class TokenUsage(Model):
 class RequestWindow(Model):
     """A rate limit window: the current minute or day."""
 
-    _REPR_FIELDS = ("limit", "remaining", "reset")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("limit", "remaining", "reset")
     limit: int | None = None
     remaining: int | None = None
     reset: float | None = None
@@ -29,7 +31,7 @@ class RequestWindow(Model):
 class Usage(Model):
     """The account's usage in the current period (reference: "Usage & Billing")."""
 
-    _REPR_FIELDS = ("plan", "executions", "cost")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("plan", "executions", "cost")
     plan: str | None = None
     """`free`, `pro`, `team` or `enterprise`."""
     period_start: DateTime | None = None
@@ -45,7 +47,7 @@ class Usage(Model):
 class UsageRecord(Model):
     """Usage of one day, prompt or model, depending on `group_by`."""
 
-    _REPR_FIELDS = ("key", "requests", "executions", "tokens", "cost")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("key", "requests", "executions", "tokens", "cost")
     key: str | None = None
     """The day, the prompt's id, or the model's name."""
     date: Date | None = None
@@ -60,7 +62,7 @@ class UsageRecord(Model):
 class Billing(Model):
     """The subscription (reference: "Usage & Billing")."""
 
-    _REPR_FIELDS = ("plan", "status", "amount", "currency")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("plan", "status", "amount", "currency")
     plan: str | None = None
     status: str | None = None
     current_period_start: DateTime | None = None
@@ -74,7 +76,7 @@ class Billing(Model):
 class Invoice(Model):
     """The invoice for one period."""
 
-    _REPR_FIELDS = ("id", "number", "status", "amount", "currency")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "number", "status", "amount", "currency")
     id: str
     number: str | None = None
     status: str | None = None

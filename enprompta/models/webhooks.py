@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ DeliveryStatus = Literal["PENDING", "DELIVERED", "FAILED", "RETRYING"]
 class Webhook(Model):
     """A subscription that sends events to a URL (reference: "Webhooks")."""
 
-    _REPR_FIELDS = ("id", "name", "is_active")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "name", "is_active")
     id: str
     name: str | None = None
     description: str | None = None
@@ -47,7 +47,7 @@ class WebhookSecret(Model):
 class WebhookDelivery(Model):
     """One event sent to one webhook."""
 
-    _REPR_FIELDS = ("id", "event_type", "status", "attempts")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "event_type", "status", "attempts")
     id: str
     webhook_id: str | None = None
     event_type: Open[EventType] | None = None

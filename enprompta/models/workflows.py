@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import NotRequired, Required, TypedDict
@@ -18,7 +18,7 @@ class WorkflowStep(Model):
     Values in `variables` can contain `{{input.NAME}}` and `{{steps.STEPID.output}}`; the latter also orders the steps.
     """
 
-    _REPR_FIELDS = ("id", "prompt_id", "model")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "prompt_id", "model")
     id: str
     """The step's name within its workflow."""
     prompt_id: str
@@ -47,7 +47,7 @@ class WorkflowStepParam(TypedDict, total=False):
 class Workflow(Model):
     """A chain of prompts (reference: "Workflows")."""
 
-    _REPR_FIELDS = ("id", "name", "steps")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "name", "steps")
     id: str
     name: str
     description: str | None = None
@@ -61,7 +61,7 @@ class Workflow(Model):
 class WorkflowStepResult(Model):
     """The state or result of one step of a run."""
 
-    _REPR_FIELDS = ("step_id", "status", "tokens", "cost")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("step_id", "status", "tokens", "cost")
     step_id: str
     execution_id: str | None = None
     """The id of the step's execution; None until the step starts."""
@@ -77,7 +77,7 @@ class WorkflowStepResult(Model):
 class WorkflowExecution(Model):
     """One run of a workflow."""
 
-    _REPR_FIELDS = ("id", "status", "steps", "tokens", "cost")
+    _REPR_FIELDS: ClassVar[tuple[str, ...]] = ("id", "status", "steps", "tokens", "cost")
     id: str
     workflow_id: str | None = None
     status: Open[WorkflowStatus] | None = None

@@ -23,6 +23,7 @@ __all__ = ["EXAMPLES", "WEBHOOK_SECRET", "WebhookDelivery", "webhook_delivery"]
 WEBHOOK_SECRET = "whsec_for_tests_only"  # noqa: S105 (not a real secret)
 """The default signing secret of `webhook_delivery`; configure it in the application under test."""
 
+_MEMBER = {"team_id": "tem_example", "user_id": "usr_example", "email": "ada@example.com", "role": "MEMBER"}
 EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "prompt.executed": {
         "execution_id": "exe_example",
@@ -46,18 +47,8 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "cost": 0.0155,
         "error": "Step 'draft' failed: the model did not answer",
     },
-    "team.member_added": {
-        "team_id": "tem_example",
-        "user_id": "usr_example",
-        "email": "ada@example.com",
-        "role": "MEMBER",
-    },
-    "team.member_removed": {
-        "team_id": "tem_example",
-        "user_id": "usr_example",
-        "email": "ada@example.com",
-        "role": "MEMBER",
-    },
+    "team.member_added": _MEMBER,
+    "team.member_removed": _MEMBER,
 }
 """Example `data` for each event type."""
 

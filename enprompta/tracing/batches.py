@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+from collections import deque
+from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -13,9 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan
-
-MAX_BATCH_BYTES = 4_000_000
-"""Bytes of the spans of a batch before compression; a larger span is a batch by itself."""
 
 HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", "Accept": "application/x-protobuf"}
 
@@ -28,31 +28,54 @@ class EncodedBatch(NamedTuple):
     span_count: int
 
 
-def encode(
-    spans: Iterable[ReadableSpan],
-    finish: Callable[[ReadableSpan], tuple[ReadableSpan, Mapping[str, object]]],
-    failed: Callable[[Exception], None],
-) -> Iterator[EncodedBatch]:
-    """Prepare and encode spans.
+class Encoder:
+    """Encodes spans, a few at a time, into batches. Threads and signal handlers that call it do not share a batch.
 
     Args:
-        spans: The ended spans.
         finish: Returns a span as it is to be sent, and its attributes.
         failed: Is called with the error for each span that cannot be prepared or encoded.
     """
-    request = TraceRequest()
-    for span in spans:
+
+    def __init__(
+        self,
+        finish: Callable[[ReadableSpan], tuple[ReadableSpan, Mapping[str, object]]],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._finish = finish
+        self._failed = failed
+        self._open: deque[TraceRequest] = deque()
+
+    @property
+    def since(self) -> float:
+        """When the oldest span that waits has ended, in monotonic seconds; inf without one, -inf with a full batch."""
+        return min((-inf if one.is_full(0) else one.since for one in list(self._open)), default=inf)
+
+    def encode(self, spans: Iterable[ReadableSpan], since: float) -> Iterator[EncodedBatch]:
+        """Prepare and encode spans that have ended since a time; yield each batch that has no room for the next one."""
         try:
-            finished, attributes = finish(span)
-            written = write_span(finished, attributes)
-            if request.span_count and request.size + len(written) > MAX_BATCH_BYTES:
-                yield _compressed(request)
-                request = TraceRequest()
-            request.add(finished, written)
-        except Exception as error:  # noqa: BLE001 (contents are the caller's; one span takes no other with it)
-            failed(error)
-    if request.span_count:
-        yield _compressed(request)
+            request = self._open.pop()
+        except IndexError:
+            request = TraceRequest(since)
+        try:
+            for span in spans:
+                try:
+                    finished, attributes = self._finish(span)
+                    written = write_span(finished, attributes)
+                    if request.is_full(len(written)):
+                        full, request = request, TraceRequest(since)
+                        yield _compressed(full)
+                    request.add(finished, written)
+                except Exception as error:  # noqa: BLE001 (contents are the caller's; one span takes no other with it)
+                    self._failed(error)
+        finally:
+            if request.span_count:
+                self._open.append(request)
+
+    def close(self) -> Iterator[EncodedBatch]:
+        """Yield the batches that are not full."""
+        with suppress(IndexError):  # none is left
+            while True:
+                yield _compressed(self._open.popleft())
 
 
 def _compressed(request: TraceRequest) -> EncodedBatch:

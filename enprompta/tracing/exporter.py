@@ -1,6 +1,6 @@
 """One background thread that sends ended spans; ending a span only appends to a queue.
 
-    put -> queue of spans -> encoded batches, on disk if there is a spool -> the service
+    put -> queue of spans -> open batch -> encoded batches, on disk if there is a spool -> the service
 
 Callers never wait for the thread, except in `flush` and `shutdown`, and share no lock with it that a signal handler
 could find locked. A queue that is full drops the newest span and counts it.
@@ -12,6 +12,7 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from queue import Empty, SimpleQueue
 from threading import RLock, Thread
 from time import sleep
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Protocol
 from enprompta._common import log
 from enprompta._common.clock import monotonic
 from enprompta.errors import APIError, APIStatusError
-from enprompta.tracing.batches import HEADERS, EncodedBatch, encode, rejected_spans
+from enprompta.tracing.batches import HEADERS, EncodedBatch, Encoder, rejected_spans
+from enprompta.tracing.otlp import MAX_BATCH_SPANS
 from enprompta.tracing.retrying import Backoff, is_rejected, reason_of
 from enprompta.tracing.spans_read import size_of
 from enprompta.tracing.spool import DamagedFileError, Spool, SpooledBatch
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
     from enprompta._core.steps import HttpReply
 
 INGEST_PATH = "/api/ingest/otlp/v1/traces"
-MAX_BATCH_SPANS = 512
-TURN_SPANS = 400
+TURN_SPANS = 60
+"""Spans that wait for the thread on average: so few that they do not start the garbage collector of the program."""
 LONGEST_TURN = 0.0003
 """Seconds for which the thread may keep the interpreter to itself; without pauses it would be 0.005."""
 TURN_PAUSE = 0.00005
@@ -88,6 +90,10 @@ class FlushRequest:
     """End of all extensions, in monotonic seconds."""
 
 
+TURN = FlushRequest(inf)
+"""A turn of the thread by itself: sends what is due."""
+
+
 class Exporter:
     """Sends the spans of one tracer.
 
@@ -128,15 +134,17 @@ class Exporter:
         self._lock = RLock()  # reentrant, because a signal handler may interrupt the thread that holds it
         self._queued_bytes = 0  # estimated only while the thread lags behind
         self._taken = 0  # spans taken from the queue so far
+        self._encoder = Encoder(self._finish, self._count_invalid)
         self._encoding = 0  # spans that are on their way from the queue to the outbox
+        self._turn = self._last_turn = monotonic()  # when the thread woke, and the time before
         self._outbox: deque[Outgoing] = deque()
         self._outbox_bytes = 0
         self._wake: SimpleQueue[FlushRequest | None] = SimpleQueue()  # `put` is reentrant
         self._is_woken = False
         self._thread: Thread | None = None
         self._backoff = Backoff()
-        self._warned_at = float("-inf")
-        self._progress_at = float("-inf")
+        self._warned_at = -inf
+        self._progress_at = -inf
 
     def after_fork(self) -> None:
         """Start over in a child process; the parent sends what was waiting."""
@@ -190,7 +198,7 @@ class Exporter:
             self._thread = None
 
     def _run(self) -> None:
-        seconds, began = self._interval, monotonic()
+        seconds = self._interval
         while not self.is_shut_down:
             try:
                 request = self._wake.get(timeout=seconds)
@@ -203,25 +211,32 @@ class Exporter:
             except Exception as error:  # noqa: BLE001 (the thread must survive, whatever a custom transport raises)
                 self._warn(f"{type(error).__name__}")
                 self._backoff.failed(None)
-            now = monotonic()
-            seconds, began = self._next_turn(self._taken - before, now - began), now
+            seconds = self._next_turn(self._taken - before, self._turn - self._last_turn)
 
     def _next_turn(self, taken: int, seconds: float) -> float:
-        """Return the seconds until the queue is nearly a batch long, so that `put` rarely has to wake the thread."""
-        return self._interval if not taken else min(self._interval, seconds * TURN_SPANS / taken)
+        """Return the seconds until as many spans wait as a turn should have, or until the open batch is due."""
+        longest = max(0.0, min(self._interval, self._encoder.since + self._interval - monotonic()))
+        return min(longest, seconds * TURN_SPANS / taken) if taken else longest
+
+    @property
+    def _due_since(self) -> float:
+        """Batches whose first span is older than this are sent, even if they are not full."""
+        return self._turn - self._interval
 
     def _work(self, request: FlushRequest | None) -> None:
-        """Send what is due; for a flush request, everything."""
+        """Send what is due; for a flush request, everything. What cannot be sent is encoded, and in the spool."""
         is_sent = False
-        if request is not None:
-            try:
+        self._last_turn, self._turn = self._turn, monotonic()
+        try:
+            if request is not None:
                 is_sent = self._send_all(request, FLUSH_ATTEMPTS)
-            finally:
+            elif self._backoff.is_due:
+                is_sent = self._send_all(TURN, 1)
+            if not is_sent:
+                self._encode_all(inf, self._due_since if request is None else inf)
+        finally:
+            if request is not None:
                 request.done.put(is_sent)
-        elif self._backoff.is_due:
-            is_sent = self._send_all(FlushRequest(float("inf")), 1)
-        if not is_sent:
-            self._encode_all(float("inf"))
 
     def _take_over(self) -> None:
         """Queue the batches of processes that have ended."""
@@ -229,19 +244,28 @@ class Exporter:
             taken = [Outgoing(old.span_count, None, old, is_resent=True) for old in self._spool.take_over()]
             self._outbox.extendleft(reversed(taken))
 
-    def _encode_all(self, ends: float) -> None:
-        """Encode the spans in the queue, at most until a time; those that end meanwhile wait for the next turn."""
+    def _encode_all(self, ends: float, since: float) -> None:
+        """Encode the spans in the queue, at most until a time; those that end meanwhile wait for the next turn.
+
+        Batches that are not full stay open, unless their first span is at least as old as `since`.
+        """
         due = len(self._queue)
         while due > 0 and monotonic() < ends:
             due -= self._encode() or due
+        self._close_batches(since)
 
     def _encode(self) -> int:
-        """Encode spans of the queue, one batch as a rule; return their number."""
-        for batch in encode(self._drained(), self._finish, self._count_invalid):
+        """Encode spans of the queue, as many as a batch holds at most; return their number."""
+        before = self._taken
+        for batch in self._encoder.encode(self._drained(), self._last_turn):
             self._add(batch)
-        taken, self._encoding = self._encoding, 0
-        self._taken += taken
-        return taken
+        return self._taken - before
+
+    def _close_batches(self, since: float) -> None:
+        """Take batches that are full, or as old as `since`, on their way."""
+        if self._encoder.since <= since:
+            for batch in self._encoder.close():
+                self._add(batch)
 
     def _drained(self) -> Iterator[ReadableSpan]:
         """Take spans from the queue, one batch at most; pause now and then, so that the program's threads can run."""
@@ -253,6 +277,7 @@ class Exporter:
             except IndexError:
                 break
             self._encoding += 1
+            self._taken += 1
             yield span
             if monotonic() - began > LONGEST_TURN and len(queue) < LONG_QUEUE:
                 sleep(TURN_PAUSE)
@@ -265,10 +290,12 @@ class Exporter:
 
     def _count_invalid(self, error: Exception) -> None:
         self.counters.invalid += 1
+        self._encoding -= 1
         self._warn(f"a span could not be prepared: {type(error).__name__}")
 
     def _add(self, batch: EncodedBatch) -> None:
         """Keep an encoded batch, on disk if possible; drop it if there is no room."""
+        self._encoding -= batch.span_count
         spooled = None if self._spool is None else self._spool.write(batch.body, batch.span_count)
         if spooled is None and self._outbox_bytes + len(batch.body) > self._max_bytes:
             with self._lock:
@@ -284,12 +311,16 @@ class Exporter:
         """Send what waits, in order; False if some is left. At the end of the process, spans that end meanwhile too."""
         self._take_over()
         due = len(self._queue)
-        while self._outbox or due > 0 or (request.grace and self._queue):
-            if not self._outbox:
+        while True:
+            if not self._outbox and (due > 0 or (request.grace and self._queue)):
                 due -= self._encode() or due
                 continue
+            if not self._outbox:
+                self._close_batches(self._due_since if request is TURN else inf)
+            if not self._outbox:
+                return True
             started = monotonic()
-            if started >= self._end_of(request) or (self.is_shut_down and request.ends == float("inf")):
+            if started >= self._end_of(request) or (self.is_shut_down and request is TURN):
                 return False
             if self._send_first(self._end_of(request)):
                 if monotonic() - started < QUICK_SECONDS:
@@ -300,7 +331,6 @@ class Exporter:
             if attempts <= 0 or monotonic() + pause >= self._end_of(request):
                 return False
             sleep(pause)
-        return True
 
     def _end_of(self, request: FlushRequest) -> float:
         """Return when to stop waiting; later while the service accepts spans, if they would be lost otherwise."""
@@ -417,15 +447,15 @@ class Exporter:
         self.is_shut_down = True
         self._wake.put(None)
         if not is_sent and self._spool is not None:
-            self._encode_all(ends)
+            self._encode_all(ends, inf)
         if self._thread is not None:
             self._thread.join(max(0.0, ends - monotonic()))
         if not is_sent:
-            left = len(self._queue) + sum(one.count for one in list(self._outbox) if one.spooled is None)
+            left = self.waiting - sum(one.count for one in list(self._outbox) if one.spooled is not None)
             self.counters.unsent += left
             self._queue.clear()
             if left:
-                self._warned_at = float("-inf")  # the last word
+                self._warned_at = -inf  # the last word
                 self._warn(f"shut down with {left} spans unsent; {self.counters.last_error or 'no time was left'}")
         self._poster.close()
         if self._spool is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_TRACES = 10_000
 """Traces with a model call that are remembered until their first span ends."""
-_MODEL_MARKS = (names.LLM_MODEL_NAME, names.GEN_AI_REQUEST_MODEL, names.GEN_AI_RESPONSE_MODEL)
+_MODEL_MARKS = frozenset({names.LLM_MODEL_NAME, names.GEN_AI_REQUEST_MODEL, names.GEN_AI_RESPONSE_MODEL})
 _MODEL_KINDS = frozenset({"LLM", "EMBEDDING"})
 
 
@@ -55,17 +55,18 @@ class Finisher:
             Exception: Anything, as contents are the caller's; the span must not be sent then.
         """
         attributes = attributes_of(span)
+        is_model_call = _is_model_call(attributes)
         scope = scope_of(span)
         if scope is not None:
             attributes = {**scope.session, **attributes}
-        if scope is not None and scope.prompt and _is_model_call(attributes):
+        if scope is not None and scope.prompt and is_model_call:
             attributes.update(scope.prompt)
         else:
             attributes.update(self._link(span, attributes))
         if not self._is_captured:
             span = _without_contents(span)
             attributes = without_contents(attributes)
-        if self._needs_contents(span, attributes):
+        if self._needs_contents(span, is_model_call=is_model_call):
             is_error = span.status.status_code is StatusCode.ERROR
             attributes.update(completed(attributes, is_error=is_error, is_captured=self._is_captured))
         if self._redact is None:
@@ -75,15 +76,14 @@ class Finisher:
         self.redacted += safe is not ready and _texts(ready) != _texts(safe)
         return safe, safe.attributes or {}
 
-    def _needs_contents(self, span: ReadableSpan, attributes: dict[str, object]) -> bool:
+    def _needs_contents(self, span: ReadableSpan, *, is_model_call: bool) -> bool:
         """True for a model call, and for the first span of a trace without one: the service reads these two."""
-        context = context_of(span)
-        if _is_model_call(attributes):
-            self._model_traces[context.trace_id] = None
+        if is_model_call:
+            self._model_traces[context_of(span).trace_id] = None
             if len(self._model_traces) > MAX_TRACES:
                 self._model_traces.pop(next(iter(self._model_traces)))
             return True
-        return span.parent is None and context.trace_id not in self._model_traces
+        return span.parent is None and context_of(span).trace_id not in self._model_traces
 
     def _link(self, span: ReadableSpan, attributes: dict[str, object]) -> dict[str, str]:
         """Return the attributes of the prompt whose text the span carries, or that it executed."""
@@ -111,4 +111,4 @@ def _texts(span: ReadableSpan) -> tuple[object, ...]:
 
 def _is_model_call(attributes: dict[str, object]) -> bool:
     kind = attributes.get(names.OPENINFERENCE_SPAN_KIND)
-    return kind in _MODEL_KINDS or (kind is None and any(mark in attributes for mark in _MODEL_MARKS))
+    return kind in _MODEL_KINDS or (kind is None and not _MODEL_MARKS.isdisjoint(attributes))

@@ -12,16 +12,22 @@ from struct import Struct
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta.tracing.spans_read import context_of
+from opentelemetry.trace import SpanKind, StatusCode
+
+from enprompta.tracing.spans_read import context_of, events_of, links_of
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-    from opentelemetry.trace import SpanContext
 
+MAX_BATCH_SPANS = 512
+MAX_BATCH_BYTES = 4_000_000
+"""Bytes of the spans of a request before compression; a larger span is a request by itself."""
 MAX_CACHED_NAME = 200
-"""Characters; longer names are not cached, so that the cache stays small."""
+"""Characters; longer names are not cached, so that the caches stay small."""
+MAX_CACHED_VALUE = 32
+"""Characters; most longer values occur once."""
 
 _fixed64 = Struct("<Q").pack
 _double = Struct("<d").pack
@@ -31,13 +37,21 @@ _LOCAL, _REMOTE = b"\x00\x01\x00\x00", b"\x00\x03\x00\x00"  # flags that say whe
 
 
 class TraceRequest:
-    """An `ExportTraceServiceRequest`, whose spans are grouped by resource and instrumentation scope."""
+    """An `ExportTraceServiceRequest`, whose spans are grouped by resource and instrumentation scope.
 
-    def __init__(self) -> None:
+    Args:
+        since: When its first span may have ended, in monotonic seconds.
+    """
+
+    def __init__(self, since: float = 0.0) -> None:
+        self.since: float = since
         self._groups: dict[tuple[int, int], _Group] = {}
         self.span_count: int = 0
-        self.size: int = 0
-        """Bytes of the spans."""
+        self._size = 0  # bytes of the spans
+
+    def is_full(self, size: int) -> bool:
+        """True if a span of this many bytes belongs into another request."""
+        return self.span_count >= MAX_BATCH_SPANS or (self.span_count > 0 and self._size + size > MAX_BATCH_BYTES)
 
     def add(self, span: ReadableSpan, written: bytes) -> None:
         """Add a span that `write_span` wrote.
@@ -52,7 +66,7 @@ class TraceRequest:
             group = self._groups[key] = _Group(span.resource, span.instrumentation_scope)
         group.spans += b"\x12", _varint(len(written)), written
         self.span_count += 1
-        self.size += len(written)
+        self._size += len(written)
 
     def content(self) -> bytes:
         """Write the request."""
@@ -89,68 +103,83 @@ def write_span(span: ReadableSpan, attributes: Mapping[str, object]) -> bytes:
         ValueError: A number has more than 64 bits.
         TypeError: An attribute has a value of another type.
     """
-    context = context_of(span)
-    parent, status = span.parent, span.status
-    parts = [
-        b"\x0a\x10", context.trace_id.to_bytes(16, "big"),
-        b"\x12\x08", context.span_id.to_bytes(8, "big"),
-        _state(context),
-        b"" if parent is None else b"\x22\x08" + parent.span_id.to_bytes(8, "big"),
-        _text(b"\x2a", span.name) if span.name else b"",
-        _kind_and_times(0x30, span.kind.value + 1, 0x39, span.start_time or 0, 0x41, span.end_time or 0),
-        _attributes(b"\x4a", attributes),
-        _count(b"\x50", span.dropped_attributes),
-    ]  # fmt: skip
-    for event in span.events:
-        body = [
-            b"\x09", _fixed64(event.timestamp), _text(b"\x12", event.name) if event.name else b"",
-            _attributes(b"\x1a", event.attributes), _count(b"\x20", event.dropped_attributes),
-        ]  # fmt: skip
+    context, parent, kind, status = context_of(span), span.parent, span.kind, span.status
+    name, state = span.name, context.trace_state
+    parts = [b"\x0a\x10", context.trace_id.to_bytes(16, "big"), b"\x12\x08", context.span_id.to_bytes(8, "big")]
+    if state:
+        parts.append(_text(b"\x1a", ",".join(f"{key}={value}" for key, value in state.items())))
+    if parent is not None:
+        parts += b"\x22\x08", parent.span_id.to_bytes(8, "big")
+    if name:
+        parts.append(_short_name(name) if len(name) <= MAX_CACHED_NAME else _text(b"\x2a", name))
+    number = 1 if kind is SpanKind.INTERNAL else kind.value + 1
+    parts.append(_kind_and_times(0x30, number, 0x39, span.start_time or 0, 0x41, span.end_time or 0))
+    _add_attributes(parts, b"\x4a", attributes)
+    parts.append(_count(b"\x50", span.dropped_attributes))
+    for event in events_of(span):
+        body = [b"\x09", _fixed64(event.timestamp), _text(b"\x12", event.name) if event.name else b""]
+        _add_attributes(body, b"\x1a", event.attributes)
+        body.append(_count(b"\x20", event.dropped_attributes))
         parts.append(_message(b"\x5a", b"".join(body)))
     parts.append(_count(b"\x60", span.dropped_events))
-    for link in span.links:
+    for link in links_of(span):
         there = link.context
-        body = [
-            b"\x0a\x10", there.trace_id.to_bytes(16, "big"), b"\x12\x08", there.span_id.to_bytes(8, "big"),
-            _attributes(b"\x22", link.attributes), _count(b"\x28", link.dropped_attributes),
-            b"\x35", _REMOTE if there.is_remote else _LOCAL,
-        ]  # fmt: skip
+        body = [b"\x0a\x10", there.trace_id.to_bytes(16, "big"), b"\x12\x08", there.span_id.to_bytes(8, "big")]
+        _add_attributes(body, b"\x22", link.attributes)
+        body += _count(b"\x28", link.dropped_attributes), b"\x35", _REMOTE if there.is_remote else _LOCAL
         parts.append(_message(b"\x6a", b"".join(body)))
     parts.append(_count(b"\x70", span.dropped_links))
-    message = _text(b"\x12", status.description) if status.description else b""
-    parts += (
-        _message(b"\x7a", message + _count(b"\x18", status.status_code.value)),
-        b"\x85\x01",
-        _REMOTE if parent is not None and parent.is_remote else _LOCAL,
-    )
+    code = status.status_code
+    if code is StatusCode.UNSET:  # which has no description
+        parts.append(b"\x7a\x00\x85\x01")
+    else:
+        message = _text(b"\x12", status.description) if status.description else b""
+        parts += _message(b"\x7a", message + _count(b"\x18", code.value)), b"\x85\x01"
+    parts.append(_REMOTE if parent is not None and parent.is_remote else _LOCAL)
     return b"".join(parts)
-
-
-def _state(context: SpanContext) -> bytes:
-    state = context.trace_state
-    return _text(b"\x1a", ",".join(f"{key}={value}" for key, value in state.items())) if state else b""
 
 
 def _attributes(tag: bytes, attributes: Mapping[str, object] | None) -> bytes:
     """Write attributes, each as a field of the enclosing message."""
-    if not attributes:
-        return b""
     parts: list[bytes] = []
-    for name, value in attributes.items():
-        key = _key(name) if len(name) <= MAX_CACHED_NAME else _text(b"\x0a", name)
-        if type(value) is str:  # as `_value` writes it, with fewer copies
-            written = value.encode("utf-8", "replace")
-            head = b"\x0a" + _varint(len(written))
-        else:
-            written, head = _value(value), b""
-        size = _varint(len(head) + len(written))
-        parts += (tag, _varint(len(key) + 1 + len(size) + len(head) + len(written)), key, b"\x12", size, head, written)
+    _add_attributes(parts, tag, attributes)
     return b"".join(parts)
+
+
+def _add_attributes(parts: list[bytes], tag: bytes, attributes: Mapping[str, object] | None) -> None:
+    """Write attributes as parts of the enclosing message."""
+    for name, value in (attributes or {}).items():
+        if len(name) > MAX_CACHED_NAME:
+            parts.append(_message(tag, _text(b"\x0a", name) + _message(b"\x12", _value(value))))
+        elif type(value) is not str:
+            key, written = _key(name), _value(value)
+            size = _varint(len(written))
+            parts += tag, _varint(len(key) + len(size) + len(written)), key, size, written
+        elif len(value) <= MAX_CACHED_VALUE:
+            parts += tag, _short_pair(name, value)
+        else:  # as `_value` writes it, with fewer copies
+            key, written = _key(name), value.encode("utf-8", "replace")
+            length = _varint(len(written))
+            size = _varint(1 + len(length) + len(written))
+            rest = len(key) + len(size) + 1 + len(length) + len(written)
+            parts += tag, _varint(rest), key, size, b"\x0a", length, written
 
 
 @lru_cache(maxsize=4096)
 def _key(name: str) -> bytes:
-    return _text(b"\x0a", name)
+    """Write the name of an attribute, and the tag of its value."""
+    return _text(b"\x0a", name) + b"\x12"
+
+
+@lru_cache(maxsize=4096)
+def _short_pair(name: str, value: str) -> bytes:
+    """Write an attribute behind its tag; models, kinds and media types recur with every span."""
+    return _message(b"", _key(name) + _message(b"", _text(b"\x0a", value)))
+
+
+@lru_cache(maxsize=4096)
+def _short_name(name: str) -> bytes:
+    return _text(b"\x2a", name)
 
 
 def _value(value: object) -> bytes:

@@ -36,6 +36,21 @@ def attributes_of(span: ReadableSpan) -> dict[str, object]:
     return copied
 
 
+def events_of(span: ReadableSpan) -> Sequence[Event]:
+    """Return the events of a span; the SDK copies even an empty list, which takes longer than to see that it is one."""
+    return () if _is_empty(span, "_events") else span.events
+
+
+def links_of(span: ReadableSpan) -> Sequence[Link]:
+    """Return the links of a span."""
+    return () if _is_empty(span, "_links") else span.links
+
+
+def _is_empty(span: ReadableSpan, name: str) -> bool:
+    held: Sequence[object] | None = getattr(span, name, None)
+    return held is not None and len(held) == 0
+
+
 def context_of(span: ReadableSpan) -> SpanContext:
     """Return the ids of a span, which has some unless it was made by hand."""
     context: Any = span.context

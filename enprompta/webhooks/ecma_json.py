@@ -110,14 +110,10 @@ def _ordered(value: Mapping[object, object]) -> Iterable[str]:
     for key in value:
         if not isinstance(key, str):
             raise TypeError(f"JSON object keys must be strings, not {type(key).__name__}")
-        if key[:1].isdigit() and _is_index(key):
+        if key[:1].isdigit() and _INDEX.match(key) is not None and int(key) <= _LAST_INDEX:
             indices.append(key)
     keys = cast("Iterable[str]", value)
     return dict.fromkeys(sorted(indices, key=int)) | dict.fromkeys(keys) if indices else keys
-
-
-def _is_index(key: str) -> bool:
-    return _INDEX.match(key) is not None and int(key) <= _LAST_INDEX
 
 
 def _surrogates(found: re.Match[str]) -> str:

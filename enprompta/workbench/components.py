@@ -17,7 +17,7 @@ from enprompta.workbench.controls import (
     Control,
     button,
     checkbox,
-    copy_button,
+    copy,
     field,
     icon_button,
     notify,
@@ -30,46 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 
     from enprompta.errors import EnpromptaError
+    from enprompta.workbench.controls import Kind
 
-__all__ = [
-    "Choice",
-    "Control",
-    "badge",
-    "box",
-    "button",
-    "checkbox",
-    "clock",
-    "code",
-    "confirm",
-    "copy_button",
-    "dialog",
-    "empty",
-    "facts",
-    "field",
-    "header",
-    "icon",
-    "icon_button",
-    "link",
-    "loading",
-    "local_time",
-    "milliseconds",
-    "moment",
-    "money",
-    "notify",
-    "number",
-    "pretty",
-    "problem",
-    "quote",
-    "read_number",
-    "run",
-    "seconds_between",
-    "section",
-    "select",
-    "status",
-    "table",
-    "text",
-    "when",
-]
+# Names of `controls` that pages use, beside those defined here.
+__all__ = ["Choice", "Control", "checkbox", "copy", "field", "notify", "run", "select"]
 
 _SECOND = 1000  # milliseconds
 
@@ -209,13 +173,13 @@ def code(value: str, *, label: str = "Code", classes: str = "") -> ui.element:
     """Add a block of code or data, with a button to copy it."""
     with box("div", f"code {classes}") as wrapper:
         text("pre", value, "mono", {"tabindex": "0", "role": "region", "aria-label": label})
-        copy_button(value, f"Copy {label.lower()}")
+        icon_button(f"Copy {label.lower()}", "o_content_copy", lambda: copy(value), classes="copy")
     return wrapper
 
 
 @contextmanager
 def dialog(title: str, *, wide: bool = False) -> Generator[ui.dialog]:
-    """Add a dialog and fill it; open it with `open()`. Escape closes it, and it is removed after that.
+    """Open a dialog with what the block adds. Escape closes it, and it is removed after that.
 
     It belongs to the page, so it stays open if the table whose button opened it is replaced.
     """
@@ -227,6 +191,34 @@ def dialog(title: str, *, wide: bool = False) -> Generator[ui.dialog]:
             icon_button("Close", "close", opened.close)
         with box("div", "dialog-body"):
             yield opened
+    opened.open()
+
+
+def dialog_actions(
+    opened: ui.dialog,
+    label: str,
+    handler: Callable[[], Awaitable[object]],
+    *,
+    kind: Kind = "primary",
+    cancel: str = "Cancel",
+) -> None:
+    """Add the buttons at the end of a dialog.
+
+    Args:
+        opened: The dialog.
+        label: Label of the button that does something.
+        handler: Called by that button; the dialog closes if it raises no error.
+        kind: Look of that button.
+        cancel: Label of the button that only closes the dialog.
+    """
+
+    async def submit() -> None:
+        await handler()
+        opened.close()
+
+    with box("div", "dialog-actions"):
+        button(cancel, opened.close)
+        button(label, submit, kind=kind)
 
 
 def quote(part: str) -> str:
@@ -234,7 +226,7 @@ def quote(part: str) -> str:
     return _quote(part, safe="")
 
 
-def confirm(title: str, consequence: str, label: str, handler: Callable[[], Awaitable[object] | object]) -> None:
+def confirm(title: str, consequence: str, label: str, handler: Callable[[], Awaitable[object]]) -> None:
     """Ask before something that cannot be undone.
 
     Args:
@@ -243,17 +235,9 @@ def confirm(title: str, consequence: str, label: str, handler: Callable[[], Awai
         label: Label of the button that does it.
         handler: Called if the user confirms.
     """
-
-    async def confirmed() -> None:
-        opened.close()
-        await run(handler)
-
     with dialog(title) as opened:
         text("p", consequence)
-        with box("div", "dialog-actions"):
-            button("Cancel", opened.close)
-            button(label, confirmed, kind="danger")
-    opened.open()
+        dialog_actions(opened, label, handler, kind="danger")
 
 
 def milliseconds(value: float | None) -> str:

@@ -116,14 +116,10 @@ def _handle(element: ui.element, handler: Callable[[], Awaitable[object] | objec
     element.on("click", clicked, js_handler=_FIRST_CLICK)
 
 
-def copy_button(value: str | Callable[[], str], label: str = "Copy") -> ui.element:
-    """Add a button that copies text to the clipboard."""
-
-    def copy() -> None:
-        ui.clipboard.write(value() if callable(value) else value)
-        notify("Copied")
-
-    return icon_button(label, "o_content_copy", copy, classes="copy")
+def copy(value: str) -> None:
+    """Copy text to the clipboard."""
+    ui.clipboard.write(value)
+    notify("Copied")
 
 
 class Control:

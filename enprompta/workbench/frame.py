@@ -16,6 +16,8 @@ from enprompta.workbench.session import current
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    _Show = Callable[..., Awaitable[None]]
+
 STATIC = Path(__file__).parent / "static"
 STATIC_URL = "/workbench-static"
 FAVICON = (
@@ -65,13 +67,13 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
 
 
 def install() -> None:
-    """Serve the style sheets and the script, and load them on every page; call it once, before pages are registered."""
+    """Serve the style sheets and the script, and load them on every page; call it once."""
     app.add_static_files(STATIC_URL, STATIC)
     sheets = (f'<link rel="stylesheet" href="{STATIC_URL}/{one.name}">' for one in sorted(STATIC.glob("*.css")))
     ui.add_head_html(f'<script src="{STATIC_URL}/workbench.js"></script>{"".join(sheets)}', shared=True)
 
 
-def page(path: str, title: str, *, emulator_only: bool = False) -> Callable[[Callable[..., Awaitable[None]]], None]:
+def page(path: str, title: str, *, emulator_only: bool = False) -> Callable[[_Show], _Show]:
     """Register an async function as a page; it adds the page's content, after the browser has connected.
 
     Path parameters are passed by name. An `EnpromptaError` that the function raises is shown in place of the content.
@@ -82,7 +84,7 @@ def page(path: str, title: str, *, emulator_only: bool = False) -> Callable[[Cal
         emulator_only: True for a page that shows a hint in place of its content on the live service.
     """
 
-    def decorate(show: Callable[..., Awaitable[None]]) -> None:
+    def decorate(show: _Show) -> _Show:
         names = list(inspect.signature(show).parameters)
 
         async def build() -> None:
@@ -105,11 +107,12 @@ def page(path: str, title: str, *, emulator_only: bool = False) -> Callable[[Cal
                 progress.clear()  # does nothing if the user has left meanwhile
 
         ui.page(path, title=f"{title} · Enprompta Workbench", language="en-US")(build)
+        return show
 
     return decorate
 
 
-async def _contents(title: str, show: Callable[..., Awaitable[None]], arguments: dict[str, str]) -> None:
+async def _contents(title: str, show: _Show, arguments: dict[str, str]) -> None:
     try:
         await show(**arguments)
     except EnpromptaError as error:

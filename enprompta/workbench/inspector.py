@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from typing import TYPE_CHECKING
 
-from nicegui import ui
-
+from enprompta.exchanges import TimelineEvent
 from enprompta.workbench import components as c
 from enprompta.workbench.explaining import explain
 from enprompta.workbench.sending import METHODS, Draft, as_curl, as_python, send
@@ -15,7 +14,7 @@ from enprompta.workbench.session import current
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from enprompta.exchanges import Exchange, TimelineEvent
+    from enprompta.exchanges import Exchange
     from enprompta.workbench.sending import Sent
 
 
@@ -23,15 +22,15 @@ def open_exchange(exchange: Exchange) -> None:
     """Open a dialog with everything about an exchange."""
     draft = draft_of(exchange)
     base_url = current().base_url
-    with c.dialog(f"{exchange.method} {exchange.path}", wide=True) as opened:
+    with c.dialog(f"{exchange.method} {exchange.path}", wide=True):
         with c.box("div", "actions"):
             c.button("Edit and send again", lambda: open_sender(draft), kind="primary", icon_name="o_edit")
-            _copy("Copy as Python", as_python(draft, base_url))
-            _copy("Copy as curl", as_curl(draft, base_url))
+            _copy("Copy as Python", lambda: as_python(draft, base_url))
+            _copy("Copy as curl", lambda: as_curl(draft, base_url))
         _explain(exchange)
         c.facts(
             [
-                ("Status", _status(exchange)),
+                ("Status", partial(c.badge, exchange.status or "no response", "bad" if exchange.is_error else "good")),
                 ("Duration", c.milliseconds(exchange.ms)),
                 ("Request id", exchange.request_id),
                 ("Program", exchange.program or None),
@@ -48,14 +47,12 @@ def open_exchange(exchange: Exchange) -> None:
         c.text("h3", "Response")
         _headers("Response headers", exchange.response_headers)
         _body("Response body", exchange.response_body, exchange.response_size)
-    opened.open()
 
 
 def open_sender(draft: Draft) -> None:
     """Open a dialog to edit a request and send it."""
-    with c.dialog("Send a request", wide=True) as opened:
+    with c.dialog("Send a request", wide=True):
         sender_form(draft)
-    opened.open()
 
 
 def sender_form(draft: Draft) -> None:
@@ -65,7 +62,7 @@ def sender_form(draft: Draft) -> None:
         method = c.select("Method", METHODS, value=draft.method)
         path = c.field("Path", draft.path, classes="grow")
         query = c.field("Query", draft.query, classes="grow", placeholder="limit=10")
-    body = c.field("Body", _pretty(draft.body), lines=8 if draft.body else 3, placeholder="JSON")
+    body = c.field("Body", c.pretty(draft.body), lines=8 if draft.body else 3, placeholder="JSON")
 
     def edited() -> Draft:
         return Draft(method.value, path.value.strip(), query.value.strip().removeprefix("?"), body.value)
@@ -83,8 +80,8 @@ def sender_form(draft: Draft) -> None:
 
     with c.box("div", "actions"):
         c.button("Send", submit, kind="primary", icon_name="send")
-        _copy_later("Copy as Python", lambda: as_python(edited(), base_url))
-        _copy_later("Copy as curl", lambda: as_curl(edited(), base_url))
+        _copy("Copy as Python", lambda: as_python(edited(), base_url))
+        _copy("Copy as curl", lambda: as_curl(edited(), base_url))
     result = c.box("div", "stack", {"aria-live": "polite"})
 
 
@@ -94,7 +91,7 @@ def show_sent(sent: Sent) -> None:
         c.badge(sent.status, "bad" if sent.is_error else "good")
         c.text("span", c.milliseconds(sent.ms), "muted")
         c.text("span", sent.request_id or "", "mono muted")
-    c.code(_pretty(sent.text) or "(empty)", label="Response body")
+    c.code(c.pretty(sent.text) or "(empty)", label="Response body")
     _headers("Response headers", tuple(sent.headers.items()))
 
 
@@ -117,37 +114,29 @@ def _explain(exchange: Exchange) -> None:
             c.text("p", f"What to do: {found.cure}.")
 
 
-def _status(exchange: Exchange) -> Callable[[], None]:
-    return lambda: c.badge(exchange.status or "no response", "bad" if exchange.is_error else "good")
-
-
 def _timeline(exchange: Exchange) -> None:
     """Show the steps of all attempts of the call, on one scale."""
     attempts = current().log.attempts_of(exchange)
-    steps: list[tuple[str, float, float, str]] = []
+    steps: list[TimelineEvent] = []
     for one in attempts:
-        reported = [_step(event) for event in one.timeline if event.kind != "request"]
-        steps += reported or [("response", one.at, one.ms / 1000, str(one.status or one.error or "no response"))]
-    start = min(step[1] for step in steps)
-    span = max(max(step[1] + step[2] for step in steps) - start, 0.001)
+        result = TimelineEvent("response", one.at, one.ms / 1000, str(one.status or one.error or "no response"))
+        steps += [step for step in one.timeline if step.kind != "request"] or [result]
+    start = min(step.at for step in steps)
+    span = max(max(step.at + step.seconds for step in steps) - start, 0.001)
     c.text("h3", f"Timeline ({'1 attempt' if len(attempts) == 1 else f'{len(attempts)} attempts'})")
     with c.box("div", "timeline", {"role": "list", "aria-label": "Timeline"}):
-        for kind, at, seconds, label in steps:
+        for step in steps:
             with c.box("div", "timeline-row", {"role": "listitem"}):
-                c.text("span", {"wait": "Rate limit", "retry": "Retry pause"}.get(kind, label), "small")
+                c.text("span", {"wait": "Rate limit", "retry": "Retry pause"}.get(step.kind, step.text), "small")
                 with c.box("div", "timeline-track"):
-                    left, width = (at - start) / span * 100, seconds / span * 100
-                    bar = c.box("div", f"timeline-bar timeline-{kind}", {"title": label})
+                    left, width = (step.at - start) / span * 100, step.seconds / span * 100
+                    bar = c.box("div", f"timeline-bar timeline-{step.kind}", {"title": step.text})
                     bar.style(f"left: {min(left, 99.0):.2f}%; width: {max(min(width, 100 - left), 0.0):.2f}%")
-                c.text("span", c.milliseconds(seconds * 1000), "small nowrap")
+                c.text("span", c.milliseconds(step.seconds * 1000), "small nowrap")
     if not any(one.timeline for one in attempts):
         c.text(
             "p", "Waits and retries appear here if the program reports them: set ENPROMPTA_WORKBENCH.", "muted small"
         )
-
-
-def _step(event: TimelineEvent) -> tuple[str, float, float, str]:
-    return event.kind, event.at, event.seconds, event.text
 
 
 def _headers(label: str, headers: tuple[tuple[str, str], ...]) -> None:
@@ -163,24 +152,8 @@ def _body(label: str, body: bytes, size: int) -> None:
         return
     if size > len(body):
         c.text("p", f"{label}: the first {len(body):,} of {size:,} bytes", "muted small")
-    c.code(_pretty(body.decode("utf-8", "replace")), label=label)
+    c.code(c.pretty(body.decode("utf-8", "replace")), label=label)
 
 
-def _pretty(text: str) -> str:
-    """Indent JSON, and leave other text as it is."""
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False) if text.strip() else ""
-    except (ValueError, RecursionError):
-        return text
-
-
-def _copy(label: str, value: str) -> None:
-    _copy_later(label, lambda: value)
-
-
-def _copy_later(label: str, make: Callable[[], str]) -> None:
-    def copy() -> None:
-        ui.clipboard.write(make())
-        c.notify("Copied")
-
-    c.button(label, copy, icon_name="o_content_copy")
+def _copy(label: str, make: Callable[[], str]) -> None:
+    c.button(label, lambda: c.copy(make()), icon_name="o_content_copy")

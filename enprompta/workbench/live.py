@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
     from enprompta.exchanges import Exchange
     from enprompta.pagination import AsyncPager
+    from enprompta.workbench.controls import Control
 
 T = TypeVar("T")
+TYPING_DELAY = 0.3
+"""Seconds without a key after which a filter applies."""
 _TICK = 0.5
 _LIVE_INTERVAL = 30.0
 """Seconds between refreshes on the live service, where each costs requests of the rate limit."""
@@ -38,8 +41,8 @@ class Region(Generic[T]):
     """
 
     def __init__(self, load: Callable[[], Awaitable[T]], show: Callable[[T], None], *, name: str = "data") -> None:
-        self._load = load
-        self._show = show
+        self._fetch = load
+        self._add = show
         self._shown: tuple[T] | None = None
         self._requested = 0
         self._latest_shown = asyncio.Event()
@@ -51,6 +54,11 @@ class Region(Generic[T]):
     def data(self) -> T | None:
         """The data that is shown; None before the first, and after an error."""
         return self._shown[0] if self._shown else None
+
+    async def start(self, *, every: float | None = None) -> None:
+        """Load the data, and keep it up to date as `keep_fresh` does."""
+        keep_fresh(self.refresh, every=every)
+        await self.refresh()
 
     async def refresh(self, *, rebuild: bool = False) -> None:
         """Load the data again, and show it if it has changed; what is shown then is not older than the call.
@@ -70,7 +78,7 @@ class Region(Generic[T]):
 
     async def _refresh(self, request: int, *, rebuild: bool) -> None:
         try:
-            loaded: T | EnpromptaError = await self._load()
+            loaded: T | EnpromptaError = await self._fetch()
         except EnpromptaError as error:
             loaded = error
         if request != self._requested or self._container.is_deleted:  # a later refresh, or the user has left
@@ -84,14 +92,14 @@ class Region(Generic[T]):
             self._shown = (loaded,)
             self._container.clear()
             with self._container:
-                self._show(loaded)
+                self._add(loaded)
 
     def redraw(self) -> None:
         """Show the data that is loaded again, after a filter that needs no request has changed."""
         for data in self._shown or ():
             self._container.clear()
             with self._container:
-                self._show(data)
+                self._add(data)
 
 
 def keep_fresh(refresh: Callable[[], Awaitable[object]], *, every: float | None = None) -> None:
@@ -130,37 +138,33 @@ def when_left(handler: Callable[[], None]) -> None:
     ui.context.client.on_delete(handler)  # pyright: ignore[reportUnknownMemberType] (partly untyped)
 
 
-class Listing(Generic[T]):
+class Listing(Region[tuple[list[T], int | None, bool]], Generic[T]):
     """A list that shows its first pages, and more on request; the whole is loaded again on each refresh.
 
     Args:
-        start: Returns the pager of the list, with the current filters.
+        pager: Returns the pager of the list, with the current filters.
         show: Adds the elements for the items that are loaded.
         name: Says what is loading.
     """
 
-    def __init__(self, start: Callable[[], AsyncPager[T]], show: Callable[[list[T]], None], *, name: str) -> None:
-        self._start = start
+    def __init__(self, pager: Callable[[], AsyncPager[T]], show: Callable[[list[T]], None], *, name: str) -> None:
+        super().__init__(self._load_pages, self._show_pages, name=name)
+        self._pager = pager
         self._show_items = show
         self._name = name
         self._pages = 1
-        self._region: Region[tuple[list[T], int | None, bool]] = Region(self._load, self._show, name=name)
 
-    async def refresh(self) -> None:
-        """Load the list again."""
-        await self._region.refresh()
+    def restart_on(self, *filters: Control) -> None:
+        """Load the first page again after one of these fields has changed."""
+        for one in filters:
+            one.changed(self._restart, delay=TYPING_DELAY)
 
-    async def restart(self) -> None:
-        """Load the first page, after a filter has changed."""
+    async def _restart(self) -> None:
         self._pages = 1
-        await self._region.refresh()
+        await self.refresh()
 
-    def redraw(self) -> None:
-        """Show the loaded items again, after a filter that needs no request has changed."""
-        self._region.redraw()
-
-    async def _load(self) -> tuple[list[T], int | None, bool]:
-        page = await self._start()
+    async def _load_pages(self) -> tuple[list[T], int | None, bool]:
+        page = await self._pager()
         items = list(page.data)
         wanted = self._pages - 1
         while wanted and page.has_next_page():
@@ -168,7 +172,7 @@ class Listing(Generic[T]):
             items += page.data
         return items, page.pagination.total_count, page.has_next_page()
 
-    def _show(self, loaded: tuple[list[T], int | None, bool]) -> None:
+    def _show_pages(self, loaded: tuple[list[T], int | None, bool]) -> None:
         items, total, has_more = loaded
         self._show_items(items)
         if items:
@@ -180,4 +184,4 @@ class Listing(Generic[T]):
 
     async def _more(self) -> None:
         self._pages += 1
-        await self._region.refresh()
+        await self.refresh()

@@ -33,7 +33,6 @@ class Operation:
     """Path with its parameters in braces."""
     summary: str
     description: str
-    is_write: bool
     example: JSON | None
     """A body, by the document; None if it takes none."""
 
@@ -43,22 +42,19 @@ def operations() -> tuple[Operation, ...]:
     """List the operations of the API, in the order of the document."""
     document = openapi_document()
     schemas = document["components"]["schemas"]
-    found: list[Operation] = []
-    for path, item in document["paths"].items():
-        for method, one in item.items():
-            found.append(
-                Operation(
-                    id=one["operationId"],
-                    tag=(one.get("tags") or ["other"])[0],
-                    method=method.upper(),
-                    path=path,
-                    summary=one.get("summary", ""),
-                    description=one.get("description", ""),
-                    is_write=method != "get",
-                    example=schemas[_body_schema(one)]["examples"][0] if "requestBody" in one else None,
-                )
-            )
-    return tuple(found)
+    return tuple(
+        Operation(
+            id=one["operationId"],
+            tag=(one.get("tags") or ["other"])[0],
+            method=method.upper(),
+            path=path,
+            summary=one.get("summary", ""),
+            description=one.get("description", ""),
+            example=schemas[_body_schema(one)]["examples"][0] if "requestBody" in one else None,
+        )
+        for path, item in document["paths"].items()
+        for method, one in item.items()
+    )
 
 
 def _body_schema(operation: JSON) -> str:
@@ -86,7 +82,8 @@ async def prepare(operation: Operation, client: AsyncEnprompta, *, creates: bool
     for name, value in ids.items():
         path = path.replace(f"{{{name}}}", value)
     body = await _body(operation, client, creates=creates)
-    return Draft(operation.method, path, _QUERIES.get(operation.id, ""), "" if body is None else _pretty(body))
+    text = "" if body is None else json.dumps(body, indent=2)
+    return Draft(operation.method, path, _QUERIES.get(operation.id, ""), text)
 
 
 _QUERIES = {"executions.stats": "groupBy=day", "usage.history": "groupBy=day", "health.get": "detailed=true"}
@@ -179,7 +176,3 @@ _MAKERS = {
     "teams": _team,
     "webhooks": _webhook,
 }
-
-
-def _pretty(body: JSON) -> str:
-    return json.dumps(body, indent=2)

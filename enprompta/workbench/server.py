@@ -8,16 +8,18 @@ import socket
 import threading
 import webbrowser
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
 from nicegui import ui
 
 from enprompta.errors import ConfigurationError
-from enprompta.workbench import frame
-from enprompta.workbench.pages import PAGES
+from enprompta.workbench import frame, pages
 from enprompta.workbench.programs import Programs
 from enprompta.workbench.relay import Relay
 from enprompta.workbench.security import RELAY_PATH, Security
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8788
 _HOST = "127.0.0.1"
 _SHUTDOWN_SECONDS = 1
-_pages: list[FastAPI] = []  # NiceGUI has one application per process
 
 
 class Addresses(NamedTuple):
@@ -69,7 +70,7 @@ class Server:
         self.origin: str = f"http://{_HOST}:{number}"
         """Scheme, host and port of the Workbench."""
         if relay:
-            session.relay_url = self.origin + RELAY_PATH + _path_of(session.base_url)
+            session.relay_url = self.origin + RELAY_PATH + urlsplit(session.base_url).path
         session.report_url = self.origin + programs.report_path
         self.addresses: Addresses = Addresses(f"{self.origin}/?token={token}", session.report_url, session.relay_url)
         self._app: ASGIApp = Security(_application(), programs, port=number, token=token)
@@ -139,25 +140,24 @@ def open_browser(url: str) -> None:
     threading.Thread(target=show, name="enprompta-workbench-browser", daemon=True).start()
 
 
+@cache
 def _application() -> FastAPI:
     """Return the application with all pages; it is made once, because NiceGUI has one application per process."""
-    if not _pages:
-        app = FastAPI(openapi_url=None)
-        frame.install()
-        for name in PAGES:
-            import_module(f"enprompta.workbench.pages.{name}").register()
-        run_with: Any = ui.run_with  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] (partly untyped)
-        run_with(
-            app,
-            title="Enprompta Workbench",
-            favicon=frame.FAVICON,
-            dark=None,
-            tailwind=False,
-            gzip_middleware_factory=None,  # compressing for loopback only costs time
-            show_welcome_message=False,
-        )
-        _pages.append(app)
-    return _pages[0]
+    app = FastAPI(openapi_url=None)
+    frame.install()
+    for module in iter_modules(pages.__path__, f"{pages.__name__}."):
+        import_module(module.name)
+    run_with: Any = ui.run_with  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] (partly untyped)
+    run_with(
+        app,
+        title="Enprompta Workbench",
+        favicon=frame.FAVICON,
+        dark=None,
+        tailwind=False,
+        gzip_middleware_factory=None,  # compressing for loopback only costs time
+        show_welcome_message=False,
+    )
+    return app
 
 
 def _listen(port: int | None) -> socket.socket:
@@ -174,7 +174,3 @@ def _listen(port: int | None) -> socket.socket:
     except OSError as error:
         problem = f"The Workbench cannot listen on port {port}: {error}. Use another --port"
         raise ConfigurationError(problem) from None
-
-
-def _path_of(base_url: str) -> str:
-    return "/" + base_url.partition("://")[2].partition("/")[2]

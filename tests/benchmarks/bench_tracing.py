@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from enprompta import Enprompta
 from enprompta.tracing import Redaction, Tracing
-from enprompta.tracing.batches import encode
+from enprompta.tracing.batches import Encoder
 from enprompta.tracing.finishing import Finisher
 from tests.benchmarks.measure import Figure
 from tests.tracing.receiver import Receiver, black_hole
@@ -117,7 +117,9 @@ def encoding(redact: Redaction | None) -> float:
     times: list[float] = []
     for _ in range(ROUNDS if redact is None else 5):
         began = time.process_time()
-        list(encode(kept, finish, lambda error: sys.exit(repr(error))))
+        encoder = Encoder(finish, lambda error: sys.exit(repr(error)))
+        list(encoder.encode(kept, 0.0))
+        list(encoder.close())
         times.append((time.process_time() - began) / 512 * 1e6)
     return statistics.median(times)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta import Enprompta
-from enprompta.cli.commands.doctor_tracing import tracing_findings
+from enprompta.cli.commands.doctor import tracing_findings
 from enprompta.emulator import Emulator
 from enprompta.tracing.redaction import Redaction
 

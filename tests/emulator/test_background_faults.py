@@ -13,7 +13,7 @@ from enprompta.emulator.access.accounts import AccountStore
 from enprompta.emulator.database import Database
 from enprompta.emulator.execution.executor import Executor
 from enprompta.emulator.execution.providers import Providers
-from enprompta.emulator.execution.workflow_runner import WorkflowRunner
+from enprompta.emulator.execution.workflow_runner import Parts, WorkflowRunner
 from enprompta.emulator.stores import deliveries as store
 from enprompta.emulator.stores import runs
 from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue
@@ -130,7 +130,7 @@ def test_nothing_is_begun_before_the_start_or_after_the_stop() -> None:
     accounts = AccountStore(database)
     events = EventPublisher(database, time.time, queue)
     executor = Executor(database, accounts, Providers(None), events)
-    runner = WorkflowRunner(database, time.time, accounts=accounts, executor=executor, events=events)
+    runner = WorkflowRunner(Parts(database, time.time, accounts, executor, events))
     row = database.one("SELECT 'wfe_1' AS id")
     assert row is not None
     runner.run(row)

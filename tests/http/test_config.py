@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from enprompta import ConfigurationError
-from enprompta._http.settings import Settings, check_base_url, is_loopback, settings_from
+from enprompta._common.hosts import is_loopback
+from enprompta._http.settings import Settings, check_base_url, settings_from
 
 SECRET = "hunter2"
 
@@ -226,6 +227,7 @@ def test_a_password_in_the_address_is_not_shown() -> None:
         ("::1", True),
         ("localhost.test", False),
         ("0.0.0.0", False),
+        ("192.168.0.1", False),
         ("::", False),
         ("", False),
         ("127.0.0.1.test", False),

@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from enprompta import NotFoundError
-from enprompta.cli.prompts_as_code import commands, files
+from enprompta.cli import options
+from enprompta.cli.prompts_as_code import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -262,7 +264,7 @@ def test_asking(run: Run, client: Enprompta, directory: Path, monkeypatch: pytes
     path = write(directory, "a", "x")
     assert "pass --yes to continue" in run("push", directory, status=2).output
     assert run("push", directory, "--dry-run").output == "+ create  a.prompt.md\n1 create\n"
-    monkeypatch.setattr(commands, "_is_terminal", lambda: True)
+    monkeypatch.setattr(options, "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
     monkeypatch.setattr("typer.confirm", lambda _: False)
     assert run("push", directory, status=1).output.endswith("Cancelled; nothing was sent.\n")
 

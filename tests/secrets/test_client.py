@@ -21,9 +21,9 @@ from urllib.parse import quote
 import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, EnpromptaError
+from enprompta._common.masking import mask_for
 from enprompta._common.redaction import Redactor
 from enprompta._core.call import Call
-from enprompta._http.masking import mask_for
 from enprompta.errors import APIError
 from tests.faults.flavours import Caller, Waits, run, settle
 from tests.faults.server import FaultServer, Peer, answer, fine

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import platform
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -15,8 +16,6 @@ from enprompta._http.certificates import VARIABLES
 from enprompta._http.proxies import proxy_for
 from enprompta._http.settings import SETTINGS
 from enprompta._version import __version__
-from enprompta.cli.commands.doctor_tracing import tracing_findings
-from enprompta.cli.commands.finding import Finding
 from enprompta.cli.commands.usage import credits_used
 from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.credentials import choose
@@ -37,11 +36,22 @@ if TYPE_CHECKING:
 _SKEW = 5.0  # seconds of clock difference that cause no problems
 _LONG = 16  # minimum length of a key whose last four characters may be shown
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+_INGEST_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check."""
+
+    check: str
+    status: Literal["ok", "warn", "fail"]
+    text: str
 
 
 def doctor(*, as_json: Json = False) -> None:
     """Show the configuration and check that it can reach and use the service."""
-    findings = [_versions(), *_environment()]
+    versions = f"enprompta {__version__}, Python {platform.python_version()}"
+    findings = [Finding("version", "ok", versions), *_environment()]
     status = 0
     try:
         findings[1:1] = _profile()
@@ -65,10 +75,6 @@ def masked(secret: str) -> str:
     """Abbreviate a key so that its owner recognizes it but others cannot use it."""
     start = "ep_" if secret.startswith("ep_") else ""
     return f"{start}…{secret[-4:]}" if len(secret) >= _LONG else f"{start}…"
-
-
-def _versions() -> Finding:
-    return Finding("version", "ok", f"enprompta {__version__}, Python {platform.python_version()}")
 
 
 def _profile() -> list[Finding]:
@@ -181,3 +187,39 @@ def _without_usage(client: Enprompta, refusal: PermissionDeniedError) -> Finding
     except EnpromptaError as error:
         return Finding("account", "fail", explain(error))
     return Finding("account", "warn", f"usage cannot be read with these credentials: {refusal}")
+
+
+def tracing_findings(client: Enprompta) -> list[Finding]:
+    """Check that the service accepts spans, with an empty request, and that no canary passes the redaction."""
+    try:
+        from enprompta.tracing.exporter import INGEST_PATH  # noqa: PLC0415 (an extra)
+    except ImportError:
+        return [Finding("tracing", "ok", 'not installed; pip install "enprompta[tracing]" adds it')]
+    return [_ingest(client, INGEST_PATH), _redaction()]
+
+
+def _ingest(client: Enprompta, path: str) -> Finding:
+    """Send a request without spans."""
+    from enprompta._client.ingest_client import IngestClient  # noqa: PLC0415 (as the client)
+    from enprompta.tracing.batches import HEADERS  # noqa: PLC0415 (an extra)
+
+    sender = IngestClient(client)
+    try:
+        sender.post(path, gzip.compress(b""), HEADERS, seconds=_INGEST_SECONDS)
+    except PermissionDeniedError as error:
+        return Finding("tracing", "warn", f"spans need the scope traces:write: {explain(error)}")
+    except EnpromptaError as error:
+        return Finding("tracing", "warn", f"spans cannot be sent: {explain(error)}")
+    finally:
+        sender.close()
+    return Finding("tracing", "ok", "the service accepts spans")
+
+
+def _redaction() -> Finding:
+    """Report whether planted secrets are redacted."""
+    from enprompta.tracing.redaction_proof import PLANTED, secrets_that_pass  # noqa: PLC0415 (an extra)
+
+    passed = secrets_that_pass()
+    if passed:
+        return Finding("redaction", "fail", f"{len(passed)} of {len(PLANTED)} planted secrets were not redacted")
+    return Finding("redaction", "ok", f"{len(PLANTED)} planted secrets are redacted before spans are sent")

@@ -29,7 +29,7 @@ from enprompta.cli.commands.prompts import (
 )
 from enprompta.cli.console import err, line, out
 from enprompta.cli.error_handling import FAILED, INTERRUPTED, connected
-from enprompta.cli.options import given
+from enprompta.cli.options import given_only
 from enprompta.cli.result_formats import writer_for
 from enprompta.cli.results_file import ResultsFile
 from enprompta.errors import EnpromptaError
@@ -99,11 +99,8 @@ def execute_many(
     """Execute a prompt once per row of a file; every row is validated before anything is sent."""
     kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
     _check_files(input_, output, kept, force=force)
-    parameters = {
-        "provider": provider, "model": model, "temperature": temperature, "max_tokens": max_tokens, "top_p": top_p,
-        "stop_sequences": stop, "expect_version": expect_version, "repair": repair,
-    }  # fmt: skip
-    options: dict[str, Any] = {name: value for name, value in parameters.items() if given(value) == value}
+    options = given_only(provider=provider, model=model, temperature=temperature, max_tokens=max_tokens, top_p=top_p)
+    options |= given_only(stop_sequences=stop, expect_version=expect_version, repair=repair)
     output_type: Any = reader_for(output_schema, repair)
     if max_credits is not None or max_usd is not None:
         options["budget"] = batch.Budget(credits=max_credits, usd=max_usd)
@@ -135,19 +132,14 @@ def execute_many(
         raise typer.Exit(FAILED)
     out.print(line(summary))
     if failed:
-        again = _how_to_retry(failed, output_schema)
+        again = f"Run the same command again to retry the {failed:,} failed rows; the others are not charged again."
+        if output_schema is not None:
+            again += " Outputs that do not match the schema are only read again: change the schema, or use --repair."
         err.print(line(again))
         raise typer.Exit(FAILED)
     if checkpoint is None:  # the run is complete
         for suffix in ("", "-wal", "-shm"):
             kept.with_name(kept.name + suffix).unlink(missing_ok=True)
-
-
-def _how_to_retry(failed: int, output_schema: str | None) -> str:
-    again = f"Run the same command again to retry the {failed:,} failed rows; the others are not charged again."
-    if output_schema is None:
-        return again
-    return f"{again} Outputs that do not match the schema are only read again: change the schema, or use --repair."
 
 
 class InterruptedRunError(EnpromptaError):
@@ -183,13 +175,16 @@ class Interrupt:
 
 
 def _check_files(input_: Path, output: Path, checkpoint: Path, *, force: bool) -> None:
-    """Refuse invalid files before any row is charged.
+    """Refuse invalid files before any row is charged, and one file for two options: rows are read while it is written.
 
     Raises:
         typer.BadParameter: Two files are the same, or results would be overwritten.
         ConfigurationError: A file has an unknown format.
     """
-    _check_apart(input_, output, checkpoint)
+    files = {"--input": input_, "--output": output, "--checkpoint": checkpoint}
+    for (one, path), (other, same) in itertools.combinations(files.items(), 2):
+        if path.resolve() == same.resolve() or (path.exists() and same.exists() and path.samefile(same)):
+            raise typer.BadParameter(f"{same} is also {one}: use separate files", param_hint=other)
     if input_.suffix.lower() not in batch.row_files.SUFFIXES:
         raise typer.BadParameter(f"{input_}: rename the file to .csv, .jsonl or .parquet", param_hint="--input")
     writer_for(output)
@@ -199,18 +194,6 @@ def _check_files(input_: Path, output: Path, checkpoint: Path, *, force: bool) -
             "executed and charged again",
             param_hint="--output",
         )
-
-
-def _check_apart(input_: Path, output: Path, checkpoint: Path) -> None:
-    """Refuse the same file for two options: rows are read while results are written.
-
-    Raises:
-        typer.BadParameter: Two files are the same.
-    """
-    files = {"--input": input_, "--output": output, "--checkpoint": checkpoint}
-    for (one, path), (other, same) in itertools.combinations(files.items(), 2):
-        if path.resolve() == same.resolve() or (path.exists() and same.exists() and path.samefile(same)):
-            raise typer.BadParameter(f"{same} is also {one}: use separate files", param_hint=other)
 
 
 @contextmanager

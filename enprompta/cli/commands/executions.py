@@ -8,7 +8,7 @@ import typer
 
 from enprompta.cli.error_handling import connected
 from enprompta.cli.options import EPILOG, All, Json, Limit, Since, Until, given
-from enprompta.cli.output import PAGE, show_object, show_rows
+from enprompta.cli.output import show_listing, show_object, show_rows
 
 group: typer.Typer = typer.Typer(help="Inspect executions.", no_args_is_help=True)
 
@@ -29,15 +29,10 @@ def list_executions(
     as_json: Json = False,
 ) -> None:
     """List executions, newest first."""
+    filters = {"prompt_id": prompt, "provider": provider, "start_date": since, "end_date": until}
     with connected() as client:
-        found = client.executions.list(
-            limit=PAGE if all_ else min(limit + 1, PAGE),
-            prompt_id=given(prompt),
-            provider=given(provider),
-            start_date=given(since),
-            end_date=given(until),
-        )
-        show_rows(found, _COLUMNS, as_json=as_json, limit=None if all_ else limit)
+        most = None if all_ else limit
+        show_listing(client.executions.list, _COLUMNS, limit=most, as_json=as_json, **filters)
 
 
 @group.command(epilog=EPILOG)

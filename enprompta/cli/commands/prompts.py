@@ -11,8 +11,8 @@ import typer
 from enprompta.cli import options
 from enprompta.cli.console import FAILED, err, line, out
 from enprompta.cli.error_handling import connected, show_error
-from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, Team, Values, ValuesFile, Yes, given
-from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write_text
+from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, Team, Values, ValuesFile, Yes
+from enprompta.cli.output import show_listing, show_object, write_json, write_text
 from enprompta.cli.shared_options import shared
 
 if TYPE_CHECKING:
@@ -83,15 +83,9 @@ def list_prompts(
     as_json: Json = False,
 ) -> None:
     """List prompts."""
+    filters = {"search": search, "category": category, "team_id": team, "visibility": visibility}
     with connected() as client:
-        found = client.prompts.list(
-            limit=PAGE if all_ else min(limit + 1, PAGE),
-            search=given(search),
-            category=given(category),
-            team_id=given(team),
-            visibility=given(visibility),
-        )
-        show_rows(found, _COLUMNS, as_json=as_json, limit=None if all_ else limit)
+        show_listing(client.prompts.list, _COLUMNS, limit=None if all_ else limit, as_json=as_json, **filters)
 
 
 @group.command(epilog=EPILOG)
@@ -118,17 +112,11 @@ def create(
     text = _text(content, file)
     if text is None:
         raise typer.BadParameter("Pass the text with --content or --file")
+    fields = options.given_only(
+        description=description, category=category, tags=tag, visibility=visibility, team_id=team
+    )
     with connected() as client:
-        made = client.prompts.create(
-            title=title,
-            content=text,
-            description=given(description),
-            category=given(category),
-            tags=given(tag),
-            visibility=given(visibility),
-            team_id=given(team),
-        )
-        show_object(made, as_json=as_json)
+        show_object(client.prompts.create(title=title, content=text, **fields), as_json=as_json)
 
 
 @group.command(epilog=EPILOG)
@@ -147,11 +135,8 @@ def update(
     as_json: Json = False,
 ) -> None:
     """Update the given fields of a prompt; a new text creates a new version."""
-    fields: dict[str, Any] = {
-        "title": title, "content": _text(content, file), "description": description, "category": category,
-        "tags": tag, "visibility": visibility, "team_id": team,
-    }  # fmt: skip
-    sent = {name: value for name, value in fields.items() if given(value) is not options.UNSET}
+    sent = options.given_only(description=description, category=category, tags=tag, visibility=visibility, team_id=team)
+    sent |= options.given_only(title=title, content=_text(content, file))
     sent |= {field.value: [] if field is Clearable.tags else None for field in clear or ()}
     if not sent:
         raise typer.BadParameter("Pass at least one field to change")
@@ -188,21 +173,12 @@ def execute(
     """Execute a prompt on a model and print the output; uses one credit, and one for each repair."""
     values = options.values_of(var, vars_)
     reader = reader_for(output_schema, repair)
+    chosen = options.given_only(provider=provider, model=model, temperature=temperature, max_tokens=max_tokens)
+    chosen |= options.given_only(top_p=top_p, stop_sequences=stop, expect_version=expect_version)
     with connected() as client:
         # A reader is accepted as a type, but is not part of the public interface.
-        done: Execution = cast("Any", client.prompts.execute)(
-            prompt,
-            variables=values,
-            output=reader,
-            repair=repair,
-            expect_version=given(expect_version),
-            provider=given(provider),
-            model=given(model),
-            temperature=given(temperature),
-            max_tokens=given(max_tokens),
-            top_p=given(top_p),
-            stop_sequences=given(stop),
-        )
+        execute_typed: Any = client.prompts.execute
+        done: Execution = execute_typed(prompt, variables=values, output=reader, repair=repair, **chosen)
     parsed: object = None if reader is None else cast("Any", done).parsed
     if as_json:
         write_json(done if reader is None else with_parsed(done, parsed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 import typer
@@ -10,7 +11,7 @@ from enprompta.cli import options
 from enprompta.cli.console import line, out
 from enprompta.cli.error_handling import connected
 from enprompta.cli.options import EPILOG, All, Json, Limit, Yes, given
-from enprompta.cli.output import PAGE, show_object, show_rows
+from enprompta.cli.output import show_listing, show_object
 
 group: typer.Typer = typer.Typer(help="Manage teams and their members.", no_args_is_help=True)
 
@@ -26,9 +27,8 @@ _MEMBERS = {"user id": "user_id", "email": "email", "name": "name", "role": "rol
 def list_teams(*, limit: Limit = 20, all_: All = False, as_json: Json = False) -> None:
     """List the teams that you belong to."""
     with connected() as client:
-        found = client.teams.list(limit=PAGE if all_ else min(limit + 1, PAGE))
         columns = {"id": "id", "name": "name", "members": "member_count", "description": "description"}
-        show_rows(found, columns, as_json=as_json, limit=None if all_ else limit)
+        show_listing(client.teams.list, columns, limit=None if all_ else limit, as_json=as_json)
 
 
 @group.command(epilog=EPILOG)
@@ -78,8 +78,8 @@ def delete(team: TeamId, *, yes: Yes = False) -> None:
 def members(team: TeamId, *, limit: Limit = 20, all_: All = False, as_json: Json = False) -> None:
     """List a team's members."""
     with connected() as client:
-        found = client.teams.list_members(team, limit=PAGE if all_ else min(limit + 1, PAGE))
-        show_rows(found, _MEMBERS, as_json=as_json, limit=None if all_ else limit)
+        listing = partial(client.teams.list_members, team)
+        show_listing(listing, _MEMBERS, limit=None if all_ else limit, as_json=as_json)
 
 
 @group.command(epilog=EPILOG)

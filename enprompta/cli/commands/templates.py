@@ -8,7 +8,7 @@ import typer
 
 from enprompta.cli.error_handling import connected
 from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, given
-from enprompta.cli.output import PAGE, show_object, show_rows
+from enprompta.cli.output import show_listing, show_object
 
 group: typer.Typer = typer.Typer(help="Browse and fork community templates.", no_args_is_help=True)
 
@@ -21,10 +21,9 @@ def list_templates(
 ) -> None:
     """List templates."""
     with connected() as client:
-        size = PAGE if all_ else min(limit + 1, PAGE)
-        found = client.templates.list(limit=size, search=given(search), category=given(category))
         columns = {"id": "id", "title": "title", "category": "category", "tags": "tags", "used": "usage_count"}
-        show_rows(found, columns, as_json=as_json, limit=None if all_ else limit)
+        filters = {"search": search, "category": category}
+        show_listing(client.templates.list, columns, limit=None if all_ else limit, as_json=as_json, **filters)
 
 
 @group.command(epilog=EPILOG)

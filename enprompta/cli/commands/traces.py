@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from datetime import timezone
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,8 +13,8 @@ import typer
 from enprompta._common.span_tree import tree_of
 from enprompta.cli.console import line, out
 from enprompta.cli.error_handling import connected, show_error
-from enprompta.cli.options import EPILOG, All, Json, Limit, Since, Until, given
-from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write_text
+from enprompta.cli.options import EPILOG, All, Json, Limit, Since, Until, given_only
+from enprompta.cli.output import PAGE, show_listing, show_object, write_json, write_text
 from enprompta.cli.shared_options import shared
 from enprompta.errors import APIConnectionError, InternalServerError
 
@@ -63,19 +64,12 @@ def list_traces(
     as_json: Json = False,
 ) -> None:
     """List traces, newest first."""
+    filters = {
+        "prompt_id": prompt, "session_id": session, "provider": provider, "model": model, "environment": environment,
+        "status": status, "start_date": since, "end_date": until,
+    }  # fmt: skip
     with connected() as client:
-        found = client.traces.list(
-            limit=PAGE if all_ else min(limit + 1, PAGE),
-            prompt_id=given(prompt),
-            session_id=given(session),
-            provider=given(provider),
-            model=given(model),
-            environment=given(environment),
-            status=given(status),
-            start_date=given(since),
-            end_date=given(until),
-        )
-        show_rows(found, _COLUMNS, as_json=as_json, limit=None if all_ else limit)
+        show_listing(client.traces.list, _COLUMNS, limit=None if all_ else limit, as_json=as_json, **filters)
 
 
 @group.command(epilog=EPILOG)
@@ -151,20 +145,10 @@ def tail(
     as_json: Json = False,
 ) -> None:
     """Print new traces as they arrive, one line per trace, until Ctrl-C."""
+    filters = given_only(prompt_id=prompt, session_id=session, provider=provider, model=model)
+    filters |= given_only(environment=environment, status=status)
     with connected() as client:
-
-        def newest() -> Page[Trace]:
-            return client.traces.list(
-                limit=PAGE,
-                prompt_id=given(prompt),
-                session_id=given(session),
-                provider=given(provider),
-                model=given(model),
-                environment=given(environment),
-                status=given(status),
-            )
-
-        for trace in _follow(newest, lines, interval):
+        for trace in _follow(partial(client.traces.list, limit=PAGE, **filters), lines, interval):
             if as_json:
                 write_json(trace)
             elif shared.quiet:

@@ -10,7 +10,7 @@ import typer
 from enprompta.cli.console import line, out
 from enprompta.cli.error_handling import connected
 from enprompta.cli.options import EPILOG, All, Json, Limit, Since, Until, given
-from enprompta.cli.output import PAGE, cell, print_table, show_object, show_rows, write_json
+from enprompta.cli.output import cell, print_table, show_listing, show_object, show_rows, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,9 +75,9 @@ def billing(*, as_json: Json = False) -> None:
 def invoices(*, limit: Limit = 20, all_: All = False, as_json: Json = False) -> None:
     """List invoices, newest first."""
     with connected() as client:
-        found = client.usage.invoices(limit=PAGE if all_ else min(limit + 1, PAGE))
-        columns = {"id": "id", "number": "number", "status": "status", "amount": "amount", "currency": "currency"}
-        show_rows(found, {**columns, "created": "created_at"}, as_json=as_json, limit=None if all_ else limit)
+        names = ("id", "number", "status", "amount", "currency")
+        columns = {**{name: name for name in names}, "created": "created_at"}
+        show_listing(client.usage.invoices, columns, limit=None if all_ else limit, as_json=as_json)
 
 
 def show_chart(records: Sequence[UsageRecord]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,8 @@ from enprompta.cli import options
 from enprompta.cli.commands.webhooks import group
 from enprompta.cli.console import line, out
 from enprompta.cli.error_handling import connected
-from enprompta.cli.options import EPILOG, All, Json, Limit, Yes, given
-from enprompta.cli.output import PAGE, show_object, show_rows, write_text
+from enprompta.cli.options import EPILOG, All, Json, Limit, Yes, given, given_only
+from enprompta.cli.output import show_listing, show_object, show_rows, write_text
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
@@ -92,18 +93,11 @@ def update(
     as_json: Json = False,
 ) -> None:
     """Update the given fields of a webhook."""
-    if (name, url, event, description, active) == (None,) * 5:
+    fields = given_only(name=name, url=url, events=event, description=description, is_active=active)
+    if not fields:
         raise typer.BadParameter("Pass at least one field to change")
     with connected() as client:
-        changed = client.webhooks.update(
-            webhook,
-            name=given(name),
-            url=given(url),
-            events=given(event),
-            description=given(description),
-            is_active=given(active),
-        )
-        show_object(changed, as_json=as_json)
+        show_object(client.webhooks.update(webhook, **fields), as_json=as_json)
 
 
 @group.command(epilog=EPILOG, rich_help_panel=PANEL)
@@ -126,8 +120,8 @@ def send_test(webhook: WebhookId, *, as_json: Json = False) -> None:
 def deliveries(webhook: WebhookId, *, limit: Limit = 20, all_: All = False, as_json: Json = False) -> None:
     """List a webhook's deliveries, newest first."""
     with connected() as client:
-        found = client.webhooks.list_deliveries(webhook, limit=PAGE if all_ else min(limit + 1, PAGE))
-        show_rows(found, _DELIVERIES, as_json=as_json, limit=None if all_ else limit)
+        listing = partial(client.webhooks.list_deliveries, webhook)
+        show_listing(listing, _DELIVERIES, limit=None if all_ else limit, as_json=as_json)
 
 
 @group.command(epilog=EPILOG, rich_help_panel=PANEL)

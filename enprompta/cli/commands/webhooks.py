@@ -10,6 +10,7 @@ import httpx
 import typer
 
 from enprompta import testing, webhooks
+from enprompta._common.hosts import is_loopback
 from enprompta._common.json_reading import reason_of
 from enprompta._common.narrowing import is_dict
 from enprompta.cli.console import err, fail, line, out
@@ -21,7 +22,6 @@ group: typer.Typer = typer.Typer(
 )
 
 _SHOWN = 500  # maximum number of characters of a response to print
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SUCCESS = range(200, 300)
 _REDIRECT = range(300, 400)
 
@@ -89,8 +89,8 @@ def trigger(
     delivery = testing.webhook_delivery(event, data=fields, event_id=event_id, secret=secret[0])
     out.print(line(("sent      ", "dim"), (event, "bold green"), "  ", delivery.headers["X-Enprompta-Event-Id"]))
     try:
-        local = target.host in _LOOPBACK  # do not send loopback requests through a proxy
-        answer = httpx.post(target, **delivery.httpx(), timeout=timeout, trust_env=not local)
+        # Loopback requests are not sent through a proxy.
+        answer = httpx.post(target, **delivery.httpx(), timeout=timeout, trust_env=not is_loopback(target.host))
     except httpx.HTTPError as error:
         raise fail(f"{to} did not answer: {error or type(error).__name__}") from None
     accepted = answer.status_code in _SUCCESS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -9,8 +10,8 @@ import typer
 from enprompta.cli import options
 from enprompta.cli.console import FAILED, err, line, out
 from enprompta.cli.error_handling import connected, show_error
-from enprompta.cli.options import EPILOG, All, Json, Limit, Search, Team, Values, ValuesFile, Yes, given
-from enprompta.cli.output import PAGE, show_object, show_rows, write_json, write_text
+from enprompta.cli.options import EPILOG, All, Json, Limit, Search, Team, Values, ValuesFile, Yes
+from enprompta.cli.output import show_listing, show_object, show_rows, write_json, write_text
 from enprompta.cli.shared_options import shared
 
 if TYPE_CHECKING:
@@ -38,10 +39,9 @@ def list_workflows(
 ) -> None:
     """List workflows."""
     with connected() as client:
-        size = PAGE if all_ else min(limit + 1, PAGE)
-        found = client.workflows.list(limit=size, search=given(search), team_id=given(team))
         columns = {"id": "id", "name": "name", "steps": "steps", "updated": "updated_at"}
-        show_rows(found, columns, as_json=as_json, limit=None if all_ else limit)
+        filters = {"search": search, "team_id": team}
+        show_listing(client.workflows.list, columns, limit=None if all_ else limit, as_json=as_json, **filters)
 
 
 @group.command(epilog=EPILOG)
@@ -115,9 +115,8 @@ def runs(
 ) -> None:
     """List a workflow's runs, newest first."""
     with connected() as client:
-        size = PAGE if all_ else min(limit + 1, PAGE)
-        found = client.workflows.list_executions(workflow, limit=size, status=given(status))
-        show_rows(found, _RUNS, as_json=as_json, limit=None if all_ else limit)
+        listing = partial(client.workflows.list_executions, workflow)
+        show_listing(listing, _RUNS, limit=None if all_ else limit, as_json=as_json, status=status)
 
 
 @group.command(epilog=EPILOG)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from enprompta.cli import options
 from enprompta.cli import prompts_as_code as code
 from enprompta.cli.console import line, out
-from enprompta.cli.error_handling import FAILED, WRONG_USAGE, connected, show_error
+from enprompta.cli.error_handling import FAILED, connected, show_error
 from enprompta.cli.prompts_as_code.files import SUFFIX, read_directory
 from enprompta.cli.prompts_as_code.plan import PlannedChange, State, compare
 from enprompta.cli.template_checks import warn_of_files
@@ -79,7 +79,9 @@ def push(
             if not dry_run:
                 _settle(directory, entries, lock)
             return
-        if not yes and _ask():
+        if not yes:
+            instead = ", or --dry-run to only show the plan"
+            options.confirm("Continue?", yes=False, instead=instead, kept="nothing was sent")
             # A prompt may have changed while the question was open.
             entries, lock = _compare(client, directory, resolved=True)
             if code.push.actions(entries, force=force, prune=prune) != todo:
@@ -129,7 +131,7 @@ def check(directory: Directory) -> None:
     if drifted:
         out.print(line(f"{len(drifted)} of {len(entries)} differ; `enprompta diff` shows the differences."))
         raise typer.Exit(FAILED)
-    out.print(line(f"{_number(len(entries))}, all the same."))
+    out.print(line(f"{len(entries):,} prompt{'' if len(entries) == 1 else 's'}, all the same."))
 
 
 def add_to(app: typer.Typer) -> None:
@@ -177,23 +179,6 @@ def _show_plan(todo: list[tuple[str, PlannedChange]], entries: list[PlannedChang
     out.print(line(_counted(counts)))
 
 
-def _ask() -> bool:
-    if not _is_terminal():
-        show_error(
-            "Cannot ask for confirmation because standard input is not a terminal: pass --yes to continue, or "
-            "--dry-run to only show the plan"
-        )
-        raise typer.Exit(WRONG_USAGE)
-    if not typer.confirm("Continue?"):
-        out.print("Cancelled; nothing was sent.")
-        raise typer.Exit(FAILED)
-    return True
-
-
-def _is_terminal() -> bool:
-    return sys.stdin.isatty()
-
-
 def _name(entry: PlannedChange) -> str:
     if entry.file:
         return entry.file.name
@@ -202,7 +187,3 @@ def _name(entry: PlannedChange) -> str:
 
 def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "Nothing to do."
-
-
-def _number(count: int) -> str:
-    return f"{count:,} prompt{'' if count == 1 else 's'}"

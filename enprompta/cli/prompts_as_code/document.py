@@ -163,8 +163,7 @@ def parse(text: str, name: str) -> Document:
         raise DocumentError(f"{name}, {error}") from None
     if unknown := [key for key in values if key not in _KEYS]:
         raise DocumentError(f"{name} has the unknown field {unknown[0]!r}: use {', '.join(_KEYS)}")
-    problem = _problem(values)
-    if problem:
+    if problem := next(filter(None, _problems(values)), None):
         raise DocumentError(f"{name}: {problem}")
     content = found["content"]
     fields = {**_EMPTY, **{key: value for key, value in values.items() if value is not None}}
@@ -244,11 +243,6 @@ def _is_declared(mine: Mapping[str, object], theirs: Mapping[str, object]) -> bo
 
 def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True)  # distinguishes True from 1, unlike `==`
-
-
-def _problem(values: Mapping[str, object]) -> str | None:
-    """Return the first problem with front matter values; None if they are valid."""
-    return next(filter(None, _problems(values)), None)
 
 
 def _problems(values: Mapping[str, object]) -> Iterator[str | None]:

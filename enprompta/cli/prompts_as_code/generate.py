@@ -181,15 +181,11 @@ def _docstring(
     if about:
         yield ""
         yield from about
-    described = [(parameters[one["name"]], _described(one)) for one in declared]
+    described = [(parameters[one["name"]], " ".join(str(one.get("description") or "").split())) for one in declared]
     if any(text for _, text in described):
         yield ""
         yield "Args:"
         yield from (f"{INDENT}{name}: {text}" for name, text in described if text)
-
-
-def _described(variable: Mapping[str, object]) -> str:
-    return " ".join(str(variable.get("description") or "").split())
 
 
 def _declared(declared: Iterable[Mapping[str, object]]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from enprompta._common.text_files import NotTextError, decode, read_regular
@@ -108,7 +108,8 @@ class Lock:
         return self.push
 
     def _text(self) -> str:
-        lines = [f"  {json.dumps(key)}: {_line(self.prompts[key])}" for key in sorted(self.prompts)]
+        synced = sorted(self.prompts.items())
+        lines = [f"  {json.dumps(key)}: {json.dumps(asdict(one), ensure_ascii=False)}" for key, one in synced]
         push = f' "push": {json.dumps(self.push)},\n' if self.push else ""
         return f'{{\n "format": {_FORMAT},\n{push} "prompts": {{\n' + ",\n".join(lines) + "\n }\n}\n"
 
@@ -122,7 +123,3 @@ def _text(value: object) -> str:
         raise TypeError
     value.encode()  # a lone surrogate could not be written back
     return value
-
-
-def _line(agreed: SyncedVersion) -> str:
-    return json.dumps({"file": agreed.file, "local": agreed.local, "remote": agreed.remote}, ensure_ascii=False)

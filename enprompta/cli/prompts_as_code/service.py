@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from enprompta import Enprompta
 
 _PAGE = 100
-_ARGUMENTS = {"teamId": "team_id"}
 
 
 def fetch(client: Enprompta, known: Iterable[str]) -> dict[str, Document]:
@@ -45,9 +44,8 @@ def update(client: Enprompta, wanted: Document, remote: Document, push: str) -> 
     """Send only the fields that differ, because sending a text creates a new version even if it is unchanged."""
     prompt_id = str(remote.id)
     changes = wanted.differs_from(remote)
-    fields = {name: value for name, value in _arguments(wanted).items() if _wire(name) in changes}
     key = _key(push, f"{prompt_id} {remote.digest()}", wanted)
-    return of_prompt(client.prompts.update(prompt_id, **fields, idempotency_key=key))
+    return of_prompt(client.prompts.update(prompt_id, **_arguments(wanted, changes), idempotency_key=key))
 
 
 def delete(client: Enprompta, prompt_id: str) -> None:
@@ -58,13 +56,9 @@ def delete(client: Enprompta, prompt_id: str) -> None:
         return
 
 
-def _arguments(document: Document) -> dict[str, Any]:
+def _arguments(document: Document, names: Iterable[str] = (*ALWAYS, *OPTIONAL)) -> dict[str, Any]:
     fields = document.fields
-    return {_ARGUMENTS.get(name, name): fields[name] for name in (*ALWAYS, *OPTIONAL) if name in fields}
-
-
-def _wire(argument: str) -> str:
-    return "teamId" if argument == "team_id" else argument
+    return {"team_id" if name == "teamId" else name: fields[name] for name in names if name in fields}
 
 
 def _key(push: str, what: str, wanted: Document) -> str:

@@ -8,8 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from enprompta._common.narrowing import is_dict
 from enprompta.emulator.errors import CONFLICT, ApiError, invalid
-from enprompta.emulator.wire import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -124,5 +124,5 @@ def client_id_of(body: bytes) -> str | None:
         value: object = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    client_id = object_of(value).get("client_id")
+    client_id = value.get("client_id") if is_dict(value) else None
     return client_id if isinstance(client_id, str) and client_id.isprintable() else None

@@ -166,10 +166,8 @@ class OAuthClientStore:
         self._database.run("UPDATE oauth_tokens SET ends_at = ? WHERE ends_at > ?", now, now)
 
     def _store(self, client: OAuthClient, tier: str, scopes: Iterable[str]) -> None:
-        row = (client.client_id, client.client_secret, f"acc_{tier}", json.dumps(list(scopes)))
-        self._database.run(
-            "INSERT OR IGNORE INTO oauth_clients (id, secret, account_id, scopes) VALUES (?, ?, ?, ?)", *row
-        )
+        row = {"id": client.client_id, "secret": client.client_secret, "account_id": f"acc_{tier}"}
+        self._database.insert("oauth_clients", {**row, "scopes": list(scopes)}, "ON CONFLICT DO NOTHING")
 
 
 def _known_scopes(scopes: Iterable[str]) -> list[str]:

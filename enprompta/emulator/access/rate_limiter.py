@@ -72,21 +72,20 @@ class RateLimiter:
 
     def count(self, account: Account, now: float) -> Window:
         """Count one request and return the per-minute window; raise a 429 if either window is used up."""
-        minute, day = self._minute(account, now), self._of_day(account, now)
+        minute, day = self._minute(account, now), self.day(account, now)
         if self._enabled:
             if day.remaining <= 0:
                 raise _refusal(day, now, "day")
             if minute.remaining <= 0:
                 raise _refusal(minute, now, "minute")
-        minute_start, minute_count = self._minutes[account.id]
-        self._minutes[account.id] = (minute_start, minute_count + 1)
-        day_start, day_count = self._days[account.id]
         sql = (
             "INSERT INTO request_days (account_id, start, requests) VALUES (?, ?, 1) "
             "ON CONFLICT (account_id, start) DO UPDATE SET requests = requests + 1"
         )
-        self._database.run(sql, account.id, int(day_start))
-        self._days[account.id] = (day_start, day_count + 1)
+        self._database.run(sql, account.id, int(self._days[account.id][0]))
+        for counts in (self._minutes, self._days):
+            start, requests = counts[account.id]
+            counts[account.id] = (start, requests + 1)
         return self.minute(account, now)
 
     def minute(self, account: Account, now: float) -> Window:
@@ -95,26 +94,21 @@ class RateLimiter:
             return Window(_UNLIMITED, _UNLIMITED, _start(now, self._window) + self._window)
         return self._minute(account, now)
 
-    def day(self, account: Account, now: float) -> Window:
-        """Return the per-day window without counting a request."""
-        return self._of_day(account, now)
-
     def _minute(self, account: Account, now: float) -> Window:
         start = _start(now, self._window)
-        known, count = self._minutes.get(account.id, (start, 0))
-        if known != start:
-            count = 0
-        self._minutes[account.id] = (start, count)
+        known = self._minutes.get(account.id)
+        if known is None or known[0] != start:
+            known = self._minutes[account.id] = (start, 0)
         limit = account.tier.per_minute
-        return Window(limit, max(0, limit - count), start + self._window)
+        return Window(limit, max(0, limit - known[1]), start + self._window)
 
-    def _of_day(self, account: Account, now: float) -> Window:
+    def day(self, account: Account, now: float) -> Window:
+        """Return the per-day window without counting a request."""
         start = _start(now, self._day)
         known = self._days.get(account.id)
         if known is None or known[0] != start:
             sql = "SELECT requests FROM request_days WHERE account_id = ? AND start = ?"
-            known = (start, self._database.scalar(sql, account.id, int(start)))
-            self._days[account.id] = known
+            known = self._days[account.id] = (start, self._database.scalar(sql, account.id, int(start)))
         limit = account.tier.per_day
         return Window(limit, max(0, limit - known[1]), start + self._day)
 

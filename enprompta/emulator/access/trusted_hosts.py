@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5})?)?")
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, not bound)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_PAGES = frozenset({"/", "/workbench"})
+PAGES = frozenset({"/", "/workbench"})
+"""Pages for people: they lead to the Workbench."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def _opens_page(scope: Scope, headers: Mapping[str, str]) -> bool:
     """Return True if a person follows a link to a page of the emulator, which cannot be framed."""
     return (
         scope["method"] == "GET"
-        and scope["path"] in _PAGES
+        and scope["path"] in PAGES
         and headers.get("sec-fetch-mode") == "navigate"
         and headers.get("sec-fetch-dest") == "document"
     )

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Scope
 
-    from enprompta.emulator.services import Services
+    from enprompta.emulator.api.services import Services
 
 _ROUTERS = (
     prompts.router,

@@ -30,7 +30,7 @@ from enprompta.emulator.access.idempotency import (
     fingerprint_of,
 )
 from enprompta.emulator.access.rate_limiter import RateLimitError
-from enprompta.emulator.access.trusted_hosts import split_target
+from enprompta.emulator.access.trusted_hosts import PAGES, split_target
 from enprompta.emulator.api.request_context import SCOPE_KEY, RequestContext
 from enprompta.emulator.api.routes import ingest
 from enprompta.emulator.database import new_id
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from enprompta.emulator.services import Services
+    from enprompta.emulator.api.services import Services
     from enprompta.emulator.serving.faults import Fault
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")
@@ -53,11 +53,7 @@ TOKEN_PATH = "/api/v1/oauth/token"  # noqa: S105 (a path)
 OPEN_PATHS = frozenset({"/api/v1/health", TOKEN_PATH})
 """Paths of the API that need no credential."""
 
-PAGES = frozenset({"/", "/workbench"})
-"""Pages for people: they lead to the Workbench."""
-
 _MAX_BODY = 4 * 1024 * 1024
-_MAX_LOGGED = LOGGED_BODY_BYTES
 
 
 class Middleware:
@@ -238,7 +234,7 @@ class _Outgoing:
         else:
             data: bytes = message.get("body", b"")
             self.size += len(data)
-            self.body += data[: max(0, _MAX_LOGGED - len(self.body))]
+            self.body += data[: max(0, LOGGED_BODY_BYTES - len(self.body))]
             if not message.get("more_body") and not self._drips:
                 self.end()
         await self._send(message)
@@ -311,7 +307,7 @@ def _logged(scope: Scope, context: RequestContext, outgoing: _Outgoing, at: floa
         call=call,
         attempt=attempt,
         request_headers=tuple(headers),
-        request_body=context.body[:_MAX_LOGGED],
+        request_body=context.body[:LOGGED_BODY_BYTES],
         request_size=len(context.body),
         response_headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in outgoing.headers),
         response_body=bytes(outgoing.body),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.access.accounts import Account
     from enprompta.emulator.api.request_models import Model, PageQuery
-    from enprompta.emulator.services import Services
+    from enprompta.emulator.api.services import Services
     from enprompta.emulator.stores.paging import Listing
     from enprompta.emulator.wire import JSONObject
 

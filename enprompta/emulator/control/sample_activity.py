@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from enprompta.emulator.database import new_id
-from enprompta.emulator.execution.completion import CompletionResult
 from enprompta.emulator.stores import deliveries, executions, runs, traces, webhooks
-from enprompta.emulator.webhooks.event_publisher import event_body
+from enprompta.emulator.stores.executions import CompletionResult
 from enprompta.webhooks.signature import sign
 
 if TYPE_CHECKING:
@@ -136,12 +135,10 @@ def add_webhook(database: Database, account: Account, prompt: sqlite3.Row, now: 
             "tokens_used": 61 + number,
             "cost": 0.0031,
         }
-        event_id = new_id("evt")
-        body = event_body(event_id, "prompt.executed", at, data)
         row = deliveries.create(
-            database, webhook["id"], event_id=event_id, event_type="prompt.executed", body=body, now=at
+            database, webhook["id"], event_id=new_id("evt"), event_type="prompt.executed", data=data, now=at
         )
-        signature = sign(body, webhook["secret"])
+        signature = sign(row["body"], webhook["secret"])
         for attempt, answered in enumerate(answers, start=1):
             failed = deliveries.FAILED if attempt == len(answers) else deliveries.RETRYING
             status = deliveries.DELIVERED if answered == _HANDLED else failed

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from enprompta import templating
 from enprompta.emulator.control import sample_activity
-from enprompta.emulator.execution.completion import CompletionResult
 from enprompta.emulator.stores import executions, prompts, teams, workflows
+from enprompta.emulator.stores.executions import CompletionResult
 
 if TYPE_CHECKING:
     import sqlite3

@@ -5,11 +5,12 @@ Both the execute endpoint and the steps of workflows use it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from enprompta import templating
 from enprompta.emulator.errors import invalid
-from enprompta.emulator.execution.completion import CompletionRequest
+from enprompta.emulator.execution.providers import CompletionRequest
 from enprompta.emulator.stores import executions, prompts
 
 if TYPE_CHECKING:
@@ -23,23 +24,14 @@ if TYPE_CHECKING:
     from enprompta.emulator.wire import JSONObject
 
 
+@dataclass(frozen=True, slots=True)
 class Executor:
-    """Executes prompts.
+    """Executes prompts: charges the credit, runs the rendered prompt, stores the execution and publishes the event."""
 
-    Args:
-        database: Where executions are stored.
-        accounts: Charges and refunds the credits.
-        providers: Runs the rendered prompts.
-        events: Publishes `prompt.executed`.
-    """
-
-    def __init__(
-        self, database: Database, accounts: AccountStore, providers: Providers, events: EventPublisher
-    ) -> None:
-        self._database = database
-        self._accounts = accounts
-        self._providers = providers
-        self._events = events
+    database: Database
+    accounts: AccountStore
+    providers: Providers
+    events: EventPublisher
 
     async def execute(
         self,
@@ -72,21 +64,21 @@ class Executor:
                 credit is left. Nothing was run.
         """
         rendered = _render(prompt, variables)
-        self._providers.check(provider, model)
-        self._accounts.charge(account, now)
+        self.providers.check(provider, model)
+        self.accounts.charge(account, now)
         completed = False
         try:
-            result = await self._providers.complete(CompletionRequest(rendered, provider, model, options))
-            with self._database.transaction():
+            result = await self.providers.complete(CompletionRequest(rendered, provider, model, options))
+            with self.database.transaction():
                 row = executions.record(
-                    self._database, account, result, prompt_id=prompt["id"], variables=variables, now=now
+                    self.database, account, result, prompt_id=prompt["id"], variables=variables, now=now
                 )
                 on_recorded(row)
-                self._events.publish(account, "prompt.executed", _event_of(row))
+                self.events.publish(account, "prompt.executed", _event_of(row))
             completed = result.error is None
         finally:
             if not completed:
-                self._accounts.refund(account, now)
+                self.accounts.refund(account, now)
         return row
 
 

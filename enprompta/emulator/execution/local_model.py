@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta.emulator.execution.completion import CompletionResult
+from enprompta.emulator.stores.executions import CompletionResult
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from enprompta.emulator.execution.completion import CompletionRequest
+    from enprompta.emulator.execution.providers import CompletionRequest
 
 MODEL = "smollm2-135m-instruct"
 PROVIDER = "local"

@@ -11,16 +11,15 @@ The cost is the same for all providers: 0.00005 per token, as in the reference's
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Protocol
 
 from enprompta.emulator.errors import invalid
-from enprompta.emulator.execution.completion import CompletionResult
+from enprompta.emulator.stores.executions import CompletionResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from enprompta.emulator.execution.completion import CompletionRequest
 
 _CHARACTERS_PER_TOKEN = 4
 _ECHO_LATENCY = 10
@@ -34,6 +33,17 @@ MODELS: Mapping[str, Sequence[str]] = {
     "google": ("gemini-*",),
 }
 """Models that a strict emulator knows, by provider; `*` matches anything, because new models appear often."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """A rendered prompt to run on a model."""
+
+    prompt: str
+    provider: str | None
+    model: str | None
+    options: Mapping[str, object]
+    """Model options by the API's names, such as `maxTokens`."""
 
 
 class Provider(Protocol):

@@ -19,13 +19,13 @@ import httpx
 
 from enprompta._common.redaction import Redactor
 from enprompta.emulator.execution.chat_completions import UpstreamError, as_text, first_model, parse, read_completion
-from enprompta.emulator.execution.completion import CompletionResult
 from enprompta.emulator.execution.providers import count_tokens
+from enprompta.emulator.stores.executions import CompletionResult
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from enprompta.emulator.execution.chat_completions import Reply
-    from enprompta.emulator.execution.completion import CompletionRequest
+    from enprompta.emulator.execution.providers import CompletionRequest
 
 MASKED_LOGIN = "***"
 _SHOWN = 300  # characters of an upstream's error message that an execution's `error` quotes

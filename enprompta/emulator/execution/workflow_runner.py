@@ -38,7 +38,7 @@ _MAX_CONCURRENT_STEPS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
     """The parts of the emulator that a run uses."""
 
     database: Database
@@ -49,26 +49,10 @@ class _Parts:
 
 
 class WorkflowRunner:
-    """Runs the workflows of one emulator.
+    """Runs the workflows of one emulator."""
 
-    Args:
-        database: Where runs and their steps are stored.
-        clock: Returns Unix seconds.
-        accounts: Finds the account that pays for a run, and refunds interrupted steps.
-        executor: Executes the steps.
-        events: Publishes the end of a run.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        clock: Callable[[], float],
-        *,
-        accounts: AccountStore,
-        executor: Executor,
-        events: EventPublisher,
-    ) -> None:
-        self._parts = _Parts(database, clock, accounts, executor, events)
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._is_running = False
         self._runs: dict[str, _Run] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -114,7 +98,7 @@ class WorkflowRunner:
 class _Run:
     """One run, started or resumed from its state in the database."""
 
-    def __init__(self, parts: _Parts, row: sqlite3.Row) -> None:
+    def __init__(self, parts: Parts, row: sqlite3.Row) -> None:
         self._parts = parts
         self._id: str = row["id"]
         self._workflow_id: str = row["workflow_id"]

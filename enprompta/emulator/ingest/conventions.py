@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from enprompta._common.narrowing import is_dict, is_list
 from enprompta.emulator.ingest import attribute_names as names
@@ -49,10 +49,6 @@ class SpanFacts:
     error_message: str | None = None
     error_code: str | None = None
     metadata: dict[str, object] = field(default_factory=dict[str, object])
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the facts as JSON."""
-        return asdict(self)
 
 
 def facts_of(span: OtlpSpan) -> SpanFacts:

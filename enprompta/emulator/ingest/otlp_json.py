@@ -7,7 +7,7 @@ import binascii
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from enprompta.emulator.ingest.spans import OtlpEvent, OtlpSpan
 
@@ -19,6 +19,8 @@ _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _MAX_DEPTH = 100
 _STATUSES = {"STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _MIN_INT, _MAX_INT = -(2**63), 2**64
+_KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
+T = TypeVar("T")
 
 
 class MalformedError(ValueError):
@@ -67,10 +69,15 @@ def _span(source: dict[str, Any], resource: dict[str, object]) -> OtlpSpan:
     )
 
 
+def _checked(value: object, kind: type[T], where: str) -> T:
+    """Return a value if it is of the kind that the protocol has there."""
+    if not isinstance(value, kind):
+        raise MalformedError(f"{where} must be {_KINDS[kind]}")
+    return value
+
+
 def _object(value: object, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise MalformedError(f"{where} must be an object")
-    return cast("dict[str, Any]", value)
+    return _checked(value, dict, where)
 
 
 def _optional(source: dict[str, Any], name: str) -> dict[str, Any]:
@@ -79,22 +86,12 @@ def _optional(source: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _objects(source: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
-    items = source.get(name)
-    if items is None:
-        return
-    if not isinstance(items, list):
-        raise MalformedError(f"{name} must be a list")
-    for one in cast("list[object]", items):
-        yield _object(one, f"an item of {name}")
+    items: list[object] = [] if source.get(name) is None else _checked(source[name], list, name)
+    return (_object(one, f"an item of {name}") for one in items)
 
 
 def _text(source: dict[str, Any], name: str) -> str:
-    value = source.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise MalformedError(f"{name} must be text")
-    return value
+    return "" if source.get(name) is None else _checked(source[name], str, name)
 
 
 def _id(source: dict[str, Any], name: str) -> str:
@@ -123,12 +120,10 @@ def _any_value(value: dict[str, Any], depth: int) -> object:
     """Read an AnyValue; one without a known field is null, as the newest version of the protocol may have more."""
     if depth > _MAX_DEPTH:
         raise MalformedError("an attribute is nested too deeply")
-    for name, read in (
-        ("stringValue", _string),
-        ("boolValue", _bool),
-        ("doubleValue", _double),
-        ("bytesValue", _bytes),
-    ):
+    for name, kind in (("stringValue", str), ("boolValue", bool)):
+        if value.get(name) is not None:
+            return _checked(value[name], kind, name)
+    for name, read in (("doubleValue", _double), ("bytesValue", _bytes)):
         if value.get(name) is not None:
             return read(value[name])
     if value.get("intValue") is not None:
@@ -141,18 +136,6 @@ def _any_value(value: dict[str, Any], depth: int) -> object:
             for one in _objects(_object(value["kvlistValue"], "kvlistValue"), "values")
         }
     return None
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise MalformedError("stringValue must be text")
-    return value
-
-
-def _bool(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise MalformedError("boolValue must be true or false")
-    return value
 
 
 def _double(value: object) -> float | str:
@@ -169,7 +152,7 @@ def _double(value: object) -> float | str:
 
 def _bytes(value: object) -> str:
     try:
-        return base64.b64decode(_string(value), validate=True).decode("utf-8", "replace")
+        return base64.b64decode(_checked(value, str, "bytesValue"), validate=True).decode("utf-8", "replace")
     except binascii.Error:
         raise MalformedError("bytesValue must be base64") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-STATUS_OK = 1
 STATUS_ERROR = 2
 MAX_NANOSECONDS = 2**63 - 1  # the largest time that SQLite stores: in the year 2262
 

@@ -12,6 +12,7 @@ DEFAULT_ENVIRONMENT = "production"
 UNKNOWN = "unknown"
 _MODEL_TYPES = frozenset({"LLM", "EMBEDDING"})
 _NS_PER_MS = 1_000_000
+_SAID_ONCE = ("prompt_id", "session_id", "system_prompt", "temperature", "max_tokens", "top_p", "finish_reason")
 _STATUSES = (
     ("CONTENT_FILTERED", re.compile(r"content.?filter|safety|content_policy", re.IGNORECASE)),
     ("RATE_LIMITED", re.compile(r"rate.?limit|too.?many.?requests|\b429\b|quota", re.IGNORECASE)),
@@ -37,28 +38,22 @@ def trace_of(rows: Sequence[Any]) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     for facts in reversed(by_weight):
         metadata.update(facts["metadata"])
-    finish_reason = _first((facts["finish_reason"] for facts in by_weight), None)
+    said = {name: _first((facts[name] for facts in by_weight), None) for name in _SAID_ONCE}
     error = root["facts"]["error_message"], root["facts"]["error_code"]
     failed = root["status"] == "ERROR"
     return {
-        "prompt_id": _first((facts["prompt_id"] for facts in by_weight), None),
-        "session_id": _first((facts["session_id"] for facts in by_weight), None),
+        **said,
         "provider": _first((facts["provider"] for facts in by_weight), UNKNOWN),
         "model": _first((facts["model"] for facts in by_weight), UNKNOWN),
         "input": _first((facts["input"] for facts in by_weight[: len(model_calls) + 1]), ""),
         "output": _first([root["facts"]["output"], *(row["facts"]["output"] for row in reversed(model_calls))], ""),
-        "system_prompt": _first((facts["system_prompt"] for facts in by_weight), None),
-        "temperature": _first((facts["temperature"] for facts in by_weight), None),
-        "max_tokens": _first((facts["max_tokens"] for facts in by_weight), None),
-        "top_p": _first((facts["top_p"] for facts in by_weight), None),
         "input_tokens": sum(facts["input_tokens"] or 0 for facts in counted),
         "output_tokens": sum(facts["output_tokens"] or 0 for facts in counted),
         "latency_ms": max(end - (root["start_time"] if root["end_time"] else start), 0) / _NS_PER_MS,
         "cost": sum(facts["cost"] or 0 for facts in counted),
-        "status": _status(failed, finish_reason, *error),
+        "status": _status(failed, said["finish_reason"], *error),
         "error_message": error[0],
         "error_code": error[1],
-        "finish_reason": finish_reason,
         "environment": _first((facts["environment"] for facts in by_weight), DEFAULT_ENVIRONMENT),
         "metadata": metadata,
         "created_at": start // 1_000_000_000,

@@ -1,1 +1,1 @@
-"""The server thread and fault injection."""
+"""The server thread, its clock, and fault injection."""

@@ -14,6 +14,7 @@ import uvicorn
 
 from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import sleep
+from enprompta._common.hosts import in_url
 from enprompta.emulator.serving.faults import Connection
 from enprompta.errors import ConfigurationError
 
@@ -41,7 +42,7 @@ class ServerThread:
         bound: tuple[str, int] = listener.getsockname()[:2]
         host, port = bound
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (the address to reach it by)
-        self.address: str = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.address: str = f"{in_url(host)}:{port}"
         self._server = _Server(app)
         self._listener = listener
         self._thread = threading.Thread(target=self._serve, name=f"enprompta-emulator-{port}", daemon=True)

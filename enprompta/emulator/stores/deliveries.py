@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import found
 from enprompta.emulator.stores.paging import Listing
-from enprompta.emulator.wire import as_json
+from enprompta.emulator.wire import as_json, iso
+from enprompta.webhooks.ecma_json import ecma_json
 from enprompta.webhooks.signature import verify_signature
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.database import Database
     from enprompta.emulator.wire import JSONObject
 
+_API_VERSION = "2024-01-01"
 _SHOWN_BYTES = 4_096  # of a receiver's response
 
 
@@ -50,19 +52,21 @@ def wire(row: sqlite3.Row) -> JSONObject:
 
 
 def create(
-    database: Database, webhook_id: str, *, event_id: str, event_type: str, body: bytes, now: float
+    database: Database, webhook_id: str, *, event_id: str, event_type: str, data: JSONObject, now: float
 ) -> sqlite3.Row:
-    """Store a pending delivery.
+    """Store a pending delivery, its body as `JSON.stringify` writes it: some receivers verify what they have parsed.
 
     Args:
         database: The database.
         webhook_id: The receiving webhook.
         event_id: ID of the event, the same for all its deliveries.
         event_type: Name of the event.
-        body: The bytes to send, identical in every attempt.
+        data: The payload's `data`, in snake_case.
         now: Time of the event, in Unix seconds.
     """
     delivery_id = new_id("dlv")
+    payload = {"id": event_id, "event": event_type, "created_at": iso(now), "api_version": _API_VERSION, "data": data}
+    body = ecma_json(payload).encode()
     event = {"event_id": event_id, "event_type": event_type, "body": body, "created_at": int(now)}
     database.insert("deliveries", {**event, "id": delivery_id, "webhook_id": webhook_id, "status": PENDING})
     return get(database, webhook_id, delivery_id)

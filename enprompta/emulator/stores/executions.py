@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from enprompta.emulator.database import new_id
@@ -16,11 +16,31 @@ if TYPE_CHECKING:
 
     from enprompta.emulator.access.accounts import Account
     from enprompta.emulator.database import Database
-    from enprompta.emulator.execution.completion import CompletionResult
     from enprompta.emulator.wire import JSONObject
 
 _GROUPS = {"day": "date(created_at, 'unixepoch')", "prompt": "prompt_id", "model": "model"}
 GROUPINGS = tuple(_GROUPS)
+_COST_PER_TOKEN = 0.00005
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionResult:
+    """The result of a completion: an output or an error."""
+
+    provider: str
+    model: str
+    latency: int
+    """Milliseconds."""
+    output: str | None = None
+    """Text of the answer; None if the completion failed."""
+    tokens: int = 0
+    error: str | None = None
+    """Reason of the failure; None if the completion succeeded."""
+
+    @property
+    def cost(self) -> float:
+        """Cost in the currency of the plan."""
+        return round(self.tokens * _COST_PER_TOKEN, 6)
 
 
 def wire(row: sqlite3.Row) -> JSONObject:

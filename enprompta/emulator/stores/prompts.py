@@ -189,11 +189,8 @@ def remove_label(database: Database, prompt_id: str, label: str) -> None:
 
 def _defaults(variables: list[dict[str, object]]) -> JSONObject:
     """Return the defaults of the optional variables, by name."""
-    defaults: JSONObject = {}
-    for it in variables:
-        if it["default"] is not None or not it["required"]:
-            defaults[str(it["name"])] = "" if it["default"] is None else it["default"]
-    return defaults
+    optional = [it for it in variables if it["default"] is not None or not it["required"]]
+    return {str(it["name"]): "" if it["default"] is None else it["default"] for it in optional}
 
 
 def derive(content: str) -> list[JSONObject]:

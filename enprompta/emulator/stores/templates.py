@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from enprompta import templating
 from enprompta.emulator.errors import found
 from enprompta.emulator.stores import prompts
 from enprompta.emulator.stores.community_templates import TEMPLATES
@@ -26,19 +28,12 @@ def wire(row: sqlite3.Row) -> JSONObject:
 
 def seed(database: Database, now: float) -> None:
     """Store the community templates that are missing."""
-    sql = (
-        "INSERT OR IGNORE INTO templates (id, title, content, description, category, tags, variables, created_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-    )
     with database.transaction():
         for it in TEMPLATES:
-            variables = [
-                prompts.variable(name, **it.variables.get(name, {}))
-                for name in (variable["name"] for variable in prompts.derive(it.content))
-                if isinstance(name, str)
-            ]
-            texts = (it.id, it.title, it.content, it.description, it.category)
-            database.run(sql, *texts, json.dumps(it.tags), json.dumps(variables), int(now))
+            names = templating.variables(it.content)
+            variables = [prompts.variable(name, **it.variables.get(name, {})) for name in names]
+            row = {**asdict(it), "variables": variables, "created_at": int(now)}
+            database.insert("templates", row, "ON CONFLICT DO NOTHING")
 
 
 def get(database: Database, template_id: str) -> sqlite3.Row:

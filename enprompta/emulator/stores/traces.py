@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -164,7 +165,7 @@ def _store_span(database: Database, account: Account, span: OtlpSpan) -> None:
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         *(span.span_id, account.id, span.trace_id, span.parent_span_id or None, span.name, facts.span_type),
         *(json.dumps(facts.input or None), json.dumps(facts.output or None), span.start, span.end or None, tokens),
-        *(facts.cost, status, facts.error_message, json.dumps(span.attributes), json.dumps(facts.as_dict())),
+        *(facts.cost, status, facts.error_message, json.dumps(span.attributes), json.dumps(asdict(facts))),
     )
 
 

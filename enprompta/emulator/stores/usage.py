@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from enprompta.emulator.stores import executions
 from enprompta.emulator.stores.paging import Listing
-from enprompta.emulator.wire import iso
+from enprompta.emulator.wire import as_json, iso
 
 if TYPE_CHECKING:
     import sqlite3
@@ -123,16 +123,9 @@ def invoices(database: Database, account: Account, now: float) -> Listing:
 
 def invoice_wire(row: sqlite3.Row) -> JSONObject:
     """Return an invoice as JSON."""
-    return {
-        "id": row["id"],
-        "number": row["id"].removeprefix("inv_").replace("_", "-").upper(),
-        "status": "paid",
-        "amount": row["amount"],
-        "currency": CURRENCY,
-        "periodStart": iso(row["period_start"]),
-        "periodEnd": iso(row["period_end"]),
-        "createdAt": iso(row["period_end"]),
-    }
+    number = row["id"].removeprefix("inv_").replace("_", "-").upper()
+    invoice = as_json(row, "id amount period_start period_end")
+    return {**invoice, "number": number, "status": "paid", "currency": CURRENCY, "createdAt": invoice["periodEnd"]}
 
 
 def _window(window: Window) -> JSONObject:

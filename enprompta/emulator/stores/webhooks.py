@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import found
-from enprompta.emulator.wire import as_json, iso
+from enprompta.emulator.wire import as_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,12 +24,7 @@ EVENTS = ("prompt.executed", "workflow.completed", "workflow.failed", "team.memb
 def wire(row: sqlite3.Row) -> JSONObject:
     """Return a webhook as JSON, without its secret."""
     columns = "id name description url events is_active failure_count last_success last_failure created_at updated_at"
-    return {
-        **as_json(row, columns),
-        "isActive": bool(row["is_active"]),
-        "lastSuccess": _iso(row["last_success"]),
-        "lastFailure": _iso(row["last_failure"]),
-    }
+    return as_json(row, columns)
 
 
 def create(database: Database, account: Account, values: Mapping[str, object], now: float) -> sqlite3.Row:
@@ -92,7 +87,3 @@ def delete(database: Database, account: Account, webhook_id: str) -> None:
 
 def _new_secret() -> str:
     return f"whsec_{secrets.token_hex(24)}"
-
-
-def _iso(seconds: int | None) -> str | None:
-    return None if seconds is None else iso(seconds)

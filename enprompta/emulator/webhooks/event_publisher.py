@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from enprompta.emulator.database import new_id
 from enprompta.emulator.stores import deliveries, webhooks
-from enprompta.emulator.wire import iso
-from enprompta.webhooks.ecma_json import ecma_json
 
 if TYPE_CHECKING:
     import sqlite3
@@ -18,23 +17,17 @@ if TYPE_CHECKING:
     from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue
     from enprompta.emulator.wire import JSONObject
 
-API_VERSION = "2024-01-01"
 TEST_EVENT = "webhook.test"
 
 
+@dataclass(frozen=True, slots=True)
 class EventPublisher:
-    """Creates a delivery of each event for every webhook that is subscribed to it.
+    """Creates a delivery of each event for every webhook that is subscribed to it, and queues it."""
 
-    Args:
-        database: Where webhooks and deliveries are stored.
-        clock: Returns Unix seconds.
-        queue: Sends the deliveries.
-    """
-
-    def __init__(self, database: Database, clock: Callable[[], float], queue: DeliveryQueue) -> None:
-        self._database = database
-        self._clock = clock
-        self._queue = queue
+    database: Database
+    clock: Callable[[], float]
+    """Returns Unix seconds."""
+    queue: DeliveryQueue
 
     def publish(self, account: Account, event: str, data: JSONObject) -> None:
         """Send an event to an account's webhooks.
@@ -47,30 +40,21 @@ class EventPublisher:
             event: One of `webhooks.EVENTS`.
             data: The payload's `data`, in snake_case.
         """
-        subscribed = webhooks.subscribed(self._database, account, event)
+        subscribed = webhooks.subscribed(self.database, account, event)
         if not subscribed:
             return
-        event_id, now = new_id("evt"), self._clock()
-        body = event_body(event_id, event, now, data)
-        with self._database.transaction():
+        event_id, now = new_id("evt"), self.clock()
+        with self.database.transaction():
             for webhook in subscribed:
-                row = deliveries.create(
-                    self._database, webhook["id"], event_id=event_id, event_type=event, body=body, now=now
-                )
-                self._queue.send(row["id"], webhook["url"])
+                self._deliver(webhook, event_id, event, data, now)
 
     def publish_test(self, webhook: sqlite3.Row) -> sqlite3.Row:
         """Send a test event to one webhook, whatever its subscriptions, and return the delivery."""
-        event_id, now = new_id("evt"), self._clock()
-        body = event_body(event_id, TEST_EVENT, now, {"webhook_id": webhook["id"], "message": "This is a test event"})
-        row = deliveries.create(
-            self._database, webhook["id"], event_id=event_id, event_type=TEST_EVENT, body=body, now=now
-        )
-        self._queue.send(row["id"], webhook["url"])
+        event_id, now = new_id("evt"), self.clock()
+        data: JSONObject = {"webhook_id": webhook["id"], "message": "This is a test event"}
+        return self._deliver(webhook, event_id, TEST_EVENT, data, now)
+
+    def _deliver(self, webhook: sqlite3.Row, event_id: str, event: str, data: JSONObject, now: float) -> sqlite3.Row:
+        row = deliveries.create(self.database, webhook["id"], event_id=event_id, event_type=event, data=data, now=now)
+        self.queue.send(row["id"], webhook["url"])
         return row
-
-
-def event_body(event_id: str, event: str, now: float, data: JSONObject) -> bytes:
-    """Serialize the payload as `JSON.stringify` would, for receivers that verify what they have parsed."""
-    payload = {"id": event_id, "event": event, "created_at": iso(now), "api_version": API_VERSION, "data": data}
-    return ecma_json(payload).encode()

@@ -34,11 +34,7 @@ class _Totals(NamedTuple):
     titles: dict[str, str]
 
 
-def register() -> None:
-    """Register the page."""
-    frame.page("/executions", "Executions and usage")(_show)
-
-
+@frame.page("/executions", "Executions and usage")
 async def _show() -> None:
     header = c.header("Executions and usage", "Every run of a prompt: its tokens, cost and latency.")
     with c.box("div", "toolbar"):
@@ -85,7 +81,7 @@ async def _show() -> None:
     group.changed(region.refresh)
     measure.changed(lambda: region.refresh(rebuild=True))
     period.changed(refresh)
-    provider.changed(listing.restart, delay=0.3)
+    listing.restart_on(provider)
     keep_fresh(refresh)
     await _usage(header)
     await refresh()

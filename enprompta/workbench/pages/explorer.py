@@ -21,11 +21,7 @@ if (list) list.scrollTop = current.offsetTop - list.clientHeight / 2;
 """
 
 
-def register() -> None:
-    """Register the page."""
-    frame.page("/explorer", "API explorer")(_show)
-
-
+@frame.page("/explorer", "API explorer")
 async def _show() -> None:
     known = operations()
     wanted = ui.context.client.request.query_params.get("operation", "")
@@ -37,18 +33,16 @@ async def _show() -> None:
             menu = c.box("div")
 
         def show() -> None:
+            wanted = search.value.casefold()
             menu.clear()
             with menu:
-                _menu([one for one in known if search.value.casefold() in _searchable(one)], chosen)
+                texts = ((one, f"{one.id} {one.method} {one.path} {one.summary}") for one in known)
+                _menu([one for one, text in texts if wanted in text.casefold()], chosen)
 
         search.changed(show, delay=_TYPING_DELAY)
         show()
         with c.box("div", "stack"):
             await _operation(chosen)
-
-
-def _searchable(one: Operation) -> str:
-    return f"{one.id} {one.method} {one.path} {one.summary}".casefold()
 
 
 def _menu(known: list[Operation], chosen: Operation) -> None:

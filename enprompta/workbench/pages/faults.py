@@ -11,7 +11,7 @@ from nicegui import ui
 from enprompta.errors import ConfigurationError
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
-from enprompta.workbench.live import Region, keep_fresh
+from enprompta.workbench.live import Region
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
@@ -36,21 +36,17 @@ _VALUES = {
 _STEPS = {"60": "1 minute", "3600": "1 hour", "86400": "1 day", "2678400": "31 days"}
 
 
-def register() -> None:
-    """Register the page."""
-    frame.page("/faults", "Faults", emulator_only=True)(_show)
-
-
+@frame.page("/faults", "Faults", emulator_only=True)
 async def _show() -> None:
     c.header("Faults", "Make requests fail, move the clock, and start over.")
     control = current().control
     if control is not None:
-        await _Faults(control).start()
-        await _Clock(control).start()
+        await _Faults(control).start(every=2.0)
+        await _Clock(control).start(every=2.0)
         _Data(control)
 
 
-class _Faults:
+class _Faults(Region["list[JSON]"]):
     """The form for a new fault, and the list."""
 
     def __init__(self, control: EmulatorControl) -> None:
@@ -67,16 +63,11 @@ class _Faults:
         with c.section("Faults") as actions:
             with actions:
                 c.button("Remove all", self._clear)
-            self._region: Region[list[JSON]] = Region(control.faults, self._table, name="faults")
+            super().__init__(control.faults, self._table, name="faults")
         self._value: c.Control | None = None
         self._retry_after: c.Control | None = None
         self._kind.changed(self._show_details)
         self._show_details()
-        keep_fresh(self._region.refresh, every=2.0)
-
-    async def start(self) -> None:
-        """Load the faults."""
-        await self._region.refresh()
 
     def _show_details(self) -> None:
         """Show the fields that the chosen effect has."""
@@ -105,11 +96,11 @@ class _Faults:
         if self._retry_after is not None and self._retry_after.value.strip():
             options["headers"] = {"Retry-After": self._retry_after.value.strip()}
         await self._control.add_fault(**options)
-        await self._region.refresh()
+        await self.refresh()
 
     async def _clear(self) -> None:
         await self._control.clear_faults()
-        await self._region.refresh()
+        await self.refresh()
 
     def _table(self, faults: list[JSON]) -> None:
         if not faults:
@@ -129,16 +120,16 @@ class _Faults:
 
     async def _remove(self, fault_id: int) -> None:
         await self._control.remove_fault(fault_id)
-        await self._region.refresh()
+        await self.refresh()
 
 
-class _Clock:
+class _Clock(Region["JSON"]):
     """The emulator's time and its rate limit windows."""
 
     def __init__(self, control: EmulatorControl) -> None:
         self._control = control
         with c.section("Clock and windows"):
-            self._region: Region[JSON] = Region(self._load, self._facts, name="the clock")
+            super().__init__(self._load, self._facts, name="the clock")
             with c.box("div", "form-row"):
                 self._step = c.select("Move by", _STEPS)
                 self._window = c.field("Minute window", hint="Seconds; 60 in production")
@@ -149,11 +140,6 @@ class _Clock:
                 c.button("Resume", lambda: self._change(stopped=False))
                 c.button("Back to real time", lambda: self._change(reset=True))
                 c.button("Set windows", self._set_windows)
-
-    async def start(self) -> None:
-        """Load the time, and keep it current."""
-        keep_fresh(self._region.refresh, every=2.0)
-        await self._region.refresh()
 
     async def _load(self) -> JSON:
         return (await self._control.info())["clock"]
@@ -178,7 +164,7 @@ class _Clock:
 
     async def _change(self, **changes: object) -> None:
         await self._control.set_clock(**changes)
-        await self._region.refresh()
+        await self.refresh()
 
 
 class _Data:
@@ -211,7 +197,6 @@ class _Data:
                 opened.close()
 
             ui.upload(label="Exported file", auto_upload=True, max_files=1, on_upload=take).props("accept=.json")
-        opened.open()
 
     async def _replace(self, event: UploadEventArguments) -> None:
         try:

@@ -11,7 +11,7 @@ from enprompta.exchanges import ExchangeFilter
 from enprompta.workbench import charts, frame
 from enprompta.workbench import components as c
 from enprompta.workbench.first_steps import FIRST_STEPS
-from enprompta.workbench.live import Region, keep_fresh
+from enprompta.workbench.live import Region
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
@@ -31,17 +31,12 @@ class _Data(NamedTuple):
     errors: list[Exchange]
 
 
-def register() -> None:
-    """Register the page."""
-    frame.page("/", "Home")(_show)
-
-
+@frame.page("/", "Home")
 async def _show() -> None:
     c.header("Home", "Your account, its limits, and what happened last.")
     region = Region(_load, _overview, name="usage")
-    keep_fresh(region.refresh, every=10.0)
     _first_steps()
-    await region.refresh()
+    await region.start(every=10.0)
 
 
 async def _load() -> _Data:

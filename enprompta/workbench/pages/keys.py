@@ -13,15 +13,13 @@ from enprompta.workbench.session import current
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from nicegui import ui
+
     from enprompta.emulator import EmulatorControl
     from enprompta.workbench.session import JSON
 
 
-def register() -> None:
-    """Register the page."""
-    frame.page("/keys", "Keys", emulator_only=True)(_show)
-
-
+@frame.page("/keys", "Keys", emulator_only=True)
 async def _show() -> None:
     c.header("Keys", "Credentials and plans of the emulator's accounts. They work only on this machine.")
     control = current().control
@@ -79,14 +77,10 @@ class _Keys:
 
             async def generate() -> None:
                 made = await self._control.generate_key(account.value, name.value)
-                opened.close()
                 _show_secret("Your new key", "It is shown only now.", {"API key": made["key"]})
                 await self._keys.refresh()
 
-            with c.box("div", "dialog-actions"):
-                c.button("Cancel", opened.close)
-                c.button("Generate", generate, kind="primary")
-        opened.open()
+            c.dialog_actions(opened, "Generate", generate)
 
     def _rename(self, key: JSON) -> None:
         with c.dialog("Rename the key") as opened:
@@ -94,13 +88,9 @@ class _Keys:
 
             async def rename() -> None:
                 await self._control.rename_key(key["id"], name.value)
-                opened.close()
                 await self._keys.refresh()
 
-            with c.box("div", "dialog-actions"):
-                c.button("Cancel", opened.close)
-                c.button("Rename", rename, kind="primary")
-        opened.open()
+            c.dialog_actions(opened, "Rename", rename)
 
     def _revoke(self, key: JSON) -> None:
         async def revoke() -> None:
@@ -141,7 +131,8 @@ class _Keys:
     async def _new_client(self) -> None:
         plans = {"pro": "Pro", "team": "Team", "enterprise": "Enterprise"}
 
-        def fields() -> Callable[[list[str]], Awaitable[None]]:
+        known: list[str] = (await self._control.info())["scopes"]
+        with c.dialog("New OAuth2 client") as opened:
             plan = c.select("Account", plans, value="team")
 
             async def create(scopes: list[str]) -> None:
@@ -149,35 +140,31 @@ class _Keys:
                 secret = {"Client id": made["clientId"], "Client secret": made["clientSecret"]}
                 _show_secret("Your new client", "The secret is shown only now.", secret)
 
-            return create
-
-        await self._choose_scopes("New OAuth2 client", set(), "Create", fields)
+            self._choose_scopes(opened, known, set(), "Create", create)
 
     async def _change_scopes(self, client: JSON) -> None:
-        def fields() -> Callable[[list[str]], Awaitable[None]]:
-            return lambda scopes: self._control.set_scopes(client["clientId"], scopes)
-
-        await self._choose_scopes(f"Scopes of {client['clientId']}", set(client["scopes"]), "Save", fields)
-
-    async def _choose_scopes(
-        self, title: str, chosen: set[str], label: str, fields: Callable[[], Callable[[list[str]], Awaitable[None]]]
-    ) -> None:
         known: list[str] = (await self._control.info())["scopes"]
-        with c.dialog(title) as opened:
-            save = fields()
-            with c.box("div", "checks"):
-                for scope in known:
-                    c.checkbox(scope, partial(_toggle, chosen, scope), is_checked=scope in chosen)
+        with c.dialog(f"Scopes of {client['clientId']}") as opened:
+            save = partial(self._control.set_scopes, client["clientId"])
+            self._choose_scopes(opened, known, set(client["scopes"]), "Save", save)
 
-            async def submit() -> None:
-                await save([scope for scope in known if scope in chosen])
-                opened.close()
-                await self._clients.refresh()
+    def _choose_scopes(
+        self,
+        opened: ui.dialog,
+        known: list[str],
+        chosen: set[str],
+        label: str,
+        save: Callable[[list[str]], Awaitable[None]],
+    ) -> None:
+        with c.box("div", "checks"):
+            for scope in known:
+                c.checkbox(scope, partial(chosen.symmetric_difference_update, {scope}), is_checked=scope in chosen)
 
-            with c.box("div", "dialog-actions"):
-                c.button("Cancel", opened.close)
-                c.button(label, submit, kind="primary")
-        opened.open()
+        async def submit() -> None:
+            await save([scope for scope in known if scope in chosen])
+            await self._clients.refresh()
+
+        c.dialog_actions(opened, label, submit)
 
     def _account_table(self, accounts: list[JSON]) -> None:
         rows = [
@@ -205,16 +192,11 @@ class _Keys:
 
 
 def _show_secret(title: str, hint: str, values: dict[str, str]) -> None:
-    with c.dialog(title) as opened:
+    with c.dialog(title):
         c.text("p", hint)
         for name, value in values.items():
             c.text("span", name, "label")
             c.code(value, label=name)
-    opened.open()
-
-
-def _toggle(chosen: set[str], scope: str) -> None:
-    chosen.symmetric_difference_update({scope})
 
 
 def _account(account_id: str) -> str:

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
-from enprompta.workbench.live import Listing, keep_fresh
+from enprompta.workbench.live import Listing
 from enprompta.workbench.prompts.editor import Editor
 from enprompta.workbench.prompts.history import execution_table
 from enprompta.workbench.prompts.runner import Runner
@@ -19,11 +19,7 @@ if TYPE_CHECKING:
     from enprompta.models import Execution, Prompt
 
 
-def register() -> None:
-    """Register the page."""
-    frame.page("/prompts/{prompt_id}", "Prompt")(_show)
-
-
+@frame.page("/prompts/{prompt_id}", "Prompt")
 async def _show(prompt_id: str) -> None:
     prompt = await current().client.prompts.get(prompt_id)
     ui.page_title(f"{prompt.title} · Enprompta Workbench")
@@ -47,9 +43,8 @@ async def _show(prompt_id: str) -> None:
         history: Listing[Execution] = Listing(
             lambda: current().client.executions.list(prompt_id=prompt_id, limit=10), _history, name="executions"
         )
-    keep_fresh(history.refresh)
     await versions.refresh()
-    await history.refresh()
+    await history.start()
 
 
 def _history(executions: list[Execution]) -> None:

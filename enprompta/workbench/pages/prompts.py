@@ -9,7 +9,7 @@ from nicegui import ui
 from enprompta import UNSET
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
-from enprompta.workbench.live import Listing, keep_fresh
+from enprompta.workbench.live import Listing
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
@@ -22,14 +22,9 @@ _VISIBILITIES: dict[Visibility | Literal[""], str] = {
     "TEAM": "Team",
     "PUBLIC": "Public",
 }
-_TYPING_DELAY = 0.3
 
 
-def register() -> None:
-    """Register the page."""
-    frame.page("/prompts", "Prompts")(_show)
-
-
+@frame.page("/prompts", "Prompts")
 async def _show() -> None:
     with c.header("Prompts", "Versioned texts with {{variables}}."):
         c.button("New prompt", _create, kind="primary", icon_name="add")
@@ -57,11 +52,8 @@ async def _show() -> None:
                 c.link("Browse templates", "/templates", "button button-plain")
 
     listing = Listing(start, show, name="prompts")
-    search.changed(listing.restart, delay=_TYPING_DELAY)
-    category.changed(listing.restart, delay=_TYPING_DELAY)
-    visibility.changed(listing.restart)
-    keep_fresh(listing.refresh)
-    await listing.refresh()
+    listing.restart_on(search, category, visibility)
+    await listing.start()
 
 
 def _table(prompts: list[Prompt]) -> None:
@@ -97,10 +89,6 @@ def _create() -> None:
             prompt = await current().client.prompts.create(
                 title=title.value, content=content.value, category=category.given
             )
-            opened.close()
             ui.navigate.to(f"/prompts/{c.quote(prompt.id)}")
 
-        with c.box("div", "dialog-actions"):
-            c.button("Cancel", opened.close)
-            c.button("Create prompt", create, kind="primary")
-    opened.open()
+        c.dialog_actions(opened, "Create prompt", create)

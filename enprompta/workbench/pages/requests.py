@@ -35,11 +35,7 @@ _STATUSES = {
 }
 
 
-def register() -> None:
-    """Register the page."""
-    frame.page("/requests", "Requests")(_show)
-
-
+@frame.page("/requests", "Requests")
 async def _show() -> None:
     session = current()
     with c.header("Requests", "What programs send, and what they get back.") as actions, actions:

@@ -10,7 +10,7 @@ from enprompta import UNSET
 from enprompta.errors import EnpromptaError
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
-from enprompta.workbench.live import Listing, keep_fresh
+from enprompta.workbench.live import Listing
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
@@ -21,18 +21,11 @@ if TYPE_CHECKING:
 _ROLES: dict[TeamRole, str] = {"ADMIN": "Admin", "MEMBER": "Member", "VIEWER": "Viewer"}
 
 
-def register() -> None:
-    """Register the pages."""
-    frame.page("/teams", "Teams")(_show_list)
-    frame.page("/teams/{team_id}", "Team")(_show_one)
-
-
+@frame.page("/teams", "Teams")
 async def _show_list() -> None:
     with c.header("Teams", "Groups that share prompts."):
         c.button("New team", _create, kind="primary", icon_name="add")
-    listing: Listing[Team] = Listing(lambda: current().client.teams.list(limit=50), _table, name="teams")
-    keep_fresh(listing.refresh)
-    await listing.refresh()
+    await Listing(lambda: current().client.teams.list(limit=50), _table, name="teams").start()
 
 
 def _table(teams: list[Team]) -> None:
@@ -45,6 +38,7 @@ def _table(teams: list[Team]) -> None:
     c.table(["Name", "Description", ">Members", ">Created"], rows, label="Teams", hrefs=hrefs)
 
 
+@frame.page("/teams/{team_id}", "Team")
 async def _show_one(team_id: str) -> None:
     team = await current().client.teams.get(team_id)
     ui.page_title(f"{team.name} · Enprompta Workbench")
@@ -54,7 +48,7 @@ async def _show_one(team_id: str) -> None:
     await _Members(team).start()
 
 
-class _Members:
+class _Members(Listing["TeamMember"]):
     """The members of a team, with their roles."""
 
     def __init__(self, team: Team) -> None:
@@ -62,14 +56,9 @@ class _Members:
         with c.section("Members") as actions:
             with actions:
                 c.button("Invite", self._invite, kind="primary", icon_name="o_person_add")
-            self._listing: Listing[TeamMember] = Listing(
+            super().__init__(
                 lambda: current().client.teams.list_members(team.id, limit=100), self._table, name="members"
             )
-
-    async def start(self) -> None:
-        """Load the members, and keep them up to date."""
-        keep_fresh(self._listing.refresh)
-        await self._listing.refresh()
 
     def _table(self, members: list[TeamMember]) -> None:
         rows = [
@@ -97,7 +86,7 @@ class _Members:
             except EnpromptaError:
                 picker.value = member.role or ""
                 raise
-            await self._listing.refresh()
+            await self.refresh()
             c.notify(f"{member.email or member.user_id} is now {_ROLES[picker.chosen].lower()}")
 
         picker.changed(change)
@@ -110,7 +99,7 @@ class _Members:
     def _confirm_removal(self, member: TeamMember, name: str) -> None:
         async def remove() -> None:
             await current().client.teams.remove_member(self._team.id, member.user_id)
-            await self._listing.refresh()
+            await self.refresh()
 
         consequence = f"{name} can no longer use the team's prompts. The event team.member_removed is sent."
         c.confirm(f"Remove {name}?", consequence, "Remove member", remove)
@@ -123,13 +112,9 @@ class _Members:
 
             async def invite() -> None:
                 await current().client.teams.add_member(self._team.id, email=email.value, role=role.chosen)
-                opened.close()
-                await self._listing.refresh()
+                await self.refresh()
 
-            with c.box("div", "dialog-actions"):
-                c.button("Cancel", opened.close)
-                c.button("Invite", invite, kind="primary")
-        opened.open()
+            c.dialog_actions(opened, "Invite", invite)
 
 
 def _create() -> None:
@@ -154,14 +139,7 @@ def _form(heading: str, name: str, description: str, save: Callable[[str, str], 
             name_field = c.field("Name", name, placeholder="Documentation")
             description_field = c.field("Description", description, placeholder="Optional")
 
-        async def submit() -> None:
-            await save(name_field.value, description_field.value)
-            opened.close()
-
-        with c.box("div", "dialog-actions"):
-            c.button("Cancel", opened.close)
-            c.button("Save team", submit, kind="primary")
-    opened.open()
+        c.dialog_actions(opened, "Save team", lambda: save(name_field.value, description_field.value))
 
 
 def _confirm_delete(team: Team) -> None:

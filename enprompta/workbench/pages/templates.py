@@ -17,14 +17,8 @@ if TYPE_CHECKING:
     from enprompta.models import Template
     from enprompta.pagination import AsyncPager
 
-_TYPING_DELAY = 0.3
 
-
-def register() -> None:
-    """Register the page."""
-    frame.page("/templates", "Templates")(_show)
-
-
+@frame.page("/templates", "Templates")
 async def _show() -> None:
     c.header("Templates", "Community prompts. Fork one to get a prompt that you can edit and run.")
     with c.box("div", "toolbar", {"role": "search"}):
@@ -35,8 +29,7 @@ async def _show() -> None:
         return current().client.templates.list(limit=24, search=search.given, category=category.given)
 
     listing = Listing(start, _gallery, name="templates")
-    search.changed(listing.restart, delay=_TYPING_DELAY)
-    category.changed(listing.restart, delay=_TYPING_DELAY)
+    listing.restart_on(search, category)
     await listing.refresh()
 
 
@@ -68,10 +61,6 @@ def _open(template: Template) -> None:
 
         async def fork() -> None:
             forked = await current().client.templates.fork(template.id, title=title.value or template.title)
-            opened.close()
             ui.navigate.to(f"/prompts/{c.quote(forked.prompt_id)}")
 
-        with c.box("div", "dialog-actions"):
-            c.button("Close", opened.close)
-            c.button("Fork", fork, kind="primary")
-    opened.open()
+        c.dialog_actions(opened, "Fork", fork, cancel="Close")

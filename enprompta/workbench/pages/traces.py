@@ -10,7 +10,7 @@ from nicegui import ui
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
 from enprompta.workbench.first_steps import tracing_example
-from enprompta.workbench.live import Listing, Region, keep_fresh
+from enprompta.workbench.live import TYPING_DELAY, Listing, Region
 from enprompta.workbench.session import current
 from enprompta.workbench.traces.waterfall import waterfall
 
@@ -28,16 +28,10 @@ _STATUSES = {
     "RATE_LIMITED": "Rate limited",
     "CONTENT_FILTERED": "Content filtered",
 }
-_TYPING_DELAY = 0.3
 _MAX_LABEL = 100  # characters of an input in the list
 
 
-def register() -> None:
-    """Register the pages."""
-    frame.page("/traces", "Traces")(_show_list)
-    frame.page("/traces/{trace_id}", "Trace")(_show_one)
-
-
+@frame.page("/traces", "Traces")
 async def _show_list() -> None:
     c.header("Traces", "Requests of your programs to models, each with its steps.")
     with c.box("div", "toolbar", {"role": "search"}):
@@ -62,11 +56,9 @@ async def _show_list() -> None:
             c.empty("No trace matches", "Change the filters, or load more: the text is searched in the loaded traces.")
 
     listing: Listing[Trace] = Listing(start, show, name="traces")
-    search.changed(listing.redraw, delay=_TYPING_DELAY)
-    for control in (status, prompt, session):
-        control.changed(listing.restart, delay=_TYPING_DELAY)
-    keep_fresh(listing.refresh)
-    await listing.refresh()
+    search.changed(listing.redraw, delay=TYPING_DELAY)
+    listing.restart_on(status, prompt, session)
+    await listing.start()
 
 
 def _explain_tracing() -> None:
@@ -135,6 +127,7 @@ def _prompt(trace: Trace) -> None:
         c.link(name, f"/prompts/{c.quote(trace.prompt_id)}")
 
 
+@frame.page("/traces/{trace_id}", "Trace")
 async def _show_one(trace_id: str) -> None:
     first = [await current().client.traces.get(trace_id)]
     ui.page_title(f"{_label(first[0])} · Enprompta Workbench")
@@ -143,9 +136,7 @@ async def _show_one(trace_id: str) -> None:
     async def load() -> Trace:
         return first.pop() if first else await current().client.traces.get(trace_id)
 
-    region = Region(load, _show_trace, name="trace")
-    keep_fresh(region.refresh)
-    await region.refresh()
+    await Region(load, _show_trace, name="trace").start()
 
 
 def _show_trace(trace: Trace) -> None:

@@ -15,11 +15,7 @@ from enprompta.workbench.webhooks.trigger import open_trigger
 _POLL_EMULATOR = 1.0
 
 
-def register() -> None:
-    """Register the page."""
-    frame.page("/webhooks", "Webhooks")(_show)
-
-
+@frame.page("/webhooks", "Webhooks")
 async def _show() -> None:
     session = current()
     actions = c.header("Webhooks", "Events that are sent to your URLs, and what your receivers answered.")

@@ -11,7 +11,7 @@ from enprompta import UNSET
 from enprompta.errors import ConfigurationError
 from enprompta.workbench import components as c
 from enprompta.workbench import frame
-from enprompta.workbench.live import Listing, keep_fresh
+from enprompta.workbench.live import Listing
 from enprompta.workbench.session import current
 from enprompta.workbench.workflows.runs import Runs
 
@@ -20,16 +20,10 @@ if TYPE_CHECKING:
 
     from enprompta.models import Prompt, Workflow, WorkflowStepParam
 
-_TYPING_DELAY = 0.3
 _PROMPTS = 100  # titles to show in a graph
 
 
-def register() -> None:
-    """Register the pages."""
-    frame.page("/workflows", "Workflows")(_show_list)
-    frame.page("/workflows/{workflow_id}", "Workflow")(_show_one)
-
-
+@frame.page("/workflows", "Workflows")
 async def _show_list() -> None:
     with c.header("Workflows", "Prompts chained into steps: the output of one is a variable of the next."):
         c.button("New workflow", _create, kind="primary", icon_name="add")
@@ -55,11 +49,11 @@ async def _show_list() -> None:
         show,
         name="workflows",
     )
-    search.changed(listing.restart, delay=_TYPING_DELAY)
-    keep_fresh(listing.refresh)
-    await listing.refresh()
+    listing.restart_on(search)
+    await listing.start()
 
 
+@frame.page("/workflows/{workflow_id}", "Workflow")
 async def _show_one(workflow_id: str) -> None:
     client = current().client
     workflow = await client.workflows.get(workflow_id)
@@ -107,12 +101,8 @@ def _form(
 
         async def submit() -> None:
             await save(name_field.value, description_field.value, _read_steps(steps_field.value))
-            opened.close()
 
-        with c.box("div", "dialog-actions"):
-            c.button("Cancel", opened.close)
-            c.button("Save workflow", submit, kind="primary")
-    opened.open()
+        c.dialog_actions(opened, "Save workflow", submit)
 
 
 def _read_steps(text: str) -> list[WorkflowStepParam]:

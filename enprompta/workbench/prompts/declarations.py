@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from enprompta import templating
@@ -55,11 +56,13 @@ class DeclarationForm:
 
     def _row(self, variable: PromptVariable) -> dict[str, c.Control]:
         texts = _texts(variable)
+        kind = texts["type"]
         with c.box("fieldset", "declaration"):
             c.text("legend", variable.name, "mono")
             with c.box("div", "form-row"):
                 row = {
-                    "type": c.select("Type", _with(_TYPES, texts["type"]), value=texts["type"]),
+                    # A type that this version does not know is one of the choices too.
+                    "type": c.select("Type", {**_TYPES, kind: _TYPES.get(kind, kind)}, value=kind),
                     "required": c.select("Value", _REQUIRED, value=texts["required"]),
                     "default": c.field("Default", texts["default"]),
                     "options": c.field("Options", texts["options"], placeholder="For select"),
@@ -94,23 +97,13 @@ def _changed(variable: PromptVariable, row: dict[str, c.Control]) -> PromptVaria
     return variable.model_copy(update={name: value for name, value in read.items() if texts[name] != before[name]})
 
 
-def _with(known: dict[str, str], value: str) -> dict[str, str]:
-    """Add a type that this version does not know to the choices."""
-    return known if value in known else {**known, value: value}
-
-
 def _default(text: str, kind: str) -> object:
     if not text:
         return None
     if kind == "boolean" and text.lower() in {"true", "false"}:
         return text.lower() == "true"
     if kind == "number":
-        try:
-            return int(text)
-        except ValueError:
-            pass
-        try:
-            return float(text)
-        except ValueError:
-            return text
+        for read in (int, float):
+            with suppress(ValueError):
+                return read(text)
     return text

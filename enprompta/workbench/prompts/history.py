@@ -36,10 +36,9 @@ def execution_table(executions: list[Execution], *, prompts: dict[str, str] | No
 
 def open_execution(execution: Execution) -> None:
     """Open a dialog with everything about an execution."""
-    with c.dialog("Execution", wide=True) as opened:
+    with c.dialog("Execution", wide=True):
         show_execution(execution)
         c.facts([("ID", execution.id), ("Provider", execution.provider), ("Model", execution.model)])
         if execution.variables:
             c.text("h3", "Variables")
             c.code(c.pretty(execution.variables), label="Variables")
-    opened.open()

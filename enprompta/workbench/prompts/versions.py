@@ -28,7 +28,7 @@ class Version(NamedTuple):
     labels: tuple[str, ...]
 
 
-class Versions:
+class Versions(Region[list[Version]]):
     """The list of versions, with a diff.
 
     Args:
@@ -38,11 +38,7 @@ class Versions:
     def __init__(self, prompt: Prompt) -> None:
         self._prompt = prompt
         with c.section("Versions"):
-            self._region: Region[list[Version]] = Region(self._load, self._show, name="versions")
-
-    async def refresh(self) -> None:
-        """Load the versions again."""
-        await self._region.refresh()
+            super().__init__(self._load, self._show, name="versions")
 
     async def _load(self) -> list[Version]:
         session = current()

@@ -96,7 +96,7 @@ def _bar(row: Row, total: float) -> None:
 def open_span(row: Row) -> None:
     """Open a dialog with everything about a span."""
     span = row.span
-    with c.dialog(span.name or span.id, wide=True) as opened:
+    with c.dialog(span.name or span.id, wide=True):
         if span.error_message:
             c.text("p", span.error_message, "note bad")
         c.facts(
@@ -115,4 +115,3 @@ def open_span(row: Row) -> None:
             if value not in (None, "", {}):
                 c.text("h3", name)
                 c.code(c.pretty(value), label=name, classes="wrap")
-    opened.open()

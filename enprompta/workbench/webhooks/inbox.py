@@ -18,7 +18,7 @@ _SHOWN = 50
 _STATES = {"": "All", "DELIVERED": "Delivered", "RETRYING": "Retrying", "FAILED": "Failed"}
 
 
-class Inbox:
+class Inbox(Region["list[JSON]"]):
     """The table of deliveries, newest first.
 
     Args:
@@ -30,12 +30,8 @@ class Inbox:
         with c.section("Deliveries") as actions:
             with actions:
                 self._state = c.Choice("Status", _STATES, "")
-            self._region: Region[list[JSON]] = Region(self._load, self._show, name="deliveries")
-        self._state.changed(lambda: self._region.refresh(rebuild=True))
-
-    async def refresh(self) -> None:
-        """Load the deliveries again."""
-        await self._region.refresh()
+            super().__init__(self._load, self._show, name="deliveries")
+        self._state.changed(lambda: self.refresh(rebuild=True))
 
     async def _load(self) -> list[JSON]:
         session = current()
@@ -79,7 +75,6 @@ class Inbox:
     def _open(self, delivery: JSON) -> None:
         async def resend() -> None:
             await current().client.webhooks.retry_delivery(delivery["webhookId"], delivery["id"])
-            opened.close()
             c.notify("The event is sent again, unchanged")
             await self.refresh()
 
@@ -98,10 +93,7 @@ class Inbox:
             if delivery.get("body") is not None:
                 c.text("h3", "Payload")
                 c.code(c.pretty(delivery["body"]), label="Payload")
-            with c.box("div", "dialog-actions"):
-                c.button("Close", opened.close)
-                c.button("Resend", resend, kind="primary")
-        opened.open()
+            c.dialog_actions(opened, "Resend", resend, cancel="Close")
 
 
 def _attempts(delivery: JSON) -> None:

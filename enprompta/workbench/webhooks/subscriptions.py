@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, TypedDict
 
+from enprompta.testing import EXAMPLES
 from enprompta.workbench import components as c
 from enprompta.workbench.live import Region
 from enprompta.workbench.session import current
@@ -13,14 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from enprompta.models import Webhook
-
-EVENTS = (
-    "prompt.executed",
-    "workflow.completed",
-    "workflow.failed",
-    "team.member_added",
-    "team.member_removed",
-)
 
 
 class _Fields(TypedDict):
@@ -31,16 +24,12 @@ class _Fields(TypedDict):
     events: list[str]
 
 
-class Subscriptions:
+class Subscriptions(Region["list[Webhook]"]):
     """The table of webhooks, with what can be done with each."""
 
     def __init__(self) -> None:
         self.webhooks: list[Webhook] = []
-        self._region: Region[list[Webhook]] = Region(self._load, self._show, name="webhooks")
-
-    async def refresh(self) -> None:
-        """Load the webhooks again."""
-        await self._region.refresh()
+        super().__init__(self._load, self._show, name="webhooks")
 
     def create(self) -> None:
         """Open the form for a new webhook."""
@@ -130,8 +119,8 @@ def _events(webhook: Webhook) -> None:
 
 
 def _form(title: str, webhook: Webhook | None, save: Callable[[_Fields], Awaitable[None]]) -> None:
-    known = list(dict.fromkeys([*EVENTS, *(webhook.events if webhook else ())]))
-    chosen = set(webhook.events if webhook else EVENTS)
+    known = list(dict.fromkeys([*EXAMPLES, *(webhook.events if webhook else ())]))
+    chosen = set(webhook.events if webhook else EXAMPLES)
     with c.dialog(title) as opened:
         with c.box("div", "form"):
             name = c.field("Name", (webhook.name or "") if webhook else "", placeholder="Costs")
@@ -144,17 +133,12 @@ def _form(title: str, webhook: Webhook | None, save: Callable[[_Fields], Awaitab
 
         async def submit() -> None:
             await save({"name": name.value, "url": url.value, "events": [one for one in known if one in chosen]})
-            opened.close()
 
-        with c.box("div", "dialog-actions"):
-            c.button("Cancel", opened.close)
-            c.button("Save webhook", submit, kind="primary")
-    opened.open()
+        c.dialog_actions(opened, "Save webhook", submit)
 
 
 def _show_secret(secret: str, title: str) -> None:
-    with c.dialog(title) as opened:
+    with c.dialog(title):
         c.text("p", "This is the only time that the secret is shown. Store it where your receiver can read it.")
         c.code(secret, label="Secret", classes="wrap")
         c.code(f"export ENPROMPTA_WEBHOOK_SECRET={secret}", label="Shell command", classes="wrap")
-    opened.open()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from enprompta.errors import EnpromptaError
 from enprompta.workbench import components as c
-from enprompta.workbench.live import Listing, keep_fresh
+from enprompta.workbench.live import Listing
 from enprompta.workbench.session import current
 from enprompta.workbench.workflows import graph
 
@@ -52,8 +52,7 @@ class Runs:
 
     async def start(self) -> None:
         """Load the runs, and keep them up to date."""
-        keep_fresh(self._runs.refresh)
-        await self._runs.refresh()
+        await self._runs.start()
 
     def _add_form(self) -> None:
         with c.section("Run") as actions:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from enprompta.emulator.access.oauth_clients import OAuthClientStore
     from enprompta.emulator.access.rate_limiter import RateLimiter
     from enprompta.emulator.access.trusted_hosts import TrustedHosts
-    from enprompta.emulator.control.clock import EmulatorClock
     from enprompta.emulator.database import Database
     from enprompta.emulator.errors import ErrorDialect
     from enprompta.emulator.execution.executor import Executor
     from enprompta.emulator.execution.providers import Providers
     from enprompta.emulator.execution.workflow_runner import WorkflowRunner
+    from enprompta.emulator.serving.clock import EmulatorClock
     from enprompta.emulator.serving.faults import Faults
     from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue
     from enprompta.emulator.webhooks.event_publisher import EventPublisher
