@@ -98,6 +98,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a lambda by its argument in the id of a test, instead of `<lambda>`."""
+    return argname if getattr(val, "__name__", "") == "<lambda>" else None
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Use two processes for each core with `-n auto`, because many tests wait for sockets and clocks."""
     return max(4, (os.cpu_count() or 2) * 2)

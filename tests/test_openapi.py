@@ -372,7 +372,7 @@ def test_operation_has_the_errors_that_can_occur(name: str) -> None:
 
 
 @each_operation
-def test_every_response_tells_the_rate_limit(name: str) -> None:
+def test_every_response_has_the_rate_limit_headers(name: str) -> None:
     """Every response, errors and empty ones included, has the rate-limit headers and the request id."""
     for status, response in responses(name).items():
         if name == OTLP:
@@ -384,7 +384,7 @@ def test_every_response_tells_the_rate_limit(name: str) -> None:
 
 
 @each_operation
-def test_errors_speak_both_dialects(name: str) -> None:
+def test_errors_have_both_dialects(name: str) -> None:
     """Every error response is an `Error`, of either dialect; the token endpoint may also answer as RFC 6749 does."""
     for status, response in responses(name).items():
         if int(status) >= 400 and name != OTLP:

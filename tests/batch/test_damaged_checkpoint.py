@@ -139,7 +139,7 @@ def test_a_damaged_checkpoint_says_what_to_do(
     assert service.requests == []
 
 
-def test_the_cure_of_a_row_works(client: Enprompta, service: Service, file: Path) -> None:
+def test_a_damaged_row_can_be_repaired(client: Enprompta, service: Service, file: Path) -> None:
     """A deleted row is sent again with its key and not charged twice; the others are restored."""
     keys = set(service.charged)
     change(file, "UPDATE rows SET execution = '{' WHERE idx = 8")

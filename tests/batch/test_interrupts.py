@@ -83,7 +83,7 @@ def test_an_exception_in_the_loop_ends_the_run(runner: Runner) -> None:
     assert len(runner.service.charged) == len(runner.service.requests) < 50
 
 
-def test_closing_waits_for_what_is_on_its_way(runner: Runner, tmp_path: Path) -> None:
+def test_closing_waits_for_requests_in_flight(runner: Runner, tmp_path: Path) -> None:
     """Closing a run waits for rows that were sent, and saves them."""
     service = runner.service
     service.answer = lambda n: service.open.clear() if n == "0" else None

@@ -31,7 +31,7 @@ def get(client: Any) -> Any:
     return client.prompts.get("p")
 
 
-def test_a_budget_that_is_used_up_for_long_is_told_at_once(api: Any) -> None:
+def test_a_budget_used_up_beyond_max_wait_is_an_error_at_once(api: Any) -> None:
     """The call is not sent; the error names the budget, the time until its reset, and `max_wait`."""
     client = api.scripted(limiter=LocalLimiter(), max_wait=5.0)
     api.answers(reported(0))
@@ -46,7 +46,7 @@ def test_a_budget_that_is_used_up_for_long_is_told_at_once(api: Any) -> None:
     assert api.sent == 1
 
 
-def test_a_retry_that_the_budget_forbids_tells_of_the_attempts(api: Any) -> None:
+def test_a_retry_without_budget_reports_the_attempts(api: Any) -> None:
     """A failed call without budget for a retry reports its number of attempts."""
     client = api.scripted(limiter=LocalLimiter(), max_wait=5.0)
     api.answers(reported(0, status=503))

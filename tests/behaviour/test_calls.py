@@ -226,7 +226,7 @@ def test_the_callers_user_agent_replaces_ours(api: Any) -> None:
     assert api.requests[0].headers.get_list("User-Agent") == ["mine/1"]
 
 
-def test_update_tells_null_from_not_given(api: Any) -> None:
+def test_update_distinguishes_null_from_omitted(api: Any) -> None:
     """`update(description=None)` clears the description; omitted fields are not sent."""
     api.answers(ok(), ok())
     api.run(lambda c: c.prompts.update("p", description=None))
@@ -440,7 +440,7 @@ def test_calls_that_belong_together(api: Any) -> None:
     assert [request.url.path for request in api.requests] == ["/api/v1/prompts/one", "/api/v1/prompts/pmt_1"]
 
 
-def test_a_raw_listing_holds_a_page_that_goes_on(api: Any) -> None:
+def test_a_raw_listing_has_a_page_that_fetches_the_next(api: Any) -> None:
     """The page in an `APIResponse` fetches the next one like any other."""
     more = {"has_more": True, "next_cursor": "c2"}
     api.answers(

@@ -132,7 +132,7 @@ def test_a_walk_may_be_left_early(api: Any) -> None:
     assert api.sent == 2
 
 
-def test_an_iterator_goes_on_where_it_was_left(api: Any) -> None:
+def test_an_iterator_continues_where_it_stopped(api: Any) -> None:
     """Several loops can share one iterator."""
     api.answers(*three_pages())
     walk = (lambda page: page.__aiter__()) if api.is_async else iter

@@ -91,7 +91,7 @@ class TestSingleFlight:
         service.answer = lambda _: live("v2")
         assert service.get().content == "v2"
 
-    def test_a_refresh_that_cannot_begin_is_not_waited_for(self, service: Service) -> None:
+    def test_a_refresh_that_cannot_start_delays_no_caller(self, service: Service) -> None:
         """If no thread can be started, the fallback is served at once."""
         service.background.spawn = lambda client, flow, ended: ended()  # type: ignore[method-assign]
         assert service.get(fallback="x").is_fallback
@@ -129,7 +129,7 @@ class TestInvalidate:
         assert [service.get().is_stale for _ in range(3)] == [True] * 3
         assert service.sent == 2
 
-    def test_what_was_on_its_way_is_not_held(self, service: Service) -> None:
+    def test_a_fetch_started_before_invalidate_is_not_stored(self, service: Service) -> None:
         """A fetch started before `invalidate` is not stored, because it may return the old version."""
         leader, wish = service.begin()
         service.cache.invalidate("hi")
@@ -206,7 +206,7 @@ class TestEvents:
 
 
 class TestAfterAFork:
-    def test_nobody_is_waited_for(self, service: Service) -> None:
+    def test_a_child_process_waits_for_nothing_of_its_parent(self, service: Service) -> None:
         """A child process keeps the cached prompts, and waits for no request, thread or lock of its parent."""
         service.get()
         service.now += 100

@@ -42,7 +42,7 @@ def says(faults: Faults, path: str, data: object, status: int = 200, **how: Any)
     faults.add(path, status=status, body={"success": True, "data": data}, **how)
 
 
-def test_the_doctor_is_told_little(run: Run, faults: Faults) -> None:
+def test_the_doctor_with_few_fields(run: Run, faults: Faults) -> None:
     """Missing fields cause no failure; an unreadable clock is a warning."""
     faults.add("/health", status=200, headers={"Date": "soon"}, body={"status": "healthy"})
     says(faults, "/usage", {"requestsPerMinute": {"remaining": 3}})
@@ -53,7 +53,7 @@ def test_the_doctor_is_told_little(run: Run, faults: Faults) -> None:
     assert "requests left" not in told
 
 
-def test_the_doctor_of_an_unwell_service(run: Run, faults: Faults) -> None:
+def test_the_doctor_of_a_failing_service(run: Run, faults: Faults) -> None:
     """The failing part of usage is reported beside the working ones."""
     faults.add("/usage", status=500)
     told = run("doctor", status=1).output
@@ -73,7 +73,7 @@ def test_the_doctor_of_credentials_that_lack_a_scope(run: Run, faults: Faults) -
     assert "fail  account      GET /prompts returned 500" in run("doctor", status=1).output
 
 
-def test_usage_of_nobody(run: Run, faults: Faults) -> None:
+def test_an_account_without_usage(run: Run, faults: Faults) -> None:
     """Without usage no chart is drawn; missing fields are left out."""
     says(faults, "/usage", {"requestsPerDay": {}})
     says(faults, "/usage/history", [])

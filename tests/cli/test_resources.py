@@ -263,7 +263,7 @@ def test_doctor(run: Run, service: Emulator) -> None:
     )
 
 
-def test_a_clock_that_is_wrong_is_told(environment: dict[str, str]) -> None:
+def test_a_wrong_clock_is_reported(environment: dict[str, str]) -> None:
     """The doctor reports by how much this machine's clock is off."""
     with Emulator(clock=lambda: time.time() + 600) as ahead:
         variables = {**environment, "ENPROMPTA_BASE_URL": ahead.url}
@@ -313,7 +313,7 @@ def test_a_budget_is_of_the_whole_run(run: Run, client: Enprompta, tmp_path: Pat
     assert client.prompts.get(prompt.id).usage_count == 20
 
 
-def test_a_missing_column_is_told_before_anything_is_sent(run: Run, client: Enprompta, tmp_path: Path) -> None:
+def test_a_missing_column_is_reported_before_anything_is_sent(run: Run, client: Enprompta, tmp_path: Path) -> None:
     """File, line and column are named; nothing is executed or written."""
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows = tmp_path / "rows.csv"

@@ -86,7 +86,7 @@ def test_words_of_enumerations(name: str) -> None:
     assert list(get_args(getattr(models, name))) == SCHEMAS[name]["enum"]
 
 
-def test_words_that_have_no_schema_of_their_own() -> None:
+def test_values_without_a_separate_schema() -> None:
     """The types of variables are those of the document, and so is what can be grouped by."""
     assert list(get_args(models.VariableType)) == SCHEMAS["VariableType"]["anyOf"][0]["enum"]
     assert set(get_args(models.GroupBy)) == {"day", "prompt", "model"}

@@ -146,7 +146,7 @@ def test_values_out_of_range_are_refused(client: Enprompta) -> None:
         ({"topic": FailingDecimal("1")}, "whose own code raised OwnError: pass plain data"),
     ],
 )
-def test_values_that_cannot_be_rendered_are_refused_with_the_cure(values: Any, cure: str) -> None:
+def test_values_that_cannot_be_rendered_are_refused_with_advice(values: Any, cure: str) -> None:
     """Every way to render refuses them with a `TemplateError`."""
     prompt = Prompt(id="p", title="t", content="{{topic}}")
     live = LivePrompt.model_validate({"id": "p", "content": "{{topic}}"})

@@ -65,7 +65,7 @@ def test_an_event_arrives_as_the_reference_shows_it(client: httpx.Client) -> Non
     }
 
 
-def test_a_failed_execution_is_told_too(clock: Clock, connect: Any, upstream: Any) -> None:
+def test_a_failed_execution_sends_an_event(clock: Clock, connect: Any, upstream: Any) -> None:
     """`prompt.executed` reports the end and status of an execution."""
     broken = upstream(lambda _: (500, b"broken"))
     with Receiver() as receiver, Emulator(clock=clock, upstream=broken.url) as emulator:

@@ -308,7 +308,9 @@ class Broken(ModuleType):
 @pytest.mark.parametrize(
     ("missing", "told"), [("uvicorn", True), ("starlette.types", True), ("yaml", True), ("sqlite3", False)]
 )
-def test_what_is_missing_is_told_apart(missing: str, *, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_distinguished_from_other_import_errors(
+    missing: str, *, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A missing package of the extra is reported with the install command; other import errors are not."""
     monkeypatch.delitem(sys.modules, "enprompta.emulator")
     monkeypatch.setitem(sys.modules, "enprompta.emulator.access.accounts", Broken(missing))
@@ -376,7 +378,7 @@ def test_command_survives_a_kill(serve: Callable[..., Any], tmp_path: Path) -> N
     assert again.json() == answer.json()
 
 
-def test_command_tells_of_its_upstream(serve: Callable[..., Any]) -> None:
+def test_the_command_prints_its_upstream(serve: Callable[..., Any]) -> None:
     """The banner names the upstream, also from the environment; SIGTERM exits with 0."""
     process, banner = serve("--port", "0", ENPROMPTA_EMULATOR_UPSTREAM="http://localhost:1")
     assert "prompts run on http://localhost:1" in banner

@@ -196,7 +196,7 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
         Emulator(allowed_hosts=[name])
 
 
-def test_an_interface_is_no_part_of_a_host() -> None:
+def test_the_interface_is_not_part_of_the_host() -> None:
     """A link-local listen address may name its interface, which no client sends."""
     Emulator(host="fe80::1%eth0")
     assert parse_authority("[fe80::1]") == Authority("fe80::1", None)

@@ -153,7 +153,7 @@ def test_sleeping_between_tries(flavour: str, deadline: float | None, server: Fa
 
 @ASYNC
 @pytest.mark.parametrize("deadline", [None, 60.0])
-def test_told_to_come_back_later(flavour: str, deadline: float | None, server: FaultServer) -> None:
+def test_cancelled_after_a_429(flavour: str, deadline: float | None, server: FaultServer) -> None:
     """After a 429, while queued: the place is released."""
     server.play(_later(429))
 

@@ -80,7 +80,7 @@ def test_credentials_need_a_client() -> None:
         next(ClientCredentials("me", Secret(SECRET), []).obtain(None))
 
 
-def test_a_fork_in_the_midst_of_a_token() -> None:
+def test_a_fork_during_a_token_fetch() -> None:
     """A child forked during a token fetch completes the fetch by itself."""
     content = b'{"access_token": "at_1", "expires_in": 60}'
     reply = HttpReply(Answer(200, httpx.Headers(), content, httpx.Request("POST", "https://api.test/")), (), 0.1)

@@ -124,7 +124,7 @@ class TestInTheMidst:
         assert outcomes == ["p1"]
         server.wait_for_connections(0)
 
-    def test_calls_of_other_clients_go_on(self, server: FaultServer) -> None:
+    def test_calls_of_other_clients_continue(self, server: FaultServer) -> None:
         """Closing a client does not affect another one with the same key."""
         with Enprompta(api_key=KEY, base_url=server.base_url) as client:
             client.prompts.get("p1")
@@ -204,7 +204,7 @@ class TestForgotten:
         (warning,) = _warnings_of("sync", scenario)
         assert (warning.filename, warning.lineno) == (__file__, line)
 
-    def test_who_has_nothing_to_close_is_not_told(self, flavour: str, server: FaultServer) -> None:
+    def test_a_client_with_nothing_to_close_causes_no_warning(self, flavour: str, server: FaultServer) -> None:
         """An unused or closed client, a block and a refused call cause no warning."""
 
         async def scenario() -> None:
