@@ -334,11 +334,11 @@ class listing(Described[P, "Call[Page[T]]"], Generic[P, T]):
 
         @functools.wraps(describe)
         def method(self: AnyResource, /, *args: object, **kwargs: object) -> object:
-            if (wrong := parameters.misuse(args, kwargs)) is not None:
-                raise wrong
             try:
-                args = parameters.checked(args, kwargs)
-                return AsyncPager(describe(self, *args, **kwargs), self._client.run)
+                checked = parameters.checked(args, kwargs)
+                if isinstance(checked, TypeError):
+                    raise checked
+                return AsyncPager(describe(self, *checked, **kwargs), self._client.run)
             except EnpromptaError as error:
                 shorten(error)
                 raise error

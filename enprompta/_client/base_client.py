@@ -77,7 +77,8 @@ class Namespace(Generic[T_co]):
             module, class_name = self._home
             self._class = getattr(import_module(f"enprompta.resources.{module}"), class_name)
         # Created on each access: stored on the client, it would form a reference cycle.
-        return cast("T_co", self._class(client))
+        made: T_co = self._class(client)
+        return made
 
 
 class BaseClient:

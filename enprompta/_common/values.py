@@ -18,6 +18,8 @@ from enum import Enum
 from typing import Any, TypeAlias, cast
 from uuid import UUID
 
+from enprompta._common.handler_errors import is_from_handler
+
 Scalar: TypeAlias = "str | int | float | bool | None"
 
 MAX_EXACT_INT = 2**53 - 1  # larger integers lose digits in JSON readers that use doubles (RFC 8259, section 6)
@@ -88,7 +90,13 @@ def scalar(value: object) -> Scalar | NotScalar:
 
 
 def own_error(value: object, error: Exception) -> RefusedValueError:
-    """Return the refusal of an object whose own code raised an exception; it shows no text of that exception."""
+    """Return the refusal of an object whose own code raised an exception; it shows no text of that exception.
+
+    Raises:
+        Exception: The exception itself, if a signal handler raised it while that code ran.
+    """
+    if is_from_handler(error):
+        raise error
     return RefusedValueError(
         f"is a {type(value).__name__} whose own code raised {type(error).__name__}: pass plain data"
     )
@@ -300,7 +308,7 @@ def entries(values: object) -> dict[str, object]:
         found = dict(cast("Mapping[object, object]", values).items())
     except Exception as error:
         raise own_error(cast("object", values), error) from error
-    if all(type(name) is str for name in found):
+    if {*map(type, found)} <= {str}:
         return cast("dict[str, object]", found)
     if strange := [name for name in found if not issubclass(type(name), str)]:
         raise RefusedValueError(f"has a name that is not text: {strange[0]!r:.80}")

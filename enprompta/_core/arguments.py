@@ -135,28 +135,29 @@ class Parameters:
                 self._keywords[one.name] = one.default is one.empty
         if options:
             self._keywords.update(dict.fromkeys(OPTIONS, False))
+        self._names = self._keywords.keys()
         self._required = frozenset(name for name, required in self._keywords.items() if required)
 
-    def misuse(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> TypeError | None:
-        """Return the error for wrong argument names or counts; None if the call is well-formed."""
-        given = kwargs.keys()
-        if len(args) == len(self._positional) and given <= self._keywords.keys() and self._required <= given:
-            return None
-        return misuse(self._method, args, given, tuple(name for name, _ in self._positional), self._keywords)
+    def checked(self, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...] | TypeError:
+        """Check the arguments; return the positional ones in plain form and update `kwargs` in place.
 
-    def checked(self, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...]:
-        """Check the values; return the positional ones in plain form and update `kwargs` in place.
+        Returns an error for wrong names or counts, instead of raising it here: its traceback should be short.
 
         Raises:
             ConfigurationError: A value cannot be sent; the message names the parameter and the fix.
         """
+        given, required = kwargs.keys(), self._required
+        if len(args) != len(self._positional) or not given <= self._names or (required and not required <= given):
+            positional = tuple(name for name, _ in self._positional)
+            return cast("TypeError", misuse(self._method, args, given, positional, self._keywords))
         name, value = "", None
         try:
             for name, value in kwargs.items():
                 if (check := self._checks.get(name)) is not None and value is not UNSET:
                     kwargs[name] = check(name, value)
             plain: list[object] = []
-            for (name, check), value in zip(self._positional, args, strict=True):
+            for at, (name, check) in enumerate(self._positional):
+                value = args[at]
                 plain.append(check(name, value) if check else value)
         except ConfigurationError:
             raise

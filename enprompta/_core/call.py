@@ -116,8 +116,8 @@ def check_id(name: str, value: object) -> str:
     Raises:
         ConfigurationError: The id is not text (the object itself, for example), is empty, or has outer spaces.
     """
-    text = _text_of_id(name, value)
-    if text[0].isspace() or text[-1].isspace():
+    text = value if type(value) is str and value else _text_of_id(name, value)
+    if text.strip() != text:
         problem = "is blank" if text.isspace() else "has white space around it"
         raise ConfigurationError(f"{name} {problem}: pass the id alone, such as prompt.id")
     return text

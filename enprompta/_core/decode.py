@@ -85,9 +85,9 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
     reader = _reader(call.returns, call.enveloped, call.within)
     read_json = reader.read_json if len(body) <= _LARGE else reader.read_large_json
     with suppress(ValidationError, MisfitError):
-        value = reader.unwrapped(read_json(body), call)
+        value: T = reader.unwrapped(read_json(body), call)
         if reader.enveloped or not _swallowed_envelope(value, call):
-            return cast("T", value)
+            return value
     return cast("T", _read_parsed(call, body))
 
 

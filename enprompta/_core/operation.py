@@ -24,6 +24,7 @@ from typing_extensions import ParamSpec
 
 from enprompta._core.arguments import Parameters
 from enprompta._core.call import Call, help_on_options
+from enprompta._core.runner import Ready
 from enprompta._core.tracebacks import shorten
 from enprompta.errors import EnpromptaError
 
@@ -179,17 +180,19 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):
 def method_for(describe: Callable[..., object], parameters: Parameters, owner: type[Resource], run_name: str) -> Method:
     """Create a method that checks its arguments, builds the call and has the client run it.
 
-    A description may return a flow instead of a call, for arguments that need several requests.
+    A description may return a flow instead of a call, for arguments that need several requests, or a `Ready` result.
     """
     if owner.is_async:
 
         @functools.wraps(describe)
         async def async_method(self: AnyResource, /, *args: object, **kwargs: object) -> object:
-            if (wrong := parameters.misuse(args, kwargs)) is not None:
-                raise wrong
             try:
-                args = parameters.checked(args, kwargs)
-                made = describe(self, *args, **kwargs)
+                checked = parameters.checked(args, kwargs)
+                if isinstance(checked, TypeError):
+                    raise checked
+                made = describe(self, *checked, **kwargs)
+                if isinstance(made, Ready):
+                    return made.result
                 return await getattr(self._client, run_name if isinstance(made, Call) else "run_flow")(made)
             except EnpromptaError as error:
                 shorten(error)
@@ -199,11 +202,13 @@ def method_for(describe: Callable[..., object], parameters: Parameters, owner: t
 
     @functools.wraps(describe)
     def method(self: AnyResource, /, *args: object, **kwargs: object) -> object:
-        if (wrong := parameters.misuse(args, kwargs)) is not None:
-            raise wrong
         try:
-            args = parameters.checked(args, kwargs)
-            made = describe(self, *args, **kwargs)
+            checked = parameters.checked(args, kwargs)
+            if isinstance(checked, TypeError):
+                raise checked
+            made = describe(self, *checked, **kwargs)
+            if isinstance(made, Ready):
+                return made.result
             return getattr(self._client, run_name if isinstance(made, Call) else "run_flow")(made)
         except EnpromptaError as error:
             shorten(error)
@@ -216,9 +221,9 @@ def describe_call(calls: type[Resource], name: str, /, *args: object, **kwargs: 
     """Build the call of a method without a client, with the same argument checks."""
     described: Described[Any, Any] = vars(calls)[name]
     parameters = described.parameters(calls)
-    if (wrong := parameters.misuse(args, kwargs)) is not None:
-        raise wrong
     checked = parameters.checked(args, kwargs)
+    if isinstance(checked, TypeError):
+        raise checked
     return cast("Call[Any]", described.describe(None, *checked, **kwargs))
 
 

@@ -29,6 +29,15 @@ class Raw(NamedTuple):
     call: Call[Any]
 
 
+class Ready:
+    """The result of a flow that needs no steps; a description returns it in place of the flow, to save its cost."""
+
+    __slots__ = ("result",)
+
+    def __init__(self, result: object) -> None:
+        self.result = result
+
+
 class Answered(NamedTuple, Generic[T]):
     """The result of a call, and the attempts it took."""
 

@@ -98,9 +98,9 @@ def trusted_certificates(library: str = "httpx") -> TrustedCertificates:
     if (mode := _mode(cert_file)) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         # Reading a pipe can wait forever, and a device may have no end.
         raise _unusable("SSL_CERT_FILE", cert_file, "is a pipe or a device")
+    _check_key_log(key_log)
     found = _trusted(cert_file, cert_dir, key_log, library)
     if _is_bundle(cert_file) if cert_file else not cert_dir:
-        _check_key_log(key_log)
         found.begin()
     else:
         found.context()
@@ -189,12 +189,16 @@ def _check_folders(paths: str) -> None:
 def _check_key_log(path: str) -> None:
     """Reject a key log file that cannot be written; `ssl` raises the same errors for it as for certificates."""
     if path:
+        if stat.S_ISFIFO(_mode(path)):  # OpenSSL would wait for a program that reads it
+            raise _not_writable(path, "is a pipe")
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).keylog_filename = path
         except OSError as error:
-            raise ConfigurationError(
-                f"SSLKEYLOGFILE={path} cannot be written ({_text(error)}): name another file, or unset it"
-            ) from None
+            raise _not_writable(path, f"cannot be written ({_text(error)})") from None
+
+
+def _not_writable(path: str, problem: str) -> ConfigurationError:
+    return ConfigurationError(f"SSLKEYLOGFILE={path} {problem}: name another file, or unset it")
 
 
 def _text(error: OSError) -> str:

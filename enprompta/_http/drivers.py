@@ -8,6 +8,7 @@ import time
 import warnings
 from contextlib import suppress
 from inspect import currentframe
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakSet, ref
 
@@ -28,6 +29,7 @@ from enprompta._http.senders.choose import (
 )
 from enprompta._http.senders.deadline import thread_deadline
 from enprompta.errors import APITimeoutError, EnpromptaError
+from enprompta.limiters.sleepers import ThreadSleeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -104,14 +106,17 @@ class SyncDriver:
                     return self._sender.send(step.request)
             except EnpromptaError:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
                 raise
-            except self._sender.errors as error:
-                failure = _failure(step, error, self._auth, self._route, outside)
+            except Exception as error:  # noqa: BLE001 (raised again below)
+                raised = handler_error(error, outside=outside)
+                failure = raised or _failure(step, error, self._sender.errors, self._auth, self._route)
             raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
         if isinstance(step, Sleep):
             return time.sleep(step.seconds)
-        from concurrent.futures import wait  # noqa: PLC0415 (clients with an API key never wait for another caller)
-
-        if step.gate in wait([step.gate], _left(step.ends)).done:
+        sleeper = ThreadSleeper()
+        step.gate.add_done_callback(lambda _: sleeper.wake())
+        left = _left(step.ends)
+        sleeper.sleep(inf if left is None else left)
+        if step.gate.done():
             return None
         raise _token_timeout()
 
@@ -236,8 +241,9 @@ class AsyncDriver:
                 EnpromptaError
             ) as error:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
                 failure: BaseException = error
-            except self._errors as error:
-                failure = _failure(step, error, self._auth, self._route, outside)
+            except Exception as error:  # noqa: BLE001 (raised again below)
+                raised = handler_error(error, outside=outside)
+                failure = raised or _failure(step, error, self._errors, self._auth, self._route)
             if reports is not None and reports.last is not None and reports.last is not before:
                 failure = reports.last
             raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
@@ -375,13 +381,13 @@ async def wait_for_future(future: Future[object]) -> None:
 def _failure(
     step: SendRequest,
     error: Exception,
+    errors: tuple[type[Exception], ...],
     auth: ApiKeyAuth | ClientCredentials,
     route: Route | None,
-    outside: BaseException | None,
-) -> BaseException:
-    """Return the error of a failed attempt; exceptions of the caller's signal handlers stay unchanged."""
-    if (raised := handler_error(error, outside=outside)) is not None:
-        return raised
+) -> Exception:
+    """Return the error of a failed attempt; exceptions of the caller's code stay unchanged."""
+    if not isinstance(error, errors):
+        return error
     host = step.request.url.netloc.decode("ascii")  # with the port, which is often the problem
     proxy = None if route is None else route.proxy
     mask = mask_for(step.request, (*auth.secrets(), *(() if proxy is None else proxy.secrets())))

@@ -13,11 +13,15 @@ import ipaddress
 import os
 import re
 from base64 import b64encode
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
+
+import httpx
 
 from enprompta._common.hosts import is_host
 from enprompta.errors import ConfigurationError
@@ -184,14 +188,24 @@ def _matches(entry: str, host: str, port: int) -> bool:
     if network is not None or address is not None:
         is_inside = network is not None and address is not None and address in network
         return is_inside or ("*" in name and fnmatchcase(host, name))
-    name = name.removeprefix("*.").strip(".")
+    name = _encoded(name.removeprefix("*.")).strip(".")
     if "*" in name:
         return fnmatchcase(host, name)
     return bool(name) and (host == name or host.endswith(f".{name}"))
 
 
+def _encoded(name: str) -> str:
+    """Return an internationalized name in the form that URLs have, `xn--…`; names that have none stay unchanged."""
+    if name.isascii():
+        return name
+    with suppress(httpx.InvalidURL):
+        return httpx.URL(f"https://{normalize('NFC', name)}").raw_host.decode()
+    return name
+
+
 def _without_port(entry: str) -> tuple[str, int | None]:
     """Split an entry into host and port; a bare IPv6 address has no port."""
+    entry = entry if entry.endswith("::") else entry.removesuffix(":")
     if match := _BRACKETS.fullmatch(entry):
         return match["address"] + (match["length"] or ""), int(match["port"]) if match["port"] else None
     match = _PORT.fullmatch(entry)

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 from enprompta._common import log
@@ -138,6 +138,11 @@ class LiveCache:
     def clear(self) -> None:
         """Remove all prompts from memory."""
         self._memory.clear()
+
+    def get_fresh(self, key: PromptKey, ttl: float | None) -> LivePrompt | None:
+        """Return a prompt that is in memory and younger than its TTL; None if there is none."""
+        entry, cached, now = self._memory.look_up(key, ttl)
+        return _from_cache(cached, now) if entry is None else None
 
     def get(self, request: Request) -> Flow[LivePrompt]:
         """Return a live prompt: from memory, from the service, or else a stale prompt or the fallback.
@@ -333,7 +338,8 @@ class LiveCache:
 
 
 def _from_cache(cached: CachedPrompt, now: float) -> LivePrompt:
-    return cast("LivePrompt", cached.value).with_cache_info(CacheInfo(cached.age(now)))
+    value: Any = cached.value  # not None, because it is fresh
+    return value.with_cache_info(CacheInfo(max(0.0, now - cached.confirmed_at)))
 
 
 def _value_or_raise(outcome: CachedPrompt, error: APIError | None) -> CachedPrompt:

@@ -90,10 +90,10 @@ class Memory:
             else:
                 entries.move_to_end(key)
             cached = entry.cached
-            if not cached.is_fresh(now, ttl):
-                return entry, cached, now
-            self._counts["hits"] += count
-            return None, cached, now
+            if cached.is_fresh(now, ttl):
+                self._counts["hits"] += count
+                return None, cached, now
+        return entry, cached, now
 
     def decide(self, request: Request, entry: CacheEntry) -> Lookup:
         """Compare the cached value with the request; join the pending fetch or start one."""

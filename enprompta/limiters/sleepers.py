@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from enprompta._common import clock
 from enprompta._common.event_loop import alarm
+from enprompta._common.greenlets import new_lock
 
 if TYPE_CHECKING:
     from enprompta.errors import RateLimit
@@ -54,14 +55,13 @@ class ThreadSleeper:
     """Sleeps in a thread, or in a greenlet of gevent.
 
     Releasing a lock wakes it. An `Event` does not work: under gevent its `set` lets other greenlets run while the
-    account's lock is held, and the next greenlet that wants that lock blocks all of them. `threading.Lock` is looked up
-    when a sleeper is made, so that it is gevent's even if gevent patched the module late.
+    account's lock is held, and the next greenlet that wants that lock blocks all of them.
     """
 
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._lock.acquire()
 
     def sleep(self, seconds: float) -> None:

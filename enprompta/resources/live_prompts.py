@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from enprompta import cache, models, resources
 from enprompta._core.call import Call, check_id, path
 from enprompta._core.operation import Resource, client_of, flow, operation
+from enprompta._core.runner import Ready
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import ConfigurationError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from enprompta._core.call import RequestOptions
     from enprompta._core.runner import Flow
-    from enprompta.cache import Fallback, LiveCache, PromptKey, Request
+    from enprompta.cache import Fallback, LiveCache, PromptKey
     from enprompta.models.live_prompts import LivePrompt
     from enprompta.rollouts import Split
 
@@ -71,12 +72,15 @@ class LivePromptCalls(Resource):
             APIError: The call failed, and there is no cached prompt, snapshot or fallback.
             ConfigurationError: An argument is invalid, or the fallback has the wrong type.
         """
-        chosen = _chosen(label, slug)
-        request = _request(self._client, _key(slug, chosen, project), ttl, options, fallback)
-        served = self.live_cache.get(request)
-        if label is chosen:
-            return served
-        return resources.exposures.exposed(_hooks_of(self), label, request.key, served)
+        chosen = label if type(label) is str else _chosen(label, slug)
+        key = cache.PromptKey(slug, chosen, None if isinstance(project, Unset) else project)
+        _check(self._client, ttl, options)
+        live_cache: LiveCache = self._client.live_cache
+        if label is chosen and (fresh := live_cache.get_fresh(key, ttl)) is not None:
+            ready: Any = Ready(fresh)  # the method returns its result; see `method_for`
+            return ready
+        served = live_cache.get(cache.Request(self._client, key, _call, ttl, fallback, options))
+        return served if label is chosen else resources.exposures.exposed(_hooks_of(self), label, key, served)
 
     @flow
     def preload(
@@ -110,9 +114,9 @@ class LivePromptCalls(Resource):
             raise ConfigurationError("preload takes a list of slugs: preload([slug])")
         pairs = [_pair(one, label) for one in prompts]
         pairs = [(check_id(f"prompts[{at}].slug", slug), own) for at, (slug, own) in enumerate(pairs)]
-        return self.live_cache.preload(
-            [_request(self._client, _key(slug, own, project), ttl, options) for slug, own in pairs]
-        )
+        _check(self._client, ttl, options)
+        keys = [_key(slug, own, project) for slug, own in pairs]
+        return self.live_cache.preload([cache.Request(self._client, key, _call, ttl, None, options) for key in keys])
 
     @flow
     def invalidate(self, slug: str, /, *, label: str | None = None) -> Flow[int]:
@@ -226,21 +230,13 @@ def _pair(given: Any, label: str) -> tuple[str, str]:  # noqa: ANN401 (checked h
     return slug, own
 
 
-def _request(
-    client: Any,  # noqa: ANN401 (either client)
-    key: PromptKey,
-    ttl: float | None,
-    options: RequestOptions,
-    fallback: Fallback | None = None,
-) -> Request:
-    """Check the arguments and make the cache's request.
+def _check(client: Any, ttl: Any, options: RequestOptions) -> None:  # noqa: ANN401 (either client, anything given)
+    """Check arguments of a cached prompt.
 
     Raises:
         ConfigurationError: The TTL or an option is invalid.
     """
-    given: Any = ttl
-    if given is not None and not (isinstance(given, (int, float)) and 0 <= given < math.inf):
+    if ttl is not None and not (isinstance(ttl, (int, float)) and 0 <= ttl < math.inf):
         raise ConfigurationError(f"ttl must be a number of seconds, 0 or more, or None to never refresh, not {ttl!r}")
     if options:
         client.settings_for(options)
-    return cache.Request(client, key, _call, ttl, fallback, options)

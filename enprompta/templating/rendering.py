@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from enprompta._common import values as conversions
 from enprompta.errors import FieldError, TemplateError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _VARIABLE = re.compile(r"\{\{\s*(\w[\w-]*(?:\.\w[\w-]*)*)\s*\}\}")
 _NUMBER = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\s*\Z")
 
+_KEYS = ("name", "type", "required", "default", "options")
 _LISTED = 10  # maximum names and values in a message; the error's attributes contain all names
 _SHOWN = 80  # characters of a name or value in a message
 _MAX_CACHED = 65_536  # characters of a text whose parts are cached
@@ -143,9 +144,12 @@ def merged(values: Mapping[str, object] | None, variables: Mapping[str, object])
     if values is None:
         return {**variables}
     try:
-        return {**conversions.entries(values), **variables}
+        found = conversions.entries(values)
     except conversions.RefusedValueError as refused:
         problem, cause = refused.at("values"), refused.__cause__
+    else:
+        found.update(variables)
+        return found
     raise TemplateError(problem) from cause
 
 
@@ -189,10 +193,6 @@ def validate(
     ]
 
 
-def _attribute(declared: object, name: str) -> object:
-    return getattr(declared, name, None)
-
-
 class _Declaration(NamedTuple):
     """A declaration, read from either form."""
 
@@ -204,15 +204,15 @@ class _Declaration(NamedTuple):
 
     @classmethod
     def of(cls, declared: Variable | Mapping[str, object]) -> _Declaration:
-        # Checked once for all fields: `isinstance` of an abstract class takes longer than the rest.
-        get = declared.get if isinstance(declared, Mapping) else partial(_attribute, declared)
-        return cls(
-            str(get("name")),
-            cast("str | None", get("type")),
-            cast("bool | None", get("required")),
-            get("default"),
-            cast("Sequence[object] | None", get("options")) or (),
-        )
+        name: Any
+        kind: Any
+        required: Any
+        options: Any
+        if isinstance(declared, Mapping):
+            name, kind, required, default, options = map(declared.get, _KEYS)
+        else:
+            name, kind, required, default, options = [getattr(declared, key, None) for key in _KEYS]
+        return cls(str(name), kind, required, default, options or ())
 
     def misfit(self, text: str) -> str | None:
         """Return why a value, as text, does not match the declaration; None if it matches.

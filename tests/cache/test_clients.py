@@ -27,6 +27,27 @@ if TYPE_CHECKING:
     from tests.faults.server import FaultServer
 
 
+class TestHits:
+    def test_a_hit_takes_no_steps(self, flavour: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A fresh prompt is returned without running a flow, as a copy that belongs to the caller, and counted."""
+        server.play(then=prompt())
+
+        async def scenario() -> None:
+            client = make(flavour, server.base_url)
+            first = await settle(client.prompts.get_live("hi"))
+            monkeypatch.setattr(client, "run_flow", None)
+            second, third = [await settle(client.prompts.get_live("hi")) for _ in range(2)]
+            assert first == second == third
+            second.variables["mine"] = "changed"
+            assert "mine" not in (await settle(client.prompts.get_live("hi"))).variables
+            assert 0 < second.age <= third.age < 5
+            assert client.prompts.live_cache.metrics.hits == 3
+            await close(client)
+
+        run(flavour, scenario)
+        assert len(server.received) == 1
+
+
 class TestSingleFlight:
     def test_a_crowd_asks_once(self, flavour: str, server: FaultServer) -> None:
         """100 threads or 1,000 tasks that start together on an empty cache share one request."""

@@ -16,7 +16,6 @@ from enprompta._core.call import help_on_options, path
 from enprompta._core.operation import (
     AsyncRawResource,
     AsyncResource,
-    Described,
     RawResource,
     Resource,
     SyncResource,
@@ -258,16 +257,6 @@ def test_an_annotation_that_is_no_call_stands_as_it_is() -> None:
             return Call("GET", "/ping", NoneType)
 
     assert inspect.signature(Odd.ping).return_annotation == "Any"
-
-
-def test_a_kind_of_descriptor_says_how_methods_are_made() -> None:
-    """The base descriptor alone builds none."""
-
-    class Half(SyncResource):
-        ping: Any = Described(lambda self: self)
-
-    with pytest.raises(NotImplementedError):
-        Half.ping._bind(None, Half)
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,24 @@ def test_a_key_log_that_cannot_be_written(
     assert Enprompta(api_key="ep_x", base_url=API)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@CLIENTS
+@pytest.mark.parametrize("certificates_of", ["nobody", "a file", "a folder"])
+def test_a_key_log_that_is_a_pipe(
+    certificates_of: str, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL would wait until a program reads it."""
+    if certificates_of == "a file":
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate("trusted")))
+    elif certificates_of == "a folder":
+        monkeypatch.setenv("SSL_CERT_DIR", str(hashed(tmp_path / "certificates")))
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    monkeypatch.setenv("SSLKEYLOGFILE", str(path))
+    with pytest.raises(ConfigurationError, match=r"^SSLKEYLOGFILE=.* is a pipe: name another file, or unset it$"):
+        make(api_key="ep_x", base_url=API)
+
+
 def test_the_environment_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable that is set or corrected after a first client applies to the next one."""
     first = certificates.trusted_certificates()

@@ -283,6 +283,9 @@ class TestReading:
             ("v1.api.test", False),
             ("api.test:443", True),
             ("api.test:8443", False),
+            ("api.test:", True),
+            (".test:443", True),
+            ("*.test:8443", False),
             ("https://api.test", True),
             ("http://api.test", False),
             ("all://api.test/", True),
@@ -314,6 +317,9 @@ class TestReading:
             ("::1", "[::1]", True),
             ("::1", "[::1]:443", True),
             ("::1", "[::1]:80", False),
+            ("::1", "[::1]:", True),
+            ("10.1.2.3", "10.1.2.3:", True),
+            ("fe80::", "fe80::", True),
             ("::1", "::1/128", True),
             ("::1", "[::1]/128", True),
             ("0:0::1", "::1", True),
@@ -332,6 +338,23 @@ class TestReading:
     def test_addresses(self, host: str, no_proxy: str, exempt: object) -> None:
         """IPv4 and IPv6 addresses and networks, with and without brackets and ports."""
         assert is_exempt(host, 443, no_proxy) is exempt
+
+    @pytest.mark.parametrize(
+        ("no_proxy", "exempt"),
+        [
+            ("xn--mnchen-3ya.test", True),
+            ("XN--MNCHEN-3YA.test:443", True),
+            ("münchen.test", True),
+            ("MÜNCHEN.test.:443", True),
+            ("*.mu\u0308nchen.test", True),
+            (".münchen\u3002test", True),
+            ("münchen.test:80", False),
+            ("munchen.test,ünchen.test,-ü.test,*ünchen.test", False),
+        ],
+    )
+    def test_internationalized_names(self, no_proxy: str, exempt: object) -> None:
+        """Base URLs have the form `xn--…`; entries may have either form."""
+        assert is_exempt("xn--mnchen-3ya.test", 443, no_proxy) is exempt
 
     def test_which_variable_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The https proxy precedes the one for all, lower case upper case; blank ones are ignored."""

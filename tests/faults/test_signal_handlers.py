@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import UserDict, UserString
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 from functools import partial
@@ -21,6 +22,7 @@ import httpx
 import httpx2
 import pytest
 import tenacity
+import trio
 
 from enprompta import APITimeoutError, Enprompta
 from enprompta._common import handler_errors
@@ -309,6 +311,81 @@ def test_a_handler_that_raises_a_public_error(server: FaultServer, alarm: Alarm)
             client.prompts.get("p1")
     assert caught.value is error
     assert len(server.received) == 1
+
+
+class Text(UserString):
+    """A text during whose reading a signal arrives."""
+
+    def __getattribute__(self, name: str) -> object:
+        signal.raise_signal(signal.SIGUSR1)
+        return super().__getattribute__(name)
+
+
+class Values(UserDict[str, object]):
+    """Values during whose reading a signal arrives."""
+
+    def items(self) -> Any:
+        """Return the values."""
+        signal.raise_signal(signal.SIGUSR1)
+        return super().items()
+
+
+class Seconds(float):
+    """A number during whose comparison a signal arrives."""
+
+    def __eq__(self, other: object) -> bool:
+        signal.raise_signal(signal.SIGUSR1)
+        return super().__eq__(other)
+
+    __hash__ = float.__hash__
+
+
+@pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
+@pytest.mark.parametrize("place", ["title", "variables", "a variable", "timeout"])
+@pytest.mark.usefixtures("in_handler")
+def test_in_code_of_the_callers_objects(place: str, flavour: str, server: FaultServer) -> None:
+    """It is no failure of that code."""
+
+    def make(prompts: Any) -> Any:
+        if place == "title":
+            return prompts.create(title=Text("x"), content="y")
+        if place == "timeout":
+            return prompts.get("p1", timeout=Seconds(1.0))
+        return prompts.execute("p1", variables=Values(x="y") if place == "variables" else {"x": Text("y")})
+
+    async def scenario() -> None:
+        async with Caller(flavour, base_url=server.base_url) as caller:
+            with pytest.raises(Stop):
+                await settle(make(caller.client.prompts))
+
+    run(flavour, scenario)
+    assert not server.received
+
+
+def test_when_trio_fails_to_close_the_connection(
+    server: FaultServer, in_handler: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trio raises its own error while it handles that of the handler, which alone leaves the call."""
+
+    async def interrupted(*_: object, **__: object) -> bytes:
+        in_handler()
+        return b""
+
+    async def failing(stream: trio.SocketStream) -> None:
+        stream.socket.close()
+        raise trio.ClosedResourceError
+
+    async def scenario() -> None:
+        async with caller_of("trio", "httpx", base_url=server.base_url) as caller:
+            with monkeypatch.context() as patch:
+                patch.setattr(trio.SocketStream, "receive_some", interrupted)
+                patch.setattr(trio.SocketStream, "aclose", failing)
+                with pytest.raises(Stop):
+                    await caller.call("POST")
+
+    run("trio", scenario)
+    server.wait_for_connections()
+    assert [one.method for one in server.received] == ["GET", "POST"]
 
 
 class Hook:

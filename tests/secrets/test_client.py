@@ -18,6 +18,8 @@ import warnings
 from typing import Any
 from urllib.parse import quote
 
+import httpx
+import httpx2
 import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, EnpromptaError
@@ -246,6 +248,31 @@ def test_calls_that_succeed(flavour: str, credentials: dict[str, Any], printed: 
                 for it in (caller.client, caller.client._auth, caller.client._auth.__dict__.get("_token")):
                     printed.all_of(it)
 
+        run(flavour, scenario)
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+@pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
+def test_the_log_of_a_callers_client(flavour: str, library: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The reason phrase of a response, which httpx logs, is the usual one in calls of this package."""
+
+    def echoes(peer: Peer) -> None:
+        peer.read()
+        peer.send(f"HTTP/1.1 401 {KEY} is wrong\r\nContent-Length: 0\r\n\r\n".encode())
+
+    async def scenario() -> None:
+        own = library.Client() if flavour == "sync" else library.AsyncClient()
+        async with Caller(flavour, api_key=KEY, base_url=server.base_url, http_client=own, max_retries=0) as caller:
+            assert isinstance(await caller.outcome("GET"), EnpromptaError)
+            assert "HTTP/1.1 401 Unauthorized" in caplog.text
+            assert KEY not in caplog.text
+            await settle(own.get(server.base_url))
+            assert f"HTTP/1.1 401 {KEY} is wrong" in caplog.text
+        await settle(own.close() if flavour == "sync" else own.aclose())
+
+    caplog.set_level("INFO")
+    with FaultServer() as server:
+        server.play(then=echoes)
         run(flavour, scenario)
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from importlib import import_module
-from threading import Semaphore
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
 from enprompta._common.clock import monotonic
+from enprompta._common.greenlets import new_semaphore
 from enprompta._http.content import aread_parts, raw_limit, read_parts
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.senders.deadline import remaining_timeout
@@ -126,7 +126,7 @@ class Pool:
     def __init__(self, inner: httpcore.ConnectionPool, most: int) -> None:
         self._core = import_module(library_of(inner))
         self._stack: _Stack[httpcore.ConnectionInterface] = _Stack(inner)
-        self._slots = Semaphore(most)
+        self._slots = new_semaphore(most)
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send a request and read its complete response."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from enprompta._common.greenlets import load
 from enprompta._common.handler_errors import handler_error
 from enprompta._core.steps import Answer
 from enprompta._http.content import aread_parts, decompressed, raw_limit, read_parts
@@ -81,9 +82,8 @@ class TransportSender:
 
     def _open(self) -> httpx.HTTPTransport:
         # Not in the constructor: importing httpcore takes 10 ms, in which a thread loads the certificates.
-        import httpcore as httpcore  # noqa: PLC0415
-
         library = self._library
+        load(library.__name__.replace("httpx", "httpcore"))
         transport = library.HTTPTransport(
             verify=self._route.tls, limits=library.Limits(**LIMITS), proxy=_proxy(self._route, library)
         )

@@ -102,13 +102,24 @@ def note_answers(pool: CorePart) -> None:
         pool._optional_thread_lock = threading.Lock()  # noqa: SLF001 (no public API)
 
 
+def _note_request(request: CorePart, connection: CorePart) -> None:
+    request.extensions.get(USED, []).append(connection)
+
+
+def _hide_reason(request: CorePart, response: CorePart) -> None:
+    """Remove the reason phrase from a response to this package: httpx logs it, and a server may echo the key there."""
+    if USED in request.extensions:
+        response.extensions.pop("reason_phrase", None)
+
+
 def _noting(connection: CorePart) -> Callable[[Any], Any]:
     handle = connection.handle_request
 
     def handle_request(request: CorePart) -> CorePart:
-        request.extensions.get(USED, []).append(connection)
+        _note_request(request, connection)
         response = handle(request)
         note_answer(response)
+        _hide_reason(request, response)
         return response
 
     return handle_request
@@ -118,9 +129,10 @@ def _anoting(connection: CorePart) -> Callable[[Any], Any]:
     handle = connection.handle_async_request
 
     async def handle_async_request(request: CorePart) -> CorePart:
-        request.extensions.get(USED, []).append(connection)
+        _note_request(request, connection)
         response = await handle(request)
         note_answer(response)
+        _hide_reason(request, response)
         return response
 
     return handle_async_request

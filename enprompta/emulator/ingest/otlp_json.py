@@ -7,7 +7,7 @@ import binascii
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from enprompta.emulator.ingest.spans import OtlpEvent, OtlpSpan
 
@@ -77,7 +77,7 @@ def _checked(value: object, kind: type[T], where: str) -> T:
 
 
 def _object(value: object, where: str) -> dict[str, Any]:
-    return _checked(value, dict, where)
+    return cast("dict[str, Any]", _checked(value, dict, where))
 
 
 def _optional(source: dict[str, Any], name: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _optional(source: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _objects(source: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
-    items: list[object] = [] if source.get(name) is None else _checked(source[name], list, name)
+    items = [] if source.get(name) is None else cast("list[object]", _checked(source[name], list, name))
     return (_object(one, f"an item of {name}") for one in items)
 
 

@@ -156,9 +156,12 @@ class _Keys:
         label: str,
         save: Callable[[list[str]], Awaitable[None]],
     ) -> None:
+        def toggle(scope: str) -> None:
+            chosen.symmetric_difference_update({scope})
+
         with c.box("div", "checks"):
             for scope in known:
-                c.checkbox(scope, partial(chosen.symmetric_difference_update, {scope}), is_checked=scope in chosen)
+                c.checkbox(scope, partial(toggle, scope), is_checked=scope in chosen)
 
         async def submit() -> None:
             await save([scope for scope in known if scope in chosen])
