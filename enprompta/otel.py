@@ -133,7 +133,7 @@ class OpenTelemetryHooks(Hooks):
         attributes = _common(record, template)
         attributes[names.URL_FULL] = record.url.partition("?")[0]
         if _executes(record.method, template):
-            attributes.update(self._execution_attributes(record))
+            attributes |= {names.PROMPT_ID: unquote(record.path.split("/")[2]), **_of_execution(record.body)}
         span = self._tracer.start_span(
             f"{record.method} {template}",
             kind=trace.SpanKind.CLIENT,
@@ -189,17 +189,6 @@ class OpenTelemetryHooks(Hooks):
             attributes["enprompta.prompt.version"] = str(record.version)
         trace.get_current_span().add_event("feature_flag.evaluation", attributes)
 
-    def _execution_attributes(self, record: CallRecord) -> dict[str, AttributeValue]:
-        """Return the attributes of an execution that are known at its start."""
-        return {names.PROMPT_ID: unquote(record.path.split("/")[2]), **_of_execution(record.body)}
-
-    def _result_attributes(self, result: Mapping[str, Any]) -> dict[str, AttributeValue]:
-        """Return the attributes of an execution's result."""
-        found = {name: result[key] for key, name in _RESULTS.items() if _is_plain(result.get(key))}
-        if isinstance(provider := result.get("provider"), str):
-            found[names.GEN_AI_PROVIDER_NAME] = _PROVIDERS.get(provider, provider)
-        return found
-
     def _finish(self, call: _OpenCall, record: CallEndRecord) -> None:
         """Record the result of a call on its span."""
         last, attributes = call.last, dict[str, Any]()
@@ -213,7 +202,11 @@ class OpenTelemetryHooks(Hooks):
         if last is not None and record.error_type is None and _executes(record.call.method, call.template):
             body = _fields(last.body)
             result = _fields(body.get("data")) or body  # with or without the envelope
-            attributes.update(self._result_attributes(result))
+            attributes |= {
+                name: result[key] for key, name in _RESULTS.items() if isinstance(result.get(key), (str, int, float))
+            }
+            if isinstance(provider := result.get("provider"), str):
+                attributes[names.GEN_AI_PROVIDER_NAME] = _PROVIDERS.get(provider, provider)
             if result.get("status") == "failed":  # the model's provider failed, not the API
                 error = "execution_failed"
         if error is not None:
@@ -286,7 +279,3 @@ def _fields(source: object) -> dict[str, Any]:
         except (ValueError, RecursionError):
             return {}
     return source if is_dict(source) else {}
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, (str, int, float))

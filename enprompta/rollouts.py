@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -79,17 +80,13 @@ class Split:
         return hash((tuple(sorted(self.weights.items())), self.unit, self.salt))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), dict(self.weights), self.unit, self.salt)
+        return partial(type(self), dict(self.weights), unit=self.unit, salt=self.salt), ()
 
     def __copy__(self) -> Self:
         return self
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
-
-
-def _restore(kind: type[Split], weights: Mapping[str, float], unit: str, salt: str | None) -> Split:
-    return kind(weights, unit=unit, salt=salt)
 
 
 @dataclass(frozen=True, slots=True)

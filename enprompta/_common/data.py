@@ -10,11 +10,7 @@ from typing import Any
 
 
 def read_data(package: str, name: str) -> bytes:
-    """Read a data file of a package.
-
-    Args:
-        package: Name of the package that contains the file.
-        name: Path below the package, with forward slashes.
+    """Read a data file of a package; the name is its path below the package, with forward slashes.
 
     Raises:
         OSError: The package has no such file.

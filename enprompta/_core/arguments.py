@@ -23,7 +23,7 @@ from enprompta._common.values import (
     scalar,
     variables,
 )
-from enprompta._core.call import WriteOptions, check_id
+from enprompta._core.call import WriteOptions, check_id, kind_of
 from enprompta._core.unset import UNSET
 from enprompta.errors import ConfigurationError, EnpromptaError
 
@@ -71,12 +71,7 @@ def misuse(
 ) -> TypeError | None:
     """Return the error for wrong argument names or counts; None if the call is well-formed.
 
-    Args:
-        method: The method's public name, such as `prompts.execute`.
-        args: The positional arguments.
-        given: Names of the keyword arguments.
-        positional: Names of the positional parameters, which are all required.
-        keywords: The keyword parameters; True for required ones.
+    The positional parameters are all required; `keywords` has True for those that are.
     """
     for name in given:
         if name in keywords:
@@ -86,7 +81,8 @@ def misuse(
         near = nearest(name, keywords)
         if near:
             return TypeError(f"{method}() got {name!r}; did you mean {near!r}?")
-        return TypeError(f"{method}() got an unexpected keyword argument {name!r}; it takes {_listed(keywords)}")
+        takes = ", ".join(list(keywords)[:_LONGEST_LIST])
+        return TypeError(f"{method}() got an unexpected keyword argument {name!r}; it takes {takes}")
     if len(args) > len(positional):
         first = f"{len(positional)} positional arguments ({', '.join(positional)})" if positional else "keywords only"
         example = next(iter(keywords), "")
@@ -107,17 +103,8 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return folded[found[0]] if found else None
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(list(names)[:_LONGEST_LIST])
-
-
 class Parameters:
-    """The parameters of one method, and their checks.
-
-    Args:
-        describe: The function that builds the call; its first parameter is the resource.
-        method: The method's public name, such as `prompts.execute`.
-    """
+    """The parameters of one method, whose public name is such as `prompts.execute`, and their checks."""
 
     def __init__(self, describe: Callable[..., Any], method: str) -> None:
         self._method = method
@@ -214,14 +201,14 @@ def text(name: str, value: object) -> str:
     if isinstance(plain, str):
         return plain
     fix = "pass str(value)" if isinstance(plain, (int, float)) else "pass text"
-    raise ConfigurationError(f"{name} must be text, not {_kind(value)}: {fix}")
+    raise ConfigurationError(f"{name} must be text, not {kind_of(value)}: {fix}")
 
 
 def moment(name: str, value: object) -> object:
     """Check a time, given as a datetime, a date or text."""
     plain = _plain(name, value)
     if not isinstance(plain, str):
-        raise ConfigurationError(f"{name} must be a datetime, a date or text, not {_kind(value)}")
+        raise ConfigurationError(f"{name} must be a datetime, a date or text, not {kind_of(value)}")
     if isinstance(value, (date, time)) or _is_moment(plain):
         return plain
     raise ConfigurationError(f"{name} must be a date or a time in ISO 8601, such as {_MOMENT}, not {_shown(plain)}")
@@ -290,7 +277,7 @@ def items(name: str, value: object, example: str) -> list[object]:
         with own_code(name, cast("object", value)):
             found = list(cast("Iterable[object]", value))
         return sorted(found, key=str) if isinstance(value, (set, frozenset)) else found
-    raise ConfigurationError(f"{name} must be a list, not {_kind(value)}: {name}=[{example}]")
+    raise ConfigurationError(f"{name} must be a list, not {kind_of(value)}: {name}=[{example}]")
 
 
 def texts(name: str, value: object) -> list[str]:
@@ -305,7 +292,7 @@ def declarations(name: str, value: object) -> list[object]:
         kind = type(one)
         if not issubclass(kind, Mapping) and not hasattr(kind, "model_dump"):
             raise ConfigurationError(
-                f"{name}[{at}] must be a PromptVariable or a dict of its fields, not {_kind(one)}: "
+                f"{name}[{at}] must be a PromptVariable or a dict of its fields, not {kind_of(one)}: "
                 f'{name}=[{{"name": "topic"}}]'
             )
     return found
@@ -334,8 +321,4 @@ def _shown(value: object) -> str:
         return repr(value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…")
     if isinstance(value, (int, float, Decimal)) and abs(value) < _LARGEST:
         return str(value)
-    return "that large a number" if isinstance(value, int) else _kind(value)
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else type(value).__name__
+    return "that large a number" if isinstance(value, int) else kind_of(value)

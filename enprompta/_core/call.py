@@ -132,7 +132,7 @@ def _text_of_id(name: str, value: object) -> str:
     elif issubclass(kind, UUID):
         return str(value)
     else:
-        raise ConfigurationError(f"{name} must be text, not {_of_kind(value)}: {_id_cure(name, value)}")
+        raise ConfigurationError(f"{name} must be text, not {kind_of(value)}: {_id_cure(name, value)}")
     if not text:
         hint = "; if it is live.id, this is a fallback, which has no id (see live.is_fallback)"
         raise ConfigurationError(
@@ -141,7 +141,8 @@ def _text_of_id(name: str, value: object) -> str:
     return text
 
 
-def _of_kind(value: object) -> str:
+def kind_of(value: object) -> str:
+    """Name the type of a value for a message."""
     return "None" if value is None else type(value).__name__
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from enprompta._core.response import APIResponse
-    from enprompta._core.runner import Flow
+    from enprompta._core.runner import AsyncRunner, Flow, SyncRunner
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,12 +57,10 @@ def public_names(thing: object) -> list[str]:
 class Resource:
     """Base class of the four flavors."""
 
-    __slots__ = ("_client",)
+    __slots__ = ()
     is_async: ClassVar[bool]
     is_raw: ClassVar[bool]
-
-    def __init__(self, client: AnyClient) -> None:
-        self._client = client
+    _client: Any
 
     def __dir__(self) -> list[str]:
         return public_names(self)
@@ -74,33 +72,45 @@ class Resource:
 class SyncResource(Resource):
     """Methods block and return the model."""
 
-    __slots__ = ()
+    __slots__ = ("_client",)
     is_async = False
     is_raw = False
+
+    def __init__(self, client: SyncRunner) -> None:
+        self._client = client
 
 
 class AsyncResource(Resource):
     """Methods are coroutines that return the model."""
 
-    __slots__ = ()
+    __slots__ = ("_client",)
     is_async = True
     is_raw = False
+
+    def __init__(self, client: AsyncRunner) -> None:
+        self._client = client
 
 
 class RawResource(Resource):
     """Methods block and return an `APIResponse` with the model, status, headers and attempts."""
 
-    __slots__ = ()
+    __slots__ = ("_client",)
     is_async = False
     is_raw = True
+
+    def __init__(self, client: SyncRunner) -> None:
+        self._client = client
 
 
 class AsyncRawResource(Resource):
     """Methods are coroutines that return an `APIResponse`."""
 
-    __slots__ = ()
+    __slots__ = ("_client",)
     is_async = True
     is_raw = True
+
+    def __init__(self, client: AsyncRunner) -> None:
+        self._client = client
 
 
 def client_of(resource: AnyResource) -> AnyClient:

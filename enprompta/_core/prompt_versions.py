@@ -84,20 +84,15 @@ def check_version(
 ) -> Flow[None]:
     """Read the version of a prompt and compare it with the expected one.
 
-    Args:
-        versions: The versions that the client remembers.
-        prompt_id: The prompt's id.
-        expected: The result of `expected_version`.
-        options: The options of the call; those of a write are left out.
-        ends: Deadline in monotonic seconds, for waiting until another caller has read the version.
-        clock: Returns monotonic seconds.
+    While another caller reads the version, this one waits for it until `ends`, in monotonic seconds.
 
     Raises:
         VersionMismatchError: The prompt has another version.
         APIError: The version could not be read.
     """
     begins = clock()
-    call = Call("GET", path("/prompts/{}", prompt_id), Prompt, options=_for_reading(options))
+    for_reading = cast("RequestOptions", {name: value for name, value in options.items() if name in _READ_OPTIONS})
+    call = Call("GET", path("/prompts/{}", prompt_id), Prompt, options=for_reading)
     key = os.getpid(), str(prompt_id)  # a forked child does not wait for threads of its parent
     known = versions.get(key)
     if known is not None and begins - known.at < VERSION_SECONDS:
@@ -135,7 +130,3 @@ def _read(versions: Versions, key: tuple[int, str], call: Call[Prompt], clock: C
             del versions[key]
         reading.version.set_result(version)
     return version
-
-
-def _for_reading(options: RequestOptions) -> RequestOptions:
-    return cast("RequestOptions", {name: value for name, value in options.items() if name in _READ_OPTIONS})

@@ -64,15 +64,7 @@ def show_listing(
     as_json: bool,
     **filters: object,
 ) -> None:
-    """Fetch a listing and print it as `show_rows` does.
-
-    Args:
-        start: Method of a client that lists, such as `client.teams.list`.
-        columns: The attribute shown under each heading.
-        limit: Maximum number of objects; None for all.
-        as_json: Print JSON Lines with all fields instead.
-        filters: Arguments of the method; None is not passed.
-    """
+    """Fetch a listing and print it as `show_rows` does; filters that are None are not passed."""
     size = PAGE if limit is None else min(limit + 1, PAGE)
     show_rows(start(limit=size, **given_only(**filters)), columns, as_json=as_json, limit=limit)
 

@@ -121,9 +121,7 @@ def find_profile(name: str) -> Profile:
 def save_profile(profile: Profile, wanted: Storage | None) -> Profile:
     """Store a profile, replacing one of the same name, and return it as stored.
 
-    Args:
-        profile: The profile with its secret.
-        wanted: Where to store the secret; None for the keyring if one works, else the file.
+    The secret goes where it is wanted: to the keyring if one works, else to the file, unless one of them is named.
 
     Raises:
         SetupError: The keyring was requested and does not work, or the file cannot be read or written.

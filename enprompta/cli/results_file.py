@@ -71,16 +71,14 @@ class ResultsFile:
                 finally:
                     with suppress(OSError):  # closing retries the failed write
                         self._stream.close()
-                if self._is_file and self._is_whole and (exc is None or self._is_news(exc)):
+                # A run that was stopped may have fewer results than the file had before.
+                is_news = exc is None or (self._records > 0 and not isinstance(exc, CheckpointError))
+                if self._is_file and self._is_whole and is_news:
                     self._beside.replace(self._path)
         finally:
             if self._is_file:
                 with suppress(OSError):  # it exists only if it was not renamed
                     self._beside.unlink()
-
-    def _is_news(self, exc: BaseException) -> bool:
-        """True if a run that was stopped has more results than the file had before."""
-        return self._records > 0 and not isinstance(exc, CheckpointError)
 
     @contextmanager
     def _reported(self) -> Generator[None]:

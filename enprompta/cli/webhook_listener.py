@@ -34,11 +34,6 @@ _INDENT = " " * 10
 class Listener:
     """Receives deliveries with `WebhookReceiver` and prints each.
 
-    Args:
-        host: The address to listen on.
-        port: The port to listen on; 0 for a free port.
-        secrets: The webhook's secrets.
-
     Raises:
         OSError: It cannot listen on that address.
     """

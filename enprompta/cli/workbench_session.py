@@ -28,15 +28,7 @@ __all__ = ["Server", "begin", "emulator_session", "open_browser", "show_addresse
 
 
 def begin(stack: ExitStack, *, url: str | None, token: str | None, emulator: bool, relay: bool) -> Session:
-    """Make the session that the options ask for.
-
-    Args:
-        stack: Ends what is started.
-        url: Address of a running emulator, whose token may be part of it; None for none.
-        token: Control token of that emulator.
-        emulator: True to start an emulator, whatever the credentials.
-        relay: True if programs are to be relayed to the live service.
-    """
+    """Make the session that the options ask for; the stack ends what is started."""
     if url is not None:
         return asyncio.run(_joined(url, token))
     if emulator or choose().is_missing:

@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM, com
         companion: Serves the Workbench beside the emulator if `--workbench` is given; its result is printed. None to
             leave out that option.
     """
-    options = _parser(program, has_companion=companion is not None).parse_args(arguments)
+    settings = vars(_parser(program, has_companion=companion is not None).parse_args(arguments))
+    if not settings.pop("workbench", False):
+        companion = None
     stop = threading.Event()
     received: list[int] = []
 
@@ -46,32 +48,21 @@ def main(arguments: Sequence[str] | None = None, *, program: str = _PROGRAM, com
     with ExitStack() as handlers:
         for number in (signal.SIGINT, signal.SIGTERM):
             handlers.callback(signal.signal, number, signal.signal(number, on_signal))
-        status = _serve(options, stop, companion if getattr(options, "workbench", False) else None)
+        status = _serve(settings, stop, companion)
     return INTERRUPTED if signal.SIGINT in received else status
 
 
-def _serve(options: argparse.Namespace, stop: threading.Event, companion: Companion | None) -> int:
+def _serve(settings: dict[str, Any], stop: threading.Event, companion: Companion | None) -> int:
     try:
-        emulator = Emulator(
-            db=options.db,
-            host=options.host,
-            port=options.port,
-            window=options.window,
-            error_dialect=options.error_dialect,
-            upstream=options.upstream,
-            local_model=options.local_model,
-            strict_models=options.strict_models,
-            allowed_hosts=options.allow_host,
-            allow_remote_webhooks=options.allow_remote_webhooks,
-        ).start()
+        emulator = Emulator(**settings).start()
     except ConfigurationError as error:
         complain(f"{error}\n")
         return 1
     try:
-        if not is_loopback(options.host):
-            complain(f"Warning: {options.host} accepts other machines, and the keys below are public.\n")
+        if not is_loopback(settings["host"]):
+            complain(f"Warning: {settings['host']} accepts other machines, and the keys below are public.\n")
         with companion(emulator) if companion is not None else nullcontext("") as more:
-            sys.stdout.write(_banner(emulator, options, more))
+            sys.stdout.write(_banner(emulator, settings["db"], more))
             sys.stdout.flush()
             while not stop.wait(3600):  # on Windows, Ctrl-C does not interrupt a wait without a timeout
                 pass
@@ -129,6 +120,7 @@ def _parser(program: str, *, has_companion: bool) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--allow-host",
+        dest="allowed_hosts",
         action="append",
         default=[],
         metavar="NAME",
@@ -146,25 +138,22 @@ def _parser(program: str, *, has_companion: bool) -> argparse.ArgumentParser:
     return parser
 
 
-def _banner(emulator: Emulator, options: argparse.Namespace, more: str) -> str:
+def _banner(emulator: Emulator, db: str, more: str) -> str:
     keys = emulator.keys
     model = "a local model" if emulator.local_model else emulator.upstream
     execution = f"prompts run on {model}" if model else "prompts are echoed"
-    data = "data is kept in memory" if options.db == ":memory:" else f"data is kept in {options.db}"
+    data = "data is kept in memory" if db == ":memory:" else f"data is kept in {db}"
+    clients = (emulator.clients.pro, emulator.clients.team, emulator.clients.enterprise)
+    credentials = "  ".join(f"{it.client_id}:{it.client_secret}" for it in clients)
     return (
         f"Enprompta emulator {__version__} at {emulator.url} ({execution}, {data})\n"
         f"  keys    {keys.pro}  {keys.team}  {keys.enterprise}  {keys.free} (no API access)\n"
-        f"  clients {_clients(emulator)}\n"
+        f"  clients {credentials}\n"
         f"  use it  export ENPROMPTA_BASE_URL={emulator.url} ENPROMPTA_API_KEY={keys.team}\n"
         f"  inspect ENPROMPTA_CONTROL_TOKEN={emulator.control_token} enprompta workbench --url {emulator.origin}\n"
         f"{more}"
         "Press Ctrl-C to stop.\n"
     )
-
-
-def _clients(emulator: Emulator) -> str:
-    clients = emulator.clients
-    return "  ".join(f"{it.client_id}:{it.client_secret}" for it in (clients.pro, clients.team, clients.enterprise))
 
 
 if __name__ == "__main__":

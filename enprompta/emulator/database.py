@@ -116,13 +116,7 @@ class Database:
             return self._connection.execute(sql, args).rowcount
 
     def insert(self, table: str, values: Mapping[str, object], conflict: str = "") -> None:
-        """Insert a row; lists and objects are stored as JSON.
-
-        Args:
-            table: Name of the table.
-            values: Values by column.
-            conflict: What to do if the row exists, such as `ON CONFLICT (id) DO NOTHING`.
-        """
+        """Insert a row; lists and objects are stored as JSON. `conflict` is such as `ON CONFLICT (id) DO NOTHING`."""
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         sql = f"INSERT INTO {table} ({names}) VALUES ({marks}) {conflict}"  # noqa: S608 (no input in it)
         self.run(sql, *map(_stored, values.values()))

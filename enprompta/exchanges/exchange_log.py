@@ -6,12 +6,13 @@ import threading
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from enprompta.exchanges.cleaning import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from enprompta.exchanges.exchange import Exchange, TimelineEvent
 
@@ -141,17 +142,10 @@ class ExchangeLog:
             limit: Maximum number of exchanges; None for no limit.
             offset: Number of matching exchanges to skip.
         """
-        found: list[Exchange] = []
-        skipped = 0
-        for exchange in self._newest_first():
-            if limit is not None and len(found) >= limit:
-                break
-            if conditions is None or conditions.matches(exchange):
-                if skipped < offset:
-                    skipped += 1
-                else:
-                    found.append(exchange)
-        return found
+        with self._lock:
+            newest_first = list(reversed(self._exchanges.values()))
+        found = (one for one in newest_first if conditions is None or conditions.matches(one))
+        return list(islice(found, offset, None if limit is None else offset + limit))
 
     def changes(self, after: int, *, limit: int = 500) -> tuple[int, list[Exchange]]:
         """Return the exchanges that were added or changed after a revision, oldest change first.
@@ -198,11 +192,6 @@ class ExchangeLog:
             self._attempts.clear()
             self._bytes = 0
             self._revision += 1
-
-    def _newest_first(self) -> Iterator[Exchange]:
-        with self._lock:
-            newest = list(self._exchanges.values())
-        return reversed(newest)
 
     def _store(self, exchange: Exchange) -> None:
         known = self._exchanges.get(exchange.id)

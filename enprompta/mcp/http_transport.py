@@ -34,14 +34,7 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 def create_app(
     server: PromptServer, *, token: str, port: int, host: str = "127.0.0.1", allowed_hosts: Sequence[str] = ()
 ) -> ASGIApp:
-    """Make an ASGI application that serves MCP at `/mcp`.
-
-    Args:
-        server: Answers the requests.
-        token: Required as `Authorization: Bearer TOKEN` on every request; at least 16 ASCII characters.
-        port: The port that clients connect to, which is part of the `Host` header.
-        host: The address that clients connect to.
-        allowed_hosts: Further values of the `Host` header, such as `prompts.example.com` behind a proxy.
+    """Make an ASGI application that serves MCP at `/mcp`, with the arguments of `serve_http`.
 
     Raises:
         ConfigurationError: The token is too short or not ASCII.

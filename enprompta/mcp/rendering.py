@@ -23,13 +23,7 @@ VERSION = "enprompta/version"
 async def render(
     client: AsyncEnprompta, entry: CatalogEntry, label: str | None, arguments: Mapping[str, str] | None
 ) -> types.GetPromptResult:
-    """Fetch a prompt and fill in its variables.
-
-    Args:
-        client: Fetches the prompt: the newest version, or the live version through its cache.
-        entry: Which prompt.
-        label: The label of the live version; None for the newest version.
-        arguments: Values of the variables.
+    """Fetch the newest version of a prompt, or the live version under a label, and fill in its variables.
 
     Raises:
         TemplateError: Variables are missing or unknown, or a value does not fit.

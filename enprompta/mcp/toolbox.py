@@ -79,7 +79,9 @@ class Toolbox:
         try:
             result = await spec.run(spec.takes.model_validate(arguments), call)
         except ValidationError as error:
-            return self._failure(f"Invalid arguments of {name}: {_problems(error)}")
+            problems = error.errors(include_url=False, include_input=False, include_context=False)
+            listed = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
+            return self._failure(f"Invalid arguments of {name}: {listed}")
         except EnpromptaError as error:
             return self._failure(str(error))
         content = bounded(result, self._max_chars)
@@ -88,8 +90,3 @@ class Toolbox:
 
     def _failure(self, text: str) -> types.CallToolResult:
         return types.CallToolResult(content=[types.TextContent(text=text[: self._max_chars])], is_error=True)
-
-
-def _problems(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+from wsgiref.util import setup_testing_defaults
 
 from enprompta._common.clock import wall_clock
 from enprompta.webhooks.ecma_json import ecma_json
@@ -23,7 +24,6 @@ __all__ = ["EXAMPLES", "WEBHOOK_SECRET", "WebhookDelivery", "webhook_delivery"]
 WEBHOOK_SECRET = "whsec_for_tests_only"  # noqa: S105 (not a real secret)
 """The default signing secret of `webhook_delivery`; configure it in the application under test."""
 
-_MEMBER = {"team_id": "tem_example", "user_id": "usr_example", "email": "ada@example.com", "role": "MEMBER"}
 EXAMPLES: Mapping[str, Mapping[str, object]] = {
     "prompt.executed": {
         "execution_id": "exe_example",
@@ -47,8 +47,18 @@ EXAMPLES: Mapping[str, Mapping[str, object]] = {
         "cost": 0.0155,
         "error": "Step 'draft' failed: the model did not answer",
     },
-    "team.member_added": _MEMBER,
-    "team.member_removed": _MEMBER,
+    "team.member_added": {
+        "team_id": "tem_example",
+        "user_id": "usr_example",
+        "email": "ada@example.com",
+        "role": "MEMBER",
+    },
+    "team.member_removed": {
+        "team_id": "tem_example",
+        "user_id": "usr_example",
+        "email": "ada@example.com",
+        "role": "MEMBER",
+    },
 }
 """Example `data` for each event type."""
 
@@ -91,25 +101,19 @@ class WebhookDelivery:
             path: The path of the request.
         """
         headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
-        return {
+        environ: dict[str, Any] = {
             "REQUEST_METHOD": "POST",
-            "SCRIPT_NAME": "",
             "PATH_INFO": path,
             "QUERY_STRING": "",
             "SERVER_NAME": "testserver",
-            "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
             "CONTENT_TYPE": headers.pop("HTTP_CONTENT_TYPE"),
             "CONTENT_LENGTH": str(len(self.body)),
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
             "wsgi.input": io.BytesIO(self.body),
-            "wsgi.errors": io.StringIO(),
-            "wsgi.multithread": False,
-            "wsgi.multiprocess": False,
-            "wsgi.run_once": False,
             **headers,
         }
+        setup_testing_defaults(environ)
+        return environ
 
     def asgi(self, path: str = "/") -> tuple[dict[str, Any], Callable[[], Awaitable[dict[str, Any]]]]:
         """Return the `scope` and `receive` of an ASGI application.

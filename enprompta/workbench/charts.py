@@ -15,14 +15,7 @@ _MAX_LABELS = 5
 
 
 def stat(name: str, value: str, detail: str = "", *, share_left: float | None = None) -> None:
-    """Add a figure with its name.
-
-    Args:
-        name: What the figure is.
-        value: The figure, formatted.
-        detail: One line below it.
-        share_left: Draws a gauge of what is left, 0 to 1; None for no gauge.
-    """
+    """Add a figure with its name; `share_left`, from 0 to 1, draws a gauge of what is left."""
     with box("div", "card stat"):
         text("div", name, "stat-name")
         text("div", value, "stat-value")
@@ -41,13 +34,7 @@ def stat(name: str, value: str, detail: str = "", *, share_left: float | None = 
 
 
 def bar_chart(name: str, points: Sequence[tuple[str, float]], show: Callable[[float], str]) -> None:
-    """Add a chart with one bar per point, in the order given.
-
-    Args:
-        name: Describes the chart to screen readers.
-        points: Labels and values.
-        show: Formats a value.
-    """
+    """Add a chart with one bar per point, in the order given; its name is for screen readers."""
     highest = _round_up(max((value for _, value in points), default=0.0))
     listed = ", ".join(f"{label}: {show(value)}" for label, value in points)
     every = math.ceil(len(points) / _MAX_LABELS) or 1

@@ -49,13 +49,7 @@ TONES: dict[str, Tone] = {
 
 
 def header(title: str, subtitle: str = "", *, back: tuple[str, str] | None = None) -> ui.element:
-    """Add the heading of a page, and return the element for its actions.
-
-    Args:
-        title: The heading.
-        subtitle: One line below it.
-        back: Label and path of the page above this one.
-    """
+    """Add the heading of a page, with a link back to the page above, and return the element for its actions."""
     with box("div", "page-header"):
         with box("div", "page-title"):
             if back:
@@ -202,15 +196,7 @@ def dialog_actions(
     kind: Kind = "primary",
     cancel: str = "Cancel",
 ) -> None:
-    """Add the buttons at the end of a dialog.
-
-    Args:
-        opened: The dialog.
-        label: Label of the button that does something.
-        handler: Called by that button; the dialog closes if it raises no error.
-        kind: Look of that button.
-        cancel: Label of the button that only closes the dialog.
-    """
+    """Add the buttons at the end of a dialog; it closes once the handler has raised no error."""
 
     async def submit() -> None:
         await handler()
@@ -227,14 +213,7 @@ def quote(part: str) -> str:
 
 
 def confirm(title: str, consequence: str, label: str, handler: Callable[[], Awaitable[object]]) -> None:
-    """Ask before something that cannot be undone.
-
-    Args:
-        title: The question.
-        consequence: What happens then.
-        label: Label of the button that does it.
-        handler: Called if the user confirms.
-    """
+    """Ask before something that cannot be undone."""
     with dialog(title) as opened:
         text("p", consequence)
         dialog_actions(opened, label, handler, kind="danger")

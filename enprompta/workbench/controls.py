@@ -123,12 +123,7 @@ def copy(value: str) -> None:
 
 
 class Control:
-    """A form field with its label; `value` is always text.
-
-    Args:
-        element: The native element, which has a `value`.
-        value: Initial value.
-    """
+    """A form field with its label; `value` is always text."""
 
     def __init__(self, element: ui.element, value: str) -> None:
         self.element = element
@@ -246,15 +241,7 @@ def select(
     classes: str = "",
     hide_label: bool = False,
 ) -> Select[K]:
-    """Add a field to choose one of several values.
-
-    Args:
-        label: Name of the field.
-        options: The values, or their labels by value.
-        value: Initial value; None for the first one.
-        classes: CSS classes of the whole field.
-        hide_label: True to show the label only to screen readers.
-    """
+    """Add a field to choose one of several values, or of their labels by value; at first the first one."""
     names: Mapping[K, str] = options if isinstance(options, Mapping) else {one: one for one in options}
     chosen = next(iter(names), "") if value is None else value
     with box("div", f"field {classes}"):

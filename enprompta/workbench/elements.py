@@ -28,14 +28,7 @@ def box(tag: str = "div", classes: str = "", attributes: Mapping[str, object] | 
 
 
 def text(tag: str, value: object, classes: str = "", attributes: Mapping[str, object] | None = None) -> TextElement:
-    """Add an element that contains only text.
-
-    Args:
-        tag: HTML or SVG tag.
-        value: Shown as `str(value)`; None as a dash.
-        classes: CSS classes, separated by spaces.
-        attributes: Attributes by name, as for `box`.
-    """
+    """Add an element that contains only text; None is shown as a dash."""
     element = TextElement(tag=tag, text=NOTHING if value is None else str(value)).classes(classes)
     element.props.update(attributes or {})
     return element

@@ -30,14 +30,9 @@ _LIVE_INTERVAL = 30.0
 
 
 class Region(Generic[T]):
-    """A part of a page: `load` fetches its data, and `show` adds the elements for it.
+    """A part of a page: `load` fetches its data, and `show` adds the elements for it, or for an `EnpromptaError`.
 
     The elements are replaced only when the data has changed, so that nothing flickers and the focus stays.
-
-    Args:
-        load: Fetches the data; an `EnpromptaError` is shown in place of the elements.
-        show: Adds the elements for the data.
-        name: Says what is loading.
     """
 
     def __init__(self, load: Callable[[], Awaitable[T]], show: Callable[[T], None], *, name: str = "data") -> None:
@@ -139,13 +134,7 @@ def when_left(handler: Callable[[], None]) -> None:
 
 
 class Listing(Region[tuple[list[T], int | None, bool]], Generic[T]):
-    """A list that shows its first pages, and more on request; the whole is loaded again on each refresh.
-
-    Args:
-        pager: Returns the pager of the list, with the current filters.
-        show: Adds the elements for the items that are loaded.
-        name: Says what is loading.
-    """
+    """A list that shows its first pages, and more on request; the whole is loaded again on each refresh."""
 
     def __init__(self, pager: Callable[[], AsyncPager[T]], show: Callable[[list[T]], None], *, name: str) -> None:
         super().__init__(self._load_pages, self._show_pages, name=name)

@@ -22,12 +22,7 @@ _KINDS = frozenset({"wait", "request", "response", "retry"})
 
 
 class Programs:
-    """ASGI application that takes the reports of programs, and passes other requests to the relay.
-
-    Args:
-        log: Where reports are added.
-        relay: Answers all other requests; None to answer them with a 404.
-    """
+    """ASGI application that takes the reports of programs, and passes other requests to the relay, if there is one."""
 
     def __init__(self, log: ExchangeLog, relay: ASGIApp | None) -> None:
         self._log = log

@@ -38,10 +38,6 @@ _NOT_SENT = _HOP_BY_HOP | {b"accept-encoding", CALL_HEADER.encode(), b"expect"}
 class Relay:
     """ASGI application that forwards requests to the service and logs them.
 
-    Args:
-        base_url: Base URL of the service, such as `https://enprompta.com/api/v1`.
-        log: Where the exchanges are added.
-
     Raises:
         ConfigurationError: The base URL is not an HTTPS URL.
     """

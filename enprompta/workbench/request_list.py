@@ -13,13 +13,7 @@ class RequestList(ui.element, component="request_list.js"):
         self.show(0, 0, [])
 
     def show(self, total: int, first: int, rows: list[dict[str, object]]) -> None:
-        """Show a window of rows.
-
-        Args:
-            total: Number of all rows.
-            first: Index of the first given row.
-            rows: The rows, as the component expects them.
-        """
+        """Show a window of rows, from the index of the first one given."""
         self.props.update({"total": total, "first": first, "rows": rows})
         self.update()
 

@@ -75,14 +75,7 @@ def content_security_policy(nonce: str, port: int) -> str:
 
 
 class Security:
-    """ASGI middleware that admits only the user's browser, and adds the security headers.
-
-    Args:
-        app: The Workbench.
-        programs: Answers requests below `RELAY_PATH` and `REPORT_PATH`.
-        port: The port that the server listens on.
-        token: Token of the printed link.
-    """
+    """ASGI middleware that admits only the user's browser, and adds the security headers."""
 
     def __init__(self, app: ASGIApp, programs: ASGIApp, *, port: int, token: str) -> None:
         self.app = app

@@ -141,11 +141,7 @@ def render(document: Document) -> str:
 
 
 def parse(text: str, name: str) -> Document:
-    """Parse the text of a prompt file.
-
-    Args:
-        text: The content of the file, with its line endings unchanged.
-        name: The file's name for errors.
+    """Parse the text of a prompt file, with its line endings unchanged; the name is for errors.
 
     Raises:
         DocumentError: It is not a valid prompt.

@@ -33,16 +33,13 @@ _RESERVED = frozenset({"PromptCall", "TypedPromptCall", "Literal", "annotations"
 
 
 def module(files: Sequence[PromptFile]) -> str:
-    """Return the source of the module; equal files produce equal text.
-
-    Args:
-        files: The prompts; each function is named after its file.
-    """
+    """Return the source of the module, a function for each file; equal files produce equal text."""
     functions: list[str] = []
     names: list[str] = []
     # `from module import *` must not replace built-in names such as `open`.
     functions_of = Names(_RESERVED, "prompt", may_hide_builtins=False)
-    outputs = _output_types(files, functions_of)
+    types = sorted({_output_type(file.document.output)[:2] for file in files if file.document.output})
+    outputs = {one: functions_of.add(one[1]) for one in types}  # first, so that no function has the same name
     for file in files:
         name = functions_of.add(file.name.removesuffix(SUFFIX).replace("/", "_"))
         names.append(name)
@@ -56,12 +53,6 @@ def module(files: Sequence[PromptFile]) -> str:
     exported = f"__all__ = [\n{public}]" if names else "__all__: list[str] = []"
     parts = [_HEAD, "\n".join(imports), "", exported]
     return "\n".join(parts) + (f"\n\n\n{body}\n" if functions else "\n")
-
-
-def _output_types(files: Sequence[PromptFile], names: Names) -> dict[tuple[str, str], str]:
-    """Name the output types of the files, by module and class, so that no function has the same name."""
-    types = sorted({_output_type(file.document.output)[:2] for file in files if file.document.output})
-    return {one: names.add(f"{one[1]}") for one in types}
 
 
 def _output_type(output: str) -> tuple[str, str, bool]:
@@ -104,7 +95,8 @@ def _function(name: str, document: Document, outputs: Mapping[tuple[str, str], s
     yield f"{INDENT * 2}prompt_id={literal(document.id)},"
     yield f"{INDENT * 2}version={literal(document.version)},"
     yield f"{INDENT * 2}content={literal(document.fields['content'])},"
-    yield from _declared(declared)
+    if known := [{name: value for name, value in one.items() if name != "description"} for one in declared]:
+        yield f"{INDENT * 2}declared={literal(known, INDENT * 2)},"
     if output:
         yield f"{INDENT * 2}output={output},"
     if parameters:
@@ -186,9 +178,3 @@ def _docstring(
         yield ""
         yield "Args:"
         yield from (f"{INDENT}{name}: {text}" for name, text in described if text)
-
-
-def _declared(declared: Iterable[Mapping[str, object]]) -> Iterator[str]:
-    known = [{name: value for name, value in one.items() if name != "description"} for one in declared]
-    if known:
-        yield f"{INDENT * 2}declared={literal(known, INDENT * 2)},"

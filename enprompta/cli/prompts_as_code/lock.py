@@ -17,7 +17,7 @@ from enprompta.cli.prompts_as_code.files import FilesError, write_text
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     from enprompta.cli.prompts_as_code.files import PromptFile
@@ -68,7 +68,10 @@ class Lock:
             known = json.loads(text)
             if known["format"] != _FORMAT:
                 raise EnpromptaError(f"{path} was written by another version of enprompta, in format {known['format']}")
-            prompts = {_text(name): _agreed(one) for name, one in known["prompts"].items()}
+            keys = ("file", "local", "remote")
+            prompts = {
+                _text(name): SyncedVersion(*(_text(one[key]) for key in keys)) for name, one in known["prompts"].items()
+            }
             push = known.get("push")
             return cls(prompts, None if push is None else _text(push), text)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -112,10 +115,6 @@ class Lock:
         lines = [f"  {json.dumps(key)}: {json.dumps(asdict(one), ensure_ascii=False)}" for key, one in synced]
         push = f' "push": {json.dumps(self.push)},\n' if self.push else ""
         return f'{{\n "format": {_FORMAT},\n{push} "prompts": {{\n' + ",\n".join(lines) + "\n }\n}\n"
-
-
-def _agreed(known: Mapping[str, object]) -> SyncedVersion:
-    return SyncedVersion(_text(known["file"]), _text(known["local"]), _text(known["remote"]))
 
 
 def _text(value: object) -> str:

@@ -76,13 +76,7 @@ class PlannedChange:
 def compare(
     files: Iterable[PromptFile], remote: Mapping[str, Document], agreed: Mapping[str, SyncedVersion]
 ) -> list[PlannedChange]:
-    """Compare files and service; files come first, sorted by name, then prompts that only the service has.
-
-    Args:
-        files: The prompt files of the directory.
-        remote: The prompts of the service, by id.
-        agreed: The last synchronized states, by id.
-    """
+    """Compare files and service; files come first, sorted by name, then prompts that only the service has."""
     entries = [_entry(file, remote, agreed) for file in files]
     here = {entry.file.document.id for entry in entries if entry.file}
     for prompt_id, document in remote.items():

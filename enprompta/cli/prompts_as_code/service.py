@@ -17,12 +17,7 @@ _PAGE = 100
 
 
 def fetch(client: Enprompta, known: Iterable[str]) -> dict[str, Document]:
-    """Fetch every prompt that the credentials can see, oldest first.
-
-    Args:
-        client: The client.
-        known: Ids in the directory; prompts that the list does not contain are fetched separately.
-    """
+    """Fetch every prompt that the credentials can see, oldest first, and the known ones that the list lacks."""
     prompts = {prompt.id: prompt for prompt in client.prompts.list(limit=_PAGE)}
     oldest = sorted(prompts.values(), key=lambda one: (one.created_at is None, one.created_at, one.id))
     documents = {prompt.id: of_prompt(prompt) for prompt in oldest}

@@ -36,11 +36,7 @@ class StoredResponse:
 
 
 class Idempotency:
-    """Stores responses by account and key for a day, and replays them.
-
-    Args:
-        database: Where the responses are stored.
-    """
+    """Stores responses by account and key for a day, and replays them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -60,13 +56,7 @@ class Idempotency:
 
         A repetition that arrives while the first request is in flight waits for its response.
 
-        Args:
-            account_id: Owner of the key: an account or an OAuth2 client. Each owner has separate keys.
-            key: The `Idempotency-Key` header.
-            fingerprint: The request's digest by `fingerprint_of`.
-            now: Current time by the emulator's clock, in Unix seconds.
-            handle: Handles the request.
-            keep: Seconds for which the first response may be replayed.
+        Each owner, an account or an OAuth2 client, has separate keys. A response is replayed for `keep` seconds.
 
         Raises:
             ApiError: 400 for an empty or too long key; 409 for a key that was used with another request.

@@ -120,13 +120,7 @@ class OAuthClientStore:
         return client
 
     def grant(self, client_id: str, client_secret: str, scope: str | None, now: float) -> Token:
-        """Grant an access token to a client.
-
-        Args:
-            client_id: The client's id.
-            client_secret: The client's secret.
-            scope: Requested scopes, separated by spaces; empty or None for all the client may have.
-            now: Current time in Unix seconds.
+        """Grant an access token to a client; without a scope, for all the client may have.
 
         Raises:
             OAuthError: The credentials are wrong, or the client may not have a scope.

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import Scope
 
     from enprompta.emulator.api.services import Services
 
@@ -83,7 +82,8 @@ def create_app(services: Services) -> Middleware:
     )
     for router in _ROUTERS:
         app.include_router(router)
-    return Middleware(app, services, _has_route)
+    routes = [route for router in _ROUTERS for route in router.routes]
+    return Middleware(app, services, lambda scope: any(route.matches(scope)[0] is Match.FULL for route in routes))
 
 
 async def _fail(request: Request, error: Exception) -> Response:
@@ -98,10 +98,6 @@ async def _fail_as_http(request: Request, error: Exception) -> Response:
         message = f"{method} is not allowed for {path}; allowed: {allowed}"
         return await _fail(request, ApiError(METHOD_NOT_ALLOWED, message, headers={"Allow": allowed}))
     return await _fail(request, ApiError(NOT_FOUND, f"Path {path} not found"))
-
-
-def _has_route(scope: Scope) -> bool:
-    return any(route.matches(scope)[0] is Match.FULL for router in _ROUTERS for route in router.routes)
 
 
 def _methods(request: Request) -> list[str]:

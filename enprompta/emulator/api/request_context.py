@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 from urllib.parse import parse_qsl, unquote
 
 from fastapi import Depends
@@ -50,13 +50,7 @@ class RequestContext:
         return validated(model, dict(pairs))
 
     def read(self, model: type[Model], known: object = None, *, required: bool = False) -> Model:
-        """Return the fields of the JSON body; an absent body counts as an empty object unless it is required.
-
-        Args:
-            model: Model of the body.
-            known: What the model's validators need to know besides the body.
-            required: True to refuse an absent body.
-        """
+        """Return the fields of the JSON body; an absent body counts as an empty object unless it is required."""
         return validated(model, self._fields(required=required), known)
 
     def _fields(self, *, required: bool) -> dict[str, object]:
@@ -85,6 +79,9 @@ Context = Annotated[RequestContext, Depends(_current)]
 PathId = Annotated[str, AfterValidator(unquote)]
 """Annotation for an id in a path; paths stay encoded until here, so that an id may contain a slash."""
 
+NO_CONTENT: dict[str, Any] = {"status_code": 204, "response_class": Response}
+"""Arguments of the decorator of a handler whose response has no body."""
+
 
 def ok(data: object, *, status: int = 200) -> Response:
     """Build a response with data in the API's envelope."""
@@ -97,11 +94,6 @@ def page(
     """Build a response with one page of a list; `wire` returns a row as JSON."""
     rows, pagination = listing.page(context.services.database, query.limit, query.cursor)
     return JSONResponse({"success": True, "data": [wire(row) for row in rows], "pagination": pagination})
-
-
-def no_content() -> Response:
-    """Build a response without a body."""
-    return Response(status_code=204)
 
 
 def _parse(body: bytes) -> object:

@@ -72,10 +72,7 @@ class InvalidFieldsError(ValueError):
 def validated(model: type[Model], data: Mapping[str, object], known: object = None) -> Model:
     """Validate the fields of a request; raise a 400 that names every invalid one.
 
-    Args:
-        model: Model of the body or query.
-        data: Fields by the API's names; the values of a query are all text.
-        known: Validation context: what the model's validators need to know besides the fields.
+    `known` is what the model's validators need to know besides the fields; the values of a query are all text.
     """
     try:
         return model.model_validate(data, context=known)

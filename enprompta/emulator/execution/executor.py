@@ -49,15 +49,7 @@ class Executor:
 
         A failed execution is recorded and its credit is refunded. Both outcomes publish `prompt.executed`.
 
-        Args:
-            account: The account that pays.
-            prompt: The prompt's row.
-            variables: A value for each of the prompt's variables.
-            provider: The provider to run it; None for the emulator's choice.
-            model: The model to run it on; None for the provider's choice.
-            options: Model options such as `temperature`, by the API's names.
-            now: Time of the request, in Unix seconds.
-            on_recorded: Called with the execution, in the transaction that records it.
+        `on_recorded` is called with the execution, in the transaction that records it.
 
         Raises:
             ApiError: 400 for a missing, unknown or invalid variable, or an unknown provider or model; 402 when no
@@ -74,7 +66,9 @@ class Executor:
                     self.database, account, result, prompt_id=prompt["id"], variables=variables, now=now
                 )
                 on_recorded(row)
-                self.events.publish(account, "prompt.executed", _event_of(row))
+                data: JSONObject = {"execution_id": row["id"], "prompt_id": row["prompt_id"], "status": row["status"]}
+                data |= {"tokens_used": row["tokens"], "cost": row["cost"]}
+                self.events.publish(account, "prompt.executed", data)
             completed = result.error is None
         finally:
             if not completed:
@@ -88,13 +82,3 @@ def _render(prompt: sqlite3.Row, variables: Mapping[str, object]) -> str:
     if problems:
         raise invalid([{"field": f"variables.{it.field}", "message": it.message} for it in problems])
     return templating.render(prompt["content"], variables, declared)
-
-
-def _event_of(row: sqlite3.Row) -> JSONObject:
-    return {
-        "execution_id": row["id"],
-        "prompt_id": row["prompt_id"],
-        "status": row["status"],
-        "tokens_used": row["tokens"],
-        "cost": row["cost"],
-    }

@@ -56,16 +56,12 @@ def _collect(node: object, texts: list[str], calls: list[object], depth: int) ->
             _collect(one, texts, calls, depth + 1)
     elif is_dict(node):
         fields = node
-        if _is_call(fields):
+        if fields.get("type") in _CALL_TYPES or ("content" not in fields and "arguments" in fields):
             calls.append(fields)
             return
         calls += [fields[name] for name in ("tool_calls", "function_call") if fields.get(name)]
         for name in _INNER:
             _collect(fields.get(name), texts, calls, depth + 1)
-
-
-def _is_call(fields: Tree) -> bool:
-    return fields.get("type") in _CALL_TYPES or ("content" not in fields and "arguments" in fields)
 
 
 def unflattened(attributes: Mapping[str, object], prefixes: Sequence[str]) -> list[object]:

@@ -34,6 +34,7 @@ _CONNECTION = "enprompta.connection"
 _NO_BODY = frozenset({204, 304})
 _DRIP_BYTES = 16
 _STARS = re.compile(r"(/?\*\*|\*)")
+_WILDCARDS = {"/**": "(?:/.*)?", "**": ".*", "*": "[^/]+"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Fault:
     _pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._pattern = re.compile("".join(_as_regex(part) for part in _STARS.split(self.path)))
+        self._pattern = re.compile("".join(_WILDCARDS.get(part) or re.escape(part) for part in _STARS.split(self.path)))
 
     @property
     def is_over(self) -> bool:
@@ -220,11 +221,6 @@ def response_of(fault: Fault, status: int, *, dialect: ErrorDialect, request_id:
     kind = Kind(status, "INJECTED_FAULT", 5900 if status >= 500 else 2900, "INJECTED_FAULT")  # noqa: PLR2004
     error = ApiError(kind, f"A fault was injected into {fault.path}", headers=headers)
     return error_response(error, dialect=dialect, request_id=request_id)
-
-
-def _as_regex(part: str) -> str:
-    """Translate one part of a path pattern to a regular expression."""
-    return {"/**": "(?:/.*)?", "**": ".*", "*": "[^/]+"}.get(part) or re.escape(part)
 
 
 def _bytes(body: object) -> bytes | None:

@@ -54,16 +54,7 @@ def wire(row: sqlite3.Row) -> JSONObject:
 def create(
     database: Database, webhook_id: str, *, event_id: str, event_type: str, data: JSONObject, now: float
 ) -> sqlite3.Row:
-    """Store a pending delivery, its body as `JSON.stringify` writes it: some receivers verify what they have parsed.
-
-    Args:
-        database: The database.
-        webhook_id: The receiving webhook.
-        event_id: ID of the event, the same for all its deliveries.
-        event_type: Name of the event.
-        data: The payload's `data`, in snake_case.
-        now: Time of the event, in Unix seconds.
-    """
+    """Store a pending delivery, its body as `JSON.stringify` writes it: some receivers verify what they have parsed."""
     delivery_id = new_id("dlv")
     payload = {"id": event_id, "event": event_type, "created_at": iso(now), "api_version": _API_VERSION, "data": data}
     body = ecma_json(payload).encode()
@@ -119,16 +110,7 @@ def record(
     latency: int,
     now: float,
 ) -> None:
-    """Record an attempt in the delivery and its webhook.
-
-    Args:
-        database: The database.
-        row: The delivery before the attempt.
-        status: New status of the delivery.
-        response_status: HTTP status of the receiver's response; None without a response.
-        latency: Duration of the attempt in milliseconds.
-        now: End of the attempt, in Unix seconds.
-    """
+    """Record an attempt in the delivery, whose row is of before the attempt, and in its webhook."""
     webhook_id = row["webhook_id"]
     with database.transaction():
         database.run(

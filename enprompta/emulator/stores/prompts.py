@@ -40,14 +40,10 @@ def wire(row: sqlite3.Row) -> JSONObject:
 
 
 def create(database: Database, account: Account, values: Mapping[str, Any], now: float) -> sqlite3.Row:
-    """Store a new prompt.
+    """Store a new prompt; `values` are validated fields by their columns, at least `title` and `content`.
 
-    Args:
-        database: The database.
-        account: Owner of the prompt.
-        values: Validated fields by their columns; at least `title` and `content`. Without `variables`, they are
-            derived from the content and follow its changes. The default visibility is TEAM in a team, else PRIVATE.
-        now: Current time in Unix seconds.
+    Without `variables`, they are derived from the content and follow its changes. The default visibility is TEAM in a
+    team, else PRIVATE.
     """
     prompt_id, content = new_id("pmt"), values["content"]
     row: JSONObject = {
@@ -126,11 +122,7 @@ def listing(account: Account, **filters: object) -> Listing:
 def live(database: Database, account: Account, slug: str, label: str) -> JSONObject:
     """Return the live version of a prompt, the one that a label points at, as JSON.
 
-    Args:
-        database: The database.
-        account: Account that can see the prompt.
-        slug: Slug or id of the prompt. The account's prompts take precedence over its teams'.
-        label: `production`, `latest`, or any label that was set.
+    The slug may be an id. The account's prompts take precedence over its teams'.
     """
     sql = f"SELECT * FROM prompts WHERE (slug = ? OR id = ?) AND {_VISIBLE} ORDER BY account_id <> ?, number"  # noqa: S608 (no input in it)
     prompt = database.one(sql, slug, slug, account.id, account.user_id, account.id)

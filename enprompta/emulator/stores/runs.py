@@ -43,15 +43,7 @@ def wire(database: Database, row: sqlite3.Row) -> JSONObject:
 def create(
     database: Database, account: Account, workflow: sqlite3.Row, given: Mapping[str, object], now: float
 ) -> sqlite3.Row:
-    """Store a pending run.
-
-    Args:
-        database: The database.
-        account: Account that pays.
-        workflow: The workflow to run.
-        given: Input of the run.
-        now: Time of the request, in Unix seconds.
-    """
+    """Store a pending run."""
     run_id, workflow_id = new_id("wfe"), workflow["id"]
     with database.transaction():
         run = {"id": run_id, "account_id": account.id, "workflow_id": workflow_id, "status": PENDING}

@@ -28,14 +28,7 @@ def wire(row: sqlite3.Row) -> JSONObject:
 
 
 def create(database: Database, account: Account, values: Mapping[str, object], now: float) -> sqlite3.Row:
-    """Store a new webhook with a new secret.
-
-    Args:
-        database: The database.
-        account: Account whose events it receives.
-        values: Validated fields by their columns; at least `name`, `url` and `events`.
-        now: Current time in Unix seconds.
-    """
+    """Store a new webhook, with validated fields by their columns and a new secret."""
     webhook_id = new_id("whk")
     row = {"id": webhook_id, "account_id": account.id, "created_at": int(now), "updated_at": int(now)}
     database.insert("webhooks", {**values, **row, "secret": _new_secret()})

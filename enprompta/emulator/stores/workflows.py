@@ -28,14 +28,7 @@ def wire(row: sqlite3.Row) -> JSONObject:
 
 
 def create(database: Database, account: Account, values: Mapping[str, object], now: float) -> sqlite3.Row:
-    """Store a new workflow.
-
-    Args:
-        database: The database.
-        account: Owner of the workflow.
-        values: Validated fields by their columns; at least `name` and `steps`.
-        now: Current time in Unix seconds.
-    """
+    """Store a new workflow, with validated fields by their columns."""
     workflow_id = new_id("wfl")
     row = {"id": workflow_id, "account_id": account.id, "created_at": int(now), "updated_at": int(now)}
     database.insert("workflows", {**values, **row})

@@ -106,7 +106,8 @@ class DeliveryQueue:
         if timer is not None:
             timer.cancel()
         self._next[delivery_id] = None
-        self._hosts.setdefault(_host_of(url), _Host()).queue.append(delivery_id)
+        host = urlsplit(url).netloc.rpartition("@")[2].lower()
+        self._hosts.setdefault(host, _Host()).queue.append(delivery_id)
         self._fill()
 
     def is_in_progress(self, delivery_id: str) -> bool:
@@ -203,7 +204,3 @@ class _Host:
     def __init__(self) -> None:
         self.queue: deque[str] = deque()
         self.sending = 0
-
-
-def _host_of(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2].lower()

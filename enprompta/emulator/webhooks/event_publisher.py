@@ -30,15 +30,10 @@ class EventPublisher:
     queue: DeliveryQueue
 
     def publish(self, account: Account, event: str, data: JSONObject) -> None:
-        """Send an event to an account's webhooks.
+        """Send an event, one of `webhooks.EVENTS`, to an account's webhooks.
 
         Call it inside the transaction that records the change, so that both are committed or neither is. Nothing is
         sent before the handler next awaits, and the caller does not wait for receivers.
-
-        Args:
-            account: The account that the event belongs to.
-            event: One of `webhooks.EVENTS`.
-            data: The payload's `data`, in snake_case.
         """
         subscribed = webhooks.subscribed(self.database, account, event)
         if not subscribed:

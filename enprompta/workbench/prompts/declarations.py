@@ -25,11 +25,7 @@ def merged(content: str, declared: Sequence[PromptVariable]) -> list[PromptVaria
 
 
 class DeclarationForm:
-    """One row of fields for each variable of the content.
-
-    Args:
-        on_change: Called after the user has changed a declaration.
-    """
+    """One row of fields for each variable of the content."""
 
     def __init__(self, on_change: Callable[[], object]) -> None:
         self._on_change = on_change

@@ -18,12 +18,7 @@ _TYPING_DELAY = 0.12
 
 
 class Editor:
-    """The draft of a prompt: its fields, the values of its variables, and a preview.
-
-    Args:
-        prompt: The prompt as it is stored.
-        on_save: Called after the draft was saved, with the prompt as the API returned it.
-    """
+    """The draft of a prompt: its fields, the values of its variables, and a preview."""
 
     def __init__(self, prompt: Prompt, on_save: Callable[[Prompt], Awaitable[None]]) -> None:
         self.prompt: Prompt = prompt

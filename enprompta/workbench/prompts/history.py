@@ -12,12 +12,7 @@ if TYPE_CHECKING:
 
 
 def execution_table(executions: list[Execution], *, prompts: dict[str, str] | None = None) -> None:
-    """Add a table of executions; each opens with its variables and output.
-
-    Args:
-        executions: The executions, newest first.
-        prompts: Titles by prompt id, to show a column with the prompt; None for no such column.
-    """
+    """Add a table of executions; each opens with its variables and output. Titles by id add a column for the prompt."""
     rows = [
         (
             lambda one=one: c.button(c.when(one.created_at), lambda: open_execution(one), kind="quiet"),

@@ -38,11 +38,7 @@ class _Target:
 
 
 class Runner:
-    """Choose models, run the stored version on all of them, and compare the results.
-
-    Args:
-        editor: Has the values for the variables.
-    """
+    """Choose models, run the stored version on all of them, and compare the results."""
 
     def __init__(self, editor: Editor) -> None:
         self._editor = editor

@@ -26,11 +26,7 @@ def segments(content: str) -> list[tuple[str, str | None]]:
 
 
 class VariableForm:
-    """One field for each variable, made from its declaration.
-
-    Args:
-        on_change: Called after the user has changed a value.
-    """
+    """One field for each variable, made from its declaration."""
 
     def __init__(self, on_change: Callable[[], object]) -> None:
         self._on_change = on_change

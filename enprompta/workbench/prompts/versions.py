@@ -29,11 +29,7 @@ class Version(NamedTuple):
 
 
 class Versions(Region[list[Version]]):
-    """The list of versions, with a diff.
-
-    Args:
-        prompt: The prompt.
-    """
+    """The list of versions, with a diff."""
 
     def __init__(self, prompt: Prompt) -> None:
         self._prompt = prompt

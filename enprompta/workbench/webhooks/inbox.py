@@ -19,11 +19,7 @@ _STATES = {"": "All", "DELIVERED": "Delivered", "RETRYING": "Retrying", "FAILED"
 
 
 class Inbox(Region["list[JSON]"]):
-    """The table of deliveries, newest first.
-
-    Args:
-        subscriptions: The webhooks whose deliveries are shown.
-    """
+    """The table of deliveries, newest first."""
 
     def __init__(self, subscriptions: Subscriptions) -> None:
         self._subscriptions = subscriptions

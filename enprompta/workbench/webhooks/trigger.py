@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 
 def open_trigger(control: EmulatorControl, account_id: str, on_sent: Callable[[], Awaitable[None]]) -> None:
-    """Open the form to trigger an event.
-
-    Args:
-        control: Control interface of the emulator.
-        account_id: Account whose webhooks receive the event.
-        on_sent: Called after the event was published.
-    """
+    """Open the form to trigger an event for the account's webhooks."""
     with c.dialog("Trigger an event") as opened:
         with c.box("div", "form"):
             event = c.select("Event", tuple(EXAMPLES))

@@ -60,13 +60,7 @@ def layers(steps: Sequence[WorkflowStep]) -> list[list[WorkflowStep]]:
 
 
 def draw(steps: Sequence[WorkflowStep], states: Mapping[str, str | None], titles: Mapping[str, str]) -> None:
-    """Add the graph, from top to bottom.
-
-    Args:
-        steps: The steps of the workflow.
-        states: Status of each step in a run, by step id; steps without one are drawn as pending.
-        titles: Titles of the prompts, by id.
-    """
+    """Add the graph, from top to bottom; steps without a state are drawn as pending."""
     rows = layers(steps)
     width = max((len(row) for row in rows), default=1) * (_NODE_WIDTH + _GAP_X) + _GAP_X
     height = len(rows) * (_NODE_HEIGHT + _GAP_Y) - _GAP_Y + 8

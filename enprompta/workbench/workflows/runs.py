@@ -21,12 +21,7 @@ _POLL_LIVE = 2.0
 
 
 class Runs:
-    """The graph, the results of its steps, a form to run it, and the list of runs.
-
-    Args:
-        workflow: The workflow.
-        titles: Titles of prompts, by id.
-    """
+    """The graph, the results of its steps, a form to run it, and the list of runs."""
 
     def __init__(self, workflow: Workflow, titles: dict[str, str]) -> None:
         self._workflow = workflow

@@ -18,7 +18,7 @@ from enprompta._common.narrowing import is_dict, is_list
 from enprompta._version import __version__
 from enprompta.emulator.access.accounts import TIERS
 from enprompta.emulator.access.scopes import SCOPES
-from enprompta.emulator.api.request_context import Context, JSONResponse, PathId, RequestContext, Response
+from enprompta.emulator.api.request_context import NO_CONTENT, Context, JSONResponse, PathId, RequestContext, Response
 from enprompta.emulator.api.request_models import RequestModel, digits
 from enprompta.emulator.control import documents
 from enprompta.emulator.control.sample_data import add_sample_data
@@ -118,7 +118,7 @@ async def list_exchanges(context: Context) -> Response:
     return JSONResponse({"revision": revision, "exchanges": [one.to_json() for one in found]})
 
 
-@router.delete("/exchanges", status_code=204)
+@router.delete("/exchanges", **NO_CONTENT)
 async def clear_exchanges(context: Context) -> None:
     """Remove all logged exchanges."""
     context.services.exchanges.clear()
@@ -186,13 +186,13 @@ async def add_oauth_client(context: Context) -> Response:
     return JSONResponse(content, status_code=201)
 
 
-@router.put("/oauth-clients/{client_id}", status_code=204)
+@router.put("/oauth-clients/{client_id}", **NO_CONTENT)
 async def set_scopes(context: Context, client_id: PathId) -> None:
     """Change the scopes that an OAuth2 client may request."""
     context.services.clients.set_scopes(client_id, _texts(_body(context).get("scopes")))
 
 
-@router.delete("/oauth-clients/{client_id}", status_code=204)
+@router.delete("/oauth-clients/{client_id}", **NO_CONTENT)
 async def remove_oauth_client(context: Context, client_id: PathId) -> None:
     """Delete an OAuth2 client."""
     context.services.clients.remove(client_id)
@@ -217,13 +217,13 @@ async def add_fault(context: Context) -> Response:
         raise ConfigurationError(f"The fault is invalid: {error}") from error
 
 
-@router.delete("/faults", status_code=204)
+@router.delete("/faults", **NO_CONTENT)
 async def clear_faults(context: Context) -> None:
     """Remove all faults."""
     context.services.faults.clear()
 
 
-@router.delete("/faults/{fault_id}", status_code=204)
+@router.delete("/faults/{fault_id}", **NO_CONTENT)
 async def remove_fault(context: Context, fault_id: PathId) -> None:
     """Remove a fault."""
     context.services.faults.remove(int(fault_id) if fault_id.isdecimal() else 0)
@@ -255,7 +255,7 @@ async def set_clock(context: Context) -> Response:
 # Data
 
 
-@router.post("/reset", status_code=204)
+@router.post("/reset", **NO_CONTENT)
 async def reset(context: Context) -> None:
     """Delete all data, faults and logged exchanges, and return to the state of a new emulator."""
     await _replace_data(context, {"format": documents.FORMAT, "tables": {}})
@@ -264,7 +264,7 @@ async def reset(context: Context) -> None:
     context.services.clock.reset()
 
 
-@router.post("/seed", status_code=204)
+@router.post("/seed", **NO_CONTENT)
 async def seed(context: Context) -> None:
     """Add sample data to an account: objects of each kind, and two weeks of activity."""
     account = context.services.accounts.by_id(str(_body(context).get("accountId")))
@@ -277,7 +277,7 @@ async def export_data(context: Context) -> Response:
     return JSONResponse(documents.export_data(context.services.database))
 
 
-@router.put("/data", status_code=204)
+@router.put("/data", **NO_CONTENT)
 async def import_data(context: Context) -> None:
     """Replace all data by an exported document."""
     await _replace_data(context, _body(context))
@@ -313,7 +313,7 @@ async def list_versions(context: Context, prompt_id: PathId) -> Response:
     return JSONResponse(prompts.versions(context.services.database, prompt_id))
 
 
-@router.put("/prompts/{prompt_id}/labels/{label}", status_code=204)
+@router.put("/prompts/{prompt_id}/labels/{label}", **NO_CONTENT)
 async def set_label(context: Context, prompt_id: PathId, label: PathId) -> None:
     """Point a label at a version."""
     version = _body(context).get("version")
@@ -322,7 +322,7 @@ async def set_label(context: Context, prompt_id: PathId, label: PathId) -> None:
     prompts.set_label(context.services.database, prompt_id, _name(label), version)
 
 
-@router.delete("/prompts/{prompt_id}/labels/{label}", status_code=204)
+@router.delete("/prompts/{prompt_id}/labels/{label}", **NO_CONTENT)
 async def remove_label(context: Context, prompt_id: PathId, label: PathId) -> None:
     """Remove a label."""
     prompts.remove_label(context.services.database, prompt_id, label)

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 
 from enprompta import templating
-from enprompta.emulator.api.request_context import Context, JSONResponse, PathId, Response, no_content, ok, page
+from enprompta.emulator.api.request_context import NO_CONTENT, Context, JSONResponse, PathId, Response, ok, page
 from enprompta.emulator.api.request_models import (
     Description,
     NotNull,
@@ -144,11 +144,10 @@ async def update_prompt(context: Context, prompt_id: PathId) -> Response:
     return ok(prompts.wire(prompts.update(database, context.account, prompt_id, body.values(), context.now)))
 
 
-@router.delete("/prompts/{prompt_id}")
-async def delete_prompt(context: Context, prompt_id: PathId) -> Response:
+@router.delete("/prompts/{prompt_id}", **NO_CONTENT)
+async def delete_prompt(context: Context, prompt_id: PathId) -> None:
     """Delete a prompt."""
     prompts.delete(context.services.database, context.account, prompt_id)
-    return no_content()
 
 
 @router.post("/prompts/{prompt_id}/execute")
@@ -174,13 +173,8 @@ async def get_live_prompt(context: Context, slug: PathId) -> Response:
     label = context.query(_LiveQuery).label
     response = JSONResponse(prompts.live(context.services.database, context.account, slug, label))
     etag = f'"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'
-    if _matches(context.headers.get("if-none-match", ""), etag):
+    known = {one.strip().removeprefix("W/") for one in context.headers.get("if-none-match", "").split(",")}
+    if known & {etag, "*"}:  # a weak comparison, as RFC 9110, section 13.1.2, requires for GET
         return Response(status_code=304, headers={"ETag": etag})
     response.headers["ETag"] = etag
     return response
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    """Compare weakly, as RFC 9110, section 13.1.2, requires for GET."""
-    candidates = {candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")}
-    return etag in candidates or "*" in candidates

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 
-from enprompta.emulator.api.request_context import Context, PathId, Response, no_content, ok, page
+from enprompta.emulator.api.request_context import NO_CONTENT, Context, PathId, Response, ok, page
 from enprompta.emulator.api.request_models import (
     Description,
     NotNull,
@@ -89,20 +89,19 @@ async def update_team(context: Context, team_id: PathId) -> Response:
     return ok(teams.wire(teams.update(database, context.account, team_id, values, context.now)))
 
 
-@router.delete("/teams/{team_id}")
-async def delete_team(context: Context, team_id: PathId) -> Response:
+@router.delete("/teams/{team_id}", **NO_CONTENT)
+async def delete_team(context: Context, team_id: PathId) -> None:
     """Delete a team."""
     database = context.services.database
     teams.require(database, context.account, team_id, frozenset({teams.OWNER}))
     teams.delete(database, team_id)
-    return no_content()
 
 
-@router.post("/teams/{team_id}/leave")
-async def leave_team(context: Context, team_id: PathId) -> Response:
+@router.post("/teams/{team_id}/leave", **NO_CONTENT)
+async def leave_team(context: Context, team_id: PathId) -> None:
     """Leave a team."""
     teams.get(context.services.database, context.account, team_id)
-    return _remove(context, team_id, context.account.user_id)
+    _remove(context, team_id, context.account.user_id)
 
 
 @router.get("/teams/{team_id}/members")
@@ -137,20 +136,19 @@ async def update_member(context: Context, team_id: PathId, user_id: PathId) -> R
     return ok(teams.member_wire(teams.set_role(database, team_id, user_id, role)))
 
 
-@router.delete("/teams/{team_id}/members/{user_id}")
-async def remove_member(context: Context, team_id: PathId, user_id: PathId) -> Response:
+@router.delete("/teams/{team_id}/members/{user_id}", **NO_CONTENT)
+async def remove_member(context: Context, team_id: PathId, user_id: PathId) -> None:
     """Remove a person from a team."""
     teams.require(context.services.database, context.account, team_id, teams.MANAGERS)
-    return _remove(context, team_id, user_id)
+    _remove(context, team_id, user_id)
 
 
-def _remove(context: Context, team_id: str, user_id: str) -> Response:
+def _remove(context: Context, team_id: str, user_id: str) -> None:
     database = context.services.database
     with database.transaction():
         account_ids = teams.accounts_in(database, team_id)  # before the removal, to include the removed member
         member = teams.remove(database, team_id, user_id)
         _publish(context, account_ids, "team.member_removed", teams.event(member))
-    return no_content()
 
 
 def _publish(context: Context, account_ids: list[str], event: str, data: JSONObject) -> None:

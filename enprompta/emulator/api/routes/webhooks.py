@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 
-from enprompta.emulator.api.request_context import Context, JSONResponse, PathId, Response, no_content, ok, page
+from enprompta.emulator.api.request_context import NO_CONTENT, Context, JSONResponse, PathId, Response, ok, page
 from enprompta.emulator.api.request_models import (
     Description,
     NotNull,
@@ -91,11 +91,10 @@ async def update_webhook(context: Context, webhook_id: PathId) -> Response:
     return ok(webhooks.wire(webhooks.update(database, context.account, webhook_id, body.values(), context.now)))
 
 
-@router.delete("/webhooks/{webhook_id}")
-async def delete_webhook(context: Context, webhook_id: PathId) -> Response:
+@router.delete("/webhooks/{webhook_id}", **NO_CONTENT)
+async def delete_webhook(context: Context, webhook_id: PathId) -> None:
     """Delete a webhook with its deliveries."""
     webhooks.delete(context.services.database, context.account, webhook_id)
-    return no_content()
 
 
 @router.get("/webhooks/{webhook_id}/deliveries")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 
-from enprompta.emulator.api.request_context import Context, PathId, RequestContext, Response, no_content, ok, page
+from enprompta.emulator.api.request_context import NO_CONTENT, Context, PathId, RequestContext, Response, ok, page
 from enprompta.emulator.api.request_models import (
     Description,
     InvalidFieldsError,
@@ -148,15 +148,14 @@ async def update_workflow(context: Context, workflow_id: PathId) -> Response:
     return ok(workflows.wire(workflows.update(database, context.account, workflow_id, body.values(), context.now)))
 
 
-@router.delete("/workflows/{workflow_id}")
-async def delete_workflow(context: Context, workflow_id: PathId) -> Response:
+@router.delete("/workflows/{workflow_id}", **NO_CONTENT)
+async def delete_workflow(context: Context, workflow_id: PathId) -> None:
     """Delete a workflow with its executions; a running execution starts no further step."""
     services = context.services
     running = [row["id"] for row in runs.unfinished(services.database) if row["workflow_id"] == workflow_id]
     workflows.delete(services.database, context.account, workflow_id)
     for run_id in running:
         services.runner.halt(run_id)
-    return no_content()
 
 
 @router.post("/workflows/{workflow_id}/execute")
