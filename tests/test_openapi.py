@@ -414,7 +414,7 @@ def test_results_come_in_the_envelope(name: str) -> None:
         assert problems(success(name), {**page, "data": [0]}) != []
 
 
-def test_a_rotated_secret_may_come_bare() -> None:
+def test_a_rotated_secret_may_be_without_an_envelope() -> None:
     """The new secret of a webhook is accepted in the envelope and without it."""
     answer = success("webhooks.rotate_secret")
     assert problems(answer, {"secret": "whsec_new"}) == []

@@ -212,7 +212,7 @@ def test_a_file_that_cannot_be_written(client: Enprompta, file: Path, monkeypatc
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 @pytest.mark.parametrize("link", [False, True])
-def test_a_checkpoint_is_its_owners_alone(client: Enprompta, tmp_path: Path, umask: int, *, link: bool) -> None:
+def test_only_the_owner_can_read_a_checkpoint(client: Enprompta, tmp_path: Path, umask: int, *, link: bool) -> None:
     """With any umask, the file and its SQLite companions have mode 0600, through a link too."""
     path = tmp_path / "run.db"
     if link:

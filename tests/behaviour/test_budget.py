@@ -104,7 +104,7 @@ def test_a_firewalls_429_fails_one_call_and_no_other(api: Any, monkeypatch: pyte
     assert 0.2 < time.monotonic() - started < 30
 
 
-def test_a_429_holds_its_own_call_for_as_long_as_it_asks(api: Any) -> None:
+def test_a_429_delays_only_its_call(api: Any) -> None:
     """`Retry-After: 9` without a budget: this call sleeps 9 s outside the queue."""
     client = api.scripted(limiter=LocalLimiter())
     api.answers(refused(retry_after="9"), reported(58))
@@ -159,7 +159,7 @@ def test_without_a_limiter_a_reset_forgets_the_last_report(api: Any) -> None:
 
 
 @pytest.mark.parametrize("limiter", [LocalLimiter(), None])
-def test_a_429_with_a_budget_is_waited_for_in_the_line(api: Any, limiter: LocalLimiter | None) -> None:
+def test_a_429_with_a_budget_waits_in_the_queue(api: Any, limiter: LocalLimiter | None) -> None:
     """The limiter waits for the window, not the call; without a limiter the call sleeps."""
     client = api.scripted(limiter=limiter)
     api.answers(reported(0, seconds=1, status=429), reported(58, seconds=60))

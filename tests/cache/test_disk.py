@@ -48,7 +48,7 @@ def test_what_is_saved_is_loaded(disk: Disk) -> None:
     assert 100 <= snapshot.age < 110
 
 
-def test_files_are_their_owners_alone(disk: Disk) -> None:
+def test_only_the_owner_can_read_the_files(disk: Disk) -> None:
     """Files have mode 0600 in a folder of mode 0700, whatever the umask, and no other files remain."""
     before = os.umask(0)
     try:

@@ -50,7 +50,7 @@ class TestSingleFlight:
         assert [service.drive_on(flow, until).content for flow, until in others] == ["v1"] * 3
         assert service.sent == 1
 
-    def test_a_call_that_cannot_be_made_is_its_callers_own(self, service: Service) -> None:
+    def test_a_failing_call_does_not_fail_the_others(self, service: Service) -> None:
         """A bug in one call does not fail the others."""
         leader, _ = service.begin()
         other, until = service.begin()
@@ -58,7 +58,7 @@ class TestSingleFlight:
             leader.throw(ConfigurationError("no"))
         assert service.drive_on(other, until).content == "v1"
 
-    def test_waiting_for_another_ends_with_ones_own_deadline(self, service: Service) -> None:
+    def test_a_waiting_caller_stops_at_its_deadline(self, service: Service) -> None:
         """A waiting caller's deadline ends its wait, with a message that says so."""
         leader, _ = service.begin()
         service.is_hanging = True

@@ -226,7 +226,7 @@ class TestAway:
         assert service.get().content == "v1"
         assert service.cache.metrics.errors == 1
 
-    def test_each_error_is_the_callers_own(self, service: Service) -> None:
+    def test_each_caller_gets_a_copy_of_the_error(self, service: Service) -> None:
         """Each caller gets a copy of the error, because each raise extends a traceback."""
         service.answer = lambda _: down()
         errors = []

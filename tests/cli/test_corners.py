@@ -255,7 +255,7 @@ def test_a_run_is_interrupted(run: Run, client: Enprompta, tmp_path: Path, monke
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_checkpoint_of_ones_own_is_kept(run: Run, client: Enprompta, tmp_path: Path) -> None:
+def test_a_requested_checkpoint_is_kept(run: Run, client: Enprompta, tmp_path: Path) -> None:
     """The automatic checkpoint is deleted after success; a requested one is kept."""
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows = tmp_path / "rows.jsonl"

@@ -97,7 +97,7 @@ def _client() -> Any:
         ("rows", lambda c: c.prompts.execute_many("p", FailingSequence())),
     ],
 )
-def test_own_code_that_fails_is_named(client: Enprompta, place: str, call: Any) -> None:
+def test_an_object_that_raises_is_named(client: Enprompta, place: str, call: Any) -> None:
     """The error names the place and the type; the object's exception is the cause, and its text is not shown."""
     with pytest.raises(ConfigurationError, match=rf"^{place} is a \w+ whose own code raised") as caught:
         call(client)

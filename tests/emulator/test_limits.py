@@ -58,7 +58,7 @@ def test_anonymous_requests_share_a_separate_budget(emulator: Emulator, connect:
     assert budget(connect(emulator, emulator.keys.pro).get("/prompts"))[1] == 59
 
 
-def test_minute_is_used_up_and_comes_back(clock: Clock, connect: Any) -> None:
+def test_a_minute_is_used_up_and_the_next_is_full(clock: Clock, connect: Any) -> None:
     """A request over the limit gets a 429 with `Retry-After` and is not counted; the next window is full again."""
     clock.now += 17.5
     with Emulator(clock=clock, limits={"pro": (3, 100)}) as emulator:

@@ -84,7 +84,7 @@ def test_port_can_be_chosen_and_taken_again(connect: Any) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])
-def test_url_can_be_called_whatever_the_host(connect: Any, host: str) -> None:
+def test_the_url_works_for_any_host_setting(connect: Any, host: str) -> None:
     """If it listens everywhere, the URL is one that works from here."""
     with Emulator(host=host) as emulator:
         assert "0.0.0.0" not in emulator.url

@@ -100,7 +100,7 @@ def test_accounts_that_share_a_team(client: httpx.Client, team: dict[str, Any], 
     assert roles == {"usr_enterprise": "OWNER", "usr_team": "MEMBER"}
 
 
-def test_a_team_is_not_there_for_others(
+def test_a_team_is_not_found_by_non_members(
     client: httpx.Client, team: dict[str, Any], emulator: Emulator, connect: Any
 ) -> None:
     """Every request of a non-member gets a 404."""
@@ -142,7 +142,7 @@ def test_email_must_be_one(client: httpx.Client, team: dict[str, Any], email: An
     assert [it["field"] for it in answer.json()["error"]["details"]] == ["email", "role"]
 
 
-def test_members_come_in_pages(client: httpx.Client, team: dict[str, Any]) -> None:
+def test_members_are_listed_in_pages(client: httpx.Client, team: dict[str, Any]) -> None:
     """The list of members is paged like any other, newest first."""
     path = f"/teams/{team['id']}/members"
     for number in range(4):
@@ -182,7 +182,7 @@ def test_only_owners_decide_on_owners(client: httpx.Client, team: dict[str, Any]
     assert client.put(f"{path}/usr_team", json={"role": "OWNER"}).json()["data"]["role"] == "OWNER"
 
 
-def test_the_last_owner_stays(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
+def test_the_last_owner_cannot_leave(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
     """The last owner can neither leave, be removed, nor change role."""
     admin, path = join("ADMIN"), f"/teams/{team['id']}"
     assert client.post(f"{path}/leave").status_code == 409
@@ -234,7 +234,7 @@ def test_team_prompts_are_shared(client: httpx.Client, team: dict[str, Any], joi
     assert client.get(path).status_code == 404
 
 
-def test_viewers_only_look(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
+def test_viewers_can_only_read(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
     """A VIEWER can read the team's prompts; changing, executing and adding one gets a 403."""
     prompt = client.post("/prompts", json={**PROMPT, "teamId": team["id"]}).json()["data"]
     viewer, path = join("VIEWER"), f"/prompts/{prompt['id']}"

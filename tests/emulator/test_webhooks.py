@@ -136,7 +136,7 @@ def test_a_url_that_cannot_be_sent_to_is_refused(client: httpx.Client, url: str)
     assert "url" in details(client.post("/webhooks", json={**PLAIN, "url": url}))
 
 
-def test_a_webhook_is_its_accounts_own(
+def test_a_webhook_belongs_to_its_account(
     client: httpx.Client, webhook: dict[str, Any], connect: Any, emulator: Emulator
 ) -> None:
     """Another account can neither see nor change it, and gets no events from it."""

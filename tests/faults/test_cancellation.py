@@ -261,7 +261,7 @@ def test_waiting_for_a_token(flavour: str, who: str, server: FaultServer) -> Non
 
 
 @ASYNC
-def test_a_time_limit_of_the_caller_s_own(flavour: str, server: FaultServer) -> None:
+def test_a_time_limit_of_the_caller(flavour: str, server: FaultServer) -> None:
     """A cancel scope or `wait_for` around a call raises the event loop's own timeout, not a timeout of the client."""
     server.play(_silent)
 

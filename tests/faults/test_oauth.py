@@ -169,7 +169,7 @@ def test_credentials_and_scopes_from_the_environment(
         ({"client_id": "app", "client_secret": "hunter2", "scopes": ["prompts:read prompts:write"]}, {}),
     ],
 )
-def test_half_credentials_are_refused_unseen(
+def test_incomplete_credentials_are_refused_and_not_shown(
     given: dict[str, Any], environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Incomplete, mixed or invalid credentials are refused without being shown."""
@@ -447,7 +447,7 @@ def test_a_token_answer_without_a_token(flavour: str, name: str, server: FaultSe
 @pytest.mark.parametrize(
     "fault", [lambda peer: peer.stall(), says(503, ERROR, [("Retry-After", "20")])], ids=["silence", "a wait"]
 )
-def test_a_leader_s_own_deadline_does_not_hurt_the_others(
+def test_a_deadline_of_the_fetching_caller_does_not_affect_the_others(
     flavour: str, fault: Fault, server: FaultServer, api: Api
 ) -> None:
     """If the caller that fetches the token times out, a waiting caller takes over, and all waiting callers succeed."""
@@ -470,7 +470,7 @@ def test_a_leader_s_own_deadline_does_not_hurt_the_others(
     assert len(api.asked) == 2
 
 
-def test_a_follower_s_deadline_is_its_own(flavour: str, server: FaultServer, api: Api) -> None:
+def test_a_waiting_caller_stops_at_its_deadline(flavour: str, server: FaultServer, api: Api) -> None:
     """A caller that waits for another's token request stops at its deadline; the error says what it waited for."""
     api.release.clear()
     caller = caller_of(flavour, server)

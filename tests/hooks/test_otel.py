@@ -501,7 +501,9 @@ def test_hooks_pickle(server: FaultServer) -> None:
         assert copy.prompts.get("p1").id == "p1"
 
 
-def test_an_answer_to_nothing_is_counted_alone(server: FaultServer, seen: Telescope, client: Enprompta) -> None:
+def test_a_response_without_a_started_call_is_only_counted(
+    server: FaultServer, seen: Telescope, client: Enprompta
+) -> None:
     """Hooks that missed `on_call_start`, as after a fork, record no span and do not fail."""
     seen.hooks.on_call_start = lambda record: None  # type: ignore[method-assign]
     client.prompts.get("p1")

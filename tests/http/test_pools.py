@@ -68,7 +68,7 @@ def opens(*connections: Connection) -> Any:
     return _ScriptedFactory(create_connection=lambda _: waiting.pop(0), _keepalive_expiry=5.0)
 
 
-def test_a_connection_in_the_hands_of_a_call_is_closed_when_all_are() -> None:
+def test_a_connection_that_a_call_is_returning_is_closed_too() -> None:
     """Also while a call returns it, when it is neither in use nor idle."""
 
     def during(moment: str) -> None:

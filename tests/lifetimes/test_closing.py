@@ -172,7 +172,7 @@ class TestForgotten:
         server.wait_for_connections(0)
 
     @pytest.mark.parametrize("flavour", ["asyncio", "trio"])
-    def test_a_client_forgotten_at_the_end_of_its_loop(self, flavour: str, server: FaultServer) -> None:
+    def test_an_unclosed_client_when_its_loop_ends(self, flavour: str, server: FaultServer) -> None:
         """Its connections are closed with the loop, with one warning of the package."""
 
         async def scenario() -> None:

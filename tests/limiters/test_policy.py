@@ -138,7 +138,7 @@ class TestBudget:
         desk.ask(20)
         assert desk.room() == LIMIT - 21
 
-    def test_the_least_remaining_counts_in_whatever_order_answers_come(self, desk: Desk) -> None:
+    def test_the_least_remaining_counts_in_any_order_of_responses(self, desk: Desk) -> None:
         """A late response with an old number does not return what was spent."""
         desk.learn(LIMIT - 1)
         early, late = desk.ask(2)
@@ -407,7 +407,7 @@ class TestOthers:
         settled.now += PROBE_EVERY
         assert len(settled.grant()) == 1
 
-    def test_our_own_lost_requests_are_not_others(self, settled: Desk) -> None:
+    def test_lost_requests_are_not_counted_as_another_clients(self, settled: Desk) -> None:
         """A lost request that appears in the server's count is not another client's."""
         ticket, other = settled.ask(2)
         settled.pacer.fail(ticket, settled.now)
@@ -504,7 +504,7 @@ class TestTooMany:
         assert settled.ask(1, max_wait) == []
         assert len(settled.pacer.queue) == 1
 
-    def test_max_wait_says_nothing_of_the_line(self, settled: Desk) -> None:
+    def test_max_wait_does_not_limit_the_queue(self, settled: Desk) -> None:
         """A thousand callers wait twenty minutes, because the next chance is never more than a minute away."""
         settled.ask(1000, max_wait=65.0)
         for minute in range(3, 20):
@@ -538,7 +538,7 @@ class TestLine:
         desk.observe(probe, LIMIT - 1, reset=2 * MINUTE)
         assert len(desk.grant()) == 1
 
-    def test_one_that_left_the_line_is_passed_over(self, desk: Desk) -> None:
+    def test_a_request_that_left_the_queue_is_skipped(self, desk: Desk) -> None:
         """The next one has its turn."""
         first = desk.pacer.reserve(None, inf, 0.0)
         second = desk.pacer.reserve(None, inf, 0.0)
@@ -607,7 +607,7 @@ READINGS = st.builds(
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), READINGS, st.sampled_from(["observe", "fail", "cancel"])), max_size=60))
-def test_no_reading_stops_the_line_for_good(steps: list[tuple[float, Reading, str]]) -> None:
+def test_no_report_stops_the_queue_forever(steps: list[tuple[float, Reading, str]]) -> None:
     """No report raises, and every waiter goes within the wait that was asked for, an hour at most."""
     pacer = Pacer()
     now = 0.0

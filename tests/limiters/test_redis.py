@@ -310,7 +310,7 @@ class TestScript:
 
     @given(st.lists(st.tuples(st.floats(0, 40), st.integers(0, 5), ANSWERS, ENDS), max_size=40))
     @settings(max_examples=2000 if LONG else 30)
-    def test_the_script_is_the_policy_whatever_is_answered(
+    def test_the_script_and_the_python_policy_agree(
         self, server: RedisServer, steps: list[tuple[float, int, tuple[int, int, int, float, float | None], str]]
     ) -> None:
         """Also with random responses at random moments."""

@@ -44,7 +44,7 @@ def test_the_budget_is_read() -> None:
     assert parse_rate_limit(dict(headers())) == RateLimit(60, 59, NOW_UTC)
 
 
-def test_zero_stays_zero() -> None:
+def test_zero_is_not_a_missing_value() -> None:
     """Nothing remaining is a number, not a missing value."""
     assert parse_rate_limit(headers("0", "0", "0")) == RateLimit(0, 0, datetime(1970, 1, 1, tzinfo=timezone.utc))
 

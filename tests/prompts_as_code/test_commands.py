@@ -341,7 +341,7 @@ def test_variables_declared_at_the_service_are_written_to_the_file(
     run("check", directory)
 
 
-def test_a_version_that_says_the_same(run: Run, client: Enprompta, directory: Path) -> None:
+def test_a_later_version_with_the_same_text(run: Run, client: Enprompta, directory: Path) -> None:
     """A text that was changed there and back again is the same text in a later version: the file learns its number."""
     prompt = client.prompts.create(title="One", content="1")
     run("pull", directory)

@@ -83,7 +83,7 @@ def test_an_identity_leaves_comments_and_style_alone() -> None:
     assert with_identity(parse(once, "x"), "pmt_1", 2) == once.replace("version: 1", "version: 2")
 
 
-def test_an_identity_is_written_into_odd_yaml() -> None:
+def test_an_identity_is_written_into_unusual_yaml() -> None:
     """If a line cannot be edited in place, the front matter is rewritten."""
     here = parse("---\n{title: T, tags: [a]}\n---\nHello\n", "x")
     assert with_identity(here, "pmt_1", 1) == "---\nid: pmt_1\ntitle: T\ntags:\n  - a\nversion: 1\n---\nHello\n"

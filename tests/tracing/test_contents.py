@@ -280,7 +280,7 @@ def test_executions_link_themselves() -> None:
         assert "hidden" not in str(client.traces.get(hidden.id).model_dump())
 
 
-def test_odd_bodies_of_executions(client: Enprompta, receiver: Receiver) -> None:
+def test_malformed_bodies_of_executions(client: Enprompta, receiver: Receiver) -> None:
     """An execution whose body is not an object is recorded without variables."""
     from enprompta import Call
 
