@@ -92,9 +92,13 @@ def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def code(path: Path) -> Iterator[Finding]:
-    """Check the docstrings, comments and strings of a module."""
+    """Check the docstrings, comments, strings and names of tests of a module."""
     text = path.read_text(encoding="utf-8")
-    for line, docstring in docstrings(ast.parse(text)):
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield from tics(path, node.lineno, node.name.replace("_", " "))
+    for line, docstring in docstrings(tree):
         if OPENER.match(docstring):
             yield Finding(
                 path, line, f"docstring opens with {docstring.split()[0]!r}: use an imperative or a noun phrase"

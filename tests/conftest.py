@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -88,14 +89,20 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         lines += [f"  {name:<12} {text}" for name, text in STEPS.items()]
     lines += [
         f"tests that need {tool} are skipped: {cure}"
-        for tool, cure in (
-            ("redis-server", "apt install redis-server"),
-            ("node", "install Node.js 20 or later"),
-            ("chromium", "apt install chromium"),
+        for tool, is_there, cure in (
+            ("redis-server", shutil.which("redis-server"), "apt install redis-server"),
+            ("node", shutil.which("node"), "install Node.js 20 or later"),
+            ("chromium", shutil.which("chromium"), "apt install chromium"),
+            ("a local model", find_spec("llama_cpp"), 'pip install -e ".[local-model]"'),
         )
-        if shutil.which(tool) is None
+        if not is_there
     ]
     return lines
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a lambda by its argument in the id of a test, instead of `<lambda>`."""
+    return argname if getattr(val, "__name__", "") == "<lambda>" else None
 
 
 def pytest_xdist_auto_num_workers() -> int:

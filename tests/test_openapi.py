@@ -367,12 +367,12 @@ def test_operation_has_the_errors_that_can_occur(name: str) -> None:
         expected.add("422")
     if name in {"prompts.execute", "workflows.execute"}:
         expected.add("402")
-    assert expected <= set(responses(name))
+    assert expected <= set(responses(name)), "docs/openapi.yaml lacks a response"
     assert ("402" in responses(name)) == (name in {"prompts.execute", "workflows.execute"})
 
 
 @each_operation
-def test_every_response_tells_the_rate_limit(name: str) -> None:
+def test_every_response_has_the_rate_limit_headers(name: str) -> None:
     """Every response, errors and empty ones included, has the rate-limit headers and the request id."""
     for status, response in responses(name).items():
         if name == OTLP:
@@ -384,7 +384,7 @@ def test_every_response_tells_the_rate_limit(name: str) -> None:
 
 
 @each_operation
-def test_errors_speak_both_dialects(name: str) -> None:
+def test_errors_have_both_dialects(name: str) -> None:
     """Every error response is an `Error`, of either dialect; the token endpoint may also answer as RFC 6749 does."""
     for status, response in responses(name).items():
         if int(status) >= 400 and name != OTLP:
@@ -404,7 +404,7 @@ def test_results_come_in_the_envelope(name: str) -> None:
     listed = (name.rpartition(".")[2] == "list" or name in WHOLE_LISTS) and name not in BY_OFFSET
     envelope = "List" if name in WHOLE_LISTS else "Page" if listed else "Result"
     enveloped = success(name).get("$ref", "").endswith(envelope)
-    assert enveloped != (name in BARE or name == "webhooks.rotate_secret")
+    assert enveloped != (name in BARE or name == "webhooks.rotate_secret"), f"its schema is named …{envelope}"
     if enveloped:
         assert set(resolve(success(name))["properties"]) - {"pagination"} == {"success", "data"}
     if listed:
@@ -414,7 +414,7 @@ def test_results_come_in_the_envelope(name: str) -> None:
         assert problems(success(name), {**page, "data": [0]}) != []
 
 
-def test_a_rotated_secret_may_come_bare() -> None:
+def test_a_rotated_secret_may_be_without_an_envelope() -> None:
     """The new secret of a webhook is accepted in the envelope and without it."""
     answer = success("webhooks.rotate_secret")
     assert problems(answer, {"secret": "whsec_new"}) == []
@@ -507,7 +507,7 @@ def test_operation_needs_one_scope(name: str) -> None:
     else:
         family = "teams" if resource == "teams" else "prompts"
         expected = f"{family}:{'read' if reads else 'write'}"
-    assert scope == expected
+    assert scope == expected, f"{name} of another scope than its resource's is named in this test"
 
 
 def test_tiers_are_named() -> None:
@@ -594,7 +594,9 @@ def test_every_object_has_an_example() -> None:
         if not {"examples", "enum"} & set(each) and not re.fullmatch(r".+(Result|Page|List)", name)
     ]
     # An example with a `default` looks like a schema to Spectral: these have an example of each field instead.
-    assert without == ["VariableType", "PromptVariable", "Prompt", "Template"]
+    assert without == ["VariableType", "PromptVariable", "Prompt", "Template"], (
+        "an object needs `examples`; the name of an envelope ends in Result, Page or List"
+    )
     for name in without[1:]:
         for field, described in SCHEMAS[name]["properties"].items():
             nested = resolve(described.get("items", described))

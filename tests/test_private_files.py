@@ -33,7 +33,9 @@ def store(path: Path) -> Callable[[], None]:
 
 @pytest.mark.parametrize("make", [emulator, store])
 @pytest.mark.parametrize("umask", [0o000, 0o777])
-def test_a_database_is_its_owners_alone(make: Callable[[Path], Callable[[], None]], umask: int, tmp_path: Path) -> None:
+def test_only_the_owner_can_read_a_database(
+    make: Callable[[Path], Callable[[], None]], umask: int, tmp_path: Path
+) -> None:
     """The file, its log and its index have mode 0600 whatever the umask, and a mode that was chosen stays."""
     path = tmp_path / "x.db"
     before = os.umask(umask)

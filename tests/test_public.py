@@ -40,7 +40,7 @@ def test_every_error_is_public() -> None:
     assert set(enprompta.errors.__all__) <= set(enprompta.__all__)
 
 
-def test_models_tell_of_themselves() -> None:
+def test_models_are_listed_before_they_are_loaded() -> None:
     """`dir()` lists the models although they are loaded when asked for; a wrong name is an ordinary mistake."""
     from enprompta import models
 

@@ -147,7 +147,7 @@ def test_every_link_leads_somewhere(site: Site) -> None:
     assert dead == []
 
 
-def test_nothing_comes_from_elsewhere(site: Site) -> None:
+def test_everything_is_served_by_the_site(site: Site) -> None:
     """Scripts, styles, fonts and pictures are the site's own, so that it can be read without a network."""
     foreign = {load for page in site.pages.values() for load in page.loads if urlsplit(load).netloc}
     assert foreign == set()

@@ -221,7 +221,7 @@ def test_an_empty_option_is_shown_as_one() -> None:
     assert wrong.message == "Must be one of '', 'dry', not 'loud'"
 
 
-def test_all_misfits_are_told_at_once() -> None:
+def test_all_invalid_values_are_reported_together() -> None:
     """Every value that does not fit is named with its reason, one after the other."""
     declared = [Declared("a", type="number"), Declared("b", type="boolean")]
     with pytest.raises(TemplateError) as caught:
@@ -287,7 +287,7 @@ def test_what_fits_a_message_is_whole() -> None:
     )
 
 
-def test_many_misfits_are_cut_in_the_message() -> None:
+def test_many_invalid_values_are_counted() -> None:
     """The eleventh invalid value is counted, not spelt out."""
     with pytest.raises(TemplateError, match=r"^Invalid values: 'v0': .* and 2 more$"):
         render("", {f"v{n}": [] for n in range(12)}, [Declared(f"v{n}") for n in range(12)])

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
-from enprompta.errors import APIError, ConfigurationError, EnpromptaError, VersionMismatchError
+from enprompta.errors import APIError, AuthenticationError, ConfigurationError, EnpromptaError, VersionMismatchError
 
 NO_CREDENTIALS = (
     "No credentials: run `enprompta login`, or set ENPROMPTA_API_KEY, or ENPROMPTA_CLIENT_ID and "
-    "ENPROMPTA_CLIENT_SECRET (create keys in the dashboard under Settings, API Keys); `enprompta doctor` shows "
-    "the current configuration"
+    "ENPROMPTA_CLIENT_SECRET (create keys in the dashboard under Settings, API Keys)"
 )
 
 _VARIABLES = ("api_key", "base_url", "client_id", "client_secret", "scopes", "timeout", "deadline", "max_retries",
@@ -83,6 +82,8 @@ def explain(error: EnpromptaError) -> str:
     if isinstance(error, APIError):
         for pattern, name in _SETTINGS:
             text = pattern.sub(name or (lambda found: f"ENPROMPTA_{found[0].upper()}"), text)
+    if isinstance(error, AuthenticationError):
+        text += "; store a valid key with `enprompta login` (create keys in the dashboard under Settings, API Keys)"
     return text
 
 

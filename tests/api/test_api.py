@@ -79,7 +79,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("old", "new", "name"), BROKEN)
-def test_a_break_is_seen(old: str, new: str, name: str) -> None:
+def test_every_break_is_found(old: str, new: str, name: str) -> None:
     """Each way to break a caller is found, under the name that the changelog has to give."""
     exported = f"__all__ = [{name.partition('.')[0]!r}]\n"
     assert set(breaks({"m": exported + old}, {"m": exported + new})) == {name}
@@ -104,7 +104,7 @@ def test_what_fits_is_no_break(old: str, new: str) -> None:
     assert breaks({"m": old}, {"m": new}) == {}
 
 
-def test_a_module_that_is_gone_is_a_break() -> None:
+def test_a_removed_module_is_a_break() -> None:
     """A module cannot leave unseen."""
     assert breaks({"m": "", "n": ""}, {"m": ""}) == {"n": "is gone"}
 

@@ -150,7 +150,7 @@ def test_what_was_granted_and_not_sent_is_given_back(clock: Clock) -> None:
     assert given_up.value.unsent
 
 
-def test_only_tasks_with_nothing_on_the_way_are_cancelled(clock: Clock) -> None:
+def test_only_tasks_without_a_request_in_flight_are_cancelled(clock: Clock) -> None:
     """Closing cancels waiting calls, not those with a request in flight."""
 
     class Scope:

@@ -139,7 +139,7 @@ def test_a_damaged_checkpoint_says_what_to_do(
     assert service.requests == []
 
 
-def test_the_cure_of_a_row_works(client: Enprompta, service: Service, file: Path) -> None:
+def test_a_damaged_row_can_be_repaired(client: Enprompta, service: Service, file: Path) -> None:
     """A deleted row is sent again with its key and not charged twice; the others are restored."""
     keys = set(service.charged)
     change(file, "UPDATE rows SET execution = '{' WHERE idx = 8")
@@ -212,7 +212,7 @@ def test_a_file_that_cannot_be_written(client: Enprompta, file: Path, monkeypatc
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 @pytest.mark.parametrize("link", [False, True])
-def test_a_checkpoint_is_its_owners_alone(client: Enprompta, tmp_path: Path, umask: int, *, link: bool) -> None:
+def test_only_the_owner_can_read_a_checkpoint(client: Enprompta, tmp_path: Path, umask: int, *, link: bool) -> None:
     """With any umask, the file and its SQLite companions have mode 0600, through a link too."""
     path = tmp_path / "run.db"
     if link:

@@ -169,7 +169,7 @@ def test_what_no_row_could_do_better_is_raised(client: Enprompta) -> None:
         distributed.execute_many(client, "nope", ROWS, run_id="r").compute()
 
 
-def test_the_next_computation_goes_on(client: Enprompta, prompt: str, emulator: Emulator) -> None:
+def test_the_next_computation_resumes(client: Enprompta, prompt: str, emulator: Emulator) -> None:
     """After running out of credits, the same computation charges only rows that were not executed."""
     before = charged(client)
     options: Any = {"run_id": "r", "partition_size": 5, "concurrency": 1}
@@ -297,14 +297,14 @@ def test_without_dask(client: Enprompta, monkeypatch: pytest.MonkeyPatch) -> Non
         distributed.execute_many(client, "p", ROWS)
 
 
-def test_dask_is_imported_by_those_who_use_it() -> None:
+def test_dask_is_loaded_on_first_use() -> None:
     """Importing the package, `batch` and `distributed` does not load Dask."""
     script = "import sys, enprompta, enprompta.batch, enprompta.batch.distributed as d; print('dask' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
-def test_clients_are_closed_when_nobody_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_clients_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client stays open while it is used or was used lately, and is created again later; also without `fork`."""
     monkeypatch.delattr(os, "register_at_fork", raising=False)
     lending = ClientPool()
@@ -326,7 +326,7 @@ def test_clients_are_closed_when_nobody_wants_them(monkeypatch: pytest.MonkeyPat
     assert all(client.is_closed for client in made)
 
 
-def test_a_child_has_clients_of_its_own() -> None:
+def test_a_child_creates_separate_clients() -> None:
     """After a fork, the pool of the child is empty."""
     lending = ClientPool()
     numbers = itertools.count()

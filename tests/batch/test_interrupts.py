@@ -83,7 +83,7 @@ def test_an_exception_in_the_loop_ends_the_run(runner: Runner) -> None:
     assert len(runner.service.charged) == len(runner.service.requests) < 50
 
 
-def test_closing_waits_for_what_is_on_its_way(runner: Runner, tmp_path: Path) -> None:
+def test_closing_waits_for_requests_in_flight(runner: Runner, tmp_path: Path) -> None:
     """Closing a run waits for rows that were sent, and saves them."""
     service = runner.service
     service.answer = lambda n: service.open.clear() if n == "0" else None
@@ -246,7 +246,7 @@ def test_ctrl_c(process: Any, tmp_path: Path) -> None:
     assert out.rstrip().endswith(" 1")
 
 
-def test_a_forgotten_run_does_not_hold_up_the_end_of_the_program(process: Any, tmp_path: Path) -> None:
+def test_an_abandoned_run_does_not_delay_the_exit_of_the_program(process: Any, tmp_path: Path) -> None:
     """A program that ends with an open iterator waits for requests in flight."""
     with process(tmp_path / "run.db", "forget") as program:
         _, err = program.communicate(timeout=20)

@@ -38,7 +38,7 @@ def test_errors_count_from_the_first_row(runner: Runner) -> None:
         runner.many([{"n": "1"}, {}], variables=["n"], first_index=10)
 
 
-def test_a_part_goes_on_where_it_was(runner: Runner, tmp_path: Path) -> None:
+def test_a_part_resumes_from_its_checkpoint(runner: Runner, tmp_path: Path) -> None:
     """A part has a checkpoint like any run; a part with fewer rows or another first index is refused."""
     options: Any = {"checkpoint": tmp_path / "part.db", "first_index": 10, "ordered": True}
     runner.walk(runner.many(numbered(8), **options), most=5)

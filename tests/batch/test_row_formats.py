@@ -156,7 +156,7 @@ def test_a_required_value_is_not_empty(tmp_path: Path, row: dict[str, str], colu
         *((name, mark + b"x\0", "is UTF-16 or UTF-32, not UTF-8") for mark in MARKS for name in ("a.csv", "a.jsonl")),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, name: str, data: str | bytes, says: str) -> None:
+def test_an_error_names_its_line(tmp_path: Path, name: str, data: str | bytes, says: str) -> None:
     """An unreadable file is an error that names the file, the line and what to do."""
     with pytest.raises(RowError) as caught:
         read_rows(file(tmp_path, name, data))

@@ -63,7 +63,7 @@ def test_rows_are_taken_as_they_are_needed(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
-def test_no_more_are_under_way_than_asked(runner: Runner, concurrency: int) -> None:
+def test_concurrency_limits_requests_in_flight(runner: Runner, concurrency: int) -> None:
     """`concurrency` bounds the requests in flight, and is reached."""
     seen: list[int] = []
     runner.service.answer = lambda _: seen.append(runner.service.at_once)  # type: ignore[func-returns-value]
@@ -78,7 +78,7 @@ def test_order_is_kept_when_asked(runner: Runner) -> None:
     assert {result.index for result in runner.walk(runner.many(numbered(200), concurrency=8))} == set(range(200))
 
 
-def test_equal_rows_are_rows_of_their_own(runner: Runner) -> None:
+def test_equal_rows_are_executed_separately(runner: Runner) -> None:
     """Rows with equal content are executed and charged separately."""
     assert len(runner.all([{"n": "x"}] * 10)) == 10
     assert len(runner.service.charged) == 10
@@ -374,7 +374,7 @@ def test_a_missing_column_is_found_before_anything_is_sent(runner: Runner, row: 
     assert runner.service.requests == []
 
 
-def test_how_to_go_on_without_a_checkpoint(runner: Runner) -> None:
+def test_resuming_without_a_checkpoint(runner: Runner) -> None:
     """A stopped run reports the run id with which its rows are not charged again."""
     run = runner.many(numbered(100), run_id="mine")
     runner.walk(run, most=5)

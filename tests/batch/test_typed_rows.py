@@ -135,7 +135,7 @@ def test_a_budget_counts_repairs_in_advance(execute: Any, service: Echo) -> None
     assert len(service.keys) == 2
 
 
-def test_the_first_misfit_ends_a_run_that_raises(execute: Any) -> None:
+def test_the_first_invalid_output_ends_a_run_that_raises(execute: Any) -> None:
     """With `errors="raise"` the run ends with the row's error."""
     with pytest.raises(OutputError, match="this was row 0"):
         execute([{"text": "nothing"}], output=Answer, errors="raise")

@@ -31,7 +31,7 @@ def get(client: Any) -> Any:
     return client.prompts.get("p")
 
 
-def test_a_budget_that_is_used_up_for_long_is_told_at_once(api: Any) -> None:
+def test_a_budget_used_up_beyond_max_wait_is_an_error_at_once(api: Any) -> None:
     """The call is not sent; the error names the budget, the time until its reset, and `max_wait`."""
     client = api.scripted(limiter=LocalLimiter(), max_wait=5.0)
     api.answers(reported(0))
@@ -46,7 +46,7 @@ def test_a_budget_that_is_used_up_for_long_is_told_at_once(api: Any) -> None:
     assert api.sent == 1
 
 
-def test_a_retry_that_the_budget_forbids_tells_of_the_attempts(api: Any) -> None:
+def test_a_retry_without_budget_reports_the_attempts(api: Any) -> None:
     """A failed call without budget for a retry reports its number of attempts."""
     client = api.scripted(limiter=LocalLimiter(), max_wait=5.0)
     api.answers(reported(0, status=503))
@@ -104,7 +104,7 @@ def test_a_firewalls_429_fails_one_call_and_no_other(api: Any, monkeypatch: pyte
     assert 0.2 < time.monotonic() - started < 30
 
 
-def test_a_429_holds_its_own_call_for_as_long_as_it_asks(api: Any) -> None:
+def test_a_429_delays_only_its_call(api: Any) -> None:
     """`Retry-After: 9` without a budget: this call sleeps 9 s outside the queue."""
     client = api.scripted(limiter=LocalLimiter())
     api.answers(refused(retry_after="9"), reported(58))
@@ -159,7 +159,7 @@ def test_without_a_limiter_a_reset_forgets_the_last_report(api: Any) -> None:
 
 
 @pytest.mark.parametrize("limiter", [LocalLimiter(), None])
-def test_a_429_with_a_budget_is_waited_for_in_the_line(api: Any, limiter: LocalLimiter | None) -> None:
+def test_a_429_with_a_budget_waits_in_the_queue(api: Any, limiter: LocalLimiter | None) -> None:
     """The limiter waits for the window, not the call; without a limiter the call sleeps."""
     client = api.scripted(limiter=limiter)
     api.answers(reported(0, seconds=1, status=429), reported(58, seconds=60))

@@ -191,7 +191,7 @@ def test_waiting_ends_as_it_was_asked_to(api: Any) -> None:
         api.run(lambda c: c.workflows.wait("w", "r", wait_timeout=-1))
 
 
-def test_an_error_in_a_flow_is_the_calls_own(api: Any) -> None:
+def test_a_flow_raises_the_error_of_its_call(api: Any) -> None:
     """If a request of a flow fails, the flow raises what the single call would raise."""
     api.answers(run_of("running"), httpx.Response(404))
     with pytest.raises(NotFoundError):
@@ -226,7 +226,7 @@ def test_the_callers_user_agent_replaces_ours(api: Any) -> None:
     assert api.requests[0].headers.get_list("User-Agent") == ["mine/1"]
 
 
-def test_update_tells_null_from_not_given(api: Any) -> None:
+def test_update_distinguishes_null_from_omitted(api: Any) -> None:
     """`update(description=None)` clears the description; omitted fields are not sent."""
     api.answers(ok(), ok())
     api.run(lambda c: c.prompts.update("p", description=None))
@@ -303,7 +303,7 @@ def test_live_prompts_are_beside_the_versioned_api(api: Any, base_url: str, addr
 
 
 @pytest.mark.parametrize("prompt_id", ["../teams", "a/b?x=1", ".", "..", "żółw", "%2e%2e", "a b#c", "🐢", "a\r\nX: 1"])
-def test_an_id_reaches_its_own_path_and_nothing_more(api: Any, prompt_id: str) -> None:
+def test_an_id_addresses_one_object_only(api: Any, prompt_id: str) -> None:
     """Whatever the id, the request addresses one object below /prompts, and httpx does not change the URL."""
     api.answers(ok(), httpx.Response(204), ok())
     api.run(lambda c: c.prompts.get(prompt_id))
@@ -393,7 +393,7 @@ def test_an_unknown_keyword_is_a_type_error(api: Any) -> None:
     assert api.sent == 0
 
 
-def test_deletion_gives_none_whatever_is_in_the_body(api: Any) -> None:
+def test_deletion_returns_none_for_any_body(api: Any) -> None:
     """204 without a body and 200 with any body return None."""
     for answer in (httpx.Response(204), ok({"deleted": True}), httpx.Response(200, text="<p>gone")):
         api.answers(answer)
@@ -440,7 +440,7 @@ def test_calls_that_belong_together(api: Any) -> None:
     assert [request.url.path for request in api.requests] == ["/api/v1/prompts/one", "/api/v1/prompts/pmt_1"]
 
 
-def test_a_raw_listing_holds_a_page_that_goes_on(api: Any) -> None:
+def test_a_raw_listing_has_a_page_that_fetches_the_next(api: Any) -> None:
     """The page in an `APIResponse` fetches the next one like any other."""
     more = {"has_more": True, "next_cursor": "c2"}
     api.answers(
@@ -453,7 +453,7 @@ def test_a_raw_listing_holds_a_page_that_goes_on(api: Any) -> None:
     assert api.run(lambda _: response.data.next_page()).data == []
 
 
-def test_run_is_the_way_to_an_endpoint_without_a_method(api: Any) -> None:
+def test_run_calls_an_endpoint_without_a_method(api: Any) -> None:
     """A custom call returns its type: a model, list, dict, None or page."""
     api.answers(ok({"a": 1}), ok([PROMPT]), ok(), httpx.Response(202, text="odd"))
     params = {"x": True, "y": None}

@@ -59,20 +59,20 @@ def test_the_environment_sets_up_a_client(api: Any, monkeypatch: pytest.MonkeyPa
     ("limiter", "given"),
     [("redis://localhost", "str"), (LocalLimiter, "the class LocalLimiter"), (RedisLimiter, "the class RedisLimiter")],
 )
-def test_a_limiter_is_told_from_its_address_and_its_class(api: Any, limiter: object, given: str) -> None:
+def test_an_invalid_limiter_is_refused(api: Any, limiter: object, given: str) -> None:
     """An invalid limiter is rejected when the client is created, with the accepted kinds in the error."""
     with pytest.raises(ConfigurationError, match=rf"limiter must be LocalLimiter\(\), .*, not {given}"):
         api.make(limiter=limiter)
 
 
-def test_no_key_is_told_when_the_client_is_made(api: Any) -> None:
+def test_a_missing_key_is_an_error_of_the_constructor(api: Any) -> None:
     """The error names the variables to set."""
     with pytest.raises(ConfigurationError, match=r"api_key.*ENPROMPTA_API_KEY"):
         api.client_class()
 
 
 @pytest.mark.parametrize("key", ["ep_hunter2\n", "ep_hunter2ż", "ep_hunter2 ", ""])
-def test_a_key_that_cannot_be_is_told_unseen(api: Any, key: str) -> None:
+def test_an_invalid_key_is_refused_and_not_shown(api: Any, key: str) -> None:
     """An invalid key is rejected when the client is created, and not shown."""
     with pytest.raises(ConfigurationError) as caught:
         api.client_class(api_key=key)
@@ -150,7 +150,7 @@ def test_a_listing_keeps_the_keywords_of_its_call(api: Any) -> None:
     assert [one.headers["X-Team"] for one in api.requests] == ["red", "red"]
 
 
-def test_a_view_has_settings_of_its_own_on_the_same_connections(api: Any) -> None:
+def test_a_view_has_separate_settings_on_the_same_connections(api: Any) -> None:
     """`with_options` leaves its parent unchanged, can be chained, and shares the known budget."""
     parent = api.scripted(default_headers={"X-Team": "blue"})
     view = parent.with_options(timeout=1, max_retries=0, headers={"X-Two": "2"})

@@ -63,7 +63,7 @@ def test_the_output_is_a_value(api: Any) -> None:
     assert "parsed" not in done.model_dump()
 
 
-def test_a_misfit_is_not_executed_again(api: Any) -> None:
+def test_an_invalid_output_is_not_executed_again(api: Any) -> None:
     """The error has the execution, the place and the text, and one execution was sent."""
     api.answers(executed('{"value": "x"}'))
     with pytest.raises(

@@ -128,7 +128,7 @@ def test_errors_of_the_service_name_the_field(driver: Any, client: Any) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["reference", "detailed"])
-def test_who_may_not_is_told_why(driver: Any, dialect: Any) -> None:
+def test_refusals_name_their_reason(driver: Any, dialect: Any) -> None:
     """An invalid key raises 401, a free plan 403, and used-up credits 402, in both dialects of the service."""
     with Emulator(rate_limits=False, error_dialect=dialect, credits={"pro": 1}) as emulator:
         for key, error in (("ep_wrong", AuthenticationError), (emulator.keys.free, PermissionDeniedError)):

@@ -45,7 +45,7 @@ def test_more_without_a_cursor_is_an_error(cursor: str | None) -> None:
         next_call(LIST, pagination_of(has_more=True, next_cursor=cursor))
 
 
-def test_a_cursor_that_comes_back_is_an_error() -> None:
+def test_a_repeated_cursor_is_an_error() -> None:
     """A repeated cursor raises, because the listing would never end."""
     call = Call("GET", "/prompts", Page[Prompt], params={"cursor": "c"})
     with pytest.raises(APIResponseError, match="with the same cursor as in the request"):
@@ -132,7 +132,7 @@ def test_a_walk_may_be_left_early(api: Any) -> None:
     assert api.sent == 2
 
 
-def test_an_iterator_goes_on_where_it_was_left(api: Any) -> None:
+def test_an_iterator_continues_where_it_stopped(api: Any) -> None:
     """Several loops can share one iterator."""
     api.answers(*three_pages())
     walk = (lambda page: page.__aiter__()) if api.is_async else iter
@@ -183,7 +183,7 @@ def test_more_without_a_cursor_ends_the_walk_with_an_error(api: Any) -> None:
         first.has_next_page()
 
 
-def test_a_failure_midway_is_the_calls_own_error(api: Any) -> None:
+def test_a_failed_page_raises_the_error_of_its_call(api: Any) -> None:
     """A page that fails permanently raises what any call would; pages are retried like any call."""
     api.answers(three_pages()[0], httpx.Response(503), *three_pages()[1:])
     assert numbers(api.items(lambda c: c.prompts.list())) == [1, 2, 3]

@@ -91,7 +91,7 @@ def test_three_retries_and_then_the_last_error(api: Any) -> None:
     assert third == 2.0
 
 
-def test_attempts_are_told_of_success_too(api: Any) -> None:
+def test_a_success_lists_its_attempts(api: Any) -> None:
     """`with_raw_response` lists every attempt; the last one is the response."""
     api.answers(no(500, **{"X-Request-Id": "req_1"}), httpx.ConnectError("refused"), ok())
     response = api.run(lambda c: c.with_raw_response.prompts.get("p"))
@@ -164,7 +164,7 @@ def test_the_servers_wait_is_kept(api: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wait_longer_than_max_wait_comes_at_once_and_says_so(api: Any, status: int) -> None:
+def test_a_wait_longer_than_max_wait_is_an_error_at_once(api: Any, status: int) -> None:
     """A wait beyond `max_wait`, as until midnight, raises unless the caller has allowed it."""
     api.answers(no(status, **{"Retry-After": "3600"}))
     with pytest.raises(APIStatusError) as caught:

@@ -78,7 +78,7 @@ def test_results_are_read_within_their_field_and_without(api: Any, data: dict[st
     assert api.run(lambda c: c.traces.get("t")).id == "t"
 
 
-def test_spans_and_odd_numbers(api: Any) -> None:
+def test_spans_with_numbers_that_json_does_not_have(api: Any) -> None:
     """A list within a field is a sequence; numbers that JSON does not have become None."""
     api.answers(httpx.Response(200, content=b'{"data": {"spans": [{"id": "s", "cost": NaN, "metadata": null}]}}'))
     spans = api.run(lambda c: c.traces.spans("t"))
@@ -86,7 +86,7 @@ def test_spans_and_odd_numbers(api: Any) -> None:
     assert isinstance(spans[0], TraceSpan)
 
 
-def test_pages_with_odd_numbers_keep_their_position(api: Any) -> None:
+def test_pages_with_invalid_numbers_keep_their_position(api: Any) -> None:
     """The slow path of reading keeps total and offset."""
     api.answers(
         httpx.Response(

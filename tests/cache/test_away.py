@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TestAway:
-    def test_nobody_there(self, flavour: str) -> None:
+    def test_a_refused_connection(self, flavour: str) -> None:
         """With a fallback, a refused connection costs one attempt; later calls cost none."""
         with FaultServer(listening=False) as server:
 
@@ -62,7 +62,7 @@ class TestAway:
 
             run(flavour, scenario)
 
-    def test_without_anything_the_error_comes(self, flavour: str, server: FaultServer) -> None:
+    def test_without_fallback_and_snapshot_the_error_is_raised(self, flavour: str, server: FaultServer) -> None:
         """A 404 is raised immediately on every call."""
         server.play(then=refused(404))
 

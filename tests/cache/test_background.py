@@ -124,7 +124,7 @@ class TestThreads:
 
 
 class TestTasks:
-    def test_a_task_that_never_began_is_told_of_its_end(self) -> None:
+    def test_a_task_cancelled_before_it_started_releases_its_lease(self) -> None:
         """An event loop that ends at once cancels the refresh before its first step."""
         tasks, ended = Tasks(), []
 
@@ -234,7 +234,7 @@ with FaultServer() as server:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_child_process_goes_on(tmp_path: Path) -> None:
+def test_a_child_process_continues(tmp_path: Path) -> None:
     """After a fork during a refresh and a look-up, the child has the cached prompt and sends its own requests."""
     file = tmp_path / "fork.py"
     file.write_text(FORK)

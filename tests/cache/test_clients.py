@@ -92,7 +92,7 @@ class TestSingleFlight:
         assert ticks == [0] * 4
         assert len(server.received) == 1
 
-    def test_a_cancelled_caller_takes_nobody_with_it(self, server: FaultServer) -> None:
+    def test_a_cancelled_caller_does_not_cancel_the_others(self, server: FaultServer) -> None:
         """If the task that fetches is cancelled, one of the waiting tasks fetches instead."""
         server.play(stalling, then=prompt())
 

@@ -48,7 +48,7 @@ def test_what_is_saved_is_loaded(disk: Disk) -> None:
     assert 100 <= snapshot.age < 110
 
 
-def test_files_are_their_owners_alone(disk: Disk) -> None:
+def test_only_the_owner_can_read_the_files(disk: Disk) -> None:
     """Files have mode 0600 in a folder of mode 0700, whatever the umask, and no other files remain."""
     before = os.umask(0)
     try:
@@ -83,7 +83,7 @@ def test_a_write_that_fails_leaves_the_old_file(
     assert "No space left on device" in caplog.text
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_that_cannot_be_created_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A `cache_dir` that is a file does not affect callers."""
     (tmp_path / "file").write_text("")
     disk = Disk(tmp_path / "file", "a", "s")
@@ -139,7 +139,7 @@ def test_what_is_not_what_was_written_is_not_believed(
     assert record.__dict__["fields"]["file"] == disk.path(KEY).name
 
 
-def test_what_cannot_be_written_is_told(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_prompt_that_cannot_be_written_is_logged(disk: Disk, caplog: pytest.LogCaptureFixture) -> None:
     """A prompt with no JSON form is served, but not saved."""
     with caplog.at_level(logging.WARNING, logger="enprompta"):
         disk.save(KEY, live(odd=object()), None)

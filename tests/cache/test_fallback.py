@@ -97,7 +97,7 @@ def test_it_is_asked_only_when_it_is_needed(service: Service) -> None:
     assert len(called) == 2
 
 
-def test_callers_have_each_their_own(away: Service) -> None:
+def test_each_caller_has_a_separate_fallback(away: Service) -> None:
     """Each caller gets its own fallback."""
     for text in ("a", "b", "a"):
         assert away.get(fallback=lambda text=text: text).content == text

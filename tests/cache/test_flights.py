@@ -50,7 +50,7 @@ class TestSingleFlight:
         assert [service.drive_on(flow, until).content for flow, until in others] == ["v1"] * 3
         assert service.sent == 1
 
-    def test_a_call_that_cannot_be_made_is_its_callers_own(self, service: Service) -> None:
+    def test_a_failing_call_does_not_fail_the_others(self, service: Service) -> None:
         """A bug in one call does not fail the others."""
         leader, _ = service.begin()
         other, until = service.begin()
@@ -58,7 +58,7 @@ class TestSingleFlight:
             leader.throw(ConfigurationError("no"))
         assert service.drive_on(other, until).content == "v1"
 
-    def test_waiting_for_another_ends_with_ones_own_deadline(self, service: Service) -> None:
+    def test_a_waiting_caller_stops_at_its_deadline(self, service: Service) -> None:
         """A waiting caller's deadline ends its wait, with a message that says so."""
         leader, _ = service.begin()
         service.is_hanging = True
@@ -91,7 +91,7 @@ class TestSingleFlight:
         service.answer = lambda _: live("v2")
         assert service.get().content == "v2"
 
-    def test_a_refresh_that_cannot_begin_is_not_waited_for(self, service: Service) -> None:
+    def test_a_refresh_that_cannot_start_delays_no_caller(self, service: Service) -> None:
         """If no thread can be started, the fallback is served at once."""
         service.background.spawn = lambda client, flow, ended: ended()  # type: ignore[method-assign]
         assert service.get(fallback="x").is_fallback
@@ -129,7 +129,7 @@ class TestInvalidate:
         assert [service.get().is_stale for _ in range(3)] == [True] * 3
         assert service.sent == 2
 
-    def test_what_was_on_its_way_is_not_held(self, service: Service) -> None:
+    def test_a_fetch_started_before_invalidate_is_not_stored(self, service: Service) -> None:
         """A fetch started before `invalidate` is not stored, because it may return the old version."""
         leader, wish = service.begin()
         service.cache.invalidate("hi")
@@ -206,7 +206,7 @@ class TestEvents:
 
 
 class TestAfterAFork:
-    def test_nobody_is_waited_for(self, service: Service) -> None:
+    def test_a_child_process_waits_for_nothing_of_its_parent(self, service: Service) -> None:
         """A child process keeps the cached prompts, and waits for no request, thread or lock of its parent."""
         service.get()
         service.now += 100

@@ -130,7 +130,7 @@ class TestStale:
             first.send(service.perform(wish) and type("Old", (), {"data": live("old"), "headers": {}}))
         assert service.get().content == "new"
 
-    def test_a_refresh_whose_turn_came_too_late_asks_nothing(self, service: Service) -> None:
+    def test_a_refresh_that_lost_its_lease_sends_nothing(self, service: Service) -> None:
         """A refresh that lost its lease while waiting for a thread sends nothing."""
         service.get()
         service.now += 100
@@ -212,7 +212,7 @@ class TestAway:
             service.get(slug, fallback="x", **how)
             assert service.now - began == 2.0
 
-    def test_without_anything_the_error_comes_with_all_tries(self, service: Service) -> None:
+    def test_without_a_fallback_the_error_lists_all_attempts(self, service: Service) -> None:
         """A caller without a fallback retries as in an ordinary call; during the backoff others fail at once."""
         service.answer = lambda _: down()
         with pytest.raises(APIError, match=r"cannot connect$"):
@@ -226,7 +226,7 @@ class TestAway:
         assert service.get().content == "v1"
         assert service.cache.metrics.errors == 1
 
-    def test_each_error_is_the_callers_own(self, service: Service) -> None:
+    def test_each_caller_gets_a_copy_of_the_error(self, service: Service) -> None:
         """Each caller gets a copy of the error, because each raise extends a traceback."""
         service.answer = lambda _: down()
         errors = []
@@ -286,7 +286,7 @@ class TestRefused:
             assert isinstance(given.error, NotFoundError)
         assert service.sent == 1
 
-    def test_forbidden_leaves_what_is_held(self, service: Service) -> None:
+    def test_a_revoked_key_keeps_the_cached_prompt(self, service: Service) -> None:
         """A revoked key does not stop a running program; the served prompt reports the error."""
         service.get()
         service.now += 100
@@ -304,7 +304,7 @@ class TestRefused:
             service.get()
         assert service.get().content == "v1"
 
-    def test_a_304_to_who_holds_nothing_is_an_error(self, service: Service) -> None:
+    def test_a_304_without_a_cached_copy_is_an_error(self, service: Service) -> None:
         """A malformed response of a broken server or proxy is not cached."""
         service.answer = lambda _: status(304)
         with pytest.raises(APIError, match="304"):

@@ -120,7 +120,7 @@ def test_the_service_may_ask_for_a_longer_pause() -> None:
     ],
     ids=repr,
 )
-def test_being_away_is_no_refusal(error: Exception | None, refuses: bool) -> None:  # noqa: FBT001
+def test_an_unavailable_service_is_not_a_refusal(error: Exception | None, refuses: bool) -> None:  # noqa: FBT001
     """A 4xx is a refusal, which a retry would repeat; a temporary failure is not."""
     assert is_refusal(error) is refuses  # type: ignore[arg-type]
 
@@ -132,7 +132,7 @@ def test_what_is_no_more_is_not_given() -> None:
     assert failed(HELD, status(403), NOW, 60.0, 1.0).value is HELD.value
 
 
-def test_a_snapshot_stands_in_for_who_is_away_only() -> None:
+def test_a_snapshot_replaces_an_unavailable_service_only() -> None:
     """A revoked key cannot continue to read from the disk."""
     snapshot = CachedPrompt(live(), is_valid=False, is_snapshot=True)
     assert can_serve(snapshot)

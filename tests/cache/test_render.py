@@ -23,7 +23,7 @@ class TestPromptsAndTemplates:
         assert prompt.render(topic="{{tone}}") == "{{tone}} calm {{}}"
         assert prompt.render(topic="x", tone="wild") == "x wild {{}}"
 
-    def test_every_name_that_is_wrong_is_told(self, kind: Any) -> None:
+    def test_every_wrong_name_is_reported(self, kind: Any) -> None:
         """The error lists missing and unknown variables, with suggestions."""
         prompt = kind(id="p", title="t", content="{{topic}}", variables=DECLARED)
         with pytest.raises(
@@ -38,7 +38,7 @@ class TestPromptsAndTemplates:
         given = {"first-name": "Ada", "a.b": 1, "self": "overruled"}
         assert prompt.render(given, self="me", values=True) == "me true Ada 1"
 
-    def test_types_are_held_to(self, kind: Any) -> None:
+    def test_values_must_match_their_declared_type(self, kind: Any) -> None:
         """A value that does not match its declaration is rejected."""
         prompt = kind(id="p", title="t", content="{{n}}", variables=[{"name": "n", "type": "number"}])
         with pytest.raises(TemplateError, match="Must be a number"):
@@ -56,7 +56,7 @@ class TestLivePrompts:
         ],
         ids=["defaults", "declarations by name", "declarations", "noise"],
     )
-    def test_variables_as_the_service_tells_them(self, variables: Any) -> None:
+    def test_variables_as_the_service_returns_them(self, variables: Any) -> None:
         """Variables are declared as defaults by name, or as declarations."""
         prompt = LivePrompt(id="p", content="{{topic}} {{tone}}", variables=variables)
         assert prompt.render(topic="x") == "x calm"
@@ -96,7 +96,7 @@ class TestLivePrompts:
             LivePrompt(id="p").render()
 
 
-def test_how_it_came_is_no_part_of_what_it_says() -> None:
+def test_cache_information_is_not_compared() -> None:
     """Prompts compare by content; a copy and a pickle keep the cache information."""
     prompt = LivePrompt(id="p", content="x", _meta={"a": 1})  # type: ignore[call-arg]
     served = prompt.with_cache_info(CacheInfo(7.0, is_stale=True, error=TemplateError("why")))

@@ -34,7 +34,7 @@ def test_a_full_disk_behind_standard_output(service: Emulator, arguments: tuple[
 
 
 @pytest.mark.parametrize("arguments", [("prompts", "get", "PROMPT"), ("prompts", "get", "PROMPT", "--json")])
-def test_a_reader_that_has_gone(service: Emulator, client: Any, arguments: tuple[str, ...]) -> None:
+def test_a_closed_pipe(service: Emulator, client: Any, arguments: tuple[str, ...]) -> None:
     """A closed `| head` is one line and status 1, however the text is written."""
     prompt = client.prompts.create(title="Long", content="x\n" * 40_000)
     reading, writing = os.pipe()

@@ -42,18 +42,18 @@ def says(faults: Faults, path: str, data: object, status: int = 200, **how: Any)
     faults.add(path, status=status, body={"success": True, "data": data}, **how)
 
 
-def test_the_doctor_is_told_little(run: Run, faults: Faults) -> None:
+def test_the_doctor_with_few_fields(run: Run, faults: Faults) -> None:
     """Missing fields cause no failure; an unreadable clock is a warning."""
     faults.add("/health", status=200, headers={"Date": "soon"}, body={"status": "healthy"})
     says(faults, "/usage", {"requestsPerMinute": {"remaining": 3}})
     told = run("doctor").output
     assert "warn  clock        the service sent no Date header to compare with" in told
     assert "plan unknown" in told
-    assert "tokens" not in told
+    assert "credits" not in told
     assert "requests left" not in told
 
 
-def test_the_doctor_of_an_unwell_service(run: Run, faults: Faults) -> None:
+def test_the_doctor_of_a_failing_service(run: Run, faults: Faults) -> None:
     """The failing part of usage is reported beside the working ones."""
     faults.add("/usage", status=500)
     told = run("doctor", status=1).output
@@ -73,7 +73,7 @@ def test_the_doctor_of_credentials_that_lack_a_scope(run: Run, faults: Faults) -
     assert "fail  account      GET /prompts returned 500" in run("doctor", status=1).output
 
 
-def test_usage_of_nobody(run: Run, faults: Faults) -> None:
+def test_an_account_without_usage(run: Run, faults: Faults) -> None:
     """Without usage no chart is drawn; missing fields are left out."""
     says(faults, "/usage", {"requestsPerDay": {}})
     says(faults, "/usage/history", [])
@@ -255,7 +255,7 @@ def test_a_run_is_interrupted(run: Run, client: Enprompta, tmp_path: Path, monke
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_checkpoint_of_ones_own_is_kept(run: Run, client: Enprompta, tmp_path: Path) -> None:
+def test_a_requested_checkpoint_is_kept(run: Run, client: Enprompta, tmp_path: Path) -> None:
     """The automatic checkpoint is deleted after success; a requested one is kept."""
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows = tmp_path / "rows.jsonl"

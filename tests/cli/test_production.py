@@ -55,7 +55,7 @@ def test_a_schema_can_come_from_standard_input(run: Run, prompt: str) -> None:
     assert json.loads(done.stdout) == {"a": 2}
 
 
-def test_a_misfit_is_a_failure(run: Run, prompt: str, schema: Path) -> None:
+def test_an_invalid_output_is_a_failure(run: Run, prompt: str, schema: Path) -> None:
     """The error has the execution and the place; --repair executes once more, and says what was charged."""
     command = ("prompts", "execute", prompt, "--output-schema", schema, "--var", 'n="x"')
     failed = run(*command, status=1)

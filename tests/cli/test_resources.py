@@ -101,6 +101,7 @@ def test_executions_templates_usage(run: Run, client: Enprompta) -> None:
     assert template["content"] in run("templates", "get", template["id"]).output
     assert "pmt_" in run("templates", "fork", template["id"], "--title", "Mine").output
     chart = run("usage").output
+    assert re.search(r"^credits     \d+ used, no limit$", chart, re.MULTILINE)
     assert "plan        enterprise" in chart
     assert "█" in chart
     assert objects(run("usage", "--json"))[0]["days"]
@@ -242,7 +243,10 @@ def test_doctor(run: Run, service: Emulator) -> None:
     for part in ("ep_…rise, from ENPROMPTA_API_KEY", service.url, "healthy in", "clock agrees with", "plan enterprise"):
         assert part in told
     assert objects(run("doctor", "--json"))[0]["ok"] is True
-    assert "refuses the credentials" in run("doctor", status=1, ENPROMPTA_API_KEY="ep_wrong").output
+    assert re.search(r"^ok    credits      \d+ used, no limit$", told, re.MULTILINE)
+    told = run("doctor", status=1, ENPROMPTA_API_KEY="ep_wrong").output
+    assert "refuses the credentials" in told
+    assert "store a valid key with `enprompta login`" in told
     told = run("doctor", status=1, ENPROMPTA_API_KEY=service.keys.free).output
     assert "fail  account      neither usage nor prompts can be read with these credentials: " in told
     told = run("doctor", status=1, ENPROMPTA_BASE_URL=service.url.removesuffix("/api/v1")).output
@@ -259,7 +263,7 @@ def test_doctor(run: Run, service: Emulator) -> None:
     )
 
 
-def test_a_clock_that_is_wrong_is_told(environment: dict[str, str]) -> None:
+def test_a_wrong_clock_is_reported(environment: dict[str, str]) -> None:
     """The doctor reports by how much this machine's clock is off."""
     with Emulator(clock=lambda: time.time() + 600) as ahead:
         variables = {**environment, "ENPROMPTA_BASE_URL": ahead.url}
@@ -309,7 +313,7 @@ def test_a_budget_is_of_the_whole_run(run: Run, client: Enprompta, tmp_path: Pat
     assert client.prompts.get(prompt.id).usage_count == 20
 
 
-def test_a_missing_column_is_told_before_anything_is_sent(run: Run, client: Enprompta, tmp_path: Path) -> None:
+def test_a_missing_column_is_reported_before_anything_is_sent(run: Run, client: Enprompta, tmp_path: Path) -> None:
     """File, line and column are named; nothing is executed or written."""
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows = tmp_path / "rows.csv"

@@ -95,7 +95,7 @@ def test_a_file_of_no_known_format(run: Run, tmp_path: Path) -> None:
     assert "format=" not in told
 
 
-def test_an_error_says_how_a_shell_goes_on(run: Run, service: Emulator, tmp_path: Path) -> None:
+def test_an_error_names_the_command_that_resumes(run: Run, service: Emulator, tmp_path: Path) -> None:
     """An error that ends the run names the command that resumes it, not a Python call."""
     source = rows(tmp_path / "rows.csv", "Ada", "Bob", "Eve")
     service.faults.add("/prompts/*/execute", status=402, times=1)

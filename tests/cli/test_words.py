@@ -108,7 +108,7 @@ def test_values_and_versions_in_the_words_of_a_shell(error: EnpromptaError, show
     assert explain(error) == shown
 
 
-def test_only_our_own_words_are_rewritten() -> None:
+def test_only_the_text_of_the_client_is_rewritten() -> None:
     """In API errors only names of settings change; other errors stay unchanged."""
     api = APIConnectionError(
         "returned 302: team_id is wrong; check base_url, or raise max_wait: longer than timeout allows"

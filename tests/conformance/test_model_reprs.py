@@ -25,6 +25,7 @@ from enprompta.models import (
 from enprompta.models.events import PromptExecuted, UnknownEvent
 from enprompta.models.live_prompts import CacheInfo
 
+SHOWN = [getattr(models, name) for name in models.__all__ if name not in {"Model", "WebhookSecret"}]
 CREATED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 LONG = "x" * 5000
 
@@ -69,6 +70,14 @@ LONG = "x" * 5000
 def test_a_model_is_shown_in_one_line(model: Model, line: str) -> None:
     """`repr` and `str` show the short fields that the API sent, without texts, URLs and secrets."""
     assert repr(model) == str(model) == line
+
+
+@pytest.mark.parametrize("model", [one for one in SHOWN if isinstance(one, type) and issubclass(one, Model)])
+def test_every_model_shows_a_field(model: type[Model]) -> None:
+    """A model shows at least one field, and names only fields and properties that exist."""
+    known = [field for field in model._REPR_FIELDS if hasattr(model, field) or field in model.model_fields]
+    assert known, f"{model.__name__} needs _REPR_FIELDS"
+    assert known == list(model._REPR_FIELDS) or model._REPR_FIELDS is Model._REPR_FIELDS
 
 
 def test_a_live_prompt_shows_whether_it_is_the_fallback() -> None:

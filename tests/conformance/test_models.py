@@ -62,7 +62,9 @@ def wire_names(model: str) -> set[str]:
 @pytest.mark.parametrize(("model", "schema"), PAIRS.items())
 def test_fields_of_models(model: str, schema: str) -> None:
     """A model has each field of its schema, and no other."""
-    assert wire_names(model) | UNREAD.get(model, set()) == set(properties(SCHEMAS[schema]))
+    assert wire_names(model) | UNREAD.get(model, set()) == set(properties(SCHEMAS[schema])), (
+        f"{model} in enprompta/models/ and {schema} in docs/openapi.yaml have different fields"
+    )
 
 
 @pytest.mark.parametrize(("params", "schema"), PARAMS.items())
@@ -86,7 +88,7 @@ def test_words_of_enumerations(name: str) -> None:
     assert list(get_args(getattr(models, name))) == SCHEMAS[name]["enum"]
 
 
-def test_words_that_have_no_schema_of_their_own() -> None:
+def test_values_without_a_separate_schema() -> None:
     """The types of variables are those of the document, and so is what can be grouped by."""
     assert list(get_args(models.VariableType)) == SCHEMAS["VariableType"]["anyOf"][0]["enum"]
     assert set(get_args(models.GroupBy)) == {"day", "prompt", "model"}
@@ -95,7 +97,9 @@ def test_words_that_have_no_schema_of_their_own() -> None:
 def test_no_model_is_left_out() -> None:
     """Every public model, enumeration and event is compared with a schema here."""
     compared = {*PAIRS, *PARAMS, *WORDS, "GroupBy", "VariableType", "Model"}
-    assert set(models.__all__) - DERIVED == compared
+    assert set(models.__all__) - DERIVED == compared, (
+        "each name in __all__ of enprompta/models/__init__.py needs an entry in SAME or another table of this test"
+    )
     assert set(events.__all__) - OWN == set(EVENTS)
 
 

@@ -122,7 +122,7 @@ def test_a_lone_surrogate_is_refused() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_any_text_reaches_its_own_segment(prompt_id: str) -> None:
+def test_any_id_is_one_path_segment(prompt_id: str) -> None:
     """Every id is sent as one path segment that decodes to the id, and none changes the path."""
     url = httpx.URL(f"https://api.test/v1{path('/prompts/{}', prompt_id)}/execute")
     before, prompts, segment, after = url.raw_path.decode("ascii").rsplit("/", 3)

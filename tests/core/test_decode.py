@@ -227,7 +227,7 @@ json_values = st.recursive(
 
 
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
-def test_any_body_is_read_or_refused_in_one_way(body: bytes) -> None:
+def test_any_body_is_decoded_or_raises_one_error(body: bytes) -> None:
     """Any body gives a value or an `UndecodableError`."""
     for returns in (Prompt, Page[Prompt], Sequence[ExecutionStats], LivePrompt):
         try:
@@ -410,7 +410,7 @@ def test_large_bodies_are_read_as_small_ones(one: Any) -> None:
         assert errors[0] == errors[1]
 
 
-def test_a_refused_body_is_refused_by_its_own_words() -> None:
+def test_an_incomplete_body_is_reported_as_incomplete() -> None:
     """An incompletely read body is not parsed; a call that returns nothing does not need it."""
     with pytest.raises(UndecodableError, match=r"^too long$"):
         decode(Call("GET", "/x", Prompt), b'{"id":"p","title":"t","content":"c"}', "too long")

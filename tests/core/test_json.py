@@ -79,7 +79,7 @@ def read(returns: Any, body: bytes) -> Any:
 
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("form", [b"%s", b'{"success":true,"data":%s}', b"\xef\xbb\xbf %s"])
-def test_an_odd_object_is_read(name: str, form: bytes) -> None:
+def test_an_object_with_malformed_values_is_read(name: str, form: bytes) -> None:
     """The object is read; the odd value prints, pickles, copies and can be dumped."""
     members, expected = ODD[name]
     execution: Execution = read(Execution, form % row(members))
@@ -91,7 +91,7 @@ def test_an_odd_object_is_read(name: str, form: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_one_odd_row_does_not_lose_a_page(name: str) -> None:
+def test_one_malformed_row_does_not_lose_a_page(name: str) -> None:
     """The other rows keep their values, numbers included."""
     fine = b'{"id":"f","output":"fine","tokens":7,"cost":0.5,"latency":9,"createdAt":"2024-01-17T10:15:00Z"}'
     page = read(
@@ -110,7 +110,7 @@ def test_one_odd_row_does_not_lose_a_page(name: str) -> None:
     ],
     ids=["halves", "levels"],
 )
-def test_a_million_odd_values_take_little_time(body: bytes, expected: str) -> None:
+def test_a_million_malformed_values_take_little_time(body: bytes, expected: str) -> None:
     """Parsing is one step, which no deadline interrupts."""
     began = time.process_time()
     assert read(Execution, b'{"id":"e",%s}' % body).output == expected
@@ -129,13 +129,13 @@ def test_a_wrong_shape_stays_an_error() -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"id":"e","x":NaN', b'{"id":"e",}', rb'{"id":"\ud83c', b"[" * 500, b"{'id':'e'}"])
-def test_what_is_not_whole_stays_an_error(body: bytes) -> None:
+def test_a_truncated_body_is_an_error(body: bytes) -> None:
     """A truncated body or other text is refused."""
     with pytest.raises(UndecodableError, match="not whole JSON"):
         read(Execution, body)
 
 
-def test_an_envelope_with_an_odd_value_is_not_an_object() -> None:
+def test_an_envelope_with_a_malformed_value_is_not_an_object() -> None:
     """The slow path too does not read the envelope as a model without required fields."""
     from enprompta.models import Health
 

@@ -35,7 +35,7 @@ def read(returns: Any, value: object, *, enveloped: bool = True) -> Any:
 
 
 @pytest.mark.parametrize("enveloped", [True, False])
-def test_every_misfit_of_an_execution_is_absent(enveloped: bool) -> None:  # noqa: FBT001
+def test_every_invalid_field_of_an_execution_is_absent(enveloped: bool) -> None:  # noqa: FBT001
     """The output arrives; each misfit is None or empty; unknown fields stay."""
     data = {
         "id": 5, "output": "paid", "variables": [], "createdAt": "", "latency": "fast", "tokens": {}, "cost": [1],
@@ -52,7 +52,7 @@ def test_every_misfit_of_an_execution_is_absent(enveloped: bool) -> None:  # noq
     assert [getattr(execution, name) for name in absent] == [None] * len(absent)
 
 
-def test_rows_beside_a_misfit_keep_their_values() -> None:
+def test_rows_beside_an_invalid_one_keep_their_values() -> None:
     """Each row is read on its own: text that reads as a number or a time stays, in the same column too."""
     rows = [FINE, {"id": "a", "tokens": "many", "createdAt": ""}, {"id": "b", "tokens": "8", "cost": "0.25"}]
     page = read(Page[Execution], {"data": rows, "pagination": {"total_count": "many", "next_cursor": "n"}})
@@ -61,7 +61,7 @@ def test_rows_beside_a_misfit_keep_their_values() -> None:
     assert (page.pagination.total_count, page.pagination.next_cursor) == (None, "n")
 
 
-def test_a_misfit_deep_inside_costs_its_own_field() -> None:
+def test_a_nested_invalid_value_costs_only_its_field() -> None:
     """The innermost optional field around a misfit is absent: the object around it stays."""
     prompt = {"id": "p", "title": "t", "content": "c"}
     variables = [{"name": "n", "required": "maybe", "options": "a"}, {"name": "m", "required": True}]
@@ -155,7 +155,7 @@ def test_a_callers_own_class_stays_strict() -> None:
         read(Mine, {"data": {"id": "m", "n": {}}})
 
 
-def test_a_page_of_misfits_takes_little_time() -> None:
+def test_a_page_of_invalid_values_takes_little_time() -> None:
     """The slow path is one further pass, however many rows and fields have misfits."""
     row = {"id": "e", "tokens": {}, "cost": [], "createdAt": "", "latency": "fast", "variables": []}
     fast, slow = ({"data": [one] * 20_000} for one in (FINE, row))

@@ -97,7 +97,7 @@ def _client() -> Any:
         ("rows", lambda c: c.prompts.execute_many("p", FailingSequence())),
     ],
 )
-def test_own_code_that_fails_is_named(client: Enprompta, place: str, call: Any) -> None:
+def test_an_object_that_raises_is_named(client: Enprompta, place: str, call: Any) -> None:
     """The error names the place and the type; the object's exception is the cause, and its text is not shown."""
     with pytest.raises(ConfigurationError, match=rf"^{place} is a \w+ whose own code raised") as caught:
         call(client)
@@ -146,7 +146,7 @@ def test_values_out_of_range_are_refused(client: Enprompta) -> None:
         ({"topic": FailingDecimal("1")}, "whose own code raised OwnError: pass plain data"),
     ],
 )
-def test_values_that_cannot_be_rendered_are_refused_with_the_cure(values: Any, cure: str) -> None:
+def test_values_that_cannot_be_rendered_are_refused_with_advice(values: Any, cure: str) -> None:
     """Every way to render refuses them with a `TemplateError`."""
     prompt = Prompt(id="p", title="t", content="{{topic}}")
     live = LivePrompt.model_validate({"id": "p", "content": "{{topic}}"})

@@ -143,7 +143,7 @@ def test_values_of_derived_types_are_what_they_hold(value: object, becomes: obje
     ],
     ids=range(14),
 )
-def test_what_is_no_value_is_refused_with_a_cure(value: object, says: str) -> None:
+def test_invalid_values_are_refused_with_advice(value: object, says: str) -> None:
     """The error names the type and what to pass instead."""
     with pytest.raises(conversions.RefusedValueError, match=re.escape(says)):
         conversions.variable(value)

@@ -35,7 +35,7 @@ def fail(*_: object, **__: object) -> Any:
     raise sqlite3.OperationalError("disk full")
 
 
-def test_a_step_that_fails_for_no_reason_of_its_own(
+def test_an_unexpected_failure_of_a_step(
     client: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An unexpected failure fails the step and its run, and the client sees no details of it."""

@@ -65,7 +65,7 @@ def test_an_event_arrives_as_the_reference_shows_it(client: httpx.Client) -> Non
     }
 
 
-def test_a_failed_execution_is_told_too(clock: Clock, connect: Any, upstream: Any) -> None:
+def test_a_failed_execution_sends_an_event(clock: Clock, connect: Any, upstream: Any) -> None:
     """`prompt.executed` reports the end and status of an execution."""
     broken = upstream(lambda _: (500, b"broken"))
     with Receiver() as receiver, Emulator(clock=clock, upstream=broken.url) as emulator:
@@ -114,7 +114,7 @@ def test_a_delivery_fails_when_its_attempts_are_used_up(client: httpx.Client, cl
     assert told["lastSuccess"] == "2024-01-17T12:01:00Z"
 
 
-def test_a_retry_does_not_wait_for_its_turn(clock: Clock, connect: Any) -> None:
+def test_a_waiting_delivery_can_be_retried_at_once(clock: Clock, connect: Any) -> None:
     """A delivery that waits for a retry can be sent at once; one that is being sent gets a 409."""
     answers = iter([500, 200])
     with Receiver(lambda _: next(answers)) as receiver, Emulator(clock=clock, webhook_backoff=(3600,)) as emulator:
@@ -173,7 +173,7 @@ def test_settings_that_make_no_sense(wrong: dict[str, Any]) -> None:
         Emulator(**wrong).start()
 
 
-def test_every_event_arrives_whatever_fails(clock: Clock, connect: Any, tmp_path: Path) -> None:
+def test_every_event_arrives_despite_failures(clock: Clock, connect: Any, tmp_path: Path) -> None:
     """With a receiver that fails every other time and a restart in the middle, every event arrives."""
     chance = random.Random(1)
     seen: list[Received] = []

@@ -138,7 +138,7 @@ def test_body_that_is_too_large(client: httpx.Client) -> None:
     assert response.headers["Connection"] == "close"
 
 
-def test_a_huge_body_comes_after_the_credential_and_counts(clock: Clock, connect: Any) -> None:
+def test_a_huge_body_is_refused_after_the_credential_check_and_counts(clock: Clock, connect: Any) -> None:
     """A too large body gets a 401 without a key and a 403 without access; otherwise it counts as a request."""
     content = b"x" * (5 * 1024 * 1024)
     with Emulator(clock=clock, limits={"pro": (2, 9)}) as emulator:

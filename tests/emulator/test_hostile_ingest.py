@@ -94,7 +94,7 @@ def nested(depth: int) -> dict[str, Any]:
     return request(span(FULL, attributes=[{"key": "a", "value": value}]))
 
 
-def test_deep_and_odd_values(raw: Callable[..., httpx.Response], client: httpx.Client) -> None:
+def test_deeply_nested_and_malformed_values(raw: Callable[..., httpx.Response], client: httpx.Client) -> None:
     """Nesting up to the bound, bytes, odd numbers, unknown and empty values are stored; deeper nesting is a 400."""
     odd = [
         {"bytesValue": "AP8="}, {"doubleValue": "NaN"}, {"doubleValue": 1e400}, {"intValue": 5}, {"intValue": 5.0}, {},
@@ -112,7 +112,7 @@ def test_deep_and_odd_values(raw: Callable[..., httpx.Response], client: httpx.C
     assert kept == ["\0\ufffd", "NaN", "inf", 5, 5, None, None, None, 7, True]
 
 
-def test_odd_values_in_protobuf(raw: Callable[..., httpx.Response], client: httpx.Client) -> None:
+def test_malformed_values_in_protobuf(raw: Callable[..., httpx.Response], client: httpx.Client) -> None:
     """Bytes, lists, odd numbers and empty values are stored as in JSON."""
     odd = [
         {"bytesValue": "AP8="}, {"doubleValue": "NaN"}, {"doubleValue": 1.5}, {},
@@ -125,7 +125,7 @@ def test_odd_values_in_protobuf(raw: Callable[..., httpx.Response], client: http
     assert [found["metadata"][f"k{at}"] for at in range(len(odd))] == ["\0\ufffd", "nan", 1.5, None, [1], {"a": None}]
 
 
-def test_odd_numbers_are_not_totals(send: Callable[..., dict[str, Any]], client: httpx.Client) -> None:
+def test_invalid_numbers_are_not_totals(send: Callable[..., dict[str, Any]], client: httpx.Client) -> None:
     """Negative, huge and boolean counts are ignored; totals without parts count."""
     odd = {"gen_ai.usage.input_tokens": -5, "gen_ai.usage.output_tokens": 2**62, "llm.cost.total": -1.0}
     send(span({**FULL, **odd, "gen_ai.request.temperature": True}))

@@ -71,7 +71,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("treat", "status"), HOSTILE.values(), ids=HOSTILE)
-def test_whatever_a_receiver_does_an_attempt_ends(
+def test_every_attempt_ends(
     treat: Callable[[socket.socket], None], status: int | None, clock: Clock, connect: Any
 ) -> None:
     """The attempt ends in time, with the status if there was one, and the API stays responsive."""
@@ -99,7 +99,7 @@ def test_whatever_a_receiver_does_an_attempt_ends(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_nobody_there(clock: Clock, connect: Any, scheme: str) -> None:
+def test_a_port_without_a_listener(clock: Clock, connect: Any, scheme: str) -> None:
     """A port without a listener, or without TLS for an https URL, is a failed attempt."""
     with Receiver() as receiver, Emulator(clock=clock, webhook_backoff=(0, 0)) as emulator:
         client = connect(emulator)
@@ -160,7 +160,7 @@ def test_a_name_that_is_slow_to_look_up(clock: Clock, connect: Any, monkeypatch:
         run(client)
 
 
-def test_it_stops_at_once_with_deliveries_under_way(
+def test_it_stops_at_once_with_deliveries_in_flight(
     clock: Clock, connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hanging receivers, queued deliveries and slow name servers do not delay the stop."""

@@ -82,7 +82,7 @@ def test_get_and_delete_have_no_key(create: Any, client: httpx.Client) -> None:
     assert [it.status_code for it in statuses] == [200, 204, 404]
 
 
-def test_keys_are_an_accounts_own(emulator: Emulator, connect: Any) -> None:
+def test_each_account_has_separate_keys(emulator: Emulator, connect: Any) -> None:
     """Each account has separate keys."""
     ids = {
         connect(emulator, key).post("/prompts", json=BODY, headers=KEY).json()["data"]["id"]

@@ -35,7 +35,7 @@ def test_many_clients_at_once_lose_nothing(tmp_path: Path) -> None:
     assert figures["requests"] >= clients
 
 
-def test_a_workflow_goes_on_when_the_emulator_was_killed(tmp_path: Path, upstream: Any) -> None:
+def test_a_workflow_resumes_after_the_emulator_was_killed(tmp_path: Path, upstream: Any) -> None:
     """An interrupted step runs again, costs one credit in total and has one execution."""
     broken_off: list[str] = []
 

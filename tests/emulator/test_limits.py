@@ -52,13 +52,13 @@ def test_each_tier_has_its_limit(emulator: Emulator, connect: Any, tier: str, li
     assert budget(client.patch("/prompts")) == (limit, limit - 4, 1_705_492_860)
 
 
-def test_strangers_share_a_budget_of_their_own(emulator: Emulator, connect: Any) -> None:
+def test_anonymous_requests_share_a_separate_budget(emulator: Emulator, connect: Any) -> None:
     """Anonymous responses have the headers too and do not use an account's budget."""
     assert budget(connect(emulator, None).get("/prompts")) == (1000, 999, 1_705_492_860)
     assert budget(connect(emulator, emulator.keys.pro).get("/prompts"))[1] == 59
 
 
-def test_minute_is_used_up_and_comes_back(clock: Clock, connect: Any) -> None:
+def test_a_minute_is_used_up_and_the_next_is_full(clock: Clock, connect: Any) -> None:
     """A request over the limit gets a 429 with `Retry-After` and is not counted; the next window is full again."""
     clock.now += 17.5
     with Emulator(clock=clock, limits={"pro": (3, 100)}) as emulator:

@@ -123,7 +123,7 @@ def test_empty_update_changes_nothing(create: Any, client: httpx.Client, clock: 
     assert client.put(f"/prompts/{prompt['id']}", json={}).json()["data"] == prompt
 
 
-def test_deleted_prompt_is_gone(create: Any, client: httpx.Client) -> None:
+def test_a_deleted_prompt_is_not_found(create: Any, client: httpx.Client) -> None:
     """A deleted prompt can be neither read nor changed, deleted or executed."""
     path = f"/prompts/{create()['id']}"
     assert client.delete(path).status_code == 204

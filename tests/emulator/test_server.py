@@ -84,7 +84,7 @@ def test_port_can_be_chosen_and_taken_again(connect: Any) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])
-def test_url_can_be_called_whatever_the_host(connect: Any, host: str) -> None:
+def test_the_url_works_for_any_host_setting(connect: Any, host: str) -> None:
     """If it listens everywhere, the URL is one that works from here."""
     with Emulator(host=host) as emulator:
         assert "0.0.0.0" not in emulator.url
@@ -308,7 +308,9 @@ class Broken(ModuleType):
 @pytest.mark.parametrize(
     ("missing", "told"), [("uvicorn", True), ("starlette.types", True), ("yaml", True), ("sqlite3", False)]
 )
-def test_what_is_missing_is_told_apart(missing: str, *, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_distinguished_from_other_import_errors(
+    missing: str, *, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A missing package of the extra is reported with the install command; other import errors are not."""
     monkeypatch.delitem(sys.modules, "enprompta.emulator")
     monkeypatch.setitem(sys.modules, "enprompta.emulator.access.accounts", Broken(missing))
@@ -376,7 +378,7 @@ def test_command_survives_a_kill(serve: Callable[..., Any], tmp_path: Path) -> N
     assert again.json() == answer.json()
 
 
-def test_command_tells_of_its_upstream(serve: Callable[..., Any]) -> None:
+def test_the_command_prints_its_upstream(serve: Callable[..., Any]) -> None:
     """The banner names the upstream, also from the environment; SIGTERM exits with 0."""
     process, banner = serve("--port", "0", ENPROMPTA_EMULATOR_UPSTREAM="http://localhost:1")
     assert "prompts run on http://localhost:1" in banner
@@ -409,7 +411,8 @@ def test_command_refuses_a_port_in_use(capsys: pytest.CaptureFixture[str], keep_
     with Emulator() as emulator:
         port = emulator.url.rpartition(":")[2].removesuffix("/api/v1")
         assert __main__.main(["--port", port]) == 1
-    assert capsys.readouterr().err == f"The emulator cannot listen on 127.0.0.1, port {port}: it is in use\n"
+    problem = f"The emulator cannot listen on 127.0.0.1, port {port}"
+    assert capsys.readouterr().err == f"{problem}: it is in use; choose another port\n"
 
 
 def test_command_warns_when_others_are_let_in(capsys: pytest.CaptureFixture[str], keep_signals: None) -> None:

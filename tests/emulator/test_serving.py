@@ -85,7 +85,7 @@ def test_only_posix_lets_a_port_be_reused_safely(system: str, *, reused: bool, m
         assert bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)) is reused
 
 
-def test_health_tells_of_a_database_that_fails(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_reports_a_failing_database(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Health reports the failure instead of failing."""
     with Emulator() as emulator:
         database = emulator._started().services.database
@@ -109,7 +109,7 @@ def test_the_document_of_a_wheel_is_the_one_beside_the_package(monkeypatch: pyte
     assert openapi_document._text() == "openapi: 3.1.0\n# the wheel's\n"
 
 
-def test_the_rest_of_a_request_never_comes() -> None:
+def test_a_request_that_never_completes() -> None:
     """Receiving after the body waits forever, and does not report a disconnected client."""
 
     async def ask() -> None:

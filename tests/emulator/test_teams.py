@@ -41,7 +41,7 @@ def refusal(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, response.json()["error"]["message"]
 
 
-def test_who_makes_a_team_owns_it(client: httpx.Client, team: dict[str, Any], clock: Clock) -> None:
+def test_the_creator_of_a_team_owns_it(client: httpx.Client, team: dict[str, Any], clock: Clock) -> None:
     """The creator is the owner and only member of a new team, which can be read, updated, listed and deleted."""
     path = f"/teams/{team['id']}"
     assert team.pop("id").startswith("tem_")
@@ -100,7 +100,7 @@ def test_accounts_that_share_a_team(client: httpx.Client, team: dict[str, Any], 
     assert roles == {"usr_enterprise": "OWNER", "usr_team": "MEMBER"}
 
 
-def test_a_team_is_not_there_for_others(
+def test_a_team_is_not_found_by_non_members(
     client: httpx.Client, team: dict[str, Any], emulator: Emulator, connect: Any
 ) -> None:
     """Every request of a non-member gets a 404."""
@@ -142,7 +142,7 @@ def test_email_must_be_one(client: httpx.Client, team: dict[str, Any], email: An
     assert [it["field"] for it in answer.json()["error"]["details"]] == ["email", "role"]
 
 
-def test_members_come_in_pages(client: httpx.Client, team: dict[str, Any]) -> None:
+def test_members_are_listed_in_pages(client: httpx.Client, team: dict[str, Any]) -> None:
     """The list of members is paged like any other, newest first."""
     path = f"/teams/{team['id']}/members"
     for number in range(4):
@@ -155,7 +155,9 @@ def test_members_come_in_pages(client: httpx.Client, team: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(("role", "status"), [("ADMIN", 204), ("MEMBER", 403), ("VIEWER", 403)])
-def test_who_may_manage_members(client: httpx.Client, team: dict[str, Any], join: Any, role: str, status: int) -> None:
+def test_roles_that_manage_members(
+    client: httpx.Client, team: dict[str, Any], join: Any, role: str, status: int
+) -> None:
     """An ADMIN changes the team and its members; MEMBER and VIEWER may not; only an OWNER deletes the team."""
     other, path = join(role), f"/teams/{team['id']}"
     ada = client.post(f"{path}/members", json={"email": "ada@example.com"}).json()["data"]["userId"]
@@ -180,7 +182,7 @@ def test_only_owners_decide_on_owners(client: httpx.Client, team: dict[str, Any]
     assert client.put(f"{path}/usr_team", json={"role": "OWNER"}).json()["data"]["role"] == "OWNER"
 
 
-def test_the_last_owner_stays(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
+def test_the_last_owner_cannot_leave(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
     """The last owner can neither leave, be removed, nor change role."""
     admin, path = join("ADMIN"), f"/teams/{team['id']}"
     assert client.post(f"{path}/leave").status_code == 409
@@ -232,7 +234,7 @@ def test_team_prompts_are_shared(client: httpx.Client, team: dict[str, Any], joi
     assert client.get(path).status_code == 404
 
 
-def test_viewers_only_look(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
+def test_viewers_can_only_read(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
     """A VIEWER can read the team's prompts; changing, executing and adding one gets a 403."""
     prompt = client.post("/prompts", json={**PROMPT, "teamId": team["id"]}).json()["data"]
     viewer, path = join("VIEWER"), f"/prompts/{prompt['id']}"
@@ -262,7 +264,7 @@ def test_private_prompts_stay_private(client: httpx.Client, team: dict[str, Any]
     assert client.put(path, json={"visibility": "PRIVATE"}).status_code == 200
 
 
-def test_who_leaves_loses_sight_of_the_prompts(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
+def test_a_former_member_cannot_see_the_prompts(client: httpx.Client, team: dict[str, Any], join: Any) -> None:
     """Shared objects stay when their creator leaves, and return to the creator when the team is deleted."""
     member, path = join("MEMBER"), f"/teams/{team['id']}"
     prompt = member.post("/prompts", json={**PROMPT, "teamId": team["id"]}).json()["data"]
@@ -283,7 +285,7 @@ def test_own_prompts_are_served_before_the_teams(client: httpx.Client, team: dic
     assert member.get(live).json()["id"] == own["id"]
 
 
-def test_the_team_is_told_who_comes_and_goes(
+def test_membership_changes_send_events(
     client: httpx.Client, emulator: Emulator, team: dict[str, Any], join: Any
 ) -> None:
     """Adding, removing and leaving send events to every account in the team, including the one that leaves."""

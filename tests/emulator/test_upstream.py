@@ -159,7 +159,7 @@ def test_upstream_that_is_not_there(connect: Any, upstream: Any) -> None:
     assert server.url in execution["error"]
 
 
-def test_slow_upstream_blocks_nobody_and_times_out(connect: Any, upstream: Any) -> None:
+def test_a_slow_upstream_blocks_no_request_and_times_out(connect: Any, upstream: Any) -> None:
     """A slow upstream does not block other requests; after the timeout the execution fails."""
     asked, release = threading.Event(), threading.Event()
 

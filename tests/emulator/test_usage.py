@@ -62,7 +62,9 @@ def test_usage_without_a_limit(client: httpx.Client, create: Any) -> None:
     assert data(client.get("/usage"))["tokens"] == {"used": 1, "limit": None, "remaining": None}
 
 
-def test_usage_of_an_account_is_its_own(emulator: Emulator, connect: Any, client: httpx.Client, create: Any) -> None:
+def test_usage_does_not_include_other_accounts(
+    emulator: Emulator, connect: Any, client: httpx.Client, create: Any
+) -> None:
     """Usage of other accounts does not count."""
     run(client, create())
     usage = data(connect(emulator, emulator.keys.team).get("/usage"))

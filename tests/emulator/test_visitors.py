@@ -107,7 +107,7 @@ def test_the_host_is_checked_in_every_place_that_names_one(ask: Ask) -> None:
         ("Host: localhost:PORT", "Referer: https://attacker.example/"),
     ],
 )
-def test_own_pages_and_programs_are_answered(ask: Ask, host_headers: tuple[str, ...]) -> None:
+def test_pages_of_the_emulator_and_programs_are_accepted(ask: Ask, host_headers: tuple[str, ...]) -> None:
     """The emulator's pages, an address bar and programs without an `Origin` are accepted."""
     assert ask("GET /api/v1/prompts HTTP/1.1", *host_headers, KEY).status_code == 200
 
@@ -196,7 +196,7 @@ def test_a_name_that_is_none_is_refused(name: str) -> None:
         Emulator(allowed_hosts=[name])
 
 
-def test_an_interface_is_no_part_of_a_host() -> None:
+def test_the_interface_is_not_part_of_the_host() -> None:
     """A link-local listen address may name its interface, which no client sends."""
     Emulator(host="fe80::1%eth0")
     assert parse_authority("[fe80::1]") == Authority("fe80::1", None)

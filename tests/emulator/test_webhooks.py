@@ -136,7 +136,7 @@ def test_a_url_that_cannot_be_sent_to_is_refused(client: httpx.Client, url: str)
     assert "url" in details(client.post("/webhooks", json={**PLAIN, "url": url}))
 
 
-def test_a_webhook_is_its_accounts_own(
+def test_a_webhook_belongs_to_its_account(
     client: httpx.Client, webhook: dict[str, Any], connect: Any, emulator: Emulator
 ) -> None:
     """Another account can neither see nor change it, and gets no events from it."""
@@ -182,7 +182,7 @@ def test_a_test_event_is_delivered(client: httpx.Client, webhook: dict[str, Any]
     assert data(client.get(f"/webhooks/{other['id']}/deliveries")) == []
 
 
-def test_a_disabled_webhook_is_told_nothing(
+def test_a_disabled_webhook_gets_no_events(
     client: httpx.Client, webhook: dict[str, Any], receiver: Receiver, create: Callable[..., dict[str, Any]]
 ) -> None:
     """A disabled webhook gets no events; testing it or retrying a delivery gets a 409."""
@@ -200,7 +200,7 @@ def test_a_disabled_webhook_is_told_nothing(
     assert [it.event["event"] for it in receiver.received] == ["webhook.test", "prompt.executed"]
 
 
-def test_only_what_is_asked_for_is_told(
+def test_only_subscribed_events_are_delivered(
     client: httpx.Client, receiver: Receiver, create: Callable[..., dict[str, Any]]
 ) -> None:
     """Only webhooks subscribed to an event get a delivery; they share the event."""

@@ -222,7 +222,7 @@ def test_a_step_that_cannot_be_filled_in_fails(client: httpx.Client) -> None:
     assert data(client.get("/executions")) == []
 
 
-def test_a_prompt_that_is_gone_fails_its_step(client: httpx.Client) -> None:
+def test_a_deleted_prompt_fails_its_step(client: httpx.Client) -> None:
     """A prompt deleted after the workflow was made is named by the failure."""
     prompt = make_prompt(client)
     workflow = make(client, step("a"), prompt=prompt)

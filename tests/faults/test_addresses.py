@@ -124,7 +124,7 @@ def test_an_error_names_each_address(flavour: str, server: FaultServer, resolve:
     run(flavour, scenario)
 
 
-def test_a_timeout_names_what_became_of_each_address(dead: Dead, resolve: Any) -> None:
+def test_a_timeout_names_the_result_of_each_address(dead: Dead, resolve: Any) -> None:
     """One refused, one did not answer before the deadline."""
     resolve("127.0.0.3", "127.0.0.2")
 

@@ -160,7 +160,7 @@ def test_the_limit_is_the_clients(way: str, server: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_odd_answer_is_read(way: str, server: FaultServer) -> None:
+def test_a_malformed_response_is_read(way: str, server: FaultServer) -> None:
     """Half an emoji, NaN and deep nesting lose no other value; the raw bytes stay available."""
     server.play(then=sends(answer(200, b"\xef\xbb\xbf" + ODD)))
     response = outcome(way, server, get)
@@ -173,7 +173,7 @@ def test_an_odd_answer_is_read(way: str, server: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_odd_error_is_read(way: str, server: FaultServer) -> None:
+def test_a_malformed_error_is_read(way: str, server: FaultServer) -> None:
     """The error text prints on any stream, for any body; the error pickles."""
     body = rb'{"error":{"code":"X","message":"half \ud83c","details":[{"field":"\udf89","message":%s}]},"y":NaN}' % (
         b"[" * 300 + b"9" * 5_000 + b"]" * 300
@@ -188,7 +188,7 @@ def test_an_odd_error_is_read(way: str, server: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("flavour", ["sync", "trio"])
-def test_an_odd_token_answer_is_read(flavour: str, server: FaultServer, waits: Waits) -> None:
+def test_a_malformed_token_response_is_read(flavour: str, server: FaultServer, waits: Waits) -> None:
     """A byte order mark before the token or half an emoji beside it does not lose it."""
     token = rb'{"access_token":"at_1","expires_in":NaN,"note":"\ud83c","x":%s}' % (b"[" * 400 + b"]" * 400)
 
@@ -202,7 +202,7 @@ def test_an_odd_token_answer_is_read(flavour: str, server: FaultServer, waits: W
     assert server.received[-1].headers["authorization"] == "Bearer at_1"
 
 
-def test_an_odd_row_does_not_lose_a_run(flavour: str, server: FaultServer) -> None:
+def test_a_malformed_row_does_not_lose_a_run(flavour: str, server: FaultServer) -> None:
     """All results of a bulk run arrive, also one cut inside an emoji."""
     body = rb'{"data":{"id":"e1","output":"paid \ud83c","cost":NaN,"tokens":3}}'
     server.play(then=sends(answer(200, body)))
@@ -217,7 +217,7 @@ def test_an_odd_row_does_not_lose_a_run(flavour: str, server: FaultServer) -> No
     assert [(row.output, row.error) for row in rows] == [("paid \ufffd", None)] * 2
 
 
-def test_an_odd_live_prompt_is_read(flavour: str, server: FaultServer) -> None:
+def test_a_malformed_live_prompt_is_read(flavour: str, server: FaultServer) -> None:
     """A named version, a BOM and half an emoji do not trigger the fallback."""
     body = b"\xef\xbb\xbf" + rb'{"id":"l1","slug":"s","content":"hi \ud83c","version":{"number":"v3"}}'
     server.play(then=sends(answer(200, body)))

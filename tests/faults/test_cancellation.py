@@ -153,7 +153,7 @@ def test_sleeping_between_tries(flavour: str, deadline: float | None, server: Fa
 
 @ASYNC
 @pytest.mark.parametrize("deadline", [None, 60.0])
-def test_told_to_come_back_later(flavour: str, deadline: float | None, server: FaultServer) -> None:
+def test_cancelled_after_a_429(flavour: str, deadline: float | None, server: FaultServer) -> None:
     """After a 429, while queued: the place is released."""
     server.play(_later(429))
 
@@ -261,7 +261,7 @@ def test_waiting_for_a_token(flavour: str, who: str, server: FaultServer) -> Non
 
 
 @ASYNC
-def test_a_time_limit_of_the_caller_s_own(flavour: str, server: FaultServer) -> None:
+def test_a_time_limit_of_the_caller(flavour: str, server: FaultServer) -> None:
     """A cancel scope or `wait_for` around a call raises the event loop's own timeout, not a timeout of the client."""
     server.play(_silent)
 

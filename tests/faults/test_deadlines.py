@@ -241,7 +241,7 @@ def test_a_name_that_is_looked_up_slowly_ends_in_time(flavour: str, monkeypatch:
     run(flavour, scenario)
 
 
-def test_a_name_that_is_not_found_in_time_is_told(flavour: str, waits: Waits) -> None:
+def test_an_unknown_host_name_is_the_error_with_a_deadline_too(flavour: str, waits: Waits) -> None:
     """With a deadline too, the error is the unknown name, not the time."""
 
     async def scenario() -> None:

@@ -131,7 +131,7 @@ def fuzzed() -> Iterator[Fuzzed]:
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_every_answer_gives_a_result_or_an_error_of_ours(flavour: str, fuzzed: Fuzzed) -> None:
+def test_every_response_returns_a_result_or_raises_a_public_error(flavour: str, fuzzed: Fuzzed) -> None:
     """Random status lines, headers, chunks and bodies: no foreign exception, and every error pickles."""
 
     @settings(
@@ -160,7 +160,7 @@ def test_every_answer_gives_a_result_or_an_error_of_ours(flavour: str, fuzzed: F
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_every_token_answer_gives_a_result_or_an_error_of_ours(flavour: str, fuzzed: Fuzzed) -> None:
+def test_every_token_response_returns_a_result_or_raises_a_public_error(flavour: str, fuzzed: Fuzzed) -> None:
     """The same from a token endpoint."""
 
     @settings(

@@ -93,7 +93,7 @@ def http_client(backend: str, trusted: ssl.SSLContext) -> Any:
 @pytest.mark.parametrize("tls", [None, "trusted"], ids=["plain", "tls"])
 @pytest.mark.parametrize("name", ANSWERS)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_the_next_call_gets_its_own_answer(
+def test_the_next_call_gets_its_response(
     backend: str, name: str, tls: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call with a complete response keeps it; the next call gets its own, on a new connection."""

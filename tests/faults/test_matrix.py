@@ -499,9 +499,7 @@ def test_an_idle_connection_that_was_closed_is_replaced_unnoticed(flavour: str, 
     assert server.connections == 8
 
 
-def test_a_caller_s_own_idempotency_key_is_the_one_on_every_try(
-    flavour: str, server: FaultServer, waits: Waits
-) -> None:
+def test_a_given_idempotency_key_is_sent_with_every_attempt(flavour: str, server: FaultServer, waits: Waits) -> None:
     """The given key is sent unchanged on each attempt."""
     server.play(*[_reset_after] * 3)
 

@@ -169,7 +169,7 @@ def test_credentials_and_scopes_from_the_environment(
         ({"client_id": "app", "client_secret": "hunter2", "scopes": ["prompts:read prompts:write"]}, {}),
     ],
 )
-def test_half_credentials_are_refused_unseen(
+def test_incomplete_credentials_are_refused_and_not_shown(
     given: dict[str, Any], environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Incomplete, mixed or invalid credentials are refused without being shown."""
@@ -180,7 +180,7 @@ def test_half_credentials_are_refused_unseen(
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_token_is_renewed_by_one_while_others_go_on(flavour: str, server: FaultServer, api: Api) -> None:
+def test_one_caller_renews_a_token_and_the_others_continue(flavour: str, server: FaultServer, api: Api) -> None:
     """Before a token expires one caller renews it; the others do not wait, and then all use the new one."""
     caller = caller_of(flavour, server)
     auth: Any = caller.client._auth
@@ -213,7 +213,7 @@ def test_a_token_is_renewed_by_one_while_others_go_on(flavour: str, server: Faul
     assert len(api.asked) == 2
 
 
-def test_an_early_renewal_that_fails_stops_nobody(flavour: str, server: FaultServer, api: Api, waits: Waits) -> None:
+def test_a_failed_early_renewal_stops_no_call(flavour: str, server: FaultServer, api: Api, waits: Waits) -> None:
     """A failed renewal has no effect while the old token is valid; after that it is an error."""
     now = [1000.0]
     api.script = [says(200, {"access_token": "old", "expires_in": 3600}), *[says(500, ERROR)] * 8]
@@ -447,7 +447,7 @@ def test_a_token_answer_without_a_token(flavour: str, name: str, server: FaultSe
 @pytest.mark.parametrize(
     "fault", [lambda peer: peer.stall(), says(503, ERROR, [("Retry-After", "20")])], ids=["silence", "a wait"]
 )
-def test_a_leader_s_own_deadline_does_not_hurt_the_others(
+def test_a_deadline_of_the_fetching_caller_does_not_affect_the_others(
     flavour: str, fault: Fault, server: FaultServer, api: Api
 ) -> None:
     """If the caller that fetches the token times out, a waiting caller takes over, and all waiting callers succeed."""
@@ -470,7 +470,7 @@ def test_a_leader_s_own_deadline_does_not_hurt_the_others(
     assert len(api.asked) == 2
 
 
-def test_a_follower_s_deadline_is_its_own(flavour: str, server: FaultServer, api: Api) -> None:
+def test_a_waiting_caller_stops_at_its_deadline(flavour: str, server: FaultServer, api: Api) -> None:
     """A caller that waits for another's token request stops at its deadline; the error says what it waited for."""
     api.release.clear()
     caller = caller_of(flavour, server)
@@ -491,7 +491,7 @@ def test_a_follower_s_deadline_is_its_own(flavour: str, server: FaultServer, api
     assert len(api.asked) == 1
 
 
-def test_all_who_wait_share_a_refusal(flavour: str, server: FaultServer, api: Api) -> None:
+def test_all_waiting_calls_share_a_refusal(flavour: str, server: FaultServer, api: Api) -> None:
     """One refused token request fails every waiting call with a separate error object."""
     api.release.clear()
     api.script = [says(401, {"error": "invalid_client", "error_description": "unknown"})]

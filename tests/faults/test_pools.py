@@ -156,9 +156,7 @@ def test_old_connections_are_closed_by_later_calls(
     run(flavour, scenario)
 
 
-def test_a_connection_that_is_given_back_serves_the_next_who_waits(
-    flavour: str, server: FaultServer, small: int
-) -> None:
+def test_a_returned_connection_serves_the_next_waiting_call(flavour: str, server: FaultServer, small: int) -> None:
     """A caller that stops waiting takes nothing from those behind it."""
     server.play(then=Crowd())
 
@@ -179,7 +177,9 @@ def test_a_connection_that_is_given_back_serves_the_next_who_waits(
     run(flavour, scenario)
 
 
-def test_who_waits_for_a_connection_when_the_client_is_closed(flavour: str, server: FaultServer, small: int) -> None:
+def test_closing_the_client_ends_calls_that_wait_for_a_connection(
+    flavour: str, server: FaultServer, small: int
+) -> None:
     """A waiting call learns that the client is closed; no connection is opened for it."""
 
     def hold(peer: Peer) -> None:

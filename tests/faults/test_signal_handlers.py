@@ -300,7 +300,7 @@ def test_between_and_before_attempts(
     assert len(server.received) == (where == "retry")
 
 
-def test_an_error_of_ours_from_a_handler(server: FaultServer, alarm: Alarm) -> None:
+def test_a_handler_that_raises_a_public_error(server: FaultServer, alarm: Alarm) -> None:
     """It is the caller's all the same, and no reason to send the request again."""
     error = APITimeoutError("stop")
     with Enprompta(api_key="ep_test_x", base_url=server.base_url, limiter=None) as client:

@@ -238,7 +238,7 @@ class TestOrder:
             None, "Bearer token-1", None, "Bearer token-3",
         ]  # fmt: skip
 
-    def test_calls_of_many_threads_have_ids_of_their_own(self, server: FaultServer, diary: Diary) -> None:
+    def test_calls_of_many_threads_have_unique_ids(self, server: FaultServer, diary: Diary) -> None:
         """Each call of a process has a unique id."""
         with Enprompta(api_key=KEY, base_url=server.base_url, hooks=[diary], limiter=None) as client:
             threads = [Thread(target=client.prompts.get, args=("p1",)) for _ in range(20)]
@@ -334,7 +334,7 @@ class Raising:
 
 
 class TestRaising:
-    def test_a_hook_that_raises_is_logged_and_not_felt(
+    def test_a_hook_that_raises_is_logged_and_ignored(
         self, flavour: str, server: FaultServer, diary: Diary, waits: Waits, caplog: pytest.LogCaptureFixture
     ) -> None:
         """The call continues, other hooks run, and a warning names the hook, the method and the error class."""

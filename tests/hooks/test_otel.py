@@ -303,7 +303,7 @@ def test_redirects_are_no_errors_to_the_conventions(server: FaultServer, seen: T
 
 
 class TestExecutions:
-    def test_an_execution_tells_its_model_and_settings(
+    def test_an_execution_records_its_model_and_settings(
         self, flavour: str, server: FaultServer, seen: Telescope
     ) -> None:
         """Provider, models, settings, tokens and cost are recorded by the names of the conventions; no contents are."""
@@ -340,7 +340,9 @@ class TestExecutions:
         assert "hush" not in span.to_json()
         assert "the answer" not in span.to_json()
 
-    def test_what_was_not_asked_for_is_not_told(self, server: FaultServer, seen: Telescope, client: Enprompta) -> None:
+    def test_settings_that_were_not_given_are_not_recorded(
+        self, server: FaultServer, seen: Telescope, client: Enprompta
+    ) -> None:
         """Without a provider in the settings, the span names this service until the response names the provider."""
         server.play(executed, status(400))
         client.prompts.execute("p1")
@@ -499,7 +501,9 @@ def test_hooks_pickle(server: FaultServer) -> None:
         assert copy.prompts.get("p1").id == "p1"
 
 
-def test_an_answer_to_nothing_is_counted_alone(server: FaultServer, seen: Telescope, client: Enprompta) -> None:
+def test_a_response_without_a_started_call_is_only_counted(
+    server: FaultServer, seen: Telescope, client: Enprompta
+) -> None:
     """Hooks that missed `on_call_start`, as after a fork, record no span and do not fail."""
     seen.hooks.on_call_start = lambda record: None  # type: ignore[method-assign]
     client.prompts.get("p1")

@@ -31,7 +31,7 @@ def test_no_key_names_the_variable_to_set(environ: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "key", [f"{SECRET}\n", f"{SECRET}\r\n", f" {SECRET}", f"{SECRET} x", f"{SECRET}ż", f"{SECRET}\0", f"{SECRET}\t"]
 )
-def test_a_key_that_cannot_be_sent_is_refused_unseen(key: str) -> None:
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: str) -> None:
     """The error names a line break or an invalid character without showing the key."""
     for name, kwargs, environ in (
         ("api_key", {"api_key": key}, {}),
@@ -80,7 +80,7 @@ def test_credentials_need_a_client() -> None:
         next(ClientCredentials("me", Secret(SECRET), []).obtain(None))
 
 
-def test_a_fork_in_the_midst_of_a_token() -> None:
+def test_a_fork_during_a_token_fetch() -> None:
     """A child forked during a token fetch completes the fetch by itself."""
     content = b'{"access_token": "at_1", "expires_in": 60}'
     reply = HttpReply(Answer(200, httpx.Headers(), content, httpx.Request("POST", "https://api.test/")), (), 0.1)

@@ -71,7 +71,7 @@ BAD_SECONDS += [10**400, 1e300, 2_000_001, object()]
 
 
 @pytest.mark.parametrize("value", [*BAD_SECONDS, 0, 0.0])
-def test_a_senseless_timeout_is_refused(value: Any) -> None:
+def test_an_invalid_timeout_is_refused(value: Any) -> None:
     """A timeout is a positive number of seconds that a socket can hold."""
     with pytest.raises(
         ConfigurationError, match="timeout must be a number of seconds, more than 0 and at most 2,000,000"
@@ -80,7 +80,7 @@ def test_a_senseless_timeout_is_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [*BAD_SECONDS, 0])
-def test_a_senseless_deadline_is_refused(value: Any) -> None:
+def test_an_invalid_deadline_is_refused(value: Any) -> None:
     """A deadline is a positive number of seconds, or None for no limit."""
     with pytest.raises(ConfigurationError, match="deadline must be a number of seconds, more than 0"):
         Settings(deadline=value)
@@ -89,7 +89,7 @@ def test_a_senseless_deadline_is_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [*BAD_SECONDS, None])
-def test_a_senseless_max_wait_is_refused(value: Any) -> None:
+def test_an_invalid_max_wait_is_refused(value: Any) -> None:
     """`max_wait` is a number of seconds; 0 never waits for the server."""
     with pytest.raises(ConfigurationError, match="max_wait must be a number of seconds, 0 or more"):
         Settings(max_wait=value)
@@ -97,7 +97,7 @@ def test_a_senseless_max_wait_is_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [-1, 1.0, math.nan, True, False, "3", None, object()])
-def test_a_senseless_number_of_retries_is_refused(value: Any) -> None:
+def test_an_invalid_number_of_retries_is_refused(value: Any) -> None:
     """The number of retries is an integer from 0."""
     with pytest.raises(ConfigurationError, match="max_retries must be a whole number of 0 or more"):
         Settings(max_retries=value)
@@ -233,7 +233,7 @@ def test_a_password_in_the_address_is_not_shown() -> None:
         ("127.0.0.1.test", False),
     ],
 )
-def test_loopback_is_told_by_name_and_address(host: str, loopback: bool) -> None:  # noqa: FBT001
+def test_loopback_is_recognized_by_name_and_address(host: str, loopback: bool) -> None:  # noqa: FBT001
     """RFC 6761, 6.3: `localhost` and its subdomains never leave the machine."""
     assert is_loopback(host) == loopback
 
@@ -250,7 +250,7 @@ def test_loopback_is_told_by_name_and_address(host: str, loopback: bool) -> None
         "Transfer-Encoding",
     ],
 )
-def test_headers_of_our_own_cannot_be_set(name: str) -> None:
+def test_headers_that_the_client_sets_cannot_be_set(name: str) -> None:
     """The error says what sets the header, and never shows the value."""
     with pytest.raises(ConfigurationError, match=f"header {name} cannot be set: ") as caught:
         Settings(headers={name: SECRET})

@@ -139,7 +139,7 @@ def test_raw_bytes_count_too() -> None:
     assert "more than 1,000 bytes" in read(gzip.compress(TEXT) + bytes(70_000), "gzip", limit=1_000).refusal
 
 
-def test_errors_have_a_limit_of_their_own() -> None:
+def test_errors_have_a_separate_limit() -> None:
     """At most a megabyte of an error body is read."""
     answer = read(gzip.compress(b"x" * (MAX_ERROR_BYTES + 1)), "gzip", status=500)
     assert answer.refusal == "a body of more than 1,000,000 bytes"

@@ -112,7 +112,7 @@ def test_the_detailed_dialect_is_read() -> None:
     ],
     ids=range(18),
 )
-def test_no_body_is_too_odd(body: Any, message: str | None) -> None:
+def test_any_body_becomes_an_error_of_its_status(body: Any, message: str | None) -> None:
     """Any body gives the class of its status, and a message if it contains one."""
     error = failed(404, body)
     assert type(error) is NotFoundError
@@ -192,7 +192,7 @@ def test_the_headers_request_id_goes_first() -> None:
     assert "(request id: req_header)" in str(failed(500, None, X_Request_Id="req_header"))
 
 
-def test_budget_and_wait_come_along() -> None:
+def test_the_error_has_the_budget_and_the_wait() -> None:
     """The error of a 429 has the rate limit and the seconds to wait."""
     told = {"X_RateLimit_Limit": "60", "X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "42"}
     error = failed(429, None, **told)

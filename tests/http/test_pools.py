@@ -68,7 +68,7 @@ def opens(*connections: Connection) -> Any:
     return _ScriptedFactory(create_connection=lambda _: waiting.pop(0), _keepalive_expiry=5.0)
 
 
-def test_a_connection_in_the_hands_of_a_call_is_closed_when_all_are() -> None:
+def test_a_connection_that_a_call_is_returning_is_closed_too() -> None:
     """Also while a call returns it, when it is neither in use nor idle."""
 
     def during(moment: str) -> None:
@@ -81,7 +81,7 @@ def test_a_connection_in_the_hands_of_a_call_is_closed_when_all_are() -> None:
     assert connection.closed
 
 
-def test_a_call_that_finds_its_connection_closed_is_told_so() -> None:
+def test_a_call_whose_connection_was_closed_is_an_error() -> None:
     """If all were closed between finding and using it, the call opens no other."""
 
     def during(moment: str) -> None:
@@ -95,7 +95,7 @@ def test_a_call_that_finds_its_connection_closed_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_closing_goes_on_when_it_is_cancelled(backend: str) -> None:
+def test_closing_continues_when_it_is_cancelled(backend: str) -> None:
     """Every connection is closed before the cancellation is raised."""
     connections = [Connection() for _ in range(3)]
 

@@ -43,7 +43,7 @@ def test_records_that_cannot_be_read_are_left_over() -> None:
     assert Unread().found(stream)
 
 
-def test_an_answer_over_a_callers_own_backend_is_not_looked_at() -> None:
+def test_a_response_of_a_custom_backend_is_not_inspected() -> None:
     """Its stream does not count what was read."""
     note_answer(SimpleNamespace(extensions={}))
 
@@ -83,7 +83,7 @@ def test_a_host_is_looked_up_where_no_thread_can_start(monkeypatch: pytest.Monke
         assert DeadlineBackend(httpcore.SyncBackend(), httpcore)._resolve("localhost", 80)
 
 
-def test_a_callers_own_backend_connects_as_it_does() -> None:
+def test_a_custom_backend_connects_in_its_way() -> None:
     """It need not use sockets."""
     backend = DeadlineBackend(httpcore.MockBackend([b"x"]), httpcore)
     assert backend.connect_tcp("nowhere.test", 80).read(1) == b"x"

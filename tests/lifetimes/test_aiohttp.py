@@ -56,7 +56,7 @@ def test_closing(server: FaultServer) -> None:
     asyncio.run(use())
 
 
-def test_forgetting_to_close_is_told(server: FaultServer) -> None:
+def test_an_unclosed_client_causes_one_warning(server: FaultServer) -> None:
     """One warning, at the line that created the client."""
 
     async def forget() -> None:

@@ -124,7 +124,7 @@ class TestInTheMidst:
         assert outcomes == ["p1"]
         server.wait_for_connections(0)
 
-    def test_calls_of_other_clients_go_on(self, server: FaultServer) -> None:
+    def test_calls_of_other_clients_continue(self, server: FaultServer) -> None:
         """Closing a client does not affect another one with the same key."""
         with Enprompta(api_key=KEY, base_url=server.base_url) as client:
             client.prompts.get("p1")
@@ -172,7 +172,7 @@ class TestForgotten:
         server.wait_for_connections(0)
 
     @pytest.mark.parametrize("flavour", ["asyncio", "trio"])
-    def test_a_client_forgotten_at_the_end_of_its_loop(self, flavour: str, server: FaultServer) -> None:
+    def test_an_unclosed_client_when_its_loop_ends(self, flavour: str, server: FaultServer) -> None:
         """Its connections are closed with the loop, with one warning of the package."""
 
         async def scenario() -> None:
@@ -204,7 +204,7 @@ class TestForgotten:
         (warning,) = _warnings_of("sync", scenario)
         assert (warning.filename, warning.lineno) == (__file__, line)
 
-    def test_who_has_nothing_to_close_is_not_told(self, flavour: str, server: FaultServer) -> None:
+    def test_a_client_with_nothing_to_close_causes_no_warning(self, flavour: str, server: FaultServer) -> None:
         """An unused or closed client, a block and a refused call cause no warning."""
 
         async def scenario() -> None:

@@ -92,7 +92,9 @@ class TestClients:
     @CLIENTS
     @CREDENTIALS
     @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-    def test_the_secret_travels_unseen(self, kind: Any, credentials: dict[str, Any], protocol: int) -> None:
+    def test_an_unpickled_client_does_not_show_its_key(
+        self, kind: Any, credentials: dict[str, Any], protocol: int
+    ) -> None:
         """The unpickled client does not show its key."""
         arrived = travel(kind(**credentials), protocol)
         assert KEY in arrived._auth.secrets()

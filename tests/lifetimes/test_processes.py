@@ -206,12 +206,12 @@ def test_what_a_child_does_first(server: FaultServer) -> None:
     server.wait_for_connections(0)
 
 
-def test_forks_in_the_midst_of_calls(server: FaultServer, program: Callable[..., str]) -> None:
+def test_forks_during_calls(server: FaultServer, program: Callable[..., str]) -> None:
     """Children can use clients and a budget that threads were using; the parent continues."""
     assert program(FORKS, server.base_url) == "done\n"
 
 
-def test_a_fork_in_the_midst_of_fetching_a_token(server: FaultServer, program: Callable[..., str]) -> None:
+def test_a_fork_while_a_token_is_fetched(server: FaultServer, program: Callable[..., str]) -> None:
     """The child fetches its own token; the parent's fetch completes too."""
     child_is_served = threading.Event()
 

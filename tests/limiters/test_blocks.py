@@ -188,7 +188,7 @@ class TestBlock:
         desk.ask(1, 0.0)
         assert not desk.pacer.queue
 
-    def test_waiting_in_an_ordinary_line_does_not_count(self, desk: Desk) -> None:
+    def test_time_in_the_queue_does_not_count_as_max_wait(self, desk: Desk) -> None:
         """A call that has queued for minutes still waits `max_wait` for the probe."""
         granted = desk.ask(LIMIT + 10, MAX_WAIT)
         for left, ticket in zip(range(len(granted) - 1, -1, -1), granted, strict=True):
@@ -250,7 +250,7 @@ class TestBlock:
             desk.now = float(second)
             assert desk.grant() == []
 
-    def test_reset_forgets_everything_but_the_line(self, desk: Desk) -> None:
+    def test_reset_clears_everything_except_the_queue(self, desk: Desk) -> None:
         """The next request goes at once and alone; requests in flight stay charged."""
         blocked_by(desk, day_is_used_up)
         (waiting,) = [desk.pacer.reserve(None, MAX_WAIT, desk.now)]
@@ -261,7 +261,7 @@ class TestBlock:
 
 
 class TestPause:
-    def test_a_429_without_a_budget_pauses_the_line_for_seconds(self, desk: Desk) -> None:
+    def test_a_429_without_a_budget_pauses_the_queue_for_seconds(self, desk: Desk) -> None:
         """Whatever it asks for; then one request goes, and its good response admits the rest."""
         bad, good = desk.ask(2)
         desk.bare(bad, 429, retry_after=3600.0)

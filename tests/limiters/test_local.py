@@ -78,7 +78,7 @@ class TestAccounts:
         held = [repr(each) for each in gc.get_referrers(account)]
         assert "ep_secret" not in f"{limiter!r} {account!r} {vars(account)} {held}"
 
-    def test_accounts_that_nobody_holds_are_dropped_in_the_end(self) -> None:
+    def test_unused_accounts_are_dropped(self) -> None:
         """A program with thousands of keys does not grow; the last ones used are kept for the next client."""
         accounts: AccountRegistry[LocalAccount] = AccountRegistry()
         held = accounts.get("held", LocalAccount)
@@ -120,7 +120,7 @@ class TestAccounts:
         monkeypatch.delattr("os.register_at_fork", raising=False)
         assert AccountRegistry[LocalAccount]().get("key", LocalAccount).rate_limit is None
 
-    def test_the_account_tells_the_budget(self, account: LocalAccount) -> None:
+    def test_the_account_reports_the_budget(self, account: LocalAccount) -> None:
         """As the server last reported it, in UTC."""
         assert account.rate_limit is None
         account.observe(account.acquire(max_wait=65.0), 200, budget(7))
@@ -130,7 +130,7 @@ class TestAccounts:
         assert 0 < limit.reset_at.timestamp() - time.time() <= 30
         assert limit.reset_at.utcoffset() is not None
 
-    def test_a_reset_lets_those_who_wait_go(self, account: LocalAccount) -> None:
+    def test_a_reset_releases_waiting_calls(self, account: LocalAccount) -> None:
         """A block is lifted at once, from any thread, for every limiter of the process."""
         limiter = LocalLimiter()
         for reset in (lambda: limiter.account("reset").reset(), limiter.reset_rate_limit):
@@ -159,7 +159,7 @@ class TestWaiting:
         assert caught.value.waited < 0.5
         assert caught.value.rate_limit is not None
 
-    def test_a_429_with_a_long_wait_refuses_those_who_wait(self, account: LocalAccount) -> None:
+    def test_a_429_with_a_long_wait_refuses_queued_calls(self, account: LocalAccount) -> None:
         """A refusal that comes during the wait reaches every queued call."""
         first = account.acquire(max_wait=65.0)
         caught: list[BaseException] = []
@@ -261,7 +261,7 @@ class TestWaiting:
             empty.acquire(max_wait=65.0)
         assert len(empty._pacer.queue) == 0
 
-    def test_an_event_loop_that_went_away_does_not_hold_the_line(self, account: LocalAccount) -> None:
+    def test_a_closed_event_loop_does_not_block_the_queue(self, account: LocalAccount) -> None:
         """Grants of its tasks go to the calls behind them, at any place in the queue."""
         first = account.acquire(max_wait=65.0)
         loop = asyncio.new_event_loop()
@@ -285,7 +285,7 @@ class TestWaiting:
             task._log_destroy_pending = False
             task.get_coro().close()
 
-    def test_a_head_whose_event_loop_went_away_is_replaced(self, account: LocalAccount) -> None:
+    def test_the_first_waiter_of_a_closed_event_loop_is_replaced(self, account: LocalAccount) -> None:
         """Another waiter that can still run keeps the time."""
         account.observe(account.acquire(max_wait=65.0), 429, {"Retry-After": "0.3"})
         loop = asyncio.new_event_loop()
@@ -339,7 +339,7 @@ class TestWaiting:
         with pytest.raises(RuntimeError, match="asyncio or trio"):
             async_sleeper()
 
-    def test_who_waits_behind_a_head_that_sleeps_on_looks_itself(self, account: LocalAccount) -> None:
+    def test_a_stopped_event_loop_delays_the_queue_by_a_second(self, account: LocalAccount) -> None:
         """A head whose event loop is stopped but not closed costs a second, not the whole wait."""
         account.observe(account.acquire(max_wait=65.0), 429, {"Retry-After": "0.3"})
         account._pacer.reserve(None, 65.0, time.monotonic())  # without a sleeper
@@ -348,7 +348,7 @@ class TestWaiting:
             account.acquire(max_wait=65.0, deadline=started + 1.8)
         assert len(account._pacer.queue) == 0
 
-    def test_time_in_the_line_is_told(self, account: LocalAccount) -> None:
+    def test_time_in_the_queue_is_reported(self, account: LocalAccount) -> None:
         """Hooks and errors can report the time spent in the queue."""
         first = account.acquire(max_wait=65.0)
         assert first.waited == 0.0

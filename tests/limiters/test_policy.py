@@ -46,7 +46,7 @@ class TestStart:
         desk.observe(first, LIMIT - 1)
         assert len(desk.grant()) == LIMIT - 1
 
-    def test_another_goes_when_the_answer_does_not_come(self, desk: Desk) -> None:
+    def test_another_request_is_sent_if_the_response_is_lost(self, desk: Desk) -> None:
         """A slow first call holds the others for a moment only."""
         desk.ask(3)
         assert desk.pacer.chance_at == PROBE_EVERY
@@ -56,7 +56,7 @@ class TestStart:
         assert len(desk.grant()) == 1
         assert desk.grant() == []
 
-    def test_a_failure_lets_the_next_one_go_at_once(self, desk: Desk) -> None:
+    def test_a_failure_releases_the_next_request_at_once(self, desk: Desk) -> None:
         """An unavailable API fails its callers one after the other, without pauses."""
         (first,) = desk.ask(2)
         desk.pacer.fail(first, desk.now)
@@ -70,7 +70,7 @@ class TestStart:
         desk.observe(second, LIMIT - 1)
         assert desk.room() == LIMIT - 2
 
-    def test_what_was_surely_counted_before_the_first_answer_is_not_charged(self, desk: Desk) -> None:
+    def test_requests_counted_before_the_first_response_are_not_charged(self, desk: Desk) -> None:
         """A long outage does not use up the first window."""
         for _ in range(10):
             (ticket,) = desk.ask()
@@ -81,7 +81,7 @@ class TestStart:
         desk.observe(ticket, LIMIT - 11)
         assert desk.room() == LIMIT - 11
 
-    def test_a_server_error_without_headers_tells_nothing(self, desk: Desk) -> None:
+    def test_a_server_error_without_headers_changes_nothing(self, desk: Desk) -> None:
         """It came from an intermediary, so the next request goes alone too."""
         (first,) = desk.ask(10)
         desk.bare(first, 503)
@@ -138,7 +138,7 @@ class TestBudget:
         desk.ask(20)
         assert desk.room() == LIMIT - 21
 
-    def test_the_least_remaining_counts_in_whatever_order_answers_come(self, desk: Desk) -> None:
+    def test_the_least_remaining_counts_in_any_order_of_responses(self, desk: Desk) -> None:
         """A late response with an old number does not return what was spent."""
         desk.learn(LIMIT - 1)
         early, late = desk.ask(2)
@@ -158,7 +158,7 @@ class TestBudget:
         desk.learn(LIMIT - 4)
         assert desk.room() == LIMIT - 4
 
-    def test_a_request_under_way_for_long_is_counted_where_it_was_sent(self, desk: Desk) -> None:
+    def test_a_long_request_is_counted_in_the_window_it_was_sent_in(self, desk: Desk) -> None:
         """A call that takes minutes does not take a place in every window."""
         desk.learn(LIMIT - 1)
         desk.ask(5)
@@ -229,7 +229,7 @@ class TestWindow:
         """Two resets reveal the window length."""
         assert len(settled.ask(2 * LIMIT)) == LIMIT
 
-    def test_windows_nobody_used_are_skipped(self, settled: Desk) -> None:
+    def test_unused_windows_are_skipped(self, settled: Desk) -> None:
         """After a night without calls the current window opens, and its end is known."""
         settled.now = 1000 * MINUTE + 30.0
         assert len(settled.ask(2 * LIMIT)) == LIMIT
@@ -281,7 +281,7 @@ class TestWindow:
         settled.observe(other, LIMIT - 2, reset=3 * MINUTE)
         assert settled.room() == LIMIT - 1
 
-    def test_a_window_whose_end_nobody_told_is_probed(self, desk: Desk) -> None:
+    def test_a_window_with_an_unknown_end_is_probed(self, desk: Desk) -> None:
         """If every granted request is lost and no length is known, one goes when the old ones cannot count any more."""
         (ticket,) = desk.ask()
         desk.observe(ticket, 0, limit=1)
@@ -352,7 +352,7 @@ class TestOthers:
         granted = settled.ask(LIMIT)
         assert len(granted) == LIMIT - 2 * 16
 
-    def test_what_others_usually_spend_is_held_back(self, settled: Desk) -> None:
+    def test_the_usual_share_of_other_clients_is_reserved(self, settled: Desk) -> None:
         """Less and less as the window ends."""
         for ticket in settled.ask(4):
             settled.observe(ticket, LIMIT - 20, reset=3 * MINUTE)
@@ -366,7 +366,7 @@ class TestOthers:
         assert LIMIT - 18 <= early < middle <= LIMIT - 1 - 8
         assert settled.room() >= LIMIT - 2
 
-    def test_the_held_back_comes_free_in_time(self, settled: Desk) -> None:
+    def test_the_reserved_share_is_released_in_time(self, settled: Desk) -> None:
         """The wait names the moment of the next grant to the tick."""
         for ticket in settled.ask(4):
             settled.observe(ticket, LIMIT - 20, reset=3 * MINUTE)
@@ -398,7 +398,7 @@ class TestOthers:
         assert openings[1] == LIMIT - int(2 * 16 * 0.7) - 1
         assert openings[-1] == LIMIT
 
-    def test_an_opening_that_is_not_answered_goes_on(self, settled: Desk) -> None:
+    def test_a_lost_first_response_delays_the_others_briefly(self, settled: Desk) -> None:
         """A lost first response holds the others for a moment only."""
         for ticket in settled.ask(4):
             settled.observe(ticket, 0, reset=3 * MINUTE)
@@ -407,7 +407,7 @@ class TestOthers:
         settled.now += PROBE_EVERY
         assert len(settled.grant()) == 1
 
-    def test_our_own_lost_requests_are_not_others(self, settled: Desk) -> None:
+    def test_lost_requests_are_not_counted_as_another_clients(self, settled: Desk) -> None:
         """A lost request that appears in the server's count is not another client's."""
         ticket, other = settled.ask(2)
         settled.pacer.fail(ticket, settled.now)
@@ -438,14 +438,14 @@ class TestTooMany:
         settled.observe(ticket, 20, reset=3 * MINUTE, status=429)
         assert settled.room() == 0
 
-    def test_retry_after_holds_everybody(self, settled: Desk) -> None:
+    def test_retry_after_delays_all_requests(self, settled: Desk) -> None:
         """Also some seconds into the next window."""
         (ticket,) = settled.ask()
         settled.observe(ticket, 0, reset=3 * MINUTE, status=429, retry_after=62.0)
         assert settled.known_room(3 * MINUTE + 3.0) == 0
         assert settled.known_room(3 * MINUTE + 4.0) >= 1
 
-    def test_the_day_limit_holds_everybody_to_its_reset(self, settled: Desk) -> None:
+    def test_the_day_limit_delays_all_requests_until_its_reset(self, settled: Desk) -> None:
         """A 429 with another limit is about another budget; the window's account stays."""
         settled.learn(LIMIT - 1, reset=3 * MINUTE)
         (ticket,) = settled.ask()
@@ -479,7 +479,7 @@ class TestTooMany:
         desk.observe(probe, LIMIT - 1, reset=7260)
         assert len(desk.grant()) == LIMIT - 1
 
-    def test_a_window_shorter_than_the_first_one_told_is_believed(self, desk: Desk) -> None:
+    def test_a_window_shorter_than_the_first_reported_one_replaces_it(self, desk: Desk) -> None:
         """If the day budget was reported first, a response with the minute's replaces it."""
         first, second = desk.ask(1) + desk.ask(0) + [desk.pacer.reserve(None, inf, 0.0)]
         desk.now = PROBE_EVERY
@@ -504,7 +504,7 @@ class TestTooMany:
         assert settled.ask(1, max_wait) == []
         assert len(settled.pacer.queue) == 1
 
-    def test_max_wait_says_nothing_of_the_line(self, settled: Desk) -> None:
+    def test_max_wait_does_not_limit_the_queue(self, settled: Desk) -> None:
         """A thousand callers wait twenty minutes, because the next chance is never more than a minute away."""
         settled.ask(1000, max_wait=65.0)
         for minute in range(3, 20):
@@ -538,7 +538,7 @@ class TestLine:
         desk.observe(probe, LIMIT - 1, reset=2 * MINUTE)
         assert len(desk.grant()) == 1
 
-    def test_one_that_left_the_line_is_passed_over(self, desk: Desk) -> None:
+    def test_a_request_that_left_the_queue_is_skipped(self, desk: Desk) -> None:
         """The next one has its turn."""
         first = desk.pacer.reserve(None, inf, 0.0)
         second = desk.pacer.reserve(None, inf, 0.0)
@@ -607,7 +607,7 @@ READINGS = st.builds(
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), READINGS, st.sampled_from(["observe", "fail", "cancel"])), max_size=60))
-def test_no_reading_stops_the_line_for_good(steps: list[tuple[float, Reading, str]]) -> None:
+def test_no_report_stops_the_queue_forever(steps: list[tuple[float, Reading, str]]) -> None:
     """No report raises, and every waiter goes within the wait that was asked for, an hour at most."""
     pacer = Pacer()
     now = 0.0
@@ -646,7 +646,7 @@ class TestSharers:
         desk.now = 2 * MINUTE + 2
         assert len(desk.ask(LIMIT)) == LIMIT // 4
 
-    def test_what_others_are_believed_to_spend_is_not_held_back_too(self) -> None:
+    def test_the_share_of_other_processes_is_not_reserved_twice(self) -> None:
         """They are the other processes, which have their share."""
         desk = Desk()
         desk.learn()

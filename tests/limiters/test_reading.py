@@ -81,7 +81,7 @@ def test_retry_after(text: str, seconds: float | None) -> None:
 
 
 @pytest.mark.parametrize("name", [*GOOD][:3])
-def test_a_header_that_comes_twice_voids_the_set(name: str) -> None:
+def test_a_repeated_header_invalidates_all_of_them(name: str) -> None:
     """From two proxies, even if they agree; a repeated `Date` may agree."""
     pairs = [(key.encode(), value.encode()) for key, value in GOOD.items()]
     assert read(200, [*pairs, (name.lower().encode(), GOOD[name].encode())]).limit == 0
@@ -135,7 +135,7 @@ VALUES = st.one_of(
     values=st.fixed_dictionaries({}, optional=dict.fromkeys([*GOOD, "Retry-After"], VALUES)),
 )
 @example(status=200, values={**GOOD, "Date": "Fri, 31 Dec 9999 23:59:59 GMT", "X-RateLimit-Reset": "253402300800"})
-def test_whatever_the_headers_hold_nothing_is_raised(status: int, values: dict[str, str]) -> None:
+def test_no_header_raises(status: int, values: dict[str, str]) -> None:
     """Any text, also as bytes, gives a consistent reading."""
     for headers in (
         values,

@@ -310,7 +310,7 @@ class TestScript:
 
     @given(st.lists(st.tuples(st.floats(0, 40), st.integers(0, 5), ANSWERS, ENDS), max_size=40))
     @settings(max_examples=2000 if LONG else 30)
-    def test_the_script_is_the_policy_whatever_is_answered(
+    def test_the_script_and_the_python_policy_agree(
         self, server: RedisServer, steps: list[tuple[float, int, tuple[int, int, int, float, float | None], str]]
     ) -> None:
         """Also with random responses at random moments."""
@@ -429,7 +429,7 @@ class TestProcesses:
         assert account._wanted_count(now + 60.0) == 30
         assert pacer.process_count == 1
 
-    def test_who_may_ask_for_nothing_looks_again_soon(self, server: RedisServer) -> None:
+    def test_a_process_without_a_share_checks_again_soon(self, server: RedisServer) -> None:
         """A process that has spent its share checks again while a caller waits."""
         account = process(server, "again soon")
         shared = account._introduce()
@@ -453,7 +453,7 @@ class TestProcesses:
             BlockingClient(account, strict.port, report).in_threads(20, 100)
         assert (report.ok, report.answered_429) == (100, 0)
 
-    def test_a_redis_that_hangs_is_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_redis_that_hangs_counts_as_unavailable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A server that accepts and never answers holds a call for a moment only."""
         import socket
 
@@ -464,7 +464,7 @@ class TestProcesses:
             assert account.acquire(max_wait=65.0).waited < 2
             wait_for(lambda: account._thread is None)
 
-    def test_a_restart_that_nobody_noticed(self, server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    def test_an_unnoticed_restart(self, server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
         """A Redis that lost the script gets the requests in flight again, without a warning."""
         account = process(server, "restart")
         first = account.acquire(max_wait=65.0)
@@ -480,7 +480,7 @@ class TestProcesses:
         assert [ticket.state for ticket in got] == ["granted"]
         assert not caplog.records
 
-    def test_an_exiting_process_tells_its_last_answers(self, server: RedisServer) -> None:
+    def test_an_exiting_process_reports_its_last_responses(self, server: RedisServer) -> None:
         """The last responses do not stay charged to the other processes."""
         program = """
             import sys
@@ -524,7 +524,7 @@ class TestProcesses:
         threading.Timer(0.1, lambda: one.failed(first)).start()
         assert other.acquire(max_wait=65.0).waited < 1
 
-    def test_what_nobody_waits_for_any_more_goes_back(self, server: RedisServer) -> None:
+    def test_abandoned_requests_give_up_their_place(self, server: RedisServer) -> None:
         """A request that left the queue while Redis was asked does not keep its place in Redis."""
         account = process(server, "left")
         shared = account._introduce()
@@ -540,7 +540,7 @@ class TestProcesses:
         assert shared.run([("acquire", "other:", 1, 1)])[0][0] == 1
         shared.close()
 
-    def test_requests_under_way_are_told_again(self, server: RedisServer) -> None:
+    def test_requests_in_flight_are_reported_again(self, server: RedisServer) -> None:
         """After an outage Redis charges the requests in flight, and not those answered meanwhile."""
         client: Any = _client(server.url)
         account = process(server, "again")
@@ -730,7 +730,7 @@ class TestLimiter:
         assert repr(limiter) == "RedisLimiter('redis://localhost:6379/3')"
         assert limiter._url == "redis://user:hunter2@localhost:6379/3"
 
-    def test_a_wrong_url_is_told_at_once(self) -> None:
+    def test_a_wrong_url_is_an_error_at_once(self) -> None:
         """Before any call, and without the URL, which may contain a password."""
         with pytest.raises(ConfigurationError, match="RedisLimiter cannot use its URL"):
             RedisLimiter("http://localhost")

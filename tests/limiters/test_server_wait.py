@@ -44,7 +44,7 @@ def test_the_budget_is_read() -> None:
     assert parse_rate_limit(dict(headers())) == RateLimit(60, 59, NOW_UTC)
 
 
-def test_zero_stays_zero() -> None:
+def test_zero_is_not_a_missing_value() -> None:
     """Nothing remaining is a number, not a missing value."""
     assert parse_rate_limit(headers("0", "0", "0")) == RateLimit(0, 0, datetime(1970, 1, 1, tzinfo=timezone.utc))
 
@@ -128,7 +128,7 @@ def test_an_absurd_retry_after_is_not_asked(text: str) -> None:
     assert server_wait(429, {"retry-after": text, "x-ratelimit-reset": str(NOW + 5)}, NOW) == 5.0
 
 
-def test_the_reset_speaks_for_a_429_alone() -> None:
+def test_the_reset_applies_to_a_429_only() -> None:
     """A 503 with a reset in a minute is not a reason to wait a minute."""
     told = headers(reset=str(NOW + 42))
     assert server_wait(429, told, NOW) == 42.0
@@ -137,7 +137,7 @@ def test_the_reset_speaks_for_a_429_alone() -> None:
     assert server_wait(429, headers(reset="1"), NOW) == 0.0
 
 
-def test_retry_after_speaks_before_the_reset() -> None:
+def test_retry_after_takes_precedence_over_the_reset() -> None:
     """Retry-After takes precedence over the earlier reset of the minute window."""
     assert server_wait(429, headers(reset=str(NOW + 42), **{"Retry-After": "7"}), NOW) == 7.0
 
@@ -152,7 +152,7 @@ def test_a_wrong_clock_here_changes_nothing(skew: float) -> None:
     assert server_wait(503, until, NOW + skew) == 9.0
 
 
-def test_a_senseless_date_leaves_our_own_clock() -> None:
+def test_an_invalid_date_is_ignored() -> None:
     """An invalid `Date` is ignored."""
     assert server_wait(429, headers(reset=str(NOW + 42), Date="yesterday"), NOW + 2) == 40.0
 

@@ -92,7 +92,7 @@ def test_the_day_limit_is_met_once_and_waited_for() -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_others_who_spend_a_third(seed: int) -> None:
+def test_another_client_that_spends_a_third(seed: int) -> None:
     """Another client's requests spread over each window: every call succeeds, and 429s stay under 5 %."""
     server = Server()
     network = Network(Random(seed), longest=0.1)
@@ -108,7 +108,7 @@ def test_others_who_spend_a_third(seed: int) -> None:
     assert max(server.used.values()) <= 50
 
 
-def test_others_who_spend_at_the_begin_of_each_window() -> None:
+def test_another_client_that_spends_at_the_start_of_each_window() -> None:
     """Once they are known, their share is reserved first."""
     server = Server()
     simulation = Simulation(server, Network(Random(3), longest=0.1))
@@ -119,7 +119,7 @@ def test_others_who_spend_at_the_begin_of_each_window() -> None:
     assert (outcome.served, outcome.answered_429) == (1000, 0)
 
 
-def test_windows_that_end_later_than_told_cost_one_burst() -> None:
+def test_windows_that_end_later_than_reported_cost_one_burst() -> None:
     """A `Reset` truncated to whole seconds is learned from the first burst."""
     server = Server(edge=0.4)
     simulation = Simulation(server, Network(Random(4), longest=0.05))

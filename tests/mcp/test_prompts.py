@@ -84,7 +84,7 @@ def test_names_are_unique_and_stable() -> None:
     assert catalog.named(reversed(prompts)) == names
 
 
-def test_long_lists_come_in_pages(run: Any, serve: Any, account: Enprompta, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_lists_are_paged(run: Any, serve: Any, account: Enprompta, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every prompt is in exactly one page, and no more than `max_prompts` are offered."""
     monkeypatch.setattr(catalog, "PAGE_SIZE", 2)
     for number in range(6):

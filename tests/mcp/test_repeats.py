@@ -82,7 +82,7 @@ def test_a_refusal_is_refunded_unless_it_may_have_been_carried_out() -> None:
     assert budget.remaining == 1
 
 
-def test_calls_are_forgotten(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_calls_are_forgotten(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call is recognized for its lifetime, and while it is one of the most recent ones."""
     monkeypatch.setattr(budgets, "MAX_CALLS", 2)
 

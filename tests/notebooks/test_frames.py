@@ -82,7 +82,7 @@ def test_pages_concatenate(make: Callable[..., Any], row: Any) -> None:
     assert len(both) == 3
 
 
-def test_values_come_out_as_they_went_in() -> None:
+def test_values_survive_a_round_trip() -> None:
     """Times are in UTC; nested models are structs and free-form fields JSON in polars, objects in pandas."""
     pytest.importorskip("polars")
     pytest.importorskip("pandas")

@@ -265,7 +265,7 @@ def test_one_choice_and_empty_lines(tmp_path: Path) -> None:
     assert '    """Mail\n\n    Greets.\n    """\n' in made
 
 
-def test_defaults_stand_in_the_signature_when_they_fit(tmp_path: Path) -> None:
+def test_defaults_are_in_the_signature_if_their_type_fits(tmp_path: Path) -> None:
     """A default of another type is not in the signature; the parameter is optional."""
     declared = "".join(
         f"  - {{name: {name}, type: {kind}, default: {default}}}\n"

@@ -213,7 +213,7 @@ def test_names_are_kept(run: Run, client: Enprompta, directory: Path) -> None:
     assert [path.name for path in directory.rglob("*.md")] == ["other.prompt.md"]
 
 
-def test_a_push_goes_on_past_a_prompt_that_is_refused(run: Run, client: Enprompta, directory: Path) -> None:
+def test_a_push_continues_after_a_refused_prompt(run: Run, client: Enprompta, directory: Path) -> None:
     """An error of one prompt is shown next to its name; the others are pushed, and the exit status is 1."""
     write(directory, "a", "", "title: A\n")
     write(directory, "b", "fine", "title: B\n")
@@ -225,7 +225,7 @@ def test_a_push_goes_on_past_a_prompt_that_is_refused(run: Run, client: Enprompt
     assert [prompt.title for prompt in client.prompts.list()] == ["B"]
 
 
-def test_a_push_that_is_broken_off_goes_on(run: Run, client: Enprompta, directory: Path, service: Emulator) -> None:
+def test_an_interrupted_push_resumes(run: Run, client: Enprompta, directory: Path, service: Emulator) -> None:
     """The service does its work and the answer is lost: run again, nothing is there twice."""
     for number in range(5):
         write(directory, f"p{number}", "x", f"title: P{number}\n")
@@ -239,7 +239,7 @@ def test_a_push_that_is_broken_off_goes_on(run: Run, client: Enprompta, director
     assert '"push"' not in (directory / ".enprompta.lock").read_text()
 
 
-def test_a_push_that_is_killed_goes_on(client: Enprompta, directory: Path, service: Emulator) -> None:
+def test_a_killed_push_resumes(client: Enprompta, directory: Path, service: Emulator) -> None:
     """Killed at any moment and run again, each file is one prompt and the directory is whole."""
     for number in range(40):
         write(directory, f"p{number}", "x", f"title: P{number}\n")
@@ -324,7 +324,9 @@ def test_there_is_no_key(run: Run, directory: Path) -> None:
     assert not directory.exists()
 
 
-def test_what_somebody_wrote_is_never_lost_in_the_lock(run: Run, client: Enprompta, directory: Path) -> None:
+def test_variables_declared_at_the_service_are_written_to_the_file(
+    run: Run, client: Enprompta, directory: Path
+) -> None:
     """Variables declared at the service after the pull are written to a file that has none."""
     write(directory, "a", "Hi {{name}}")
     run("push", directory, "--yes")
@@ -339,7 +341,7 @@ def test_what_somebody_wrote_is_never_lost_in_the_lock(run: Run, client: Enpromp
     run("check", directory)
 
 
-def test_a_version_that_says_the_same(run: Run, client: Enprompta, directory: Path) -> None:
+def test_a_later_version_with_the_same_text(run: Run, client: Enprompta, directory: Path) -> None:
     """A text that was changed there and back again is the same text in a later version: the file learns its number."""
     prompt = client.prompts.create(title="One", content="1")
     run("pull", directory)

@@ -83,13 +83,13 @@ def test_an_identity_leaves_comments_and_style_alone() -> None:
     assert with_identity(parse(once, "x"), "pmt_1", 2) == once.replace("version: 1", "version: 2")
 
 
-def test_an_identity_is_written_into_odd_yaml() -> None:
+def test_an_identity_is_written_into_unusual_yaml() -> None:
     """If a line cannot be edited in place, the front matter is rewritten."""
     here = parse("---\n{title: T, tags: [a]}\n---\nHello\n", "x")
     assert with_identity(here, "pmt_1", 1) == "---\nid: pmt_1\ntitle: T\ntags:\n  - a\nversion: 1\n---\nHello\n"
 
 
-def test_an_identity_that_goes_on_in_the_next_line() -> None:
+def test_an_identity_that_spans_two_lines() -> None:
     """If editing a line would change its meaning, the front matter is rewritten."""
     here = parse("---\nid: pmt_1\n  more\ntitle: T\n---\nHello\n", "x")
     assert here.id == "pmt_1 more"
@@ -174,7 +174,7 @@ def test_what_the_service_chooses_is_no_difference() -> None:
         assert len(parse(f"---\ntitle: T\n{declared}---\nHi {{{{a}}}}\n", "x").differs_from(there)) == 1
 
 
-def test_json_tells_no_whole_float_from_an_integer() -> None:
+def test_a_whole_float_equals_an_integer() -> None:
     """1.0 is 1, but true is not 1."""
     one, whole, true = (document(variables=f"[{{name: a, default: {value}}}]") for value in ("1", "1.0", "true"))
     assert one.digest() == whole.digest() != true.digest()

@@ -54,7 +54,7 @@ def test_new_names() -> None:
     assert len(files.new_names([("1", "a")], ["a.prompt.md", "a-6b86b273.prompt.md"])["1"]) == len("a-.prompt.md") + 16
 
 
-def test_what_cannot_be_read_is_told_at_once(run: Run, directory: Path) -> None:
+def test_unreadable_files_are_reported_together(run: Run, directory: Path) -> None:
     """All files that are no prompts are named together, and nothing is asked of the service for them."""
     write(directory, "good", "x", "id: pmt_1\ntitle: T\n")
     write(directory, "twin", "x", "id: pmt_1\ntitle: T\n")
@@ -73,7 +73,7 @@ def test_what_cannot_be_read_is_told_at_once(run: Run, directory: Path) -> None:
     "text",
     ["<<<<<<< HEAD", "[]", '{"format": 1}', '{"format": 2, "prompts": {}}', '{"format": 1, "prompts": {"a": {}}}'],
 )
-def test_a_broken_lock_is_told(run: Run, directory: Path, text: str) -> None:
+def test_a_broken_lock_is_reported(run: Run, directory: Path, text: str) -> None:
     """An unfinished merge of the lock is no empty lock."""
     directory.mkdir()
     (directory / ".enprompta.lock").write_text(text)
@@ -113,7 +113,7 @@ def test_a_full_disk_loses_nothing(
     assert "version: 2" in (directory / "one.prompt.md").read_text()
 
 
-def test_what_git_was_told_stays(run: Run, client: Enprompta, directory: Path) -> None:
+def test_existing_git_attributes_are_kept(run: Run, client: Enprompta, directory: Path) -> None:
     """A directory that already has git attributes keeps them."""
     client.prompts.create(title="One", content="1")
     directory.mkdir()

@@ -210,7 +210,7 @@ def test_a_directory_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch
         read_directory(tmp_path)
 
 
-def test_a_deep_tree_and_odd_names(tmp_path: Path) -> None:
+def test_a_deep_tree_and_unusual_names(tmp_path: Path) -> None:
     """Directories nested a thousand deep are walked, and a name that is not UTF-8 is refused."""
     before = Path.cwd()
     os.chdir(tmp_path)

@@ -110,7 +110,7 @@ def test_path_patterns(enprompta_emulator: Emulator, http: httpx.Client, path: s
     assert [hit.path for hit in fault.hits] == struck
 
 
-def test_the_first_fault_that_fits_strikes_alone(enprompta_emulator: Emulator, http: httpx.Client) -> None:
+def test_the_first_matching_fault_applies_alone(enprompta_emulator: Emulator, http: httpx.Client) -> None:
     """Faults apply in order, each as often as given, then none; `clear` ends them."""
     faults = enprompta_emulator.faults
     faults.add(status=500, times=1)
@@ -131,7 +131,7 @@ def test_errors_are_in_the_emulators_dialect(enprompta_emulator: Emulator, hasty
     assert raised.value.request_id == raised.value.headers["x-request-id"]
 
 
-def test_headers_and_body_are_the_answers_own(enprompta_emulator: Emulator, http: httpx.Client) -> None:
+def test_given_headers_and_body_replace_those_of_the_response(enprompta_emulator: Emulator, http: httpx.Client) -> None:
     """Given fields replace those of the emulator's response; the others stay."""
     faults = enprompta_emulator.faults
     faults.add(status=429, times=1, headers={"X-RateLimit-Remaining": "0"}, body={"error": {"code": "SLOW"}})
@@ -147,7 +147,7 @@ def test_headers_and_body_are_the_answers_own(enprompta_emulator: Emulator, http
     assert (nothing.status_code, nothing.content) == (204, b"")
 
 
-def test_a_credential_comes_first(enprompta_emulator: Emulator, http: httpx.Client) -> None:
+def test_credentials_are_checked_first(enprompta_emulator: Emulator, http: httpx.Client) -> None:
     """A request that is refused anyway does not count as a hit."""
     fault = enprompta_emulator.faults.add(status=418)
     assert http.get("/teams", headers={"Authorization": "Bearer unknown"}).status_code == 401

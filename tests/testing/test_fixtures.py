@@ -52,7 +52,7 @@ def loop() -> object:
     loop.close()
 
 
-def test_an_async_client_whose_loop_goes_on(
+def test_an_async_client_whose_loop_stays_open(
     loop: asyncio.AbstractEventLoop, async_enprompta_client: AsyncEnprompta
 ) -> None:
     """A loop kept for other tests closes the connections and stays open."""

@@ -170,7 +170,7 @@ def test_no_output_is_empty(tracing: Tracing, receiver: Receiver, attributes: An
     assert found["input.value"] == "{}"
 
 
-def test_a_model_call_speaks_for_its_trace(tracing: Tracing, receiver: Receiver, monkeypatch: Any) -> None:
+def test_a_model_call_with_output_needs_no_placeholder(tracing: Tracing, receiver: Receiver, monkeypatch: Any) -> None:
     """The first span of a trace gets a placeholder only if no model call in it has an output."""
     monkeypatch.setattr("enprompta.tracing.finishing.MAX_TRACES", 1)
     for kind in ("llm", "tool", "llm"):
@@ -280,7 +280,7 @@ def test_executions_link_themselves() -> None:
         assert "hidden" not in str(client.traces.get(hidden.id).model_dump())
 
 
-def test_odd_bodies_of_executions(client: Enprompta, receiver: Receiver) -> None:
+def test_malformed_bodies_of_executions(client: Enprompta, receiver: Receiver) -> None:
     """An execution whose body is not an object is recorded without variables."""
     from enprompta import Call
 

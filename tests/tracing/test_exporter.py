@@ -45,7 +45,7 @@ def test_batches(client: Enprompta, receiver: Receiver) -> None:
     assert headers["authorization"] == "Bearer ep_test_123456"
 
 
-def test_large_spans_are_batches_of_their_own(tracing: Tracing, receiver: Receiver) -> None:
+def test_large_spans_are_sent_in_separate_batches(tracing: Tracing, receiver: Receiver) -> None:
     """A batch ends when it holds four megabytes."""
     record(tracing, 3, text="x" * 3_000_000)
     assert tracing.flush()

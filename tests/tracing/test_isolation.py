@@ -97,7 +97,7 @@ def test_a_parent_in_another_process_is_kept(tracing: Tracing, receiver: Receive
     assert receiver.named("s").parent_id == f"{6:016x}"
 
 
-def test_a_processor_for_a_provider_of_your_own(tracing: Tracing, receiver: Receiver) -> None:
+def test_a_processor_for_another_provider(tracing: Tracing, receiver: Receiver) -> None:
     """Spans of that provider are sent too, with links and sessions; its other backend gets its spans unchanged."""
     memory = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)

@@ -191,7 +191,7 @@ NAMED = {
 }
 
 
-def test_names_give_values_away() -> None:
+def test_values_are_redacted_by_their_names() -> None:
     """A value with the name of a credential or a number is redacted whatever it looks like, in attributes and JSON."""
     clean = Redaction().redact_span(span(attributes={**NAMED, "j": json.dumps(NAMED)}))
     assert clean.attributes is not None

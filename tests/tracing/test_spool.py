@@ -236,7 +236,7 @@ def test_where_files_cannot_be_locked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded.fcntl is None
 
 
-def test_a_folder_that_is_gone_after_a_fork(tmp_path: Path) -> None:
+def test_a_deleted_folder_after_a_fork(tmp_path: Path) -> None:
     """A child that cannot write to the spool keeps its batches in memory."""
     own = Spool(tmp_path / "spool", "account", 10**6)
     for path in own._folder.iterdir():
@@ -247,7 +247,7 @@ def test_a_folder_that_is_gone_after_a_fork(tmp_path: Path) -> None:
     assert own.write(b"body", 1) is None
 
 
-def test_a_lock_that_is_gone(own: Spool, tmp_path: Path) -> None:
+def test_a_deleted_lock(own: Spool, tmp_path: Path) -> None:
     """A lock or batch that another process deletes meanwhile counts as free, and takes no space."""
     assert own._has_ended(tmp_path / "gone.lock")
     assert spool._size(tmp_path / "gone.otlp") == 0

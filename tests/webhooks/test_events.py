@@ -192,7 +192,7 @@ def test_data_that_does_not_fit_is_still_its_event(kind: str, misfit: str) -> No
 @pytest.mark.parametrize(
     ("sent", "held"), [("1e21", 1e21), ("568.5", 568.5), ('"many"', "many"), ("568.0", 568), (NINES, NINES)]
 )
-def test_a_misfit_is_held_as_sent(sent: str, held: object) -> None:
+def test_an_invalid_value_is_kept_as_sent(sent: str, held: object) -> None:
     """A value of the wrong type is returned as the service sent it."""
     body = json.dumps(REFERENCE).replace("568", sent)
     event = construct_event(body, sign(body, SECRET), SECRET)
@@ -313,7 +313,7 @@ def test_a_time_without_a_zone_is_utc(created_at: str) -> None:
 
 
 @pytest.mark.parametrize("tolerance", [0, -1, float("nan"), float("inf")])
-def test_a_senseless_tolerance_is_refused(tolerance: float) -> None:
+def test_an_invalid_tolerance_is_refused(tolerance: float) -> None:
     """A tolerance that would accept nothing or everything is a configuration error."""
     with pytest.raises(ConfigurationError, match="tolerance must be a positive number"):
         construct_event("{}", None, SECRET, tolerance=tolerance)

@@ -388,7 +388,7 @@ def test_context_variables_reach_the_handler(deliver: Deliver) -> None:
         ({"tolerance": -1}, "tolerance must be"),
     ],
 )
-def test_a_senseless_setup_is_refused(setup: dict[str, Any], problem: str) -> None:
+def test_invalid_settings_are_refused(setup: dict[str, Any], problem: str) -> None:
     """Invalid settings are reported when the receiver is created."""
     with pytest.raises(ConfigurationError, match=problem):
         WebhookReceiver(**{"secret": SECRET, **setup})

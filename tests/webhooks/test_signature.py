@@ -179,14 +179,14 @@ def test_a_secret_that_protects_nothing_is_refused(secret: Any) -> None:
         ("\ud800", "A webhook secret contains a lone surrogate: check how it is decoded"),
     ],
 )
-def test_what_is_wrong_with_a_secret_is_told(secret: Any, problem: str) -> None:
+def test_the_error_names_what_is_wrong_with_a_secret(secret: Any, problem: str) -> None:
     """The message names what was given instead of a secret and where to look, and never shows its value."""
     with pytest.raises(ConfigurationError) as caught:
         verify_signature(BODY, GOOD, secret)
     assert str(caught.value) == problem
 
 
-def test_rotation_tells_which_secret() -> None:
+def test_rotation_reports_which_secret_matched() -> None:
     """During a rotation both secrets verify, and the index shows which one was used."""
     secrets = ["new", SECRET, b"old", SECRET]
     assert matching_secret(BODY, GOOD, secrets) == 1

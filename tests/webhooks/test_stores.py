@@ -57,7 +57,7 @@ def finish(store: MemoryStore, *keys: str) -> None:
         (lambda: Deduplicator(lease=float("inf")), "lease must be a positive number of seconds, not inf"),
     ],
 )
-def test_senseless_numbers_are_refused(make: Callable[[], object], problem: str) -> None:
+def test_invalid_numbers_are_refused(make: Callable[[], object], problem: str) -> None:
     """An invalid duration or size is a configuration error that names the argument."""
     with pytest.raises(ConfigurationError) as caught:
         make()
@@ -72,7 +72,7 @@ def test_half_a_second_is_a_time() -> None:
     assert [redis.asked[0][3], redis.asked[1][3]] == [250, "500"]
 
 
-def test_redis_is_told_whole_milliseconds() -> None:
+def test_redis_gets_whole_milliseconds() -> None:
     """Redis rejects a time of 0, so the shortest lease there is a millisecond."""
     redis = Redis()
     RedisStore(redis).claim("e", "t", 0.0001)
@@ -160,7 +160,7 @@ def test_sqlite_keeps_one_connection_until_it_is_closed(tmp_path: Path) -> None:
         connection.execute("SELECT 1")
 
 
-def test_sqlite_waits_as_long_as_it_is_told(tmp_path: Path) -> None:
+def test_sqlite_waits_for_its_timeout(tmp_path: Path) -> None:
     """While another process writes, a store waits `timeout` seconds, and then raises SQLite's own error."""
     path = tmp_path / "events.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

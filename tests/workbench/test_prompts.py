@@ -62,7 +62,7 @@ def test_prompts_are_found_and_created(page: Page, workbench: Workbench, client:
     assert "owned" not in page.title().replace(HOSTILE, "")
 
 
-def test_an_account_without_prompts_is_told_what_to_do(page: Page, workbench: Workbench) -> None:
+def test_an_account_without_prompts_sees_what_to_do(page: Page, workbench: Workbench) -> None:
     """Another account is chosen in the header; where it has nothing, the page says what to do."""
     visit(page, workbench.origin, "/prompts")
     page.get_by_label("Account").select_option("pro")

@@ -209,7 +209,7 @@ def test_the_workbench_hides_its_own_requests(page: Page, workbench: Workbench) 
     page.locator(".requests-row").first.wait_for()
 
 
-def test_an_exchange_that_is_gone_is_reported(page: Page, workbench: Workbench) -> None:
+def test_a_deleted_exchange_is_reported(page: Page, workbench: Workbench) -> None:
     """A link to a dropped exchange says so."""
     open_requests(page, workbench, "?id=999999")
     page.get_by_text("no longer in the log").wait_for()

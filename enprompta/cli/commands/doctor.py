@@ -16,6 +16,7 @@ from enprompta._http.certificates import VARIABLES
 from enprompta._http.proxies import proxy_for
 from enprompta._http.settings import SETTINGS
 from enprompta._version import __version__
+from enprompta.cli.commands.usage import credits_used
 from enprompta.cli.console import FAILED, line, out
 from enprompta.cli.credentials import choose
 from enprompta.cli.error_handling import NOT_CONFIGURED, connected
@@ -166,10 +167,9 @@ def _account(client: Enprompta) -> list[Finding]:
     except EnpromptaError as error:
         return [Finding("account", "fail", explain(error))]
     findings = [Finding("account", "ok", f"plan {used.plan or 'unknown'}")]
-    if (tokens := used.tokens) is not None:
-        of = "no limit" if tokens.limit is None else f"{tokens.limit:,}"
-        spent = tokens.limit is not None and (tokens.remaining or 0) <= 0
-        findings.append(Finding("tokens", "warn" if spent else "ok", f"{tokens.used or 0:,} of {of} used"))
+    if (credits_ := used.tokens) is not None:
+        spent = credits_.limit is not None and (credits_.remaining or 0) <= 0
+        findings.append(Finding("credits", "warn" if spent else "ok", credits_used(credits_)))
     for check, window in (("minute", used.requests_per_minute), ("day", used.requests_per_day)):
         if window is not None and window.limit is not None:
             left = window.remaining or 0

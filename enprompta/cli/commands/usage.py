@@ -15,7 +15,7 @@ from enprompta.cli.output import cell, print_table, show_listing, show_object, s
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from enprompta.models import Usage, UsageRecord
+    from enprompta.models import TokenUsage, Usage, UsageRecord
 
 group: typer.Typer = typer.Typer(
     help="Usage and costs; without a command, of the current period with a chart by day.",
@@ -101,12 +101,17 @@ def show_chart(records: Sequence[UsageRecord]) -> None:
     print_table(("day", "executions", "tokens", "", "cost", ""), rows)
 
 
+def credits_used(credits_: TokenUsage) -> str:
+    """Return how many credits of the plan are used, as text."""
+    used = f"{credits_.used or 0:,}"
+    return f"{used} used, no limit" if credits_.limit is None else f"{used} of {credits_.limit:,} used"
+
+
 def _show_usage(used: Usage) -> None:
     until = "" if used.period_end is None else f", period ends {used.period_end:%Y-%m-%d}"
     out.print(line(("plan        ", "cyan"), f"{used.plan or 'unknown'}{until}"))
-    if (tokens := used.tokens) is not None:
-        of = "no limit" if tokens.limit is None else f"{tokens.limit:,}"
-        out.print(line(("tokens      ", "cyan"), f"{tokens.used or 0:,} of {of}"))
+    if used.tokens is not None:
+        out.print(line(("credits     ", "cyan"), credits_used(used.tokens)))
     for label, window in (("a minute", used.requests_per_minute), ("a day", used.requests_per_day)):
         if window is not None and window.limit is not None:
             left = f"{window.remaining or 0:,} left of {window.limit:,} requests {label}"

@@ -143,6 +143,6 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        reason = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror
+        reason = "it is in use; choose another port" if error.errno == errno.EADDRINUSE else error.strerror
         raise ConfigurationError(f"The emulator cannot listen on {host}, port {port}: {reason}") from error
     return listener
