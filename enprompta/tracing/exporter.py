@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 INGEST_PATH = "/api/ingest/otlp/v1/traces"
 TURN_SPANS = 60
 """Spans that wait for the thread on average: so few that they do not start the garbage collector of the program."""
-LONGEST_TURN = 0.0003
+LONGEST_TURN = 0.0005
 """Seconds for which the thread may keep the interpreter to itself; without pauses it would be 0.005."""
 TURN_PAUSE = 0.00005
 LONG_QUEUE = 4 * MAX_BATCH_SPANS
