@@ -16,8 +16,8 @@ PIECES = [
     *SECRETS,
     *(encode(SECRETS[0]) for encode in ENCODINGS.values()),
     "0x4a, 0x4b, 0x4c, 0x4d, 0x4e, 0x4f", "DE:AD:BE:EF:00:01", "de ad be ef 00 01", "4a,  4b: 4c ,4d 4e 4f", "beef",
-    "00-1b-44-11-3a-b7", "001b.4411.3ab7", "10.0.0.1", "ip-10-0-0-1", "fe80::1", "2001:db8:0:0:0:0:0:1", "internationally",
-    "abcdefgh\nAB12", "abcdefgh\r\nabcd==", "camelCase", "x" * 24, "X" * 16, "sk-", "ghp_", "AKIA", "hooks.slack.com/",
+    "00-1b-44-11-3a-b7", "001b.4411.3ab7", "10.0.0.1", "ip-10-0-0-1", "fe80::1", "2001:db8:0:0:0:0:0:1",
+    "abcdefgh\nAB12", "abcdefgh\r\nabcd==", "camelCase", "x" * 24, "X" * 16, "sk-", "ghp_", "AKIA", "internationally",
     " ", "\n", ".", ":", "-", "=", "\\", "\u00e9", "\u212a", "\ud800", "\t", "\x0b", "\x7f", "1", "a", "Z",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=8).map("".join)
@@ -40,7 +40,7 @@ def test_nothing_is_ruled_out_wrongly(text: str) -> None:
 @settings(max_examples=400)
 @given(TEXTS)
 def test_credentials_with_prefixes(text: str) -> None:
-    """What is found is what searching for every prefix finds."""
+    """A credential is found if its own pattern finds it."""
     found = [
         match[0]
         for _, pattern, needs in credentials._PREFIXED
@@ -53,7 +53,7 @@ def test_credentials_with_prefixes(text: str) -> None:
 @settings(max_examples=400)
 @given(TEXTS)
 def test_addresses(text: str) -> None:
-    """What is found is what every pattern finds."""
+    """An address is found if its own pattern finds it."""
     found = [match.span() for match in numbers._IPV4.finditer(text)]
     found += [match.span() for match in numbers._IPV4_NAME.finditer(text)]
     found += [match.span() for match in numbers._IPV6.finditer(text) if numbers._ipv6(match[0]) is not None]
@@ -63,7 +63,7 @@ def test_addresses(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["The quick brown fox, to be or not to be. Dr. Who agreed internationally, e.g. yes-no.", "to be, a: b", "", "2024"],
+    ["The quick brown fox, to be or not to be. Dr. Who agreed internationally, e.g. yes-no.", "to be, a: b"],
 )
 def test_prose_is_ruled_out(text: str) -> None:
     """Ordinary words pass no check, so that they cost little."""

@@ -50,7 +50,7 @@ MAX_CLEAN = 10_000
 
 
 class _Name(NamedTuple):
-    """What the name of a value says about it."""
+    """A name, as far as it says something about its value."""
 
     is_credential: bool
     is_phone: bool
