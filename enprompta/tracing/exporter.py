@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from queue import Empty, SimpleQueue
@@ -23,9 +22,10 @@ from enprompta._common.clock import monotonic
 from enprompta.errors import APIError, APIStatusError
 from enprompta.tracing.batches import HEADERS, EncodedBatch, Encoder, rejected_spans
 from enprompta.tracing.otlp import MAX_BATCH_SPANS
+from enprompta.tracing.pending import TURN, FlushRequest, Outgoing
 from enprompta.tracing.retrying import Backoff, is_rejected, reason_of
 from enprompta.tracing.spans_read import size_of
-from enprompta.tracing.spool import DamagedFileError, Spool, SpooledBatch
+from enprompta.tracing.spool import DamagedFileError, Spool
 from enprompta.tracing.stats import Counters
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from enprompta._core.steps import HttpReply
 
 INGEST_PATH = "/api/ingest/otlp/v1/traces"
-TURN_SPANS = 60
-"""Spans that wait for the thread on average: so few that they do not start the garbage collector of the program."""
-LONGEST_TURN = 0.0003
+TURN_SPANS = 50
+"""Spans in a turn of the thread: so few that waiting spans do not start the program's garbage collector."""
+LONGEST_TURN = 0.0005
 """Seconds for which the thread may keep the interpreter to itself; without pauses it would be 0.005."""
 TURN_PAUSE = 0.00005
 LONG_QUEUE = 4 * MAX_BATCH_SPANS
@@ -46,8 +46,6 @@ LONG_QUEUE = 4 * MAX_BATCH_SPANS
 REQUEST_SECONDS = 10.0
 """Deadline of one request to the service."""
 FLUSH_ATTEMPTS = 3
-QUICK_SECONDS = 0.5
-"""A batch accepted faster than this shows that the service works, so that a shutdown waits for the others too."""
 LONGEST_SHUTDOWN = 30.0
 """Seconds after which a shutdown ends even while the service accepts spans."""
 WARNING_SECONDS = 60.0
@@ -64,34 +62,6 @@ class Poster(Protocol):
     def close(self) -> None:
         """Close the connections."""
         ...
-
-
-@dataclass(slots=True, eq=False)
-class Outgoing:
-    """An encoded batch that has not been sent yet."""
-
-    count: int
-    body: bytes | None
-    """None if it must be read from the spool."""
-    spooled: SpooledBatch | None = None
-    is_resent: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class FlushRequest:
-    """A caller that waits until everything has been sent."""
-
-    ends: float
-    """In monotonic seconds."""
-    done: SimpleQueue[bool] = field(default_factory=SimpleQueue[bool])
-    grace: float = 0.0
-    """Seconds after the last quickly accepted batch during which to continue; 0 for a fixed end."""
-    latest: float = 0.0
-    """End of all extensions, in monotonic seconds."""
-
-
-TURN = FlushRequest(inf)
-"""A turn of the thread by itself: sends what is due."""
 
 
 class Exporter:
@@ -319,12 +289,10 @@ class Exporter:
                 self._close_batches(self._due_since if request is TURN else inf)
             if not self._outbox:
                 return True
-            started = monotonic()
-            if started >= self._end_of(request) or (self.is_shut_down and request is TURN):
+            if monotonic() >= self._end_of(request) or (self.is_shut_down and request is TURN):
                 return False
             if self._send_first(self._end_of(request)):
-                if monotonic() - started < QUICK_SECONDS:
-                    self._progress_at = monotonic()
+                self._progress_at = monotonic()
                 continue
             attempts -= 1
             pause = self._backoff.short_pause

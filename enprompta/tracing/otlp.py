@@ -184,6 +184,9 @@ def _short_name(name: str) -> bytes:
 
 def _value(value: object) -> bytes:
     """Write an `AnyValue`."""
+    write = _WRITERS.get(type(value))
+    if write is not None:
+        return write(value)
     for kind in type(value).__mro__:
         if kind in _WRITERS:
             return _WRITERS[kind](value)

@@ -22,7 +22,6 @@ from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlag
 
 from enprompta import ConfigurationError
 from enprompta.tracing.redaction import DROPPED, Redaction, documents
-from enprompta.tracing.redaction.detectors import find_in_name
 from tests.tracing.canaries import CANARIES, ENCODINGS, traces_of
 
 if TYPE_CHECKING:
@@ -435,14 +434,28 @@ def test_resources_are_redacted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(redaction._known) <= 2
 
 
-def test_long_names_are_not_cached() -> None:
-    """Names of fields may be texts of any length; they are searched, and not kept."""
-    before = find_in_name.cache_info().currsize, documents._is_known_credential.cache_info().currsize
+def test_long_names_and_values_are_not_cached() -> None:
+    """Names of fields may be texts of any length; they are searched, and not kept, and neither are long values."""
+    before = documents._read_known_name.cache_info().currsize
     long = "x" * 500
     redaction = Redaction()
     assert redaction.redact_text(json.dumps({f"{long} jane@example.com": 1})) == json.dumps({f"{long} <email>": 1})
     assert redaction.redact_text(json.dumps({f"{long}.password": "a"})) == json.dumps({f"{long}.password": "<key>"})
-    assert (find_in_name.cache_info().currsize, documents._is_known_credential.cache_info().currsize) == before
+    assert redaction.redact_text("long " * 10) == "long " * 10
+    assert documents._read_known_name.cache_info().currsize == before
+    assert redaction._clean == {"a"}
+
+
+def test_only_texts_without_a_match_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short texts recur; those in which nothing is found are remembered, up to a bound, and no others."""
+    monkeypatch.setattr(documents, "MAX_CLEAN", 3)
+    redaction = Redaction()
+    for text in ("user", "j@example.com", "user", "assistant", "system"):
+        assert redaction.redact_text(text) == ("<email>" if "@" in text else text)
+    assert redaction._clean == {"user", "assistant", "system"}
+    assert redaction.redact_text("tool") == "tool"
+    assert redaction._clean == {"tool"}
+    assert copy.copy(redaction)._clean == set()
 
 
 def test_json_of_any_shape() -> None:

@@ -101,6 +101,7 @@ class Redaction:
         self._lock = threading.Lock()
         # The original is kept, so that no other object gets its id.
         self._known: dict[int, tuple[object, object]] = {}
+        self._clean: set[str] = set()
 
     @property
     def failures(self) -> int:
@@ -110,7 +111,7 @@ class Redaction:
     def redact_text(self, text: str) -> str:
         """Return a text with everything redacted that this object looks for; JSON stays JSON."""
         try:
-            forest = Forest(self._detectors)
+            forest = Forest(self._detectors, self._clean)
             node = forest.text(text)
             return str(rebuild(node, self._search(forest)))
         except Exception:  # noqa: BLE001 (whatever fails, nothing unsearched is returned)
@@ -125,7 +126,7 @@ class Redaction:
         from enprompta.tracing.redaction import spans  # noqa: PLC0415 (needs the SDK; texts do not)
 
         try:
-            forest = Forest(self._detectors)
+            forest = Forest(self._detectors, self._clean)
             tree = spans.SpanTree(forest, span)
             redacted = self._search(forest)
             resource = self._shared(span.resource, spans.ResourceTree)
@@ -141,7 +142,7 @@ class Redaction:
         """Redact a resource or scope, once for all its spans."""
         known = self._known.get(id(part))
         if known is None:
-            forest = Forest(self._detectors)
+            forest = Forest(self._detectors, self._clean)
             tree = tree_of(forest, part)
             redacted = self._search(forest)
             known = part, tree.rebuilt(lambda node: rebuild(node, redacted)) if redacted else part
@@ -194,7 +195,7 @@ class Redaction:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave out what copies do not share."""
-        return {name: value for name, value in self.__dict__.items() if name not in {"_lock", "_known"}}
+        return {name: value for name, value in self.__dict__.items() if name not in {"_lock", "_known", "_clean"}}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Restore the settings."""

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from enprompta.tracing.redaction.matches import Match
+from enprompta.tracing.redaction.prefilters import SHORTEST_CREDENTIAL, long_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,10 @@ _PREFIXED = (
     _prefixed("hooks.slack.com/", r"[A-Za-z0-9/_\-]{8,}"),
     _prefixed("discord.com/api/webhooks/", r"\d{10,}/[A-Za-z0-9_\-]{20,}"),
 )
-_LONG_WORD = re.compile(r"[A-Za-z0-9_\-./+=]{12}")  # no credential with a prefix is shorter
+_PREFIXES = tuple((prefix.encode(), pattern, needs) for prefix, pattern, needs in _PREFIXED)
+_ANY_PREFIX = re.compile(
+    rb"(?<![a-z0-9])(?:" + b"|".join(sorted({re.escape(prefix) for prefix, _, _ in _PREFIXES})) + rb")"
+)
 _TELEGRAM = re.compile(rf"(?<!\d)\d{{8,10}}:AA{_W}{{30,}}", re.ASCII)
 _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----END )[\s\S])*(?:-----END [A-Z0-9 ]{0,60}-----)?"
@@ -138,9 +142,10 @@ def find_credentials(text: str) -> Iterator[Match]:
 
 def find_prefixed(text: str, lowered: str) -> Iterator[Match]:
     """Find credentials by their prefixes alone."""
-    if _LONG_WORD.search(text):
-        for prefix, pattern, needs in _PREFIXED:
-            if prefix in lowered:
+    words = long_words(text, SHORTEST_CREDENTIAL).lower()
+    if words and _ANY_PREFIX.search(words):
+        for prefix, pattern, needs in _PREFIXES:
+            if prefix in words:
                 for found in pattern.finditer(text):
                     if needs.search(found[0]):
                         yield _match(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from enprompta.tracing.redaction import credentials, numbers, people
@@ -16,12 +15,6 @@ if TYPE_CHECKING:
 
 MAX_LAYERS = 5
 """Depth to which base64 in base64 is searched."""
-
-
-@lru_cache(maxsize=4096)
-def find_in_name(detectors: Detectors, name: str) -> tuple[Match, ...]:
-    """Find everything in a name that must not be sent; names recur with every span."""
-    return tuple(detectors.find(name))
 
 
 class Detectors(NamedTuple):

@@ -12,10 +12,9 @@ from bisect import bisect_right
 from collections import defaultdict
 from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from enprompta.tracing.redaction.credentials import is_credential_name
-from enprompta.tracing.redaction.detectors import find_in_name
 from enprompta.tracing.redaction.matches import Match
 from enprompta.tracing.redaction.numbers import digits_of
 
@@ -44,12 +43,42 @@ _MIN_PHONE, _SSN_LENGTH = 6, 9
 
 MAX_CACHED_NAME = 200
 """Characters; longer names are not cached, so that the caches stay small."""
+MAX_CACHED_VALUE = 32
+"""Characters; most longer values occur once."""
+MAX_CLEAN = 10_000
+"""Names and short values that are remembered because nothing is found in them."""
 
-_is_known_credential = lru_cache(maxsize=4096)(is_credential_name)
+
+class _Name(NamedTuple):
+    """A name, as far as it says something about its value."""
+
+    is_credential: bool
+    is_phone: bool
+    is_ssn: bool
+    shape: str
+    """The name with every number replaced by `#`."""
+    numbers: tuple[int, ...]
+
+    @property
+    def is_telling(self) -> bool:
+        return self.is_credential or self.is_phone or self.is_ssn
 
 
-def _is_credential(name: str) -> bool:
-    return _is_known_credential(name) if len(name) <= MAX_CACHED_NAME else is_credential_name(name)
+def _read_name(name: str) -> _Name:
+    return _Name(
+        is_credential_name(name),
+        _PHONE_NAME.search(name) is not None,
+        _SSN_NAME.search(name) is not None,
+        _NUMBER.sub("#", name),
+        tuple(int(one[:9]) for one in _NUMBER.findall(name)),
+    )
+
+
+_read_known_name = lru_cache(maxsize=4096)(_read_name)
+
+
+def _name(name: str) -> _Name:
+    return _read_known_name(name) if len(name) <= MAX_CACHED_NAME else _read_name(name)
 
 
 class TooDeep(Exception):  # noqa: N818 (it does not leave this module)
@@ -80,10 +109,16 @@ class Leaf:
 
 
 class Forest:
-    """All texts of one span or one value, which are searched together."""
+    """All texts of one span or one value, which are searched together.
 
-    def __init__(self, detectors: Detectors) -> None:
+    Args:
+        detectors: What to search for.
+        clean: Names and short values in which they find nothing; is added to.
+    """
+
+    def __init__(self, detectors: Detectors, clean: set[str]) -> None:
         self._detectors = detectors
+        self._clean = clean
         self.leaves: list[Leaf] = []
 
     def text(self, text: str, path: str = "", name: str = "", order: tuple[int, ...] = (), depth: int = 0) -> Node:
@@ -113,11 +148,11 @@ class Forest:
         """Add a value of any kind; the result is given to `rebuild` later."""
         if depth > MAX_DEPTH:
             raise TooDeep
-        if isinstance(value, bytes):
-            value = value.decode("utf-8", "replace")
         node: Node
         if isinstance(value, str):
             node = self.text(value, path, name, order, depth)
+        elif isinstance(value, bytes):
+            node = self.text(value.decode("utf-8", "replace"), path, name, order, depth)
         elif isinstance(value, bool) or value is None:
             node = Constant(value)
         elif isinstance(value, (int, float)):
@@ -133,8 +168,7 @@ class Forest:
         return node
 
     def _number(self, value: float, path: str, name: str, order: tuple[int, ...]) -> Node:
-        is_named = _is_credential(name) or _PHONE_NAME.search(name) or _SSN_NAME.search(name)
-        if abs(value) < _SHORTEST_NUMBER and not is_named:
+        if abs(value) < _SHORTEST_NUMBER and not _name(name).is_telling:
             return Constant(value)
         is_whole = abs(value) < _LARGEST_WHOLE and value == int(value)
         return self._leaf(str(int(value) if is_whole else value), path, name, order, value)
@@ -146,9 +180,9 @@ class Forest:
         order += tuple(value for key, value in pairs if key in _INDEXES and isinstance(value, int))
         fields: list[tuple[Leaf, Node]] = []
         for key, value in pairs:
-            inner = f"{path}.{_NUMBER.sub('#', key)}"
-            numbers = tuple(int(one[:9]) for one in _NUMBER.findall(key))
-            fields.append((self.key(key, path), self.add(value, inner, key, (*order, *numbers), depth + 1)))
+            named = _name(key)
+            leaf = self.key(key, path)
+            fields.append((leaf, self.add(value, f"{path}.{named.shape}", key, order + named.numbers, depth + 1)))
         return Fields(fields)
 
     def search(self) -> None:
@@ -159,7 +193,8 @@ class Forest:
             if not leaf.is_key and leaf.text:
                 groups[leaf.path].append(leaf)
         for group in groups.values():
-            self._search_group(group)
+            if len(group) > 1:
+                self._search_group(group)
         values = [leaf for leaf in self.leaves if not leaf.is_key and leaf.text and leaf.value is None]
         if len(groups) > 1:
             _spread(values, self._detectors.find_across, lambda match, parts: not _is_known(match, parts))
@@ -170,10 +205,16 @@ class Forest:
             return []
         if leaf.value is not None:
             found = [one for one in self._detectors.find(text) if one.kind in {"card", "redacted"}]
-        elif leaf.is_key and len(text) <= MAX_CACHED_NAME:
-            return list(find_in_name(self._detectors, text))
+        elif len(text) > (MAX_CACHED_NAME if leaf.is_key else MAX_CACHED_VALUE):
+            found = self._detectors.find(text)
+        elif text in self._clean:
+            found = []
         else:
             found = self._detectors.find(text)
+            if not found:
+                if len(self._clean) >= MAX_CLEAN:
+                    self._clean.clear()
+                self._clean.add(text)
         if name:
             kind = self._kind_by_name(name, text)
             if kind:
@@ -182,11 +223,12 @@ class Forest:
 
     def _kind_by_name(self, name: str, text: str) -> str | None:
         """Return the kind of a value that only its name gives away."""
-        if self._detectors.keys and _is_credential(name):
+        named = _name(name)
+        if self._detectors.keys and named.is_credential:
             return "key"
-        if self._detectors.phones and _PHONE_NAME.search(name) and len(digits_of(text)) >= _MIN_PHONE:
+        if self._detectors.phones and named.is_phone and len(digits_of(text)) >= _MIN_PHONE:
             return "phone"
-        if self._detectors.ssns and _SSN_NAME.search(name) and len(digits_of(text)) == _SSN_LENGTH:
+        if self._detectors.ssns and named.is_ssn and len(digits_of(text)) == _SSN_LENGTH:
             return "ssn"
         return None
 

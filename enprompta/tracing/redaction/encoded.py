@@ -8,6 +8,8 @@ import re
 import zlib
 from typing import TYPE_CHECKING
 
+from enprompta.tracing.redaction.prefilters import has_encoded_run, has_spaced_hex
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,7 +40,7 @@ def encoded_runs(text: str) -> Iterator[tuple[int, int, str]]:
     Raises:
         Unreadable: A compressed part expands beyond the bound.
     """
-    for run in _RUN.finditer(text):
+    for run in _RUN.finditer(text) if has_encoded_run(text) else ():
         if _MIXED.search(run[0]) is None:
             continue
         yield from _readings(run[0], run.start())
@@ -46,7 +48,7 @@ def encoded_runs(text: str) -> Iterator[tuple[int, int, str]]:
             for piece in _PIECES.finditer(run[0]):
                 if piece[0] != run[0] and _MIXED.search(piece[0]) is not None:
                     yield from _readings(piece[0], run.start() + piece.start())
-    for run in _SPACED_HEX.finditer(text):
+    for run in _SPACED_HEX.finditer(text) if has_spaced_hex(text) else ():
         raw = bytes.fromhex(re.sub(r"0x|[ ,:]", "", run[0], flags=re.IGNORECASE))
         for plain in _texts(raw):
             yield run.start(), run.end(), plain

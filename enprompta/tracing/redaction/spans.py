@@ -9,10 +9,13 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
+from enprompta.tracing.redaction.documents import Fields
+from enprompta.tracing.spans_read import events_of, links_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from enprompta.tracing.redaction.documents import Fields, Forest, Node
+    from enprompta.tracing.redaction.documents import Forest, Node
 
     ValueOf = Callable[[Node], Any]
 
@@ -33,11 +36,11 @@ class SpanTree:
         self._attributes = _attributes(forest, span.attributes, "span")
         self._events = [
             (event, add(event.name, "event", ""), _attributes(forest, event.attributes, "events.#", (at,)))
-            for at, event in enumerate(span.events)
+            for at, event in enumerate(events_of(span))
         ]
         self._links = [
             (link, _state(forest, link.context), _attributes(forest, link.attributes, "links.#", (at,)))
-            for at, link in enumerate(span.links)
+            for at, link in enumerate(links_of(span))
         ]
         self._states = [_state(forest, one) for one in (span.context, span.parent)]
 
@@ -110,7 +113,7 @@ def emptied(span: ReadableSpan) -> ReadableSpan:
 def _attributes(
     forest: Forest, attributes: Mapping[str, object] | None, path: str, order: tuple[int, ...] = ()
 ) -> Fields:
-    return forest.mapping((attributes or {}).items(), path, order, 0)
+    return forest.mapping(attributes.items(), path, order, 0) if attributes else Fields([])
 
 
 def _state(forest: Forest, context: SpanContext | None) -> Fields:

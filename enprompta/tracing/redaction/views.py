@@ -14,6 +14,8 @@ from bisect import bisect_right
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from enprompta.tracing.redaction.prefilters import has_escape
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -40,8 +42,6 @@ _HOMOGLYPHS = str.maketrans(
     "aeopcyxsijdqwABEKMHOPCTYXSIJoapvABEZHIKMNOPTYXi",
 )
 _LETTERS = "".join(map(chr, _HOMOGLYPHS))
-# What a text must contain for anything to be decoded.
-_DECODABLE = re.compile(r"[%\\&=+\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\U0010ffff]")
 _ESCAPE = re.compile(
     rf"""(?=[%\\&=+\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\U0010ffff])(?:%(?:25)*(?P<percent>[0-7][0-9a-f])
     |(?P<percents>(?:%(?:25)*[89a-f][0-9a-f]){{1,4}})
@@ -106,7 +106,7 @@ class View:
 
 def decoded(text: str) -> View | None:
     """Decode one layer of escapes; None if there is none."""
-    if _DECODABLE.search(text) is None:
+    if not has_escape(text):
         return None
     pieces: list[str] = []
     starts, origins, is_unit = [0], [0], [False]
