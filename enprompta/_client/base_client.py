@@ -18,6 +18,7 @@ from enprompta._common.headers import idempotency_key
 from enprompta._common.idempotency import KEYED_METHODS
 from enprompta._common.masking import mask_for
 from enprompta._core.body import encode_json, encode_query
+from enprompta._core.boundary import public
 from enprompta._core.call import Call
 from enprompta._core.operation import public_names
 from enprompta._core.runner import Answered, Raw
@@ -378,6 +379,7 @@ class BaseClient:
         """The limiter that paces this client's requests; None if they are sent without waiting."""
         return LocalLimiter() if isinstance(self._limiter, Unset) else self._limiter
 
+    @public
     def add_hook(self, hook: object, /) -> None:
         """Observe the calls of this client, its views and its origin with one more hook; see `enprompta.hooks`.
 
@@ -391,6 +393,7 @@ class BaseClient:
         """
         self._hooks.extend(checked_hooks([hook]))
 
+    @public
     def remove_hook(self, hook: object, /) -> None:
         """Stop observing calls with a hook that `add_hook` added; does nothing if it was not added.
 
@@ -405,6 +408,7 @@ class BaseClient:
         """Rate limit from the last response; None before the first response (reference: "Rate Limits")."""
         return self._account.rate_limit
 
+    @public
     def reset_rate_limit(self) -> None:
         """Forget what was learned about the rate limit, and lift any block at once.
 

@@ -84,9 +84,12 @@ def misuse(
         takes = ", ".join(list(keywords)[:_LONGEST_LIST])
         return TypeError(f"{method}() got an unexpected keyword argument {name!r}; it takes {takes}")
     if len(args) > len(positional):
-        first = f"{len(positional)} positional arguments ({', '.join(positional)})" if positional else "keywords only"
-        example = next(iter(keywords), "")
-        return TypeError(f"{method}() takes {first}, {len(args)} were given: pass the others by name, {example}=…")
+        plural = "s" if len(positional) > 1 else ""
+        first = f"{len(positional)} positional argument{plural} ({', '.join(positional)})"
+        first = first if positional else "keywords only" if keywords else "no arguments"
+        cure = f": pass the others by name, {next(iter(keywords))}=…" if keywords else ""
+        were = "was" if len(args) == 1 else "were"
+        return TypeError(f"{method}() takes {first}, {len(args)} {were} given{cure}")
     missing = [
         *positional[len(args) :],
         *(name for name, required in keywords.items() if required and name not in given),

@@ -88,7 +88,8 @@ def _misuse(
     by_name = tuple(kwargs[one] for one in positional[len(args) - 1 :] if one in kwargs)
     given = [name for name in kwargs if name not in positional[len(args) - 1 :] or name in keywords]
     owner, _, name = function.__qualname__.rpartition(".")
+    is_of_client = owner.endswith(("Enprompta", "BaseClient"))
     return misuse(
-        owner if name == "__init__" else f"{owner.removeprefix('Async').lower()}.{name}".removeprefix("enprompta."),
+        owner if name == "__init__" else name if is_of_client else f"{owner.removeprefix('Async').lower()}.{name}",
         (*args[1:], *by_name), given, positional, keywords,
     )  # fmt: skip

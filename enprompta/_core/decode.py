@@ -18,6 +18,7 @@ from pydantic_core import from_json
 from typing_extensions import NotRequired, TypedDict
 
 from enprompta._common.json_reading import read_json
+from enprompta._common.narrowing import is_dict, is_list
 from enprompta._core.large_json import MisfitError, large_json_validator
 from enprompta._core.lenient import lenient_validator
 from enprompta._core.page import Paged
@@ -34,6 +35,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LARGE = 100_000  # bytes
+_LEAST_SAMPLE = 4_096  # bytes
+_SAMPLES = 64  # the sample is this part of a body, so that reading it takes little time
+_ENDS = {b"{": b"}", b"[": b"]"}
+_BLANK = b" \t\r\n\0"  # blanks of JSON, in UTF-16 and UTF-32 too
+_MARGIN = 1_000  # bytes at the end of a body that are searched for its last letter
 _UNION_MEMBER = re.compile(r"[a-z-]+\[.*\]")  # as in `list[Prompt]`, a step of a location that no body has
 
 
@@ -94,9 +100,15 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
 def _read_parsed(call: Call[Any], body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
     """Read a body that does not have the expected form.
 
-    It is parsed first: pydantic's problems refer to parsed objects, but each copies its part of a JSON text.
+    It is parsed first: pydantic's problems refer to parsed objects, but each copies its part of a JSON text. Before
+    that, the first items of a long list are read alone, because a parsed list takes many times the memory of its text.
     """
-    parsed = _parsed(body)
+    if len(body) > _LARGE and (sample := _first_items(call, body)) is not None:
+        _validated(call, body, sample)
+    return _validated(call, body, _parsed(body))
+
+
+def _validated(call: Call[Any], body: bytes, parsed: object) -> Any:  # noqa: ANN401 (what the call returns)
     value, problem = _read(call, body, lambda reader: reader.strict.read(parsed))
     if problem is not None:
         value, problem = _read(call, body, lambda reader: reader.lenient.read(parsed))
@@ -105,7 +117,27 @@ def _read_parsed(call: Call[Any], body: bytes) -> Any:  # noqa: ANN401 (what the
     return value
 
 
+def _first_items(call: Call[Any], body: bytes) -> object:
+    """Parse the start of a body; return it with the complete items of its list, or None if it has none."""
+    if _reader(call.returns, call.enveloped, "").item is None:
+        return None
+    try:
+        sample: Any = from_json(body[: max(_LEAST_SAMPLE, len(body) // _SAMPLES)], allow_partial=True)
+    except ValueError:
+        return None
+    items = sample
+    for name in ("data", call.within):
+        items = items.get(name, items) if is_dict(items) else items
+    if not is_list(items) or len(items) < 2:  # noqa: PLR2004 (one may be incomplete)
+        return None
+    items.pop()
+    return sample
+
+
 def _parsed(body: bytes) -> object:
+    is_cut = (ends := _ENDS.get(body[:1])) is not None and body[-_MARGIN:].rstrip(_BLANK)[-1:] != ends
+    if is_cut:  # not parsed, because the parser would hold all before the cut
+        raise UndecodableError(_explain(body, None))
     with suppress(ValueError):
         return from_json(body)
     try:

@@ -188,7 +188,7 @@ def _matches(entry: str, host: str, port: int) -> bool:
     if network is not None or address is not None:
         is_inside = network is not None and address is not None and address in network
         return is_inside or ("*" in name and fnmatchcase(host, name))
-    name = _encoded(name.removeprefix("*.")).strip(".")
+    name = _encoded(name.removeprefix("*.").strip("."))
     if "*" in name:
         return fnmatchcase(host, name)
     return bool(name) and (host == name or host.endswith(f".{name}"))

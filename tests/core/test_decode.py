@@ -415,3 +415,36 @@ def test_an_incomplete_body_is_reported_as_incomplete() -> None:
     with pytest.raises(UndecodableError, match=r"^too long$"):
         decode(Call("GET", "/x", Prompt), b'{"id":"p","title":"t","content":"c"}', "too long")
     assert decode(Call("DELETE", "/x", NoneType), b"", "too long") is None
+
+
+FINE = {"id": "x", "title": "t", "content": "c" * 400}
+
+
+@pytest.mark.parametrize("returns", [Page[Prompt], Sequence[Prompt]])
+@pytest.mark.parametrize("form", ["plain", "enveloped", "within"])
+def test_a_long_list(returns: Any, form: str) -> None:
+    """Its first items are read alone first; a wrong one after them is found too, and a right list is read."""
+
+    def read_list(items: list[Any], more: object = 1) -> Any:
+        inner: Any = {"prompts": items, "total": len(items)} if form == "within" else items
+        body = json.dumps(inner if form == "plain" else {"success": True, "more": more, "data": inner}).encode()
+        assert len(body) > 100_000
+        call = Call("GET", "/x", returns, enveloped=form != "plain", within="prompts" if form == "within" else "")
+        found: Any = decode(call, body)
+        return found.data if isinstance(found, Page) else found
+
+    assert len(read_list([FINE] * 300)) == 300
+    assert len(read_list([FINE] * 300, more="x" * 10_000)) == 300
+    assert [one.id for one in read_list([{**FINE, "content": "x" * 200_000}, FINE])] == ["x", "x"]
+    for at in (0, 299):
+        items: list[Any] = [FINE] * 300
+        items[at] = {"title": "t"}
+        with pytest.raises(UndecodableError, match=rf"{at}\.id: Field required"):
+            read_list(items)
+
+
+@pytest.mark.parametrize("body", [b'{"data": 5, "x": "%s"}', b'["%s"', b'{"data": [{"x":"%s"}', b'[[{]"%s"]'])
+def test_a_long_body_that_is_no_list(body: bytes) -> None:
+    """It is refused as a short one is."""
+    with pytest.raises(UndecodableError, match=r"another shape at data: |not whole JSON|Field required"):
+        read(Page[Prompt], body % (b"x" * 200_000))

@@ -105,16 +105,40 @@ def test_one_malformed_row_does_not_lose_a_page(name: str) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (rb'"output":"%s"' % (rb"a\ud83c" * 2_000_000), "a\ufffd\ufffd\ufffd" * 2_000_000),
+        (rb'"output":"?%s"' % (rb"a\ud83c" * 2_000_000), "?" + "a\ufffd" * 2_000_000),
+        (b'"output":"?%s"' % (b"a\xed\xa0\xbc" * 2_000_000), "?" + "a\ufffd" * 2_000_000),
         (b'"output":"paid","x":%s' % nested(1_000_000).encode(), "paid"),
     ],
-    ids=["halves", "levels"],
+    ids=["halves", "raw halves", "levels"],
 )
 def test_a_million_malformed_values_take_little_time(body: bytes, expected: str) -> None:
     """Parsing is one step, which no deadline interrupts."""
     began = time.process_time()
     assert read(Execution, b'{"id":"e",%s}' % body).output == expected
     assert time.process_time() - began < 1.2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_halves_in_other_encodings(encoding: str) -> None:
+    """They are read; a hundred thousand of them would take minutes, and are refused."""
+    text = '{"id":"e","output":"%s"}'
+    assert read(Execution, (text % "a\ud83c\U0001f600").encode(encoding, "surrogatepass")).output == "a\ufffd\U0001f600"
+    many = (text % ("\U0001f600" * 200_000)).encode(encoding)
+    assert read(Execution, many).output == "\U0001f600" * 200_000
+    start, end = text.split("%s")
+    halves = "\ud83c".encode(encoding, "surrogatepass")
+    halves = start.encode(encoding) + halves * 5_000_000 + end.encode(encoding)
+    began = time.process_time()
+    with pytest.raises(UndecodableError, match="not whole JSON"):
+        read(Execution, halves)
+    assert time.process_time() - began < 0.5
+
+
+def test_a_text_with_every_spare_character_and_many_halves() -> None:
+    """Its halves are replaced, and so are its question marks."""
+    spare = "".join(map(chr, range(0xE000, 0xE010)))
+    body = '{"id":"e","output":"%s?"}' % (spare + r"\ud83c" * 100_001)
+    assert read(Execution, body.encode()).output == spare + "\ufffd" * 100_002
 
 
 def test_a_wrong_shape_stays_an_error() -> None:

@@ -263,12 +263,12 @@ def test_an_annotation_that_is_no_call_stands_as_it_is() -> None:
     ("do", "says"),
     [
         (lambda it: it.get(), "gadgets.get() is missing 'gadget_id'"),
-        (lambda it: it.get("a", "b"), "gadgets.get() takes 1 positional arguments (gadget_id), 2 were given: "),
+        (lambda it: it.get("a", "b"), "gadgets.get() takes 1 positional argument (gadget_id), 2 were given: "),
         (lambda it: it.get(gadget_id="a"), "gadgets.get() takes gadget_id without its name: gadgets.get(gadget_id, …)"),
         (lambda it: it.get("g", depp=1), "gadgets.get() got 'depp'; did you mean 'deep'?"),
         (lambda it: it.get("g", timeout=1), "gadgets.get() got an unexpected keyword argument 'timeout'; it takes "),
         (lambda it: it.list(limt=1), "gadgets.list() got 'limt'; did you mean 'limit'?"),
-        (lambda it: it.list(5), "gadgets.list() takes keywords only, 1 were given: pass the others by name, limit=…"),
+        (lambda it: it.list(5), "gadgets.list() takes keywords only, 1 was given: pass the others by name, limit=…"),
         (lambda it: it.settle("g", xyz=1), "gadgets.settle() got an unexpected keyword argument 'xyz'; it takes "),
     ],
 )  # fmt: skip

@@ -119,6 +119,9 @@ HOSTILE: dict[str, tuple[bytes, float]] = {
     "more than the limit": (answer(200, b"x" * 110_000_000), 230e6),
     "wrong elements": (answer(200, b'{"data":[' + b"1," * 146_000 + b"1]}"), 20e6),
     "many wrong elements": (answer(200, b'{"data":[' + b"1," * 1_500_000 + b"1]}"), 20e6),
+    "wrong numbers": (answer(200, b'{"data":[' + b"1.5," * 900_000 + b"1]}"), 7.2e6),
+    "wrong objects": (answer(200, b'{"data":[' + b'{"a":1},' * 49_000 + b"1]}"), 1e6),
+    "a list that is cut": (answer(200, b'{"data":[' + b'{"id":"x","content":"%s"},' % (b"c" * 400) * 40_000), 33e6),
     "an error": (answer(500, bomb(b"x", 300), GZIP), 10e6),
 }
 

@@ -23,6 +23,7 @@ import httpx2
 import pytest
 import tenacity
 import trio
+from anyio._backends._asyncio import StreamProtocol
 
 from enprompta import APITimeoutError, Enprompta
 from enprompta._common import handler_errors
@@ -60,7 +61,7 @@ async def caller_of(flavour: str, backend: str, **options: Any) -> AsyncGenerato
     """Make a client of a flavour on a backend, which has made one call: what is loaded lazily is loaded."""
     library: Any = {"own httpx": httpx, "own httpx2": httpx2}.get(backend)
     own = None if library is None else library.Client() if flavour == "sync" else library.AsyncClient()
-    client = "aiohttp" if backend == "aiohttp" else own
+    client = backend if backend in {"aiohttp", "httpx2"} else own
     try:
         async with Caller(flavour, http_client=client, **options) as caller:
             await caller.call("GET")
@@ -551,6 +552,34 @@ def test_in_a_callback_of_asyncio(
             await caller.call("GET")
 
     monkeypatch.setattr(transports, "_read_ready__data_received", losing)
+    server.play(then=fine)
+    asyncio.run(scenario())
+    assert [one.method for one in server.received] == ["GET", "POST", "GET"]
+
+
+@pytest.mark.parametrize("backend", ["httpx", "httpx2", "own httpx", "own httpx2"])
+def test_before_asyncio_wakes_the_reader(
+    backend: str, server: FaultServer, in_handler: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asyncio closes the connection, and logs nothing if the exception is an OSError; the call is not sent again."""
+    armed: list[bool] = []
+    receive = StreamProtocol.data_received
+
+    def interrupted(self: StreamProtocol, data: bytes) -> None:
+        if armed:
+            armed.clear()
+            self.read_event._value = True  # as `Event.set` does before it wakes the waiting tasks
+            in_handler()
+        receive(self, data)
+
+    async def scenario() -> None:
+        async with caller_of("asyncio", backend, base_url=server.base_url) as caller:
+            armed.append(True)
+            with pytest.raises(Stop):
+                await caller.call("POST", timeout=0.5)
+            await caller.call("GET")
+
+    monkeypatch.setattr(StreamProtocol, "data_received", interrupted)
     server.play(then=fine)
     asyncio.run(scenario())
     assert [one.method for one in server.received] == ["GET", "POST", "GET"]

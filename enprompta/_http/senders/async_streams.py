@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpcore
 
-from enprompta._common.handler_errors import handler_error
-from enprompta._http.senders.unread import Unread
+from enprompta._common.handler_errors import handler_error, is_from_handler
+from enprompta._http.senders.unread import Unread, protocol_of
 
 if TYPE_CHECKING:
     import ssl
@@ -68,8 +68,14 @@ class HandshakeStream(httpcore.AsyncNetworkStream):
         self.unread = Unread()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read."""
-        return await as_raised(self._inner.read, max_bytes, timeout)
+        """Read; raise the exception of a signal handler for which asyncio closed the connection without waking us."""
+        try:
+            return await as_raised(self._inner.read, max_bytes, timeout)
+        except Exception:
+            closed_by: BaseException | None = getattr(protocol_of(self._inner), "exception", None)
+            if closed_by is None or not is_from_handler(closed_by):
+                raise
+        raise closed_by
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write."""

@@ -57,10 +57,15 @@ def _has_decrypted(tls: CorePart) -> bool:
 
 
 def _has_queued(stream: CorePart) -> bool:
-    """True if asyncio has read more than was requested; anyio has no public API for that."""
+    """True if asyncio has read more than was requested."""
+    return bool(getattr(protocol_of(stream), "read_queue", None))
+
+
+def protocol_of(stream: CorePart) -> Any:  # noqa: ANN401 (private)
+    """Return the asyncio protocol of a stream, for which anyio has no public API; None on trio."""
     inner = getattr(stream, "_stream", None)
     inner = getattr(inner, "transport_stream", inner)
-    return bool(getattr(getattr(inner, "_protocol", None), "read_queue", None))
+    return getattr(inner, "_protocol", None)
 
 
 def note_answer(response: CorePart) -> None:
