@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 
-from enprompta import APIConnectionError, APIStatusError
+from enprompta import APIConnectionError
 from tests.faults.flavours import METHODS, Caller, Waits, descriptors, run
 from tests.faults.test_matrix import ATTEMPTS, CASES, check, check_keys, expected_attempts
 
@@ -27,14 +27,8 @@ BACKENDS = (
 TIMES = (1, 2, ATTEMPTS) if os.environ.get("ENPROMPTA_LONG_TESTS") else (1,)
 
 
-# Known differences of a library: it treats a 101 as a response, or has a cookie jar.
+# Known differences of a library: it has a cookie jar.
 OTHERWISE: dict[tuple[str, str], dict[str, Any]] = {
-    ("aiohttp", "101, which was not requested"): {
-        "error": APIStatusError,
-        "retried": False,
-        "text": "returned 101",
-        "spoils": True,
-    },
     ("httpx2", "302 with a cookie that cannot be sent back"): {
         "error": APIConnectionError,
         "retried": True,

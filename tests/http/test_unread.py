@@ -59,7 +59,7 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def test_a_system_without_poll(sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
     """Falls back to `select`."""
-    answers = pytest.importorskip("enprompta._http.senders.aiohttp_answers")
+    answers = pytest.importorskip("enprompta._http.senders.aiohttp_connections")
     monkeypatch.delattr(select, "poll", raising=False)
     assert not answers.is_readable(sockets[0])
     sockets[1].send(b"x")

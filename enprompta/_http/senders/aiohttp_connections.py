@@ -15,16 +15,14 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from enprompta._common.handler_errors import handler_error
-from enprompta._http.senders.unread import announces_body
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
-
-    from aiohttp.connector import Connection
 
 _END_OF_HEAD = b"\r\n\r\n"
 _INFORMATIONAL = range(100, 200)
+_SMALL = 65_536
+"""Bytes of a body that is written with the head; a larger one is not copied."""
 
 
 class Protocol(ResponseHandler):
@@ -35,6 +33,37 @@ class Protocol(ResponseHandler):
     _in_head = True
     _newest = 0
     """Status of the response whose head was parsed last."""
+
+    def write(self, head: bytes, body: bytes) -> None:
+        """Write a request, and start the timeout of its response."""
+        transport: Any = self.transport
+        if transport is None:  # closed since the connection was chosen
+            raise aiohttp.ServerDisconnectedError
+        self.start_timeout()
+        transport.write(head + body if len(body) < _SMALL else head)
+        if len(body) >= _SMALL:
+            transport.write(body)
+
+    @property
+    def is_writing(self) -> bool:
+        """True while bytes of a request wait to be sent."""
+        return self.transport is None or self.transport.get_write_buffer_size() > 0
+
+    def close(self) -> None:
+        """Close the connection, at once if a request is still being sent: the server may never read it."""
+        if self.transport is not None and self.is_writing:
+            self.transport.abort()
+        super().close()
+
+    def pause_writing(self) -> None:
+        """Stop the timeout of the response, because a large request is not sent yet."""
+        super().pause_writing()
+        self._drop_timeout()
+
+    def resume_writing(self) -> None:
+        """Start it again: the last bytes are with the system."""
+        super().resume_writing()
+        self.start_timeout()
 
     def set_response_params(self, **settings: Any) -> None:  # noqa: ANN401 (they differ between versions of aiohttp)
         """Prepare for the response to a request."""
@@ -109,42 +138,3 @@ class Connector(aiohttp.TCPConnector):
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 (aiohttp's signature)
         super().__init__(**settings)  # pyright: ignore[reportUnknownMemberType] (aiohttp does not type it completely)
         self._factory = partial(Protocol, loop=self._loop)
-
-
-class Request(aiohttp.ClientRequest):
-    """A request that ends with the exception of a signal handler; aiohttp writes in a task that no caller awaits."""
-
-    async def write_bytes(self, writer: Any, conn: Connection, *rest: Any, **named: Any) -> None:  # noqa: ANN401
-        """Write the body."""
-        protocol = None
-        try:
-            protocol = conn.protocol  # gone once the connection is closed
-            await super().write_bytes(writer, conn, *rest, **named)
-        except Exception as error:
-            protocol = conn.protocol if protocol is None else protocol  # its length is 0, so it counts as false
-            if (raised := handler_error(error)) is None or not isinstance(protocol, Protocol):
-                raise
-            protocol.fail(raised)
-
-
-def _end_with(protocol: Protocol, writer: asyncio.Task[None]) -> None:
-    """End a response with the exception that a signal handler raised while its request was written."""
-    error = None if writer.cancelled() else writer.exception()
-    if error is not None and (raised := handler_error(error)) is not None:
-        protocol.fail(raised)
-
-
-class Answer(aiohttp.ClientResponse):
-    """A response that closes its connection if it has a body that HTTP forbids."""
-
-    async def start(self, connection: Connection) -> Answer:
-        """Read the head."""
-        protocol = connection.protocol
-        # `Request` cannot catch what is raised before its first line; no caller awaits the task that runs it.
-        writer: asyncio.Task[None] | None = getattr(self, "_writer", None)
-        if writer is not None and isinstance(protocol, Protocol):
-            writer.add_done_callback(partial(_end_with, protocol))
-        await super().start(connection)
-        if protocol is not None and self.status in {204, 304} and announces_body(self.raw_headers):
-            protocol.close()
-        return self

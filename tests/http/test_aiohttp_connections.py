@@ -1,0 +1,122 @@
+"""Connections and requests of aiohttp: timeouts of large requests, early responses, and its own errors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from enprompta import APIConnectionError, APITimeoutError, EnpromptaError
+from enprompta._http.senders.aiohttp_connections import Connector, Protocol
+from enprompta._http.senders.aiohttp_sender import _head_of
+from tests.faults.flavours import Caller
+from tests.faults.server import FaultServer, Peer, answer, fine
+
+LARGE = "x" * 10_000_000  # more than the buffers of a connection hold
+
+
+def refuse(_: bytes) -> None:
+    """Reject received bytes."""
+    raise ValueError("no HTTP")
+
+
+def test_an_error_that_no_signal_handler_raised_is_aiohttps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the parser leaves the connection unchanged."""
+
+    async def scenario() -> None:
+        protocol = Protocol(asyncio.get_running_loop())
+        monkeypatch.setattr(protocol, "_parse", refuse)
+        with pytest.raises(ValueError, match="no HTTP"):
+            protocol.data_received(b"x")
+        assert protocol.exception() is None
+
+    asyncio.run(scenario())
+
+
+def calls(server: FaultServer, *methods: str, **options: Any) -> list[Any]:
+    """Make calls, the POST ones with a large body, and return their responses or errors."""
+    outcomes: list[Any] = []
+
+    async def scenario() -> None:
+        async with Caller(
+            "asyncio", http_client="aiohttp", base_url=server.base_url, max_retries=0, **options
+        ) as caller:
+            for method in methods:
+                prompts = caller.client.with_raw_response.prompts
+                call = prompts.create(title="Large", content=LARGE) if method == "POST" else prompts.get("p1")
+                try:
+                    outcomes.append(await call)
+                except EnpromptaError as error:
+                    outcomes.append(error)
+
+    asyncio.run(scenario())
+    return outcomes
+
+
+class TestLargeRequests:
+    def test_the_timeout_begins_after_the_request(self) -> None:
+        """A server that takes a request slowly has the whole timeout for its response."""
+
+        def slow(peer: Peer) -> None:
+            time.sleep(0.8)
+            fine(peer)
+
+        with FaultServer() as server:
+            server.play(then=slow)
+            assert calls(server, "POST", timeout=0.7)[0].status_code == 200
+
+    def test_the_timeout_ends_the_wait_for_the_response(self) -> None:
+        """A server that took a large request and stays silent is abandoned after the timeout."""
+
+        def silent(peer: Peer) -> None:
+            peer.read()
+            peer.stall()
+
+        with FaultServer() as server:
+            server.play(then=silent)
+            (error,) = calls(server, "POST", timeout=0.3)
+            assert isinstance(error, APITimeoutError)
+            assert not error.unsent
+
+    def test_an_early_response_closes_the_connection(self) -> None:
+        """A response to a request that is still being sent counts; the connection is not used again."""
+
+        def refuse(peer: Peer) -> None:
+            peer.arrived()
+            peer.send(answer(413))
+            peer.server.stopping.wait(5)
+
+        with FaultServer() as server:
+            server.play(refuse)
+            refused, found = calls(server, "POST", "GET")
+            assert refused.status_code == 413
+            assert found.status_code == 200
+            assert server.connections == 2
+
+
+def test_a_connection_that_is_lost_before_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server closed it while it was being chosen; the call reports that the connection ended."""
+    connect = Connector.connect
+
+    async def lose(*arguments: Any) -> Any:
+        connection = await connect(*arguments)
+        assert connection.protocol is not None
+        connection.protocol.close()
+        return connection
+
+    monkeypatch.setattr(Connector, "connect", lose)
+    with FaultServer() as server:
+        (error,) = calls(server, "GET")
+        assert isinstance(error, APIConnectionError)
+        assert "the connection ended" in str(error)
+
+
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\nx: y", "a\rx: y"])
+def test_a_header_cannot_add_another(value: str) -> None:
+    """A request with a line break in a header is not sent."""
+    assert _head_of(httpx.Request("GET", "http://a/b?c=d", headers={"x": "a"})).startswith(b"GET /b?c=d HTTP/1.1\r\n")
+    with pytest.raises(httpx.LocalProtocolError):
+        _head_of(httpx.Request("GET", "http://a/", headers={"x": value}))
