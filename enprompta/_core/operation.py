@@ -25,7 +25,7 @@ from typing_extensions import ParamSpec
 from enprompta._core.arguments import Parameters
 from enprompta._core.call import Call, help_on_options
 from enprompta._core.runner import Ready
-from enprompta._core.tracebacks import raise_hidden, shorten
+from enprompta._core.tracebacks import shorten
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
@@ -207,9 +207,6 @@ def method_for(describe: Callable[..., object], parameters: Parameters, owner: t
             except EnpromptaError as error:
                 shorten(error)
                 raise error
-            except Exception as error:
-                raise_hidden(error)
-                raise
 
         return async_method
 
@@ -226,9 +223,6 @@ def method_for(describe: Callable[..., object], parameters: Parameters, owner: t
         except EnpromptaError as error:
             shorten(error)
             raise error
-        except Exception as error:
-            raise_hidden(error)
-            raise
 
     return method
 

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from enprompta._common.handler_errors import ignoring
 from enprompta._common.headers import check_headers
 from enprompta._common.hosts import is_host, is_loopback
 from enprompta._common.values import own_error
@@ -28,12 +27,6 @@ DEFAULT_MAX_RESPONSE_BYTES = 100_000_000
 DEFAULT_MAX_WAIT = 65.0  # slightly more than a one-minute rate limit window
 LONGEST = 2_000_000.0  # seconds, 23 days: socket timeouts are milliseconds in 31 bits
 CONNECT_TIMEOUT = 5.0  # seconds; `timeout` applies if it is shorter
-<<<<<<< HEAD
-=======
-_HOST = re.compile(r"(?:[\w-]{1,63}\.)*(?!\d+$)[\w-]{1,63}", re.ASCII)
-_LIKE_ADDRESS = re.compile(r"[\d.]+|[\da-f:.]+(?:%.*)?", re.ASCII | re.IGNORECASE)
-_LONGEST_HOST = 253  # characters
->>>>>>> f09a5be (A ValueError of a signal handler is never taken for a bad URL, address or body; the pool of blocking clients survives a signal at any line, and costs 0.7 µs less a call)
 
 
 class Overrides(TypedDict, total=False):
@@ -174,36 +167,6 @@ def check_base_url(name: str, url: object) -> str:
     return url.rstrip("/")
 
 
-<<<<<<< HEAD
-=======
-def is_loopback(host: str) -> bool:
-    """True if a host name or IP address always refers to this machine."""
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
-        return True
-    address = _address(host)
-    return address is not None and address.is_loopback
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Parse an IP address; None if a text is none."""
-    if _LIKE_ADDRESS.fullmatch(text):
-        with ignoring(ValueError):
-            return ipaddress.ip_address(text)
-    return None
-
-
-def is_host(text: str) -> bool:
-    """True if a text can be the name of a host, or is an IP address without brackets.
-
-    A text that ends in a number can only be an address: libraries disagree about forms such as `127.1`.
-    """
-    if _address(text.partition("%")[0]):
-        return True
-    name = text.removesuffix(".")
-    return len(name) <= _LONGEST_HOST and _HOST.fullmatch(name) is not None
-
-
->>>>>>> f09a5be (A ValueError of a signal handler is never taken for a bad URL, address or body; the pool of blocking clients survives a signal at any line, and costs 0.7 µs less a call)
 def _check_count(name: str, value: object, least: int = 0) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigurationError(f"{name} must be a whole number of {least} or more, not {value!r}")
