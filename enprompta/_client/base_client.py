@@ -145,7 +145,7 @@ class BaseClient:
     def _make_headers(self, settings: Settings) -> httpx.Headers:
         """Merge the headers of every request, once for each set of settings."""
         headers = {
-            "Host": _parsed(httpx, settings.base_url).netloc.decode("ascii"),
+            "Host": _parsed(self._library, settings.base_url).netloc.decode("ascii"),
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
             "Content-Type": "application/json",  # required on every request, also GET and DELETE

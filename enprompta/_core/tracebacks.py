@@ -44,7 +44,7 @@ def shorten(error: BaseException) -> None:
 def raise_hidden(error: BaseException) -> None:
     """Raise the exception of a signal handler that an error hides, if there is one.
 
-    Code such as `except ValueError` cannot tell the exception of a handler from those that it expects.
+    Code such as `except ValueError` catches the exception of a handler with those that it expects.
     """
     outside = error.__context__
     while outside is not None and (outside.__traceback__ is None or _is_hidden(outside.__traceback__)):

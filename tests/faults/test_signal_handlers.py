@@ -366,7 +366,7 @@ def test_in_code_of_the_callers_objects(place: str, flavour: str, server: FaultS
 
 
 class Wrong(ValueError):  # noqa: N818 (named for what it is)
-    """Raised by a handler, where code expects a ValueError of its own."""
+    """Raised by a handler, where code expects another ValueError."""
 
 
 @pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])

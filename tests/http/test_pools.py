@@ -176,7 +176,7 @@ class TestSlots:
         assert not slots._waiting
 
     def test_the_time_is_over(self) -> None:
-        """A thread that waited in vain leaves the queue."""
+        """A thread that got no slot leaves the queue."""
         slots = connection_pool._Slots(1)
         assert slots.acquire(0)
         assert not slots.acquire(0)
