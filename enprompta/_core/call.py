@@ -48,11 +48,7 @@ class WriteOptions(RequestOptions, total=False):
 
 
 def help_on_options(annotation: str) -> str:
-    """Return the section of a docstring that lists per-call options.
-
-    Args:
-        annotation: The annotation of `**options`, such as `Unpack[WriteOptions]`.
-    """
+    """Return the section of a docstring that lists per-call options, such as `Unpack[WriteOptions]`."""
     kinds = {"RequestOptions": (RequestOptions,), "WriteOptions": (RequestOptions, WriteOptions)}
     name = annotation.removeprefix("Unpack[").removesuffix("]")
     lists = [cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2] for kind in kinds.get(name, ())]
@@ -107,11 +103,7 @@ def _segment(value: object, name: str) -> str:
 
 
 def check_id(name: str, value: object) -> str:
-    """Check the id of an object for a path, a query or a body.
-
-    Args:
-        name: Name of the parameter, for messages.
-        value: The id as text or UUID.
+    """Check the id of an object, text or UUID, for a path, a query or a body.
 
     Raises:
         ConfigurationError: The id is not text (the object itself, for example), is empty, or has outer spaces.
