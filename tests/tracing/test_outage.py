@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanContext
 from enprompta.errors import APIConnectionError
 from enprompta.tracing import exporter, retrying, spool
 from enprompta.tracing.exporter import Exporter
+from enprompta.tracing.spans_read import EndedSpan, read_span
 from enprompta.tracing.spool import Spool
 from tests.tracing.receiver import decode
 
@@ -63,16 +64,16 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def span(number: int) -> ReadableSpan:
+def span(number: int) -> EndedSpan:
     """An ended span."""
     context = SpanContext(1, number + 1, is_remote=False)
-    return ReadableSpan("s", context, resource=RESOURCE, attributes={"n": number, "text": "x" * 200})
+    return read_span(ReadableSpan("s", context, resource=RESOURCE, attributes={"n": number, "text": "x" * 200}))
 
 
 def run(poster: Poster, now: list[float], **settings: Any) -> Exporter:
     """Record spans for an hour, with a turn of the thread every few seconds."""
     given: dict[str, Any] = {"max_queue": 1000, "max_bytes": 100_000, "interval": 1.0, "spool": None, **settings}
-    made = Exporter(poster, lambda one: (one, one.attributes or {}), **given)
+    made = Exporter(poster, lambda one: one, **given)
     for second in range(0, 3600, STEP):
         now[0] = float(second)
         for number in range(second * SHARE, (second + STEP) * SHARE):
@@ -85,7 +86,7 @@ def run(poster: Poster, now: list[float], **settings: Any) -> Exporter:
 
 def test_a_short_queue(now: list[float]) -> None:
     """A queue that is shorter than a batch has its bound too."""
-    made = Exporter(Poster(), lambda one: (one, {}), max_queue=10, max_bytes=10**6, interval=1.0, spool=None)
+    made = Exporter(Poster(), lambda one: one, max_queue=10, max_bytes=10**6, interval=1.0, spool=None)
     for number in range(100):
         made.put(span(number))
     assert (len(made._queue), made.counters.queue_full) == (10, 90)
