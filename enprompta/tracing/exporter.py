@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from enprompta.tracing.spans_read import EndedSpan
 
 INGEST_PATH = "/api/ingest/otlp/v1/traces"
-TURN_SPANS = 50
+TURN_SPANS = 120
 """Spans in a turn of the thread: so few that waiting spans do not start the program's garbage collector."""
 LONGEST_TURN = 0.0005
 """Seconds for which the thread may keep the interpreter to itself; without pauses it would be 0.005."""

@@ -18,6 +18,7 @@ from opentelemetry.trace import SpanContext
 from enprompta.errors import APIConnectionError
 from enprompta.tracing import exporter, retrying, spool
 from enprompta.tracing.exporter import Exporter
+from enprompta.tracing.pending import FlushRequest
 from enprompta.tracing.spans_read import EndedSpan, read_span
 from enprompta.tracing.spool import Spool
 from tests.tracing.receiver import decode
@@ -114,6 +115,26 @@ def test_the_spool_keeps_an_hour(now: list[float], tmp_path: Path, caplog: pytes
     assert poster.numbers == list(range(SPANS))
     assert [path for path in tmp_path.iterdir() if path.suffix == ".otlp"] == []
     assert made.counters.sent == SPANS
+
+
+def test_a_flush_writes_to_the_disk_first(now: list[float], tmp_path: Path) -> None:
+    """Every span is on the disk before a flush sends the first one, so that a kill at its deadline loses none."""
+    on_disk: list[int] = []
+
+    class Looking(Poster):
+        def post(self, path: str, content: bytes, headers: Any, *, seconds: float) -> Any:
+            on_disk.append(len(list(tmp_path.glob("*.otlp"))))
+            return super().post(path, content, headers, seconds=seconds)
+
+    poster = Looking()
+    poster.is_up = True
+    store = Spool(tmp_path, "account", 10**9)
+    made = Exporter(poster, lambda one: one, max_queue=2000, max_bytes=10**7, interval=1.0, spool=store)
+    for number in range(1300):
+        made.put(span(number))
+    made._work(FlushRequest(10.0))
+    assert on_disk == [3, 2, 1]
+    assert poster.numbers == list(range(1300))
 
 
 def test_without_a_spool_memory_is_bounded(now: list[float], caplog: pytest.LogCaptureFixture) -> None:
