@@ -28,6 +28,7 @@ from anyio._backends._asyncio import StreamProtocol
 from enprompta import APITimeoutError, Enprompta
 from enprompta._common import handler_errors
 from enprompta._http.certificates import TrustedCertificates
+from enprompta._http.senders import aiohttp_sender
 from enprompta._http.senders.deadline import is_bound
 from enprompta.limiters.local import LocalLimiter
 from tests.faults.flavours import Caller, run, settle
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 # Loaded here: Python's import system ignores an OSError, a handler's too.
 assert tenacity
+assert aiohttp_sender
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no SIGALRM")
 
 
