@@ -145,7 +145,7 @@ class BaseClient:
     def _make_headers(self, settings: Settings) -> httpx.Headers:
         """Merge the headers of every request, once for each set of settings."""
         headers = {
-            "Host": httpx.URL(settings.base_url).netloc.decode("ascii"),
+            "Host": _parsed(self._library, settings.base_url).netloc.decode("ascii"),
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
             "Content-Type": "application/json",  # required on every request, also GET and DELETE
@@ -230,10 +230,7 @@ class BaseClient:
             ConfigurationError: The URL is invalid, such as one of more than 64 KiB.
         """
         library: ModuleType = self._library
-        try:
-            parsed = _parsed(library, url)
-        except library.InvalidURL as error:
-            raise ConfigurationError(f"{method} {url[:100]} cannot be sent: {error}") from None
+        parsed = _parsed(library, url)
         # Passed as a stream and read at once, so that httpx adds no headers.
         request: httpx.Request = library.Request(
             method,
@@ -443,7 +440,10 @@ def health_call(options: RequestOptions, *, detailed: bool) -> Call[Health]:
 @lru_cache(maxsize=1024)
 def _parsed(library: ModuleType, url: str) -> httpx.URL:
     """Parse a URL; cached, because most programs call the same few URLs."""
-    return library.URL(url)
+    try:
+        return library.URL(url)
+    except library.InvalidURL as error:
+        raise ConfigurationError(f"no request can be sent to {url[:100]}: {error}") from None
 
 
 def overrides(**given: object) -> Overrides:

@@ -27,11 +27,6 @@ def new_lock() -> threading.Lock:
     return import_module("gevent.thread").allocate_lock() if _is_gevent_used() else threading.Lock()
 
 
-def new_semaphore(value: int) -> threading.Semaphore:
-    """Return a semaphore, as `new_lock` does a lock."""
-    return import_module("gevent.lock").Semaphore(value) if _is_gevent_used() else threading.Semaphore(value)
-
-
 def load(name: str) -> ModuleType:
     """Import a module whose import may let other greenlets run, such as by running a command.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from contextlib import suppress
+
+from enprompta._common.handler_errors import ignoring
 
 _HOST = re.compile(r"(?:[\w-]{1,63}\.)*(?!\d+$)[\w-]{1,63}", re.ASCII)
+_LIKE_ADDRESS = re.compile(r"[\d.]+|[\da-f:.]+(?:%.*)?", re.ASCII | re.IGNORECASE)
 _LONGEST_HOST = 253  # characters
 
 
@@ -15,8 +17,8 @@ def is_host(text: str) -> bool:
 
     A text that ends in a number can only be an address: libraries disagree about forms such as `127.1`.
     """
-    with suppress(ValueError):
-        return bool(ipaddress.ip_address(text.partition("%")[0]))
+    if _address(text.partition("%")[0]):
+        return True
     name = text.removesuffix(".")
     return len(name) <= _LONGEST_HOST and _HOST.fullmatch(name) is not None
 
@@ -25,10 +27,16 @@ def is_loopback(host: str) -> bool:
     """True if a host name or IP address always refers to this machine."""
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
         return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Parse an IP address; None if a text is none."""
+    if _LIKE_ADDRESS.fullmatch(text):
+        with ignoring(ValueError):
+            return ipaddress.ip_address(text)
+    return None
 
 
 def in_url(host: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from types import TracebackType
 
+from enprompta._common.handler_errors import handler_error
+
 # Packages whose frames do not help to understand a failed call.
 _HIDDEN = frozenset({
     "enprompta", "httpx", "httpx2", "httpcore", "httpcore2", "anyio", "aiohttp", "h11", "asyncio", "trio", "sniffio",
@@ -17,7 +19,11 @@ def shorten(error: BaseException) -> None:
 
     Frames of the caller's code stay, such as those of a hook or a custom transport. `ENPROMPTA_LOG=debug` keeps all.
     Raise the error by its name then: a bare `raise` would restore the long traceback in Python 3.10.
+
+    Raises:
+        BaseException: The exception of a signal handler that the error hides.
     """
+    raise_hidden(error)
     if os.environ.get("ENPROMPTA_LOG", "").strip().lower() == "debug":
         return
     waiting: list[BaseException | None] = [error]
@@ -33,6 +39,19 @@ def shorten(error: BaseException) -> None:
                 continue  # the caller was handling this exception when it made the call
             one.__traceback__ = _without_hidden(traceback)
         waiting += [one.__cause__, one.__context__]
+
+
+def raise_hidden(error: BaseException) -> None:
+    """Raise the exception of a signal handler that an error hides, if there is one.
+
+    Code such as `except ValueError` catches the exception of a handler with those that it expects.
+    """
+    outside = error.__context__
+    while outside is not None and (outside.__traceback__ is None or _is_hidden(outside.__traceback__)):
+        outside = outside.__context__  # until that of the caller, who was handling it during the call
+    raised = handler_error(error, outside=outside)
+    if raised is not None and raised is not error:
+        raise raised from raised.__cause__  # not from the error
 
 
 def _without_hidden(traceback: TracebackType | None) -> TracebackType | None:

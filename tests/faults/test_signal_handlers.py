@@ -25,7 +25,7 @@ import tenacity
 import trio
 from anyio._backends._asyncio import StreamProtocol
 
-from enprompta import APITimeoutError, Enprompta
+from enprompta import APITimeoutError, ConfigurationError, Enprompta
 from enprompta._common import handler_errors
 from enprompta._http.certificates import TrustedCertificates
 from enprompta._http.senders import aiohttp_sender
@@ -37,7 +37,7 @@ from tests.faults.server import PROMPT, FaultServer, Peer, answer, certificate, 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 
-# Loaded here: Python's import system ignores an OSError, a handler's too.
+# Loaded here: Python's import system ignores an OSError, a handler's too, and an import that is interrupted stays half.
 assert tenacity
 assert aiohttp_sender
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no SIGALRM")
@@ -363,6 +363,60 @@ def test_in_code_of_the_callers_objects(place: str, flavour: str, server: FaultS
 
     run(flavour, scenario)
     assert not server.received
+
+
+class Wrong(ValueError):  # noqa: N818 (named for what it is)
+    """Raised by a handler, where code expects another ValueError."""
+
+
+@pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
+@pytest.mark.parametrize(
+    "place", ["httpx._urlparse.encode_host", "enprompta._core.body._encode", "enprompta._http.settings.urlsplit",
+              "enprompta._common.hosts.ipaddress.ip_address"],
+)  # fmt: skip
+def test_a_value_error_before_sending(
+    place: str, flavour: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for a URL, address or body that cannot be sent."""
+    cause = KeyError("cause")
+
+    def handle(*_: object) -> None:
+        raise Wrong("stop") from cause
+
+    def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+    async def scenario() -> None:
+        async with Caller(flavour, base_url=server.base_url) as caller:
+            with monkeypatch.context() as patch:
+                patch.setattr(place, interrupted)
+                with pytest.raises(Wrong, match=r"^stop$") as caught:
+                    await caller.call("POST", deadline=5.0)
+            assert caught.value.__cause__ is cause
+
+    kept = signal.signal(signal.SIGUSR1, handle)
+    try:
+        run(flavour, scenario)
+    finally:
+        signal.signal(signal.SIGUSR1, kept)
+    assert not server.received
+
+
+@pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
+def test_an_exception_that_the_caller_handles(
+    flavour: str, server: FaultServer, in_handler: Callable[[], None]
+) -> None:
+    """An error of a call made in an `except` block for a handler's exception is the call's own."""
+
+    async def scenario() -> None:
+        async with Caller(flavour, base_url=server.base_url) as caller:
+            try:
+                in_handler()
+            except Stop:
+                with pytest.raises(ConfigurationError):
+                    await caller.call("POST", deadline=-1)
+
+    run(flavour, scenario)
 
 
 def test_when_trio_fails_to_close_the_connection(

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +15,7 @@ import anyio
 import httpcore
 import pytest
 
+from enprompta._http.senders import connection_pool
 from enprompta._http.senders.connection_pool import AsyncPool, Pool
 
 if TYPE_CHECKING:
@@ -143,3 +149,89 @@ def test_a_sweep_that_another_thread_overtakes() -> None:
     stack: Any = Pool(opens(), 3)._stack
     stack._idle.extend([oldest, others[0]])
     assert stack.put_back(others[1], is_sound=True) == [oldest]
+
+
+class TestSlots:
+    def test_a_waiting_thread_gets_the_next_slot(self) -> None:
+        """Each slot has one user at a time, and none is lost."""
+        slots, used, most = connection_pool._Slots(3), [0], [0]
+        lock = threading.Lock()
+
+        def use() -> None:
+            for _ in range(50):
+                assert slots.acquire(None)
+                with lock:
+                    used[0] += 1
+                    most[0] = max(most[0], used[0])
+                time.sleep(0)
+                with lock:
+                    used[0] -= 1
+                slots.release()
+
+        with ThreadPoolExecutor(20) as threads:
+            for done in [threads.submit(use) for _ in range(20)]:
+                done.result(timeout=30)
+        assert 1 < most[0] <= 3
+        assert len(slots._free) == 3
+        assert not slots._waiting
+
+    def test_the_time_is_over(self) -> None:
+        """A thread that got no slot leaves the queue."""
+        slots = connection_pool._Slots(1)
+        assert slots.acquire(0)
+        assert not slots.acquire(0)
+        assert not slots.acquire(0.01)
+        assert not slots._waiting
+        slots.release()
+        assert slots.acquire(0.01)
+
+    def test_an_exception_passes_the_slot_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A thread that was woken and is interrupted then wakes the next one."""
+        slots = connection_pool._Slots(1)
+        assert slots.acquire(None)
+        next_one = Sleeper()
+
+        def interrupted(*_: object) -> None:
+            slots._waiting.append(next_one)
+            slots.release()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(connection_pool.ThreadSleeper, "sleep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            slots.acquire(None)
+        assert next_one.is_woken
+
+    def test_a_signal_at_any_line(self) -> None:
+        """At most one slot is lost; another thread never waits for good."""
+        at = 0
+        is_over = False
+        while not is_over:
+            at, lines, slots = at + 1, 0, connection_pool._Slots(2)
+
+            def trace(_: object, event: str, __: object, at: int = at) -> Any:
+                nonlocal lines
+                lines += event == "line"
+                if event == "line" and lines == at:
+                    raise KeyError
+                return trace
+
+            with suppress(KeyError):
+                sys.settrace(trace)
+                try:
+                    slots.acquire(None)
+                    slots.release()
+                    is_over = True
+                finally:
+                    sys.settrace(None)
+            assert slots.acquire(0.01)
+        assert at > 4
+
+
+class Sleeper:
+    """Records that it is woken."""
+
+    is_woken = False
+
+    def wake(self) -> None:
+        """Record it."""
+        self.is_woken = True

@@ -12,17 +12,19 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from importlib import import_module
+from itertools import repeat
+from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
 from enprompta._common.clock import monotonic
-from enprompta._common.greenlets import new_semaphore
 from enprompta._http.content import aread_parts, raw_limit, read_parts
 from enprompta._http.senders.buffered_body import WholeBody
 from enprompta._http.senders.deadline import remaining_timeout
 from enprompta._http.senders.deadline_streams import library_of
 from enprompta._http.senders.unread import note_answer
+from enprompta.limiters.sleepers import ThreadSleeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,17 +122,70 @@ class _Stack(Generic[ConnectionT]):
         return [*self._busy.copy(), *self._idle_ones()]
 
 
+class _Slots:
+    """Counts the connections that may still be used.
+
+    A semaphore of `threading` keeps its lock if a signal handler raises while it is released, and without its patches
+    for `threading`, gevent stops all greenlets while one waits for it. Every step here is an atomic operation.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._free = deque[None](repeat(None, most))
+        self._waiting = deque[ThreadSleeper]()
+
+    def acquire(self, timeout: float | None) -> bool:
+        """Take a slot; return False if none is free within a number of seconds, None for no limit."""
+        ends = None if timeout is None else monotonic() + timeout
+        while True:
+            try:
+                self._free.pop()
+            except IndexError:
+                if not self._wait(ends):
+                    return False
+            else:
+                return True
+
+    def _wait(self, ends: float | None) -> bool:
+        """Wait until a slot may be free; return False if the time is over."""
+        left = inf if ends is None else ends - monotonic()
+        if left <= 0:
+            return False
+        sleeper = ThreadSleeper()
+        self._waiting.append(sleeper)
+        try:
+            if not self._free:  # one may have become free before `append`
+                sleeper.sleep(left)
+        except BaseException:
+            self._wake_next()  # this call may have been woken for a slot that it does not take
+            raise
+        finally:
+            with suppress(ValueError):  # it was woken
+                self._waiting.remove(sleeper)
+        return True
+
+    def release(self) -> None:
+        """Return a slot."""
+        self._free.append(None)
+        if self._waiting:
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        if self._free:
+            with suppress(IndexError):  # no other waits
+                self._waiting.popleft().wake()
+
+
 class Pool:
     """A pool for threads, which opens connections with the pool `inner` that it replaces."""
 
     def __init__(self, inner: httpcore.ConnectionPool, most: int) -> None:
         self._core = import_module(library_of(inner))
         self._stack: _Stack[httpcore.ConnectionInterface] = _Stack(inner)
-        self._slots = new_semaphore(most)
+        self._slots = _Slots(most)
 
     def handle_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send a request and read its complete response."""
-        if not self._slots.acquire(timeout=remaining_timeout(None, self._core.PoolTimeout)):
+        if not self._slots.acquire(remaining_timeout(None, self._core.PoolTimeout)):
             raise self._core.PoolTimeout
         try:
             return self._exchange(request)
