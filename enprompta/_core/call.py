@@ -16,6 +16,8 @@ from enprompta.errors import ConfigurationError
 
 T = TypeVar("T")
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9_~-]+")
+
 
 class RequestOptions(TypedDict, total=False):
     """Options that every method accepts; each overrides the client's setting for one call.
@@ -89,10 +91,13 @@ def path(template: str, *ids: str) -> str:
     Raises:
         ConfigurationError: An id is empty or not text; `DELETE /prompts/` is not `DELETE /prompts/{id}`.
     """
-    return template.format(*[_segment(one, f"an id in {template}") for one in ids])
+    return template.format(*[_segment(one, template) for one in ids])
 
 
-def _segment(value: object, name: str) -> str:
+def _segment(value: object, template: str) -> str:
+    if type(value) is str and _UNRESERVED.fullmatch(value):
+        return value  # as `quote` would, in a third of the time
+    name = f"an id in {template}"
     text = _text_of_id(name, value)
     try:
         quoted = quote(text, safe="")
