@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overloa
 
 import httpx
 
+from enprompta import _core
 from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks, workbench_hooks
 from enprompta._common import log, rendered
 from enprompta._common.headers import idempotency_key
@@ -280,14 +281,12 @@ class BaseClient:
 
     def _read(self, call: Call[T], reply: HttpReply) -> T:
         """Decode a 2xx response; raise an error with the request id if it does not match the call."""
-        from enprompta._core.decode import UndecodableError, decode  # noqa: PLC0415 (imports pydantic)
-
-        response = reply.response
+        decoding, response = _core.decode, reply.response
         if call.method != "GET":
             self._forget_version(call)
         try:
-            return self._received(decode(call, response.content, response.refusal))
-        except UndecodableError as error:
+            return self._received(decoding.decode(call, response.content, response.refusal))
+        except decoding.UndecodableError as error:
             problem = str(error)
         mask = mask_for(response.request, self._auth.secrets())
         headers = mask.headers(response.headers)

@@ -11,12 +11,7 @@ _HEADER = re.compile(r"(authorization\s*:|bearer\s)", re.IGNORECASE)
 
 
 def problem_of(text: str, *, ascii_only: bool) -> str | None:
-    """Describe the problem of a credential and its fix, without showing the credential; None if it is valid.
-
-    Args:
-        text: The key or secret.
-        ascii_only: True for credentials sent in a header, which must be ASCII.
-    """
+    """Describe the problem of a credential and its fix, without showing it; None if it is valid."""
     if _USUAL.fullmatch(text):
         return None
     stripped = text.strip()

@@ -37,11 +37,7 @@ _PLAIN = re.compile(r"[\w.~-]+", re.ASCII)  # characters that JSON, URLs and HTM
 
 
 class Redactor:
-    """Replaces secrets in text, JSON, bodies and headers by `<secret>`.
-
-    Args:
-        secrets: The credentials to redact.
-    """
+    """Replaces secrets in text, JSON, bodies and headers by `<secret>`."""
 
     __slots__ = ("_hidden", "_patterns")
 

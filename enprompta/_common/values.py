@@ -28,11 +28,7 @@ LISTS = (list, tuple, deque, range, AbstractSet, Iterator, ValuesView, Sequence)
 
 
 class RefusedValueError(ValueError):
-    """A value that has no wire form.
-
-    Args:
-        reason: The problem and its fix; follows the name of the location in the message.
-    """
+    """A value that has no wire form, for a reason that follows the name of its location in the message."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -41,11 +37,7 @@ class RefusedValueError(ValueError):
         """Location of the value, outermost step first; each container prepends its step."""
 
     def at(self, place: str = "") -> str:
-        """Return the message with the location of the value.
-
-        Args:
-            place: Start of the path, such as `variables`.
-        """
+        """Return the message with the location of the value, whose path starts at `place`, such as `variables`."""
         for step in self.path[:_MAX_STEPS]:
             if isinstance(step, int):
                 place += f"[{step}]"

@@ -29,11 +29,7 @@ def public(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def public_with(options: Callable[[], Iterable[str]]) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Return a variant of `public` for a method with other options.
-
-    Args:
-        options: Returns the names that `**options` accepts; called only if the call is wrong.
-    """
+    """Return a variant of `public` for a method with other options, whose names only a wrong call needs."""
 
     def wrap(function: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(function)

@@ -16,6 +16,8 @@ from enprompta.errors import ConfigurationError
 
 T = TypeVar("T")
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9_~-]+")
+
 
 class RequestOptions(TypedDict, total=False):
     """Options that every method accepts; each overrides the client's setting for one call.
@@ -48,11 +50,7 @@ class WriteOptions(RequestOptions, total=False):
 
 
 def help_on_options(annotation: str) -> str:
-    """Return the section of a docstring that lists per-call options.
-
-    Args:
-        annotation: The annotation of `**options`, such as `Unpack[WriteOptions]`.
-    """
+    """Return the section of a docstring that lists per-call options, such as `Unpack[WriteOptions]`."""
     kinds = {"RequestOptions": (RequestOptions,), "WriteOptions": (RequestOptions, WriteOptions)}
     name = annotation.removeprefix("Unpack[").removesuffix("]")
     lists = [cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2] for kind in kinds.get(name, ())]
@@ -93,10 +91,13 @@ def path(template: str, *ids: str) -> str:
     Raises:
         ConfigurationError: An id is empty or not text; `DELETE /prompts/` is not `DELETE /prompts/{id}`.
     """
-    return template.format(*[_segment(one, f"an id in {template}") for one in ids])
+    return template.format(*[_segment(one, template) for one in ids])
 
 
-def _segment(value: object, name: str) -> str:
+def _segment(value: object, template: str) -> str:
+    if type(value) is str and _UNRESERVED.fullmatch(value):
+        return value  # as `quote` would, in a third of the time
+    name = f"an id in {template}"
     text = _text_of_id(name, value)
     try:
         quoted = quote(text, safe="")
@@ -107,11 +108,7 @@ def _segment(value: object, name: str) -> str:
 
 
 def check_id(name: str, value: object) -> str:
-    """Check the id of an object for a path, a query or a body.
-
-    Args:
-        name: Name of the parameter, for messages.
-        value: The id as text or UUID.
+    """Check the id of an object, text or UUID, for a path, a query or a body.
 
     Raises:
         ConfigurationError: The id is not text (the object itself, for example), is empty, or has outer spaces.

@@ -90,8 +90,11 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
         raise UndecodableError(refusal)
     reader = _reader(call.returns, call.enveloped, call.within)
     read_json = reader.read_json if len(body) <= _LARGE else reader.read_large_json
-    with suppress(ValidationError, MisfitError):
+    try:
         value: T = reader.unwrapped(read_json(body), call)
+    except (ValidationError, MisfitError):
+        pass
+    else:
         if reader.enveloped or not _swallowed_envelope(value, call):
             return value
     return cast("T", _read_parsed(call, body))

@@ -60,11 +60,8 @@ def execute_typed(
 ) -> Flow[TypedResponse]:
     """Execute a prompt and read its output.
 
-    Args:
-        call: The execution.
-        reader: Reads the output.
-        repair: How often to execute the prompt again, with the problem appended, if its output does not match.
-        ends: Deadline of everything, in monotonic seconds; None if each request has the deadline of the call.
+    If the output does not match, the prompt is executed again `repair` times, with the problem appended. `ends` is the
+    deadline of everything, in monotonic seconds; None if each request has the deadline of the call.
 
     Returns:
         The execution, whose `parsed` raises `OutputError` if the last output does not match.

@@ -96,10 +96,13 @@ class Exchange:
         self.began = plan.clock()
         if self.deadline_at is None and plan.deadline is not None:
             self.deadline_at = self.began + plan.deadline
-        if not plan.hooks:
-            return (yield from self._attempts())
+        return self._reported() if plan.hooks else self._attempts()
+
+    def _reported(self) -> Steps[HttpReply]:
+        """Send the request and report the call to the hooks."""
         from enprompta._http.hook_reports import HookReports  # noqa: PLC0415 (few programs use hooks)
 
+        plan = self.plan
         self.reports = reports = HookReports(plan.hooks, self.request, self.call, plan.secrets)
         try:
             reply = yield from self._attempts()
@@ -122,7 +125,8 @@ class Exchange:
             outcome = yield from self._try(started)
             duration = plan.clock() - started
             if not isinstance(outcome, APIError):
-                log.event(logging.DEBUG, "response", call=self.call, status=outcome.status_code, seconds=duration)
+                if log.logger.isEnabledFor(logging.DEBUG):  # collecting the fields takes longer than this check
+                    log.event(logging.DEBUG, "response", call=self.call, status=outcome.status_code, seconds=duration)
                 return HttpReply(outcome, self.failed, duration)
             attempt = self._attempt(duration, outcome)
             if self._renews(outcome):

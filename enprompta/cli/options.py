@@ -99,11 +99,7 @@ def read_text(file: str) -> str:
 def confirm(question: str, *, yes: bool, instead: str = "", kept: str = "nothing was changed") -> None:
     """Ask for confirmation before an action that cannot be undone.
 
-    Args:
-        question: The question.
-        yes: True to not ask.
-        instead: What to do where there is no terminal, beside `--yes`.
-        kept: What the answer no means.
+    Where there is no terminal to ask at, `--yes` is needed, or what `instead` says. `kept` is what the answer no means.
 
     Raises:
         typer.Exit: The answer is no, or standard input is not a terminal.

@@ -32,13 +32,9 @@ _WRAPS = frozenset({"title", "model", "variables", "name", "description", "outpu
 def show_rows(
     rows: Iterable[BaseModel], columns: Mapping[str, str], *, as_json: bool, limit: int | None = None
 ) -> None:
-    """Print objects as a table, one row per object.
+    """Print objects as a table, one row per object, or as JSON Lines with all fields.
 
-    Args:
-        rows: The objects; at most one more than `limit` is fetched, to know if there are more.
-        columns: The attribute shown under each heading.
-        as_json: Print JSON Lines with all fields instead.
-        limit: Maximum number of objects; None for all.
+    At most one more than `limit` is fetched, to know if there are more; None is no limit.
     """
     iterator = iter(rows)
     shown = iterator if limit is None else islice(iterator, limit)
@@ -106,14 +102,7 @@ def _print_paragraphs(headings: Sequence[str], rows: Sequence[Sequence[Text]]) -
 
 
 def show_object(thing: BaseModel, *, as_json: bool, text: str | None = None, hidden: Sequence[str] = ()) -> None:
-    """Print one object, one line per field, with its long text below.
-
-    Args:
-        thing: The object.
-        as_json: Print it as one line of JSON instead.
-        text: The field with the long text.
-        hidden: Fields to leave out, such as secrets.
-    """
+    """Print one object, one line per field, with its long text below; some fields, such as secrets, are hidden."""
     if as_json:
         write_json(thing, hidden)
         return

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 
 class ResultsFile:
-    """A file of records, in the format of its extension.
-
-    Args:
-        path: The file. Pipes and devices are written to directly.
-        variables: The names of the variables, which become columns.
+    """A file of records, in the format of its extension; pipes and devices are written to directly.
 
     Raises:
         ConfigurationError: The file cannot be written, or its extension is unknown.

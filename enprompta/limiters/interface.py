@@ -85,8 +85,10 @@ class NoLimiter(Account):
     @override
     def observe(self, ticket: Reservation, status: int, headers: RawHeaders, now: float | None = None) -> None:
         """Keep a response's headers; they are parsed when `rate_limit` is read."""
-        if any(name.lower() == b"x-ratelimit-limit" for name, _ in headers):
-            self._headers = headers
+        for name, _ in headers:
+            if name.lower() == b"x-ratelimit-limit":
+                self._headers = headers
+                return
 
     def failed(self, ticket: Reservation) -> None:
         """Do nothing: no request is counted."""

@@ -185,7 +185,8 @@ class LocalAccount:
         while self._pacer.queue.waiting:
             settled = self._pacer.grant(now)
             if settled == [looking] or self._wake(settled, looking):
-                self._wake_head(looking)
+                if self._pacer.queue.waiting:
+                    self._wake_head(looking)
                 return
 
     def _recheck(self, now: float, looking: Reservation) -> None:

@@ -91,7 +91,7 @@ def read(status: int, headers: Headers) -> Reading:
             found[slot] = b"" if again else value  # a repeated header is rejected
     limit, remaining, reset = _number(found[_LIMIT]), _number(found[_REMAINING]), _number(found[_RESET])
     date = _unix_time(found[_DATE])
-    retry_after = _wait(found[_RETRY_AFTER], date)
+    retry_after = None if found[_RETRY_AFTER] is None else _wait(found[_RETRY_AFTER], date)
     if date is None or limit < 1 or not 0 <= remaining <= limit or not 0 <= reset <= _LAST_SECOND:
         return Reading(status, retry_after=retry_after)
     if status == TOO_MANY_REQUESTS and (
@@ -105,6 +105,7 @@ def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(errors="replace"), value.encode(errors="replace")) for name, value in headers.items()]
 
 
+@lru_cache(maxsize=64)  # responses of the same window carry the same limit and reset
 def _number(text: bytes | None) -> int:
     """Parse a plain decimal number; return -1 for anything else."""
     if text is not None and text.isdigit() and len(text) <= _MOST_DIGITS:

@@ -13,9 +13,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from enprompta.tracing.otlp import TraceRequest, write_span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-    from opentelemetry.sdk.trace import ReadableSpan
+    from enprompta.tracing.spans_read import EndedSpan
 
 HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", "Accept": "application/x-protobuf"}
 
@@ -32,13 +32,13 @@ class Encoder:
     """Encodes spans, a few at a time, into batches. Threads and signal handlers that call it do not share a batch.
 
     Args:
-        finish: Returns a span as it is to be sent, and its attributes.
+        finish: Returns a span as it is to be sent.
         failed: Is called with the error for each span that cannot be prepared or encoded.
     """
 
     def __init__(
         self,
-        finish: Callable[[ReadableSpan], tuple[ReadableSpan, Mapping[str, object]]],
+        finish: Callable[[EndedSpan], EndedSpan],
         failed: Callable[[Exception], None],
     ) -> None:
         self._finish = finish
@@ -50,7 +50,7 @@ class Encoder:
         """When the oldest span that waits has ended, in monotonic seconds; inf without one, -inf with a full batch."""
         return min((-inf if one.is_full(0) else one.since for one in list(self._open)), default=inf)
 
-    def encode(self, spans: Iterable[ReadableSpan], since: float) -> Iterator[EncodedBatch]:
+    def encode(self, spans: Iterable[EndedSpan], since: float) -> Iterator[EncodedBatch]:
         """Prepare and encode spans that have ended since a time; yield each batch that has no room for the next one."""
         try:
             request = self._open.pop()
@@ -59,8 +59,8 @@ class Encoder:
         try:
             for span in spans:
                 try:
-                    finished, attributes = self._finish(span)
-                    written = write_span(finished, attributes)
+                    finished = self._finish(span)
+                    written = write_span(finished)
                     if request.is_full(len(written)):
                         full, request = request, TraceRequest(since)
                         yield _compressed(full)

@@ -31,12 +31,11 @@ from enprompta.tracing.stats import Counters
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from opentelemetry.sdk.trace import ReadableSpan
-
     from enprompta._core.steps import HttpReply
+    from enprompta.tracing.spans_read import EndedSpan
 
 INGEST_PATH = "/api/ingest/otlp/v1/traces"
-TURN_SPANS = 50
+TURN_SPANS = 120
 """Spans in a turn of the thread: so few that waiting spans do not start the program's garbage collector."""
 LONGEST_TURN = 0.0005
 """Seconds for which the thread may keep the interpreter to itself; without pauses it would be 0.005."""
@@ -79,7 +78,7 @@ class Exporter:
     def __init__(
         self,
         poster: Poster,
-        finish: Callable[[ReadableSpan], tuple[ReadableSpan, Mapping[str, object]]],
+        finish: Callable[[EndedSpan], EndedSpan],
         *,
         max_queue: int,
         max_bytes: int,
@@ -100,11 +99,11 @@ class Exporter:
             self._start()  # batches of earlier processes may wait
 
     def _reset(self) -> None:
-        self._queue: deque[ReadableSpan] = deque()
+        self._queue: deque[EndedSpan] = deque()
         self._lock = RLock()  # reentrant, because a signal handler may interrupt the thread that holds it
         self._queued_bytes = 0  # estimated only while the thread lags behind
         self._taken = 0  # spans taken from the queue so far
-        self._encoder = Encoder(self._finish, self._count_invalid)
+        self._encoder = Encoder(self._finish, self._count_unencodable)
         self._encoding = 0  # spans that are on their way from the queue to the outbox
         self._turn = self._last_turn = monotonic()  # when the thread woke, and the time before
         self._outbox: deque[Outgoing] = deque()
@@ -128,7 +127,7 @@ class Exporter:
         """Spans that wait to be sent."""
         return len(self._queue) + self._encoding + sum(batch.count for batch in list(self._outbox))
 
-    def put(self, span: ReadableSpan) -> None:
+    def put(self, span: EndedSpan) -> None:
         """Queue an ended span, without waiting for anything."""
         queue = self._queue
         waiting = len(queue)
@@ -141,7 +140,7 @@ class Exporter:
         if self._thread is None or self.is_shut_down:
             self._start()
 
-    def _has_room(self, span: ReadableSpan, waiting: int) -> bool:
+    def _has_room(self, span: EndedSpan, waiting: int) -> bool:
         """Count a span that joins a long queue; False if it was dropped."""
         size = size_of(span)
         with self._lock:
@@ -199,6 +198,8 @@ class Exporter:
         self._last_turn, self._turn = self._turn, monotonic()
         try:
             if request is not None:
+                if self._spool is not None:  # on the disk first: the process may end as soon as the caller gives up
+                    self._encode_all(request.ends, inf)
                 is_sent = self._send_all(request, FLUSH_ATTEMPTS)
             elif self._backoff.is_due:
                 is_sent = self._send_all(TURN, 1)
@@ -237,7 +238,7 @@ class Exporter:
             for batch in self._encoder.close():
                 self._add(batch)
 
-    def _drained(self) -> Iterator[ReadableSpan]:
+    def _drained(self) -> Iterator[EndedSpan]:
         """Take spans from the queue, one batch at most; pause now and then, so that the program's threads can run."""
         queue = self._queue
         began = monotonic()
@@ -258,9 +259,13 @@ class Exporter:
                 # In proportion: the estimates of single spans are not kept.
                 self._queued_bytes = self._queued_bytes * left // (left + MAX_BATCH_SPANS)
 
-    def _count_invalid(self, error: Exception) -> None:
-        self.counters.invalid += 1
+    def _count_unencodable(self, error: Exception) -> None:
         self._encoding -= 1
+        self.count_invalid(error)
+
+    def count_invalid(self, error: Exception) -> None:
+        """Count a span that cannot be sent, whatever happens to the others."""
+        self.counters.invalid += 1
         self._warn(f"a span could not be prepared: {type(error).__name__}")
 
     def _add(self, batch: EncodedBatch) -> None:

@@ -11,12 +11,9 @@ from opentelemetry.trace import Link, Status, StatusCode
 from enprompta._common import semantic_conventions as names
 from enprompta.tracing.contents import completed, without_contents
 from enprompta.tracing.prompt_links import MEMORY
-from enprompta.tracing.scopes import scope_of
-from enprompta.tracing.spans_read import attributes_of, changed, context_of
+from enprompta.tracing.spans_read import EndedSpan, read_span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from opentelemetry.sdk.trace import ReadableSpan
 
     from enprompta.tracing.redaction import Redaction
@@ -48,46 +45,49 @@ class Finisher:
         self._redact = copy.copy(self._redact)
         self.redacted: int = 0
 
-    def finish(self, span: ReadableSpan) -> tuple[ReadableSpan, Mapping[str, object]]:
-        """Return the span to send, and its attributes.
+    def finish(self, span: EndedSpan) -> EndedSpan:
+        """Return the span to send; its attributes may be changed in place.
 
         Raises:
             Exception: Anything, as contents are the caller's; the span must not be sent then.
         """
-        attributes = attributes_of(span)
-        is_model_call = _is_model_call(attributes)
-        scope = scope_of(span)
-        if scope is not None:
-            attributes = {**scope.session, **attributes}
-        if scope is not None and scope.prompt and is_model_call:
-            attributes.update(scope.prompt)
+        is_model_call = _is_model_call(span.attributes)
+        if span.block is not None:
+            span = span._replace(attributes={**span.block.session, **span.attributes})
+        if span.block is not None and span.block.prompt and is_model_call:
+            span.attributes.update(span.block.prompt)
         else:
-            attributes.update(self._link(span, attributes))
+            span.attributes.update(self._link(span))
         if not self._is_captured:
             span = _without_contents(span)
-            attributes = without_contents(attributes)
         if self._needs_contents(span, is_model_call=is_model_call):
             is_error = span.status.status_code is StatusCode.ERROR
-            attributes.update(completed(attributes, is_error=is_error, is_captured=self._is_captured))
+            span.attributes.update(completed(span.attributes, is_error=is_error, is_captured=self._is_captured))
         if self._redact is None:
-            return span, attributes
-        ready = changed(span, attributes=attributes)
+            return span
+        ready = span.readable()
         safe = self._redact.redact_span(ready)
-        self.redacted += safe is not ready and _texts(ready) != _texts(safe)
-        return safe, safe.attributes or {}
+        if safe is ready:
+            return span
+        self.redacted += _texts(ready) != _texts(safe)
+        return read_span(safe)._replace(
+            dropped_attributes=span.dropped_attributes,
+            dropped_events=span.dropped_events,
+            dropped_links=span.dropped_links,
+        )
 
-    def _needs_contents(self, span: ReadableSpan, *, is_model_call: bool) -> bool:
+    def _needs_contents(self, span: EndedSpan, *, is_model_call: bool) -> bool:
         """True for a model call, and for the first span of a trace without one: the service reads these two."""
         if is_model_call:
-            self._model_traces[context_of(span).trace_id] = None
+            self._model_traces[span.context.trace_id] = None
             if len(self._model_traces) > MAX_TRACES:
                 self._model_traces.pop(next(iter(self._model_traces)))
             return True
-        return span.parent is None and context_of(span).trace_id not in self._model_traces
+        return span.parent is None and span.context.trace_id not in self._model_traces
 
-    def _link(self, span: ReadableSpan, attributes: dict[str, object]) -> dict[str, str]:
+    def _link(self, span: EndedSpan) -> dict[str, str]:
         """Return the attributes of the prompt whose text the span carries, or that it executed."""
-        prompt_id = attributes.get(names.PROMPT_ID)
+        prompt_id = span.attributes.get(names.PROMPT_ID)
         if isinstance(prompt_id, str):
             link = MEMORY.by_id(prompt_id, self._account)
         else:
@@ -95,11 +95,12 @@ class Finisher:
         return {} if link is None else link.attributes()
 
 
-def _without_contents(span: ReadableSpan) -> ReadableSpan:
-    """Return a copy of a span whose events, links and status hold no contents."""
+def _without_contents(span: EndedSpan) -> EndedSpan:
+    """Return a copy of a span without contents, in its events, links and status too."""
     events = [Event(one.name, without_contents(one.attributes or {}), one.timestamp) for one in span.events]
     links = [Link(one.context, without_contents(one.attributes or {})) for one in span.links]
-    return changed(span, {}, events=events, links=links, status=Status(span.status.status_code))
+    attributes, status = without_contents(span.attributes), Status(span.status.status_code)
+    return span._replace(attributes=attributes, events=events, links=links, status=status)
 
 
 def _texts(span: ReadableSpan) -> tuple[object, ...]:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry.trace import SpanKind, StatusCode
 
-from enprompta.tracing.spans_read import context_of, events_of, links_of
-
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+    from enprompta.tracing.spans_read import EndedSpan
 
 MAX_BATCH_SPANS = 512
 MAX_BATCH_BYTES = 4_000_000
@@ -53,7 +52,7 @@ class TraceRequest:
         """True if a span of this many bytes belongs into another request."""
         return self.span_count >= MAX_BATCH_SPANS or (self.span_count > 0 and self._size + size > MAX_BATCH_BYTES)
 
-    def add(self, span: ReadableSpan, written: bytes) -> None:
+    def add(self, span: EndedSpan, written: bytes) -> None:
         """Add a span that `write_span` wrote.
 
         Raises:
@@ -96,14 +95,14 @@ def _scope(scope: InstrumentationScope) -> bytes:
     return b"".join(parts)
 
 
-def write_span(span: ReadableSpan, attributes: Mapping[str, object]) -> bytes:
-    """Write a span with its attributes, which may differ from those it has. Lone surrogates are written as `?`.
+def write_span(span: EndedSpan) -> bytes:
+    """Write a span. Lone surrogates are written as `?`.
 
     Raises:
         ValueError: A number has more than 64 bits.
         TypeError: An attribute has a value of another type.
     """
-    context, parent, kind, status = context_of(span), span.parent, span.kind, span.status
+    context, parent, kind, status = span.context, span.parent, span.kind, span.status
     name, state = span.name, context.trace_state
     parts = [b"\x0a\x10", context.trace_id.to_bytes(16, "big"), b"\x12\x08", context.span_id.to_bytes(8, "big")]
     if state:
@@ -113,16 +112,16 @@ def write_span(span: ReadableSpan, attributes: Mapping[str, object]) -> bytes:
     if name:
         parts.append(_short_name(name) if len(name) <= MAX_CACHED_NAME else _text(b"\x2a", name))
     number = 1 if kind is SpanKind.INTERNAL else kind.value + 1
-    parts.append(_kind_and_times(0x30, number, 0x39, span.start_time or 0, 0x41, span.end_time or 0))
-    _add_attributes(parts, b"\x4a", attributes)
+    parts.append(_kind_and_times(0x30, number, 0x39, span.start_time, 0x41, span.end_time))
+    _add_attributes(parts, b"\x4a", span.attributes)
     parts.append(_count(b"\x50", span.dropped_attributes))
-    for event in events_of(span):
+    for event in span.events:
         body = [b"\x09", _fixed64(event.timestamp), _text(b"\x12", event.name) if event.name else b""]
         _add_attributes(body, b"\x1a", event.attributes)
         body.append(_count(b"\x20", event.dropped_attributes))
         parts.append(_message(b"\x5a", b"".join(body)))
     parts.append(_count(b"\x60", span.dropped_events))
-    for link in links_of(span):
+    for link in span.links:
         there = link.context
         body = [b"\x0a\x10", there.trace_id.to_bytes(16, "big"), b"\x12\x08", there.span_id.to_bytes(8, "big")]
         _add_attributes(body, b"\x22", link.attributes)

@@ -20,8 +20,9 @@ from enprompta.models.prompts import Prompt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.util.types import AnyValue
+
+    from enprompta.tracing.spans_read import EndedSpan
 
 MAX_TEXTS = 10_000
 """Rendered texts that are remembered; the least recently rendered are forgotten first."""
@@ -141,7 +142,7 @@ class PromptMemory:
         link, accounts = self._prompts.get(prompt_id, (None, frozenset[str]()))
         return link._replace(label=None) if link is not None and account in accounts else None
 
-    def find(self, span: ReadableSpan, account: str) -> PromptLink | None:
+    def find(self, span: EndedSpan, account: str) -> PromptLink | None:
         """Return the prompt of the first remembered text in the input of a span."""
         if not self._texts:
             return None
@@ -165,9 +166,9 @@ def _digest(text: str) -> bytes:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _input_texts(span: ReadableSpan) -> Iterator[str]:
+def _input_texts(span: EndedSpan) -> Iterator[str]:
     """List the texts in the input of a span, those inside JSON too."""
-    yield from _texts_of(span.attributes or {})
+    yield from _texts_of(span.attributes)
     for event in span.events:
         if event.name in _MESSAGE_EVENTS:
             for value in (event.attributes or {}).values():

@@ -7,7 +7,7 @@ has a link to that span. A parent in another process is kept. The sampling of ot
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import SpanProcessor, Tracer, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
 from enprompta.tracing.scopes import own, owner_of
-from enprompta.tracing.spans_read import context_of
+from enprompta.tracing.spans_read import read_span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,10 +47,15 @@ class ExportProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue a span."""
-        self._scopes.ended(span)
-        context = context_of(span)
+        context: Any = span.context
+        block = self._scopes.ended(context.span_id)
         if context.trace_flags.sampled:
-            self._exporter.put(span)
+            try:
+                ended = read_span(span, block)
+            except Exception as error:  # noqa: BLE001 (contents are the caller's)
+                self._exporter.count_invalid(error)
+            else:
+                self._exporter.put(ended)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send everything that waits; False if that took longer or failed."""

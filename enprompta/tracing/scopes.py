@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import context as otel_context
 
-from enprompta.tracing.spans_read import context_of
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace import Span
 
 MAX_OPEN = 100_000
 """Open spans with a scope; beyond that the oldest lose it, so that spans that never end take no memory."""
 
-_SCOPE = "enprompta_scope"
 _OWNER = "enprompta_owner"
 
 
@@ -57,16 +54,9 @@ class Scopes:
                 self._open.pop(next(iter(self._open)), None)
             self._open[span.get_span_context().span_id] = found
 
-    def ended(self, span: ReadableSpan) -> None:
-        """Attach its scope to a span that has ended."""
-        if self._open:
-            context = context_of(span)
-            setattr(span, _SCOPE, self._open.pop(context.span_id, None))
-
-
-def scope_of(span: ReadableSpan) -> Scope | None:
-    """Return the scope in which an ended span was started; None if there was none."""
-    return getattr(span, _SCOPE, None)
+    def ended(self, span_id: int) -> Scope | None:
+        """Return the scope in which a span that has ended was started; None if there was none."""
+        return self._open.pop(span_id, None)
 
 
 def own(span: object, owner: object) -> None:

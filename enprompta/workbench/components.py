@@ -76,11 +76,8 @@ def table(
 ) -> ui.element:
     """Add a table. On a narrow screen each row becomes a block, so that nothing is cut off.
 
-    Args:
-        columns: Headings; a `>` before one aligns its column to the right.
-        rows: The cells of each row: text, or functions that add the content of a cell.
-        label: Describes the table to screen readers.
-        hrefs: The page that each row's first cell links to.
+    A `>` before a heading aligns its column to the right. A cell is text, or a function that adds its content; the
+    first cell of a row links to its page.
     """
     names = [name.removeprefix(">") for name in columns]
     aligned = ["right" if name.startswith(">") else "" for name in columns]

@@ -62,13 +62,7 @@ def button(
 ) -> ui.element:
     """Add a button that is disabled while its handler runs, and shows errors of the SDK with their own text.
 
-    Args:
-        label: Text of the button, or a function that adds it.
-        handler: Called on a click; may be a coroutine function.
-        kind: Its look: `primary` for the main action of a place, `danger` for one that deletes.
-        icon_name: Icon before the text.
-        classes: More CSS classes.
-        attributes: Attributes by name, as for `box`.
+    Its kind is `primary` for the main action of a place, `danger` for one that deletes.
     """
     element = box("button", f"button button-{kind} {classes}", {"type": "button", **(attributes or {})})
     with element:
@@ -183,20 +177,10 @@ def field(
     is_search: bool = False,
     attributes: Mapping[str, object] | None = None,
 ) -> Control:
-    """Add a text field.
+    """Add a text field, of several lines if their number is given.
 
-    Args:
-        label: Name of the field.
-        value: Initial text.
-        kind: Type of the HTML input, such as `text`, `number` or `search`.
-        lines: Height of a field for several lines; 0 for a single line.
-        hint: Explanation below the field.
-        placeholder: Example shown while the field is empty.
-        suggestions: Values to offer while the user types.
-        classes: CSS classes of the whole field.
-        hide_label: True to show the label only to screen readers.
-        is_search: True for the field that the keys `/` and Ctrl-K move to.
-        attributes: More attributes of the input.
+    The hint stands below it; suggestions are offered while the user types. The keys `/` and Ctrl-K move to the field
+    that is for a search.
     """
     with box("div", f"field {classes}"):
         labelled = _label(label, hide=hide_label)

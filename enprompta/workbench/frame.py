@@ -78,10 +78,7 @@ def page(path: str, title: str, *, emulator_only: bool = False) -> Callable[[_Sh
 
     Path parameters are passed by name. An `EnpromptaError` that the function raises is shown in place of the content.
 
-    Args:
-        path: Path of the page, such as `/prompts/{prompt_id}`.
-        title: Title of the browser's tab.
-        emulator_only: True for a page that shows a hint in place of its content on the live service.
+    A page for the emulator only shows a hint in place of its content on the live service.
     """
 
     def decorate(show: _Show) -> _Show:

@@ -56,11 +56,7 @@ class Region(Generic[T]):
         await self.refresh()
 
     async def refresh(self, *, rebuild: bool = False) -> None:
-        """Load the data again, and show it if it has changed; what is shown then is not older than the call.
-
-        Args:
-            rebuild: True to replace the elements even if the data is the same.
-        """
+        """Load the data again, and show it if it has changed or must be rebuilt; it is not older than the call."""
         self._requested += 1
         request = self._requested
         self._latest_shown.clear()
@@ -98,12 +94,7 @@ class Region(Generic[T]):
 
 
 def keep_fresh(refresh: Callable[[], Awaitable[object]], *, every: float | None = None) -> None:
-    """Call `refresh` after any program has changed something, or regularly on the live service.
-
-    Args:
-        refresh: Loads and shows the data again.
-        every: Seconds between further refreshes on the emulator, for what changes without a request.
-    """
+    """Call `refresh` after any program has changed something, or regularly on the live service and as given."""
     session = current()
     is_due = False
     interval = every if session.control is not None else _LIVE_INTERVAL

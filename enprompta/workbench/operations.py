@@ -62,13 +62,7 @@ def _body_schema(operation: JSON) -> str:
 
 
 async def prepare(operation: Operation, client: AsyncEnprompta, *, creates: bool) -> Draft:
-    """Return a request for an operation.
-
-    Args:
-        operation: The operation.
-        client: Client of the account to create objects with.
-        creates: True to create the objects that the request needs, so that it succeeds; False to leave the parameters
-            of the path in braces, to be filled in.
+    """Return a request for an operation; what it needs is created, or stays in braces in its path, to be filled in.
 
     Raises:
         EnpromptaError: An object could not be created.

@@ -77,12 +77,7 @@ class Server:
         self._server: uvicorn.Server | None = None
 
     async def serve(self, on_ready: Callable[[Addresses], object], *, handle_signals: bool = True) -> None:
-        """Serve until `stop` is called or the process gets SIGINT or SIGTERM.
-
-        Args:
-            on_ready: Called once the Workbench answers.
-            handle_signals: False in a thread other than the main one.
-        """
+        """Serve until `stop` is called or, on the main thread, the process gets SIGINT or SIGTERM."""
         config = uvicorn.Config(
             self._app,  # pyright: ignore[reportArgumentType] (uvicorn's ASGI types differ from Starlette's)
             log_config=None,

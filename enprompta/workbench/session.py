@@ -27,11 +27,7 @@ _PAUSE = 1.0  # seconds before the emulator is asked again after a failure
 class Session:
     """The account and the log that the pages show.
 
-    Args:
-        client: Client of the account in use.
-        log: The exchanges to show.
-        control: Control interface of the emulator; None on the live service.
-        follows: True to copy the emulator's exchanges into the log; False if it is the emulator's own log.
+    It follows the log of an emulator in another process; without a control interface, it is on the live service.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from enprompta import Enprompta
 from enprompta.tracing import Redaction, Tracing
 from enprompta.tracing.batches import Encoder
 from enprompta.tracing.finishing import Finisher
+from enprompta.tracing.spans_read import EndedSpan, read_span
 from tests.benchmarks.measure import Figure
 from tests.tracing.receiver import Receiver, black_hole
 
@@ -103,11 +104,11 @@ def spans() -> None:
 
 def encoding(redact: Redaction | None) -> float:
     """Microseconds of processor time to prepare, encode and compress one span."""
-    kept: list[ReadableSpan] = []
+    kept: list[EndedSpan] = []
 
     class Keep(SpanProcessor):
         def on_end(self, span: ReadableSpan) -> None:
-            kept.append(span)
+            kept.append(read_span(span))
 
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(Keep())

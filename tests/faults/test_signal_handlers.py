@@ -18,7 +18,6 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import aiohttp
 import httpx
 import httpx2
 import pytest
@@ -30,6 +29,7 @@ from enprompta import APITimeoutError, ConfigurationError, Enprompta
 from enprompta._common import handler_errors
 from enprompta._http import settings
 from enprompta._http.certificates import TrustedCertificates
+from enprompta._http.senders import aiohttp_sender
 from enprompta._http.senders.deadline import is_bound
 from enprompta.limiters.local import LocalLimiter
 from tests.faults.flavours import Caller, run, settle
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 # Loaded here: Python's import system ignores an OSError, a handler's too, and an import that is interrupted stays half.
 assert tenacity
-assert aiohttp
+assert aiohttp_sender
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no SIGALRM")
 
 

@@ -13,7 +13,7 @@ from enprompta import APIConnectionError, APITimeoutError, EnpromptaError
 from enprompta._http.senders.aiohttp_connections import Connector, Protocol
 from enprompta._http.senders.aiohttp_sender import _head_of
 from tests.faults.flavours import Caller
-from tests.faults.server import FaultServer, Peer, answer, fine
+from tests.faults.server import PROMPT, FaultServer, Peer, answer, fine
 
 LARGE = "x" * 10_000_000  # more than the buffers of a connection hold
 
@@ -95,6 +95,36 @@ class TestLargeRequests:
             assert refused.status_code == 413
             assert found.status_code == 200
             assert server.connections == 2
+
+
+def test_the_timeout_applies_to_each_silence() -> None:
+    """It begins again with each part of a response, and with each request; an idle connection has none."""
+
+    def in_parts(peer: Peer) -> None:
+        peer.read()
+        response = answer(200, PROMPT)
+        for part in (response[:9], response[9:30], response[30:60], response[60:]):
+            time.sleep(0.25)
+            peer.send(part)
+
+    def silent(peer: Peer) -> None:
+        peer.read()
+        peer.stall()
+
+    async def scenario() -> None:
+        options = {"http_client": "aiohttp", "base_url": server.base_url, "max_retries": 0}
+        async with Caller("asyncio", **options) as caller:
+            assert (await caller.call("GET", timeout=0.6)).data.id == "p1"
+            await asyncio.sleep(0.8)
+            assert (await caller.call("GET", timeout=9.0)).data.id == "p1"
+            began = time.monotonic()
+            assert isinstance(await caller.outcome("GET", timeout=0.3), APITimeoutError)
+            assert 0.25 < time.monotonic() - began < 2
+            assert server.connections == 1
+
+    with FaultServer() as server:
+        server.play(in_parts, fine, silent)
+        asyncio.run(scenario())
 
 
 def test_a_connection_that_is_lost_before_its_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from enprompta.emulator.ingest.messages import parsed
 from enprompta.errors import ConfigurationError
 from enprompta.models import LivePrompt
 from enprompta.tracing import Tracing, scopes, streams
-from enprompta.tracing.spans_read import attributes_of
+from enprompta.tracing.spans_read import read_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,20 @@ def test_spans_of_other_classes_are_read() -> None:
 
     span = ReadableSpan("s")
     span._attributes = Pairs(x=1)
-    assert attributes_of(span) == {"x": 1}
+    assert read_span(span).attributes == {"x": 1}
+
+
+def test_a_span_that_cannot_be_read_harms_no_program(tracing: Tracing) -> None:
+    """An exception of the caller's class does not leave the end of a span; the span is dropped and counted."""
+
+    class Broken(dict[str, Any]):
+        def copy(self) -> Any:
+            raise RuntimeError
+
+    span = ReadableSpan("s", SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1)))
+    span._attributes = Broken()
+    tracing.processor().on_end(span)
+    assert (tracing.stats.invalid, tracing.stats.waiting) == (1, 0)
 
 
 @pytest.mark.parametrize("text", ["[oops", "{", "[" * 100_000])

@@ -62,7 +62,7 @@ def test_spans_are_sent_without_a_flush(client: Enprompta, receiver: Receiver) -
 def test_the_thread_wakes_before_the_queue_is_long(tracing: Tracing) -> None:
     """The more spans a turn had, the sooner is the next one; without spans, and at the latest, after the interval."""
     turn = tracing._exporter._next_turn
-    assert (turn(0, 1.0), turn(1, 2.0), turn(10, 1.0), turn(1000, 1.0), turn(50, 0.1)) == (60, 60, 5, 0.05, 0.1)
+    assert (turn(0, 1.0), turn(1, 2.0), turn(10, 1.0), turn(1000, 1.0), turn(60, 0.1)) == (60, 60, 12, 0.12, 0.2)
 
 
 def until(done: Any, seconds: float = 10.0) -> None:

@@ -15,6 +15,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from enprompta.tracing.otlp import TraceRequest, write_span
+from enprompta.tracing.spans_read import read_span
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 PLAIN = st.one_of(TEXT, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), st.binary())
@@ -51,7 +52,8 @@ def encode_request(spans: list[ReadableSpan]) -> bytes:
     """Write a request of spans."""
     request = TraceRequest()
     for span in spans:
-        request.add(span, write_span(span, span.attributes or {}))
+        ended = read_span(span)
+        request.add(ended, write_span(ended))
     return request.content()
 
 

@@ -18,6 +18,8 @@ from opentelemetry.trace import SpanContext
 from enprompta.errors import APIConnectionError
 from enprompta.tracing import exporter, retrying, spool
 from enprompta.tracing.exporter import Exporter
+from enprompta.tracing.pending import FlushRequest
+from enprompta.tracing.spans_read import EndedSpan, read_span
 from enprompta.tracing.spool import Spool
 from tests.tracing.receiver import decode
 
@@ -63,16 +65,16 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def span(number: int) -> ReadableSpan:
+def span(number: int) -> EndedSpan:
     """An ended span."""
     context = SpanContext(1, number + 1, is_remote=False)
-    return ReadableSpan("s", context, resource=RESOURCE, attributes={"n": number, "text": "x" * 200})
+    return read_span(ReadableSpan("s", context, resource=RESOURCE, attributes={"n": number, "text": "x" * 200}))
 
 
 def run(poster: Poster, now: list[float], **settings: Any) -> Exporter:
     """Record spans for an hour, with a turn of the thread every few seconds."""
     given: dict[str, Any] = {"max_queue": 1000, "max_bytes": 100_000, "interval": 1.0, "spool": None, **settings}
-    made = Exporter(poster, lambda one: (one, one.attributes or {}), **given)
+    made = Exporter(poster, lambda one: one, **given)
     for second in range(0, 3600, STEP):
         now[0] = float(second)
         for number in range(second * SHARE, (second + STEP) * SHARE):
@@ -85,7 +87,7 @@ def run(poster: Poster, now: list[float], **settings: Any) -> Exporter:
 
 def test_a_short_queue(now: list[float]) -> None:
     """A queue that is shorter than a batch has its bound too."""
-    made = Exporter(Poster(), lambda one: (one, {}), max_queue=10, max_bytes=10**6, interval=1.0, spool=None)
+    made = Exporter(Poster(), lambda one: one, max_queue=10, max_bytes=10**6, interval=1.0, spool=None)
     for number in range(100):
         made.put(span(number))
     assert (len(made._queue), made.counters.queue_full) == (10, 90)
@@ -113,6 +115,26 @@ def test_the_spool_keeps_an_hour(now: list[float], tmp_path: Path, caplog: pytes
     assert poster.numbers == list(range(SPANS))
     assert [path for path in tmp_path.iterdir() if path.suffix == ".otlp"] == []
     assert made.counters.sent == SPANS
+
+
+def test_a_flush_writes_to_the_disk_first(now: list[float], tmp_path: Path) -> None:
+    """Every span is on the disk before a flush sends the first one, so that a kill at its deadline loses none."""
+    on_disk: list[int] = []
+
+    class Looking(Poster):
+        def post(self, path: str, content: bytes, headers: Any, *, seconds: float) -> Any:
+            on_disk.append(len(list(tmp_path.glob("*.otlp"))))
+            return super().post(path, content, headers, seconds=seconds)
+
+    poster = Looking()
+    poster.is_up = True
+    store = Spool(tmp_path, "account", 10**9)
+    made = Exporter(poster, lambda one: one, max_queue=2000, max_bytes=10**7, interval=1.0, spool=store)
+    for number in range(1300):
+        made.put(span(number))
+    made._work(FlushRequest(10.0))
+    assert on_disk == [3, 2, 1]
+    assert poster.numbers == list(range(1300))
 
 
 def test_without_a_spool_memory_is_bounded(now: list[float], caplog: pytest.LogCaptureFixture) -> None:

@@ -18,6 +18,7 @@ from enprompta._common.handler_errors import handler_error
 
 if TYPE_CHECKING:
     import socket
+    from asyncio import TimerHandle
 
 _END_OF_HEAD = b"\r\n\r\n"
 _INFORMATIONAL = range(100, 200)
@@ -33,6 +34,9 @@ class Protocol(ResponseHandler):
     _in_head = True
     _newest = 0
     """Status of the response whose head was parsed last."""
+    _silent_at: float | None = None
+    """When the timeout of the response ends, in the time of the event loop; None if no response is expected."""
+    _timer: TimerHandle | None = None
 
     def write(self, head: bytes, body: bytes) -> None:
         """Write a request, and start the timeout of its response."""
@@ -54,11 +58,41 @@ class Protocol(ResponseHandler):
         if self.transport is not None and self.is_writing:
             self.transport.abort()
         super().close()
+        self._set_timer(None)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the response on this connection."""
+        super().connection_lost(exc)
+        self._set_timer(None)
 
     def pause_writing(self) -> None:
         """Stop the timeout of the response, because a large request is not sent yet."""
         super().pause_writing()
         self._drop_timeout()
+
+    # One timer for a connection, which is set again when it fires, instead of three for a request.
+
+    def _reschedule_timeout(self) -> None:
+        self._silent_at = silent_at = self._loop.time() + self._read_timeout if self._read_timeout else None
+        if silent_at is not None and (self._timer is None or silent_at < self._timer.when()):
+            self._set_timer(silent_at)
+
+    def _drop_timeout(self) -> None:
+        self._silent_at = None
+
+    def _set_timer(self, at: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if at is None else self._loop.call_at(at, self._check_timeout)
+
+    def _check_timeout(self) -> None:
+        self._timer = None
+        if self._silent_at is None:
+            return
+        if self._loop.time() < self._silent_at:
+            self._set_timer(self._silent_at)
+        else:
+            self._on_read_timeout()
 
     def resume_writing(self) -> None:
         """Start it again: the last bytes are with the system."""

@@ -134,7 +134,7 @@ async def _exchange(request: httpx.Request, connection: Connection) -> tuple[_He
     raw = await aread_parts(body.iter_any(), raw_limit(request, status))
     if body.at_eof() and not protocol.is_writing and not (status in _NO_BODY and announces_body(message.raw_headers)):
         connection.release()
-    return _Head(status, httpx.Headers(list(message.raw_headers))), raw
+    return _Head(status, httpx.Headers(message.raw_headers)), raw
 
 
 @lru_cache(maxsize=16)

@@ -43,13 +43,8 @@ def pull(
 ) -> None:
     """Write the changes of the service to files.
 
-    Args:
-        directory: The directory; created if missing.
-        entries: The comparison.
-        lock: The lock, which is updated and written.
-        force: Overwrite files that were changed locally.
-        prune: Delete files whose prompts no longer exist, unless they were changed locally.
-        report: Called for each file with the action, the file name and the title.
+    Unless it is forced, it overwrites no file that was changed locally. Pruning deletes files whose prompts no longer
+    exist, unless they were changed locally. Each file is reported with the action, its name and the title.
 
     Raises:
         ConflictError: Files were changed here and at the service, and `force` is not given.

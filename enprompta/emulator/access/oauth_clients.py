@@ -60,13 +60,7 @@ class OAuthError(Exception):
 
 
 class OAuthClientStore:
-    """Stores OAuth2 clients, grants access tokens and authenticates them.
-
-    Args:
-        database: Where clients and tokens are stored.
-        accounts: The accounts that clients act for.
-        lifetime: Seconds until a token expires.
-        rfc_errors: True for token endpoint errors as in RFC 6749, False for the API's error format.
+    """Stores OAuth2 clients, grants access tokens and authenticates them, with errors as in RFC 6749 or the API's.
 
     Raises:
         ConfigurationError: The lifetime is less than a second.

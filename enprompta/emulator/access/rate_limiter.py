@@ -35,13 +35,9 @@ class Window:
 
 
 class RateLimiter:
-    """Counts requests and refuses those over the limit; a refused request is not counted.
+    """Counts requests and refuses those over the limit, if enabled; a refused request is not counted.
 
-    Args:
-        database: Where the requests of each day are counted, to survive a restart.
-        window: Length of the per-minute window in seconds.
-        day: Length of the per-day window in seconds.
-        enabled: False to count requests but never refuse one.
+    Requests of each day are counted in the database, to survive a restart.
 
     Raises:
         ConfigurationError: A window is not longer than 0 seconds.

@@ -60,9 +60,7 @@ class TrustedHosts:
     def check(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """Raise an error if a request is for another host or from a web page of another origin.
 
-        Args:
-            scope: ASGI scope. A host in the request target is checked like the `Host` header.
-            headers: The request's headers by lower-case name.
+        A host in the request target is checked like the `Host` header.
 
         Raises:
             ApiError: 421 for another host, 403 for another origin.

@@ -57,13 +57,7 @@ _MAX_BODY = 4 * 1024 * 1024
 
 
 class Middleware:
-    """ASGI middleware around the application.
-
-    Args:
-        app: The application, which handles the requests that are admitted.
-        services: The emulator's parts.
-        has_route: Returns True if the application has a route for the request's path and method.
-    """
+    """ASGI middleware around the application."""
 
     def __init__(self, app: ASGIApp, services: Services, has_route: Callable[[Scope], bool]) -> None:
         self._app = app

@@ -50,11 +50,6 @@ def final_step(steps: Sequence[Step]) -> str:
 def fill(text: str, given: Mapping[str, object], outputs: Mapping[str, str | None]) -> str:
     """Replace the references in a variable's text by inputs and outputs.
 
-    Args:
-        text: Text of the variable.
-        given: The run's input, by name.
-        outputs: Outputs of the completed steps, by step id.
-
     Raises:
         TemplateError: An input is missing, or is not a string, number or boolean.
     """

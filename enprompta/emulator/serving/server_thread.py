@@ -28,11 +28,7 @@ _KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, to never 
 
 
 class ServerThread:
-    """A running server and its thread.
-
-    Args:
-        listener: Listening socket; closed when the server stops.
-        app: ASGI application to serve.
+    """A running server and its thread, which closes the listening socket at the end.
 
     Raises:
         ConfigurationError: The server did not start.

@@ -39,10 +39,8 @@ class Listing:
     def filtered(self, filters: Mapping[str, object], searched: str = "") -> Listing:
         """Return the list of the rows that match filters.
 
-        Args:
-            filters: `search` is a case-folded text, `start_date` and `end_date` are Unix seconds, and any other is the
-                value of a column; None is no filter.
-            searched: Columns that are searched for a text.
+        `search` is a case-folded text in one of the columns `searched`, `start_date` and `end_date` are Unix seconds,
+        and any other filter is the value of a column; None is no filter.
         """
         known = {"start_date": "created_at >= ?", "end_date": "created_at <= ?", "search": f"contains(?, {searched})"}
         given = {known.get(name, f"{name} = ?"): value for name, value in filters.items() if value is not None}

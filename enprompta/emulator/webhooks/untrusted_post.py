@@ -41,13 +41,6 @@ async def post_untrusted(
 
     Leaving the context gives the receiver a moment to finish its response.
 
-    Args:
-        url: URL of the receiver, accepted by `can_be_sent_to`.
-        headers: Headers in addition to those that every request has.
-        body: Body of the request.
-        timeout: Seconds from the name lookup to the end of the response headers.
-        remote: False to connect to loopback addresses only.
-
     Raises:
         RemoteReceiverError: The host has an address other than loopback and `remote` is False. Nothing was sent.
     """

@@ -10,7 +10,6 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, Status, TraceState
 
 from enprompta.tracing.redaction.documents import Fields
-from enprompta.tracing.spans_read import events_of, links_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,11 +35,11 @@ class SpanTree:
         self._attributes = _attributes(forest, span.attributes, "span")
         self._events = [
             (event, add(event.name, "event", ""), _attributes(forest, event.attributes, "events.#", (at,)))
-            for at, event in enumerate(events_of(span))
+            for at, event in enumerate(span.events)
         ]
         self._links = [
             (link, _state(forest, link.context), _attributes(forest, link.attributes, "links.#", (at,)))
-            for at, link in enumerate(links_of(span))
+            for at, link in enumerate(span.links)
         ]
         self._states = [_state(forest, one) for one in (span.context, span.parent)]
 

@@ -34,12 +34,7 @@ class DeclarationForm:
         self._place = c.box("div", "stack")
 
     def show(self, variables: list[PromptVariable], *, rebuild: bool = False) -> None:
-        """Show the fields of these variables.
-
-        Args:
-            variables: The variables, with their declarations.
-            rebuild: True to replace fields that are shown already, and what was entered there.
-        """
+        """Show the fields of these variables, and rebuild those that are shown already if that is asked for."""
         if self._rows and not rebuild and [one.name for one in variables] == [one.name for one in self._variables]:
             return
         self._variables, self._rows = variables, []
