@@ -201,6 +201,24 @@ class TestSlots:
             slots.acquire(None)
         assert next_one.is_woken
 
+    def test_an_exception_without_a_free_slot(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The thread leaves the queue."""
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        slots = connection_pool._Slots(0)
+        monkeypatch.setattr(connection_pool.ThreadSleeper, "sleep", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            slots.acquire(None)
+        assert not slots._waiting
+
+    def test_a_slot_that_becomes_free_before_the_wait(self) -> None:
+        """The thread does not sleep."""
+        slots = connection_pool._Slots(1)
+        assert slots._wait(None)
+        assert not slots._waiting
+
     def test_a_signal_at_any_line(self) -> None:
         """At most one slot is lost; another thread never waits for good."""
         before = sys.gettrace()
