@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LARGE = 100_000  # bytes
-_LEAST_SAMPLE = 4_096  # bytes
-_SAMPLES = 64  # the sample is this part of a body, so that reading it takes little time
+_LEAST_SAMPLE = 2_048  # bytes
+_SAMPLES = 256  # the sample is this part of a body, so that reading it takes little time
 _ENDS = {b"{": b"}", b"[": b"]"}
 _BLANK = b" \t\r\n\0"  # blanks of JSON, in UTF-16 and UTF-32 too
 _MARGIN = 1_000  # bytes at the end of a body that are searched for its last letter
@@ -89,7 +89,10 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
     if refusal:
         raise UndecodableError(refusal)
     reader = _reader(call.returns, call.enveloped, call.within)
-    read_json = reader.read_json if len(body) <= _LARGE else reader.read_large_json
+    read_json = reader.read_json
+    if len(body) > _LARGE:
+        _check_ends(call, body)
+        read_json = reader.read_large_json
     try:
         value: T = reader.unwrapped(read_json(body), call)
     except (ValidationError, MisfitError):
@@ -103,12 +106,22 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
 def _read_parsed(call: Call[Any], body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
     """Read a body that does not have the expected form.
 
-    It is parsed first: pydantic's problems refer to parsed objects, but each copies its part of a JSON text. Before
-    that, the first items of a long list are read alone, because a parsed list takes many times the memory of its text.
+    It is parsed first: pydantic's problems refer to parsed objects, but each copies its part of a JSON text.
     """
-    if len(body) > _LARGE and (sample := _first_items(call, body)) is not None:
-        _validated(call, body, sample)
     return _validated(call, body, _parsed(body))
+
+
+def _check_ends(call: Call[Any], body: bytes) -> None:
+    """Refuse a large body that is cut, or whose first items are wrong: parsed, it takes many times its memory.
+
+    Raises:
+        UndecodableError: It cannot be decoded.
+    """
+    ends = _ENDS.get(body[:1])
+    if ends is not None and body[-_MARGIN:].rstrip(_BLANK)[-1:] != ends:
+        raise UndecodableError(_explain(body, None))
+    if (sample := _first_items(call, body)) is not None:
+        _validated(call, body, sample)
 
 
 def _validated(call: Call[Any], body: bytes, parsed: object) -> Any:  # noqa: ANN401 (what the call returns)
@@ -138,9 +151,6 @@ def _first_items(call: Call[Any], body: bytes) -> object:
 
 
 def _parsed(body: bytes) -> object:
-    is_cut = (ends := _ENDS.get(body[:1])) is not None and body[-_MARGIN:].rstrip(_BLANK)[-1:] != ends
-    if is_cut:  # not parsed, because the parser would hold all before the cut
-        raise UndecodableError(_explain(body, None))
     with suppress(ValueError):
         return from_json(body)
     try:
