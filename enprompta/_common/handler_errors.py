@@ -119,7 +119,8 @@ def _is_called_as_handler(frame: FrameType) -> bool:
         values += frame.f_locals.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount]) or ()
     back = frame.f_back
     return back is not None and any(
-        isinstance(number, int) and interrupted is back for number, interrupted in pairwise(values)
+        issubclass(type(number), int) and interrupted is back  # objects of the caller may deceive `isinstance`
+        for number, interrupted in pairwise(values)
     )
 
 

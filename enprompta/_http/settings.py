@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
@@ -142,8 +143,16 @@ def check_base_url(name: str, url: object) -> str:
     Raises:
         ConfigurationError: The URL is invalid, or would send credentials unencrypted over a network.
     """
+    if not isinstance(url, str):
+        raise ConfigurationError(f"{name} must be a URL in ASCII without blanks, such as {DEFAULT_BASE_URL}")
+    return _checked_url(name, url)
+
+
+@lru_cache(maxsize=64)
+def _checked_url(name: str, url: str) -> str:
+    """Check a base URL; cached, because a call with options checks all settings."""
     example = f"such as {DEFAULT_BASE_URL}"
-    if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
+    if not url.isascii() or not url.isprintable() or " " in url:
         raise ConfigurationError(f"{name} must be a URL in ASCII without blanks, {example}")
     try:
         parts = urlsplit(url)

@@ -132,11 +132,7 @@ def render_all(
 
 
 def merged(values: Mapping[str, object] | None, variables: Mapping[str, object]) -> dict[str, object]:
-    """Combine the two arguments of a `render` method.
-
-    Args:
-        values: Values by name, or None.
-        variables: Values by name; these override those in `values`.
+    """Combine the two arguments of a `render` method; `variables` override `values`.
 
     Raises:
         TemplateError: `values` is not a mapping of names to values, or its own code failed.

@@ -27,6 +27,7 @@ from anyio._backends._asyncio import StreamProtocol
 
 from enprompta import APITimeoutError, ConfigurationError, Enprompta
 from enprompta._common import handler_errors
+from enprompta._http import settings
 from enprompta._http.certificates import TrustedCertificates
 from enprompta._http.senders import aiohttp_sender
 from enprompta._http.senders.deadline import is_bound
@@ -390,6 +391,7 @@ def test_a_value_error_before_sending(
         async with Caller(flavour, base_url=server.base_url) as caller:
             with monkeypatch.context() as patch:
                 patch.setattr(place, interrupted)
+                settings._checked_url.cache_clear()
                 with pytest.raises(Wrong, match=r"^stop$") as caught:
                     await caller.call("POST", deadline=5.0)
             assert caught.value.__cause__ is cause

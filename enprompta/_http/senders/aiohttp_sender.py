@@ -71,8 +71,6 @@ class AiohttpSender:
 
     async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its response."""
-        if self._connector.closed:
-            raise RuntimeError("closed")  # as httpx does
         outside = sys.exc_info()[1]
         try:
             connection = await self._connect(request)
