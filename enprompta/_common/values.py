@@ -293,6 +293,10 @@ def entries(values: object) -> dict[str, object]:
     Raises:
         RefusedValueError: `values` is not a mapping, its own code failed, or a name is not text.
     """
+    if type(values) is dict:
+        plain = cast("dict[str, object]", values)
+        if {*map(type, plain)} <= {str}:
+            return plain.copy()
     if not isinstance(values, Mapping):
         hint = _mapping_cure(values)
         raise RefusedValueError(f"must be a mapping of names to values, not {type(values).__name__}{hint}")

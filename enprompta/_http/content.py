@@ -82,13 +82,7 @@ async def aread_parts(parts: AsyncIterable[bytes], limit: int) -> bytes:
 def decompressed(
     raw: bytes, response: httpx.Response, request: httpx.Request, broken: type[Exception]
 ) -> Generator[None, None, Answer]:
-    """Decompress a body; yield after each step except the last.
-
-    Args:
-        raw: The raw body, cut off after the limit.
-        response: The response with status and headers.
-        request: The request.
-        broken: The exception class to raise for a damaged body.
+    """Decompress a body, cut off after the limit; yield after each step except the last.
 
     Raises:
         Exception: `broken`, if the body is damaged or incomplete.

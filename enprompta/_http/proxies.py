@@ -87,10 +87,7 @@ class Proxy:
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """Find the proxy for a URL; None for a direct connection.
-
-    Args:
-        url: The base URL of a client.
+    """Find the proxy for a client's base URL; None for a direct connection.
 
     Raises:
         ConfigurationError: The proxy cannot be used. The message names the variable and never shows credentials.
@@ -165,11 +162,6 @@ def is_exempt(host: str, port: int, no_proxy: str) -> bool:
     `.example.com` and `*.example.com` mean the same), an IP address, a network (`10.0.0.0/8`, `fe80::/10`), or `*` for
     every host. Each may have a scheme and a port (`https://example.com`, `example.com:8443`, `[::1]:8443`). Other
     entries match nothing.
-
-    Args:
-        host: A host name or IP address, without brackets.
-        port: The port.
-        no_proxy: The value of the variable.
     """
     host = host.lower().rstrip(".")
     return any(_matches(entry, host, port) for entry in re.split(r"[\s,]+", no_proxy.lower()) if entry)

@@ -47,6 +47,7 @@ class _Signal:
 
     def __init__(self) -> None:
         self._event: anyio.Event | None = None
+        self._kind: type[anyio.Event] | None = None  # of this event loop; finding it takes longer than the rest
         self._set = False
 
     def set(self) -> None:
@@ -56,7 +57,9 @@ class _Signal:
 
     async def wait(self) -> None:
         if not self._set:
-            self._event = anyio.Event()
+            if self._kind is None:
+                self._kind = type(anyio.Event())
+            self._event = self._kind()
             await self._event.wait()
             self._event = None
         self._set = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from enprompta._common.clock import monotonic
 from enprompta._core.steps import SendRequest, Sleep, WaitForBudget
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import anyio
 
-    from enprompta._core.steps import Step, Steps
+    from enprompta._core.steps import Steps
 
 T = TypeVar("T")
 
@@ -85,7 +85,25 @@ class CallTracker:
             step = next(steps)
             while True:
                 try:
-                    outcome = yield from self._perform(step, tracked)
+                    if self._closed:
+                        self._check()
+                    if isinstance(step, SendRequest):
+                        tracked.sending = True
+                        try:
+                            outcome = yield step
+                        finally:
+                            tracked.sending = False
+                    elif isinstance(step, WaitForBudget):
+                        tracked.waiting_since = self._clock()
+                        try:
+                            outcome = (yield from self._wait_in_slices(step)) if self._sliced else (yield step)
+                        finally:
+                            tracked.waiting_since = None
+                        self._granted_at = self._clock()
+                    elif isinstance(step, Sleep) and self._sliced:
+                        outcome = yield from self._sleep_in_slices(step)
+                    else:
+                        outcome = yield step
                 except (Exception, CallCancelled) as error:  # noqa: BLE001 (the call's steps handle errors)
                     step = steps.throw(error)
                 else:
@@ -95,27 +113,6 @@ class CallTracker:
         finally:
             self._calls.discard(tracked)
             steps.close()
-
-    def _perform(self, step: Step, tracked: TrackedCall) -> Steps[Any]:
-        if isinstance(step, SendRequest):
-            self._check()
-            tracked.sending = True
-            try:
-                return (yield step)
-            finally:
-                tracked.sending = False
-        self._check()
-        if isinstance(step, WaitForBudget):
-            tracked.waiting_since = self._clock()
-            try:
-                ticket = yield from self._wait_in_slices(step) if self._sliced else _unchanged(step)
-            finally:
-                tracked.waiting_since = None
-            self._granted_at = self._clock()
-            return ticket
-        if isinstance(step, Sleep) and self._sliced:
-            return (yield from self._sleep_in_slices(step))
-        return (yield step)
 
     def _wait_in_slices(self, step: WaitForBudget) -> Steps[object]:
         began = now = self._clock()
@@ -143,7 +140,3 @@ class CallTracker:
     def _check(self) -> None:
         if self._closed:
             raise CallCancelled
-
-
-def _unchanged(step: Step) -> Steps[object]:
-    return (yield step)

@@ -52,6 +52,8 @@ def executions_of(execution: Execution | None) -> tuple[Execution, ...]:
     """Return the executions of a row: several if its output was repaired, none if it was not executed."""
     if execution is None:
         return ()
+    if type(execution) is Execution:
+        return (execution,)  # the usual case: asking a model for an attribute that it lacks takes microseconds
     return getattr(execution, "executions", (execution,))
 
 

@@ -116,9 +116,10 @@ class RowScheduler(Generic[RowT]):
     @property
     def wants_row(self) -> bool:
         """True if another row should be taken from the input."""
-        outstanding = len(self._queue) + self.in_flight + len(self._ready) + len(self._gaps)
-        open_ = self.ending is None and not self.exhausted
-        return open_ and len(self._queue) < self._rules.queue and outstanding < self._rules.window
+        queued = len(self._queue)
+        if self.exhausted or self.ending is not None or queued >= self._rules.queue:
+            return False
+        return queued + self.in_flight + len(self._ready) + len(self._gaps) < self._rules.window
 
     @property
     def should_refill(self) -> bool:
@@ -232,7 +233,10 @@ class RowScheduler(Generic[RowT]):
             error = _failure(task, execution)
         executions = executions_of(execution)
         charged = _credits(error) + max(0, len(executions) - 1)
-        self._spend.charge(charged, sum(one.cost or 0.0 for one in executions), executed=error is None)
+        cost = 0.0
+        for one in executions:
+            cost += one.cost or 0.0
+        self._spend.charge(charged, cost, executed=error is None)
         result = BatchResult(task.index, task.row, task.variables, execution, error, attempts)
         try:
             self._store.write(result, task, charged, now)
@@ -249,8 +253,11 @@ class RowScheduler(Generic[RowT]):
             self._ready[result.index] = result
 
     def _watch_health(self, error: EnpromptaError | None) -> None:
-        self._consecutive_outages = self._consecutive_outages + 1 if isinstance(error, OUTAGE_ERRORS) else 0
-        if error is not None and self._consecutive_outages >= self._rules.max_consecutive_outages:
+        if not isinstance(error, OUTAGE_ERRORS):
+            self._consecutive_outages = 0
+            return
+        self._consecutive_outages += 1
+        if self._consecutive_outages >= self._rules.max_consecutive_outages:
             error.add_context(f"{self._consecutive_outages} rows in succession failed like this, so the run stops")
             self.end("error", error)
 
@@ -287,6 +294,8 @@ def _failure(task: RowTask[Any], execution: Execution) -> ExecutionFailedError |
 
 def _credits(error: EnpromptaError | None) -> int:
     """Return the credits that a row was charged; 1 also if unknown, such as without a response or after a 5xx."""
+    if error is None:
+        return 1
     if isinstance(error, APIStatusError):
         return int(isinstance(error, InternalServerError))
     if isinstance(error, APIConnectionError):

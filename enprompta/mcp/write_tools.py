@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import mcp_types as types
@@ -14,7 +15,6 @@ from enprompta.mcp import results
 from enprompta.mcp.budgets import CountBudget, SpendBudget, ToolCall
 from enprompta.mcp.read_tools import PromptReference
 from enprompta.mcp.toolbox import ToolFailedError, ToolInput, ToolSpec
-from enprompta.models import PromptVariable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -50,10 +50,6 @@ class VariableInput(ToolInput):
     description: str | None = None
     options: list[str] = Field(default=[], description="Values of a `select`.")
 
-    def declared(self) -> PromptVariable:
-        """Write the declaration for the API."""
-        return PromptVariable.model_validate(self.model_dump())
-
 
 class ExecutePrompt(ToolInput):
     """Arguments of `execute_prompt`."""
@@ -67,7 +63,15 @@ class ExecutePrompt(ToolInput):
     idempotency_key: IdempotencyKey = None
 
 
-class CreatePrompt(ToolInput):
+class PromptInput(ToolInput):
+    """Base of the arguments that are the fields of a prompt."""
+
+    def sent(self) -> dict[str, Any]:
+        """Return the fields to send; null ones are not."""
+        return self.model_dump(exclude_none=True, exclude={"prompt", "idempotency_key"})
+
+
+class CreatePrompt(PromptInput):
     """Arguments of `create_prompt`."""
 
     title: str = Field(min_length=1)
@@ -79,7 +83,7 @@ class CreatePrompt(ToolInput):
     idempotency_key: IdempotencyKey = None
 
 
-class UpdatePrompt(ToolInput):
+class UpdatePrompt(PromptInput):
     """Arguments of `update_prompt`; a field that is null stays as it is."""
 
     prompt: PromptReference
@@ -132,19 +136,12 @@ class WriteTools:
             BudgetExhaustedError: The budget is used up; nothing was sent.
             APIError: The service refused the prompt or cannot be reached.
         """
-
-        async def create() -> Prompt:
-            return await self._client.prompts.create(
-                title=given.title,
-                content=given.content,
-                description=given.description or UNSET,
-                category=given.category or self._options.category or UNSET,
-                tags=given.tags or UNSET,
-                variables=[one.declared() for one in given.variables] if given.variables else UNSET,
-                team_id=self._options.team_id or UNSET,
-                idempotency_key=call.idempotency_key,
-            )
-
+        fields: dict[str, Any] = {
+            "category": self._options.category or UNSET,
+            "team_id": self._options.team_id or UNSET,
+        }
+        fields |= {name: value for name, value in given.sent().items() if value}
+        create = partial(self._client.prompts.create, **fields, idempotency_key=call.idempotency_key)
         return await self._write(create, call)
 
     async def update_prompt(self, given: UpdatePrompt, call: ToolCall) -> results.PromptDetail:
@@ -155,19 +152,7 @@ class WriteTools:
             APIError: The service refused the change or cannot be reached.
         """
         prompt_id = await self._catalog.id_of(given.prompt)
-
-        async def update() -> Prompt:
-            return await self._client.prompts.update(
-                prompt_id,
-                title=UNSET if given.title is None else given.title,
-                content=UNSET if given.content is None else given.content,
-                description=UNSET if given.description is None else given.description,
-                category=UNSET if given.category is None else given.category,
-                tags=UNSET if given.tags is None else given.tags,
-                variables=UNSET if given.variables is None else [one.declared() for one in given.variables],
-                idempotency_key=call.idempotency_key,
-            )
-
+        update = partial(self._client.prompts.update, prompt_id, **given.sent(), idempotency_key=call.idempotency_key)
         return await self._write(update, call)
 
     async def _execute(self, prompt_id: str, given: ExecutePrompt, call: ToolCall) -> Execution:

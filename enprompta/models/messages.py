@@ -138,11 +138,6 @@ def fill(
 ) -> list[LiveMessage]:
     """Fill in the variables of messages, and insert the messages of placeholders.
 
-    Args:
-        messages: The messages of the prompt.
-        values: Values of variables and placeholders, by name.
-        render: Renders several texts with the values of their variables.
-
     Raises:
         TemplateError: The messages of a placeholder are missing or invalid, or `render` raised it.
     """

@@ -68,13 +68,7 @@ class TypedExecution(Execution, Generic[T]):
 
 
 def typed(execution: Execution, parsed: T, before: Sequence[Execution] = ()) -> TypedExecution[T]:
-    """Return an execution with its parsed output.
-
-    Args:
-        execution: The execution whose output was parsed.
-        parsed: The parsed output.
-        before: Earlier executions of the same call, whose output did not match.
-    """
+    """Return an execution with its parsed output, and the earlier ones of the call, whose output did not match."""
     return cast("TypedExecution[T]", _made(execution, parsed, None, before))
 
 

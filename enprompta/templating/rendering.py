@@ -132,11 +132,7 @@ def render_all(
 
 
 def merged(values: Mapping[str, object] | None, variables: Mapping[str, object]) -> dict[str, object]:
-    """Combine the two arguments of a `render` method.
-
-    Args:
-        values: Values by name, or None.
-        variables: Values by name; these override those in `values`.
+    """Combine the two arguments of a `render` method; `variables` override `values`.
 
     Raises:
         TemplateError: `values` is not a mapping of names to values, or its own code failed.
@@ -211,7 +207,9 @@ class _Declaration(NamedTuple):
         if isinstance(declared, Mapping):
             name, kind, required, default, options = map(declared.get, _KEYS)
         else:
-            name, kind, required, default, options = [getattr(declared, key, None) for key in _KEYS]
+            name, kind = getattr(declared, "name", None), getattr(declared, "type", None)
+            required, default = getattr(declared, "required", None), getattr(declared, "default", None)
+            options = getattr(declared, "options", None)
         return cls(str(name), kind, required, default, options or ())
 
     def misfit(self, text: str) -> str | None:
@@ -272,7 +270,9 @@ def _examine(
     values: Mapping[str, object],
     declared: Iterable[Variable | Mapping[str, object]] | None,
 ) -> _Findings:
-    used = dict.fromkeys(name for text in texts for name in _parts(text)[1::2])
+    used: dict[str, None] = {}
+    for text in texts:
+        used.update(dict.fromkeys(_parts(text)[1::2]))
     declarations = {it.name: it for it in map(_Declaration.of, declared or ())}
     known = {**used, **dict.fromkeys(declarations)}
     findings = _Findings([], [name for name in values if name not in known], [], {}, known)

@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 
 class ClientHooks(OpenTelemetryHooks):
-    """Records a client's calls as spans of a tracer; executions with their variables and output.
-
-    Args:
-        provider: The provider of the tracer.
-        is_captured: False leaves variables and outputs out.
-    """
+    """Records a client's calls as spans of a tracer; executions with variables and output, if they are captured."""
 
     def __init__(self, provider: TracerProvider, *, is_captured: bool) -> None:
         super().__init__(provider, NoOpMeterProvider())

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 INGEST_PATH = "/api/ingest/otlp/v1/traces"
 TURN_SPANS = 120
 """Spans in a turn of the thread: so few that waiting spans do not start the program's garbage collector."""
-LONGEST_TURN = 0.0005
+LONGEST_TURN = 0.0007
 """Seconds for which the thread may keep the interpreter to itself; without pauses it would be 0.005."""
 TURN_PAUSE = 0.00005
 LONG_QUEUE = 4 * MAX_BATCH_SPANS

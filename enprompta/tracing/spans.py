@@ -130,18 +130,7 @@ class TracedSpan(trace.Span):
 
 
 class SpanBlock:
-    """A span that is current within a block: `with` or `async with`.
-
-    Args:
-        tracer: Starts the span.
-        provider: The provider of the tracer.
-        scopes: Sessions of blocks.
-        name: The name of the span.
-        attributes: Its first attributes.
-        session_id: The session of this span and all spans inside; None keeps that of the enclosing block.
-        given: The input; None records none.
-        is_captured: False records no inputs and outputs.
-    """
+    """A span that is current within a block: `with` or `async with`; a session id is that of all spans inside, too."""
 
     def __init__(
         self,
@@ -231,12 +220,7 @@ def session_attributes(session_id: object) -> dict[str, str]:
 
 
 class PromptBlock:
-    """A block whose model calls are linked to a prompt: `with` or `async with`.
-
-    Args:
-        scopes: The scopes of the tracer.
-        attributes: The attributes that name the prompt.
-    """
+    """A block whose model calls are linked to a prompt: `with` or `async with`."""
 
     def __init__(self, scopes: Scopes, attributes: Mapping[str, str]) -> None:
         self._scopes = scopes

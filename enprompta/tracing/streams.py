@@ -26,12 +26,7 @@ MAX_ITEMS = 10_000
 
 
 class CallSpan:
-    """The span of a call, with the items of its stream so far.
-
-    Args:
-        span: The span.
-        context: The context in which it is current.
-    """
+    """The span of a call, with the items of its stream so far."""
 
     def __init__(self, span: TracedSpan, context: Context) -> None:
         self._span = span
@@ -95,12 +90,7 @@ def traced_generator(stream: Generator[object, object, object], span: CallSpan) 
 
 
 class TracedStream:
-    """An object that iterates, such as the stream of a model's client, with its span; everything else is passed on.
-
-    Args:
-        stream: The object.
-        span: Its span.
-    """
+    """An object that iterates, such as the stream of a model's client, with its span; everything else is passed on."""
 
     def __init__(self, stream: Iterator[object] | AsyncIterator[object], span: CallSpan) -> None:
         self._stream: Any = stream

@@ -341,6 +341,7 @@ def test_rows_that_come_asynchronously(runner: Runner) -> None:
         ({"m": "1"}, {"variables": lambda row: row["m"]}, "row 1 has variables of type str"),
         ([1], {}, "row 1 has variables of type list"),
         ({1: "1"}, {}, "row 1 has a variable whose name is not text: 1"),
+        ({None: ["1"]}, {}, "row 1 has more fields than there are columns"),
         (
             {"n": object()},
             {},
@@ -355,6 +356,18 @@ def test_a_row_that_cannot_be_sent(runner: Runner, row: Any, options: dict[str, 
     assert isinstance(results[1].error, RowError)
     assert text in str(results[1].error)
     assert results[0].ok or "variables" in options
+
+
+def test_names_may_be_of_a_type_derived_from_str(runner: Runner) -> None:
+    """A name such as an enumeration's member is text."""
+
+    class Name(str):
+        """A text."""
+
+        __slots__ = ()
+
+    (result,) = runner.all([{Name("n"): "7"}])
+    assert (result.ok, result.variables, result.output) == (True, {"n": "7"}, "did 7")
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_what_never_ends_does_not_keep_it(request_: bytes, monkeypatch: pytest.M
 @pytest.mark.parametrize(("system", "reused"), [("posix", True), ("nt", False)])
 def test_only_posix_lets_a_port_be_reused_safely(system: str, *, reused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The option is not set on Windows, where it would let two emulators share a port."""
-    monkeypatch.setattr(server_thread, "os", SimpleNamespace(name=system))
+    monkeypatch.setattr(socket, "os", SimpleNamespace(name=system))
     with server_thread.listen("127.0.0.1", 0) as listener:
         assert bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)) is reused
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from typing import Any
 
@@ -34,6 +35,31 @@ def test_an_error_that_no_signal_handler_raised_is_aiohttps(monkeypatch: pytest.
         assert protocol.exception() is None
 
     asyncio.run(scenario())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
+def test_a_signal_before_the_head_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call that waits for the response gets the exception of the handler."""
+    error = OSError("stop")
+
+    def handle(*_: object) -> None:
+        raise error
+
+    async def scenario() -> None:
+        protocol = Protocol(asyncio.get_running_loop())
+        monkeypatch.setattr(protocol, "_parse", lambda _: signal.raise_signal(signal.SIGUSR1))
+        waiting = asyncio.create_task(protocol.read())
+        await asyncio.sleep(0)
+        protocol.data_received(b"HTTP/1.1 ")
+        with pytest.raises(OSError, match="stop") as caught:
+            await waiting
+        assert caught.value is error
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        asyncio.run(scenario())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def calls(server: FaultServer, *methods: str, **options: Any) -> list[Any]:
@@ -142,6 +168,20 @@ def test_a_connection_that_is_lost_before_its_request(monkeypatch: pytest.Monkey
         (error,) = calls(server, "GET")
         assert isinstance(error, APIConnectionError)
         assert "the connection ended" in str(error)
+
+
+def test_a_connection_that_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says that nothing was sent."""
+
+    async def wait(*_: Any) -> None:
+        raise asyncio.TimeoutError
+
+    monkeypatch.setattr(Connector, "connect", wait)
+    with FaultServer() as server:
+        (error,) = calls(server, "GET")
+        assert isinstance(error, APITimeoutError)
+        assert error.unsent
+        assert "did not accept a connection in time" in str(error)
 
 
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a\nx: y", "a\rx: y"])

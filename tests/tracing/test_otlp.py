@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -73,6 +74,23 @@ def test_the_same_as_the_other_encoder(spans: list[ReadableSpan]) -> None:
     """Any spans read back as the message objects that OpenTelemetry's encoder builds."""
     read = ExportTraceServiceRequest.FromString(encode_request(spans))
     assert sorted_spans(read) == sorted_spans(encode_spans(spans))
+
+
+class Level(IntEnum):
+    """A number of the caller's class."""
+
+    HIGH = 3
+
+
+@pytest.mark.parametrize("length", [0, 31, 32, 33, 127, 128, 200, 201, 5000])
+def test_names_and_values_of_every_length(length: int) -> None:
+    """Short ones are cached and long ones are not; both are written alike, the second time too."""
+    text = "é" * length
+    attributes: Any = {f"name.{text}": text, "value": text, "level": Level.HIGH, "number": length}
+    for _ in range(2):
+        span = ReadableSpan(text, SpanContext(1, 2, is_remote=False), resource=Resource({}), attributes=attributes)
+        read = ExportTraceServiceRequest.FromString(encode_request([span]))
+        assert sorted_spans(read) == sorted_spans(encode_spans([span]))
 
 
 def test_dropped_counts_are_written() -> None:

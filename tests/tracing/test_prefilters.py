@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from enprompta.tracing.redaction import credentials, encoded, numbers, prefilters
@@ -17,8 +17,10 @@ PIECES = [
     *(encode(SECRETS[0]) for encode in ENCODINGS.values()),
     "0x4a, 0x4b, 0x4c, 0x4d, 0x4e, 0x4f", "DE:AD:BE:EF:00:01", "de ad be ef 00 01", "4a,  4b: 4c ,4d 4e 4f", "beef",
     "00-1b-44-11-3a-b7", "001b.4411.3ab7", "10.0.0.1", "ip-10-0-0-1", "fe80::1", "2001:db8:0:0:0:0:0:1",
-    "abcdefgh\nAB12", "abcdefgh\r\nabcd==", "camelCase", "x" * 24, "X" * 16, "sk-", "ghp_", "AKIA", "internationally",
-    " ", "\n", ".", ":", "-", "=", "\\", "\u00e9", "\u212a", "\ud800", "\t", "\x0b", "\x7f", "1", "a", "Z",
+    "abcdefgh\nAB12", "abcdefgh\r\nabcd==", "camelCase", "x" * 24, "X" * 16, "sk-", "ghp_", "AKIA",
+    "internationally", "whsec_abc123",
+    " ", "\n", ".", ":", "-", "=", "\\", "\u00e9", "\u212a", "\ud800", "\t", "\x0b", "\x0c", "\x1b", "\x7f",
+    "1", "a", "Z",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=8).map("".join)
 DECODABLE = re.compile(r"[%\\&=+\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\U0010ffff]")
@@ -39,6 +41,7 @@ def test_nothing_is_ruled_out_wrongly(text: str) -> None:
 
 @settings(max_examples=400)
 @given(TEXTS)
+@example("whsec_abc123")  # the shortest one
 def test_credentials_with_prefixes(text: str) -> None:
     """A credential is found if its own pattern finds it."""
     found = [

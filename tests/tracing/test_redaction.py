@@ -162,6 +162,13 @@ def _texts(clean: ReadableSpan) -> str:
     return json.dumps([dict(clean.attributes or {}), [dict(one.attributes or {}) for one in clean.events]], default=str)
 
 
+def test_a_stream_beside_a_single_text() -> None:
+    """A value that is split over one of several streams is found, if another stream has one part only."""
+    parts = {"s.0.1": "4111 1111 ", "s.1.2": "tea", "s.2.1": "1111 1111"}
+    clean = Redaction().redact_span(span(attributes=parts))
+    assert clean.attributes == {"s.0.1": "<card>", "s.1.2": "tea", "s.2.1": "<card>"}
+
+
 def test_interleaved_streams_are_joined_by_their_index() -> None:
     """Parts of two answers that alternate are joined each with its own, too."""
     events = [

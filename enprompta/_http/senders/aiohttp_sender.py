@@ -21,7 +21,7 @@ from yarl import URL
 from enprompta._common.handler_errors import handler_error
 from enprompta._http.content import aread_parts, decompressed, raw_limit
 from enprompta._http.senders.aiohttp_connections import Connector
-from enprompta._http.senders.base import HTTPX_ERRORS, KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, afinish
+from enprompta._http.senders.base import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, afinish
 from enprompta._http.senders.unread import announces_body
 from enprompta.errors import ConfigurationError
 
@@ -58,8 +58,6 @@ class AiohttpSender:
         ConfigurationError: The event loop is not an asyncio loop.
     """
 
-    errors = HTTPX_ERRORS
-
     def __init__(self, route: Route) -> None:
         try:
             self._loop = asyncio.get_running_loop()
@@ -71,8 +69,6 @@ class AiohttpSender:
 
     async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its response."""
-        if self._connector.closed:
-            raise RuntimeError("closed")  # as httpx does
         outside = sys.exc_info()[1]
         try:
             connection = await self._connect(request)

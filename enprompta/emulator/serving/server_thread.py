@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import threading
 from contextlib import suppress
@@ -128,17 +127,9 @@ def listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= _MAX_PORT:  # getaddrinfo would reduce it modulo 65536
         raise ConfigurationError(f"The port must be between 0 and {_MAX_PORT}, not {port}")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # `::` is every address of IPv4 too
+        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=both)
     except OSError as error:
-        raise ConfigurationError(f"The emulator cannot listen on {host}, port {port}: {error.strerror}") from error
-    try:
-        if os.name == "posix":  # on Windows, this option would let two emulators listen on one port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
         reason = "it is in use; choose another port" if error.errno == errno.EADDRINUSE else error.strerror
         raise ConfigurationError(f"The emulator cannot listen on {host}, port {port}: {reason}") from error
-    return listener

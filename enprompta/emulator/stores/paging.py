@@ -22,13 +22,9 @@ _KEY = re.compile(r"([a-z-]+)([<>])([0-9]{1,18})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list of rows, newest first, that is read in pages.
+    """A list of rows, newest first by the column `number`, that is read in pages.
 
-    Args:
-        name: Part of the cursors, so that a list refuses the cursors of another.
-        table: Table of the rows, with a column `number` that only increases.
-        where: Conditions, joined by AND, with a `?` for each of `args`.
-        args: Values of the conditions.
+    Its name is part of its cursors, so that it refuses those of another list. Its conditions are joined by AND.
     """
 
     name: str
