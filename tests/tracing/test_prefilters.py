@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from enprompta.tracing.redaction import credentials, encoded, numbers, prefilters
 from tests.tracing.canaries import CANARIES, ENCODINGS
 
-SECRETS = [secret if isinstance(secret, str) else secret[0] for secret in CANARIES.values()]
+SECRETS = list(CANARIES.values())
 PIECES = [
     *SECRETS,
     *(encode(SECRETS[0]) for encode in ENCODINGS.values()),
