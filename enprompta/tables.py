@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
-from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast, overload
 
@@ -85,7 +84,7 @@ def to_html(rows: Sequence[object], *, caption: str = "") -> str:
 def record_html(model: object) -> str:
     """Render one model as an HTML table, one row for each field that has a value."""
     fields = [(name, value) for name, value in _shown(model).items() if value not in (None, [], {})]
-    return _table([], [[f"<strong>{escape(name)}</strong>", _cell(value)] for name, value in fields], [])
+    return _table([], [[f"<strong>{_escaped(name)}</strong>", _cell(value)] for name, value in fields], [])
 
 
 def to_pandas(rows: Iterable[object], *, model: type | None = None) -> pd.DataFrame:
@@ -188,15 +187,21 @@ def _columns(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]], lines: Sequence[str]) -> str:
-    head = "".join(f"<th {_CELL}>{escape(name)}</th>" for name in names)
+    head = "".join(f"<th {_CELL}>{_escaped(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(f'<td {_CELL}>{cell}</td>' for cell in cells)}</tr>" for cells in rows)
-    below = "".join(f"<p>{escape(line)}</p>" for line in lines)
+    below = "".join(f"<p>{_escaped(line)}</p>" for line in lines)
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>{below}"
 
 
 def _cell(value: object) -> str:
     text = "" if value is None else _text(value)
-    return escape(text if len(text) <= _SHOWN_TEXT else text[: _SHOWN_TEXT - 1] + "…")
+    return _escaped(text if len(text) <= _SHOWN_TEXT else text[: _SHOWN_TEXT - 1] + "…")
+
+
+def _escaped(text: str) -> str:
+    import html  # noqa: PLC0415 (it has a table of 2,231 entities, and only notebooks need it)
+
+    return html.escape(text)
 
 
 def _text(value: object) -> str:

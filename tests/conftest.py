@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from enprompta._http import direct
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -127,6 +129,12 @@ def measured_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure the coverage of the processes that a test starts, where coverage is measured at all."""
     if _measure is not None:
         monkeypatch.setenv(_MEASURE, _measure)
+
+
+@pytest.fixture
+def without_httpx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let own clients send as in a program that does not import httpx; the tests themselves import it."""
+    monkeypatch.setattr(direct, "loaded_httpx", lambda: None)
 
 
 @pytest.fixture(scope="session", autouse=True)

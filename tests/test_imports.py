@@ -36,8 +36,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
 )
 ROW = {part: number for number, row in enumerate(ORDER) for part in row}
 
-# What comes with the four dependencies of the core: httpx brings httpcore and anyio, pydantic brings pydantic_core.
-CORE = {"anyio", "httpcore", "httpx", "pydantic", "pydantic_core", "tenacity", "typing_extensions"}
+# What comes with the four dependencies of the core: httpx brings httpcore, anyio and certifi, pydantic pydantic_core.
+CORE = {"anyio", "certifi", "httpcore", "httpx", "pydantic", "pydantic_core", "tenacity", "typing_extensions"}
 
 # What a part may take from outside beyond them: each is of the extra that the part is documented with.
 EXTRAS: dict[str, set[str]] = {

@@ -5,29 +5,27 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from functools import lru_cache
 from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
-
-import httpx
 
 from enprompta import _core
 from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks, workbench_hooks
 from enprompta._common import log, rendered
 from enprompta._common.headers import idempotency_key
 from enprompta._common.idempotency import KEYED_METHODS
-from enprompta._common.masking import mask_for
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.boundary import public
 from enprompta._core.call import Call
 from enprompta._core.operation import public_names
 from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
+from enprompta._http import failures
 from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
+from enprompta._http.direct import library_for_url, parse_url
 from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.retry import RetryPolicy
-from enprompta._http.senders.buffered_body import WholeBody
+from enprompta._http.senders.buffered_body import WholeBody, body_for
 from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
 from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import ModuleType
 
+    import httpx
     from typing_extensions import Self
 
     from enprompta._core.call import RequestOptions
@@ -55,7 +54,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _PYTHON = ".".join(map(str, sys.version_info[:3]))
-_USER_AGENT = f"enprompta-python/{__version__} python/{_PYTHON} httpx/{httpx.__version__}"
+_USER_AGENT = f"enprompta-python/{__version__} python/{_PYTHON}"
 _UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
 _ANONYMOUS = ApiKeyAuth(Secret(""))
 _SHOWN_BODY = 65_536  # bytes of an undecodable response that its error keeps
@@ -94,7 +93,7 @@ class BaseClient:
     _limiter: Limiter | Unset | None
     _is_view: bool
     _http_client: object
-    _library: ModuleType
+    _library: ModuleType | None
     _cache_dir: str | PathLike[str] | None
     _is_async: ClassVar[bool]
     _live: dict[str, LiveCache]
@@ -137,27 +136,37 @@ class BaseClient:
 
     def _use(self, settings: Settings) -> None:
         self._settings = settings
-        self._headers = self._make_headers(settings)
+        self._headers = self._make_headers(settings, self._library_for(settings.base_url))
         self._plan = self._plan_for(settings)
         parent, slash, _ = settings.base_url.rpartition("/")
         # Paths that begin with /api/ are relative to the API root, the parent of the base URL: …/api/v1 -> …/api
         self._api_root = parent if slash and not parent.endswith("/") else settings.base_url
 
-    def _make_headers(self, settings: Settings) -> httpx.Headers:
-        """Merge the headers of every request, once for each set of settings."""
+    def _library_for(self, url: str) -> ModuleType:
+        return self._library or library_for_url(url)
+
+    def _headers_for(self, settings: Settings, library: ModuleType) -> httpx.Headers:
+        if settings is not self._settings:
+            return self._make_headers(settings, library)
+        if type(self._headers) is not library.Headers:  # the program has imported httpx since the last call
+            self._headers = self._make_headers(settings, library)
+        return self._headers
+
+    def _make_headers(self, settings: Settings, library: ModuleType) -> httpx.Headers:
+        """Merge the headers of every request, once for each set of settings and each library."""
+        version = getattr(library, "__version__", None)
         headers = {
-            "Host": _parsed(self._library, settings.base_url).netloc.decode("ascii"),
+            "Host": parse_url(library, settings.base_url).netloc.decode("ascii"),
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
             "Content-Type": "application/json",  # required on every request, also GET and DELETE
-            "User-Agent": _USER_AGENT,
+            "User-Agent": f"{_USER_AGENT} {f'{library.__name__}/{version}' if version else 'httpcore'}",
         }
         replaced = {name.lower() for name in settings.headers}
         merged = {name: value for name, value in headers.items() if name.lower() not in replaced}
         merged.update(settings.headers)
         if isinstance(self._auth, ApiKeyAuth):
             merged["Authorization"] = self._auth.header
-        library: ModuleType = self._library
         made: httpx.Headers = library.Headers(merged)
         return made
 
@@ -196,25 +205,25 @@ class BaseClient:
         return f"{root}?{query}" if query else root
 
     def _send(self, call: Call[Any]) -> Steps[HttpReply]:
-        settings, headers, plan = self._settings, self._headers, self._plan
+        settings, plan = self._settings, self._plan
         key: object = None
         if call.options:
             options: Any = dict(call.options)
             key = options.pop("idempotency_key", None)
             if options:
                 settings = settings.override(options)
-                headers, plan = self._make_headers(settings), self._plan_for(settings)
+                plan = self._plan_for(settings)
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=NoLimiter())
         content = b"" if call.json is None else encode_json(call.json)
-        request = self._request(call.method, self._url(call), headers, content, settings)
+        request = self._request(call.method, self._url(call), content, settings)
         if call.method in KEYED_METHODS:
             request.headers["Idempotency-Key"] = idempotency_key(key)
         if call.method != "GET":
             self._forget_version(call)
         name = f"{call.method} {call.path}"
         if "ep_" in name:  # redacts an API key that was passed as an id
-            name = mask_for(request, self._auth.secrets()).text(name)
+            name = failures.mask_for(request, self._auth.secrets()).text(name)
         return Exchange(request, name, plan).steps()
 
     def _forget_version(self, call: Call[Any]) -> None:
@@ -222,36 +231,33 @@ class BaseClient:
         if self.prompt_versions and call.path.startswith("/prompts/") and call.method != "POST":
             self.prompt_versions.clear()
 
-    def _request(
-        self, method: str, url: str, headers: httpx.Headers, content: bytes, settings: Settings
-    ) -> httpx.Request:
+    def _request(self, method: str, url: str, content: bytes, settings: Settings) -> httpx.Request:
         """Return the request, in the type of the library that sends it.
 
         Raises:
             ConfigurationError: The URL is invalid, such as one of more than 64 KiB.
         """
-        library: ModuleType = self._library
-        parsed = _parsed(library, url)
+        library = self._library_for(url)
+        parsed = parse_url(library, url)
         # Passed as a stream and read at once, so that httpx adds no headers.
         request: httpx.Request = library.Request(
             method,
             parsed,
-            headers=headers,
+            headers=self._headers_for(settings, library),
             stream=library.ByteStream(content),
             extensions={"timeout": settings.timeouts, "max_response_bytes": settings.max_response_bytes},
         )
         request.read()
         if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
             request.headers["Content-Length"] = str(len(content))
-        if content and library is httpx:
-            request.stream = WholeBody(content)
+        if content and not isinstance(request.stream, WholeBody):
+            request.stream = body_for(library, content)
         return request
 
     def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[HttpReply]:
         """Send a token request, with the same retries but without a token, a rate limit or hooks."""
         settings = self._settings
-        headers, content = self._make_headers(settings), encode_json(json)
-        request = self._request("POST", settings.base_url + path, headers, content, settings)
+        request = self._request("POST", settings.base_url + path, encode_json(json), settings)
         plan = self._plan._replace(account=NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
@@ -288,7 +294,7 @@ class BaseClient:
             return self._received(decoding.decode(call, response.content, response.refusal))
         except decoding.UndecodableError as error:
             problem = str(error)
-        mask = mask_for(response.request, self._auth.secrets())
+        mask = failures.mask_for(response.request, self._auth.secrets())
         headers = mask.headers(response.headers)
         request_id = headers.get("x-request-id")
         raise APIResponseError(
@@ -434,15 +440,6 @@ def health_call(options: RequestOptions, *, detailed: bool) -> Call[Health]:
 
     params = {"detailed": True} if detailed else {}
     return Call("GET", "/health", Health, params=params, options=options, enveloped=False)
-
-
-@lru_cache(maxsize=1024)
-def _parsed(library: ModuleType, url: str) -> httpx.URL:
-    """Parse a URL; cached, because most programs call the same few URLs."""
-    try:
-        return library.URL(url)
-    except library.InvalidURL as error:
-        raise ConfigurationError(f"no request can be sent to {url[:100]}: {error}") from None
 
 
 def overrides(**given: object) -> Overrides:

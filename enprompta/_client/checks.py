@@ -6,8 +6,6 @@ from importlib.util import find_spec
 from os import PathLike, environ
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import httpx
-
 from enprompta._http.senders.base import library_named, library_of
 from enprompta.errors import ConfigurationError
 
@@ -17,14 +15,14 @@ if TYPE_CHECKING:
 _NAMED = {"Client": ("httpx2",), "AsyncClient": ("httpx2", "aiohttp")}  # values of `http_client` that name a library
 
 
-def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> ModuleType:
-    """Return the library of an `http_client`: httpx or httpx2.
+def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> ModuleType | None:
+    """Return the library of an `http_client`: httpx or httpx2. None without one: each URL says what sends it.
 
     Raises:
         ConfigurationError: `http_client` is of another type, or the named library is not installed.
     """
     if http_client is None:
-        return httpx
+        return None
     if isinstance(http_client, str) and http_client in _NAMED[kind]:
         if find_spec(http_client) is None:
             needs = f'needs the extra `{http_client}`: pip install "enprompta[{http_client}]"'

@@ -59,7 +59,7 @@ class IngestClient(BaseClient):
     def _post(self, path: str, content: bytes, headers: Mapping[str, str], seconds: float) -> Steps[HttpReply]:
         settings = self._settings.override({"deadline": seconds})
         url = self._url(Call("POST", path, type(None)))
-        request = self._request("POST", url, self._make_headers(settings), content, settings)
+        request = self._request("POST", url, content, settings)
         request.headers.update(headers)
         return Exchange(request, f"POST {path}", self._plan_for(settings)).steps()
 

@@ -6,8 +6,9 @@ import re
 
 _QUOTES = frozenset("\"'`\u201c\u201d\u2018\u2019\u201e\u201a\u00ab\u00bb")
 _USUAL = re.compile(r"(?!(?i:enprompta_))[\w.~+/-]+=*", re.ASCII)  # the common case
-_ASSIGNMENT = re.compile(r"(export\s|set\s|setenv\s|env\s|\$env:|ENPROMPTA_\w*\s*[=:])", re.IGNORECASE)
-_HEADER = re.compile(r"(authorization\s*:|bearer\s)", re.IGNORECASE)
+# Compiled on first use, because most credentials have no problem.
+_ASSIGNMENT = r"(?i:export\s|set\s|setenv\s|env\s|\$env:|ENPROMPTA_\w*\s*[=:])"
+_HEADER = r"(?i:authorization\s*:|bearer\s)"
 
 
 def problem_of(text: str, *, ascii_only: bool) -> str | None:
@@ -19,9 +20,9 @@ def problem_of(text: str, *, ascii_only: bool) -> str | None:
         return "is empty: check where it is read from"
     if not _QUOTES.isdisjoint({stripped[:1], stripped[-1:]}):
         problem = "is written in quotes, which are not a part of it: take them away where it is read from"
-    elif _ASSIGNMENT.match(stripped):
+    elif re.match(_ASSIGNMENT, stripped):
         problem = "holds a whole assignment: keep only what stands behind the equals sign"
-    elif _HEADER.match(stripped):
+    elif re.match(_HEADER, stripped):
         problem = 'begins as a header does: leave out "Authorization:" and "Bearer"'
     elif " " in text or not text.isprintable():
         problem = (

@@ -16,12 +16,12 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import httpx
-
 from enprompta._common.narrowing import JSON, is_dict, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import httpx
 
     from enprompta.errors import Attempt
 
@@ -103,7 +103,7 @@ class Redactor:
         """Redact the secrets in headers; headers without secrets are returned unchanged."""
         pairs = headers.multi_items()
         masked = [(self.text(name), self.text(value)) for name, value in pairs]
-        return headers if masked == pairs else httpx.Headers(masked)
+        return headers if masked == pairs else type(headers)(masked)
 
     def attempts(self, attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
         """Redact the secrets in the request ids of attempts."""

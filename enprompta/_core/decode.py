@@ -9,11 +9,10 @@ import functools
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar, cast, get_args, get_origin
 
-from pydantic import BeforeValidator, PydanticUserError, TypeAdapter, ValidationError, WrapValidator
+from pydantic import BeforeValidator, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from typing_extensions import NotRequired, TypedDict
 
@@ -24,7 +23,6 @@ from enprompta._core.lenient import lenient_validator
 from enprompta._core.page import Paged
 from enprompta.errors import ConfigurationError
 from enprompta.models.base import Model, fail_fast
-from enprompta.models.pagination import OffsetPagination, Pagination
 from enprompta.tables import Records
 
 if TYPE_CHECKING:
@@ -44,25 +42,9 @@ _UNION_MEMBER = re.compile(r"[a-z-]+\[.*\]")  # as in `list[Prompt]`, a step of 
 
 
 class Envelope(TypedDict, Generic[T]):
-    """`{"success": true, "data": …}`; lists add `pagination`. A TypedDict is faster than a model."""
+    """`{"success": true, "data": …}`. A TypedDict is faster than a model."""
 
     data: T
-    pagination: NotRequired[Pagination | None]
-
-
-def _unreadable(value: object, read: Callable[[object], Pagination | None]) -> Pagination | None:
-    """Read a `pagination`; without a readable cursor, a loop over the listing ends with an error."""
-    try:
-        return read(value)
-    except ValidationError:
-        return Pagination(has_more=bool(value))  # an empty list is PHP's empty object
-
-
-class LenientEnvelope(TypedDict, Generic[T]):
-    """An `Envelope` whose `pagination` may be malformed."""
-
-    data: T
-    pagination: NotRequired[Annotated[Pagination | None, WrapValidator(_unreadable)]]
 
 
 class UndecodableError(ValueError):
@@ -224,93 +206,85 @@ class _ParsedReader(NamedTuple):
             del _being_read[key]
 
 
-@dataclass(frozen=True)
 class _Reader:
-    """Reads bodies into one type."""
+    """Reads bodies into one type.
 
-    shape: Any
-    """Type of the data, without the envelope."""
-    adapter: TypeAdapter[Any]
-    enveloped: bool
-    within: str
-    item: Any
-    """Type of the items of a page or a sequence; None for other types."""
-    page: Any
-    """The page class; None for other types."""
-    is_sequence: bool
+    Args:
+        returns: The type.
+        enveloped: True if the data is in the field `data` of the body.
+        within: The field of the data with the items of a list; empty if there is none.
+    """
+
+    def __init__(self, returns: object, within: str, *, enveloped: bool) -> None:
+        origin = get_origin(returns)
+        self.enveloped, self._within = enveloped, within
+        self._is_sequence = origin is Sequence
+        self._page: Any = origin if isinstance(origin, type) and issubclass(origin, Paged) else None
+        self.item: Any = get_args(returns)[0] if self._page or self._is_sequence else None
+        """Type of the items of a page or a sequence; None for other types."""
+        # Built at run time; type checkers cannot follow.
+        self._envelope = self._lenient_envelope = cast("Any", Envelope)
+        if self._page:
+            from enprompta._core import page_envelope  # noqa: PLC0415 (compiling its models takes a millisecond)
+
+            self._pages = page_envelope
+            self._envelope, self._lenient_envelope = page_envelope.PageEnvelope, page_envelope.LenientPageEnvelope
+        # `Many` would report null as a second problem, and each problem holds the whole list as Python objects.
+        shape: Any = fail_fast(list[self.item]) | None if self._page else fail_fast(returns)
+        if within:
+            fields: dict[str, Any] = {within: shape}
+            if self._page:
+                fields |= dict.fromkeys(("total", "limit", "offset"), cast("Any", NotRequired[int | None]))
+            shape = TypedDict("Within", fields)  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # made at run time
+        self._shape = shape
+        self._strict_adapter: TypeAdapter[Any] = TypeAdapter(self._in(self._envelope))
+
+    def _in(self, envelope: Any) -> Any:  # noqa: ANN401 (a generic class)
+        return envelope[self._shape] if self.enveloped else self._shape
 
     @functools.cached_property
     def read_json(self) -> Callable[[bytes], object]:
         """Reads the expected form, and raises a `ValidationError` with every problem."""
-        return self.adapter.validate_json
+        return self._strict_adapter.validate_json
 
     @functools.cached_property
     def read_large_json(self) -> Callable[[bytes], object]:
         """Reads the same, but raises `MisfitError` without describing the problem."""
-        return large_json_validator(self.adapter.core_schema).validate_json
+        return large_json_validator(self._strict_adapter.core_schema).validate_json
 
     @functools.cached_property
     def strict(self) -> _ParsedReader:
         """Reads parsed bodies as `read_json` reads JSON."""
-        return _ParsedReader(self._adapter(Envelope).validate_json)
+        return _ParsedReader(self._adapter(self._envelope).validate_json)
 
     @functools.cached_property
     def lenient(self) -> _ParsedReader:
         """Reads parsed bodies that `strict` rejects."""
-        return _ParsedReader(lenient_validator(self._adapter(LenientEnvelope).core_schema).validate_json)
+        return _ParsedReader(lenient_validator(self._adapter(self._lenient_envelope).core_schema).validate_json)
 
     def _adapter(self, envelope: Any) -> TypeAdapter[Any]:  # noqa: ANN401 (a generic class)
-        shape = envelope[self.shape] if self.enveloped else self.shape
-        kind: Any = Annotated[shape, BeforeValidator(_take)]  # pyright: ignore[reportInvalidTypeForm] # known at run time
+        kind: Any = Annotated[self._in(envelope), BeforeValidator(_take)]  # pyright: ignore[reportInvalidTypeForm] # known at run time
         return TypeAdapter(kind)
 
     def unwrapped(self, value: Any, call: Call[Any]) -> Any:  # noqa: ANN401 (what the call returns)
         """Return the result of a call from the validated value."""
         data, pagination = (value["data"], value.get("pagination")) if self.enveloped else (value, None)
-        if self.within:
+        if self._within:
             fields: dict[str, Any] = data
-            data = fields[self.within]
-            if self.page is not None:
-                pagination = _by_offset(fields, len(data or ()), call.params.get("offset"))
-        if self.page is not None:
-            return self.page(data or [], pagination or Pagination(), self.item)
+            data = fields[self._within]
+            if self._page is not None:
+                pagination = self._pages.by_offset(fields, len(data or ()), call.params.get("offset"))
+        if self._page is not None:
+            return self._page(data or [], pagination or self._pages.Pagination(), self.item)
         # A Sequence becomes a list that notebooks show as a table; a list stays a plain list.
-        return Records(cast("list[Any]", data), self.item) if self.is_sequence else data
-
-
-def _by_offset(fields: dict[str, Any], count: int, asked: object) -> Pagination:
-    """Return the position of a page that has `total`, `limit` and `offset` next to its items."""
-    total, limit = fields.get("total"), fields.get("limit")
-    offset = fields.get("offset")
-    if offset is None:
-        offset = asked if isinstance(asked, int) else 0
-    has_more = None if total is None else count > 0 and offset + count < total
-    if total is None and limit:
-        has_more = count >= limit
-    return OffsetPagination(
-        has_more=bool(has_more), next_offset=offset + count if has_more else None, total_count=total, limit=limit
-    )
+        return Records(cast("list[Any]", data), self.item) if self._is_sequence else data
 
 
 @functools.lru_cache(maxsize=512)
 def _reader(returns: object, enveloped: bool, within: str) -> _Reader:  # noqa: FBT001 (a cache key)
     """Compile the validator of a return type."""
-    # Built at run time; type checkers cannot follow.
-    envelope, origin = cast("Any", Envelope), get_origin(returns)
-    page: Any = None
-    if isinstance(origin, type) and issubclass(origin, Paged):
-        page = cast("Any", origin)
-    # `Many` would report null as a second problem, and each problem holds the whole list as Python objects.
-    shape = fail_fast(list[get_args(returns)[0]]) | None if page else fail_fast(returns)
     try:
-        if within:
-            fields: dict[str, Any] = {within: shape}
-            if page:
-                fields |= dict.fromkeys(("total", "limit", "offset"), cast("Any", NotRequired[int | None]))
-            shape = TypedDict("Within", fields)  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues] # made at run time
-        adapter: TypeAdapter[Any] = TypeAdapter(envelope[shape] if enveloped else shape)
-        item = get_args(returns)[0] if page or origin is Sequence else None
-        return _Reader(shape, adapter, enveloped, within, item, page, origin is Sequence)
+        return _Reader(returns, within, enveloped=enveloped)
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
 

@@ -11,7 +11,6 @@ A blocking and an async driver perform the steps, so rate limits, retries and de
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from enprompta.errors import Attempt
@@ -90,17 +89,24 @@ class HttpReply(NamedTuple):
         return (*self.failed, this)
 
 
-@dataclass(slots=True, repr=False)
 class Answer:
-    """A response whose body has been read and decompressed."""
+    """A response whose body has been read and decompressed.
 
-    status_code: int
-    headers: httpx.Headers
-    content: bytes
-    """The body, or its beginning if it was rejected."""
-    request: httpx.Request
-    refusal: str = ""
-    """Why the body was rejected, worded to follow "with"; empty if it was accepted."""
+    Args:
+        status_code: The HTTP status.
+        headers: The headers.
+        content: The body, or its beginning if it was rejected.
+        request: The request.
+        refusal: Why the body was rejected, worded to follow "with"; empty if it was accepted.
+    """
+
+    __slots__ = ("content", "headers", "refusal", "request", "status_code")
+
+    def __init__(
+        self, status_code: int, headers: httpx.Headers, content: bytes, request: httpx.Request, refusal: str = ""
+    ) -> None:
+        self.status_code, self.headers, self.content = status_code, headers, content
+        self.request, self.refusal = request, refusal
 
     def __repr__(self) -> str:
         return f"<answer {self.status_code}>"  # the rest may contain a credential, and crash reporters show variables

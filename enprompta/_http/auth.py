@@ -13,8 +13,8 @@ from enprompta._common.clock import monotonic
 from enprompta._common.credential_text import problem_of
 from enprompta._common.headers import is_header_text
 from enprompta._common.json_reading import read_json
-from enprompta._common.masking import mask_for
 from enprompta._core.steps import WaitForFuture
+from enprompta._http import failures
 from enprompta.errors import (
     APIResponseError,
     APIStatusError,
@@ -230,7 +230,7 @@ class ClientCredentials:
         response = reply.response
         token = _token(response, asked_at)
         if token is None:
-            mask = mask_for(response.request, self.secrets())
+            mask = failures.mask_for(response.request, self.secrets())
             headers = mask.headers(response.headers)
             raise APIResponseError(
                 f"the token endpoint returned {response.status_code} without a usable access_token",

@@ -133,7 +133,7 @@ def _load(cert_file: str, cert_dir: str, key_log: str, library: str) -> ssl.SSLC
         elif cert_dir:
             context = ssl.create_default_context(capath=cert_dir)
         else:
-            return import_module(library).create_ssl_context(trust_env=False)
+            return _default_context(library)
     except OSError as error:  # an SSLError is one
         _check_key_log(key_log)
         if not (cert_file or cert_dir):
@@ -148,6 +148,15 @@ def _load(cert_file: str, cert_dir: str, key_log: str, library: str) -> ssl.SSLC
         raise _unusable("SSL_CERT_FILE", cert_file, "holds no certificate")
     if not cert_file:
         _check_folders(cert_dir)
+    return context
+
+
+def _default_context(library: str) -> ssl.SSLContext:
+    if library == "httpx":
+        import certifi  # noqa: PLC0415 (httpcore imports it with the first request, or this thread before that)
+
+        return ssl.create_default_context(cafile=certifi.where())  # as httpx does, without importing it
+    context: ssl.SSLContext = import_module(library).create_ssl_context(trust_env=False)
     return context
 
 

@@ -16,11 +16,10 @@ from enprompta._common import clock
 from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
 from enprompta._common.handler_errors import callback_errors, handler_error
-from enprompta._common.masking import mask_for
 from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
-from enprompta._http.error_mapping import transport_error
+from enprompta._http import failures
 from enprompta._http.route import route_to
-from enprompta._http.senders.base import errors_of, library_named
+from enprompta._http.senders.base import own_errors
 from enprompta._http.senders.choose import (
     async_sender_for_client,
     default_async_sender,
@@ -166,7 +165,6 @@ class AsyncDriver:
         self._kind = http_client
         self._route = route_to(base_url, http_client) if own else None
         self._given = None if own else async_sender_for_client(http_client)
-        self._errors = errors_of(library_named(http_client)) if self._given is None else self._given.errors
         self._auth = auth
         # Connections belong to the event loop that opened them, so each loop gets its own. A client can be created
         # outside any loop and used by several `asyncio.run` calls in turn. A loop closes its connections when it ends.
@@ -175,6 +173,10 @@ class AsyncDriver:
         self._closed = False
         self._made_at = _caller()
         _transports.add(self)
+
+    @property
+    def _errors(self) -> tuple[type[Exception], ...]:
+        return own_errors(self._kind) if self._given is None else self._given.errors
 
     @property
     def _sender(self) -> AsyncSender:
@@ -390,8 +392,8 @@ def _failure(
         return error
     host = step.request.url.netloc.decode("ascii")  # with the port, which is often the problem
     proxy = None if route is None else route.proxy
-    mask = mask_for(step.request, (*auth.secrets(), *(() if proxy is None else proxy.secrets())))
-    return transport_error(step.call, host, error, mask, proxy)
+    mask = failures.mask_for(step.request, (*auth.secrets(), *(() if proxy is None else proxy.secrets())))
+    return failures.transport_error(step.call, host, error, mask, proxy)
 
 
 def _token_timeout() -> APITimeoutError:

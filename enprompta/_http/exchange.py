@@ -7,15 +7,14 @@ each step, and returns the `HttpReply`.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from enprompta._common import log
 from enprompta._common.clock import monotonic, real_time
 from enprompta._common.handler_errors import is_from_handler
-from enprompta._common.masking import mask_for
 from enprompta._core.steps import HttpReply, SendRequest, Sleep, WaitForBudget
-from enprompta._http.error_mapping import status_error
+from enprompta._http import failures
 from enprompta._http.retry import Retrier
 from enprompta.errors import (
     APIConnectionError,
@@ -57,31 +56,35 @@ class ExchangeConfig(NamedTuple):
     wall_clock: Callable[[], float] = real_time
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Exchange:
-    """One call in progress, with its attempts and the time it has spent."""
+    """One call in progress, with its attempts and the time it has spent.
 
-    request: httpx.Request
-    call: str
-    """Name of the call for messages, such as `GET /prompts`."""
-    plan: ExchangeConfig
-    deadline_at: float | None = None
-    """Deadline in monotonic seconds; None applies the configured one."""
-    began: float = 0.0
-    failed: list[Attempt] = field(default_factory=list[Attempt])
-    waited: float = 0.0
-    """Seconds spent waiting for the rate limit."""
-    slept: float = 0.0
-    """Seconds slept between attempts."""
-    authorized: float = 0.0
-    """Seconds spent waiting for an access token."""
-    ticket: Reservation = None
-    retrier: Retrier | None = None
-    reports: HookReports | None = None
-    """Reports the call to the hooks; None without hooks."""
-    renewed: bool = False
-    budget_reported: bool = False
-    """True if the last answer was a 429 that reported a consistent budget."""
+    Args:
+        request: The request.
+        call: Name of the call for messages, such as `GET /prompts`.
+        plan: The configuration of the client view.
+        deadline_at: Deadline in monotonic seconds; None applies the configured one.
+    """
+
+    def __init__(
+        self, request: httpx.Request, call: str, plan: ExchangeConfig, deadline_at: float | None = None
+    ) -> None:
+        self.request, self.call, self.plan, self.deadline_at = request, call, plan, deadline_at
+        self.began = 0.0
+        self.failed: list[Attempt] = []
+        self.waited = 0.0
+        """Seconds spent waiting for the rate limit."""
+        self.slept = 0.0
+        """Seconds slept between attempts."""
+        self.authorized = 0.0
+        """Seconds spent waiting for an access token."""
+        self.ticket: Reservation = None
+        self.retrier: Retrier | None = None
+        self.reports: HookReports | None = None
+        """Reports the call to the hooks; None without hooks."""
+        self.renewed = False
+        self.budget_reported = False
+        """True if the last answer was a 429 that reported a consistent budget."""
 
     def steps(self) -> Steps[HttpReply]:
         """Send the request, with retries according to the policy.
@@ -175,7 +178,8 @@ class Exchange:
             self.reports.answered(plan.clock() - started, response)
         if response.is_success:
             return response
-        return status_error(self.call, response, plan.wall_clock(), mask_for(self.request, plan.secrets()))
+        mask = failures.mask_for(self.request, plan.secrets())
+        return failures.status_error(self.call, response, plan.wall_clock(), mask)
 
     def _admit(self) -> Steps[None]:
         """Wait until the rate limit allows the request."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
-from enprompta._http.error_mapping import lacks_sockets, needs_proxy_credentials
+from enprompta._http import failures
 from enprompta.errors import APIConnectionError, APIStatusError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class RetryPolicy(NamedTuple):
             return error.status_code in RETRIED_STATUSES and (error.retry_after or 0.0) <= self.max_wait
         if not isinstance(error, APIConnectionError):
             return False
-        return not (lacks_sockets(error) or needs_proxy_credentials(error))
+        return not (failures.lacks_sockets(error) or failures.needs_proxy_credentials(error))
 
     def wait(self, error: BaseException, attempt: int) -> float:
         """Return the seconds to wait after an attempt; the first attempt is 1.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.request import getproxies
 
 from enprompta._http.certificates import no_certificates, trusted_certificates
 
@@ -48,13 +49,20 @@ def route_to(base_url: str, http_client: object = None) -> Route:
     if base_url.startswith("http://"):  # this machine: no proxy and no certificates
         return Route(no_certificates(), None)
     proxy = None
-    if getproxies():
+    if _names_proxies():
         from enprompta._http.proxies import proxy_for  # noqa: PLC0415 (most programs have no proxy)
 
         proxy = proxy_for(base_url)
     if proxy is not None:
         _check_library(proxy, http_client)
+        import_module("httpx")  # requests through a proxy are those of httpx
     return Route(trusted_certificates("httpx2" if http_client == "httpx2" else "httpx"), proxy)
+
+
+def _names_proxies() -> bool:
+    """True if the environment may name a proxy; importing the rules takes longer than all the rest of a client."""
+    has_system_settings = sys.platform in {"darwin", "win32"}
+    return has_system_settings or any(name.lower().endswith("_proxy") for name in os.environ)
 
 
 def _check_library(proxy: Proxy, http_client: object) -> None:

@@ -8,12 +8,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
-import httpx
-
 from enprompta._common.headers import check_headers
 from enprompta._common.hosts import is_host, is_loopback
 from enprompta._common.values import own_error
 from enprompta._core.arguments import own_code
+from enprompta._http.direct import library_for_url
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -154,11 +153,12 @@ def _checked_url(name: str, url: str) -> str:
     example = f"such as {DEFAULT_BASE_URL}"
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ConfigurationError(f"{name} must be a URL in ASCII without blanks, {example}")
+    library = library_for_url(url)
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-        httpx.URL(url)  # httpx must accept it too
-    except (ValueError, httpx.InvalidURL) as error:
+        library.URL(url)  # httpx must accept it too
+    except (ValueError, library.InvalidURL) as error:
         raise ConfigurationError(f"{name} is not a valid URL ({error}): use one {example}") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"{name} must not hold a user name or password: pass api_key instead")

@@ -8,6 +8,7 @@ from enprompta._lazy import lazy
 
 if TYPE_CHECKING:
     from enprompta.models.base import Model
+    from enprompta.models.conversation.conversions import AnthropicMessages
     from enprompta.models.executions import Execution, ExecutionStats, ExecutionStatus, GroupBy
     from enprompta.models.health import ComponentHealth, Health, HealthStatus
     from enprompta.models.live_prompts import LivePrompt, LiveVersion
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
         VariableType,
         Visibility,
     )
-    from enprompta.models.provider_messages import AnthropicMessages
     from enprompta.models.teams import Team, TeamMember, TeamRole
     from enprompta.models.templates import Template, TemplateFork
     from enprompta.models.traces import (
@@ -63,7 +63,7 @@ else:
             ".messages": "ContentPart ImageURL LiveMessage LiveMessageParam MessagePlaceholder",
             ".pagination": "Pagination",
             ".prompts": "Prompt PromptVariable PromptVariableParam VariableType Visibility",
-            ".provider_messages": "AnthropicMessages",
+            ".conversation.conversions": "AnthropicMessages",
             ".teams": "Team TeamMember TeamRole",
             ".templates": "Template TemplateFork",
             ".traces": (

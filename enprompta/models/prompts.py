@@ -9,12 +9,14 @@ from typing_extensions import NotRequired, Required, TypedDict
 
 from enprompta import templating
 from enprompta._common import rendered
+from enprompta.models import conversation
 from enprompta.models.base import DateTime, Many, Model, Open, empty_list
-from enprompta.models.messages import LiveMessage
 from enprompta.models.provider_messages import ProviderMessages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from enprompta.models.conversation import LiveMessage
 
 Visibility = Literal["PRIVATE", "TEAM", "PUBLIC"]
 VariableType = Literal["text", "number", "boolean", "select"]
@@ -73,10 +75,10 @@ class TextPrompt(ProviderMessages):
         return text
 
     def _provider_messages(self, values: Mapping[str, object]) -> list[LiveMessage]:
-        return [LiveMessage(role="user", content=self.render(values))]
+        return [conversation.LiveMessage(role="user", content=self.render(values))]
 
     def _message_templates(self) -> list[LiveMessage]:
-        return [LiveMessage(role="user", content=self.content)]
+        return [conversation.LiveMessage(role="user", content=self.content)]
 
 
 class Prompt(Model, TextPrompt):

@@ -30,3 +30,8 @@ def server() -> Iterator[FaultServer]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
     """Record waits between attempts instead of waiting."""
     return Waits(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def as_most_programs(without_httpx: None) -> None:
+    """Own clients send without httpx."""

@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 # httpcore leaves the generator of a body that broke off to the garbage collector, of which trio warns.
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator .* was garbage collected:ResourceWarning")
 
+
+@pytest.fixture(params=["httpcore", "httpx"], autouse=True)
+def as_most_programs(request: pytest.FixtureRequest) -> None:
+    """Own clients send in both of their ways."""
+    if request.param == "httpcore":
+        request.getfixturevalue("without_httpx")
+
+
 ALWAYS = 99
 TIMES = pytest.mark.parametrize("times", [1, 2, ALWAYS], ids=["once", "twice", "always"])
 ATTEMPTS = 4  # the default of max_retries is 3

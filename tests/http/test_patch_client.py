@@ -25,7 +25,7 @@ def logged(transport: Any, caplog: pytest.LogCaptureFixture) -> list[tuple[int, 
     """Return what patching a transport logs."""
     caplog.clear()
     with caplog.at_level(logging.DEBUG, "enprompta"):
-        patch_client_transport(transport, pooled=False)
+        patch_client_transport(transport)
     return [(record.levelno, record.getMessage()) for record in caplog.records]
 
 

@@ -12,7 +12,7 @@ import httpcore
 import httpx
 import pytest
 
-from enprompta._http import drivers
+from enprompta._http import direct, drivers
 from enprompta._http.certificates import TrustedCertificates
 from enprompta._http.route import Route
 from enprompta._http.senders.async_streams import HandshakeBackend
@@ -119,21 +119,22 @@ def test_a_client_that_is_closed_while_it_opens() -> None:
     for _ in range(2):
         with pytest.raises(RuntimeError, match="closed"):
             sender.send(httpx.Request("GET", URL))
-    assert sender._transport is not None
+    (transport,) = sender._transports.values()
     with pytest.raises(RuntimeError, match="closed"):
-        sender._transport.handle_request(httpx.Request("GET", URL))
+        transport.handle_request(httpx.Request("GET", URL))
 
 
-def test_the_first_calls_of_two_threads_share_a_transport() -> None:
-    """The transport that a second thread has opened meanwhile is used by both."""
+def test_the_first_calls_of_two_threads_share_a_pool() -> None:
+    """The pool that a second thread has opened meanwhile is used by both, and by requests of either library."""
 
     def load() -> ssl.SSLContext:
         if depth.pop():
-            sender._open()
+            others.append(sender._open(httpx))
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
+    others: list[Any] = []
     depth = [False, True]
     route = Route(TrustedCertificates(load), None)
     sender = TransportSender(route)
-    assert sender._open() is sender._transport
-    assert len(sender._first) == 1
+    for transport in (sender._open(httpx), sender._open(direct)):
+        assert transport._pool is others[0]._pool  # type: ignore[attr-defined]

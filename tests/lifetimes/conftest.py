@@ -47,3 +47,8 @@ def program(tmp_path: Path) -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def as_most_programs(without_httpx: None) -> None:
+    """Own clients send without httpx."""

@@ -38,3 +38,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Waits:
 def flavour(request: pytest.FixtureRequest) -> str:
     """Each kind of client."""
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def as_most_programs(without_httpx: None) -> None:
+    """Own clients send without httpx."""

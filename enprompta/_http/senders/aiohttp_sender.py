@@ -21,7 +21,7 @@ from yarl import URL
 from enprompta._common.handler_errors import handler_error
 from enprompta._http.content import aread_parts, decompressed, raw_limit
 from enprompta._http.senders.aiohttp_connections import Connector
-from enprompta._http.senders.base import HTTPX_ERRORS, KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, afinish
+from enprompta._http.senders.base import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, afinish
 from enprompta._http.senders.unread import announces_body
 from enprompta.errors import ConfigurationError
 
@@ -57,8 +57,6 @@ class AiohttpSender:
     Raises:
         ConfigurationError: The event loop is not an asyncio loop.
     """
-
-    errors = HTTPX_ERRORS
 
     def __init__(self, route: Route) -> None:
         try:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import httpx
-
+from enprompta._http import direct
 from enprompta._http.senders.deadline import remaining_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from types import ModuleType
+
+    import httpx
 
     from enprompta._core.steps import Answer
 
@@ -33,17 +34,27 @@ def errors_of(library: ModuleType) -> tuple[type[Exception], ...]:
 
     httpx raises RuntimeError when it is closed, and ValueError for a redirect that sets a non-ASCII cookie.
     """
-    return (library.HTTPError, library.InvalidURL, library.StreamError, OSError, RuntimeError, ValueError)
+    own = direct.errors() if library is direct else (library.HTTPError, library.InvalidURL, library.StreamError)
+    return (*own, OSError, RuntimeError, ValueError)
 
 
-HTTPX_ERRORS = errors_of(httpx)
+def own_errors(kind: object) -> tuple[type[Exception], ...]:
+    """Return the exceptions that an own client may raise instead of returning a response.
+
+    Args:
+        kind: Name of the HTTP library; None for httpx, or for httpcore until httpx is imported.
+    """
+    errors = errors_of(library_named(kind))
+    return errors if kind is not None else (*errors, *errors_of(direct))  # httpx may have been imported meanwhile
 
 
 class Sender(Protocol):
-    """Sends the requests of a blocking client; requests and responses are those of httpx or httpx2."""
+    """Sends the requests of a blocking client; requests and responses are those of httpx, httpx2 or `direct`."""
 
-    errors: tuple[type[Exception], ...]
-    """Exceptions that `send` may raise."""
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """Exceptions that `send` may raise."""
+        ...
 
     @property
     def is_closed(self) -> bool: ...
@@ -52,26 +63,31 @@ class Sender(Protocol):
 
 
 class AsyncSender(Protocol):
-    """Sends the requests of an async client; requests and responses are those of httpx or httpx2."""
-
-    errors: tuple[type[Exception], ...]
-    """Exceptions that `send` may raise."""
+    """Sends the requests of an async client; requests and responses are those of httpx, httpx2 or `direct`."""
 
     async def send(self, request: httpx.Request) -> Answer: ...
     async def aclose(self) -> None: ...
 
 
-def library_of(client: object) -> ModuleType:
-    """Return the library that a client belongs to; for a subclass, the library of its base class."""
-    for base in type(client).__mro__:
+def library_of(part: object) -> ModuleType:
+    """Return the library that a client or a request belongs to; for a subclass, the library of its base class."""
+    if isinstance(part, direct.Request):
+        return direct
+    for base in type(part).__mro__:
         if (name := base.__module__.partition(".")[0]) in {"httpx", "httpx2"}:
             return import_module(name)
-    return httpx
+    return import_module("httpx")
 
 
 def library_named(kind: object) -> ModuleType:
-    """Return the library whose requests a client sends by itself: httpx2 if it is named, else httpx."""
-    return import_module("httpx2") if kind == "httpx2" else httpx
+    """Return the library of a client without an `http_client`, or with the name of one.
+
+    Args:
+        kind: `"httpx2"`; `"aiohttp"` for httpx; None for httpx if it is imported, else `direct`.
+    """
+    if kind is None:
+        return direct.loaded_httpx() or direct
+    return import_module("httpx2" if kind == "httpx2" else "httpx")
 
 
 def finish(steps: Generator[None, None, Answer], too_late: type[Exception]) -> Answer:

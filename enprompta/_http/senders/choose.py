@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from enprompta._http.senders.base import library_named
 from enprompta._http.senders.httpx_senders import (
     AsyncClientSender,
     AsyncTransportSender,
@@ -25,7 +24,7 @@ def default_sender(kind: object, route: Route) -> Sender:
         kind: `"httpx2"`, or None for httpx.
         route: The certificates and the proxy to use.
     """
-    return TransportSender(route, library_named(kind))
+    return TransportSender(route, kind)
 
 
 def default_async_sender(kind: object, route: Route) -> AsyncSender:
@@ -39,18 +38,18 @@ def default_async_sender(kind: object, route: Route) -> AsyncSender:
         from enprompta._http.senders.aiohttp_sender import AiohttpSender  # noqa: PLC0415 (an extra)
 
         return AiohttpSender(route)
-    return AsyncTransportSender(route, library_named(kind))
+    return AsyncTransportSender(route, kind)
 
 
 def sender_for_client(client: Any) -> Sender:  # noqa: ANN401 (httpx2 is optional)
     """Return a sender that uses the caller's client, which keeps its own pool."""
     for transport in transports_of(client):
-        patch_client_transport(transport, pooled=False)
+        patch_client_transport(transport)
     return ClientSender(client)
 
 
 def async_sender_for_client(client: Any) -> AsyncClientSender:  # noqa: ANN401 (httpx2 is optional)
     """Return a sender that uses the caller's async client, which keeps its own pool."""
     for transport in transports_of(client):
-        patch_client_transport(transport, pooled=False)
+        patch_client_transport(transport)
     return AsyncClientSender(client)

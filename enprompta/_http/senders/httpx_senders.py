@@ -1,9 +1,9 @@
 """Senders on httpx: the default for both clients, and those for the caller's own client of httpx or httpx2.
 
-TransportSender, AsyncTransportSender    httpx's transport on the pool of `connection_pool`. `httpx.Client` is left
-out: its cookies, redirects and credentials would have to be disabled. A
-client has one base URL, so one transport, with the proxy that the
-environment names for it
+TransportSender, AsyncTransportSender    httpx's transport, or that of `direct` until httpx is imported, on the pool of
+`connection_pool`. `httpx.Client` is left out: its cookies, redirects and
+credentials would have to be disabled. A client has one base URL, so one
+pool, with the proxy that the environment names for it
 ClientSender, AsyncClientSender          the caller's client, with its settings and its own pool
 """
 
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any, cast
-
-import httpx
 
 from enprompta._common.greenlets import load
 from enprompta._common.handler_errors import handler_error
@@ -24,7 +22,9 @@ from enprompta._http.senders.base import (
     afinish,
     errors_of,
     finish,
+    library_named,
     library_of,
+    own_errors,
 )
 from enprompta._http.senders.patch_client import patch_client_transport
 from enprompta._http.senders.unread import USED
@@ -32,6 +32,8 @@ from enprompta._http.senders.unread import USED
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping
     from types import ModuleType
+
+    import httpx
 
     from enprompta._http.route import Route
 
@@ -61,16 +63,25 @@ class SocksStreams:
 
 
 class TransportSender:
-    """Sends requests through a transport of httpx or httpx2, which it opens with the first request."""
+    """Sends requests through transports of their library on one pool, which it opens with the first request.
 
-    def __init__(self, route: Route, library: ModuleType = httpx) -> None:
-        self._library = library
-        self.errors = errors_of(library)
+    Args:
+        route: The certificates and the proxy to use.
+        kind: `"httpx2"`, or None for httpx or `direct`, as each request says.
+    """
+
+    def __init__(self, route: Route, kind: object = None) -> None:
+        self._kind = kind
         self._route = route
-        self._transport: httpx.HTTPTransport | None = None
-        self._first: dict[str, httpx.HTTPTransport] = {}
+        self._transports: dict[type[object], httpx.HTTPTransport] = {}
+        self._pools: dict[str, object] = {}
         self._is_socks = route.proxy is not None and route.proxy.is_socks
         self.is_closed = False
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """Exceptions that `send` may raise."""
+        return own_errors(self._kind)
 
     def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its response."""
@@ -80,16 +91,15 @@ class TransportSender:
             return self._send_by_socks(request)
         return self._send(request)
 
-    def _open(self) -> httpx.HTTPTransport:
+    def _open(self, library: ModuleType) -> httpx.HTTPTransport:
+        """Open the transport for the requests of a library."""
         # Not in the constructor: importing httpcore takes 10 ms, in which a thread loads the certificates.
-        library = self._library
-        load(library.__name__.replace("httpx", "httpcore"))
-        transport = library.HTTPTransport(
+        load("httpcore2" if self._kind == "httpx2" else "httpcore")
+        transport: httpx.HTTPTransport = library.HTTPTransport(
             verify=self._route.tls, limits=library.Limits(**LIMITS), proxy=_proxy(self._route, library)
         )
-        patch_client_transport(transport, pooled=True)
-        # `setdefault` is atomic: of several threads, all get the same transport.
-        self._transport = transport = self._first.setdefault("transport", transport)
+        patch_client_transport(transport, self._pools)
+        self._transports[library.Request] = transport
         if self.is_closed:  # meanwhile
             transport.close()
             raise RuntimeError("closed")
@@ -106,16 +116,16 @@ class TransportSender:
             raise
 
     def _send(self, request: httpx.Request) -> Answer:
-        response = (self._transport or self._open()).handle_request(request)
+        library = library_of(request)
+        response = (self._transports.get(library.Request) or self._open(library)).handle_request(request)
         raw = b"".join(cast("Iterable[bytes]", response.stream))  # one part, read by the pool within the limit
-        library = self._library
         return finish(decompressed(raw, response, request, library.DecodingError), library.ReadTimeout)
 
     def close(self) -> None:
         """Close all connections, including those of calls in flight."""
         self.is_closed = True
-        if self._transport is not None:
-            self._transport.close()
+        for transport in list(self._transports.values()):
+            transport.close()
 
 
 class ClientSender:
@@ -163,16 +173,27 @@ class ClientSender:
 
 
 class AsyncTransportSender:
-    """Sends requests through a transport of httpx or httpx2."""
+    """Sends requests on one event loop, through transports of their library on one pool.
 
-    def __init__(self, route: Route, library: ModuleType = httpx) -> None:
-        self._library = library
-        self.errors = errors_of(library)
-        self._transport = library.AsyncHTTPTransport(
-            verify=route.tls, limits=library.Limits(**LIMITS), proxy=_proxy(route, library)
-        )
-        patch_client_transport(self._transport, pooled=True)
+    Args:
+        route: The certificates and the proxy to use.
+        kind: As above.
+    """
+
+    def __init__(self, route: Route, kind: object = None) -> None:
+        self._route = route
+        self._transports: dict[type[object], httpx.AsyncHTTPTransport] = {}
+        self._pools: dict[str, object] = {}
         self._is_socks = route.proxy is not None and route.proxy.is_socks
+        self._open(library_named(kind))  # at once, so that `aclose` always finds the pool
+
+    def _open(self, library: ModuleType) -> httpx.AsyncHTTPTransport:
+        transport: httpx.AsyncHTTPTransport = library.AsyncHTTPTransport(
+            verify=self._route.tls, limits=library.Limits(**LIMITS), proxy=_proxy(self._route, library)
+        )
+        patch_client_transport(transport, self._pools)
+        self._transports[library.Request] = transport
+        return transport
 
     async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its response."""
@@ -194,13 +215,15 @@ class AsyncTransportSender:
             raise
 
     async def _send(self, request: httpx.Request) -> Answer:
-        response = await self._transport.handle_async_request(request)
+        library = library_of(request)
+        response = await (self._transports.get(library.Request) or self._open(library)).handle_async_request(request)
         raw = b"".join([part async for part in cast("AsyncIterable[bytes]", response.stream)])  # one part, as above
-        return await afinish(decompressed(raw, response, request, self._library.DecodingError))
+        return await afinish(decompressed(raw, response, request, library.DecodingError))
 
     async def aclose(self) -> None:
         """Close all connections, including those of calls in flight."""
-        await self._transport.aclose()
+        for transport in list(self._transports.values()):
+            await transport.aclose()
 
 
 class AsyncClientSender:

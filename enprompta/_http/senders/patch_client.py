@@ -3,9 +3,9 @@
 httpx has no public API for any of this, so private attributes are replaced. A transport without those attributes, such
 as a custom one or that of another httpx version, is left unchanged, and the log says so.
 
-The package's own clients use httpx's transport too: pytest-httpx and OpenTelemetry's instrumentation of httpx replace
-`handle_request` of that class. With a transport on httpcore's public API, they would miss every call of this package,
-and tests with pytest-httpx would send real requests.
+The package's own clients use httpx's transport too, in programs that import httpx: pytest-httpx and OpenTelemetry's
+instrumentation of httpx replace `handle_request` of that class. With a transport on httpcore's public API, they would
+miss every call of this package, and tests with pytest-httpx would send real requests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def transports_of(client: CorePart) -> Iterator[CorePart]:
             yield transport
 
 
-def patch_client_transport(transport: CorePart, *, pooled: bool) -> None:
+def patch_client_transport(transport: CorePart, pools: dict[str, object] | None = None) -> None:
     """Make a transport respect deadlines and clean up its connections.
 
     Logs `transport_not_patched` if there is nothing to patch: a warning for a transport of httpx, whose private
@@ -41,20 +41,21 @@ def patch_client_transport(transport: CorePart, *, pooled: bool) -> None:
 
     Args:
         transport: The transport, or one that wraps others.
-        pooled: True to replace its connection pool by this package's.
+        pools: Holds the connection pool of the package that replaces the transport's, once it is created; None to keep
+            the transport's.
     """
-    if not _patch(transport, pooled=pooled, depth=0):
+    if not _patch(transport, pools, depth=0):
         kind = cast("type[object]", type(transport))
-        is_known = kind.__name__ in _KNOWN_TRANSPORTS and kind.__module__.startswith("httpx")
+        is_known = kind.__name__ in _KNOWN_TRANSPORTS and kind.__module__.startswith(("httpx", "enprompta"))
         log.event(logging.WARNING if is_known else logging.DEBUG, "transport_not_patched", transport=kind.__qualname__)
 
 
-def _patch(transport: CorePart, *, pooled: bool, depth: int) -> bool:
+def _patch(transport: CorePart, pools: dict[str, object] | None, depth: int) -> bool:
     pool = getattr(transport, "_pool", None)
     if not hasattr(pool, "_network_backend"):
         inner = getattr(transport, "__dict__", {}).values() if depth < MAX_WRAPPERS else ()
         wrapped = [one for one in inner if hasattr(one, "handle_request") or hasattr(one, "handle_async_request")]
-        patched = [_patch(one, pooled=pooled, depth=depth + 1) for one in wrapped]
+        patched = [_patch(one, pools, depth=depth + 1) for one in wrapped]
         return any(patched)
     # Loaded with the first client, as httpx loads httpcore: importing it takes longer than the rest of this package.
     if hasattr(pool, "handle_async_request"):
@@ -65,10 +66,11 @@ def _patch(transport: CorePart, *, pooled: bool, depth: int) -> bool:
         from enprompta._http.senders.deadline_streams import bound_reads  # noqa: PLC0415 (as above)
 
         bound_reads(pool)
-    if pooled:
+    if pools is not None:
         from enprompta._http.senders.connection_pool import pool_for  # noqa: PLC0415 (as above)
 
-        transport._pool = pool_for(pool, MAX_CONNECTIONS)  # noqa: SLF001 (no public API)
+        # `setdefault` is atomic: all transports of a client share one pool, also those that two threads create.
+        transport._pool = pools.setdefault("pool", pool_for(pool, MAX_CONNECTIONS))  # noqa: SLF001 (no public API)
     else:
         from enprompta._http.senders.unread import note_answers  # noqa: PLC0415 (as above)
 

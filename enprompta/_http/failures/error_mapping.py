@@ -11,6 +11,7 @@ from enprompta._common.masking import without_credentials
 from enprompta._common.narrowing import is_dict, is_list
 from enprompta._common.redaction import Redactor
 from enprompta._core.steps import REDIRECT
+from enprompta._http.senders.connect import TRIED
 from enprompta.errors import (
     APIConnectionError,
     APIStatusError,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 MAX_MESSAGE = 2_000  # characters of the server's message in the error's message; `body` has all of it
 SHOWN_DETAILS = 5
 _MOST_DIGITS = 9  # of a numeric error code
-TRIED = "tried "
-"""Prefix of a message that lists the addresses that were tried, each with its result."""
 
 _NOTHING = Redactor(())
 _WANTS_CREDENTIALS = "put the proxy's user name and password into"
