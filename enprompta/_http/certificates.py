@@ -21,6 +21,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from enprompta._common.forks import run_before_fork
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ def _finish_loading() -> None:
         thread.join()
 
 
-if hasattr(os, "register_at_fork"):  # Windows does not fork
-    os.register_at_fork(before=_finish_loading)
+run_before_fork(_finish_loading)
 
 
 def trusted_certificates(library: str = "httpx") -> TrustedCertificates:

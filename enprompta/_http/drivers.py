@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import warnings
@@ -15,6 +14,7 @@ from weakref import WeakSet, ref
 from enprompta._common import clock
 from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
+from enprompta._common.forks import run_in_child
 from enprompta._common.handler_errors import callback_errors, handler_error
 from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
 from enprompta._http import failures
@@ -57,8 +57,7 @@ def _after_fork() -> None:
         transport.after_fork()
 
 
-if hasattr(os, "register_at_fork"):  # Windows does not fork
-    os.register_at_fork(after_in_child=_after_fork)
+run_in_child(_after_fork)
 
 
 class SyncDriver:

@@ -7,7 +7,6 @@ open between partitions, and fetches an access token once.
 from __future__ import annotations
 
 import atexit
-import os
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from typing_extensions import Protocol, runtime_checkable
+
+from enprompta._common.forks import run_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -97,8 +98,7 @@ class ClientPool:
         if not self._registered:
             self._registered = True
             atexit.register(self.close)
-            if hasattr(os, "register_at_fork"):  # Windows does not fork
-                os.register_at_fork(after_in_child=self._after_fork)
+            run_in_child(self._after_fork)
 
     def _after_fork(self) -> None:
         """Forget all clients, in a child after a fork: their threads are not here, and one may have held the lock."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import random
 from concurrent.futures import Future
 from functools import partial
@@ -19,6 +18,7 @@ from weakref import WeakSet
 
 from enprompta._common import log
 from enprompta._common.clock import monotonic
+from enprompta._common.forks import run_in_child
 from enprompta._common.headers import is_header_text
 from enprompta._common.narrowing import is_mapping
 from enprompta._core.runner import Raw
@@ -55,8 +55,7 @@ def _after_fork() -> None:
         cache.after_fork()
 
 
-if hasattr(os, "register_at_fork"):  # Windows has no fork
-    os.register_at_fork(after_in_child=_after_fork)
+run_in_child(_after_fork)
 
 
 class LiveCache:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import OrderedDict
 from datetime import datetime, timezone
 from hashlib import blake2b
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from enprompta._common.clock import monotonic
+from enprompta._common.forks import run_in_child
 from enprompta.errors import RateLimit
 from enprompta.limiters.pacer import Pacer
 from enprompta.limiters.rate_limit_headers import read
@@ -236,7 +236,7 @@ class AccountRegistry(Generic[AccountT]):
         self._accounts: WeakValueDictionary[str, AccountT] = WeakValueDictionary()
         self._recent: OrderedDict[str, AccountT] = OrderedDict()
         self._lock = Lock()
-        self._watched = False
+        run_in_child(self._renew)
 
     def get(self, name: str, make: Callable[[], AccountT]) -> AccountT:
         """Return the account of a name, or create it.
@@ -246,10 +246,6 @@ class AccountRegistry(Generic[AccountT]):
             make: Creates an account.
         """
         with self._lock:
-            if not self._watched:
-                self._watched = True
-                if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
-                    os.register_at_fork(after_in_child=self._renew)
             account = self._accounts.get(name)
             if account is None:
                 account = self._accounts[name] = make()

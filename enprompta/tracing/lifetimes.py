@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from weakref import WeakSet
 
 from enprompta._common.clock import monotonic
+from enprompta._common.forks import run_in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,5 +127,4 @@ def _after_fork() -> None:
 
 
 atexit.register(_shut_down_all)
-if hasattr(os, "register_at_fork"):  # Windows does not fork
-    os.register_at_fork(after_in_child=_after_fork)
+run_in_child(_after_fork)

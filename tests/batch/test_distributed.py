@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -304,9 +303,8 @@ def test_dask_is_loaded_on_first_use() -> None:
     assert done.stdout == "False\n"
 
 
-def test_unused_clients_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client stays open while it is used or was used lately, and is created again later; also without `fork`."""
-    monkeypatch.delattr(os, "register_at_fork", raising=False)
+def test_unused_clients_are_closed() -> None:
+    """A client stays open while it is used or was used lately, and is created again later."""
     lending = ClientPool()
     made: list[Enprompta] = []
 

@@ -115,11 +115,6 @@ class TestAccounts:
         assert account.rate_limit is None
         assert accounts.get("key", LocalAccount) is account
 
-    def test_where_there_is_no_fork(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """No fork handler is registered."""
-        monkeypatch.delattr("os.register_at_fork", raising=False)
-        assert AccountRegistry[LocalAccount]().get("key", LocalAccount).rate_limit is None
-
     def test_the_account_reports_the_budget(self, account: LocalAccount) -> None:
         """As the server last reported it, in UTC."""
         assert account.rate_limit is None
