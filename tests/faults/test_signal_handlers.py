@@ -27,7 +27,7 @@ from anyio._backends._asyncio import StreamProtocol
 
 from enprompta import APITimeoutError, ConfigurationError, Enprompta
 from enprompta._common import handler_errors
-from enprompta._http import settings
+from enprompta._http import direct, settings
 from enprompta._http.certificates import TrustedCertificates
 from enprompta._http.senders import aiohttp_sender
 from enprompta._http.senders.deadline import is_bound
@@ -372,7 +372,8 @@ class Wrong(ValueError):  # noqa: N818 (named for what it is)
 
 @pytest.mark.parametrize("flavour", ["sync", "asyncio", "trio"])
 @pytest.mark.parametrize(
-    "place", ["httpx._urlparse.encode_host", "enprompta._core.body._encode", "enprompta._http.settings.urlsplit",
+    "place", ["httpx._urlparse.encode_host", "enprompta._http.direct._match",
+              "enprompta._core.body._encode", "enprompta._http.settings.urlsplit",
               "enprompta._common.hosts.ipaddress.ip_address"],
 )  # fmt: skip
 def test_a_value_error_before_sending(
@@ -380,6 +381,8 @@ def test_a_value_error_before_sending(
 ) -> None:
     """It is not taken for a URL, address or body that cannot be sent."""
     cause = KeyError("cause")
+    if place.startswith("httpx"):
+        monkeypatch.setattr(direct, "loaded_httpx", lambda: httpx)
 
     def handle(*_: object) -> None:
         raise Wrong("stop") from cause
