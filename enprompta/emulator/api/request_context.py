@@ -79,7 +79,7 @@ Context = Annotated[RequestContext, Depends(_current)]
 PathId = Annotated[str, AfterValidator(unquote)]
 """Annotation for an id in a path; paths stay encoded until here, so that an id may contain a slash."""
 
-NO_CONTENT: dict[str, Any] = {"status_code": 204, "response_class": Response}
+NO_CONTENT: dict[str, Any] = {"status_code": 204, "response_model": None, "response_class": Response}
 """Arguments of the decorator of a handler whose response has no body."""
 
 
