@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, cast, get_args, get_origin
 
 from pydantic import BeforeValidator, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -20,7 +20,7 @@ from enprompta._common.json_reading import read_json
 from enprompta._common.narrowing import is_dict, is_list
 from enprompta._core.large_json import MisfitError, large_json_validator
 from enprompta._core.lenient import lenient_validator
-from enprompta._core.page import Paged
+from enprompta._core.page import Paged, T
 from enprompta.errors import ConfigurationError
 from enprompta.models.base import Model, fail_fast
 from enprompta.tables import Records
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from enprompta._core.call import Call
-
-T = TypeVar("T")
 
 _LARGE = 100_000  # bytes
 _LEAST_SAMPLE = 2_048  # bytes

@@ -5,19 +5,18 @@ Imported with the first page, because compiling its models takes a millisecond.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic
 
 from pydantic import ValidationError, WrapValidator
 from typing_extensions import NotRequired, TypedDict
 
+from enprompta._core.page import T  # that of `decode`, in which pydantic 2.8 looks it up
 from enprompta.models.pagination import OffsetPagination, Pagination
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["LenientPageEnvelope", "PageEnvelope", "Pagination", "by_offset"]
-
-T = TypeVar("T")
 
 
 class PageEnvelope(TypedDict, Generic[T]):
