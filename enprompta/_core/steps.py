@@ -105,8 +105,11 @@ class Answer:
     def __init__(
         self, status_code: int, headers: httpx.Headers, content: bytes, request: httpx.Request, refusal: str = ""
     ) -> None:
-        self.status_code, self.headers, self.content = status_code, headers, content
-        self.request, self.refusal = request, refusal
+        self.status_code: int = status_code
+        self.headers: httpx.Headers = headers
+        self.content: bytes = content
+        self.request: httpx.Request = request
+        self.refusal: str = refusal
 
     def __repr__(self) -> str:
         return f"<answer {self.status_code}>"  # the rest may contain a credential, and crash reporters show variables
