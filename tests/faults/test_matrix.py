@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import socket
 import zlib
@@ -39,9 +40,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Async generator .* was garbage collected:ResourceWarning")
 
 
-@pytest.fixture(params=["httpcore", "httpx"], autouse=True)
+WAYS = ["httpcore", "httpx"] if os.environ.get("ENPROMPTA_LONG_TESTS") else ["httpcore"]
+
+
+@pytest.fixture(params=WAYS, autouse=True)
 def as_most_programs(request: pytest.FixtureRequest) -> None:
-    """Own clients send in both of their ways."""
+    """Own clients send without httpx; the long form sends through httpx's transport too."""
     if request.param == "httpcore":
         request.getfixturevalue("without_httpx")
 
