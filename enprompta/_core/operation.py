@@ -192,6 +192,7 @@ def method_for(describe: Callable[..., object], parameters: Parameters, owner: t
 
     A description may return a flow instead of a call, for arguments that need several requests, or a `Ready` result.
     """
+    # The steps before the request are written twice: shared, they would add a frame to tracebacks, and a call's time.
     if owner.is_async:
 
         @functools.wraps(describe)

@@ -46,20 +46,20 @@ def test_the_doctor_with_few_fields(run: Run, faults: Faults) -> None:
     """Missing fields cause no failure; an unreadable clock is a warning."""
     faults.add("/health", status=200, headers={"Date": "soon"}, body={"status": "healthy"})
     says(faults, "/usage", {"requestsPerMinute": {"remaining": 3}})
-    told = run("doctor").output
-    assert "warn  clock        the service sent no Date header to compare with" in told
-    assert "plan unknown" in told
-    assert "credits" not in told
-    assert "requests left" not in told
+    shown = run("doctor").output
+    assert "warn  clock        the service sent no Date header to compare with" in shown
+    assert "plan unknown" in shown
+    assert "credits" not in shown
+    assert "requests left" not in shown
 
 
 def test_the_doctor_of_a_failing_service(run: Run, faults: Faults) -> None:
     """The failing part of usage is reported beside the working ones."""
     faults.add("/usage", status=500)
-    told = run("doctor", status=1).output
-    assert "healthy in" in told
-    assert "fail  account" in told
-    assert "500 Internal Server Error" in told
+    shown = run("doctor", status=1).output
+    assert "healthy in" in shown
+    assert "fail  account" in shown
+    assert "500 Internal Server Error" in shown
 
 
 def test_the_doctor_of_credentials_that_lack_a_scope(run: Run, faults: Faults) -> None:
@@ -77,8 +77,8 @@ def test_an_account_without_usage(run: Run, faults: Faults) -> None:
     """Without usage no chart is drawn; missing fields are left out."""
     says(faults, "/usage", {"requestsPerDay": {}})
     says(faults, "/usage/history", [])
-    told = run("usage").output
-    assert told == "plan        unknown\nexecutions  0\n\nNo usage in these days.\n"
+    shown = run("usage").output
+    assert shown == "plan        unknown\nexecutions  0\n\nNo usage in these days.\n"
 
 
 def test_bars_where_blocks_cannot_be_drawn(run: Run, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,8 +164,8 @@ def test_a_question_without_an_answer_is_1(run: Run, monkeypatch: pytest.MonkeyP
 
 def test_values_are_an_object(run: Run) -> None:
     """Other JSON than an object gives no names."""
-    told = run("prompts", "execute", "p", "--vars", "-", status=2, stdin="[1]", COLUMNS="300").stderr
-    assert "must hold a JSON object" in told
+    shown = run("prompts", "execute", "p", "--vars", "-", status=2, stdin="[1]", COLUMNS="300").stderr
+    assert "must hold a JSON object" in shown
 
 
 def test_a_person_is_asked(run: Run, client: Enprompta, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,9 +177,9 @@ def test_a_person_is_asked(run: Run, client: Enprompta, monkeypatch: pytest.Monk
     monkeypatch.setattr(Terminal.stdin, "isatty", lambda: True)
     monkeypatch.setattr(options, "sys", Terminal("sys"))
     team = client.teams.create(name="Asked")
-    told = run("teams", "delete", team.id, status=1, stdin="n\n").output
-    assert told.startswith(f"Delete {team.id}? [y/N]: ")
-    assert told.endswith("Cancelled; nothing was changed.\n")
+    shown = run("teams", "delete", team.id, status=1, stdin="n\n").output
+    assert shown.startswith(f"Delete {team.id}? [y/N]: ")
+    assert shown.endswith("Cancelled; nothing was changed.\n")
     assert client.teams.get(team.id).name == "Asked"
     assert run("teams", "delete", team.id, stdin="y\n").output.endswith(f"Deleted {team.id}.\n")
 
@@ -200,8 +200,8 @@ def test_secrets_go_where_they_were_sent(run: Run, tmp_path: Path) -> None:
     assert printed.count("\n") == 1
     (webhook,) = [one["id"] for one in objects(run("webhooks", "list", "--json")) if one["name"] == "Pipe"]
     file = tmp_path / "fresh"
-    told = run("webhooks", "rotate-secret", webhook, "--secret-file", file, COLUMNS="300").output
-    assert told == f"{webhook} has a new secret, in {file}.\n"
+    shown = run("webhooks", "rotate-secret", webhook, "--secret-file", file, COLUMNS="300").output
+    assert shown == f"{webhook} has a new secret, in {file}.\n"
     assert file.read_text() not in {printed, ""}
 
 
@@ -213,8 +213,8 @@ def test_a_workflow_as_json(run: Run, client: Enprompta, tmp_path: Path) -> None
     assert [step["promptId"] for step in shown["steps"]] == [prompt.id]
     file = tmp_path / "workflow.json"
     file.write_text(json.dumps({"name": "No steps"}))
-    told = run("workflows", "create", "--file", file, status=2, COLUMNS="300").stderr
-    assert "A new workflow needs a name and steps" in told
+    shown = run("workflows", "create", "--file", file, status=2, COLUMNS="300").stderr
+    assert "A new workflow needs a name and steps" in shown
 
 
 def test_a_run_that_fails(run: Run, faults: Faults) -> None:
@@ -247,8 +247,8 @@ def test_a_run_is_interrupted(run: Run, client: Enprompta, tmp_path: Path, monke
 
     monkeypatch.setattr(ResultsFile, "write", press)
     command = ("prompts", "execute-many", prompt.id, "-i", rows, "-o", results, "--concurrency", 1)
-    told = run(*command, status=130).stderr
-    assert "Run the same command again to resume: no row is charged twice." in told
+    shown = run(*command, status=130).stderr
+    assert "Run the same command again to resume: no row is charged twice." in shown
     written = [json.loads(line)["output"] for line in results.read_text().splitlines()]
     assert written[:3] == ["Hi N0", "Hi N1", "Hi N2"]
     assert len(written) == client.prompts.get(prompt.id).usage_count < 2_000
@@ -279,9 +279,9 @@ class Missing(ModuleType):
 
 def test_the_emulator_that_is_not_installed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line says what to install; a broken installation is not relabeled."""
-    told = ImportError("The emulator needs uvicorn: install it")
-    told.__cause__ = broken = ModuleNotFoundError("No module named 'sqlite3'")
-    monkeypatch.setitem(sys.modules, "enprompta.emulator.__main__", Missing(told))
+    shown = ImportError("The emulator needs uvicorn: install it")
+    shown.__cause__ = broken = ModuleNotFoundError("No module named 'sqlite3'")
+    monkeypatch.setitem(sys.modules, "enprompta.emulator.__main__", Missing(shown))
     assert run("emulator", status=1).stderr == "error  The emulator needs uvicorn: install it\n"
     monkeypatch.setitem(sys.modules, "enprompta.emulator.__main__", Missing(broken))
     assert CliRunner().invoke(app, ["emulator"]).exception is broken

@@ -91,9 +91,9 @@ def test_a_profile_in_a_file(run: Run, login: Run, folder: Path, client: Enpromp
     assert stat.S_IMODE((folder / "profiles.json").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert prompt.id in run("prompts", "list", "-q", "--all").output.split()
-    assert "ep_…" in (told := run("doctor").output)
-    assert f"from profile default, stored in {folder / 'profiles.json'}" in told
-    assert ", from profile default" in told
+    assert "ep_…" in (printed := run("doctor").output)
+    assert f"from profile default, stored in {folder / 'profiles.json'}" in printed
+    assert ", from profile default" in printed
     (listed,) = objects(run("profiles", "--json"))
     assert (listed["id"], listed["storage"], listed["credentials"], listed["isDefault"]) == (
         "default", "file", "API key", True,
@@ -200,12 +200,12 @@ def test_which_credentials_are_used(run: Run, login: Run, service: Emulator) -> 
     run("prompts", "list", status=1, **wrong)
     run("prompts", "list", status=1, **wrong, ENPROMPTA_PROFILE="default")
     run("prompts", "list", "--profile", "default", **wrong)
-    told = run("doctor", "--profile", "default", **wrong).output
-    assert told.count("credentials  ") == 1
+    printed = run("doctor", "--profile", "default", **wrong).output
+    assert printed.count("credentials  ") == 1
     # The key goes to the address it was given for, whatever the environment says.
     run("prompts", "list", ENPROMPTA_BASE_URL="http://127.0.0.1:1/api/v1")
-    told = run("prompts", "list", "--profile", "other", status=3).output
-    assert "Profile 'other' does not exist (profiles: default): create it with `enprompta login --profile" in told
+    printed = run("prompts", "list", "--profile", "other", status=3).output
+    assert "Profile 'other' does not exist (profiles: default): create it with `enprompta login --profile" in printed
 
 
 @pytest.mark.usefixtures("no_keyring")

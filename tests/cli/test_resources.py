@@ -203,7 +203,7 @@ def test_a_secret_without_a_place_is_not_created(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "shown"),
     [
         (("prompts", "get", "nope"), 1, "404 Not Found"),
         (("prompts", "get", ""), 2, "is empty"),
@@ -220,11 +220,11 @@ def test_a_secret_without_a_place_is_not_created(
         (("executions", "list", "--since", "yesterday"), 2, "ISO 8601"),
     ],
 )
-def test_errors_are_one_line_and_a_status(run: Run, arguments: tuple[str, ...], status: int, told: str) -> None:
+def test_errors_are_one_line_and_a_status(run: Run, arguments: tuple[str, ...], status: int, shown: str) -> None:
     """1 for an API error, 2 for wrong usage; standard output stays empty."""
     result = run(*arguments, status=status)
     assert result.stdout == ""
-    assert told in result.stderr.replace("\n", " ").replace("│ ", "").replace("  ", " ")
+    assert shown in result.stderr.replace("\n", " ").replace("│ ", "").replace("  ", " ")
     if status == 1:
         assert result.stderr.count("\n") == 1
 
@@ -239,23 +239,23 @@ def test_no_key_is_3(run: Run) -> None:
 
 def test_doctor(run: Run, service: Emulator) -> None:
     """`doctor` reports everything relevant, with the key abbreviated."""
-    told = run("doctor").output
+    shown = run("doctor").output
     for part in ("ep_…rise, from ENPROMPTA_API_KEY", service.url, "healthy in", "clock agrees with", "plan enterprise"):
-        assert part in told
+        assert part in shown
     assert objects(run("doctor", "--json"))[0]["ok"] is True
-    assert re.search(r"^ok    credits      \d+ used, no limit$", told, re.MULTILINE)
-    told = run("doctor", status=1, ENPROMPTA_API_KEY="ep_wrong").output
-    assert "refuses the credentials" in told
-    assert "store a valid key with `enprompta login`" in told
-    told = run("doctor", status=1, ENPROMPTA_API_KEY=service.keys.free).output
-    assert "fail  account      neither usage nor prompts can be read with these credentials: " in told
-    told = run("doctor", status=1, ENPROMPTA_BASE_URL=service.url.removesuffix("/api/v1")).output
-    assert "the base URL must end in /api/v1 (see ENPROMPTA_BASE_URL)" in told
+    assert re.search(r"^ok    credits      \d+ used, no limit$", shown, re.MULTILINE)
+    shown = run("doctor", status=1, ENPROMPTA_API_KEY="ep_wrong").output
+    assert "refuses the credentials" in shown
+    assert "store a valid key with `enprompta login`" in shown
+    shown = run("doctor", status=1, ENPROMPTA_API_KEY=service.keys.free).output
+    assert "fail  account      neither usage nor prompts can be read with these credentials: " in shown
+    shown = run("doctor", status=1, ENPROMPTA_BASE_URL=service.url.removesuffix("/api/v1")).output
+    assert "the base URL must end in /api/v1 (see ENPROMPTA_BASE_URL)" in shown
     assert "fail  reachable" in run("doctor", status=1, ENPROMPTA_BASE_URL="http://127.0.0.1:9/api/v1").output
     oauth = {"ENPROMPTA_API_KEY": "", "ENPROMPTA_CLIENT_ID": service.clients.pro.client_id}
-    told = run("doctor", **oauth, ENPROMPTA_CLIENT_SECRET=service.clients.pro.client_secret).output
-    assert "ENPROMPTA_CLIENT_SECRET is set" in told
-    assert service.clients.pro.client_secret not in told
+    shown = run("doctor", **oauth, ENPROMPTA_CLIENT_SECRET=service.clients.pro.client_secret).output
+    assert "ENPROMPTA_CLIENT_SECRET is set" in shown
+    assert service.clients.pro.client_secret not in shown
     assert (masked("ep_0123456789abcdef"), masked("ep_short"), masked("other-0123456789")) == (
         "ep_…cdef",
         "ep_…",
@@ -267,9 +267,9 @@ def test_a_wrong_clock_is_reported(environment: dict[str, str]) -> None:
     """The doctor reports by how much this machine's clock is off."""
     with Emulator(clock=lambda: time.time() + 600) as ahead:
         variables = {**environment, "ENPROMPTA_BASE_URL": ahead.url}
-        told = CliRunner().invoke(app, ["doctor"], env=variables)
-    assert told.exit_code == 0
-    assert "s behind the service: correct it" in told.output
+        shown = CliRunner().invoke(app, ["doctor"], env=variables)
+    assert shown.exit_code == 0
+    assert "s behind the service: correct it" in shown.output
 
 
 def test_execute_many(run: Run, client: Enprompta, tmp_path: Path) -> None:
@@ -318,8 +318,8 @@ def test_a_missing_column_is_reported_before_anything_is_sent(run: Run, client: 
     prompt = client.prompts.create(title="Bulk", content="Hi {{name}}")
     rows = tmp_path / "rows.csv"
     rows.write_text("id,nmae\n1,Ada\n")
-    told = run("prompts", "execute-many", prompt.id, "-i", rows, "-o", tmp_path / "out.jsonl", status=1).output
-    assert "rows.csv, line 2: there is no column 'name'" in told
+    shown = run("prompts", "execute-many", prompt.id, "-i", rows, "-o", tmp_path / "out.jsonl", status=1).output
+    assert "rows.csv, line 2: there is no column 'name'" in shown
     assert client.prompts.get(prompt.id).usage_count == 0
     assert not (tmp_path / "out.jsonl").exists()
 
@@ -337,10 +337,10 @@ def test_ctrl_c_leaves_a_checkpoint(
     while (client.prompts.get(prompt.id).usage_count or 0) < 20:
         time.sleep(0.01)
     first.send_signal(signal.SIGINT)
-    _, told = first.communicate(timeout=30)
+    _, shown = first.communicate(timeout=30)
     assert first.returncode == 130
-    assert "Run the same command again to resume: no row is charged twice." in told
-    assert "Traceback" not in told
+    assert "Run the same command again to resume: no row is charged twice." in shown
+    assert "Traceback" not in shown
     second = subprocess.run([*COMMAND, *arguments], env=variables, capture_output=True, text=True, check=False)
     assert second.returncode == 0
     assert re.match(r"600 executed \(\d+ of them before\), 0 failed", second.stdout)
@@ -357,9 +357,9 @@ def test_the_emulator_is_a_command() -> None:
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20)[1] == ""
     assert process.returncode == 130
-    told = subprocess.run([*COMMAND, "emulator", "--prot", "1"], capture_output=True, text=True, check=False)
-    assert told.returncode == 2
-    assert "--prot" in told.stderr
+    shown = subprocess.run([*COMMAND, "emulator", "--prot", "1"], capture_output=True, text=True, check=False)
+    assert shown.returncode == 2
+    assert "--prot" in shown.stderr
 
 
 @pytest.mark.parametrize(

@@ -285,12 +285,12 @@ def test_names_are_sorted() -> None:
 def test_missing_extra_is_explained() -> None:
     """Without FastAPI or uvicorn the error names the install command; other errors are not hidden."""
     code = "import sys; sys.modules[{!r}] = None; import enprompta.emulator"
-    for module, told in (("fastapi", True), ("uvicorn", True), ("sqlite3", False)):
+    for module, is_of_extra in (("fastapi", True), ("uvicorn", True), ("sqlite3", False)):
         result = subprocess.run(
             [sys.executable, "-c", code.format(module)], check=False, capture_output=True, text=True, timeout=30
         )
         assert result.returncode == 1
-        assert ('pip install "enprompta[emulator]"' in result.stderr) is told
+        assert ('pip install "enprompta[emulator]"' in result.stderr) is is_of_extra
 
 
 class Broken(ModuleType):
@@ -306,18 +306,18 @@ class Broken(ModuleType):
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"), [("uvicorn", True), ("starlette.types", True), ("yaml", True), ("sqlite3", False)]
+    ("missing", "is_of_extra"), [("uvicorn", True), ("starlette.types", True), ("yaml", True), ("sqlite3", False)]
 )
 def test_a_missing_extra_is_distinguished_from_other_import_errors(
-    missing: str, *, told: bool, monkeypatch: pytest.MonkeyPatch
+    missing: str, *, is_of_extra: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A missing package of the extra is reported with the install command; other import errors are not."""
     monkeypatch.delitem(sys.modules, "enprompta.emulator")
     monkeypatch.setitem(sys.modules, "enprompta.emulator.access.accounts", Broken(missing))
     with pytest.raises(ImportError) as caught:
         importlib.import_module("enprompta.emulator")
-    assert isinstance(caught.value, ModuleNotFoundError) is not told
-    assert ('pip install "enprompta[emulator]"' in str(caught.value)) is told
+    assert isinstance(caught.value, ModuleNotFoundError) is not is_of_extra
+    assert ('pip install "enprompta[emulator]"' in str(caught.value)) is is_of_extra
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ def test_a_key_log_that_cannot_be_written(
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 @CLIENTS
-@pytest.mark.parametrize("certificates_of", ["nobody", "a file", "a folder"])
+@pytest.mark.parametrize("certificates_of", ["httpx", "a file", "a folder"])
 def test_a_key_log_that_is_a_pipe(
     certificates_of: str, make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
