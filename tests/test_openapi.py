@@ -6,8 +6,6 @@ import hmac
 import json
 import re
 from collections import Counter
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,10 +13,12 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.openapi_file import PATH as DOCUMENT
+from tests.openapi_file import document
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "openapi.yaml"
 
 # method, path, operationId, status of success
 CONTRACT = [
@@ -189,13 +189,6 @@ RESOURCES = [
     ("WorkflowFailedData", "execution_id workflow_id status tokens_used cost error", "error"),
     ("TeamMemberData", "team_id user_id email role", ""),
 ]
-
-
-@cache
-def document() -> dict[str, Any]:
-    """Read the document once."""
-    loaded: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
-    return loaded
 
 
 def resolve(node: dict[str, Any]) -> dict[str, Any]:

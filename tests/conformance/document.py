@@ -6,21 +6,19 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-import yaml
 from jsonschema import Draft202012Validator, FormatChecker
+
+from tests.openapi_file import document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-DOCUMENT: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text(encoding="utf-8")
-)
+DOCUMENT = document()
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 JSON = "application/json"
 

@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from enprompta.emulator import Emulator
 from enprompta.emulator import emulator as home
 from tests.conformance.seeds import sow
+from tests.openapi_file import PATH as DOCUMENT
+from tests.openapi_file import document
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "docs" / "openapi.yaml"
-PATHS: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))["paths"]
+PATHS: dict[str, Any] = document()["paths"]
 EXAMPLES = os.environ.get("CONFORMANCE_EXAMPLES", "200" if os.environ.get("ENPROMPTA_LONG_TESTS") else "6")
 SEED = os.environ.get("CONFORMANCE_SEED", "20240117")
 MINUTES = 60

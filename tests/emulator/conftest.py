@@ -6,24 +6,22 @@ import json
 import re
 import threading
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 
 from enprompta.emulator import Emulator
 from tests.emulator.otlp import PATH, PROTOBUF
 from tests.emulator.otlp import request as export
+from tests.openapi_file import document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.yaml"
 NOON = 1_705_492_800.0  # 2024-01-17T12:00:00Z, the top of a minute
 
 
@@ -36,12 +34,6 @@ class Clock:
     def __call__(self) -> float:
         """Return the current time."""
         return self.now
-
-
-@lru_cache
-def document() -> dict[str, Any]:
-    """The OpenAPI document."""
-    return yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
 
 
 def _resolve(node: dict[str, Any]) -> dict[str, Any]:

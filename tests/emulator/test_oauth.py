@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from enprompta.emulator import Emulator
 from enprompta.errors import ConfigurationError
+from tests.openapi_file import document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import httpx
 
     from tests.emulator.conftest import Clock
 
-DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "docs" / "openapi.yaml").read_text(encoding="utf-8"))
+DOCUMENT = document()
 SCOPES = list(DOCUMENT["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]["scopes"])
 GUARDED = [
     (method.upper(), path, operation["security"][1]["oauth2"][0])

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-import yaml
 from openinference.semconv.trace import SpanAttributes
 from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.metrics import MeterProvider
@@ -34,6 +33,7 @@ from enprompta.limiters.interface import NoLimiter
 from enprompta.otel import OpenTelemetryHooks, _template
 from tests.faults.flavours import Caller, Waits, run, settle
 from tests.faults.server import FaultServer, Peer, answer
+from tests.openapi_file import document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -417,7 +417,7 @@ def test_ports(scheme: str, port: int, seen: Telescope) -> None:
 
 def test_templates_are_those_of_the_document() -> None:
     """Each path of the API's document, with ids put in, gives the document's template again."""
-    paths = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))["paths"]
+    paths = document()["paths"]
     assert len(paths) > 20
     for documented in paths:
         below = documented.removeprefix("/api/v1")
