@@ -54,9 +54,11 @@ class ScriptServer:
                 for name, value in answer.headers.multi_items():
                     self.send_header(name, value)
                 lengths = {"content-length", "transfer-encoding"} & answer.headers.keys()
-                # An answer that may announce more bytes than it has must end with its connection.
+                # An answer that may announce more bytes than it has, or whose length is cut off by a line break in a
+                # header, must end with its connection: the client would wait for the rest.
                 exact = lengths == {"content-length"} and answer.headers["content-length"] == str(len(content))
-                self.close_connection = bool(lengths) and not exact
+                broken = any({"\r", "\n"} & set(value) for value in answer.headers.values())
+                self.close_connection = broken or (bool(lengths) and not exact)
                 if not lengths:
                     self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
