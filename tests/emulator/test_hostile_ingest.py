@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -202,7 +203,11 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=400 if os.environ.get("ENPROMPTA_LONG_TESTS") else 60,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(body=st.binary(max_size=200), cut=st.integers(0, len(BODY)), at=st.integers(0, len(BODY) - 1), document=values)
 def test_no_request_is_a_500(fuzzed: tuple[str, httpx.Client], body: bytes, cut: int, at: int, document: Any) -> None:
     """Random bytes, cut and spliced protobuf, and JSON of wrong shapes are 200 or 400."""
