@@ -7,6 +7,7 @@ because the checkpoint belongs to other rows, or the disk is full, the results o
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -22,6 +23,23 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+def is_stream(path: Path) -> bool:
+    """True for a pipe, a device, and the standard output of this program, also if that is redirected to a file."""
+    try:
+        found = path.stat()
+    except OSError:  # it does not exist yet
+        return False
+    return not stat.S_ISREG(found.st_mode) or is_standard_output(path)
+
+
+def is_standard_output(path: Path) -> bool:
+    """True for `/dev/stdout` and its other names."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:  # one of them does not exist
+        return False
+
+
 class ResultsFile:
     """A file of records, in the format of its extension; pipes and devices are written to directly.
 
@@ -34,13 +52,16 @@ class ResultsFile:
     def __init__(self, path: Path, variables: Sequence[str] = ()) -> None:
         make = writer_for(path)
         self._path = path
-        self._is_file = path.is_file() or not path.exists()
-        self._beside = path.with_name(f".{path.name}.{os.getpid()}.tmp") if self._is_file else path
+        self._is_file = not is_stream(path)
+        self._target = path.resolve() if self._is_file else path  # a link stays a link
+        self._beside = self._target.with_name(f".{path.name}.{os.getpid()}.tmp") if self._is_file else path
         self._records = 0
         self._is_whole = True  # False after a failed write
         try:
             # `backslashreplace` writes a lone surrogate as the JSON escape that it came from.
-            self._stream: TextIO = self._beside.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+            # A copy of the standard output continues where that is, not at the start of its file.
+            opened: Path | int = os.dup(1) if is_standard_output(path) else self._beside
+            self._stream: TextIO = open(opened, "w", encoding="utf-8", errors="backslashreplace", newline="")  # noqa: PTH123, SIM115 (a descriptor is no path; `__exit__` closes)
             self._writer = make(self._stream, variables)
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written: {error.strerror or error}") from None
@@ -70,7 +91,7 @@ class ResultsFile:
                 # A run that was stopped may have fewer results than the file had before.
                 is_news = exc is None or (self._records > 0 and not isinstance(exc, CheckpointError))
                 if self._is_file and self._is_whole and is_news:
-                    self._beside.replace(self._path)
+                    self._beside.replace(self._target)
         finally:
             if self._is_file:
                 with suppress(OSError):  # it exists only if it was not renamed

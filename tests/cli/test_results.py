@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from enprompta.batch import CheckpointError
 from enprompta.cli.app import app
 from enprompta.cli.results_file import ResultsFile
 from enprompta.errors import ConfigurationError, EnpromptaError
+from tests.cli.test_broken_output import COMMAND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,6 +194,42 @@ def test_what_a_run_that_is_broken_off_leaves(tmp_path: Path, error: BaseExcepti
         break_off()
     assert path.read_text() == left
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """The results replace the file that a link leads to."""
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link.jsonl"
+    link.symlink_to("there/results.jsonl")
+    for _ in range(2):  # at first the file does not exist
+        with ResultsFile(link) as file:
+            file.write({"a": 1})
+        assert link.is_symlink()
+        assert (tmp_path / "there" / "results.jsonl").read_text() == '{"a": 1}\n'
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["results.jsonl"]
+
+
+@pytest.mark.parametrize("to_file", [True, False], ids=["a file", "a pipe"])
+def test_standard_output_has_results_alone(service: Emulator, client: Enprompta, tmp_path: Path, to_file: bool) -> None:  # noqa: FBT001
+    """The summary goes to stderr; a file that is appended to keeps its start."""
+    prompt = client.prompts.create(title="Bulk", content="Hi {{name}}").id
+    given = rows(tmp_path / "rows.csv", "Ada", "Bob")
+    environment = {**os.environ, "ENPROMPTA_API_KEY": service.keys.enterprise, "ENPROMPTA_BASE_URL": service.url}
+    command = [*COMMAND, "prompts", "execute-many", prompt, "-i", given, "-o", "/dev/stdout"]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--checkpoint FILE" in refused.stderr
+    shown = tmp_path / "shown.jsonl"
+    shown.write_text("first\n")
+    with shown.open("a") as end:
+        done = subprocess.run(
+            [*command, "--checkpoint", tmp_path / "kept"], env=environment, check=False,
+            stdout=end if to_file else subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    first, *lines = shown.read_text().splitlines() if to_file else ["first", *done.stdout.splitlines()]
+    assert first == "first"
+    assert [json.loads(line)["variables"]["name"] for line in lines] == ["Ada", "Bob"]
+    assert "2 executed, 0 failed" in done.stderr
 
 
 def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from enprompta.cli.console import err, line, out
 from enprompta.cli.error_handling import FAILED, INTERRUPTED, connected
 from enprompta.cli.options import given_only
 from enprompta.cli.result_formats import writer_for
-from enprompta.cli.results_file import ResultsFile
+from enprompta.cli.results_file import ResultsFile, is_standard_output, is_stream
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     FileRun: TypeAlias = BatchRun[Row, Any]
 
 Input = Annotated[Path, typer.Option("--input", "-i", metavar="FILE", help="Rows: .csv, .jsonl or .parquet.")]
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Results: .jsonl, .csv or .parquet.")]
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="Results: .jsonl, .csv or .parquet; or /dev/stdout.")
+]
 Checkpoint = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Checkpoint to resume from; default OUTPUT.checkpoint.")
 ]
@@ -97,7 +99,7 @@ def execute_many(
     force: Force = False,
 ) -> None:
     """Execute a prompt once per row of a file; every row is validated before anything is sent."""
-    kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
+    kept = checkpoint or _beside(output)
     _check_files(input_, output, kept, force=force)
     options = given_only(provider=provider, model=model, temperature=temperature, max_tokens=max_tokens, top_p=top_p)
     options |= given_only(stop_sequences=stop, expect_version=expect_version, repair=repair)
@@ -126,11 +128,12 @@ def execute_many(
     done = run.progress
     before = f" ({done.restored:,} of them before)" if done.restored else ""
     summary = f"{done.done:,} executed{before}, {done.failed:,} failed, ${done.cost:,.4f}, in {output}"
+    shown = err if is_stream(output) else out  # never among the results
     if run.ending != "completed":
-        out.print(line(f"{summary}; stopped: {run.ending}"))
+        shown.print(line(f"{summary}; stopped: {run.ending}"))
         _print_how_to_resume(run, output)
         raise typer.Exit(FAILED)
-    out.print(line(summary))
+    shown.print(line(summary))
     if failed:
         again = f"Run the same command again to retry the {failed:,} failed rows; the others are not charged again."
         if output_schema is not None:
@@ -174,6 +177,19 @@ class Interrupt:
         signal.signal(signal.SIGINT, self._before)
 
 
+def _beside(output: Path) -> Path:
+    """Return the checkpoint of an output file.
+
+    Raises:
+        typer.BadParameter: The results go to standard output.
+    """
+    if is_standard_output(output):
+        raise typer.BadParameter(
+            "with results on stdout, also give the --checkpoint FILE to resume from", param_hint="--output"
+        )
+    return output.with_name(f"{output.name}.checkpoint")
+
+
 def _check_files(input_: Path, output: Path, checkpoint: Path, *, force: bool) -> None:
     """Refuse invalid files before any row is charged, and one file for two options: rows are read while it is written.
 
@@ -188,7 +204,7 @@ def _check_files(input_: Path, output: Path, checkpoint: Path, *, force: bool) -
     if input_.suffix.lower() not in batch.row_files.SUFFIXES:
         raise typer.BadParameter(f"{input_}: rename the file to .csv, .jsonl or .parquet", param_hint="--input")
     writer_for(output)
-    if output.exists() and not checkpoint.exists() and not force and (output.is_file() or output.is_dir()):
+    if output.exists() and not checkpoint.exists() and not force and (output.is_dir() or not is_stream(output)):
         raise typer.BadParameter(
             f"{output} exists and there is no checkpoint to resume from; --force overwrites it: every row is "
             "executed and charged again",
