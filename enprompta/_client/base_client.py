@@ -9,8 +9,8 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
-from enprompta import _core
 from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks, workbench_hooks
+from enprompta._client.results import read_result
 from enprompta._common import log, rendered
 from enprompta._common.headers import idempotency_key
 from enprompta._common.idempotency import KEYED_METHODS
@@ -28,7 +28,7 @@ from enprompta._http.retry import RetryPolicy
 from enprompta._http.senders.buffered_body import WholeBody, body_for
 from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
 from enprompta._version import __version__
-from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
+from enprompta.errors import ConfigurationError, EnpromptaError, RateLimit
 from enprompta.limiters import LocalLimiter
 from enprompta.limiters.interface import NoLimiter
 from enprompta.limiters.local import digest
@@ -57,7 +57,6 @@ _PYTHON = ".".join(map(str, sys.version_info[:3]))
 _USER_AGENT = f"enprompta-python/{__version__} python/{_PYTHON}"
 _UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
 _ANONYMOUS = ApiKeyAuth(Secret(""))
-_SHOWN_BODY = 65_536  # bytes of an undecodable response that its error keeps
 
 
 class Namespace(Generic[T_co]):
@@ -264,11 +263,11 @@ class BaseClient:
     def steps(self, call: Call[T], /) -> Steps[Answered[T]]:
         """Describe a call as the steps it takes, without sending anything; `drive` performs them."""
         reply = yield from self._send(call)
-        return Answered(self._read(call, reply), reply.attempts)
+        return Answered((yield from self._read(call, reply)), reply.attempts)
 
     def _perform(self, call: Call[T]) -> Steps[T]:
         reply = yield from self._send(call)
-        return self._read(call, reply)
+        return (yield from self._read(call, reply))
 
     def _perform_raw(self, call: Call[T]) -> Steps[APIResponse[T]]:
         from enprompta._core.response import APIResponse  # noqa: PLC0415 (most calls return the result alone)
@@ -276,7 +275,7 @@ class BaseClient:
         reply = yield from self._send(call)
         response = reply.response
         return APIResponse(
-            data=self._read(call, reply),
+            data=(yield from self._read(call, reply)),
             status_code=response.status_code,
             headers=response.headers,
             request_id=reply.request_id,
@@ -285,29 +284,11 @@ class BaseClient:
             content=response.content,
         )
 
-    def _read(self, call: Call[T], reply: HttpReply) -> T:
-        """Decode a 2xx response; raise an error with the request id if it does not match the call."""
-        decoding, response = _core.decode, reply.response
+    def _read(self, call: Call[T], reply: HttpReply) -> Steps[T]:
+        """Read the result of a call from its 2xx response."""
         if call.method != "GET":
             self._forget_version(call)
-        try:
-            return self._received(decoding.decode(call, response.content, response.refusal))
-        except decoding.UndecodableError as error:
-            problem = str(error)
-        mask = failures.mask_for(response.request, self._auth.secrets())
-        headers = mask.headers(response.headers)
-        request_id = headers.get("x-request-id")
-        raise APIResponseError(
-            mask.text(f"{call.method} {call.path} returned {response.status_code} with {problem}")
-            + (f" (request id: {request_id})" if request_id else ""),
-            status_code=response.status_code,
-            request_id=request_id,
-            headers=headers,
-            body=mask.body(response.content[: 2 * _SHOWN_BODY])[:_SHOWN_BODY],
-            attempts=mask.attempts(reply.attempts),
-        )
-
-    def _received(self, result: T) -> T:
+        result = yield from read_result(call, reply, self._auth.secrets, self._plan.clock)
         if rendered.observers:
             rendered.notify_received(result, digest(self.account_key))
         return result

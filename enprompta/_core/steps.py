@@ -75,6 +75,8 @@ class HttpReply(NamedTuple):
     """The failed attempts before this one."""
     duration: float
     """Seconds that the successful attempt took."""
+    ends: float | None = None
+    """Deadline of the call in monotonic seconds; None for no limit."""
 
     @property
     def request_id(self) -> str | None:

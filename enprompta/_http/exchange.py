@@ -130,7 +130,7 @@ class Exchange:
             if not isinstance(outcome, APIError):
                 if log.logger.isEnabledFor(logging.DEBUG):  # collecting the fields takes longer than this check
                     log.event(logging.DEBUG, "response", call=self.call, status=outcome.status_code, seconds=duration)
-                return HttpReply(outcome, self.failed, duration)
+                return HttpReply(outcome, self.failed, duration, self.deadline_at)
             attempt = self._attempt(duration, outcome)
             if self._renews(outcome):
                 self.failed.append(attempt)
