@@ -114,9 +114,12 @@ def _read_piece(call: Call[list[Any]], body: bytes, span: tuple[int, int], place
     try:
         return decode(call, b"[%b]" % body[slice(*span)])
     except UndecodableError as error:
-        problem = error.problem
-    if problem is not None:
-        *fields, first = place
-        index, *steps = problem["loc"]
-        problem["loc"] = (*fields, first + index, *steps)
+        problem = error.problem and {**error.problem, "loc": _place_in_body(error.problem["loc"], place)}
     raise undecodable(body, problem)
+
+
+def _place_in_body(steps: tuple[Any, ...], place: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return the place in the whole body for one in a piece."""
+    *fields, first = place
+    index, *inner = steps
+    return (*fields, first + index, *inner)
