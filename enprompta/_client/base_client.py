@@ -243,11 +243,11 @@ class BaseClient:
         """
         library = self._library_for(url)
         parsed = parse_url(library, url)
-        headers = self._headers_for(settings, library).raw.copy()
+        headers: Any = self._headers_for(settings, library)
         if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
-            headers.append((b"Content-Length", b"%d" % len(content)))
+            headers = [*headers.raw, (b"Content-Length", b"%d" % len(content))]
         if key is not None:
-            headers.append((b"Idempotency-Key", key.encode()))
+            headers = [*headers, (b"Idempotency-Key", key.encode())]
         # Passed as a stream and read at once, so that httpx adds no headers.
         request: httpx.Request = library.Request(
             method,
