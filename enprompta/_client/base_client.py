@@ -203,21 +203,23 @@ class BaseClient:
         query = encode_query(call.params) if call.params else ""
         return f"{root}?{query}" if query else root
 
-    def _send(self, call: Call[Any]) -> Steps[HttpReply]:
+    def _send(self, call: Call[Any], body: object = None, key: str | None = None) -> Steps[HttpReply]:
         settings, plan = self._settings, self._plan
-        key: object = None
+        if body is None:
+            body = call.json
+        given: object = None
         if call.options:
             options: Any = dict(call.options)
-            key = options.pop("idempotency_key", None)
+            given = options.pop("idempotency_key", None)
             if options:
                 settings = settings.override(options)
                 plan = self._plan_for(settings)
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=NoLimiter())
-        content = b"" if call.json is None else encode_json(call.json)
-        request = self._request(call.method, self._url(call), content, settings)
-        if call.method in KEYED_METHODS:
-            request.headers["Idempotency-Key"] = idempotency_key(key)
+        content = b"" if body is None else encode_json(body)
+        if key is None and call.method in KEYED_METHODS:
+            key = idempotency_key(given)
+        request = self._request(call.method, self._url(call), content, settings, key)
         if call.method != "GET":
             self._forget_version(call)
         name = f"{call.method} {call.path}"
@@ -230,7 +232,9 @@ class BaseClient:
         if self.prompt_versions and call.path.startswith("/prompts/") and call.method != "POST":
             self.prompt_versions.clear()
 
-    def _request(self, method: str, url: str, content: bytes, settings: Settings) -> httpx.Request:
+    def _request(
+        self, method: str, url: str, content: bytes, settings: Settings, key: str | None = None
+    ) -> httpx.Request:
         """Return the request, in the type of the library that sends it.
 
         Raises:
@@ -238,17 +242,20 @@ class BaseClient:
         """
         library = self._library_for(url)
         parsed = parse_url(library, url)
+        headers: Any = self._headers_for(settings, library)
+        if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
+            headers = [*headers.raw, (b"Content-Length", b"%d" % len(content))]
+        if key is not None:
+            headers = [*headers, (b"Idempotency-Key", key.encode())]
         # Passed as a stream and read at once, so that httpx adds no headers.
         request: httpx.Request = library.Request(
             method,
             parsed,
-            headers=self._headers_for(settings, library),
+            headers=headers,
             stream=library.ByteStream(content),
             extensions={"timeout": settings.timeouts, "max_response_bytes": settings.max_response_bytes},
         )
         request.read()
-        if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
-            request.headers["Content-Length"] = str(len(content))
         if content and not isinstance(request.stream, WholeBody):
             request.stream = body_for(library, content)
         return request
@@ -260,9 +267,15 @@ class BaseClient:
         plan = self._plan._replace(account=NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
-    def steps(self, call: Call[T], /) -> Steps[Answered[T]]:
-        """Describe a call as the steps it takes, without sending anything; `drive` performs them."""
-        reply = yield from self._send(call)
+    def steps(self, call: Call[T], /, body: object = None, key: str | None = None) -> Steps[Answered[T]]:
+        """Describe a call as the steps it takes, without sending anything; `drive` performs them.
+
+        Args:
+            call: The call.
+            body: The request body; that of the call for None.
+            key: A valid idempotency key; None for that of the call's options, or a new one.
+        """
+        reply = yield from self._send(call, body, key)
         return Answered((yield from self._read(call, reply)), reply.attempts)
 
     def _perform(self, call: Call[T]) -> Steps[T]:

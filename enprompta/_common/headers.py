@@ -45,10 +45,8 @@ def check_headers(headers: object) -> None:
 
 def is_header_text(value: object) -> bool:
     """True if a header can carry the value: printable ASCII on one line, no outer spaces (RFC 9110, 5.5)."""
-    if not issubclass(type(value), str):
-        return False
-    text = str.__str__(cast("str", value))
-    return text.isascii() and text.isprintable() and text == text.strip()
+    text = _text(value)
+    return text is not None and text.isascii() and text.isprintable() and text == text.strip()
 
 
 def idempotency_key(given: object) -> str:
@@ -59,9 +57,16 @@ def idempotency_key(given: object) -> str:
     """
     if given is None:
         return os.urandom(16).hex()
-    text = str.__str__(cast("str", given)) if issubclass(type(given), str) else ""
+    text = _text(given) or ""
     if not 0 < len(text) <= _MAX_KEY or not is_header_text(text):
         raise ConfigurationError(
             f"idempotency_key must be printable ASCII text on one line, of 1 to {_MAX_KEY} characters"
         )
     return text
+
+
+def _text(value: object) -> str | None:
+    """Return the text of a string, also of a subclass that overrides methods; None for anything else."""
+    if type(value) is str:
+        return value
+    return str.__str__(cast("str", value)) if issubclass(type(value), str) else None

@@ -102,7 +102,7 @@ class Headers(MutableMapping[str, str]):
     """Headers of a request or a response, with case-insensitive names.
 
     Args:
-        headers: A mapping, or pairs of text or bytes.
+        headers: A mapping, or pairs of text, or pairs of bytes.
     """
 
     __slots__ = ("raw",)
@@ -111,7 +111,10 @@ class Headers(MutableMapping[str, str]):
         pairs: Any = getattr(headers, "raw", headers)
         if isinstance(pairs, Mapping):
             pairs = cast("Mapping[str, str]", pairs).items()
-        self.raw: list[tuple[bytes, bytes]] = [(_encoded(name), _encoded(value)) for name, value in pairs]
+        self.raw: list[tuple[bytes, bytes]] = list(pairs)
+        if self.raw and isinstance(self.raw[0][0], str):
+            texts = cast("list[tuple[str, str]]", self.raw)
+            self.raw = [(name.encode(), value.encode()) for name, value in texts]
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Return names in lower case and values; a repeated header is listed as often as it was received."""
@@ -137,10 +140,12 @@ class Headers(MutableMapping[str, str]):
     def __getitem__(self, name: str) -> str:
         if not (values := self._values(name)):
             raise KeyError(name)
-        return b", ".join(values).decode(self._encoding())
+        joined = b", ".join(values)
+        return joined.decode("ascii" if joined.isascii() else self._encoding())
 
     def __setitem__(self, name: str, value: str) -> None:
-        self.pop(name, None)
+        if self._values(name):
+            del self[name]
         self.raw.append((name.encode(), value.encode()))
 
     def __delitem__(self, name: str) -> None:
@@ -163,15 +168,17 @@ class Headers(MutableMapping[str, str]):
         return f"{type(self).__name__}({shown!r})"
 
 
-def _encoded(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else text.encode()
-
-
 class Request:
     """A request whose body is in memory."""
 
     def __init__(
-        self, method: str, url: URL, *, headers: Headers, stream: WholeBody, extensions: Mapping[str, Any]
+        self,
+        method: str,
+        url: URL,
+        *,
+        headers: Headers | list[tuple[bytes, bytes]],
+        stream: WholeBody,
+        extensions: Mapping[str, Any],
     ) -> None:
         self.method, self.url = method.upper(), url
         self.headers = Headers(headers)

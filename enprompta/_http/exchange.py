@@ -66,25 +66,27 @@ class Exchange:
         deadline_at: Deadline in monotonic seconds; None applies the configured one.
     """
 
+    # Defaults of the class, so that a call sets few attributes.
+    waited = 0.0
+    """Seconds spent waiting for the rate limit."""
+    slept = 0.0
+    """Seconds slept between attempts."""
+    authorized = 0.0
+    """Seconds spent waiting for an access token."""
+    ticket: Reservation = None
+    retrier: Retrier | None = None
+    reports: HookReports | None = None
+    """Reports the call to the hooks; None without hooks."""
+    renewed = False
+    budget_reported = False
+    """True if the last answer was a 429 that reported a consistent budget."""
+
     def __init__(
         self, request: httpx.Request, call: str, plan: ExchangeConfig, deadline_at: float | None = None
     ) -> None:
         self.request, self.call, self.plan, self.deadline_at = request, call, plan, deadline_at
-        self.began = 0.0
         self.failed: list[Attempt] = []
-        self.waited = 0.0
-        """Seconds spent waiting for the rate limit."""
-        self.slept = 0.0
-        """Seconds slept between attempts."""
-        self.authorized = 0.0
-        """Seconds spent waiting for an access token."""
-        self.ticket: Reservation = None
-        self.retrier: Retrier | None = None
-        self.reports: HookReports | None = None
-        """Reports the call to the hooks; None without hooks."""
-        self.renewed = False
-        self.budget_reported = False
-        """True if the last answer was a 429 that reported a consistent budget."""
+        self.began = 0.0
 
     def steps(self) -> Steps[HttpReply]:
         """Send the request, with retries according to the policy.

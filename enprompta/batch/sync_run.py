@@ -146,7 +146,7 @@ class BatchRun(Run[RowT, "SyncStepRunner"], Generic[RowT, ExecutionT]):
         while True:
             while (task := scheduler.start()) is not None:
                 self._send(task)
-            if not scheduler.wants_row:
+            if not scheduler.room:
                 return
             try:
                 row = next(self._input)
