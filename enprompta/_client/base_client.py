@@ -21,11 +21,10 @@ from enprompta._core.operation import public_names
 from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http import failures
-from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
-from enprompta._http.direct import library_for_url, parse_url
+from enprompta._http.direct import WholeBody, body_for, library_for_url, parse_url
 from enprompta._http.exchange import Exchange, ExchangeConfig
-from enprompta._http.retry import RetryPolicy
-from enprompta._http.senders.buffered_body import WholeBody, body_for
+from enprompta._http.exchange.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
+from enprompta._http.exchange.retry import RetryPolicy
 from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
 from enprompta._version import __version__
 from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit

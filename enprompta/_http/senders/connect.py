@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from enprompta._common.clock import monotonic
 from enprompta._common.handler_errors import is_from_handler
+from enprompta._core.steps import TRIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 Address: TypeAlias = "tuple[int, int, int, str, Any]"
 """One result of `socket.getaddrinfo`."""
 
-TRIED = "tried "
-"""Prefix of a message that lists the addresses that were tried, each with its result."""
 ATTEMPT_DELAY = 0.25
 """Seconds before the next address is tried in parallel ("Connection Attempt Delay" in RFC 8305)."""
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EWOULDBLOCK)}

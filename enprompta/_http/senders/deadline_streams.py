@@ -20,8 +20,8 @@ import httpcore
 
 from enprompta._common.handler_errors import handler_error, ignoring, is_from_handler
 from enprompta._common.isolation import errors_to
+from enprompta._http.senders.base import is_bound, remaining_timeout
 from enprompta._http.senders.connect import Race
-from enprompta._http.senders.deadline import is_bound, remaining_timeout
 from enprompta._http.senders.unread import Unread
 
 if TYPE_CHECKING:

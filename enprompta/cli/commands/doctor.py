@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from enprompta._http.certificates import VARIABLES
-from enprompta._http.proxies import proxy_for
+from enprompta._http.route.certificates import VARIABLES
+from enprompta._http.route.proxies import proxy_for
 from enprompta._http.settings import SETTINGS
 from enprompta._version import __version__
 from enprompta.cli.commands.usage import credits_used
