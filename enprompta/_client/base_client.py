@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overloa
 from enprompta import _core
 from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks, workbench_hooks
 from enprompta._common import log, rendered
-from enprompta._common.headers import idempotency_key
-from enprompta._common.idempotency import KEYED_METHODS
+from enprompta._common.headers import KEYED_METHODS, idempotency_key
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.boundary import public
 from enprompta._core.call import Call

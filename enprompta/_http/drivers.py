@@ -20,12 +20,7 @@ from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
 from enprompta._http import failures
 from enprompta._http.route import route_to
 from enprompta._http.senders.base import own_errors, thread_deadline
-from enprompta._http.senders.httpx_senders import (
-    AsyncClientSender,
-    AsyncTransportSender,
-    ClientSender,
-    TransportSender,
-)
+from enprompta._http.senders.httpx_senders import AsyncClientSender, AsyncTransportSender, ClientSender, TransportSender
 from enprompta.errors import APITimeoutError, EnpromptaError
 from enprompta.limiters.sleepers import ThreadSleeper
 
@@ -386,11 +381,7 @@ async def wait_for_future(future: Future[object]) -> None:
 
 
 def _failure(
-    step: SendRequest,
-    error: Exception,
-    errors: tuple[type[Exception], ...],
-    auth: Credentials,
-    route: Route | None,
+    step: SendRequest, error: Exception, errors: tuple[type[Exception], ...], auth: Credentials, route: Route | None
 ) -> Exception:
     """Return the error of a failed attempt; exceptions of the caller's code stay unchanged."""
     if not isinstance(error, errors):

@@ -79,7 +79,7 @@ def _check_library(proxy: Proxy, http_client: object) -> None:
     if find_spec("socksio") is None:
         raise proxy.unusable(
             f"names a SOCKS proxy ({proxy.url}), which needs the package socksio: "
-            'pip install "enprompta[socks]", or use an HTTP proxy',
+            'pip install "enprompta[socks]", or use an HTTP proxy'
         )
     if any(len(text.encode()) > _LONGEST_SOCKS_FIELD for text in proxy.auth or ()):
         raise proxy.unusable("holds a user name or password of more than 255 bytes, which SOCKS cannot send")

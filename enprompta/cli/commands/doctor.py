@@ -18,12 +18,10 @@ from enprompta._http.settings import SETTINGS
 from enprompta._version import __version__
 from enprompta.cli.commands.usage import credits_used
 from enprompta.cli.console import FAILED, line, out
-from enprompta.cli.credentials import choose
 from enprompta.cli.error_handling import NOT_CONFIGURED, connected
-from enprompta.cli.errors import SetupError
 from enprompta.cli.options import Json
 from enprompta.cli.output import write_json
-from enprompta.cli.profiles import config_file
+from enprompta.cli.profiles import SetupError, choose, config_file
 from enprompta.cli.shared_options import shared
 from enprompta.cli.words import explain
 from enprompta.errors import AuthenticationError, EnpromptaError, NotFoundError, PermissionDeniedError
