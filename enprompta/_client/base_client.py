@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overloa
 from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks, workbench_hooks
 from enprompta._client.results import read_result
 from enprompta._common import log, rendered
-from enprompta._common.headers import idempotency_key
-from enprompta._common.idempotency import KEYED_METHODS
+from enprompta._common.headers import KEYED_METHODS, idempotency_key
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.boundary import public
 from enprompta._core.call import Call
@@ -21,11 +20,10 @@ from enprompta._core.operation import public_names
 from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http import failures
-from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
-from enprompta._http.direct import library_for_url, parse_url
+from enprompta._http.direct import WholeBody, body_for, library_for_url, parse_url
 from enprompta._http.exchange import Exchange, ExchangeConfig
-from enprompta._http.retry import RetryPolicy
-from enprompta._http.senders.buffered_body import WholeBody, body_for
+from enprompta._http.exchange.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
+from enprompta._http.exchange.retry import RetryPolicy
 from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
 from enprompta._version import __version__
 from enprompta.errors import ConfigurationError, EnpromptaError, RateLimit

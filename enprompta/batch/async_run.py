@@ -18,7 +18,7 @@ import anyio
 import anyio.lowlevel
 
 from enprompta._common.event_loop import current_loop, is_asyncio, sleep
-from enprompta._common.isolation import errors_to
+from enprompta._common.handler_errors import errors_to
 from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from enprompta._http import content as home
 from enprompta._http.content import MAX_ERROR_BYTES, aread_parts, decompressed, read_parts
-from enprompta._http.senders.base import afinish, finish
-from enprompta._http.senders.deadline import thread_deadline
+from enprompta._http.senders.base import afinish, finish, thread_deadline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,7 +15,7 @@ from enprompta._common.clock import monotonic, real_time
 from enprompta._common.handler_errors import is_from_handler
 from enprompta._core.steps import HttpReply, SendRequest, Sleep, WaitForBudget
 from enprompta._http import failures
-from enprompta._http.retry import Retrier
+from enprompta._http.exchange.retry import Retrier
 from enprompta.errors import (
     APIConnectionError,
     APIError,
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     import httpx
 
     from enprompta._core.steps import Answer, Steps
-    from enprompta._http.auth import ApiKeyAuth, ClientCredentials
-    from enprompta._http.hook_reports import HookReports
-    from enprompta._http.retry import RetryPolicy
+    from enprompta._http.exchange.auth import ApiKeyAuth, ClientCredentials
+    from enprompta._http.exchange.hook_reports import HookReports
+    from enprompta._http.exchange.retry import RetryPolicy
     from enprompta.limiters.interface import Account, Reservation
 
 
@@ -105,7 +105,7 @@ class Exchange:
 
     def _reported(self) -> Steps[HttpReply]:
         """Send the request and report the call to the hooks."""
-        from enprompta._http.hook_reports import HookReports  # noqa: PLC0415 (few programs use hooks)
+        from enprompta._http.exchange.hook_reports import HookReports  # noqa: PLC0415 (few programs use hooks)
 
         plan = self.plan
         self.reports = reports = HookReports(plan.hooks, self.request, self.call, plan.secrets)
