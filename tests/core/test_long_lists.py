@@ -198,6 +198,6 @@ except UndecodableError as error:
 @pytest.mark.parametrize("wrong", ['{"title":"t"}', "null", "[[1],[2]]"])
 @pytest.mark.parametrize("part", ["0.5", "0.99"])
 def test_a_late_wrong_item_takes_little_memory(part: str, wrong: str) -> None:
-    """The process grows by less than the body."""
+    """The process grows by less than twice the body."""
     done = subprocess.run([sys.executable, "-c", RESIDENT, part, wrong], capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 1.0
+    assert float(done.stdout) < 2.0
