@@ -12,7 +12,6 @@ import griffe
 
 _DESCRIPTORS = {"operation", "executing", "listing", "flow"}
 _WRAPPERS = {"Call", "Flow"}
-_LEFT_OUT = {"function", "attribute"}
 
 
 class Calls(griffe.Extension):
@@ -35,5 +34,5 @@ class PublicNames(griffe.Extension):
     def on_module(self, *, mod: griffe.Module, **_: Any) -> None:  # noqa: ANN401 (what griffe passes beside)
         """Remove them from one module."""
         for name, member in list(mod.members.items()):
-            if mod.exports and name not in mod.exports and not member.is_alias and member.kind.value in _LEFT_OUT:
+            if mod.exports and name not in mod.exports and isinstance(member, griffe.Function | griffe.Attribute):
                 mod.del_member(name)
