@@ -105,9 +105,7 @@ class OpenTelemetryHooks(Hooks):
     """
 
     def __init__(
-        self,
-        tracer_provider: trace.TracerProvider | None = None,
-        meter_provider: metrics.MeterProvider | None = None,
+        self, tracer_provider: trace.TracerProvider | None = None, meter_provider: metrics.MeterProvider | None = None
     ) -> None:
         self._providers = tracer_provider, meter_provider
         self._tracer = trace.get_tracer("enprompta", __version__, tracer_provider, names.SCHEMA_URL)

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar, overload
 
 from typing_extensions import ParamSpec
 
-from enprompta._core.operation import (
-    AsyncRawResource,
-    AsyncResource,
-    Described,
-    RawResource,
-    Resource,
-    SyncResource,
-)
+from enprompta._core.operation import AsyncRawResource, AsyncResource, Described, RawResource, Resource, SyncResource
 from enprompta._core.page import Paged
 from enprompta._core.tracebacks import shorten
 from enprompta.errors import APIResponseError, EnpromptaError

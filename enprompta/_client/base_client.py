@@ -9,11 +9,10 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
-from enprompta import _core
 from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks, workbench_hooks
+from enprompta._client.results import read_result
 from enprompta._common import log, rendered
-from enprompta._common.headers import idempotency_key
-from enprompta._common.idempotency import KEYED_METHODS
+from enprompta._common.headers import KEYED_METHODS, idempotency_key
 from enprompta._core.body import encode_json, encode_query
 from enprompta._core.boundary import public
 from enprompta._core.call import Call
@@ -21,14 +20,13 @@ from enprompta._core.operation import public_names
 from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
 from enprompta._http import failures
-from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
-from enprompta._http.direct import library_for_url, parse_url
+from enprompta._http.direct import WholeBody, body_for, library_for_url, parse_url
 from enprompta._http.exchange import Exchange, ExchangeConfig
-from enprompta._http.retry import RetryPolicy
-from enprompta._http.senders.buffered_body import WholeBody, body_for
+from enprompta._http.exchange.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
+from enprompta._http.exchange.retry import RetryPolicy
 from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
 from enprompta._version import __version__
-from enprompta.errors import APIResponseError, ConfigurationError, EnpromptaError, RateLimit
+from enprompta.errors import ConfigurationError, EnpromptaError, RateLimit
 from enprompta.limiters import LocalLimiter
 from enprompta.limiters.interface import NoLimiter
 from enprompta.limiters.local import digest
@@ -57,7 +55,6 @@ _PYTHON = ".".join(map(str, sys.version_info[:3]))
 _USER_AGENT = f"enprompta-python/{__version__} python/{_PYTHON}"
 _UNCOUNTED = frozenset({"/health"})  # paths that cost nothing and answer while the rate limit is used up
 _ANONYMOUS = ApiKeyAuth(Secret(""))
-_SHOWN_BODY = 65_536  # bytes of an undecodable response that its error keeps
 
 
 class Namespace(Generic[T_co]):
@@ -204,21 +201,23 @@ class BaseClient:
         query = encode_query(call.params) if call.params else ""
         return f"{root}?{query}" if query else root
 
-    def _send(self, call: Call[Any]) -> Steps[HttpReply]:
+    def _send(self, call: Call[Any], body: object = None, key: str | None = None) -> Steps[HttpReply]:
         settings, plan = self._settings, self._plan
-        key: object = None
+        if body is None:
+            body = call.json
+        given: object = None
         if call.options:
             options: Any = dict(call.options)
-            key = options.pop("idempotency_key", None)
+            given = options.pop("idempotency_key", None)
             if options:
                 settings = settings.override(options)
                 plan = self._plan_for(settings)
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=NoLimiter())
-        content = b"" if call.json is None else encode_json(call.json)
-        request = self._request(call.method, self._url(call), content, settings)
-        if call.method in KEYED_METHODS:
-            request.headers["Idempotency-Key"] = idempotency_key(key)
+        content = b"" if body is None else encode_json(body)
+        if key is None and call.method in KEYED_METHODS:
+            key = idempotency_key(given)
+        request = self._request(call.method, self._url(call), content, settings, key)
         if call.method != "GET":
             self._forget_version(call)
         name = f"{call.method} {call.path}"
@@ -231,7 +230,9 @@ class BaseClient:
         if self.prompt_versions and call.path.startswith("/prompts/") and call.method != "POST":
             self.prompt_versions.clear()
 
-    def _request(self, method: str, url: str, content: bytes, settings: Settings) -> httpx.Request:
+    def _request(
+        self, method: str, url: str, content: bytes, settings: Settings, key: str | None = None
+    ) -> httpx.Request:
         """Return the request, in the type of the library that sends it.
 
         Raises:
@@ -239,17 +240,20 @@ class BaseClient:
         """
         library = self._library_for(url)
         parsed = parse_url(library, url)
+        headers: Any = self._headers_for(settings, library)
+        if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
+            headers = [*headers.raw, (b"Content-Length", b"%d" % len(content))]
+        if key is not None:
+            headers = [*headers, (b"Idempotency-Key", key.encode())]
         # Passed as a stream and read at once, so that httpx adds no headers.
         request: httpx.Request = library.Request(
             method,
             parsed,
-            headers=self._headers_for(settings, library),
+            headers=headers,
             stream=library.ByteStream(content),
             extensions={"timeout": settings.timeouts, "max_response_bytes": settings.max_response_bytes},
         )
         request.read()
-        if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
-            request.headers["Content-Length"] = str(len(content))
         if content and not isinstance(request.stream, WholeBody):
             request.stream = body_for(library, content)
         return request
@@ -261,14 +265,20 @@ class BaseClient:
         plan = self._plan._replace(account=NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
-    def steps(self, call: Call[T], /) -> Steps[Answered[T]]:
-        """Describe a call as the steps it takes, without sending anything; `drive` performs them."""
-        reply = yield from self._send(call)
-        return Answered(self._read(call, reply), reply.attempts)
+    def steps(self, call: Call[T], /, body: object = None, key: str | None = None) -> Steps[Answered[T]]:
+        """Describe a call as the steps it takes, without sending anything; `drive` performs them.
+
+        Args:
+            call: The call.
+            body: The request body; that of the call for None.
+            key: A valid idempotency key; None for that of the call's options, or a new one.
+        """
+        reply = yield from self._send(call, body, key)
+        return Answered((yield from self._read(call, reply)), reply.attempts)
 
     def _perform(self, call: Call[T]) -> Steps[T]:
         reply = yield from self._send(call)
-        return self._read(call, reply)
+        return (yield from self._read(call, reply))
 
     def _perform_raw(self, call: Call[T]) -> Steps[APIResponse[T]]:
         from enprompta._core.response import APIResponse  # noqa: PLC0415 (most calls return the result alone)
@@ -276,7 +286,7 @@ class BaseClient:
         reply = yield from self._send(call)
         response = reply.response
         return APIResponse(
-            data=self._read(call, reply),
+            data=(yield from self._read(call, reply)),
             status_code=response.status_code,
             headers=response.headers,
             request_id=reply.request_id,
@@ -285,29 +295,11 @@ class BaseClient:
             content=response.content,
         )
 
-    def _read(self, call: Call[T], reply: HttpReply) -> T:
-        """Decode a 2xx response; raise an error with the request id if it does not match the call."""
-        decoding, response = _core.decode, reply.response
+    def _read(self, call: Call[T], reply: HttpReply) -> Steps[T]:
+        """Read the result of a call from its 2xx response."""
         if call.method != "GET":
             self._forget_version(call)
-        try:
-            return self._received(decoding.decode(call, response.content, response.refusal))
-        except decoding.UndecodableError as error:
-            problem = str(error)
-        mask = failures.mask_for(response.request, self._auth.secrets())
-        headers = mask.headers(response.headers)
-        request_id = headers.get("x-request-id")
-        raise APIResponseError(
-            mask.text(f"{call.method} {call.path} returned {response.status_code} with {problem}")
-            + (f" (request id: {request_id})" if request_id else ""),
-            status_code=response.status_code,
-            request_id=request_id,
-            headers=headers,
-            body=mask.body(response.content[: 2 * _SHOWN_BODY])[:_SHOWN_BODY],
-            attempts=mask.attempts(reply.attempts),
-        )
-
-    def _received(self, result: T) -> T:
+        result = yield from read_result(call, reply, self._auth.secrets, self._plan.clock)
         if rendered.observers:
             rendered.notify_received(result, digest(self.account_key))
         return result

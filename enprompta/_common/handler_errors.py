@@ -138,3 +138,12 @@ def _code_of(handler: object) -> CodeType | None:
         if (code := getattr(one, "__code__", None)) is not None:
             return code
     return None
+
+
+@contextmanager
+def errors_to(handle: Callable[[Exception], object]) -> Generator[None]:
+    """Pass an exception of the block to a function instead of raising it."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (of any class)
+        handle(error)

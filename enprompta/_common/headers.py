@@ -1,4 +1,4 @@
-"""Check the names and values of HTTP headers that callers pass."""
+"""Check the names and values of HTTP headers that callers pass, and the credentials that headers carry."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import cast
 from enprompta._common.narrowing import is_mapping
 from enprompta.errors import ConfigurationError
 
+KEYED_METHODS = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose requests carry an `Idempotency-Key`; `docs/openapi.yaml` states the same rule."""
 _RESERVED_HEADERS = {
     "authorization": "it is built from api_key, or from client_id and client_secret",
     "content-type": "the API accepts JSON only",
@@ -20,6 +22,11 @@ _RESERVED_HEADERS = {
 _MAX_KEY = 255  # characters of an idempotency key
 _MAX_VALUE = 8_000  # characters; servers commonly refuse headers of more than 8 KiB
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: token
+_QUOTES = frozenset("\"'`\u201c\u201d\u2018\u2019\u201e\u201a\u00ab\u00bb")
+_USUAL = re.compile(r"(?!(?i:enprompta_))[\w.~+/-]+=*", re.ASCII)  # the common case
+# Compiled on first use, because most credentials have no problem.
+_ASSIGNMENT = r"(?i:export\s|set\s|setenv\s|env\s|\$env:|ENPROMPTA_\w*\s*[=:])"
+_HEADER = r"(?i:authorization\s*:|bearer\s)"
 
 
 def check_headers(headers: object) -> None:
@@ -45,10 +52,8 @@ def check_headers(headers: object) -> None:
 
 def is_header_text(value: object) -> bool:
     """True if a header can carry the value: printable ASCII on one line, no outer spaces (RFC 9110, 5.5)."""
-    if not issubclass(type(value), str):
-        return False
-    text = str.__str__(cast("str", value))
-    return text.isascii() and text.isprintable() and text == text.strip()
+    text = _text(value)
+    return text is not None and text.isascii() and text.isprintable() and text == text.strip()
 
 
 def idempotency_key(given: object) -> str:
@@ -59,9 +64,41 @@ def idempotency_key(given: object) -> str:
     """
     if given is None:
         return os.urandom(16).hex()
-    text = str.__str__(cast("str", given)) if issubclass(type(given), str) else ""
+    text = _text(given) or ""
     if not 0 < len(text) <= _MAX_KEY or not is_header_text(text):
         raise ConfigurationError(
             f"idempotency_key must be printable ASCII text on one line, of 1 to {_MAX_KEY} characters"
         )
     return text
+
+
+def _text(value: object) -> str | None:
+    """Return the text of a string, also of a subclass that overrides methods; None for anything else."""
+    if type(value) is str:
+        return value
+    return str.__str__(cast("str", value)) if issubclass(type(value), str) else None
+
+
+def problem_of(text: str, *, ascii_only: bool) -> str | None:
+    """Describe the problem of a credential and its fix, without showing it; None if it is valid."""
+    if _USUAL.fullmatch(text):
+        return None
+    stripped = text.strip()
+    if not text:
+        return "is empty: check where it is read from"
+    if not _QUOTES.isdisjoint({stripped[:1], stripped[-1:]}):
+        problem = "is written in quotes, which are not a part of it: take them away where it is read from"
+    elif re.match(_ASSIGNMENT, stripped):
+        problem = "holds a whole assignment: keep only what stands behind the equals sign"
+    elif re.match(_HEADER, stripped):
+        problem = 'begins as a header does: leave out "Authorization:" and "Bearer"'
+    elif " " in text or not text.isprintable():
+        problem = (
+            "holds a blank, a line break or another invisible character: copy it again "
+            "(a file or variable it was read from may end with a line break)"
+        )
+    elif ascii_only and not text.isascii():
+        problem = "holds a character outside of ASCII, which no key has: copy it again"
+    else:
+        problem = None
+    return problem

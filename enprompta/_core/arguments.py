@@ -14,15 +14,7 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any, cast
 
-from enprompta._common.values import (
-    LISTS,
-    MAX_EXACT_INT,
-    NotScalar,
-    RefusedValueError,
-    own_error,
-    scalar,
-    variables,
-)
+from enprompta._common.values import LISTS, MAX_EXACT_INT, NotScalar, RefusedValueError, own_error, scalar, variables
 from enprompta._core.call import WriteOptions, check_id, kind_of
 from enprompta._core.unset import UNSET
 from enprompta.errors import ConfigurationError, EnpromptaError

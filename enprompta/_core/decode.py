@@ -26,7 +26,7 @@ from enprompta.models.base import Model, fail_fast
 from enprompta.tables import Records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from enprompta._core.call import Call
 
@@ -48,8 +48,11 @@ class Envelope(TypedDict, Generic[T]):
 class UndecodableError(ValueError):
     """The body does not match the type of the call; the message says why."""
 
+    problem: dict[str, Any] | None = None
+    """The first problem that pydantic found; None if the body is no JSON."""
 
-def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
+
+def decode(call: Call[T], body: bytes, refusal: str = "", items: Iterable[object] = ()) -> T:
     """Decode a response body to the result of a call.
 
     pydantic's strict validator runs first. If it fails, `lenient_validator` reads values that do not fit an optional
@@ -59,6 +62,7 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
         call: The call.
         body: The decompressed body.
         refusal: Why the body was not read completely; empty if it was.
+        items: Further items of the list in the body.
 
     Raises:
         UndecodableError: The body is empty, not JSON, or a required field is missing or does not fit.
@@ -68,27 +72,28 @@ def decode(call: Call[T], body: bytes, refusal: str = "") -> T:
         return cast("T", None)
     if refusal:
         raise UndecodableError(refusal)
-    reader = _reader(call.returns, call.enveloped, call.within)
+    reader = reader_of(call)
     read_json = reader.read_json
     if len(body) > _LARGE:
         _check_ends(call, body)
         read_json = reader.read_large_json
     try:
-        value: T = reader.unwrapped(read_json(body), call)
+        value = read_json(body)
     except (ValidationError, MisfitError):
         pass
     else:
         if reader.enveloped or not _swallowed_envelope(value, call):
-            return value
-    return cast("T", _read_parsed(call, body))
+            return cast("T", reader.unwrapped(value, call, items))
+    return cast("T", _read_parsed(call, body, items))
 
 
-def _read_parsed(call: Call[Any], body: bytes) -> Any:  # noqa: ANN401 (what the call returns)
+def _read_parsed(call: Call[Any], body: bytes, items: Iterable[object]) -> Any:  # noqa: ANN401 (what the call returns)
     """Read a body that does not have the expected form.
 
     It is parsed first: pydantic's problems refer to parsed objects, but each copies its part of a JSON text.
     """
-    return _validated(call, body, _parsed(body))
+    reader, value = _validated(call, body, parse(body))
+    return reader.unwrapped(value, call, items)
 
 
 def _check_ends(call: Call[Any], body: bytes) -> None:
@@ -99,61 +104,79 @@ def _check_ends(call: Call[Any], body: bytes) -> None:
     """
     ends = _ENDS.get(body[:1])
     if ends is not None and body[-_MARGIN:].rstrip(_BLANK)[-1:] != ends:
-        raise UndecodableError(_explain(body, None))
+        raise undecodable(body, None)
     if (sample := _first_items(call, body)) is not None:
         _validated(call, body, sample)
 
 
-def _validated(call: Call[Any], body: bytes, parsed: object) -> Any:  # noqa: ANN401 (what the call returns)
-    value, problem = _read(call, body, lambda reader: reader.strict.read(parsed))
-    if problem is not None:
-        value, problem = _read(call, body, lambda reader: reader.lenient.read(parsed))
-    if problem is not None:
-        raise UndecodableError(_explain(body, problem))
-    return value
+def _validated(call: Call[Any], body: bytes, parsed: object) -> tuple[Reader, Any]:
+    found, problem = _read(call, body, lambda reader: reader.strict.read(parsed))
+    if found is None:
+        found, problem = _read(call, body, lambda reader: reader.lenient.read(parsed))
+    if found is None:
+        raise undecodable(body, problem)
+    return found
 
 
 def _first_items(call: Call[Any], body: bytes) -> object:
     """Parse the start of a body; return it with the complete items of its list, or None if it has none."""
-    if _reader(call.returns, call.enveloped, "").item is None:
+    if reader_of(call).item is None:
         return None
-    try:
-        sample: Any = from_json(body[: max(_LEAST_SAMPLE, len(body) // _SAMPLES)], allow_partial=True)
-    except ValueError:
-        return None
-    items = sample
-    for name in ("data", call.within):
-        items = items.get(name, items) if is_dict(items) else items
-    if not is_list(items) or len(items) < 2:  # noqa: PLR2004 (one may be incomplete)
+    sample = parse_start(body[: max(_LEAST_SAMPLE, len(body) // _SAMPLES)])
+    items, _ = list_in(sample, call)
+    if items is None or len(items) < 2:  # noqa: PLR2004 (one may be incomplete)
         return None
     items.pop()
     return sample
 
 
-def _parsed(body: bytes) -> object:
+def list_in(parsed: object, call: Call[Any]) -> tuple[list[object] | None, tuple[str, ...]]:
+    """Return the list in a parsed body, None if there is none, and the names of the fields around it."""
+    place: tuple[str, ...] = ()
+    for name in filter(None, ("data", call.within)):
+        if is_dict(parsed) and name in parsed:
+            parsed, place = parsed[name], (*place, name)
+    return parsed if is_list(parsed) else None, place
+
+
+def parse_start(body: bytes) -> object:
+    """Parse the start of a body; None if it is no JSON."""
+    with suppress(ValueError):
+        return from_json(body, allow_partial=True)
+    return None
+
+
+def parse(body: bytes) -> object:
+    """Parse a body.
+
+    Raises:
+        UndecodableError: It is not whole JSON.
+    """
     with suppress(ValueError):
         return from_json(body)
     try:
         return read_json(body)
     except ValueError:
-        raise UndecodableError(_explain(body, None)) from None
+        raise undecodable(body, None) from None
 
 
-def _read(call: Call[Any], body: bytes, read: Callable[[_Reader], Any]) -> tuple[Any, dict[str, Any] | None]:
+def _read(
+    call: Call[Any], body: bytes, read: Callable[[Reader], Any]
+) -> tuple[tuple[Reader, Any] | None, dict[str, Any] | None]:
     """Read a body with and without the envelope, because the reference is inconsistent about it.
 
     Returns:
-        The value and None, or None and the problem of the form that the call expects.
+        The reader with its value, and None; or None and the problem of the form that the call expects.
     """
     problem: dict[str, Any] | None = None
     for reader in _readers(call, body):
         try:
-            value = reader.unwrapped(read(reader), call)
+            value = read(reader)
         except ValidationError as error:
             problem = problem or first_problem(error)
         else:
             if reader.enveloped or not _swallowed_envelope(value, call):
-                return value, None
+                return (reader, value), None
     return None, problem
 
 
@@ -162,7 +185,7 @@ def first_problem(error: ValidationError) -> dict[str, object]:
     return dict(error.errors(include_url=False, include_context=False, include_input=False)[0])
 
 
-def _readers(call: Call[object], body: bytes) -> Iterator[_Reader]:
+def _readers(call: Call[object], body: bytes) -> Iterator[Reader]:
     """Yield the readers to try: the documented form first, then without the field around it, then without envelope."""
     for enveloped in (call.enveloped, not call.enveloped):
         if not enveloped and call.enveloped and _reader(call.returns, enveloped, "").item and body.startswith(b"{"):
@@ -204,7 +227,7 @@ class _ParsedReader(NamedTuple):
             del _being_read[key]
 
 
-class _Reader:
+class Reader:
     """Reads bodies into one type.
 
     Args:
@@ -218,8 +241,8 @@ class _Reader:
         self.enveloped, self._within = enveloped, within
         self._is_sequence = origin is Sequence
         self._page: Any = origin if isinstance(origin, type) and issubclass(origin, Paged) else None
-        self.item: Any = get_args(returns)[0] if self._page or self._is_sequence else None
-        """Type of the items of a page or a sequence; None for other types."""
+        self.item: Any = get_args(returns)[0] if self._page or origin in {list, Sequence} else None
+        """Type of the items of a page or a list; None for other types."""
         # Built at run time; type checkers cannot follow.
         self._envelope = self._lenient_envelope = cast("Any", Envelope)
         if self._page:
@@ -264,27 +287,39 @@ class _Reader:
         kind: Any = Annotated[self._in(envelope), BeforeValidator(_take)]  # pyright: ignore[reportInvalidTypeForm] # known at run time
         return TypeAdapter(kind)
 
-    def unwrapped(self, value: Any, call: Call[Any]) -> Any:  # noqa: ANN401 (what the call returns)
-        """Return the result of a call from the validated value."""
-        data, pagination = (value["data"], value.get("pagination")) if self.enveloped else (value, None)
-        if self._within:
-            fields: dict[str, Any] = data
-            data = fields[self._within]
-            if self._page is not None:
-                pagination = self._pages.by_offset(fields, len(data or ()), call.params.get("offset"))
+    def unwrapped(self, value: Any, call: Call[Any], items: Iterable[object]) -> Any:  # noqa: ANN401 (the call's result)
+        """Return the result of a call from the validated value, with further items of its list."""
+        fields, pagination = (value["data"], value.get("pagination")) if self.enveloped else (value, None)
+        data = fields[self._within] if self._within else fields
+        if items:
+            data.extend(items)
         if self._page is not None:
+            if self._within:
+                pagination = self._pages.by_offset(fields, len(data or ()), call.params.get("offset"))
             return self._page(data or [], pagination or self._pages.Pagination(), self.item)
         # A Sequence becomes a list that notebooks show as a table; a list stays a plain list.
         return Records(cast("list[Any]", data), self.item) if self._is_sequence else data
 
 
+def reader_of(call: Call[Any]) -> Reader:
+    """Return the reader of the form that a call expects."""
+    return _reader(call.returns, call.enveloped, call.within)
+
+
 @functools.lru_cache(maxsize=512)
-def _reader(returns: object, enveloped: bool, within: str) -> _Reader:  # noqa: FBT001 (a cache key)
+def _reader(returns: object, enveloped: bool, within: str) -> Reader:  # noqa: FBT001 (a cache key)
     """Compile the validator of a return type."""
     try:
-        return _Reader(returns, within, enveloped=enveloped)
+        return Reader(returns, within, enveloped=enveloped)
     except PydanticUserError as error:
         raise ConfigurationError(f"a call cannot return {returns!r}, which JSON is not read into: {error}") from None
+
+
+def undecodable(body: bytes, problem: dict[str, Any] | None) -> UndecodableError:
+    """Return the error for a body; `problem` is None if it is no JSON."""
+    error = UndecodableError(_explain(body, problem))
+    error.problem = problem
+    return error
 
 
 def _explain(body: bytes, problem: dict[str, Any] | None) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from enprompta._core.response import APIResponse
-    from enprompta._core.runner import AsyncRunner, Flow, SyncRunner
+    from enprompta._core.runner import Flow
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,13 +54,23 @@ def public_names(thing: object) -> list[str]:
     return [name for name in object.__dir__(thing) if not name.startswith("_") and name not in _INTERNAL]
 
 
-class Resource:
+class _ResourceType(type):
+    """Gives every class of resources slots, so that a resource has no attribute but its client."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _ResourceType:
+        namespace.setdefault("__slots__", ())
+        return super().__new__(cls, name, bases, namespace)
+
+
+class Resource(metaclass=_ResourceType):
     """Base class of the four flavors."""
 
-    __slots__ = ()
+    __slots__ = ("_client",)
     is_async: ClassVar[bool]
     is_raw: ClassVar[bool]
-    _client: Any
+
+    def __init__(self, client: AnyClient) -> None:
+        self._client = client
 
     def __dir__(self) -> list[str]:
         return public_names(self)
@@ -72,45 +82,29 @@ class Resource:
 class SyncResource(Resource):
     """Methods block and return the model."""
 
-    __slots__ = ("_client",)
     is_async = False
     is_raw = False
-
-    def __init__(self, client: SyncRunner) -> None:
-        self._client = client
 
 
 class AsyncResource(Resource):
     """Methods are coroutines that return the model."""
 
-    __slots__ = ("_client",)
     is_async = True
     is_raw = False
-
-    def __init__(self, client: AsyncRunner) -> None:
-        self._client = client
 
 
 class RawResource(Resource):
     """Methods block and return an `APIResponse` with the model, status, headers and attempts."""
 
-    __slots__ = ("_client",)
     is_async = False
     is_raw = True
-
-    def __init__(self, client: SyncRunner) -> None:
-        self._client = client
 
 
 class AsyncRawResource(Resource):
     """Methods are coroutines that return an `APIResponse`."""
 
-    __slots__ = ("_client",)
     is_async = True
     is_raw = True
-
-    def __init__(self, client: AsyncRunner) -> None:
-        self._client = client
 
 
 def client_of(resource: AnyResource) -> AnyClient:

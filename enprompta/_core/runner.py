@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from typing_extensions import NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from typing_extensions import Self, Unpack
 
     from enprompta._core.call import Call, RequestOptions
@@ -72,7 +74,7 @@ class HasDeadline(Protocol):
 class StepRunner(Protocol):
     """A client of either kind, as far as describing a call goes."""
 
-    def steps(self, call: Call[T], /) -> Steps[Answered[T]]: ...
+    def steps(self, call: Call[T], /, body: object = None, key: str | None = None) -> Steps[Answered[T]]: ...
     def flow_steps(self, flow: Flow[T], /) -> Steps[T]: ...
     @property
     def prompt_versions(self) -> dict[tuple[int, str], Any]: ...
@@ -89,4 +91,4 @@ class SyncStepRunner(StepRunner, Protocol):
 class AsyncStepRunner(StepRunner, Protocol):
     """A client as an async bulk run uses it."""
 
-    async def drive(self, steps: Steps[T], /) -> T: ...
+    def drive(self, steps: Steps[T], /) -> Coroutine[Any, Any, T]: ...

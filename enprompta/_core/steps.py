@@ -11,7 +11,7 @@ A blocking and an async driver perform the steps, so rate limits, retries and de
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from enprompta.errors import Attempt
 
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OK, REDIRECT = 200, 300  # the first status codes of their classes
+TRIED = "tried "
+"""Prefix of the message of a connection error that lists the addresses that were tried, each with its result."""
+
+
+class Credentials(Protocol):
+    """The authentication of a client's requests, as its driver sees it."""
+
+    def secrets(self) -> Sequence[str]: ...
+    def after_fork(self) -> None: ...
 
 
 class WaitForBudget(NamedTuple):
@@ -75,6 +84,8 @@ class HttpReply(NamedTuple):
     """The failed attempts before this one."""
     duration: float
     """Seconds that the successful attempt took."""
+    ends: float | None = None
+    """Deadline of the call in monotonic seconds; None for no limit."""
 
     @property
     def request_id(self) -> str | None:

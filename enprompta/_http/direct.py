@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
 from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from enprompta._http.senders.buffered_body import WholeBody
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -75,6 +74,43 @@ def _match(url: str) -> re.Match[str] | None:
     return found
 
 
+class WholeBody:
+    """A body that can be read repeatedly and abandoned at any point.
+
+    httpx reads its own body class with an async generator. If sending fails, as on a connection reset, the generator
+    is never finished, and trio warns about it.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Once(self._content)
+
+
+class _Once(AsyncIterator[bytes]):
+    def __init__(self, content: bytes) -> None:
+        self._rest = [content]
+
+    async def __anext__(self) -> bytes:
+        if self._rest:
+            return self._rest.pop()
+        raise StopAsyncIteration
+
+
+def body_for(library: ModuleType, content: bytes) -> Any:  # noqa: ANN401 (a stream of the library)
+    """Return a body as a request of httpx or httpx2, which accept only subclasses of the library's streams."""
+    return _body_class(library)(content)
+
+
+@lru_cache(maxsize=2)
+def _body_class(library: ModuleType) -> type[WholeBody]:
+    return type("WholeBody", (WholeBody, library.SyncByteStream, library.AsyncByteStream), {})
+
+
 class URL:
     """A plain URL."""
 
@@ -102,7 +138,7 @@ class Headers(MutableMapping[str, str]):
     """Headers of a request or a response, with case-insensitive names.
 
     Args:
-        headers: A mapping, or pairs of text or bytes.
+        headers: A mapping, or pairs of text, or pairs of bytes.
     """
 
     __slots__ = ("raw",)
@@ -111,7 +147,10 @@ class Headers(MutableMapping[str, str]):
         pairs: Any = getattr(headers, "raw", headers)
         if isinstance(pairs, Mapping):
             pairs = cast("Mapping[str, str]", pairs).items()
-        self.raw: list[tuple[bytes, bytes]] = [(_encoded(name), _encoded(value)) for name, value in pairs]
+        self.raw: list[tuple[bytes, bytes]] = list(pairs)
+        if self.raw and isinstance(self.raw[0][0], str):
+            texts = cast("list[tuple[str, str]]", self.raw)
+            self.raw = [(name.encode(), value.encode()) for name, value in texts]
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Return names in lower case and values; a repeated header is listed as often as it was received."""
@@ -137,10 +176,12 @@ class Headers(MutableMapping[str, str]):
     def __getitem__(self, name: str) -> str:
         if not (values := self._values(name)):
             raise KeyError(name)
-        return b", ".join(values).decode(self._encoding())
+        joined = b", ".join(values)
+        return joined.decode("ascii" if joined.isascii() else self._encoding())
 
     def __setitem__(self, name: str, value: str) -> None:
-        self.pop(name, None)
+        if self._values(name):
+            del self[name]
         self.raw.append((name.encode(), value.encode()))
 
     def __delitem__(self, name: str) -> None:
@@ -163,15 +204,17 @@ class Headers(MutableMapping[str, str]):
         return f"{type(self).__name__}({shown!r})"
 
 
-def _encoded(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else text.encode()
-
-
 class Request:
     """A request whose body is in memory."""
 
     def __init__(
-        self, method: str, url: URL, *, headers: Headers, stream: WholeBody, extensions: Mapping[str, Any]
+        self,
+        method: str,
+        url: URL,
+        *,
+        headers: Headers | list[tuple[bytes, bytes]],
+        stream: WholeBody,
+        extensions: Mapping[str, Any],
     ) -> None:
         self.method, self.url = method.upper(), url
         self.headers = Headers(headers)

@@ -19,14 +19,8 @@ from enprompta._common.handler_errors import callback_errors, handler_error
 from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
 from enprompta._http import failures
 from enprompta._http.route import route_to
-from enprompta._http.senders.base import own_errors
-from enprompta._http.senders.choose import (
-    async_sender_for_client,
-    default_async_sender,
-    default_sender,
-    sender_for_client,
-)
-from enprompta._http.senders.deadline import thread_deadline
+from enprompta._http.senders.base import own_errors, thread_deadline
+from enprompta._http.senders.httpx_senders import AsyncClientSender, AsyncTransportSender, ClientSender, TransportSender
 from enprompta.errors import APITimeoutError, EnpromptaError
 from enprompta.limiters.sleepers import ThreadSleeper
 
@@ -37,8 +31,7 @@ if TYPE_CHECKING:
     import httpx
 
     from enprompta._common.event_loop import Loop
-    from enprompta._core.steps import Answer
-    from enprompta._http.auth import ApiKeyAuth, ClientCredentials
+    from enprompta._core.steps import Answer, Credentials
     from enprompta._http.route import Route
     from enprompta._http.senders.base import AsyncSender, Sender
 
@@ -63,16 +56,15 @@ run_in_child(_after_fork)
 class SyncDriver:
     """Drives steps and blocks the thread meanwhile."""
 
-    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
+    def __init__(self, http_client: object, auth: Credentials, base_url: str) -> None:
         self._owned = http_client is None or isinstance(http_client, str)
         self._kind = http_client
         self._auth = auth
         self._used = False
         self._made_at = _caller()
         self._route = route_to(base_url, http_client) if self._owned else None
-        self._sender: Sender = (
-            sender_for_client(http_client) if self._route is None else default_sender(http_client, self._route)
-        )
+        client: Any = http_client
+        self._sender: Sender = ClientSender(client) if self._route is None else TransportSender(self._route, client)
         _transports.add(self)
 
     def run(self, steps: Steps[T]) -> T:
@@ -135,7 +127,7 @@ class SyncDriver:
             # Kept open: a thread of the parent may hold one of its locks, which is never released here.
             self._parents = self._sender
             self._used = False
-            self._sender = default_sender(self._kind, self._route)
+            self._sender = TransportSender(self._route, self._kind)
 
     def __del__(self) -> None:
         if getattr(self, "_owned", False) and self._used and not self._sender.is_closed:
@@ -159,11 +151,11 @@ class _LoopConnections(NamedTuple):
 class AsyncDriver:
     """Drives steps on asyncio or trio."""
 
-    def __init__(self, http_client: object, auth: ApiKeyAuth | ClientCredentials, base_url: str) -> None:
+    def __init__(self, http_client: object, auth: Credentials, base_url: str) -> None:
         own = http_client is None or isinstance(http_client, str)
         self._kind = http_client
         self._route = route_to(base_url, http_client) if own else None
-        self._given = None if own else async_sender_for_client(http_client)
+        self._given = None if own else AsyncClientSender(cast("httpx.AsyncClient", http_client))
         self._auth = auth
         # Connections belong to the event loop that opened them, so each loop gets its own. A client can be created
         # outside any loop and used by several `asyncio.run` calls in turn. A loop closes its connections when it ends.
@@ -194,7 +186,7 @@ class AsyncDriver:
         for other in list(self._locals):
             if is_asyncio(other) and other.is_closed():
                 self.forget(other)  # it ended without closing its connections, which is no longer possible
-        sender = default_async_sender(self._kind, cast("Route", self._route))
+        sender = _async_sender(self._kind, cast("Route", self._route))
         guard = _until_loop_ends(sender, ref(self), loop)
         with suppress(StopIteration):
             guard.__anext__().send(None)  # runs to its `yield`, which registers it with the loop
@@ -300,6 +292,15 @@ class AsyncDriver:
             _warn_unclosed(self, "AsyncEnprompta", "async with", "aclose", self._made_at)
 
 
+def _async_sender(kind: object, route: Route) -> AsyncSender:
+    """Return the sender of one event loop, for a client without an `http_client` or with the name of a library."""
+    if kind == "aiohttp":
+        from enprompta._http.senders.aiohttp_sender import AiohttpSender  # noqa: PLC0415 (an extra)
+
+        return AiohttpSender(route)
+    return AsyncTransportSender(route, kind)
+
+
 async def _until_loop_ends(sender: AsyncSender, owner: ref[AsyncDriver], loop: Loop) -> AsyncGenerator[None, None]:
     """Close connections when their event loop ends, while awaiting is still possible.
 
@@ -380,11 +381,7 @@ async def wait_for_future(future: Future[object]) -> None:
 
 
 def _failure(
-    step: SendRequest,
-    error: Exception,
-    errors: tuple[type[Exception], ...],
-    auth: ApiKeyAuth | ClientCredentials,
-    route: Route | None,
+    step: SendRequest, error: Exception, errors: tuple[type[Exception], ...], auth: Credentials, route: Route | None
 ) -> Exception:
     """Return the error of a failed attempt; exceptions of the caller's code stay unchanged."""
     if not isinstance(error, errors):

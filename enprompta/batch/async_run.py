@@ -6,21 +6,24 @@ task is started outside the caller's task groups, because leaving an iterator wi
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 import anyio
 import anyio.lowlevel
 
 from enprompta._common.event_loop import current_loop, is_asyncio, sleep
-from enprompta._common.isolation import errors_to
+from enprompta._common.handler_errors import errors_to
 from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
 from enprompta.batch.results import ExecutionT
+from enprompta.batch.worker_tasks import PlainTasks
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
@@ -32,37 +35,36 @@ if TYPE_CHECKING:
     from enprompta._common.event_loop import Loop
     from enprompta._core.call import Call
     from enprompta._core.runner import AsyncStepRunner
+    from enprompta.batch.call_tracker import Cancellable
     from enprompta.batch.results import BatchResult
-    from enprompta.batch.row_calls import RowTask, Variables
+    from enprompta.batch.row_calls import Variables
     from enprompta.batch.scheduler import Ending
     from enprompta.models.executions import Execution
 
 _TICK_SECONDS = 0.05  # seconds between two rounds of periodic work
 _ROWS_PER_TURN = 64  # rows read in succession before other tasks run
 _END: Any = object()
+_CANCELLED = CallCancelled()
 
 
 class _Signal:
-    """Wakes one waiting task; a signal set before the wait is kept."""
+    """Wakes the task that waits for it, if there is one."""
 
     def __init__(self) -> None:
-        self._event: anyio.Event | None = None
+        self.waiter: anyio.Event | None = None
+        """Wakes the waiting task; None if no task waits."""
         self._kind: type[anyio.Event] | None = None  # of this event loop; finding it takes longer than the rest
-        self._set = False
 
     def set(self) -> None:
-        self._set = True
-        if self._event is not None:
-            self._event.set()
+        if (waiter := self.waiter) is not None:
+            self.waiter = None
+            waiter.set()
 
     async def wait(self) -> None:
-        if not self._set:
-            if self._kind is None:
-                self._kind = type(anyio.Event())
-            self._event = self._kind()
-            await self._event.wait()
-            self._event = None
-        self._set = False
+        if self._kind is None:
+            self._kind = type(anyio.Event())
+        self.waiter = waiter = self._kind()
+        await waiter.wait()
 
 
 class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
@@ -136,8 +138,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
                 await self._until_ended()
                 raise self._failure() or StopAsyncIteration
             await self._result_ready.wait()
-        if scheduler.should_refill:
-            self._slot_free.set()
+        self._refill()
         return cast("BatchResult[RowT, ExecutionT]", result)
 
     def _start(self) -> None:
@@ -179,9 +180,11 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
                 async with anyio.create_task_group() as group:
                     await self._check_version()
                     group.start_soon(self._tick_forever)
-                    async with anyio.create_task_group() as workers:
+                    on_asyncio = is_asyncio(current_loop())
+                    serve = self._serve_in_task if on_asyncio else self._serve_in_scope
+                    async with PlainTasks() if on_asyncio else anyio.create_task_group() as workers:
                         with anyio.CancelScope() as self._input_scope:
-                            await self._feed(workers.start_soon)
+                            await self._feed(partial(workers.start_soon, serve))
                     group.cancel_scope.cancel()
         finally:
             self._end("closed")
@@ -198,67 +201,79 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
         except EnpromptaError as error:
             self._end("error", error)
 
-    async def _feed(self, start_soon: Callable[..., object]) -> None:
+    async def _feed(self, start_worker: Callable[[], object]) -> None:
         """Take rows while slots are free, and wake a worker for each."""
         scheduler = self._scheduler
         with errors_to(self._fail):
-            source = _Source(cast("Iterable[RowT] | AsyncIterable[RowT]", self._rows))
+            rows = cast("Iterable[RowT] | AsyncIterable[RowT]", self._rows)
+            slow, quick = (aiter(rows), iter(())) if isinstance(rows, AsyncIterable) else (None, iter(rows))
             while scheduler.ending is None and not scheduler.exhausted:
-                if not scheduler.wants_row:
+                if not (room := scheduler.room):
                     await self._slot_free.wait()
-                elif (row := await source.take()) is _END:
-                    scheduler.end_of_input()
-                else:
+                while room and scheduler.ending is None:
+                    if (row := next(quick, _END) if slow is None else await anext(slow, _END)) is _END:
+                        scheduler.end_of_input()
+                        break
                     self._take(row)
-                    self._wake_worker(start_soon)
-        self._stop_if_ended()
+                    self._wake_worker(start_worker)
+                    room -= 1
+                    if scheduler.taken % _ROWS_PER_TURN == 0:
+                        await anyio.lowlevel.checkpoint()
+        if scheduler.ending is not None:
+            self._end(scheduler.ending)
 
-    def _wake_worker(self, start_soon: Callable[..., object]) -> None:
+    def _refill(self) -> None:
+        """Wake the task that reads rows if it waits and it is time for more."""
+        if self._slot_free.waiter is not None and self._scheduler.should_refill:
+            self._slot_free.set()
+
+    def _wake_worker(self, start_worker: Callable[[], object]) -> None:
         """Wake or start a worker for a row that was taken."""
-        if self._scheduler.has_result:
+        if self._result_ready.waiter is not None and self._scheduler.has_result:
             self._result_ready.set()
-        if not self._scheduler.has_queue:
+        if not (self._idle or self._workers < self._concurrency) or not self._scheduler.has_queue:
             return
         if self._idle:
             self._idle.pop().set()
-        elif self._workers < self._concurrency:
+        else:
             self._workers += 1
-            start_soon(self._serve)
+            start_worker()
 
-    async def _serve(self) -> None:
-        """Execute rows until the run ends."""
+    async def _serve_in_scope(self) -> None:
+        with anyio.CancelScope() as scope:
+            await self._serve(scope)
+
+    async def _serve_in_task(self) -> None:
+        await self._serve(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _serve(self, scope: Cancellable) -> None:
+        """Execute rows until the run ends.
+
+        Args:
+            scope: Cancelled when the run ends while no request is in flight.
+        """
         scheduler = self._scheduler
-        with anyio.CancelScope() as scope:  # cancelled when the run ends while no request is in flight
+        with errors_to(self._fail):
             while True:
                 task = scheduler.start()
-                if scheduler.should_refill:
-                    self._slot_free.set()
+                self._refill()
                 if task is not None:
-                    await self._execute(task, TrackedCall(scope))
-                if self._stop_if_ended():
+                    outcome: object = _CANCELLED
+                    try:
+                        outcome = await self._client.drive(self._steps(task, TrackedCall(scope)))
+                    except (Exception, CallCancelled) as error:  # noqa: BLE001 (the scheduler handles it)
+                        outcome = error
+                    finally:  # also after cancellation
+                        self._finish(task, outcome)
+                        self._result_ready.set()
+                if scheduler.ending is not None:
+                    self._end(scheduler.ending)
                     return
                 if task is None:
                     self._idle.append(woken := anyio.Event())
                     await woken.wait()
-                elif scheduler.has_queue and self._idle:  # the budget may allow two more rows now
+                elif self._idle and scheduler.has_queue:  # the budget may allow two more rows now
                     self._idle.pop().set()
-
-    async def _execute(self, task: RowTask[RowT], tracked: TrackedCall) -> None:
-        outcome: object = CallCancelled()
-        try:
-            outcome = await self._client.drive(self._steps(task, tracked))
-        except (Exception, CallCancelled) as error:  # noqa: BLE001 (the scheduler handles it)
-            outcome = error
-        finally:  # also after cancellation
-            self._finish(task, outcome)
-            self._result_ready.set()
-
-    def _stop_if_ended(self) -> bool:
-        """Notify all tasks if the scheduler has ended the run; return True if it has."""
-        if (why := self._scheduler.ending) is None:
-            return False
-        self._end(why)
-        return True
 
     async def _tick_forever(self) -> None:
         """Do the periodic work until cancelled."""
@@ -288,24 +303,6 @@ class _Results(AsyncIterator["BatchResult[RowT, ExecutionT]"]):
 
     def __del__(self) -> None:
         self._run.end_soon()
-
-
-class _Source(Generic[RowT]):
-    """Reads rows from an iterable or an async iterable."""
-
-    def __init__(self, rows: Iterable[RowT] | AsyncIterable[RowT]) -> None:
-        self._async = aiter(rows) if isinstance(rows, AsyncIterable) else None
-        self._sync = iter(()) if isinstance(rows, AsyncIterable) else iter(rows)
-        self._taken = 0
-
-    async def take(self) -> RowT:
-        """Return the next row; `_END` if no row is left."""
-        if self._async is not None:
-            return await anext(self._async, _END)
-        self._taken += 1
-        if self._taken % _ROWS_PER_TURN == 0:
-            await anyio.lowlevel.checkpoint()
-        return next(self._sync, _END)
 
 
 def _nothing() -> None:

@@ -192,7 +192,7 @@ class Run(Generic[RowT, ClientT]):
 
     def _steps(self, task: RowTask[RowT], tracked: TrackedCall) -> Steps[Answered[Execution]]:
         """Return the steps of a row's call, for the client to perform."""
-        return self._tracker.watch(self._outputs.steps(self._client, self._template.call(task)), tracked)
+        return self._tracker.watch(self._outputs.steps(self._client, self._template, task), tracked)
 
     def _version_steps(self) -> Steps[None]:
         """Return the steps that check the prompt's version, before the first row is sent."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from enprompta._common.clock import monotonic
 from enprompta._core.steps import SendRequest, Sleep, WaitForBudget
@@ -18,8 +18,6 @@ from enprompta.limiters.sleepers import DeadlineReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import anyio
 
     from enprompta._core.steps import Steps
 
@@ -34,12 +32,19 @@ class CallCancelled(BaseException):  # not an Exception, so no handler takes it 
     unsent = True  # so that a granted request that was never sent is refunded to the budget
 
 
+class Cancellable(Protocol):
+    """A cancel scope of anyio, or a task of asyncio."""
+
+    def cancel(self) -> object:
+        """Cancel it."""
+
+
 @dataclass(slots=True, eq=False)
 class TrackedCall:
     """A call that has started and not ended."""
 
-    scope: anyio.CancelScope | None = None
-    """The cancel scope it runs in; None in a thread."""
+    scope: Cancellable | None = None
+    """The cancel scope or the asyncio task it runs in; None in a thread."""
     sending: bool = False
     """True while a request of the call is in flight."""
     waiting_since: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import unquote
@@ -53,7 +53,8 @@ class CallTemplate(Generic[RowT]):
     def __init__(
         self, call: Call[Execution], variables: Variables[RowT], run_id: str, *, skip_nulls: bool = False
     ) -> None:
-        self._call = call
+        self.shared: Call[Execution] = call
+        """The call that all rows share."""
         self._body: Mapping[str, object] = cast("Mapping[str, object]", call.json)
         self._variables = variables
         self._columns = _columns(variables)
@@ -65,7 +66,7 @@ class CallTemplate(Generic[RowT]):
     @property
     def path(self) -> str:
         """The path that rows are sent to; it contains the prompt's id."""
-        return self._call.path
+        return self.shared.path
 
     @property
     def prompt_id(self) -> str:
@@ -95,16 +96,20 @@ class CallTemplate(Generic[RowT]):
         return RowTask(index, row, variables, digest.digest())
 
     def call(self, task: RowTask[RowT]) -> Call[Execution]:
-        """Return the call of a row.
+        """Return the call of a row."""
+        return replace(self.shared, json=self.body(task), options=WriteOptions(idempotency_key=self.key(task)))
 
-        Its idempotency key is derived from the run, the row's index and the request body. A row that is sent again,
-        after a crash or on another machine, therefore has the same key. Another row with equal content has another.
+    def body(self, task: RowTask[RowT]) -> dict[str, object]:
+        """Return the request body of a row."""
+        return {**self._body, "variables": task.variables}
+
+    def key(self, task: RowTask[RowT]) -> str:
+        """Return the idempotency key of a row.
+
+        It is derived from the run, the row's index and the request body. A row that is sent again, after a crash or on
+        another machine, therefore has the same key. Another row with equal content has another.
         """
-        name = f"{self.run_id}\0{task.index}\0{task.attempt}\0".encode()
-        key = sha256(name + task.digest).hexdigest()
-        body = {**self._body, "variables": task.variables}
-        call = self._call
-        return Call(call.method, call.path, call.returns, json=body, options=WriteOptions(idempotency_key=key))
+        return sha256(f"{self.run_id}\0{task.index}\0{task.attempt}\0".encode() + task.digest).hexdigest()
 
     def variables(self, index: int, row: RowT) -> Mapping[str, Any]:
         """Get the variables of a row, sorted by name.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from enprompta._core.runner import StepRunner
     from enprompta._core.steps import Steps
     from enprompta.batch.results import BatchResult
+    from enprompta.batch.row_calls import CallTemplate, RowTask
 
 RowT = TypeVar("RowT")
 
@@ -50,11 +51,13 @@ class RowOutputs:
         """The credits that a row costs at most."""
         return 1 + self._repair
 
-    def steps(self, client: StepRunner, call: Call[Execution]) -> Steps[Answered[Execution]]:
+    def steps(
+        self, client: StepRunner, template: CallTemplate[RowT], task: RowTask[RowT]
+    ) -> Steps[Answered[Execution]]:
         """Return the steps of a row's executions."""
-        if self._reader is None:
-            return client.steps(call)
-        return self._typed_steps(client, call, self._reader)
+        if self._reader is None:  # without a `Call` for each row
+            return client.steps(template.shared, template.body(task), template.key(task))
+        return self._typed_steps(client, template.call(task), self._reader)
 
     def _typed_steps(
         self, client: StepRunner, call: Call[Execution], reader: OutputReader[Any]

@@ -2,7 +2,7 @@
 
 Nothing here does I/O, except through the checkpoint. A driver, with threads or with tasks, calls:
 
-    wants_row     True if another row should be taken from the input
+    room          number of further rows to take from the input
     take          hands over that row, or its error; a result from the checkpoint is then ready for `pop`
     start         returns the next row to send, if one may start now; the driver makes its call
     finish        hands over the outcome of that call
@@ -114,17 +114,18 @@ class RowScheduler(Generic[RowT]):
         """The error to raise once everything else is done."""
 
     @property
-    def wants_row(self) -> bool:
-        """True if another row should be taken from the input."""
-        queued = len(self._queue)
-        if self.exhausted or self.ending is not None or queued >= self._rules.queue:
-            return False
-        return queued + self.in_flight + len(self._ready) + len(self._gaps) < self._rules.window
+    def room(self) -> int:
+        """Number of further rows to take from the input."""
+        if self.exhausted or self.ending is not None:
+            return 0
+        queued, rules = len(self._queue), self._rules
+        taken = queued + self.in_flight + len(self._ready) + len(self._gaps)
+        return max(0, min(rules.queue - queued, rules.window - taken))
 
     @property
     def should_refill(self) -> bool:
         """True if it is time to take more rows: the queue is at most half full."""
-        return 2 * len(self._queue) <= self._rules.queue and self.wants_row
+        return 2 * len(self._queue) <= self._rules.queue and self.room > 0
 
     @property
     def has_queue(self) -> bool:

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Generic, cast
 
-from enprompta._common.isolation import errors_to
+from enprompta._common.handler_errors import errors_to
 from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
@@ -146,7 +146,7 @@ class BatchRun(Run[RowT, "SyncStepRunner"], Generic[RowT, ExecutionT]):
         while True:
             while (task := scheduler.start()) is not None:
                 self._send(task)
-            if not scheduler.wants_row:
+            if not scheduler.room:
                 return
             try:
                 row = next(self._input)

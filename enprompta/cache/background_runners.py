@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from enprompta._common import log
 from enprompta._common.event_loop import current_loop
-from enprompta._common.isolation import errors_to
+from enprompta._common.handler_errors import errors_to
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ import typer
 from enprompta._version import __version__
 from enprompta.cli import shared_options
 from enprompta.cli.commands import (
-    codegen,
     doctor,
     emulator,
     execute_many,
@@ -22,12 +21,10 @@ from enprompta.cli.commands import (
     login,
     mcp,
     prompts,
-    prompts_check,
     teams,
     templates,
     traces,
     usage,
-    webhook_subscriptions,
     webhooks,
     workbench,
     workflows,
@@ -46,14 +43,13 @@ app: typer.Typer = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 prompts_as_code.add_to(app)
-codegen.add_to(app)
 _RESOURCES = {
-    "prompts": (prompts, execute_many, prompts_check),
+    "prompts": (prompts, execute_many),
     "executions": (executions,),
     "templates": (templates,),
     "workflows": (workflows,),
     "teams": (teams,),
-    "webhooks": (webhooks, webhook_subscriptions),
+    "webhooks": (webhooks,),
     "traces": (traces,),
     "usage": (usage,),
 }

@@ -12,8 +12,7 @@ from typer.core import TyperGroup
 import enprompta
 from enprompta._common.streams import INTERRUPTED
 from enprompta.cli.console import FAILED, err, line
-from enprompta.cli.credentials import choose
-from enprompta.cli.errors import SetupError
+from enprompta.cli.profiles import SetupError, choose
 from enprompta.cli.shared_options import shared
 from enprompta.cli.words import NO_CREDENTIALS, explain, in_shell_words
 from enprompta.errors import ConfigurationError, EnpromptaError, TemplateWarning

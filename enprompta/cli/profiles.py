@@ -1,7 +1,8 @@
 """Profiles: named credentials that `enprompta login` keeps, in the platform's keyring or in a file of mode 0600.
 
 The file `profiles.json` lists the profiles; it contains a secret only if the keyring does not. Only the command line
-reads it: the client library takes credentials from arguments or the environment.
+reads it: the client library takes credentials from arguments or the environment. A command takes them from `--profile`,
+else the environment, else a stored profile.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import typer
 
-from enprompta.cli.errors import SetupError
+from enprompta.cli.shared_options import shared
+from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +35,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_BYTES = 1_048_576
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # not available on Windows, like O_NONBLOCK
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+_VARIABLES = ("ENPROMPTA_API_KEY", "ENPROMPTA_CLIENT_ID", "ENPROMPTA_CLIENT_SECRET")
+
+
+class SetupError(ConfigurationError):
+    """Credentials are missing or a setting is invalid; the command exits with 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,3 +236,29 @@ def _forget(profile: Profile) -> None:
     if profile.storage == "keyring":
         with suppress(Exception):  # the entry or the keyring no longer exists
             _keyring().delete_password(_SERVICE, profile.keyring_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The credentials that a command uses."""
+
+    profile: Profile | None = None
+    """The profile; None when the environment provides the credentials, or nothing does."""
+    settings: dict[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Client arguments that the environment does not provide."""
+    is_missing: bool = False
+
+
+def choose() -> Chosen:
+    """Find the credentials for the current command.
+
+    Raises:
+        SetupError: The profile does not exist or cannot be read.
+    """
+    if shared.profile is None and any(os.environ.get(name, "").strip() for name in _VARIABLES):
+        return Chosen()
+    name = shared.profile or os.environ.get("ENPROMPTA_PROFILE", "").strip()
+    if not name and DEFAULT_PROFILE not in read_profiles():
+        return Chosen(is_missing=True)
+    profile = find_profile(name or DEFAULT_PROFILE)
+    return Chosen(profile, profile.settings())

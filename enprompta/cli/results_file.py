@@ -1,4 +1,4 @@
-"""The results file of `execute-many`, which contains complete records only and never fewer than before.
+"""The results file of `execute-many`, in JSON Lines, CSV or Parquet: complete records only, never fewer than before.
 
 The run writes a temporary file in the same directory and renames it when it stops. If the run is refused, for example
 because the checkpoint belongs to other rows, or the disk is full, the results of an earlier run remain.
@@ -6,21 +6,168 @@ because the checkpoint belongs to other rows, or the disk is full, the results o
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TextIO
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from enprompta._common.values import encodable
 from enprompta.batch.errors import CheckpointError
-from enprompta.cli.result_formats import writer_for
 from enprompta.errors import ConfigurationError, EnpromptaError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
+    from types import ModuleType, TracebackType
+    from typing import TextIO
 
     from typing_extensions import Self
+
+_FIELDS = ("output", "executionId", "model", "tokens", "cost", "error")
+_NUMBERS = frozenset({"tokens", "cost"})
+_BITS = 63  # of an integer, without the sign
+_BATCH = 1_000  # rows of a Parquet file that are written at once
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+class Writer(Protocol):
+    """Writes records to a stream."""
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write one record; it may be buffered until `end`."""
+        ...
+
+    def end(self) -> None:
+        """Write buffered records; the stream stays open."""
+
+
+class JSONLinesWriter(Writer):
+    """Writes one JSON object per line."""
+
+    def __init__(self, stream: TextIO, _variables: Sequence[str]) -> None:
+        self._stream = stream
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write a record; see `Writer`."""
+        self._stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+class CSVWriter(Writer):
+    """Writes one row per record, with a column for each variable.
+
+    Spreadsheets run cells that start with `=`, `+`, `-` or `@` as formulas. Such texts get a leading apostrophe, unless
+    they are numbers. JSON Lines and Parquet keep them unchanged.
+    """
+
+    def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
+        self._columns = _columns(variables)
+        self._writer = csv.writer(stream)
+        self._writer.writerow([_shielded(name) for name in self._columns])
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write a record; see `Writer`."""
+        values = _flat(record)
+        self._writer.writerow([_cell(values.get(name)) for name in self._columns])
+
+
+class ParquetWriter(Writer):
+    """Writes the columns of `CSVWriter` with types: variables are text, `tokens` an integer, `cost` a float."""
+
+    def __init__(self, stream: TextIO, variables: Sequence[str]) -> None:
+        arrow = _pyarrow("pyarrow")
+        types = {"index": arrow.int64(), "ok": arrow.bool_(), "tokens": arrow.int64(), "cost": arrow.float64()}
+        self._schema: Any = arrow.schema([(name, types.get(name, arrow.string())) for name in _columns(variables)])
+        self._arrow = arrow
+        self._writer: Any = _pyarrow("pyarrow.parquet").ParquetWriter(stream.buffer, self._schema)
+        self._rows: list[dict[str, Any]] = []
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Write a record; see `Writer`."""
+        values = _flat(record)
+        self._rows.append({name: _storable(values.get(name)) for name in self._schema.names})
+        if len(self._rows) >= _BATCH:
+            self._flush()
+
+    def end(self) -> None:
+        """Write the last rows and the file's index; see `Writer`."""
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
+        self._rows.clear()
+
+
+FORMATS: dict[str, Callable[[TextIO, Sequence[str]], Writer]] = {
+    ".jsonl": JSONLinesWriter,
+    ".ndjson": JSONLinesWriter,
+    ".csv": CSVWriter,
+    ".parquet": ParquetWriter,
+}
+
+
+def writer_for(path: Path) -> Callable[[TextIO, Sequence[str]], Writer]:
+    """Choose the writer by the file extension; a path without one, such as a pipe, gets JSON Lines.
+
+    Raises:
+        ConfigurationError: The extension is unknown, or its format needs a package that is not installed.
+    """
+    ending = path.suffix.lower()
+    if ending and ending not in FORMATS:
+        raise ConfigurationError(f"{path} ends in {path.suffix}: results are written as .jsonl, .csv or .parquet")
+    if ending == ".parquet":
+        _pyarrow("pyarrow.parquet")
+    return FORMATS.get(ending, JSONLinesWriter)
+
+
+def _pyarrow(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ImportError:
+        raise ConfigurationError("Parquet needs pyarrow: pip install pyarrow") from None
+
+
+def _columns(variables: Sequence[str]) -> list[str]:
+    return ["index", "ok", *(f"variables.{name}" for name in variables), *_FIELDS]
+
+
+def _flat(record: Mapping[str, Any]) -> dict[str, object]:
+    """Flatten a record, with one text column per variable."""
+    named = {f"variables.{name}": _text(value) for name, value in record["variables"].items()}
+    rest = {name: value if name in _NUMBERS else _text(value) for name, value in record.items() if name in _FIELDS}
+    return {"index": record["index"], "ok": record["ok"], **named, **rest}
+
+
+def _text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _shielded(value) if isinstance(value, str) else value
+
+
+def _shielded(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return not text[0].isspace()
+
+
+def _storable(value: object) -> object:
+    """Convert a value that Parquet cannot store: escape lone surrogates, drop integers beyond 64 bits."""
+    if isinstance(value, str):
+        return encodable(value)
+    return None if type(value) is int and value.bit_length() > _BITS else value
 
 
 def is_stream(path: Path) -> bool:

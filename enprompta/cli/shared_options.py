@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Profile = Annotated[
-    str | None,
-    typer.Option("--profile", metavar="NAME", help="Use this profile's credentials.", show_default=False),
+    str | None, typer.Option("--profile", metavar="NAME", help="Use this profile's credentials.", show_default=False)
 ]
 _WITHOUT_IDS = frozenset({"check", "doctor", "overview", "billing"})
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only ids, one per line.")]

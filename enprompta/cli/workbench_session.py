@@ -10,9 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import typer
 
 from enprompta import AsyncEnprompta
-from enprompta.cli.credentials import choose
 from enprompta.cli.error_handling import make_client
-from enprompta.cli.errors import SetupError
+from enprompta.cli.profiles import SetupError, choose
 from enprompta.cli.words import NO_CREDENTIALS
 from enprompta.emulator import Emulator, EmulatorControl, Keys
 from enprompta.exchanges import ExchangeLog

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 try:
     from enprompta.emulator.access.accounts import Keys
-    from enprompta.emulator.api.openapi_document import openapi_document
+    from enprompta.emulator.api.app import openapi_document
     from enprompta.emulator.control.client import ControlError, EmulatorControl
     from enprompta.emulator.emulator import Emulator
     from enprompta.emulator.serving.clock import EmulatorClock

@@ -114,9 +114,7 @@ def _parser(program: str, *, has_companion: bool) -> argparse.ArgumentParser:
         help="run prompts on a small model in this process (install it with enprompta[local-model])",
     )
     parser.add_argument(
-        "--strict-models",
-        action="store_true",
-        help="reject unknown providers and models when prompts are echoed",
+        "--strict-models", action="store_true", help="reject unknown providers and models when prompts are echoed"
     )
     parser.add_argument(
         "--allow-host",

@@ -16,7 +16,7 @@ from enprompta.emulator.access.oauth_clients import OAuthClients, OAuthClientSto
 from enprompta.emulator.access.rate_limiter import RateLimiter
 from enprompta.emulator.access.trusted_hosts import TrustedHosts
 from enprompta.emulator.api.app import create_app
-from enprompta.emulator.api.services import Services
+from enprompta.emulator.api.request_context import Services
 from enprompta.emulator.database import Database, unusable
 from enprompta.emulator.errors import ErrorDialect
 from enprompta.emulator.execution.executor import Executor
@@ -28,8 +28,7 @@ from enprompta.emulator.serving.clock import EmulatorClock
 from enprompta.emulator.serving.faults import Faults
 from enprompta.emulator.serving.server_thread import ServerThread, listen
 from enprompta.emulator.stores import prompts, templates, usage
-from enprompta.emulator.webhooks.delivery_queue import BACKOFF, TIMEOUT, DeliveryQueue
-from enprompta.emulator.webhooks.event_publisher import EventPublisher
+from enprompta.emulator.webhooks.delivery_queue import BACKOFF, TIMEOUT, DeliveryQueue, EventPublisher
 from enprompta.errors import ConfigurationError
 from enprompta.exchanges import ExchangeLog
 

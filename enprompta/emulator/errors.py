@@ -86,9 +86,7 @@ def response(error: ApiError, *, dialect: ErrorDialect, request_id: str) -> JSON
     """Build the HTTP response of an error in the given format."""
     kind = error.kind
     if dialect == "reference":
-        content: dict[str, object] = {
-            "error": {"code": kind.code, "message": error.message, "details": error.details},
-        }
+        content: dict[str, object] = {"error": {"code": kind.code, "message": error.message, "details": error.details}}
     else:
         content = {
             "success": False,

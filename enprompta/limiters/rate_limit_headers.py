@@ -87,8 +87,10 @@ def read(status: int, headers: Headers) -> Reading:
     for name, value in pairs:
         slot = _SLOTS.get(name.lower())
         if slot is not None:
-            again = found[slot] is not None and (slot != _DATE or found[slot] != value)
-            found[slot] = b"" if again else value  # a repeated header is rejected
+            if found[slot] is None:
+                found[slot] = value
+            elif slot != _DATE or found[slot] != value:
+                found[slot] = b""  # a repeated header is rejected
     limit, remaining, reset = _number(found[_LIMIT]), _number(found[_REMAINING]), _number(found[_RESET])
     date = _unix_time(found[_DATE])
     retry_after = None if found[_RETRY_AFTER] is None else _wait(found[_RETRY_AFTER], date)

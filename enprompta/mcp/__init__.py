@@ -19,8 +19,7 @@ from __future__ import annotations
 try:
     from enprompta.mcp.http_transport import create_app, serve_http
     from enprompta.mcp.options import Permission, ServerOptions
-    from enprompta.mcp.server import PromptServer, create_server
-    from enprompta.mcp.stdio_transport import serve_stdio
+    from enprompta.mcp.server import PromptServer, create_server, serve_stdio
 except ModuleNotFoundError as _missing:
     _package = (_missing.name or "").partition(".")[0]
     if _package not in {"mcp", "mcp_types", "starlette", "uvicorn"}:

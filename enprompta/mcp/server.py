@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import anyio
 import mcp_types as types
-from mcp import MCPError
+from mcp import MCPError, stdio_server
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.subscriptions import ListenHandler
 
 from enprompta._version import __version__
 from enprompta.errors import EnpromptaError, TemplateError
-from enprompta.mcp.arguments import complete
+from enprompta.mcp.arguments import complete, given_arguments
 from enprompta.mcp.budgets import CallRegistry
 from enprompta.mcp.catalog import PromptCatalog
 from enprompta.mcp.notices import Audience, ListWatcher
 from enprompta.mcp.options import ServerOptions
 from enprompta.mcp.read_tools import ReadTools
-from enprompta.mcp.rendering import render
 from enprompta.mcp.toolbox import Toolbox
 from enprompta.mcp.write_tools import WriteTools
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Hashable
+    from collections.abc import AsyncGenerator, Hashable, Mapping
 
     from mcp.server.context import ServerRequestContext
     from mcp.server.models import InitializationOptions
@@ -39,6 +38,9 @@ if TYPE_CHECKING:
 SESSION_HEADER = "mcp-session-id"
 REPEAT_SECONDS = 60.0  # for which a repeated request is recognized where the protocol has no sessions
 MAX_NAME = 80  # characters of a client's text in an error
+ROLE = "enprompta/role"  # keys of `_meta`
+PROMPT_ID = "enprompta/promptId"
+VERSION = "enprompta/version"
 
 
 class PromptServer(Server[object]):
@@ -169,3 +171,55 @@ def _session_of(context: Context) -> str | None:
 
 def _internal(error: EnpromptaError) -> MCPError:
     return MCPError(types.INTERNAL_ERROR, str(error))
+
+
+async def serve_stdio(server: PromptServer) -> None:
+    """Serve one client on standard input and output until the input ends.
+
+    While it runs, file descriptor 1 points at standard error, so that nothing but the protocol reaches the client.
+    """
+    async with stdio_server() as (read_stream, write_stream):
+        await server.run(read_stream, write_stream, server.create_initialization_options())
+
+
+async def render(
+    client: AsyncEnprompta, entry: CatalogEntry, label: str | None, arguments: Mapping[str, str] | None
+) -> types.GetPromptResult:
+    """Fetch the newest version of a prompt, or the live version under a label, and fill in its variables.
+
+    Raises:
+        TemplateError: Variables are missing or unknown, or a value does not fit.
+        APIError: The prompt cannot be fetched.
+    """
+    prompt = entry.prompt
+    if label is None:
+        prompt = await client.prompts.get(prompt.id)
+        rendered = [("user", prompt.render(given_arguments(prompt, arguments)))]
+        version = prompt.version
+    else:
+        live = await client.prompts.get_live(entry.slug, label=label)
+        values = given_arguments(prompt, arguments)
+        rendered = [(one.role, one.content) for one in live.render_messages(values)]
+        version = live.version and live.version.number
+    return types.GetPromptResult(
+        description=prompt.description,
+        messages=[message(role, content) for role, content in rendered],
+        _meta={PROMPT_ID: prompt.id, VERSION: version},
+    )
+
+
+def message(role: str, content: object) -> types.PromptMessage:
+    """Write a message for MCP, which has only the roles `user` and `assistant`.
+
+    Any other role, such as `system`, becomes `user`, and `_meta` of the content names the role. Content that is not
+    text is written as JSON.
+    """
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, default=_as_json)
+    kept: Literal["user", "assistant"] = "assistant" if role == "assistant" else "user"
+    meta = None if role == kept else {ROLE: role}
+    return types.PromptMessage(role=kept, content=types.TextContent(text=text, _meta=meta))
+
+
+def _as_json(value: object) -> object:
+    dump = getattr(value, "model_dump", None)  # a part of a message that is a model
+    return dump(mode="json") if dump is not None else str(value)

@@ -14,13 +14,7 @@ if TYPE_CHECKING:
     from enprompta.models.live_prompts import LivePrompt, LiveVersion
     from enprompta.models.messages import ContentPart, ImageURL, LiveMessage, LiveMessageParam, MessagePlaceholder
     from enprompta.models.pagination import Pagination
-    from enprompta.models.prompts import (
-        Prompt,
-        PromptVariable,
-        PromptVariableParam,
-        VariableType,
-        Visibility,
-    )
+    from enprompta.models.prompts import Prompt, PromptVariable, PromptVariableParam, VariableType, Visibility
     from enprompta.models.teams import Team, TeamMember, TeamRole
     from enprompta.models.templates import Template, TemplateFork
     from enprompta.models.traces import (

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 class ExecutionCalls(Resource):
     """Calls on executions (API reference: "Prompts")."""
 
-    __slots__ = ()
-
     @operation
     def get(self, execution_id: str, /, **options: Unpack[RequestOptions]) -> Call[Execution]:
         """Fetch one execution by its id.
@@ -94,22 +92,14 @@ class ExecutionCalls(Resource):
 class Executions(ExecutionCalls, SyncResource):
     """`client.executions`."""
 
-    __slots__ = ()
-
 
 class AsyncExecutions(ExecutionCalls, AsyncResource):
     """`async_client.executions`."""
-
-    __slots__ = ()
 
 
 class RawExecutions(ExecutionCalls, RawResource):
     """`client.with_raw_response.executions`."""
 
-    __slots__ = ()
-
 
 class AsyncRawExecutions(ExecutionCalls, AsyncRawResource):
     """`async_client.with_raw_response.executions`."""
-
-    __slots__ = ()

@@ -29,8 +29,6 @@ TTL = 60.0  # seconds
 class LivePromptCalls(Resource):
     """Live prompts through the client's cache."""
 
-    __slots__ = ()
-
     @property
     def live_cache(self) -> LiveCache:
         """The cache of live prompts that this client and its views share; see `live_cache.metrics`."""
@@ -157,8 +155,6 @@ class LivePromptCalls(Resource):
 
 class PlainLivePromptCalls(Resource):
     """Live prompts without the cache, for `with_raw_response`."""
-
-    __slots__ = ()
 
     @operation
     def get_live(

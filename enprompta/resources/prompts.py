@@ -53,8 +53,6 @@ def warn_of_problems(content: object, variables: object) -> None:
 class PromptCalls(Resource):
     """Calls on prompts (API reference: "Prompts")."""
 
-    __slots__ = ()
-
     @operation
     def create(
         self,
@@ -267,8 +265,6 @@ class PromptCalls(Resource):
 class Prompts(PromptCalls, LivePromptCalls, SyncResource):
     """`client.prompts`."""
 
-    __slots__ = ()
-
     @overload
     def execute_many(
         self,
@@ -332,8 +328,6 @@ class Prompts(PromptCalls, LivePromptCalls, SyncResource):
 class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
     """`async_client.prompts`."""
 
-    __slots__ = ()
-
     @overload
     def execute_many(
         self,
@@ -384,10 +378,6 @@ class AsyncPrompts(PromptCalls, LivePromptCalls, AsyncResource):
 class RawPrompts(PromptCalls, PlainLivePromptCalls, RawResource):
     """`client.with_raw_response.prompts`."""
 
-    __slots__ = ()
-
 
 class AsyncRawPrompts(PromptCalls, PlainLivePromptCalls, AsyncRawResource):
     """`async_client.with_raw_response.prompts`."""
-
-    __slots__ = ()

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 class TeamCalls(Resource):
     """Calls on teams (API reference: "Teams")."""
 
-    __slots__ = ()
-
     @operation
     def create(
         self, *, name: str, description: str | Unset | None = UNSET, **options: Unpack[WriteOptions]
@@ -201,22 +199,14 @@ class TeamCalls(Resource):
 class Teams(TeamCalls, SyncResource):
     """`client.teams`."""
 
-    __slots__ = ()
-
 
 class AsyncTeams(TeamCalls, AsyncResource):
     """`async_client.teams`."""
-
-    __slots__ = ()
 
 
 class RawTeams(TeamCalls, RawResource):
     """`client.with_raw_response.teams`."""
 
-    __slots__ = ()
-
 
 class AsyncRawTeams(TeamCalls, AsyncRawResource):
     """`async_client.with_raw_response.teams`."""
-
-    __slots__ = ()

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 class TemplateCalls(Resource):
     """Calls on templates (API reference: "Templates")."""
 
-    __slots__ = ()
-
     @listing
     def list(
         self,
@@ -85,22 +83,14 @@ class TemplateCalls(Resource):
 class Templates(TemplateCalls, SyncResource):
     """`client.templates`."""
 
-    __slots__ = ()
-
 
 class AsyncTemplates(TemplateCalls, AsyncResource):
     """`async_client.templates`."""
-
-    __slots__ = ()
 
 
 class RawTemplates(TemplateCalls, RawResource):
     """`client.with_raw_response.templates`."""
 
-    __slots__ = ()
-
 
 class AsyncRawTemplates(TemplateCalls, AsyncRawResource):
     """`async_client.with_raw_response.templates`."""
-
-    __slots__ = ()

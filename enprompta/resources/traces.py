@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 class TraceCalls(Resource):
     """Calls on traces."""
 
-    __slots__ = ()
-
     @operation
     def record(
         self,
@@ -251,22 +249,14 @@ class TraceCalls(Resource):
 class Traces(TraceCalls, SyncResource):
     """`client.traces`."""
 
-    __slots__ = ()
-
 
 class AsyncTraces(TraceCalls, AsyncResource):
     """`async_client.traces`."""
-
-    __slots__ = ()
 
 
 class RawTraces(TraceCalls, RawResource):
     """`client.with_raw_response.traces`."""
 
-    __slots__ = ()
-
 
 class AsyncRawTraces(TraceCalls, AsyncRawResource):
     """`async_client.with_raw_response.traces`."""
-
-    __slots__ = ()

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 class UsageCalls(Resource):
     """Calls on usage and billing (API reference: "Usage & Billing")."""
 
-    __slots__ = ()
-
     @operation
     def get(self, **options: Unpack[RequestOptions]) -> Call[UsageModel]:
         """Fetch the account's usage in the current billing period.
@@ -91,22 +89,14 @@ class UsageCalls(Resource):
 class Usage(UsageCalls, SyncResource):
     """`client.usage`."""
 
-    __slots__ = ()
-
 
 class AsyncUsage(UsageCalls, AsyncResource):
     """`async_client.usage`."""
-
-    __slots__ = ()
 
 
 class RawUsage(UsageCalls, RawResource):
     """`client.with_raw_response.usage`."""
 
-    __slots__ = ()
-
 
 class AsyncRawUsage(UsageCalls, AsyncRawResource):
     """`async_client.with_raw_response.usage`."""
-
-    __slots__ = ()

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 class WebhookCalls(Resource):
     """Calls on webhooks (API reference: "Webhooks")."""
 
-    __slots__ = ()
-
     @operation
     def create(
         self,
@@ -205,22 +203,14 @@ class WebhookCalls(Resource):
 class Webhooks(WebhookCalls, SyncResource):
     """`client.webhooks`."""
 
-    __slots__ = ()
-
 
 class AsyncWebhooks(WebhookCalls, AsyncResource):
     """`async_client.webhooks`."""
-
-    __slots__ = ()
 
 
 class RawWebhooks(WebhookCalls, RawResource):
     """`client.with_raw_response.webhooks`."""
 
-    __slots__ = ()
-
 
 class AsyncRawWebhooks(WebhookCalls, AsyncRawResource):
     """`async_client.with_raw_response.webhooks`."""
-
-    __slots__ = ()

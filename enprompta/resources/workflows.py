@@ -44,8 +44,6 @@ POLL_GROWTH = 1.5
 class WorkflowCalls(Resource):
     """Calls on workflows (API reference: "Workflows")."""
 
-    __slots__ = ()
-
     @operation
     def create(
         self,
@@ -152,12 +150,7 @@ class WorkflowCalls(Resource):
 
     @operation
     def execute(
-        self,
-        workflow_id: str,
-        /,
-        *,
-        input: Mapping[str, Any] | Unset = UNSET,
-        **options: Unpack[WriteOptions],
+        self, workflow_id: str, /, *, input: Mapping[str, Any] | Unset = UNSET, **options: Unpack[WriteOptions]
     ) -> Call[WorkflowExecution]:
         """Start a run and return immediately; each step that runs costs one credit of the plan.
 
@@ -380,22 +373,14 @@ def _failure(run: WorkflowExecution) -> str:
 class Workflows(WorkflowCalls, SyncResource):
     """`client.workflows`."""
 
-    __slots__ = ()
-
 
 class AsyncWorkflows(WorkflowCalls, AsyncResource):
     """`async_client.workflows`."""
-
-    __slots__ = ()
 
 
 class RawWorkflows(WorkflowCalls, RawResource):
     """`client.with_raw_response.workflows`."""
 
-    __slots__ = ()
-
 
 class AsyncRawWorkflows(WorkflowCalls, AsyncRawResource):
     """`async_client.with_raw_response.workflows`."""
-
-    __slots__ = ()

@@ -86,9 +86,7 @@ def misfit_of_default(fields: Mapping[str, object]) -> str | None:
 
 
 def render(
-    text: str,
-    values: Mapping[str, object],
-    declared: Iterable[Variable | Mapping[str, object]] | None = None,
+    text: str, values: Mapping[str, object], declared: Iterable[Variable | Mapping[str, object]] | None = None
 ) -> str:
     """Fill in the variables of a text.
 
@@ -166,9 +164,7 @@ def _split(text: str) -> tuple[str, ...]:
 
 
 def validate(
-    declared: Iterable[Variable | Mapping[str, object]],
-    values: Mapping[str, object],
-    text: str = "",
+    declared: Iterable[Variable | Mapping[str, object]], values: Mapping[str, object], text: str = ""
 ) -> list[FieldError]:
     """List everything that is wrong with the values, without raising.
 
@@ -266,9 +262,7 @@ class _Findings:
 
 
 def _examine(
-    texts: Iterable[str],
-    values: Mapping[str, object],
-    declared: Iterable[Variable | Mapping[str, object]] | None,
+    texts: Iterable[str], values: Mapping[str, object], declared: Iterable[Variable | Mapping[str, object]] | None
 ) -> _Findings:
     used: dict[str, None] = {}
     for text in texts:

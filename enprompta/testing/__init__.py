@@ -20,11 +20,7 @@ if TYPE_CHECKING:
     from enprompta.testing.deliveries import EXAMPLES, WEBHOOK_SECRET, WebhookDelivery, webhook_delivery
 else:
     __getattr__, __dir__ = lazy(
-        __name__,
-        {
-            ".": "loops preloading",
-            ".deliveries": "EXAMPLES WEBHOOK_SECRET WebhookDelivery webhook_delivery",
-        },
+        __name__, {".": "loops preloading", ".deliveries": "EXAMPLES WEBHOOK_SECRET WebhookDelivery webhook_delivery"}
     )
 
 __all__ = ["EXAMPLES", "WEBHOOK_SECRET", "WebhookDelivery", "webhook_delivery"]

@@ -20,7 +20,19 @@ import enprompta
 @lru_cache(maxsize=1)
 def preload_client() -> None:
     """Import every module that calls of either client use."""
-    for part in ("_core", "_http", "_http.senders", "templating", "models", "resources", "cache", "batch", "webhooks"):
+    for part in (
+        "_core",
+        "_http",
+        "_http.exchange",
+        "_http.route",
+        "_http.senders",
+        "templating",
+        "models",
+        "resources",
+        "cache",
+        "batch",
+        "webhooks",
+    ):
         package: object = import_module(f"enprompta.{part}")
         for module in pkgutil.iter_modules(package.__path__):
             with suppress(ImportError):  # of an extra that is not installed

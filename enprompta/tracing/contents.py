@@ -10,10 +10,18 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
+from opentelemetry.metrics import NoOpMeterProvider
+
 from enprompta._common import semantic_conventions as names
+from enprompta.otel import OpenTelemetryHooks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from opentelemetry.trace import TracerProvider
+    from opentelemetry.util.types import AttributeValue
+
+    from enprompta.hooks import CallRecord
 
 MAX_CONTENT = 1_000_000
 """Characters of an input or output; the rest is cut off."""
@@ -169,3 +177,33 @@ def _parts(attributes: Mapping[str, object]) -> list[dict[str, Any]]:
         return [dict(part) for message in messages or () for part in message.get("parts", ())]
     except (ValueError, TypeError, AttributeError, RecursionError):
         return []
+
+
+class ClientHooks(OpenTelemetryHooks):
+    """Records a client's calls as spans of a tracer; executions with variables and output, if they are captured."""
+
+    def __init__(self, provider: TracerProvider, *, is_captured: bool) -> None:
+        super().__init__(provider, NoOpMeterProvider())
+        self._is_captured = is_captured
+
+    def _execution_attributes(self, record: CallRecord) -> dict[str, AttributeValue]:
+        """Add the variables."""
+        attributes = super()._execution_attributes(record)
+        attributes[names.OPENINFERENCE_SPAN_KIND] = "LLM"
+        if self._is_captured:
+            try:
+                variables: Any = json.loads(record.body).get("variables")
+            except (ValueError, AttributeError):
+                variables = None
+            text, kind = write(variables or {})
+            attributes |= {names.INPUT_VALUE: text, names.INPUT_MIME_TYPE: kind}
+        return attributes
+
+    def _result_attributes(self, result: Mapping[str, Any]) -> dict[str, AttributeValue]:
+        """Add the output."""
+        attributes = super()._result_attributes(result)
+        output = result.get("output")
+        if self._is_captured and output is not None:
+            text, kind = write(output)
+            attributes |= {names.OUTPUT_VALUE: text, names.OUTPUT_MIME_TYPE: kind}
+        return attributes

@@ -20,10 +20,19 @@ from typing import TYPE_CHECKING, Protocol
 from enprompta._common import log
 from enprompta._common.clock import monotonic
 from enprompta.errors import APIError, APIStatusError
-from enprompta.tracing.batches import HEADERS, EncodedBatch, Encoder, rejected_spans
+from enprompta.tracing.batches import (
+    HEADERS,
+    TURN,
+    Backoff,
+    EncodedBatch,
+    Encoder,
+    FlushRequest,
+    Outgoing,
+    is_rejected,
+    reason_of,
+    rejected_spans,
+)
 from enprompta.tracing.otlp import MAX_BATCH_SPANS
-from enprompta.tracing.pending import TURN, FlushRequest, Outgoing
-from enprompta.tracing.retrying import Backoff, is_rejected, reason_of
 from enprompta.tracing.spans_read import size_of
 from enprompta.tracing.spool import DamagedFileError, Spool
 from enprompta.tracing.stats import Counters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,33 +33,21 @@ class TracingStats:
     """The last failure since the service last accepted spans; None if there is none."""
 
 
+@dataclass(slots=True, eq=False)
 class Counters:
     """Counters that threads and signal handlers may change."""
 
-    __slots__ = ("failures", "invalid", "last_error", "queue_full", "rejected", "resent", "sent", "unsent")
-
-    def __init__(self) -> None:
-        self.sent: int = 0
-        self.queue_full: int = 0
-        self.rejected: int = 0
-        self.unsent: int = 0
-        self.invalid: int = 0
-        self.resent: int = 0
-        self.failures: int = 0
-        self.last_error: str | None = None
+    sent: int = 0
+    queue_full: int = 0
+    rejected: int = 0
+    unsent: int = 0
+    invalid: int = 0
+    resent: int = 0
+    failures: int = 0
+    last_error: str | None = None
 
     def snapshot(self, *, waiting: int, redacted: int) -> TracingStats:
         """Return the counters at this moment."""
-        return TracingStats(
-            sent=self.sent,
-            dropped=self.queue_full + self.rejected + self.unsent + self.invalid,
-            queue_full=self.queue_full,
-            rejected=self.rejected,
-            unsent=self.unsent,
-            invalid=self.invalid,
-            redacted=redacted,
-            waiting=waiting,
-            resent=self.resent,
-            failures=self.failures,
-            last_error=self.last_error,
-        )
+        now = asdict(self)
+        dropped = sum(now[reason] for reason in ("queue_full", "rejected", "unsent", "invalid"))
+        return TracingStats(**now, dropped=dropped, waiting=waiting, redacted=redacted)

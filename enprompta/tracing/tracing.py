@@ -18,7 +18,7 @@ from enprompta.limiters.local import digest
 from enprompta.models.live_prompts import LivePrompt
 from enprompta.models.prompts import Prompt
 from enprompta.tracing import lifetimes
-from enprompta.tracing.client_hooks import ClientHooks
+from enprompta.tracing.contents import ClientHooks
 from enprompta.tracing.exporter import Exporter
 from enprompta.tracing.finishing import Finisher
 from enprompta.tracing.instrumentors import instrument

@@ -13,7 +13,7 @@ from binascii import hexlify
 from hmac import compare_digest, digest
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from enprompta._common.credential_text import problem_of
+from enprompta._common.headers import problem_of
 from enprompta._common.narrowing import is_iterable
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks.ecma_json import ecma_json, rewrite
@@ -50,11 +50,7 @@ class Headers(Protocol):
 
 
 def verify_signature(
-    payload: Payload,
-    signature: Signature,
-    secret: Secret,
-    *,
-    max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
+    payload: Payload, signature: Signature, secret: Secret, *, max_reserialized: int = DEFAULT_MAX_RESERIALIZED
 ) -> bool:
     """Return True if a delivery is signed with the secret.
 
@@ -79,11 +75,7 @@ def verify_signature(
 
 
 def matching_secret(
-    payload: Payload,
-    signature: Signature,
-    secret: Secret,
-    *,
-    max_reserialized: int = DEFAULT_MAX_RESERIALIZED,
+    payload: Payload, signature: Signature, secret: Secret, *, max_reserialized: int = DEFAULT_MAX_RESERIALIZED
 ) -> int | None:
     """Return which secret signed a delivery, to find out when an old secret is no longer in use.
 

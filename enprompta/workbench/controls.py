@@ -1,4 +1,4 @@
-"""Buttons and form fields: native elements, so that keyboards, phones and screen readers handle them as usual."""
+"""Elements, buttons and form fields, all native, so that keyboards, phones and screen readers handle them as usual."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from nicegui import ui
+from nicegui.elements.mixins.text_element import TextElement
 
 from enprompta import UNSET
 from enprompta.errors import EnpromptaError
-from enprompta.workbench.elements import box, icon, text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -22,10 +22,42 @@ if TYPE_CHECKING:
 
     from enprompta import Unset
 
+NOTHING = "—"
+"""Shown for what has no value."""
 Kind = Literal["primary", "plain", "danger", "quiet"]
 K = TypeVar("K", bound=str)
 _LINE = 80  # characters
 _FIRST_CLICK = "(event) => { if (event.detail < 2) emit(); }"  # a double click counts once, however fast the handler is
+
+
+def box(tag: str = "div", classes: str = "", attributes: Mapping[str, object] | None = None) -> ui.element:
+    """Add an element that contains other elements; use it in a `with` block.
+
+    Args:
+        tag: HTML or SVG tag.
+        classes: CSS classes, separated by spaces.
+        attributes: Attributes by name. Names must be constants, because NiceGUI evaluates those that begin with `:`.
+    """
+    element = ui.element(tag).classes(classes)
+    element.props.update(attributes or {})
+    return element
+
+
+def text(tag: str, value: object, classes: str = "", attributes: Mapping[str, object] | None = None) -> TextElement:
+    """Add an element that contains only text; None is shown as a dash."""
+    element = TextElement(tag=tag, text=NOTHING if value is None else str(value)).classes(classes)
+    element.props.update(attributes or {})
+    return element
+
+
+def icon(name: str) -> ui.icon:
+    """Add a decorative icon, which screen readers skip; `o_` before a name is its outlined form."""
+    return ui.icon(name)
+
+
+def link(label: object, href: str, classes: str = "link") -> TextElement:
+    """Add a link to a page of the Workbench or of the documentation."""
+    return text("a", label, classes, {"href": href})
 
 
 def notify(message: str, *, is_error: bool = False) -> None:

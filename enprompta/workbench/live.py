@@ -10,8 +10,7 @@ from nicegui import ui
 
 from enprompta.errors import EnpromptaError
 from enprompta.workbench.components import loading, problem
-from enprompta.workbench.controls import button
-from enprompta.workbench.elements import box, text
+from enprompta.workbench.controls import box, button, text
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:

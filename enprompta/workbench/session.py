@@ -31,12 +31,7 @@ class Session:
     """
 
     def __init__(
-        self,
-        client: AsyncEnprompta,
-        log: ExchangeLog,
-        *,
-        control: EmulatorControl | None = None,
-        follows: bool = False,
+        self, client: AsyncEnprompta, log: ExchangeLog, *, control: EmulatorControl | None = None, follows: bool = False
     ) -> None:
         self.client: AsyncEnprompta = client
         self.log = log

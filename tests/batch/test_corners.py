@@ -10,6 +10,7 @@ from enprompta.batch import CheckpointError, RowError
 from enprompta.batch.checkpoint import Checkpoint, _error_from, _error_json
 from enprompta.batch.progress import Meter
 from enprompta.batch.row_calls import differences
+from enprompta.batch.row_outputs import RowOutputs
 from tests.batch.conftest import Runner, numbered
 from tests.batch.test_progress import DONE, read
 
@@ -119,3 +120,18 @@ def test_the_sentinel_of_a_worker_is_not_a_row(runner: Runner) -> None:
     run._cancel_waiting()
     assert run._tasks.empty()
     assert run.progress.done == run.progress.failed == 0
+
+
+def test_an_error_of_a_worker_is_raised(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected error while a result is handled ends the run, which raises it and leaves no request behind."""
+
+    def fail(*_: object) -> None:
+        raise LookupError("a fault")
+
+    monkeypatch.setattr(RowOutputs, "checked", fail)
+    run = runner.many(numbered(100), concurrency=4)
+    with pytest.raises(LookupError, match="a fault"):
+        runner.walk(run)
+    assert run.ending == "error"
+    assert runner.service.at_once == 0
+    assert len(runner.service.charged) < 20

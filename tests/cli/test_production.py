@@ -192,13 +192,13 @@ def test_other_warnings_are_shown_as_python_shows_them(run: Run, monkeypatch: py
     """Only those about templates are rewritten."""
     import warnings
 
-    from enprompta.cli.commands import prompts_check
+    from enprompta.cli.commands import prompts
 
     def warned(_: str) -> Any:
         warnings.showwarning("other", UserWarning, "file.py", 1)
         return iter(())
 
-    monkeypatch.setattr(prompts_check, "of_target", warned)
+    monkeypatch.setattr(prompts, "of_target", warned)
     with pytest.warns(UserWarning, match="other"):
         assert run("prompts", "check", "x").stdout == "No problems.\n"
 

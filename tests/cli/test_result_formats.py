@@ -12,8 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from enprompta.cli.app import app
-from enprompta.cli.result_formats import writer_for
-from enprompta.cli.results_file import ResultsFile
+from enprompta.cli.results_file import ResultsFile, writer_for
 from enprompta.errors import ConfigurationError, EnpromptaError
 
 if TYPE_CHECKING:
@@ -199,7 +198,7 @@ def test_texts_and_values_are_read_without_a_mark(run: Run, client: Enprompta, p
 
 def test_numbers_are_not_shielded() -> None:
     """Only what a spreadsheet reads as a number is left unchanged."""
-    from enprompta.cli.result_formats import _shielded
+    from enprompta.cli.results_file import _shielded
 
     assert [_shielded(text) for text in ("-1", "+1e5", "-", "-inf", "\t1", "")] == [
         "-1",

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(inspect.getfile(enprompta)).parent
 # Modules whose configuration errors commands can meet. The rest is for programs: hooks, pickling, limiters, frames.
-REACHABLE = ["_http/auth.py", "_http/settings.py", "_common/log.py", "_core/body.py", "_core/call.py", "resources/*.py",
-             "batch/checkpoint.py", "webhooks/signature.py", "mcp/options.py", "mcp/http_transport.py"]  # fmt: skip
+REACHABLE = ["_http/exchange/auth.py", "_http/settings.py", "_common/log.py", "_core/body.py", "_core/call.py",
+             "resources/*.py", "batch/checkpoint.py", "webhooks/signature.py", "mcp/options.py",
+             "mcp/http_transport.py"]  # fmt: skip
 # What only a program can do wrong, by a part of its text.
 PROGRAMS_ONLY = (
     "must be text, not", "header", "scopes must be", "preload", "must be a mapping", "fallback", "closed",

@@ -7,7 +7,7 @@ import json
 import httpx
 import pytest
 
-from enprompta._common.idempotency import KEYED_METHODS
+from enprompta._common.headers import KEYED_METHODS
 from enprompta.emulator import Emulator
 from enprompta.emulator.access import idempotency
 from tests.conformance.document import DOCUMENT, OPERATIONS, of, problems_of_response, resolve
@@ -77,7 +77,7 @@ def test_a_keyed_write_happens_once(answers: dict[str, list[httpx.Response]], na
     assert first.is_success, first.text
     assert again.headers.get("Idempotent-Replayed"), (
         f"the emulator did not replay the first response of {name}: its route in enprompta/emulator/api/routes/ "
-        "needs a method in KEYED_METHODS of enprompta/_common/idempotency.py"
+        "needs a method in KEYED_METHODS of enprompta/_common/headers.py"
     )
     assert (again.status_code, again.content) == (first.status_code, first.content)
     replayed = [it.headers.get("Idempotent-Replayed") for it in (first, again, changed, foreign)]

@@ -16,8 +16,7 @@ from enprompta.emulator.execution.providers import Providers
 from enprompta.emulator.execution.workflow_runner import Parts, WorkflowRunner
 from enprompta.emulator.stores import deliveries as store
 from enprompta.emulator.stores import runs
-from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue
-from enprompta.emulator.webhooks.event_publisher import EventPublisher
+from enprompta.emulator.webhooks.delivery_queue import DeliveryQueue, EventPublisher
 from tests.emulator.flows import asked, begin, data, deliveries, ended, make, run, statuses, step, subscribe
 from tests.emulator.receivers import Receiver, until
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from enprompta.emulator import Emulator, __main__
 from enprompta.emulator.execution import upstream as upstream_module
-from enprompta.emulator.execution.chat_completions import UpstreamError, as_text, read_completion
+from enprompta.emulator.execution.upstream import UpstreamError, as_text, read_completion
 from enprompta.errors import ConfigurationError
 from tests.emulator.test_upstream import COMPLETION, answering, execute
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from enprompta.emulator import Emulator
-from enprompta.emulator.api import middleware, openapi_document
+from enprompta.emulator.api import app, middleware
 from enprompta.emulator.serving import server_thread
 from enprompta.errors import ConfigurationError
 
@@ -105,8 +105,8 @@ def test_health_reports_a_failing_database(connect: Any, monkeypatch: pytest.Mon
 def test_the_document_of_a_wheel_is_the_one_beside_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a docs directory, the copy in the wheel is served."""
     files = {("enprompta.emulator", "openapi.yaml"): b"openapi: 3.1.0\n# the wheel's\n"}
-    monkeypatch.setattr(openapi_document, "read_data", lambda *name: files[name])
-    assert openapi_document._text() == "openapi: 3.1.0\n# the wheel's\n"
+    monkeypatch.setattr(app, "read_data", lambda *name: files[name])
+    assert app._text() == "openapi: 3.1.0\n# the wheel's\n"
 
 
 def test_a_request_that_never_completes() -> None:

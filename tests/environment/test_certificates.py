@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta
-from enprompta._http import certificates
+from enprompta._http.route import certificates
 from tests.faults.flavours import Caller, run
 from tests.faults.server import FaultServer, certificate
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from enprompta import APIConnectionError, AsyncEnprompta, ConfigurationError, Enprompta
-from enprompta._http import proxies
-from enprompta._http.proxies import is_exempt, proxy_for
+from enprompta._http.route import proxies
+from enprompta._http.route.proxies import is_exempt, proxy_for
 from tests.environment.proxy import Proxy
 from tests.faults.flavours import Caller, run
 from tests.faults.server import FaultServer, certificate, serving_tls

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta import APIConnectionError, APITimeoutError
-from enprompta._http.senders import connect
+from enprompta._http.senders import deadline_streams
 from tests.faults.flavours import Caller, descriptors, run
 from tests.faults.server import FaultServer, FullBacklog
 
@@ -103,7 +103,7 @@ def test_an_address_that_refuses_is_passed_at_once(backend: str, server: FaultSe
         ) as caller:
             began = time.monotonic()
             await caller.call("GET")
-            assert time.monotonic() - began < connect.ATTEMPT_DELAY
+            assert time.monotonic() - began < deadline_streams.ATTEMPT_DELAY
 
     run(flavour, scenario)
 
@@ -141,7 +141,7 @@ def test_a_timeout_names_the_result_of_each_address(dead: Dead, resolve: Any) ->
 def test_families_alternate() -> None:
     """An address of the other family is second, however many the first family has."""
     six, four = [(10, 1, 6, "", f"six{n}") for n in (1, 2, 3)], [(2, 1, 6, "", "four")]
-    assert [one[4] for one in connect.interleaved([*six, *four])] == ["six1", "four", "six2", "six3"]
+    assert [one[4] for one in deadline_streams.interleaved([*six, *four])] == ["six1", "four", "six2", "six3"]
 
 
 def test_an_address_that_cannot_be_tried_is_passed(server: FaultServer) -> None:
@@ -149,9 +149,9 @@ def test_an_address_that_cannot_be_tried_is_passed(server: FaultServer) -> None:
     unknown = (255, socket.SOCK_STREAM, 6, "", ("::1", 1, 0, 0))
     wrong = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 1, 0, 0))
     good = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
-    with connect.Race([unknown, wrong, good], "127.0.0.1") as race, race.run(5) as sock:
+    with deadline_streams.Race([unknown, wrong, good], "127.0.0.1") as race, race.run(5) as sock:
         assert sock.getpeername()[1] == server.port
-    with connect.Race([unknown], None) as race, pytest.raises(OSError, match=r"tried \[::1\]:1 \(") as caught:
+    with deadline_streams.Race([unknown], None) as race, pytest.raises(OSError, match=r"tried \[::1\]:1 \(") as caught:
         race.run(None)
     assert caught.value.errno is None
 
@@ -160,10 +160,10 @@ def test_a_connection_that_is_made_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     """It needs no wait."""
     monkeypatch.setattr(socket.socket, "connect_ex", lambda *_: 0)
     one = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 1))
-    with connect.Race([one, one], None) as race:
+    with deadline_streams.Race([one, one], None) as race:
         race.run(5).close()
     monkeypatch.setattr(socket.socket, "connect_ex", lambda *_: errno.ECONNREFUSED)
-    with connect.Race([one], None) as race, pytest.raises(OSError, match=r"127\.0\.0\.1:1"):
+    with deadline_streams.Race([one], None) as race, pytest.raises(OSError, match=r"127\.0\.0\.1:1"):
         race.run(5)
 
 

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Async generator .* was garbage c
 WAYS = ("sync", "asyncio", "trio", *BACKENDS, "sync-httpx", "asyncio-httpx", "trio-httpx")
 GZIP = [("Content-Encoding", "gzip")]
 TWICE = [("Content-Encoding", "gzip, gzip")]
+LIST_ITEM = b'{"id":"x","title":"t","content":"%s"},' % (b"c" * 100)
 CUT_ITEM = b'{"id":"x","content":"%s"},' % (b"c" * 400)
 ODD = rb'{"data":{"id":"p1","title":"party \ud83c","content":"c","version":NaN,"x":%s}}' % (b"[" * 300 + b"]" * 300)
 
@@ -134,6 +135,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], float]] = {
     "many wrong elements": (lambda: answer(200, b'{"data":[' + b"1," * 1_500_000 + b"1]}"), 20e6),
     "wrong numbers": (lambda: answer(200, b'{"data":[' + b"1.5," * 900_000 + b"1]}"), 7.2e6),
     "wrong objects": (lambda: answer(200, b'{"data":[' + b'{"a":1},' * 49_000 + b"1]}"), 1e6),
+    "a late wrong item": (lambda: answer(200, b'{"data":[' + LIST_ITEM * 17_000 + b"{}]}"), 3e6),
     "a list that is cut": (
         lambda: answer(200, b'{"data":[' + CUT_ITEM * 40_000),
         33e6,

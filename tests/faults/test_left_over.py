@@ -12,7 +12,7 @@ import httpx
 import httpx2
 import pytest
 
-from enprompta._http.certificates import TrustedCertificates
+from enprompta._http.route.certificates import TrustedCertificates
 from tests.faults.flavours import Caller, run, settle, until
 from tests.faults.server import FaultServer, Peer, answer, certificate
 

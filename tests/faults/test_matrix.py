@@ -29,7 +29,7 @@ from enprompta import (
     UnprocessableEntityError,
 )
 from enprompta._core.response import APIResponse
-from enprompta._http.certificates import TrustedCertificates
+from enprompta._http.route.certificates import TrustedCertificates
 from tests.faults.flavours import METHODS, Caller, Waits, descriptors, run
 from tests.faults.server import ERROR, PROMPT, Fault, FaultServer, Peer, answer, at_connect, certificate, fine
 

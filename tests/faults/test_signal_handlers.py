@@ -29,9 +29,9 @@ from anyio._backends._asyncio import StreamProtocol
 from enprompta import APITimeoutError, ConfigurationError, Enprompta
 from enprompta._common import handler_errors
 from enprompta._http import direct, settings
-from enprompta._http.certificates import TrustedCertificates
+from enprompta._http.route.certificates import TrustedCertificates
 from enprompta._http.senders import aiohttp_sender
-from enprompta._http.senders.deadline import is_bound
+from enprompta._http.senders.base import is_bound
 from enprompta.limiters.local import LocalLimiter
 from tests.faults.flavours import Caller, run, settle
 from tests.faults.server import PROMPT, FaultServer, Peer, answer, certificate, fine

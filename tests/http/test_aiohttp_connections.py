@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from enprompta import APIConnectionError, APITimeoutError, EnpromptaError
-from enprompta._http.senders.aiohttp_connections import Connector, Protocol
-from enprompta._http.senders.aiohttp_sender import _head_of
+from enprompta._http.senders.aiohttp_sender import Connector, Protocol, _head_of
 from tests.faults.flavours import Caller
 from tests.faults.server import PROMPT, FaultServer, Peer, answer, fine
 

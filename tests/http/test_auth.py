@@ -9,7 +9,7 @@ import pytest
 
 from enprompta import ConfigurationError
 from enprompta._core.steps import Answer, HttpReply, Sleep
-from enprompta._http.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
+from enprompta._http.exchange.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
 
 SECRET = "ep_live_hunter2"
 

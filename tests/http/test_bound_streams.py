@@ -11,7 +11,7 @@ import httpcore
 import pytest
 
 from enprompta._http.senders import deadline_streams
-from enprompta._http.senders.deadline import thread_deadline
+from enprompta._http.senders.base import thread_deadline
 from enprompta._http.senders.deadline_streams import DeadlineBackend, DeadlineStream
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from enprompta._http import content as home
 from enprompta._http.content import MAX_ERROR_BYTES, aread_parts, decompressed, read_parts
-from enprompta._http.senders.base import afinish, finish
-from enprompta._http.senders.deadline import thread_deadline
+from enprompta._http.senders.base import afinish, finish, thread_deadline
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -151,24 +150,30 @@ def test_errors_have_a_separate_limit() -> None:
 @pytest.mark.parametrize(
     ("body", "is_refused"),
     [
-        (b"[" + b"1," * 1_000_000 + b"1]", True),
-        (b"[" + b"{}," * 50_001 + b"1]", False),  # too small to be searched
-        (b"[" + b'{"id": 12345},' * 50_001 + b"1]", True),
-        (b"[" + b'"",' * 1_000_000 + b"1]", True),
+        (b"[" + b"1," * 800_000 + b"1]", True),
+        (b"[" + b"1," * 799_996 + b"1]", False),
+        (b"[" + b"{}," * 40_001 + b"1]", False),  # too small to be searched
+        (b"[" + b'{"id": 12345},' * 40_001 + b"1]", True),
+        (b"{" + b'"12345":1,' * 200_001 + b'"a":1}', True),
+        (b"{" + b'"12345":1,' * 199_000 + b'"a":1}', False),
+        (b"[" + b"[]," * 200_001 + b"1]", True),
+        (b"[" + b"[]," * 199_000 + b"1]", False),
+        (b"[" + b'"",' * 800_000 + b"1]", True),
+        (b"[" + b'":",' * 799_996 + b"1]", False),
         (b"[" + b'"a,b,[c",' * 300_000 + b"1]", False),
         (b'["' + b"{{a}}, " * 500_000 + b'"]', False),
         (b'["' + b'\\"{{a}}, ' * 500_000 + b'"]', False),
         (b'"",' * 100 + b"{," * 1_000_000, True),
-        (b'""' * 2_000_002 + b"," * 1_000_001, True),
+        (b'""' * 1_600_002 + b"," * 800_001, True),
     ],
-    ids=range(9),
+    ids=range(15),
 )
 def test_dense_json_is_refused(body: bytes, is_refused: bool) -> None:  # noqa: FBT001 (a parameter)
-    """A million values or fifty thousand objects would need far more memory than their bytes."""
+    """800,000 values, 200,000 fields or lists, or 40,000 objects would need much time and memory."""
     answer = read(body)
     assert ("values" in answer.refusal) == is_refused
     if is_refused:
-        assert "JSON of more than 1,000,000 values, or 50,000 objects" in answer.refusal
+        assert "JSON of more than 800,000 values, or 40,000 objects" in answer.refusal
 
 
 def test_a_deadline_ends_decompressing() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from enprompta import APITimeoutError
 from enprompta._core.steps import WaitForBudget
-from enprompta._http.auth import ApiKeyAuth, Secret
 from enprompta._http.exchange import Exchange, ExchangeConfig
-from enprompta._http.retry import RetryPolicy
+from enprompta._http.exchange.auth import ApiKeyAuth, Secret
+from enprompta._http.exchange.retry import RetryPolicy
 from enprompta.limiters.interface import NoLimiter
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from enprompta._core.steps import Answer
 from enprompta._http.failures.error_mapping import read_error_body, status_error, transport_error
-from enprompta._http.proxies import Proxy
+from enprompta._http.route.proxies import Proxy
 from enprompta.errors import (
     APIConnectionError,
     APIStatusError,

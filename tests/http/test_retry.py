@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from enprompta._http.retry import FIRST_WAIT, LONGEST_WAIT, RETRIED_STATUSES, Retrier, RetryPolicy
+from enprompta._http.exchange.retry import FIRST_WAIT, LONGEST_WAIT, RETRIED_STATUSES, Retrier, RetryPolicy
 from enprompta.errors import (
     APIConnectionError,
     APIResponseError,

@@ -13,10 +13,9 @@ import httpx
 import pytest
 
 from enprompta._http import direct, drivers
-from enprompta._http.certificates import TrustedCertificates
 from enprompta._http.route import Route
+from enprompta._http.route.certificates import TrustedCertificates
 from enprompta._http.senders.async_streams import HandshakeBackend
-from enprompta._http.senders.choose import async_sender_for_client
 from enprompta._http.senders.httpx_senders import AsyncClientSender, ClientSender, TransportSender
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def test_a_client_that_is_given_twice_is_prepared_once() -> None:
     """Two clients on the same `http_client` wrap its connections only once."""
     http: Any = httpx.AsyncClient()
     for _ in range(2):
-        async_sender_for_client(http)
+        AsyncClientSender(http)
     backend = http._transport._pool._network_backend
     assert type(backend) is HandshakeBackend
     assert isinstance(backend._inner, httpcore.AsyncNetworkBackend)

@@ -12,7 +12,7 @@ import httpcore
 import pytest
 
 from enprompta._http.senders import deadline_streams
-from enprompta._http.senders.deadline import thread_deadline
+from enprompta._http.senders.base import thread_deadline
 from enprompta._http.senders.deadline_streams import DeadlineBackend
 from enprompta._http.senders.unread import Unread, note_answer
 
@@ -59,7 +59,7 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def test_a_system_without_poll(sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
     """Falls back to `select`."""
-    answers = pytest.importorskip("enprompta._http.senders.aiohttp_connections")
+    answers = pytest.importorskip("enprompta._http.senders.aiohttp_sender")
     monkeypatch.delattr(select, "poll", raising=False)
     assert not answers.is_readable(sockets[0])
     sockets[1].send(b"x")

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from enprompta import APIConnectionError, AsyncEnprompta, ConfigurationError, Enprompta
-from enprompta._http.certificates import TrustedCertificates
+from enprompta._http.route.certificates import TrustedCertificates
 from tests.faults.flavours import Caller, run, settle
 from tests.faults.server import FaultServer, Peer, certificate
 

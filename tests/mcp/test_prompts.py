@@ -9,7 +9,7 @@ import pytest
 from mcp import MCPError
 from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, PromptReference, ResourceTemplateReference
 
-from enprompta.mcp import catalog, rendering
+from enprompta.mcp import catalog, server
 from enprompta.models import LiveMessage, Prompt
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def test_a_prompt_is_rendered(run: Any, serve: Any, account: Enprompta) -> None:
             )
             assert [(one.role, one.content.text) for one in result.messages] == [("user", "Bye {{Ada}} 3")]
             assert result.description == "Says hello."
-            assert result.meta == {rendering.PROMPT_ID: prompt.id, rendering.VERSION: 2} | (result.meta or {})
+            assert result.meta == {server.PROMPT_ID: prompt.id, server.VERSION: 2} | (result.meta or {})
             for reference in (prompt.id, "Greeting mail"):
                 assert (await client.get_prompt(reference, {"name": "Ada"})).messages[0].content.text == "Bye Ada 2"
 
@@ -181,7 +181,7 @@ def test_a_labelled_prompt_is_served_as_it_is_live(run: Any, serve: Any, account
         async with serve(label="stable") as client:
             result = await client.get_prompt("live-one", {"name": "Ada"})
             assert [(one.role, one.content.text) for one in result.messages] == [("user", "old Ada")]
-            assert result.meta[rendering.VERSION] == 1
+            assert result.meta[server.VERSION] == 1
         async with serve(label="missing") as client:
             with pytest.raises(MCPError, match="missing") as caught:
                 await client.get_prompt("live-one", {"name": "Ada"})
@@ -204,7 +204,7 @@ def test_messages_keep_their_roles(run: Any, serve: Any, account: Enprompta, ser
     async def scenario() -> None:
         async with serve(label="production") as client:
             result = await client.get_prompt("chat", {"name": "Ada"})
-        found = [(one.role, one.content.text, (one.content.meta or {}).get(rendering.ROLE)) for one in result.messages]
+        found = [(one.role, one.content.text, (one.content.meta or {}).get(server.ROLE)) for one in result.messages]
         assert found == [
             ("user", "Be kind to Ada.", "system"),
             ("user", "Hi", None),
@@ -216,9 +216,9 @@ def test_messages_keep_their_roles(run: Any, serve: Any, account: Enprompta, ser
 
 def test_content_other_than_text_becomes_json() -> None:
     """Parts of a message, as dicts or models, are written as JSON; a value JSON does not have is written as text."""
-    assert rendering.message("user", [{"type": "image_url"}]).content.text == '[{"type": "image_url"}]'
+    assert server.message("user", [{"type": "image_url"}]).content.text == '[{"type": "image_url"}]'
     parts = [LiveMessage(role="a", content="é"), {1j}]
-    assert rendering.message("tool", parts).content.text == '[{"role": "a", "content": "é"}, "{1j}"]'
+    assert server.message("tool", parts).content.text == '[{"role": "a", "content": "é"}, "{1j}"]'
 
 
 COMPLETIONS: list[tuple[str, str, list[str]]] = [

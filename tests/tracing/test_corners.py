@@ -9,10 +9,10 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from enprompta.emulator.ingest.messages import parsed
+from enprompta.emulator.ingest.conventions import parsed
 from enprompta.errors import ConfigurationError
 from enprompta.models import LivePrompt
-from enprompta.tracing import Tracing, scopes, streams
+from enprompta.tracing import Tracing, observe, scopes
 from enprompta.tracing.spans_read import read_span
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def test_an_unknown_text_is_not_linked(tracing: Tracing, receiver: Receiver) -> 
 
 def test_recorded_items_are_bounded(tracing: Tracing, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound, items of a stream reach the reader and are not recorded."""
-    monkeypatch.setattr(streams, "MAX_ITEMS", 2)
+    monkeypatch.setattr(observe, "MAX_ITEMS", 2)
 
     @tracing.observe
     def items() -> Iterator[str]:

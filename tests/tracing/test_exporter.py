@@ -12,8 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from enprompta import AsyncEnprompta, Enprompta
 from enprompta.tracing import Tracing, exporter
-from enprompta.tracing.batches import rejected_spans
-from enprompta.tracing.retrying import Backoff
+from enprompta.tracing.batches import Backoff, rejected_spans
 from tests.tracing.receiver import Receiver
 
 if TYPE_CHECKING:
@@ -291,7 +290,7 @@ def test_without_a_thread(tracing: Tracing, receiver: Receiver, monkeypatch: pyt
 def test_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses grow to half a minute, and last as long as the service asks for, within reason."""
     now = [100.0]
-    monkeypatch.setattr("enprompta.tracing.retrying.monotonic", lambda: now[0])
+    monkeypatch.setattr("enprompta.tracing.batches.monotonic", lambda: now[0])
     backoff = Backoff()
     assert backoff.is_due
     pauses: list[float] = []

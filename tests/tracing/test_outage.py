@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
 from enprompta.errors import APIConnectionError
-from enprompta.tracing import exporter, retrying, spool
+from enprompta.tracing import batches, exporter, spool
+from enprompta.tracing.batches import FlushRequest
 from enprompta.tracing.exporter import Exporter
-from enprompta.tracing.pending import FlushRequest
 from enprompta.tracing.spans_read import EndedSpan, read_span
 from enprompta.tracing.spool import Spool
 from tests.tracing.receiver import decode
@@ -58,7 +58,7 @@ class Poster:
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time in seconds, in place of the clock; and no thread, so that the test takes each turn itself."""
     now = [0.0]
-    for module in (exporter, retrying, spool):
+    for module in (batches, exporter, spool):
         monkeypatch.setattr(module, "monotonic", lambda: now[0])
     monkeypatch.setattr(exporter, "Thread", lambda **_: SimpleNamespace(start=lambda: None, join=lambda _: None))
     monkeypatch.setattr(exporter, "sleep", lambda seconds: None)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from enprompta.tracing.redaction import credentials, encoded, numbers, prefilters
+from enprompta.tracing.redaction import credentials, numbers, prefilters, views
 from tests.tracing.canaries import CANARIES, ENCODINGS
 
 SECRETS = list(CANARIES.values())
@@ -32,10 +32,8 @@ def test_nothing_is_ruled_out_wrongly(text: str) -> None:
     """Each pattern that matches has passed its check; the exact checks pass no other text."""
     assert prefilters.has_escape(text) is (DECODABLE.search(text) is not None)
     assert prefilters.has_digits(text, 3) is (len(re.findall("[0-9]", text)) >= 3)
-    assert prefilters.has_encoded_run(text) or not any(
-        encoded._MIXED.search(run[0]) for run in encoded._RUN.finditer(text)
-    )
-    assert prefilters.has_spaced_hex(text) or not encoded._SPACED_HEX.search(text)
+    assert prefilters.has_encoded_run(text) or not any(views._MIXED.search(run[0]) for run in views._RUN.finditer(text))
+    assert prefilters.has_spaced_hex(text) or not views._SPACED_HEX.search(text)
     assert numbers.has_number(text) is (numbers._SIX_DIGITS.search(text) is not None)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from enprompta.exchanges import Exchange
-from enprompta.workbench.explaining import BY_STATUS, Explanation, explain
+from enprompta.workbench.inspector import BY_STATUS, Explanation, explain
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 

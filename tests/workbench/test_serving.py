@@ -18,7 +18,7 @@ import uvicorn
 from enprompta import ConfigurationError, Enprompta
 from enprompta.cli import workbench_session
 from enprompta.cli.commands import workbench as command
-from enprompta.cli.errors import SetupError
+from enprompta.cli.profiles import SetupError
 from enprompta.emulator import ControlError, Emulator
 from enprompta.workbench import server
 from tests.workbench.visits import live

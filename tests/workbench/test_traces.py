@@ -12,7 +12,7 @@ from enprompta.emulator.api.request_context import ok
 from enprompta.emulator.stores import traces as stored
 from enprompta.models import TraceSpan
 from enprompta.tracing import Tracing
-from enprompta.workbench.traces.waterfall import layout
+from enprompta.workbench.pages.traces import layout
 from tests.workbench.visits import section, visit
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def test_bars_show_start_and_duration_and_texts_stay_texts(
     assert page.locator("main img, main script").count() == 0
     assert page.title().startswith("<img")
 
-    monkeypatch.setattr("enprompta.workbench.traces.waterfall._MAX_ROWS", 2)
+    monkeypatch.setattr("enprompta.workbench.pages.traces._MAX_ROWS", 2)
     wire = stored.span_wire
     lacking = dict.fromkeys(("name", "spanType", "startTime", "output"))
     monkeypatch.setattr(stored, "span_wire", lambda row: {**wire(row), **lacking})

@@ -20,13 +20,12 @@ from enprompta.models import Execution, Workflow, WorkflowExecution, WorkflowSte
 from enprompta.workbench import inspector, operations, sending
 from enprompta.workbench import session as sessions
 from enprompta.workbench.live import Region
-from enprompta.workbench.pages import faults, keys, requests
-from enprompta.workbench.programs import Programs
-from enprompta.workbench.prompts.history import open_execution
+from enprompta.workbench.pages import faults, keys, requests, workflows
+from enprompta.workbench.prompts.runner import open_execution
 from enprompta.workbench.relay import Relay
 from enprompta.workbench.security import Security
+from enprompta.workbench.server import Programs
 from enprompta.workbench.session import Session, begin, emulator_client
-from enprompta.workbench.workflows import graph, runs
 from tests.workbench.visits import live
 
 if TYPE_CHECKING:
@@ -193,7 +192,7 @@ def test_runs_without_details_are_shown() -> None:
         {"id": "wex_1", "status": "failed", "error": "stopped", "steps": [{"stepId": "a", "status": "failed"}]}
     )
     with shown(live()) as texts:
-        runs._outcome(run)
+        workflows._outcome(run)
     assert {"stopped", "a"} <= set(texts)
     assert "Input" not in texts
 
@@ -204,7 +203,7 @@ def test_the_button_that_cancels_a_run_stays_while_the_run_changes() -> None:
     states = [("wfe_1", "pending"), ("wfe_1", "running"), ("wfe_1", "completed"), ("wfe_2", "running")]
     buttons: list[int | None] = []
     with shown(live()):
-        page = runs.Runs(workflow, {})
+        page = workflows.Runs(workflow, {})
         for run_id, status in states:
             page._show(WorkflowExecution.model_validate({"id": run_id, "status": status, "steps": []}))
             buttons.append(next((one.id for one in page._cancel_place.descendants()), None))
@@ -252,7 +251,7 @@ def test_a_step_that_refers_to_no_step_has_no_edge() -> None:
     """A reference to a missing step draws nothing, and the step itself is drawn."""
     step = WorkflowStep.model_validate({"id": "b", "promptId": "pmt_1", "variables": {"text": "{{steps.gone.output}}"}})
     with shown(live()) as texts:
-        graph.draw([step], {}, {})
+        workflows.draw([step], {}, {})
     assert "b" in texts
 
 

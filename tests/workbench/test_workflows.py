@@ -12,7 +12,7 @@ import pytest
 
 from enprompta.emulator.execution.providers import Echo
 from enprompta.models import WorkflowStep
-from enprompta.workbench.workflows.graph import layers
+from enprompta.workbench.pages.workflows import layers
 from tests.workbench.visits import section, visit
 
 if TYPE_CHECKING:

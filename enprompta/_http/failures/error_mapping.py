@@ -10,8 +10,7 @@ from enprompta._common.json_reading import read_json
 from enprompta._common.masking import without_credentials
 from enprompta._common.narrowing import is_dict, is_list
 from enprompta._common.redaction import Redactor
-from enprompta._core.steps import REDIRECT
-from enprompta._http.senders.connect import TRIED
+from enprompta._core.steps import REDIRECT, TRIED
 from enprompta.errors import (
     APIConnectionError,
     APIStatusError,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from enprompta._core.steps import Answer
-    from enprompta._http.proxies import Proxy
+    from enprompta._http.route.proxies import Proxy
 
 MAX_MESSAGE = 2_000  # characters of the server's message in the error's message; `body` has all of it
 SHOWN_DETAILS = 5

@@ -1,4 +1,4 @@
-"""The interface of senders, and the limits and errors that all of them share.
+"""The interface of senders, and the limits, errors and deadline that all of them share.
 
 A sender sends one request and returns an `Answer`, whose body is read and decompressed by `content`, or raises what its
 HTTP library raises.
@@ -6,11 +6,12 @@ HTTP library raises.
 
 from __future__ import annotations
 
+import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
 
+from enprompta._common.clock import monotonic
 from enprompta._http import direct
-from enprompta._http.senders.deadline import remaining_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -88,6 +89,52 @@ def library_named(kind: object) -> ModuleType:
     if kind is None:
         return direct.loaded_httpx() or direct
     return import_module("httpx2" if kind == "httpx2" else "httpx")
+
+
+class _Ends(threading.local):
+    at: float | None = None
+
+
+_ends = _Ends()  # one thread sends a request and reads its response
+
+
+class thread_deadline:
+    """Limit the socket operations of this thread to a deadline in monotonic seconds; None for no limit."""
+
+    __slots__ = ("_deadline",)
+
+    def __init__(self, deadline: float | None) -> None:
+        self._deadline = deadline
+
+    def __enter__(self) -> None:
+        _ends.at = self._deadline  # also None: a signal handler may have interrupted `__exit__` of the last call
+
+    def __exit__(self, *_: object) -> None:
+        _ends.at = None
+
+
+def is_bound() -> bool:
+    """True if this thread has a deadline."""
+    return _ends.at is not None
+
+
+@overload
+def remaining_timeout(timeout: float, too_late: type[Exception]) -> float: ...
+@overload
+def remaining_timeout(timeout: float | None, too_late: type[Exception]) -> float | None: ...
+def remaining_timeout(timeout: float | None, too_late: type[Exception]) -> float | None:
+    """Return the timeout of an operation, or the remaining time if that is shorter.
+
+    Raises:
+        Exception: `too_late`, if the deadline has passed.
+    """
+    deadline = _ends.at
+    if deadline is None:
+        return timeout
+    remaining = deadline - monotonic()
+    if remaining <= 0:
+        raise too_late("the deadline passed")
+    return remaining if timeout is None else min(timeout, remaining)
 
 
 def finish(steps: Generator[None, None, Answer], too_late: type[Exception]) -> Answer:

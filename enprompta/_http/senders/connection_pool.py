@@ -20,8 +20,8 @@ import anyio
 
 from enprompta._common.clock import monotonic
 from enprompta._http.content import aread_parts, raw_limit, read_parts
-from enprompta._http.senders.buffered_body import WholeBody
-from enprompta._http.senders.deadline import remaining_timeout
+from enprompta._http.direct import WholeBody
+from enprompta._http.senders.base import remaining_timeout
 from enprompta._http.senders.deadline_streams import library_of
 from enprompta._http.senders.unread import note_answer
 from enprompta.limiters.sleepers import ThreadSleeper

@@ -26,7 +26,7 @@ from enprompta._http.senders.base import (
     library_of,
     own_errors,
 )
-from enprompta._http.senders.patch_client import patch_client_transport
+from enprompta._http.senders.patch_client import patch_client, patch_client_transport
 from enprompta._http.senders.unread import USED
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ class ClientSender:
         self._library = library_of(client)
         self.errors = errors_of(self._library)
         self.close = client.close
+        patch_client(client)
 
     @property
     def is_closed(self) -> bool:
@@ -234,6 +235,7 @@ class AsyncClientSender:
         self._library = library_of(client)
         self.errors = errors_of(self._library)
         self.aclose = client.aclose
+        patch_client(client)
 
     @property
     def is_closed(self) -> bool:

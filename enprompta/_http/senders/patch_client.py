@@ -17,8 +17,6 @@ from enprompta._common import log
 from enprompta._http.senders.base import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from enprompta._http.senders.base import CorePart
 
 _KNOWN_TRANSPORTS = frozenset({"HTTPTransport", "AsyncHTTPTransport"})
@@ -26,11 +24,11 @@ MAX_WRAPPERS = 5
 """Levels of wrapped transports, such as for caching or logging, that are searched for one to patch."""
 
 
-def transports_of(client: CorePart) -> Iterator[CorePart]:
-    """Find the transports of a client of httpx or httpx2, including those of its proxies."""
+def patch_client(client: CorePart) -> None:
+    """Patch the transports of a caller's client of httpx or httpx2, including those of its proxies."""
     for transport in (getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()):
         if transport is not None:
-            yield transport
+            patch_client_transport(transport)
 
 
 def patch_client_transport(transport: CorePart, pools: dict[str, object] | None = None) -> None:

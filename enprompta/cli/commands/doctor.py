@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from enprompta._http.certificates import VARIABLES
-from enprompta._http.proxies import proxy_for
+from enprompta._http.route.certificates import VARIABLES
+from enprompta._http.route.proxies import proxy_for
 from enprompta._http.settings import SETTINGS
 from enprompta._version import __version__
 from enprompta.cli.commands.usage import credits_used
 from enprompta.cli.console import FAILED, line, out
-from enprompta.cli.credentials import choose
 from enprompta.cli.error_handling import NOT_CONFIGURED, connected
-from enprompta.cli.errors import SetupError
 from enprompta.cli.options import Json
 from enprompta.cli.output import write_json
-from enprompta.cli.profiles import config_file
+from enprompta.cli.profiles import SetupError, choose, config_file
 from enprompta.cli.shared_options import shared
 from enprompta.cli.words import explain
 from enprompta.errors import AuthenticationError, EnpromptaError, NotFoundError, PermissionDeniedError

@@ -30,8 +30,7 @@ from enprompta.cli.commands.prompts import (
 from enprompta.cli.console import err, line, out
 from enprompta.cli.error_handling import FAILED, INTERRUPTED, connected
 from enprompta.cli.options import given_only
-from enprompta.cli.result_formats import writer_for
-from enprompta.cli.results_file import ResultsFile, is_standard_output, is_stream
+from enprompta.cli.results_file import ResultsFile, is_standard_output, is_stream, writer_for
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:

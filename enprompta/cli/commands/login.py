@@ -11,12 +11,12 @@ import typer
 import enprompta
 from enprompta.cli.console import FAILED, err, line, out
 from enprompta.cli.error_handling import show_error
-from enprompta.cli.errors import SetupError
 from enprompta.cli.options import Json
 from enprompta.cli.output import show_rows
 from enprompta.cli.profiles import (
     DEFAULT_PROFILE,
     Profile,
+    SetupError,
     Storage,
     check_name,
     config_file,

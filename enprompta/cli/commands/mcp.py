@@ -44,9 +44,7 @@ def mcp(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="ENPROMPTA_MCP_TOKEN",
-            show_envvar=True,
-            help="Bearer token of the HTTP server; random by default.",
+            envvar="ENPROMPTA_MCP_TOKEN", show_envvar=True, help="Bearer token of the HTTP server; random by default."
         ),
     ] = None,
     allow_remote: Annotated[

@@ -14,6 +14,7 @@ from enprompta.cli.error_handling import connected, show_error
 from enprompta.cli.options import EPILOG, All, Category, Json, Limit, Search, Team, Values, ValuesFile, Yes
 from enprompta.cli.output import show_listing, show_object, write_json, write_text
 from enprompta.cli.shared_options import shared
+from enprompta.cli.template_checks import of_target
 
 if TYPE_CHECKING:
     from enprompta.models.executions import Execution
@@ -49,13 +50,19 @@ OutputSchema = Annotated[
 Repair = Annotated[
     int,
     typer.Option(
-        min=0,
-        max=3,
-        help="Number of further executions, each charged, if an output does not match --output-schema.",
+        min=0, max=3, help="Number of further executions, each charged, if an output does not match --output-schema."
     ),
 ]
 Stop = Annotated[
     list[str] | None, typer.Option("--stop", help="A stop sequence that ends the output; can be repeated.")
+]
+Targets = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TARGET...",
+        help="Prompt files, directories of them, other text files, - for standard input, or ids of prompts.",
+        show_default=False,
+    ),
 ]
 
 
@@ -237,3 +244,18 @@ def _text(content: str | None, file: str | None) -> str | None:
     if content is not None and file is not None:
         raise typer.BadParameter("Use either --content or --file, not both")
     return content if file is None else options.read_text(file)
+
+
+@group.command(epilog="Exit status: 0 no problems, 1 problems or failure, 2 wrong usage, 3 no credentials.")
+def check(targets: Targets, *, as_json: Json = False) -> None:
+    """Find template syntax that stays in the text, and declarations that do not match it; files are checked offline."""
+    found = [one for target in targets for one in of_target(target)]
+    for place, problem in found:
+        if as_json:
+            write_json({"place": place, "message": problem.message})
+        else:
+            out.print(line(f"{place}: {problem.message}"))
+    if found:
+        raise typer.Exit(FAILED)
+    if not as_json:
+        out.print(line("No problems."))

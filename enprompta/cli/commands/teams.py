@@ -40,10 +40,7 @@ def get(team: TeamId, *, as_json: Json = False) -> None:
 
 @group.command(epilog=EPILOG)
 def create(
-    *,
-    name: Annotated[str, typer.Option(help="Name.")],
-    description: Description = None,
-    as_json: Json = False,
+    *, name: Annotated[str, typer.Option(help="Name.")], description: Description = None, as_json: Json = False
 ) -> None:
     """Create a team."""
     with connected() as client:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from enprompta.models import TokenUsage, Usage, UsageRecord
 
 group: typer.Typer = typer.Typer(
-    help="Usage and costs; without a command, of the current period with a chart by day.",
-    invoke_without_command=True,
+    help="Usage and costs; without a command, of the current period with a chart by day.", invoke_without_command=True
 )
 
 _DAYS = 30

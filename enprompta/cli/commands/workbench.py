@@ -29,9 +29,7 @@ def workbench(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="ENPROMPTA_CONTROL_TOKEN",
-            show_envvar=True,
-            help="Control token that the emulator of --url prints.",
+            envvar="ENPROMPTA_CONTROL_TOKEN", show_envvar=True, help="Control token that the emulator of --url prints."
         ),
     ] = None,
     emulator: Annotated[

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from enprompta._lazy import lazy
 
 if TYPE_CHECKING:
-    from enprompta.cli.prompts_as_code import differences as differences
     from enprompta.cli.prompts_as_code import generate as generate
     from enprompta.cli.prompts_as_code import lock as lock
     from enprompta.cli.prompts_as_code import pull as pull
     from enprompta.cli.prompts_as_code import push as push
     from enprompta.cli.prompts_as_code import service as service
 else:
-    __getattr__, __dir__ = lazy(__name__, {".": "differences generate lock pull push service"})
+    __getattr__, __dir__ = lazy(__name__, {".": "generate lock pull push service"})

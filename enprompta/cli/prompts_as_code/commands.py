@@ -1,4 +1,4 @@
-"""`enprompta pull`, `push`, `diff` and `check`: prompts as files."""
+"""`enprompta pull`, `push`, `diff`, `check` and `codegen`: prompts as files, and as typed Python functions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from enprompta._common.text_files import open_regular
 from enprompta.cli import options
 from enprompta.cli import prompts_as_code as code
 from enprompta.cli.console import line, out
 from enprompta.cli.error_handling import FAILED, connected, show_error
-from enprompta.cli.prompts_as_code.files import SUFFIX, read_directory
-from enprompta.cli.prompts_as_code.plan import PlannedChange, State, compare
+from enprompta.cli.prompts_as_code.files import SUFFIX, read_directory, write_text
+from enprompta.cli.prompts_as_code.plan import PlannedChange, State, compare, unified
 from enprompta.cli.template_checks import warn_of_files
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _STATES = {
     State.DELETED_HERE: ("-", "red", "file deleted here"),
     State.NEW_THERE: ("+", "cyan", "new at the service"),
 }
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The Python module to write.")]
+Check = Annotated[bool, typer.Option("--check", help="Write nothing; exit with 1 if FILE is out of date.")]
 
 
 def pull(
@@ -114,7 +117,7 @@ def diff(directory: Directory) -> None:
         entries, _ = _compare(client, directory)
     for entry in entries:
         if entry.state is not State.SAME:
-            for text, style in code.differences.unified(entry):
+            for text, style in unified(entry):
                 out.print(line((text, style)))
 
 
@@ -134,8 +137,23 @@ def check(directory: Directory) -> None:
     out.print(line(f"{len(entries):,} prompt{'' if len(entries) == 1 else 's'}, all the same."))
 
 
+def codegen(directory: Directory, *, output: Output, check: Check = False) -> None:
+    """Generate a Python module with a typed function for each prompt in DIR; works offline, without credentials."""
+    files = read_directory(directory)
+    code.lock.Lock.read(directory).refuse_conflicts(files)
+    warn_of_files(files, directory)
+    text = code.generate.module(files)
+    is_current = _holds(output, text.encode())
+    if check and not is_current:
+        show_error(f"{output} is out of date: run `enprompta codegen {directory} -o {output}`")
+        raise typer.Exit(FAILED)
+    if not is_current:
+        write_text(output, text)
+    out.print(line(f"{output} {'is up to date' if is_current else 'written'}: {len(files):,} functions."))
+
+
 def add_to(app: typer.Typer) -> None:
-    """Add the four commands to the command line."""
+    """Add the commands to the command line."""
     epilog = "Exit status: 0 success, {}, 2 wrong usage, 3 no credentials."
     panel = "Prompts as code"
     app.command(rich_help_panel=panel, epilog=epilog.format("1 refused or failed"))(pull)
@@ -145,6 +163,10 @@ def add_to(app: typer.Typer) -> None:
         rich_help_panel=panel,
         epilog="Exit status: 0 no differences, 1 differences or failure, 2 wrong usage, 3 no credentials.",
     )(check)
+    app.command(
+        rich_help_panel=panel,
+        epilog="Exit status: 0 written or up to date, 1 out of date or an invalid prompt file, 2 wrong usage.",
+    )(codegen)
 
 
 def _compare(
@@ -187,3 +209,11 @@ def _name(entry: PlannedChange) -> str:
 
 def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "Nothing to do."
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        with open_regular(path) as stream:
+            return stream.read(len(data) + 1) == data
+    except OSError:  # writing reports the error
+        return False

@@ -6,13 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from enprompta.cli.prompts_as_code.document import DocumentError, parse, render, with_identity
-from enprompta.cli.prompts_as_code.files import (
-    FilesError,
-    keep_line_ends,
-    may_be_restored,
-    new_names,
-    write_text,
-)
+from enprompta.cli.prompts_as_code.files import FilesError, keep_line_ends, may_be_restored, new_names, write_text
 from enprompta.cli.prompts_as_code.lock import SyncedVersion
 from enprompta.cli.prompts_as_code.plan import PlannedChange, State
 from enprompta.errors import EnpromptaError

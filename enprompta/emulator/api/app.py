@@ -6,13 +6,17 @@ All handlers are `async`: FastAPI runs plain functions on a thread pool, which c
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from copy import deepcopy
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
+import yaml
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from enprompta._common.data import read_data
 from enprompta.emulator.api.middleware import Middleware, error_response, failure_of
 from enprompta.emulator.api.request_context import SCOPE_KEY
 from enprompta.emulator.api.routes import (
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from enprompta.emulator.api.services import Services
+    from enprompta.emulator.api.request_context import Services
 
 _ROUTERS = (
     prompts.router,
@@ -107,3 +111,22 @@ def _methods(request: Request) -> list[str]:
         if isinstance(route, APIRoute) and route.matches(request.scope)[0] is not Match.NONE:
             methods |= route.methods or set()
     return sorted(methods)
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the API, which the client and the emulator are tested with."""
+    return deepcopy(_document())
+
+
+@lru_cache(maxsize=1)
+def _document() -> dict[str, Any]:
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is optional, and ten times faster
+    return yaml.load(_text(), Loader=loader)  # noqa: S506 (both loaders are safe)
+
+
+def _text() -> str:
+    """Read the document: from the package in a wheel, from `docs` in a checkout."""
+    try:
+        return read_data("enprompta.emulator", "openapi.yaml").decode()
+    except OSError:
+        return read_data("enprompta.emulator", "../../docs/openapi.yaml").decode()

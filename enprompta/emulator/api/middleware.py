@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from enprompta._common.clock import monotonic, real_time
-from enprompta._common.idempotency import KEYED_METHODS
+from enprompta._common.headers import KEYED_METHODS
 from enprompta.emulator.access import scopes
 from enprompta.emulator.access.accounts import bearer, require_api_access
 from enprompta.emulator.access.idempotency import (
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from enprompta.emulator.api.services import Services
+    from enprompta.emulator.api.request_context import Services
     from enprompta.emulator.serving.faults import Fault
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.access.accounts import Account, AccountStore
     from enprompta.emulator.database import Database
     from enprompta.emulator.execution.providers import Providers
-    from enprompta.emulator.webhooks.event_publisher import EventPublisher
+    from enprompta.emulator.webhooks.delivery_queue import EventPublisher
     from enprompta.emulator.wire import JSONObject
 
 

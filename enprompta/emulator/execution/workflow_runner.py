@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from enprompta.emulator.database import Database
     from enprompta.emulator.execution.executor import Executor
     from enprompta.emulator.execution.workflow_graph import Step
-    from enprompta.emulator.webhooks.event_publisher import EventPublisher
+    from enprompta.emulator.webhooks.delivery_queue import EventPublisher
     from enprompta.emulator.wire import JSONObject
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")

@@ -102,13 +102,7 @@ def restart(database: Database, webhook_id: str, delivery_id: str) -> sqlite3.Ro
 
 
 def record(
-    database: Database,
-    row: sqlite3.Row,
-    *,
-    status: str,
-    response_status: int | None,
-    latency: int,
-    now: float,
+    database: Database, row: sqlite3.Row, *, status: str, response_status: int | None, latency: int, now: float
 ) -> None:
     """Record an attempt in the delivery, whose row is of before the attempt, and in its webhook."""
     webhook_id = row["webhook_id"]

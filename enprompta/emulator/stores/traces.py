@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from enprompta.emulator.database import new_id
 from enprompta.emulator.errors import found
-from enprompta.emulator.ingest.conventions import facts_of
+from enprompta.emulator.ingest.conventions import DEFAULT_ENVIRONMENT, facts_of, trace_of
 from enprompta.emulator.ingest.spans import STATUS_ERROR
-from enprompta.emulator.ingest.traces import DEFAULT_ENVIRONMENT, trace_of
 from enprompta.emulator.stores.paging import Listing
 from enprompta.emulator.wire import as_json, iso
 

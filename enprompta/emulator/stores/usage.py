@@ -59,11 +59,7 @@ def usage(database: Database, accounts: AccountStore, limiter: RateLimiter, acco
         "plan": account.tier.name,
         "periodStart": iso(start),
         "periodEnd": iso(end),
-        "tokens": {
-            "used": used,
-            "limit": limit,
-            "remaining": None if limit is None else max(0, limit - used),
-        },
+        "tokens": {"used": used, "limit": limit, "remaining": None if limit is None else max(0, limit - used)},
         "requestsPerMinute": _window(limiter.minute(account, now)),
         "requestsPerDay": _window(limiter.day(account, now)),
         "executions": row["executions"],

@@ -1,4 +1,4 @@
-"""Queue that sends deliveries from the server's event loop, so that no handler waits for a receiver.
+"""Publish events, and send their deliveries from the server's event loop, so that no handler waits for a receiver.
 
 Slow or hostile receivers cannot block the others: each attempt has a deadline, concurrent attempts are limited per host
 and in total, and hosts take turns. Memory holds the ids of queued deliveries; their state is in the database.
@@ -10,11 +10,13 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from enprompta._version import __version__
-from enprompta.emulator.stores import deliveries
+from enprompta.emulator.database import new_id
+from enprompta.emulator.stores import deliveries, webhooks
 from enprompta.emulator.webhooks.untrusted_post import RemoteReceiverError, post_untrusted
 from enprompta.errors import ConfigurationError
 from enprompta.webhooks.signature import SIGNATURE_HEADER, sign
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
 
+    from enprompta.emulator.access.accounts import Account
     from enprompta.emulator.database import Database
+    from enprompta.emulator.wire import JSONObject
 
 logger: logging.Logger = logging.getLogger("enprompta.emulator")
 
@@ -34,6 +38,7 @@ _MAX_CONCURRENT = 128
 _MAX_CONCURRENT_PER_HOST = 8
 _SUCCESS = range(200, 300)
 _NEVER = object()
+TEST_EVENT = "webhook.test"
 
 
 class DeliveryQueue:
@@ -204,3 +209,38 @@ class _Host:
     def __init__(self) -> None:
         self.queue: deque[str] = deque()
         self.sending = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventPublisher:
+    """Creates a delivery of each event for every webhook that is subscribed to it, and queues it."""
+
+    database: Database
+    clock: Callable[[], float]
+    """Returns Unix seconds."""
+    queue: DeliveryQueue
+
+    def publish(self, account: Account, event: str, data: JSONObject) -> None:
+        """Send an event, one of `webhooks.EVENTS`, to an account's webhooks.
+
+        Call it inside the transaction that records the change, so that both are committed or neither is. Nothing is
+        sent before the handler next awaits, and the caller does not wait for receivers.
+        """
+        subscribed = webhooks.subscribed(self.database, account, event)
+        if not subscribed:
+            return
+        event_id, now = new_id("evt"), self.clock()
+        with self.database.transaction():
+            for webhook in subscribed:
+                self._deliver(webhook, event_id, event, data, now)
+
+    def publish_test(self, webhook: sqlite3.Row) -> sqlite3.Row:
+        """Send a test event to one webhook, whatever its subscriptions, and return the delivery."""
+        event_id, now = new_id("evt"), self.clock()
+        data: JSONObject = {"webhook_id": webhook["id"], "message": "This is a test event"}
+        return self._deliver(webhook, event_id, TEST_EVENT, data, now)
+
+    def _deliver(self, webhook: sqlite3.Row, event_id: str, event: str, data: JSONObject, now: float) -> sqlite3.Row:
+        row = deliveries.create(self.database, webhook["id"], event_id=event_id, event_type=event, data=data, now=now)
+        self.queue.send(row["id"], webhook["url"])
+        return row

@@ -11,11 +11,7 @@ if TYPE_CHECKING:
     from enprompta.models.messages import LiveMessage
 else:
     __getattr__, __dir__ = lazy(
-        __name__,
-        {
-            ".conversions": "AnthropicMessages to_anthropic to_langchain to_openai",
-            "..messages": "LiveMessage",
-        },
+        __name__, {".conversions": "AnthropicMessages to_anthropic to_langchain to_openai", "..messages": "LiveMessage"}
     )
 
 __all__ = ["AnthropicMessages", "LiveMessage", "to_anthropic", "to_langchain", "to_openai"]

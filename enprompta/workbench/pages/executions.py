@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nicegui import ui
 
-from enprompta.workbench import charts, frame
 from enprompta.workbench import components as c
+from enprompta.workbench import frame
 from enprompta.workbench.live import Listing, Region, keep_fresh
-from enprompta.workbench.prompts.history import execution_table
+from enprompta.workbench.prompts.runner import execution_table
 from enprompta.workbench.session import current
 
 if TYPE_CHECKING:
@@ -115,17 +115,15 @@ def _show_totals(totals: _Totals, group: GroupBy, measure: str, days: int) -> No
         first = _start(str(days))
         dates = [first + timedelta(days=offset) for offset in range(days)]
         points = [(f"{one:%b} {one.day}", known.get(one, 0.0)) for one in dates]
-        charts.bar_chart(f"{_MEASURES[measure]} by day", points, show)
+        c.bar_chart(f"{_MEASURES[measure]} by day", points, show)
     else:
         points = [(label, float(getattr(one, measure) or 0)) for label, one in named]
-        charts.ranking(sorted(points, key=lambda point: -point[1]), show)
+        c.ranking(sorted(points, key=lambda point: -point[1]), show)
     rows = [(label, c.number(one.executions), c.number(one.tokens), c.money(one.cost)) for label, one in named]
     with c.box("details", "details totals"):
         c.text("summary", "As a table")
         c.table(
-            [_GROUPS[group].removeprefix("By ").capitalize(), ">Executions", ">Tokens", ">Cost"],
-            rows,
-            label="Totals",
+            [_GROUPS[group].removeprefix("By ").capitalize(), ">Executions", ">Tokens", ">Cost"], rows, label="Totals"
         )
 
 

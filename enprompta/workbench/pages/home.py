@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 from enprompta.exchanges import ExchangeFilter
-from enprompta.workbench import charts, frame
 from enprompta.workbench import components as c
+from enprompta.workbench import frame
 from enprompta.workbench.first_steps import FIRST_STEPS
 from enprompta.workbench.live import Region
 from enprompta.workbench.session import current
@@ -51,11 +51,11 @@ async def _load() -> _Data:
 def _overview(data: _Data) -> None:
     usage = data.usage
     with c.box("div", "grid"):
-        charts.stat("Plan", (usage.plan or "unknown").capitalize(), _period(usage))
+        c.stat("Plan", (usage.plan or "unknown").capitalize(), _period(usage))
         _window("Requests this minute", usage.requests_per_minute)
         _window("Requests today", usage.requests_per_day)
         _credits(usage)
-        charts.stat("Cost this period", c.money(usage.cost), f"{c.number(usage.executions)} executions")
+        c.stat("Cost this period", c.money(usage.cost), f"{c.number(usage.executions)} executions")
     points = _by_day(data.days)
     with c.box("div", "columns even"):
         _chart("Requests", points, lambda one: float(one.requests or 0), c.number)
@@ -77,7 +77,7 @@ def _window(name: str, window: RequestWindow | None) -> None:
     share = None
     if window and limit is not None and left is not None:
         detail, share = f"left of {limit:,}{_resets(window)}", left / limit if limit else 0.0
-    charts.stat(name, c.number(left), detail, share_left=share)
+    c.stat(name, c.number(left), detail, share_left=share)
 
 
 def _resets(window: RequestWindow) -> str:
@@ -90,11 +90,11 @@ def _resets(window: RequestWindow) -> str:
 def _credits(usage: Usage) -> None:
     tokens = usage.tokens
     if tokens is None or tokens.limit is None:
-        charts.stat("Credits used", c.number(tokens.used if tokens else None), "No limit on this plan")
+        c.stat("Credits used", c.number(tokens.used if tokens else None), "No limit on this plan")
         return
     left = tokens.remaining or 0
     share = left / tokens.limit if tokens.limit else 0.0
-    charts.stat("Credits left", c.number(left), f"of {tokens.limit:,} executions a month", share_left=share)
+    c.stat("Credits left", c.number(left), f"of {tokens.limit:,} executions a month", share_left=share)
 
 
 def _by_day(days: Sequence[UsageRecord]) -> list[tuple[str, UsageRecord | None]]:
@@ -112,7 +112,7 @@ def _chart(
     show: Callable[[float | None], str],
 ) -> None:
     with c.section(f"{title} by day"):
-        charts.bar_chart(f"{title} by day", [(label, read(one) if one else 0.0) for label, one in points], show)
+        c.bar_chart(f"{title} by day", [(label, read(one) if one else 0.0) for label, one in points], show)
 
 
 def _errors(errors: list[Exchange]) -> None:

@@ -35,10 +35,7 @@ async def _show() -> None:
 
     def start() -> AsyncPager[Prompt]:
         return current().client.prompts.list(
-            limit=50,
-            search=search.given,
-            category=category.given,
-            visibility=visibility.chosen or UNSET,
+            limit=50, search=search.given, category=category.given, visibility=visibility.chosen or UNSET
         )
 
     def show(prompts: list[Prompt]) -> None:

@@ -13,7 +13,6 @@ from enprompta.workbench import components as c
 from enprompta.workbench import frame
 from enprompta.workbench.inspector import open_exchange, open_sender
 from enprompta.workbench.live import when_left
-from enprompta.workbench.request_list import RequestList
 from enprompta.workbench.sending import Draft
 from enprompta.workbench.session import USER_AGENT, current
 
@@ -33,6 +32,23 @@ _STATUSES = {
     "none": "No response",
     **{str(one): str(one) for one in (400, 401, 402, 403, 404, 409, 422, 429, 500, 503)},
 }
+
+
+class RequestList(ui.element, component="request_list.js"):
+    """The visible rows of a long list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.show(0, 0, [])
+
+    def show(self, total: int, first: int, rows: list[dict[str, object]]) -> None:
+        """Show a window of rows, from the index of the first one given."""
+        self.props.update({"total": total, "first": first, "rows": rows})
+        self.update()
+
+    def scroll_to_top(self) -> None:
+        """Scroll to the first row."""
+        self.run_method("scrollToTop")
 
 
 @frame.page("/requests", "Requests")

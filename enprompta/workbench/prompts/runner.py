@@ -1,4 +1,4 @@
-"""Run a prompt on one or several models, side by side."""
+"""Run a prompt on one or several models, side by side; show executions."""
 
 from __future__ import annotations
 
@@ -152,3 +152,31 @@ def _options(temperature: str, max_tokens: str) -> _Options:
     if max_tokens.strip():
         found["max_tokens"] = int(c.read_number("Max. tokens", max_tokens))
     return found
+
+
+def execution_table(executions: list[Execution], *, prompts: dict[str, str] | None = None) -> None:
+    """Add a table of executions; each opens with its variables and output. Titles by id add a column for the prompt."""
+    rows = [
+        (
+            lambda one=one: c.button(c.when(one.created_at), lambda: open_execution(one), kind="quiet"),
+            *([(prompts.get(one.prompt_id or "") or one.prompt_id)] if prompts is not None else []),
+            c.status(one.status),
+            " / ".join(part for part in (one.provider, one.model) if part),
+            c.number(one.tokens),
+            c.money(one.cost),
+            c.milliseconds(one.latency),
+        )
+        for one in executions
+    ]
+    columns = ["When", *(["Prompt"] if prompts is not None else []), "Status", "Model", ">Tokens", ">Cost", ">Latency"]
+    c.table(columns, rows, label="Executions")
+
+
+def open_execution(execution: Execution) -> None:
+    """Open a dialog with everything about an execution."""
+    with c.dialog("Execution", wide=True):
+        show_execution(execution)
+        c.facts([("ID", execution.id), ("Provider", execution.provider), ("Model", execution.model)])
+        if execution.variables:
+            c.text("h3", "Variables")
+            c.code(c.pretty(execution.variables), label="Variables")

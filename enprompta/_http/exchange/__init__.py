@@ -15,7 +15,7 @@ from enprompta._common.clock import monotonic, real_time
 from enprompta._common.handler_errors import is_from_handler
 from enprompta._core.steps import HttpReply, SendRequest, Sleep, WaitForBudget
 from enprompta._http import failures
-from enprompta._http.retry import Retrier
+from enprompta._http.exchange.retry import Retrier
 from enprompta.errors import (
     APIConnectionError,
     APIError,
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     import httpx
 
     from enprompta._core.steps import Answer, Steps
-    from enprompta._http.auth import ApiKeyAuth, ClientCredentials
-    from enprompta._http.hook_reports import HookReports
-    from enprompta._http.retry import RetryPolicy
+    from enprompta._http.exchange.auth import ApiKeyAuth, ClientCredentials
+    from enprompta._http.exchange.hook_reports import HookReports
+    from enprompta._http.exchange.retry import RetryPolicy
     from enprompta.limiters.interface import Account, Reservation
 
 
@@ -66,25 +66,27 @@ class Exchange:
         deadline_at: Deadline in monotonic seconds; None applies the configured one.
     """
 
+    # Defaults of the class, so that a call sets few attributes.
+    waited = 0.0
+    """Seconds spent waiting for the rate limit."""
+    slept = 0.0
+    """Seconds slept between attempts."""
+    authorized = 0.0
+    """Seconds spent waiting for an access token."""
+    ticket: Reservation = None
+    retrier: Retrier | None = None
+    reports: HookReports | None = None
+    """Reports the call to the hooks; None without hooks."""
+    renewed = False
+    budget_reported = False
+    """True if the last answer was a 429 that reported a consistent budget."""
+
     def __init__(
         self, request: httpx.Request, call: str, plan: ExchangeConfig, deadline_at: float | None = None
     ) -> None:
         self.request, self.call, self.plan, self.deadline_at = request, call, plan, deadline_at
-        self.began = 0.0
         self.failed: list[Attempt] = []
-        self.waited = 0.0
-        """Seconds spent waiting for the rate limit."""
-        self.slept = 0.0
-        """Seconds slept between attempts."""
-        self.authorized = 0.0
-        """Seconds spent waiting for an access token."""
-        self.ticket: Reservation = None
-        self.retrier: Retrier | None = None
-        self.reports: HookReports | None = None
-        """Reports the call to the hooks; None without hooks."""
-        self.renewed = False
-        self.budget_reported = False
-        """True if the last answer was a 429 that reported a consistent budget."""
+        self.began = 0.0
 
     def steps(self) -> Steps[HttpReply]:
         """Send the request, with retries according to the policy.
@@ -103,7 +105,7 @@ class Exchange:
 
     def _reported(self) -> Steps[HttpReply]:
         """Send the request and report the call to the hooks."""
-        from enprompta._http.hook_reports import HookReports  # noqa: PLC0415 (few programs use hooks)
+        from enprompta._http.exchange.hook_reports import HookReports  # noqa: PLC0415 (few programs use hooks)
 
         plan = self.plan
         self.reports = reports = HookReports(plan.hooks, self.request, self.call, plan.secrets)
@@ -130,7 +132,7 @@ class Exchange:
             if not isinstance(outcome, APIError):
                 if log.logger.isEnabledFor(logging.DEBUG):  # collecting the fields takes longer than this check
                     log.event(logging.DEBUG, "response", call=self.call, status=outcome.status_code, seconds=duration)
-                return HttpReply(outcome, self.failed, duration)
+                return HttpReply(outcome, self.failed, duration, self.deadline_at)
             attempt = self._attempt(duration, outcome)
             if self._renews(outcome):
                 self.failed.append(attempt)

@@ -124,8 +124,7 @@ def _parsed(text: str, variable: str) -> Proxy:
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in rest and "@" not in authority:
         raise unusable(
-            variable,
-            "holds a user name or password with one of the characters / ? #: write them as %2F, %3F and %23",
+            variable, "holds a user name or password with one of the characters / ? #: write them as %2F, %3F and %23"
         )
     userinfo, at, address = authority.rpartition("@")
     host, port = _host_and_port(address, scheme, variable)

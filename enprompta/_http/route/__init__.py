@@ -8,13 +8,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
-from enprompta._http.certificates import no_certificates, trusted_certificates
+from enprompta._http.route.certificates import no_certificates, trusted_certificates
 
 if TYPE_CHECKING:
     import ssl
 
-    from enprompta._http.certificates import TrustedCertificates
-    from enprompta._http.proxies import Proxy
+    from enprompta._http.route.certificates import TrustedCertificates
+    from enprompta._http.route.proxies import Proxy
 
 _TLS_WITHIN_TLS = sys.version_info >= (3, 11)  # asyncio, which aiohttp uses, supports it from 3.11 on
 _LONGEST_SOCKS_FIELD = 255  # bytes of a user name or password (RFC 1929, 2)
@@ -50,7 +50,7 @@ def route_to(base_url: str, http_client: object = None) -> Route:
         return Route(no_certificates(), None)
     proxy = None
     if _names_proxies():
-        from enprompta._http.proxies import proxy_for  # noqa: PLC0415 (most programs have no proxy)
+        from enprompta._http.route.proxies import proxy_for  # noqa: PLC0415 (most programs have no proxy)
 
         proxy = proxy_for(base_url)
     if proxy is not None:
@@ -79,7 +79,7 @@ def _check_library(proxy: Proxy, http_client: object) -> None:
     if find_spec("socksio") is None:
         raise proxy.unusable(
             f"names a SOCKS proxy ({proxy.url}), which needs the package socksio: "
-            'pip install "enprompta[socks]", or use an HTTP proxy',
+            'pip install "enprompta[socks]", or use an HTTP proxy'
         )
     if any(len(text.encode()) > _LONGEST_SOCKS_FIELD for text in proxy.auth or ()):
         raise proxy.unusable("holds a user name or password of more than 255 bytes, which SOCKS cannot send")

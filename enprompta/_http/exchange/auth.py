@@ -10,8 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, final
 
 from enprompta._common.clock import monotonic
-from enprompta._common.credential_text import problem_of
-from enprompta._common.headers import is_header_text
+from enprompta._common.headers import is_header_text, problem_of
 from enprompta._common.json_reading import read_json
 from enprompta._core.steps import WaitForFuture
 from enprompta._http import failures

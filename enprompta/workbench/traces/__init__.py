@@ -1,1 +1,0 @@
-"""One trace: its spans as a waterfall, and each span in a dialog."""

@@ -1,1 +1,0 @@
-"""The parts of the page Webhooks: subscriptions, and the inbox of deliveries."""
