@@ -1,4 +1,4 @@
-"""Shows methods in the API reference as callers see them.
+"""Shows public names in the API reference, and methods as callers see them.
 
 A resource describes each endpoint as a function that returns a `Call[Prompt]`, which a descriptor makes a method that
 returns a `Prompt`. The reference is built from the source, so this extension resolves what the descriptors return.
@@ -26,3 +26,13 @@ class Calls(griffe.Extension):
         returns = func.returns
         if isinstance(returns, griffe.ExprSubscript) and returns.canonical_name in _WRAPPERS:
             func.returns = returns.slice
+
+
+class PublicNames(griffe.Extension):
+    """Leave out the functions and constants of a module that its `__all__` does not list."""
+
+    def on_module(self, *, mod: griffe.Module, **_: Any) -> None:  # noqa: ANN401 (what griffe passes beside)
+        """Remove them from one module."""
+        for name, member in list(mod.members.items()):
+            if mod.exports and name not in mod.exports and isinstance(member, griffe.Function | griffe.Attribute):
+                mod.del_member(name)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from enprompta import models
 from enprompta.cli.app import app
 from tests.conformance.table import COMPOSED, EXTRAS, TABLE
 
@@ -75,13 +74,6 @@ def test_its_command_is_in_the_documentation(words: str) -> None:
     assert re.search(rf"(?<![\w-]){name}(?![\w-])", text), (
         f"name `{name}` in the row of `{group}` in docs/cli.md" if group else f"name `enprompta {name}` in docs/cli.md"
     )
-
-
-@pytest.mark.parametrize("model", models.__all__)
-def test_a_model_is_in_the_reference(model: str) -> None:
-    """The reference of models lists each of them."""
-    page = (ROOT / "docs" / "reference" / "models.md").read_text(encoding="utf-8")
-    assert f"::: enprompta.models.{model}\n" in page, f"add `::: enprompta.models.{model}` to docs/reference/models.md"
 
 
 @pytest.mark.parametrize("method", METHODS)
