@@ -156,7 +156,7 @@ def _checked_url(name: str, url: str) -> str:
     library = library_for_url(url)
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
         library.URL(url)  # httpx must accept it too
     except (ValueError, library.InvalidURL) as error:
         raise ConfigurationError(f"{name} is not a valid URL ({error}): use one {example}") from None
@@ -164,6 +164,8 @@ def _checked_url(name: str, url: str) -> str:
         raise ConfigurationError(f"{name} must not hold a user name or password: pass api_key instead")
     if parts.scheme not in {"https", "http"} or not host:
         raise ConfigurationError(f"{name} must begin with https:// and a host, {example}")
+    if port == 0:  # HTTP libraries use the scheme's port instead
+        raise ConfigurationError(f"{name} names port 0, to which no program can connect: use a URL {example}")
     if "?" in url or "#" in url:
         raise ConfigurationError(f"{name} must end with its path, without ? or #, {example}")
     if parts.scheme == "http" and not is_loopback(host):
