@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING, cast
 
 from enprompta._common import log
+from enprompta._http.senders.unread import note_answers
 
 if TYPE_CHECKING:
     from enprompta._http.senders.unread import CorePart
@@ -69,7 +70,5 @@ def _patch(transport: CorePart, pools: dict[str, object] | None, depth: int) -> 
         # `setdefault` is atomic: all transports of a client share one pool, also those that two threads create.
         transport._pool = pools.setdefault("pool", pool_for(pool))  # noqa: SLF001 (no public API)
     else:
-        from enprompta._http.senders.unread import note_answers  # noqa: PLC0415 (as above)
-
         note_answers(pool)
     return True
