@@ -7,9 +7,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from enprompta._common.json_reading import read_json
-from enprompta._common.masking import without_credentials
 from enprompta._common.narrowing import is_dict, is_list
-from enprompta._common.redaction import Redactor
+from enprompta._common.redaction import Redactor, without_credentials
 from enprompta._core.steps import REDIRECT, TRIED
 from enprompta.errors import (
     APIConnectionError,
