@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OK, REDIRECT = 200, 300  # the first status codes of their classes
+DEFAULT_MAX_RESPONSE_BYTES = 100_000_000
 TRIED = "tried "
 """Prefix of the message of a connection error that lists the addresses that were tried, each with its result."""
 

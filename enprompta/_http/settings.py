@@ -12,6 +12,7 @@ from enprompta._common.headers import check_headers
 from enprompta._common.hosts import is_host, is_loopback
 from enprompta._common.values import own_error
 from enprompta._core.arguments import own_code
+from enprompta._core.steps import DEFAULT_MAX_RESPONSE_BYTES
 from enprompta._http.direct import library_for_url
 from enprompta.errors import ConfigurationError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 DEFAULT_BASE_URL = "https://enprompta.com/api/v1"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
-DEFAULT_MAX_RESPONSE_BYTES = 100_000_000
 DEFAULT_MAX_WAIT = 65.0  # slightly more than a one-minute rate limit window
 LONGEST = 2_000_000.0  # seconds, 23 days: socket timeouts are milliseconds in 31 bits
 CONNECT_TIMEOUT = 5.0  # seconds; `timeout` applies if it is shorter
