@@ -59,18 +59,27 @@ class SendRequest(NamedTuple):
     """Deadline in monotonic seconds; None for no limit."""
 
 
-class Sleep(NamedTuple):
+class Sleep:
     """Sleep for a number of seconds."""
 
-    seconds: float
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
 
 
-class WaitForFuture(NamedTuple):
-    """Wait for the result of another thread or task."""
+class WaitForFuture:
+    """Wait for the result of another thread or task.
 
-    gate: Future[Any]
-    ends: float | None = None
-    """Deadline in monotonic seconds; None for no limit."""
+    Args:
+        gate: The result.
+        ends: Deadline in monotonic seconds; None for no limit.
+    """
+
+    __slots__ = ("ends", "gate")
+
+    def __init__(self, gate: Future[Any], ends: float | None = None) -> None:
+        self.gate, self.ends = gate, ends
 
 
 Step: TypeAlias = "WaitForBudget | SendRequest | Sleep | WaitForFuture"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
 from enprompta._common.headers import check_headers
@@ -95,17 +95,20 @@ class Settings:
         return replace(self, **changes)  # type: ignore[arg-type] # typed by Overrides
 
 
-class Setting(NamedTuple):
-    """One client setting: its argument, its environment variable and its check."""
+class Setting:
+    """One client setting: its argument, its environment variable and its check.
 
-    name: str
-    """Name of the constructor argument and of the field of `Settings`."""
-    parse: Callable[[str], object]
-    """Parses the variable; raises ValueError if it is not a number."""
-    check: Callable[[str, Any], Any]
-    """Takes a name for messages and a value; returns the value to use or raises ConfigurationError."""
-    keeps_none: bool = False
-    """True if None is a valid value, False if it means "not given"."""
+    Args:
+        name: Name of the constructor argument and of the field of `Settings`.
+        parse: Parses the variable; raises ValueError if it is not a number.
+        check: Takes a name for messages and a value; returns the value to use or raises ConfigurationError.
+        keeps_none: True if None is a valid value, False if it means "not given".
+    """
+
+    def __init__(
+        self, name: str, parse: Callable[[str], object], check: Callable[[str, Any], Any], *, keeps_none: bool = False
+    ) -> None:
+        self.name, self.parse, self.check, self.keeps_none = name, parse, check, keeps_none
 
     @property
     def variable(self) -> str:
