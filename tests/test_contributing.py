@@ -22,7 +22,7 @@ def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
     """The diff applies to this tree, and with it client, emulator and document agree on the new operation."""
     page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^\S+ -m pytest -q -n 2 ((?:.*\\\n)*.*)$", page, re.MULTILINE)
-    diff = (ROOT / "docs" / "assets" / "duplicate.diff").read_text(encoding="utf-8")
+    (diff,) = re.findall(r"^```diff\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     if "def duplicate" in (ROOT / "enprompta" / "resources" / "prompts.py").read_text(encoding="utf-8"):
         pytest.skip("the example is applied to this tree")
     for part in PARTS:

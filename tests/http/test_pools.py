@@ -163,7 +163,7 @@ class TestSlots:
                 with lock:
                     used[0] += 1
                     most[0] = max(most[0], used[0])
-                time.sleep(0)
+                time.sleep(0.0005)  # long enough for another thread to begin
                 with lock:
                     used[0] -= 1
                 slots.release()
