@@ -203,15 +203,9 @@ class Headers(MutableMapping[str, str]):
     def __eq__(self, other: object) -> bool:
         if not is_mapping(other):
             return False
-<<<<<<< HEAD
-        mapping = cast("Mapping[object, object]", other)
-        items: Any = getattr(mapping, "multi_items", mapping.items)()
-        return sorted(self.multi_items()) == sorted((str(name).lower(), str(value)) for name, value in items)
-=======
         pairs: list[tuple[object, object]] = list(getattr(other, "multi_items", other.items)())
         texts = [(name.lower(), value) for name, value in pairs if isinstance(name, str) and isinstance(value, str)]
         return len(texts) == len(pairs) and sorted(self.multi_items()) == sorted(texts)
->>>>>>> 43caa5690dd7cf90a10eafe9bd09d645a6d555f4
 
     __hash__ = None  # type: ignore[assignment] # as every mutable mapping
 
