@@ -31,7 +31,7 @@ Calls never raise exceptions of httpx, JSON or pydantic. Every error can be pick
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -280,17 +280,22 @@ class APIResponseError(APIError):
         self.body = body
 
 
-@dataclass(frozen=True, slots=True)
 class ErrorInfo:
     """The content of an error body, in either of the API's formats."""
 
-    message: str | None = None
-    code: str | None = None
-    numeric_code: int | None = None
-    details: tuple[FieldError, ...] = ()
-    request_id: str | None = None
-    documentation_url: str | None = None
-    body: object = field(default=None, repr=False)
+    def __init__(
+        self,
+        message: str | None = None,
+        code: str | None = None,
+        *,
+        numeric_code: int | None = None,
+        details: tuple[FieldError, ...] = (),
+        request_id: str | None = None,
+        documentation_url: str | None = None,
+        body: object = None,
+    ) -> None:
+        self.message, self.code, self.numeric_code, self.details = message, code, numeric_code, details
+        self.request_id, self.documentation_url, self.body = request_id, documentation_url, body
 
 
 class APIStatusError(APIError):

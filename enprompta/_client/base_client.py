@@ -197,9 +197,13 @@ class BaseClient:
     def _url(self, call: Call[object]) -> str:
         if not call.path.startswith("/"):
             raise ConfigurationError(f"the path of a call must begin with a slash: {call.path!r} does not")
+        if "#" in call.path:
+            raise ConfigurationError(
+                f"the path of a call must not contain #, which ends a URL: write {call.path!r} with %23"
+            )
         root = self._api_root + call.path[4:] if call.path.startswith("/api/") else self._settings.base_url + call.path
         query = encode_query(call.params) if call.params else ""
-        return f"{root}?{query}" if query else root
+        return f"{root}{'&' if '?' in root else '?'}{query}" if query else root
 
     def _send(self, call: Call[Any], body: object = None, key: str | None = None) -> Steps[HttpReply]:
         settings, plan = self._settings, self._plan

@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     import anyio
     from typing_extensions import TypeIs
 
+    class TrioToken(Protocol):
+        """The event loop of a trio run."""
 
-class TrioToken(Protocol):
-    """The event loop of a trio run."""
-
-    def run_sync_soon(self, sync_fn: Callable[..., object], /, *args: object) -> None: ...
+        def run_sync_soon(self, sync_fn: Callable[..., object], /, *args: object) -> None: ...
 
 
 Loop: TypeAlias = "AbstractEventLoop | TrioToken"

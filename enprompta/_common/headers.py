@@ -21,7 +21,7 @@ _RESERVED_HEADERS = {
 }
 _MAX_KEY = 255  # characters of an idempotency key
 _MAX_VALUE = 8_000  # characters; servers commonly refuse headers of more than 8 KiB
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: token
+_HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, 5.6.2: token
 _QUOTES = frozenset("\"'`\u201c\u201d\u2018\u2019\u201e\u201a\u00ab\u00bb")
 _USUAL = re.compile(r"(?!(?i:enprompta_))[\w.~+/-]+=*", re.ASCII)  # the common case
 # Compiled on first use, because most credentials have no problem.
@@ -38,7 +38,7 @@ def check_headers(headers: object) -> None:
     if not is_mapping(headers):
         raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
     for name, value in headers.items():
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+        if not isinstance(name, str) or not re.fullmatch(_HEADER_NAME, name):
             raise ConfigurationError(f"{name!r} is not a valid header name")
         if name.lower() in _RESERVED_HEADERS:
             raise ConfigurationError(f"header {name} cannot be set: {_RESERVED_HEADERS[name.lower()]}")

@@ -32,7 +32,7 @@ _HALVES = tuple(bytes([byte]) for byte in range(0xD8, 0xE0))
 """Upper bytes of a surrogate in UTF-16 and UTF-32."""
 _SPARE = tuple(map(chr, range(0xE000, 0xE010)))
 """Characters that texts do not contain: the first ones for private use."""
-_BRACKETS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+', re.DOTALL)
+_BRACKETS = r'(?s)"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+'
 
 
 def read_json(body: bytes) -> object:
@@ -92,7 +92,7 @@ def _flattened(text: str) -> str:
         return text
     pieces: list[str] = []
     depth = kept = start = 0
-    for match in _BRACKETS.finditer(text):
+    for match in re.finditer(_BRACKETS, text):
         at, length = match.start(), match.end() - match.start()
         if text[at] in "[{":
             if depth <= MAX_DEPTH < depth + length:

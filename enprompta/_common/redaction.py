@@ -13,7 +13,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from enprompta._common.narrowing import JSON, is_dict, is_list
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from enprompta.errors import Attempt
 
+
 SHORTEST = 6  # characters; redacting shorter secrets would only make messages unreadable
 MASKED = "<secret>"
 _LONG = 1_000_000  # characters; a longer text is searched for everything, without a look ahead
@@ -34,6 +37,7 @@ _SHAPED = re.compile(r"(?:ep_(?:live|test)_|whsec_)[\w-]{6,}", re.ASCII | re.IGN
 _BEARER = re.compile(r"(?<=earer )[\w.~+/-]{16,}=*", re.ASCII | re.IGNORECASE)
 _ESCAPES = re.compile(r"[\\%&]|\n|\r")
 _PLAIN = re.compile(r"[\w.~-]+", re.ASCII)  # characters that JSON, URLs and HTML never escape
+CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
 class Redactor:
@@ -152,3 +156,49 @@ def _encodings(secret: str) -> tuple[str, ...]:
         core = written[(0, 2, 3)[shift] : -1]
         found |= {core, core.replace("+", "-").replace("/", "_")}
     return tuple(sorted((one for one in found if len(one) >= 2 * SHORTEST), key=len, reverse=True))
+
+
+def mask_for(request: httpx.Request, secrets: Iterable[str]) -> Redactor:
+    """Return the redactor of a request, for the client's secrets and the key or token that was sent."""
+    sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    return _mask(frozenset((*secrets, sent)))
+
+
+@lru_cache(maxsize=16)
+def _mask(secrets: frozenset[str]) -> Redactor:
+    """Return a cached redactor: compiling one takes longer than using it."""
+    return Redactor(secrets)
+
+
+def without_credentials(error: Exception, mask: Redactor) -> Exception:
+    """Replace the requests on an exception and its causes by copies without body and credentials.
+
+    HTTP libraries attach the request to their exceptions, and error reporters and debuggers show it.
+    """
+    seen: set[int] = set()
+    rest: list[BaseException | None] = [error]
+    while rest:
+        one = rest.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        rest += one.__cause__, one.__context__
+        for holder in (one, getattr(one, "response", None)):
+            if (request := _request_of(holder)) is not None:
+                holder.request = _shown(request, mask)  # type: ignore[union-attr] # it has one
+    return error
+
+
+def _request_of(holder: object) -> httpx.Request | None:
+    with suppress(RuntimeError):  # httpx raises it if there is none
+        request: httpx.Request | None = getattr(holder, "request", None)
+        return request if hasattr(getattr(request, "headers", None), "multi_items") else None
+    return None
+
+
+def _shown(request: httpx.Request, mask: Redactor) -> httpx.Request:
+    headers = [
+        (name, MASKED if name.lower() in CREDENTIAL_HEADERS else mask.text(value))
+        for name, value in request.headers.multi_items()
+    ]
+    return type(request)(request.method, mask.text(str(request.url)), headers=headers)

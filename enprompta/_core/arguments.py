@@ -154,7 +154,7 @@ def _check_for(name: str, annotation: str, *, reads: bool) -> Check | None:
     check: Check | None = None
     if name.endswith("_id") or name == "slug":
         check = check_id
-    elif re.fullmatch(r"str|Visibility|GroupBy|WorkflowStatus|TeamRole", kind):
+    elif kind in {"str", "Visibility", "GroupBy", "WorkflowStatus", "TeamRole"}:
         check = text
     elif kind.startswith(("Sequence[str", "Sequence[EventType")):
         check = texts

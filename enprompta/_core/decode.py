@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Generic, cast, get_args, get_origin
 
 from pydantic import BeforeValidator, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -36,7 +36,7 @@ _SAMPLES = 256  # the sample is this part of a body, so that reading it takes li
 _ENDS = {b"{": b"}", b"[": b"]"}
 _BLANK = b" \t\r\n\0"  # blanks of JSON, in UTF-16 and UTF-32 too
 _MARGIN = 1_000  # bytes at the end of a body that are searched for its last letter
-_UNION_MEMBER = re.compile(r"[a-z-]+\[.*\]")  # as in `list[Prompt]`, a step of a location that no body has
+_UNION_MEMBER = r"[a-z-]+\[.*\]"  # as in `list[Prompt]`, a step of a location that no body has
 
 
 class Envelope(TypedDict, Generic[T]):
@@ -211,18 +211,22 @@ def _take(key: int) -> object:
     return _being_read[key]
 
 
-class _ParsedReader(NamedTuple):
-    """Reads parsed bodies by pydantic's rules for JSON, which differ from those for Python objects."""
+class _ParsedReader:
+    """Reads parsed bodies by pydantic's rules for JSON, which differ from those for Python objects.
 
-    validate_json: Callable[[str], Any]
-    """Validates the parsed body whose key in `_being_read` it gets as JSON."""
+    Args:
+        validate_json: Validates the parsed body whose key in `_being_read` it gets as JSON.
+    """
+
+    def __init__(self, validate_json: Callable[[str], Any]) -> None:
+        self._validate_json = validate_json
 
     def read(self, parsed: object) -> Any:  # noqa: ANN401 (what the validator makes)
         """Read a parsed body."""
         key = id(own := [parsed])
         _being_read[key] = own[0]
         try:
-            return self.validate_json(str(key))
+            return self._validate_json(str(key))
         finally:
             del _being_read[key]
 
@@ -331,5 +335,5 @@ def _explain(body: bytes, problem: dict[str, Any] | None) -> str:
         return "HTML or XML instead of JSON (is base_url the address of the API?)"
     if problem is None:
         return "a body that is not whole JSON"
-    place = [str(step) for step in problem["loc"] if not _UNION_MEMBER.fullmatch(str(step))]
+    place = [str(step) for step in problem["loc"] if not re.fullmatch(_UNION_MEMBER, str(step))]
     return f"JSON of another shape at {'.'.join(place) or 'its top'}: {problem['msg']}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from typing_extensions import Protocol, TypedDict, Unpack
+from typing_extensions import TypedDict, Unpack
 
 from enprompta._core.operation import Described
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import TypeAdapter
+    from typing_extensions import Protocol
 
     from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource
     from enprompta._core.prompt_versions import ExpectedVersion
@@ -63,56 +64,55 @@ class ExecuteArguments(ExecuteOptions, total=False):
     """Values of the placeholders, by name."""
 
 
-class Execute(Protocol):
-    """`execute` of the blocking client."""
+if TYPE_CHECKING:
 
-    @overload
-    def __call__(
-        self, prompt_id: str, /, *, output: type[T] | TypeAdapter[T], **arguments: Unpack[ExecuteArguments]
-    ) -> TypedExecution[T]: ...
-    @overload
-    def __call__(
-        self, prompt_id: str, /, *, output: None = None, **arguments: Unpack[ExecuteArguments]
-    ) -> Execution: ...
+    class Execute(Protocol):
+        """`execute` of the blocking client."""
 
+        @overload
+        def __call__(
+            self, prompt_id: str, /, *, output: type[T] | TypeAdapter[T], **arguments: Unpack[ExecuteArguments]
+        ) -> TypedExecution[T]: ...
+        @overload
+        def __call__(
+            self, prompt_id: str, /, *, output: None = None, **arguments: Unpack[ExecuteArguments]
+        ) -> Execution: ...
 
-class AsyncExecute(Protocol):
-    """`execute` of the async client."""
+    class AsyncExecute(Protocol):
+        """`execute` of the async client."""
 
-    @overload
-    async def __call__(
-        self, prompt_id: str, /, *, output: type[T] | TypeAdapter[T], **arguments: Unpack[ExecuteArguments]
-    ) -> TypedExecution[T]: ...
-    @overload
-    async def __call__(
-        self, prompt_id: str, /, *, output: None = None, **arguments: Unpack[ExecuteArguments]
-    ) -> Execution: ...
+        @overload
+        async def __call__(
+            self, prompt_id: str, /, *, output: type[T] | TypeAdapter[T], **arguments: Unpack[ExecuteArguments]
+        ) -> TypedExecution[T]: ...
+        @overload
+        async def __call__(
+            self, prompt_id: str, /, *, output: None = None, **arguments: Unpack[ExecuteArguments]
+        ) -> Execution: ...
 
+    class RawExecute(Protocol):
+        """`execute` of `with_raw_response`."""
 
-class RawExecute(Protocol):
-    """`execute` of `with_raw_response`."""
+        @overload
+        def __call__(
+            self, prompt_id: str, /, *, output: type[T] | TypeAdapter[T], **arguments: Unpack[ExecuteArguments]
+        ) -> APIResponse[TypedExecution[T]]: ...
+        @overload
+        def __call__(
+            self, prompt_id: str, /, *, output: None = None, **arguments: Unpack[ExecuteArguments]
+        ) -> APIResponse[Execution]: ...
 
-    @overload
-    def __call__(
-        self, prompt_id: str, /, *, output: type[T] | TypeAdapter[T], **arguments: Unpack[ExecuteArguments]
-    ) -> APIResponse[TypedExecution[T]]: ...
-    @overload
-    def __call__(
-        self, prompt_id: str, /, *, output: None = None, **arguments: Unpack[ExecuteArguments]
-    ) -> APIResponse[Execution]: ...
+    class AsyncRawExecute(Protocol):
+        """`execute` of the async client's `with_raw_response`."""
 
-
-class AsyncRawExecute(Protocol):
-    """`execute` of the async client's `with_raw_response`."""
-
-    @overload
-    async def __call__(
-        self, prompt_id: str, /, *, output: type[T] | TypeAdapter[T], **arguments: Unpack[ExecuteArguments]
-    ) -> APIResponse[TypedExecution[T]]: ...
-    @overload
-    async def __call__(
-        self, prompt_id: str, /, *, output: None = None, **arguments: Unpack[ExecuteArguments]
-    ) -> APIResponse[Execution]: ...
+        @overload
+        async def __call__(
+            self, prompt_id: str, /, *, output: type[T] | TypeAdapter[T], **arguments: Unpack[ExecuteArguments]
+        ) -> APIResponse[TypedExecution[T]]: ...
+        @overload
+        async def __call__(
+            self, prompt_id: str, /, *, output: None = None, **arguments: Unpack[ExecuteArguments]
+        ) -> APIResponse[Execution]: ...
 
 
 class executing(Described[..., Any]):

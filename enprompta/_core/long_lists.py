@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from codecs import BOM_UTF8
+from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from enprompta._core.call import Call
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
     from enprompta._core.page import T
 
 _PIECE = 65_536  # bytes, decoded in about a millisecond
-_HEAD = 4_096  # bytes at the start of a body that are searched for its list
+_HEAD = 1 << 20  # bytes at the start of a body that are searched for its list
+_MAX_OPENINGS = 16  # each is parsed with what precedes it
 _ITEM = re.compile(r"[ \t\r\n]*(?=[^ \t\r\n])")
 _AFTER_ITEM = re.compile(r"[ \t\r\n]*([],])")
 _OBJECT = re.compile(rb"[ \t\r\n]*\{")
@@ -33,6 +37,7 @@ def decode_in_steps(call: Call[T], body: bytes, refusal: str = "") -> Generator[
     Raises:
         UndecodableError: As `decode` does.
     """
+    body = body.removeprefix(BOM_UTF8)
     found = None if refusal else _start_of_list(call, body)
     if found is None:
         return decode(call, body, refusal)
@@ -63,12 +68,19 @@ def _start_of_list(call: Call[Any], body: bytes) -> tuple[int, tuple[str, ...]] 
     """Return where a list of objects begins, and the names of the fields around it; None if there is none."""
     if call.returns is type(None) or reader_of(call).item is None:
         return None
-    for bracket in re.finditer(rb"\[", body[:_HEAD]):
-        start = bracket.end()
+    for opening in islice(_openings(call.within).finditer(body, 0, _HEAD), _MAX_OPENINGS):
+        start = opening.end()
         items, place = list_in(parse_start(body[:start]), call)
         if items == []:
             return (start, place) if _OBJECT.match(body, start) else None
     return None
+
+
+@lru_cache(maxsize=64)
+def _openings(within: str) -> re.Pattern[bytes]:
+    """Return the pattern of what may be the start of the list: at the start of the body, or in a field of that name."""
+    names = "|".join(map(re.escape, filter(None, ("data", within))))
+    return re.compile(rb'(?:\A|"(?:%b)"[ \t\r\n]*:)[ \t\r\n]*\[' % names.encode())
 
 
 def _spans(body: bytes, start: int) -> Iterator[tuple[int, int]]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, TypeAlias, TypeVar, cast, overload
 
@@ -147,7 +146,7 @@ class Described(Generic[P, T]):
 
     def parameters(self, owner: type[Resource]) -> Parameters:
         """Read the parameters of the method from the description's signature."""
-        namespace = re.sub(r"^(Async)?(Raw)?", "", owner.__name__).replace("Calls", "s").lower()
+        namespace = owner.__name__.removeprefix("Async").removeprefix("Raw").replace("Calls", "s").lower()
         return Parameters(self.describe, f"{namespace}.{self._name}")
 
     def _result(self, annotation: str, owner: type[Resource], /) -> str:
@@ -157,8 +156,8 @@ class Described(Generic[P, T]):
 def _annotation(describe: Callable[..., object]) -> str:
     """Extract `Prompt` from `Call[Prompt]` or `Flow[Prompt]`; annotations are postponed, so they are text."""
     text = str(describe.__annotations__["return"])
-    match = re.fullmatch(r"(?:Call|Flow)\[(.*)\]", text)
-    return match[1] if match else text
+    is_wrapped = text.startswith(("Call[", "Flow["))
+    return text[5:-1] if is_wrapped else text
 
 
 class operation(Described[P, "Call[T]"], Generic[P, T]):

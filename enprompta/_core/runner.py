@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from typing_extensions import NamedTuple, Protocol
+from typing_extensions import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Protocol, Self, Unpack
 
     from enprompta._core.call import Call, RequestOptions
     from enprompta._core.response import APIResponse
@@ -25,10 +25,13 @@ T = TypeVar("T")
 Flow = Generator["Call[Any] | Raw | Sleep | WaitForFuture", Any, T]
 
 
-class Raw(NamedTuple):
+class Raw:
     """A request, made by a flow, for a call's `APIResponse` in place of its result."""
 
-    call: Call[Any]
+    __slots__ = ("call",)
+
+    def __init__(self, call: Call[Any]) -> None:
+        self.call = call
 
 
 class Ready:
@@ -48,47 +51,44 @@ class Answered(NamedTuple, Generic[T]):
     """Every attempt, the successful one last."""
 
 
-class SyncRunner(Protocol):
-    """A client as a blocking resource uses it."""
+if TYPE_CHECKING:
 
-    def run(self, call: Call[T], /) -> T: ...
-    def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
-    def run_flow(self, flow: Flow[T], /) -> T: ...
+    class SyncRunner(Protocol):
+        """A client as a blocking resource uses it."""
 
+        def run(self, call: Call[T], /) -> T: ...
+        def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+        def run_flow(self, flow: Flow[T], /) -> T: ...
 
-class AsyncRunner(Protocol):
-    """A client as an async resource uses it."""
+    class AsyncRunner(Protocol):
+        """A client as an async resource uses it."""
 
-    async def run(self, call: Call[T], /) -> T: ...
-    async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
-    async def run_flow(self, flow: Flow[T], /) -> T: ...
+        async def run(self, call: Call[T], /) -> T: ...
+        async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+        async def run_flow(self, flow: Flow[T], /) -> T: ...
 
+    class HasDeadline(Protocol):
+        """The settings of a call."""
 
-class HasDeadline(Protocol):
-    """The settings of a call."""
+        @property
+        def deadline(self) -> float | None: ...
 
-    @property
-    def deadline(self) -> float | None: ...
+    class StepRunner(Protocol):
+        """A client of either kind, as far as describing a call goes."""
 
+        def steps(self, call: Call[T], /, body: object = None, key: str | None = None) -> Steps[Answered[T]]: ...
+        def flow_steps(self, flow: Flow[T], /) -> Steps[T]: ...
+        @property
+        def prompt_versions(self) -> dict[tuple[int, str], Any]: ...
+        def with_options(self, **options: Unpack[RequestOptions]) -> Self: ...
+        def settings_for(self, options: RequestOptions) -> HasDeadline: ...
 
-class StepRunner(Protocol):
-    """A client of either kind, as far as describing a call goes."""
+    class SyncStepRunner(StepRunner, Protocol):
+        """A client as a blocking bulk run uses it."""
 
-    def steps(self, call: Call[T], /, body: object = None, key: str | None = None) -> Steps[Answered[T]]: ...
-    def flow_steps(self, flow: Flow[T], /) -> Steps[T]: ...
-    @property
-    def prompt_versions(self) -> dict[tuple[int, str], Any]: ...
-    def with_options(self, **options: Unpack[RequestOptions]) -> Self: ...
-    def settings_for(self, options: RequestOptions) -> HasDeadline: ...
+        def drive(self, steps: Steps[T], /) -> T: ...
 
+    class AsyncStepRunner(StepRunner, Protocol):
+        """A client as an async bulk run uses it."""
 
-class SyncStepRunner(StepRunner, Protocol):
-    """A client as a blocking bulk run uses it."""
-
-    def drive(self, steps: Steps[T], /) -> T: ...
-
-
-class AsyncStepRunner(StepRunner, Protocol):
-    """A client as an async bulk run uses it."""
-
-    def drive(self, steps: Steps[T], /) -> Coroutine[Any, Any, T]: ...
+        def drive(self, steps: Steps[T], /) -> Coroutine[Any, Any, T]: ...

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OK, REDIRECT = 200, 300  # the first status codes of their classes
+DEFAULT_MAX_RESPONSE_BYTES = 100_000_000
 TRIED = "tried "
 """Prefix of the message of a connection error that lists the addresses that were tried, each with its result."""
 
@@ -58,18 +59,27 @@ class SendRequest(NamedTuple):
     """Deadline in monotonic seconds; None for no limit."""
 
 
-class Sleep(NamedTuple):
+class Sleep:
     """Sleep for a number of seconds."""
 
-    seconds: float
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
 
 
-class WaitForFuture(NamedTuple):
-    """Wait for the result of another thread or task."""
+class WaitForFuture:
+    """Wait for the result of another thread or task.
 
-    gate: Future[Any]
-    ends: float | None = None
-    """Deadline in monotonic seconds; None for no limit."""
+    Args:
+        gate: The result.
+        ends: Deadline in monotonic seconds; None for no limit.
+    """
+
+    __slots__ = ("ends", "gate")
+
+    def __init__(self, gate: Future[Any], ends: float | None = None) -> None:
+        self.gate, self.ends = gate, ends
 
 
 Step: TypeAlias = "WaitForBudget | SendRequest | Sleep | WaitForFuture"

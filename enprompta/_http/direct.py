@@ -49,12 +49,12 @@ def parse_url(library: ModuleType, url: str) -> httpx.URL:
     """Parse a URL with a library; cached, because most programs call the same few URLs.
 
     Raises:
-        ConfigurationError: The URL is invalid, such as one of more than 64 KiB.
+        ConfigurationError: The URL is invalid, such as one of more than 64 KiB or with half a surrogate pair.
     """
     try:
         parsed: httpx.URL = library.URL(url)
-    except library.InvalidURL as error:
-        raise ConfigurationError(f"no request can be sent to {url[:100]}: {error}") from None
+    except (library.InvalidURL, UnicodeEncodeError) as error:
+        raise ConfigurationError(f"no request can be sent to {url[:100]!r}: {error}") from None
     return parsed
 
 
@@ -199,9 +199,17 @@ class Headers(MutableMapping[str, str]):
     def __len__(self) -> int:
         return len(dict(self.multi_items()))
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return False
+        items: Any = getattr(other, "multi_items", cast("Mapping[object, object]", other).items)()
+        return sorted(self.multi_items()) == sorted((str(name).lower(), str(value)) for name, value in items)
+
+    __hash__ = None  # type: ignore[assignment] # as every mutable mapping
+
     def __repr__(self) -> str:
         shown = [(name, "[secure]" if name in _SECURE else value) for name, value in self.multi_items()]
-        return f"{type(self).__name__}({shown!r})"
+        return f"{type(self).__name__}({shown if len(self) < len(shown) else dict(shown)!r})"
 
 
 class Request:

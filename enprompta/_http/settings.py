@@ -5,13 +5,14 @@ from __future__ import annotations
 import reprlib
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urlsplit
 
 from enprompta._common.headers import check_headers
 from enprompta._common.hosts import is_host, is_loopback
 from enprompta._common.values import own_error
 from enprompta._core.arguments import own_code
+from enprompta._core.steps import DEFAULT_MAX_RESPONSE_BYTES
 from enprompta._http.direct import library_for_url
 from enprompta.errors import ConfigurationError
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 DEFAULT_BASE_URL = "https://enprompta.com/api/v1"
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_MAX_RETRIES = 3
-DEFAULT_MAX_RESPONSE_BYTES = 100_000_000
 DEFAULT_MAX_WAIT = 65.0  # slightly more than a one-minute rate limit window
 LONGEST = 2_000_000.0  # seconds, 23 days: socket timeouts are milliseconds in 31 bits
 CONNECT_TIMEOUT = 5.0  # seconds; `timeout` applies if it is shorter
@@ -95,17 +95,20 @@ class Settings:
         return replace(self, **changes)  # type: ignore[arg-type] # typed by Overrides
 
 
-class Setting(NamedTuple):
-    """One client setting: its argument, its environment variable and its check."""
+class Setting:
+    """One client setting: its argument, its environment variable and its check.
 
-    name: str
-    """Name of the constructor argument and of the field of `Settings`."""
-    parse: Callable[[str], object]
-    """Parses the variable; raises ValueError if it is not a number."""
-    check: Callable[[str, Any], Any]
-    """Takes a name for messages and a value; returns the value to use or raises ConfigurationError."""
-    keeps_none: bool = False
-    """True if None is a valid value, False if it means "not given"."""
+    Args:
+        name: Name of the constructor argument and of the field of `Settings`.
+        parse: Parses the variable; raises ValueError if it is not a number.
+        check: Takes a name for messages and a value; returns the value to use or raises ConfigurationError.
+        keeps_none: True if None is a valid value, False if it means "not given".
+    """
+
+    def __init__(
+        self, name: str, parse: Callable[[str], object], check: Callable[[str, Any], Any], *, keeps_none: bool = False
+    ) -> None:
+        self.name, self.parse, self.check, self.keeps_none = name, parse, check, keeps_none
 
     @property
     def variable(self) -> str:
@@ -156,7 +159,7 @@ def _checked_url(name: str, url: str) -> str:
     library = library_for_url(url)
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
         library.URL(url)  # httpx must accept it too
     except (ValueError, library.InvalidURL) as error:
         raise ConfigurationError(f"{name} is not a valid URL ({error}): use one {example}") from None
@@ -164,6 +167,8 @@ def _checked_url(name: str, url: str) -> str:
         raise ConfigurationError(f"{name} must not hold a user name or password: pass api_key instead")
     if parts.scheme not in {"https", "http"} or not host:
         raise ConfigurationError(f"{name} must begin with https:// and a host, {example}")
+    if port == 0:  # HTTP libraries use the scheme's port instead
+        raise ConfigurationError(f"{name} names port 0, to which no program can connect: use a URL {example}")
     if "?" in url or "#" in url:
         raise ConfigurationError(f"{name} must end with its path, without ? or #, {example}")
     if parts.scheme == "http" and not is_loopback(host):

@@ -13,7 +13,7 @@ from enprompta.limiters.rate_limit_headers import LONGEST_WAIT, TOO_MANY_REQUEST
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NUMBER = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
+_NUMBER = r"(?a)\d+(?:\.\d*)?"
 
 
 def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
@@ -42,7 +42,7 @@ def server_wait(status_code: int, headers: Mapping[str, str], now: float) -> flo
     """
     server_now = _http_date(headers.get("date", "")) or now
     text = headers.get("retry-after", "").strip()
-    if _NUMBER.fullmatch(text):
+    if re.fullmatch(_NUMBER, text):
         return float(text)
     moment = _http_date(text)
     if moment is None and status_code == TOO_MANY_REQUESTS:
@@ -55,7 +55,7 @@ def server_wait(status_code: int, headers: Mapping[str, str], now: float) -> flo
 def _moment(text: str) -> float | None:
     """Parse a time as Unix seconds, ISO 8601 or an HTTP date."""
     text = text.strip()
-    if _NUMBER.fullmatch(text):
+    if re.fullmatch(_NUMBER, text):
         return float(text)
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -23,30 +22,35 @@ class Waker(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
 class Reservation:
-    """One request's place in the queue, and later its permission to be sent."""
+    """One request's place in the queue, and later its permission to be sent.
 
-    number: int
-    """Position: lower goes first. A request that got 429 keeps its number."""
-    state: Literal["queued", "granted", "done", "refused", "left"] = "done"
-    """State of the ticket; `done` if its request was answered, failed or was never sent."""
-    max_wait: float = inf
-    """Longest wait in seconds for the next chance of the queue; refused if it is longer."""
-    asked: float = 0.0
-    """When it joined the queue, in seconds of the monotonic clock."""
-    sent: float = 0.0
-    """When it was granted, not later than the request was sent; same clock."""
-    until: float = 0.0
-    """When the server has counted it for certain, answered or not; same clock."""
-    wait: float = 0.0
-    """Seconds until the next chance, set if it is refused."""
-    waited: float = 0.0
-    """Seconds it waited in the queue the last time."""
-    waker: Waker | None = None
-    """Sleeper that waits for it; None if none does."""
-    mark: Any = None
-    """Name of the request in a shared account."""
+    Args:
+        number: Position: lower goes first. A request that got 429 keeps its number.
+    """
+
+    __slots__ = ("asked", "mark", "max_wait", "number", "sent", "state", "until", "wait", "waited", "waker")
+
+    def __init__(self, number: int) -> None:
+        self.number: int = number
+        self.state: Literal["queued", "granted", "done", "refused", "left"] = "done"
+        """State of the ticket; `done` if its request was answered, failed or was never sent."""
+        self.max_wait: float = inf
+        """Longest wait in seconds for the next chance of the queue; refused if it is longer."""
+        self.asked: float = 0.0
+        """When it joined the queue, in seconds of the monotonic clock."""
+        self.sent: float = 0.0
+        """When it was granted, not later than the request was sent; same clock."""
+        self.until: float = 0.0
+        """When the server has counted it for certain, answered or not; same clock."""
+        self.wait: float = 0.0
+        """Seconds until the next chance, set if it is refused."""
+        self.waited: float = 0.0
+        """Seconds it waited in the queue the last time."""
+        self.waker: Waker | None = None
+        """Sleeper that waits for it; None if none does."""
+        self.mark: Any = None
+        """Name of the request in a shared account."""
 
     def patience(self, room: Room, now: float) -> float:
         """Return the seconds by which its `max_wait` is longer than the time to its next chance.

@@ -14,7 +14,6 @@ from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 from pydantic_core import core_schema
 
 from enprompta._common.narrowing import is_dict, is_list
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WORD = re.compile(r"[!-~]{1,64}")
+_WORD = r"[!-~]{1,64}"
 _MAX_SHOWN = 40  # characters of a text in a repr
 _REPR_FORMATS = {
     **dict.fromkeys(("id", "status", "event", "title", "name"), "{}"),
@@ -34,6 +33,12 @@ _REPR_FORMATS = {
     "cost": "${}",
 }
 _QUOTED = frozenset({"title", "name"})
+
+
+def to_camel(name: str) -> str:
+    """Return the name of a field in the API; pydantic's own function compiles regular expressions."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 class Model(BaseModel):
@@ -79,7 +84,7 @@ def _shown(name: str, value: object) -> str:
     elif name == "version":
         value = getattr(value, "number", value)  # a live prompt has a `LiveVersion`
     text = value.isoformat() if isinstance(value, date) else str(value)
-    if name in _QUOTED or not _WORD.fullmatch(text):
+    if name in _QUOTED or not re.fullmatch(_WORD, text):
         text = repr(text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}...")
     return _REPR_FORMATS.get(name, f"{name}={{}}").format(text)
 

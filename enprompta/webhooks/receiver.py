@@ -28,10 +28,11 @@ import functools
 import math
 import queue
 import threading
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, overload
 
 from enprompta.errors import ConfigurationError
-from enprompta.webhooks._delivery import DeliveryHandler, Handler, Reply, timed_out
+from enprompta.webhooks._delivery import NOT_A_POST, TOO_LARGE, DeliveryHandler, Handler, Reply, refused, timed_out
 from enprompta.webhooks.dedupe import Deduplicator
 from enprompta.webhooks.events import check_tolerance
 from enprompta.webhooks.signature import DEFAULT_MAX_RESERIALIZED, check_max_reserialized, secret_keys
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
         WorkflowFailed,
     )
     from enprompta.webhooks._asgi import Application
-    from enprompta.webhooks._wsgi import StartResponse
     from enprompta.webhooks.signature import Headers, Secret
     from enprompta.webhooks.stores import Store
+
 
 __all__ = ["Reply", "WebhookReceiver"]
 
@@ -58,6 +59,9 @@ _MEGABYTE = 1_048_576
 
 E = TypeVar("E")
 R = TypeVar("R")
+Environ: TypeAlias = dict[str, Any]  # as PEP 3333 has it
+_BAD_LENGTH = refused(400, "INVALID_REQUEST", "The Content-Length is not a number")
+_CHUNK = 65_536
 
 
 class Register(Protocol[E]):
@@ -154,11 +158,13 @@ class WebhookReceiver:
 
         return Application(self._deliveries)
 
-    def wsgi(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request as a WSGI application."""
-        from enprompta.webhooks._wsgi import serve  # noqa: PLC0415 (an ASGI server does not need it)
-
-        return serve(self._deliveries, self.handle, environ, start_response)
+        body = _read(self._deliveries, environ)
+        reply = body if isinstance(body, Reply) else self.handle(body, _headers(environ))
+        status = f"{reply.status} {HTTPStatus(reply.status).phrase}"
+        start_response(status, [*reply.headers, ("Content-Length", str(len(reply.body)))])
+        return [reply.body]
 
     async def ahandle(self, body: bytes, headers: Headers) -> Reply:
         """Process one delivery without blocking the event loop, for use inside an existing async endpoint.
@@ -192,3 +198,53 @@ class WebhookReceiver:
             return replies.get(timeout=self._deliveries.timeout)
         except queue.Empty:
             return timed_out(pending.event)
+
+
+class StartResponse(Protocol):
+    """The callable with which a WSGI application starts its response."""
+
+    def __call__(self, status: str, headers: list[tuple[str, str]], /) -> object:
+        """Send the status and the headers."""
+        ...
+
+
+class Input(Protocol):
+    """The stream that holds the request body."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read at most `size` bytes; empty at the end of the stream."""
+        ...
+
+
+def _read(deliveries: DeliveryHandler, environ: Environ) -> bytes | Reply:
+    """Read the body, up to the maximum size."""
+    if environ["REQUEST_METHOD"] != "POST":
+        return NOT_A_POST
+    content_length: str = environ.get("CONTENT_LENGTH") or ""
+    if content_length and not (content_length.isascii() and content_length.isdigit()):
+        return _BAD_LENGTH
+    if content_length:
+        length = int(content_length[:20])
+        if length > deliveries.max_body:
+            return TOO_LARGE
+    else:
+        # Without a length, a read may block forever unless the server ends the stream after a chunked body. Reading one
+        # byte more than the maximum is enough to reject the delivery.
+        length = deliveries.max_body + 1 if environ.get("wsgi.input_terminated") else 0
+    return _take(environ["wsgi.input"], length)
+
+
+def _take(source: Input, length: int) -> bytes:
+    """Read `length` bytes, or fewer if the stream ends first."""
+    body = bytearray()
+    while len(body) < length:
+        chunk = source.read(min(_CHUNK, length - len(body)))
+        if not chunk:
+            break
+        body += chunk
+    return bytes(body)
+
+
+def _headers(environ: Environ) -> dict[str, str]:
+    """Restore header names from the CGI form `HTTP_X_NAME`."""
+    return {key[5:].replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_")}

@@ -60,7 +60,9 @@ def test_steps_pass_in_tasks(clock: Clock) -> None:
     steps = watch(CallTracker(sliced=False, clock=clock), TrackedCall())
     assert next(steps).ends is None
     assert steps.send(Reservation()) is SEND
-    assert steps.send("a") == Sleep(1.0)
+    step = steps.send("a")
+    assert isinstance(step, Sleep)
+    assert step.seconds == 1.0
     assert steps.send(None) is SEND
     with pytest.raises(StopIteration) as stop:
         steps.send("b")

@@ -22,7 +22,8 @@ FINE: dict[str, Any] = {"id": "x", "title": 'a "}],{[', "content": "é" * 200 + 
 WITHOUT_ID = {"title": "t", "content": "c"}
 FORMS: dict[str, tuple[str, str]] = {
     "plain": ("%s", ""),
-    "enveloped": ('{"success":true,"note":"[","links":[[]],"data":%s,"pagination":{"next_cursor":"n"}}', ""),
+    "enveloped": ('{"success":true,"note":"[","links":{"data":[[]]},"data" : %s,"pagination":{"next_cursor":"n"}}', ""),
+    "after much else": ("\ufeff" + '{"note":"' + "x" * 100_000 + '","data":%s}', ""),
     "within": ('{"data":{"total":9000,"offset":100,"prompts":%s,"limit":800},"success":true}', "prompts"),
     "within, without an envelope": ('{"prompts":%s}', "prompts"),
 }
@@ -106,7 +107,9 @@ def test_a_wrong_item_is_named(form: str, at: int, wrong: object, problem: str) 
     text, within = FORMS[form]
     items: list[Any] = [FINE] * 1_000
     items[at:] = [wrong] * (1_000 - at)
-    place = {"plain": "", "enveloped": r"data\.", "within": r"data\.prompts\."}.get(form, r"prompts\.")
+    place = {"plain": "", "within": r"data\.prompts\.", "within, without an envelope": r"prompts\."}.get(
+        form, r"data\."
+    )
     enveloped = form not in {"plain", "within, without an envelope"}
     with pytest.raises(UndecodableError, match=rf"another shape at {place}{at}{problem}"):
         read(Page[Prompt], listing(items, text), within, enveloped=enveloped)
@@ -145,13 +148,14 @@ def test_a_damaged_list_is_no_json(body: bytes) -> None:
         (Prompt, b'{"data":%s}' % json.dumps(FINE).encode()),
         (dict[str, Any], b'{"data":{"a":[{}]}}'),
         (NoneType, b"[{}]"),
-        (Page[Prompt], b'{"x":"%s",' % (b"x" * 5_000) + LONG[1:]),
+        (Page[Prompt], b'{"x":"%s",' % (b"x" * 1_100_000) + LONG[1:]),
+        (Page[Prompt], b'{"x":[%s],' % b",".join([b'{"data":[]}'] * 20) + LONG[1:]),
         (Page[Prompt], LONG[:-1] + b',"data":[]}'),
         (Page[Prompt], LONG[:-1] + b',"data":%s}' % json.dumps([FINE] * 3).encode()),
         (Sequence[dict[str, Any]], LONG[:-2] + b',{"x":%s}]}' % (b"[" * 100_000 + b"]" * 100_000)),
         (Page[Prompt], LONG.decode().encode("utf-16")),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_other_bodies_are_decoded_at_once(returns: Any, body: bytes) -> None:
     """No list of objects, a late or second list, nesting too deep to cut: the result is that of `decode`."""

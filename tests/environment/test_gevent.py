@@ -83,10 +83,10 @@ from gevent import monkey
 monkey.patch_all(thread=False)
 import gevent
 from enprompta import Enprompta
-from enprompta._http.senders import patch_client
+from enprompta._http.senders import connection_pool
 
 faulthandler.dump_traceback_later(20, exit=True)
-patch_client.MAX_CONNECTIONS = 2
+connection_pool.MAX_CONNECTIONS = 2
 client = Enprompta(api_key="ep_gevent", base_url=sys.argv[1], limiter=None)
 jobs = [gevent.spawn(client.prompts.get, "p1") for _ in range(6)]
 gevent.joinall(jobs, timeout=15)

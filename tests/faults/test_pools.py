@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from enprompta import APITimeoutError, ConfigurationError
-from enprompta._http.senders import connection_pool, httpx_senders, patch_client
+from enprompta._http.senders import connection_pool, httpx_senders
 from tests.faults.flavours import Caller, run, together, until
 from tests.faults.server import FaultServer, Peer, fine
 
@@ -54,7 +54,7 @@ class Crowd:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> int:
     """Limit pools to two connections."""
-    monkeypatch.setattr(patch_client, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(connection_pool, "MAX_CONNECTIONS", 2)
     return 2
 
 

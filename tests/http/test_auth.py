@@ -92,6 +92,8 @@ def test_a_fork_during_a_token_fetch() -> None:
     auth = ClientCredentials("me", Secret(SECRET), [])
     auth.connect(send)
     steps = auth.obtain(None)
-    assert next(steps) == Sleep(1.0)
+    step = next(steps)
+    assert isinstance(step, Sleep)
+    assert step.seconds == 1.0
     auth.after_fork()
     assert finished(steps) == auth.header == "Bearer at_1"

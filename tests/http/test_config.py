@@ -185,6 +185,8 @@ def test_clear_text_over_a_network_is_refused_with_the_reason(url: str) -> None:
         "https://user@api.test",
         "https://:pw@api.test",
         "https://api.test:99999",
+        "https://api.test:0",
+        "https://api.test:00/v1",
         "https://api.test:x",
         "https://[::1",
         "https://[zz]/",

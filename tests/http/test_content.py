@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enprompta._http import content as home
-from enprompta._http.content import MAX_ERROR_BYTES, aread_parts, decompressed, read_parts
+from enprompta._http.senders import content as home
 from enprompta._http.senders.base import afinish, finish, thread_deadline
+from enprompta._http.senders.content import MAX_ERROR_BYTES, aread_parts, decompressed, read_parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -77,6 +77,12 @@ def test_headers_are_read_and_changed_as_those_of_httpx(
         del mine[f"{name}-other"]
     for twin in (pickle.loads(pickle.dumps(mine)), copy.copy(mine), direct.Headers(mine)):
         assert twin.raw == mine.raw
+        assert twin == mine
+    assert mine == httpx.Headers(mine.raw)
+    if its.encoding == "ascii":  # httpx does not compare text of another encoding
+        others: list[Any] = [dict(mine), {one.upper(): its[one] for one in its}, {name: value}, {}]
+        assert [mine == one for one in others] == [its == one for one in others]
+    assert mine not in (None, {5: 1}, [])
 
 
 def test_no_repr_shows_a_credential() -> None:
@@ -85,7 +91,9 @@ def test_no_repr_shows_a_credential() -> None:
     request = direct.Request(
         "get", direct.URL("https://h/a"), headers=headers, stream=direct.ByteStream(b""), extensions={}
     )
-    assert repr(headers) == "Headers([('authorization', '[secure]'), ('x-a', '1')])"
+    assert repr(headers) == repr(httpx.Headers(headers)) == "Headers({'authorization': '[secure]', 'x-a': '1'})"
+    twice = direct.Headers([("X-A", "1"), ("x-a", "2")])
+    assert repr(twice) == repr(httpx.Headers(twice.raw)) == "Headers([('x-a', '1'), ('x-a', '2')])"
     assert repr(request) == "<Request('GET', 'https://h/a')>"
 
 
@@ -182,6 +190,14 @@ def test_an_unusual_path_is_sent_by_httpx(monkeypatch: pytest.MonkeyPatch) -> No
     with FaultServer() as server, Enprompta(api_key="ep_x", base_url=server.base_url) as client:
         server.play(then=note)
         client.run(Call("GET", "/a b/é", type(None)))
-        with pytest.raises(ConfigurationError, match=r"no request can be sent to http.*: URL too long"):
+        with pytest.raises(ConfigurationError, match=r"no request can be sent to 'http.*: URL too long"):
             client.run(Call("GET", f"/{'a' * 65_536}", type(None)))
-    assert paths[0].endswith("/a%20b/%C3%A9")
+        with pytest.raises(
+            ConfigurationError, match=r"no request can be sent to 'http.*\\ud83c': .* surrogates"
+        ) as caught:
+            client.run(Call("GET", "/\ud83c", type(None)))
+        str(caught.value).encode()
+        with pytest.raises(ConfigurationError, match=r"must not contain #, which ends a URL: write '/a#b' with %23"):
+            client.run(Call("GET", "/a#b", type(None), params={"c": 1}))
+        client.run(Call("GET", "/a?b=1", type(None), params={"c": 2}))
+    assert [one.rpartition("/v1/")[2] for one in paths] == ["a%20b/%C3%A9", "a?b=1&c=2"]

@@ -208,7 +208,15 @@ def errors() -> Iterator[EnpromptaError]:
     """Build one error of each class with all attributes."""
     attempts = [Attempt(1, 0.5, 503, wait=1.5, request_id="r1"), Attempt(2, 0.25, error="reset")]
     moment = RateLimit(60, 0, datetime(2026, 1, 2, tzinfo=timezone.utc))
-    info = ErrorInfo("no", "CODE", 1001, (FieldError("title", "too long"),), "r2", "https://docs.test", {"a": [1]})
+    info = ErrorInfo(
+        "no",
+        "CODE",
+        numeric_code=1001,
+        details=(FieldError("title", "too long"),),
+        request_id="r2",
+        documentation_url="https://docs.test",
+        body={"a": [1]},
+    )
     for name in enprompta.errors.__all__:
         cls = getattr(enprompta.errors, name)
         if not (isinstance(cls, type) and issubclass(cls, EnpromptaError)):

@@ -23,8 +23,7 @@ import httpx2
 import pytest
 
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, EnpromptaError
-from enprompta._common.masking import mask_for
-from enprompta._common.redaction import Redactor
+from enprompta._common.redaction import Redactor, mask_for
 from enprompta._core.call import Call
 from enprompta.errors import APIError
 from tests.faults.flavours import Caller, Waits, run, settle

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from enprompta._common.masking import mask_for
+from enprompta._common.redaction import mask_for
 from enprompta.errors import EnpromptaError
 from enprompta.hooks import (
     CallEndRecord,

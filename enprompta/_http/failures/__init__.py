@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from enprompta._lazy import lazy
 
 if TYPE_CHECKING:
-    from enprompta._common.masking import mask_for
+    from enprompta._common.redaction import mask_for
     from enprompta._http.failures.error_mapping import (
         lacks_sockets,
         needs_proxy_credentials,
@@ -19,7 +19,7 @@ else:
         __name__,
         {
             ".error_mapping": "lacks_sockets needs_proxy_credentials status_error transport_error",
-            "enprompta._common.masking": "mask_for",
+            "enprompta._common.redaction": "mask_for",
         },
     )
 

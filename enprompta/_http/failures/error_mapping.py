@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ssl
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from enprompta._common.json_reading import read_json
-from enprompta._common.masking import without_credentials
 from enprompta._common.narrowing import is_dict, is_list
-from enprompta._common.redaction import Redactor
+from enprompta._common.redaction import Redactor, without_credentials
 from enprompta._core.steps import REDIRECT, TRIED
 from enprompta.errors import (
     APIConnectionError,
@@ -28,7 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from enprompta._core.steps import Answer
-    from enprompta._http.route.proxies import Proxy
+
+    class Proxy(Protocol):
+        """A proxy; its text is its URL, without user name and password."""
+
+        @property
+        def variable(self) -> str: ...
+
 
 MAX_MESSAGE = 2_000  # characters of the server's message in the error's message; `body` has all of it
 SHOWN_DETAILS = 5

@@ -27,7 +27,7 @@ from enprompta.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")  # file names that OpenSSL looks up in a folder
+_HASHED = r"[0-9a-f]{8}\.\d+"  # file names that OpenSSL looks up in a folder
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
@@ -191,7 +191,7 @@ def _check_folders(paths: str) -> None:
             is_any = True
     if not is_any:
         raise _unusable("SSL_CERT_DIR", paths, "names no folder")
-    if not any(_HASHED.fullmatch(file.name) and file.is_file() for file in files):
+    if not any(re.fullmatch(_HASHED, file.name) and file.is_file() for file in files):
         raise _unusable("SSL_CERT_DIR", paths, "holds no certificate named by its hash: run `openssl rehash`")
 
 

@@ -25,8 +25,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from enprompta._common.handler_errors import handler_error
-from enprompta._http.content import aread_parts, decompressed, raw_limit
 from enprompta._http.senders.base import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, afinish
+from enprompta._http.senders.content import aread_parts, decompressed, raw_limit
 from enprompta._http.senders.unread import announces_body
 from enprompta.errors import ConfigurationError
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Iterable
 
-    from enprompta._http.senders.base import CorePart
+    from enprompta._http.senders.unread import CorePart
 
 T = TypeVar("T")
 

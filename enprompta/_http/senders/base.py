@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, overload
+from typing import TYPE_CHECKING, Protocol, overload
 
 from enprompta._common.clock import monotonic
 from enprompta._http import direct
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from enprompta._core.steps import Answer
 
-CorePart: TypeAlias = Any
-"""A pool, connection, stream, request or response of httpcore or httpcore2, whose private attributes are used."""
 KEEP_ALIVE_SECONDS = 5.0
 """How long an idle connection is kept. Servers close idle connections too, and using one at that moment fails."""
 MAX_CONNECTIONS = 500

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from importlib import import_module
 from itertools import repeat
 from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -19,11 +18,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import anyio
 
 from enprompta._common.clock import monotonic
-from enprompta._http.content import aread_parts, raw_limit, read_parts
 from enprompta._http.direct import WholeBody
-from enprompta._http.senders.base import remaining_timeout
-from enprompta._http.senders.deadline_streams import library_of
-from enprompta._http.senders.unread import note_answer
+from enprompta._http.senders.base import MAX_CONNECTIONS, remaining_timeout
+from enprompta._http.senders.content import aread_parts, raw_limit, read_parts
+from enprompta._http.senders.unread import core_of, note_answer
 from enprompta.limiters.sleepers import ThreadSleeper
 
 if TYPE_CHECKING:
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
 
     import httpcore
 
-    from enprompta._http.senders.base import CorePart
+    from enprompta._http.senders.unread import CorePart
 
 ConnectionT = TypeVar("ConnectionT", bound="httpcore.ConnectionInterface | httpcore.AsyncConnectionInterface")
 
@@ -179,7 +177,7 @@ class Pool:
     """A pool for threads, which opens connections with the pool `inner` that it replaces."""
 
     def __init__(self, inner: httpcore.ConnectionPool, most: int) -> None:
-        self._core = import_module(library_of(inner))
+        self._core = core_of(inner)
         self._stack: _Stack[httpcore.ConnectionInterface] = _Stack(inner)
         self._slots = _Slots(most)
 
@@ -224,7 +222,7 @@ class AsyncPool:
     """A pool for the tasks of one event loop, which opens connections with the pool `inner` that it replaces."""
 
     def __init__(self, inner: httpcore.AsyncConnectionPool, most: int) -> None:
-        self._core = import_module(library_of(inner))
+        self._core = core_of(inner)
         self._stack: _Stack[httpcore.AsyncConnectionInterface] = _Stack(inner)
         self._slots = anyio.Semaphore(most)
 
@@ -277,11 +275,10 @@ async def _aclose(connections: list[httpcore.AsyncConnectionInterface]) -> None:
         raise cancelled
 
 
-def pool_for(inner: CorePart, most: int) -> Pool | AsyncPool:
+def pool_for(inner: CorePart) -> Pool | AsyncPool:
     """Return the pool that replaces one of httpcore.
 
     Args:
         inner: The pool of httpcore or httpcore2, which still opens the connections.
-        most: Largest number of connections.
     """
-    return AsyncPool(inner, most) if hasattr(inner, "handle_async_request") else Pool(inner, most)
+    return (AsyncPool if hasattr(inner, "handle_async_request") else Pool)(inner, MAX_CONNECTIONS)

@@ -30,7 +30,7 @@ from enprompta._common.clock import monotonic
 from enprompta._common.handler_errors import errors_to, handler_error, ignoring, is_from_handler
 from enprompta._core.steps import TRIED
 from enprompta._http.senders.base import is_bound, remaining_timeout
-from enprompta._http.senders.unread import Unread
+from enprompta._http.senders.unread import Unread, core_of
 
 if TYPE_CHECKING:
     import ssl
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from enprompta._http.senders.base import CorePart
+    from enprompta._http.senders.unread import CorePart
 
 Address: TypeAlias = "tuple[int, int, int, str, Any]"
 """One result of `socket.getaddrinfo`."""
@@ -169,12 +169,7 @@ def bound_reads(pool: CorePart) -> None:
     """Make the connections of a pool respect `thread_deadline`."""
     backend = pool._network_backend  # noqa: SLF001 (no public API)
     if not isinstance(backend, DeadlineBackend):
-        pool._network_backend = DeadlineBackend(backend, import_module(library_of(pool)))  # noqa: SLF001
-
-
-def library_of(pool: object) -> str:
-    """Return the name of a pool's library: httpcore, or httpcore2, which httpx2 uses and which has the same API."""
-    return type(pool).__module__.partition(".")[0]
+        pool._network_backend = DeadlineBackend(backend, core_of(pool))  # noqa: SLF001
 
 
 class DeadlineBackend(httpcore.NetworkBackend):

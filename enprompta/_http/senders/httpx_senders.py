@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 from enprompta._common.greenlets import load
 from enprompta._common.handler_errors import handler_error
 from enprompta._core.steps import Answer
-from enprompta._http.content import aread_parts, decompressed, raw_limit, read_parts
 from enprompta._http.senders.base import (
     KEEP_ALIVE_SECONDS,
     MAX_CONNECTIONS,
@@ -26,6 +25,7 @@ from enprompta._http.senders.base import (
     library_of,
     own_errors,
 )
+from enprompta._http.senders.content import aread_parts, decompressed, raw_limit, read_parts
 from enprompta._http.senders.patch_client import patch_client, patch_client_transport
 from enprompta._http.senders.unread import USED
 

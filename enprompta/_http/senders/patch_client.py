@@ -14,10 +14,10 @@ import logging
 from typing import TYPE_CHECKING, cast
 
 from enprompta._common import log
-from enprompta._http.senders.base import MAX_CONNECTIONS
+from enprompta._http.senders.unread import note_answers
 
 if TYPE_CHECKING:
-    from enprompta._http.senders.base import CorePart
+    from enprompta._http.senders.unread import CorePart
 
 _KNOWN_TRANSPORTS = frozenset({"HTTPTransport", "AsyncHTTPTransport"})
 MAX_WRAPPERS = 5
@@ -68,9 +68,7 @@ def _patch(transport: CorePart, pools: dict[str, object] | None, depth: int) -> 
         from enprompta._http.senders.connection_pool import pool_for  # noqa: PLC0415 (as above)
 
         # `setdefault` is atomic: all transports of a client share one pool, also those that two threads create.
-        transport._pool = pools.setdefault("pool", pool_for(pool, MAX_CONNECTIONS))  # noqa: SLF001 (no public API)
+        transport._pool = pools.setdefault("pool", pool_for(pool))  # noqa: SLF001 (no public API)
     else:
-        from enprompta._http.senders.unread import note_answers  # noqa: PLC0415 (as above)
-
         note_answers(pool)
     return True

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import ssl
 import threading
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import ModuleType
 
-    from enprompta._http.senders.base import CorePart
 
+CorePart: TypeAlias = Any
+"""A pool, connection, stream, request or response of httpcore or httpcore2, whose private attributes are used."""
 _WITHOUT_BODY = (204, 304)
 USED = "enprompta_connections"
 """Request extension: a list to which `note_answers` adds the connections that the request used."""
@@ -66,6 +69,11 @@ def protocol_of(stream: CorePart) -> Any:  # noqa: ANN401 (private)
     inner = getattr(stream, "_stream", None)
     inner = getattr(inner, "transport_stream", inner)
     return getattr(inner, "_protocol", None)
+
+
+def core_of(pool: CorePart) -> ModuleType:
+    """Return the library of a pool: httpcore, or httpcore2, which httpx2 uses and which has the same API."""
+    return import_module(type(pool).__module__.partition(".")[0])
 
 
 def note_answer(response: CorePart) -> None:

@@ -30,7 +30,6 @@ from enprompta.emulator.api.routes import (
     teams,
     templates,
     traces,
-    usage,
     webhooks,
     workflows,
 )
@@ -54,7 +53,6 @@ _ROUTERS = (
     webhooks.router,
     traces.router,
     ingest.router,
-    usage.router,
     oauth.router,
     health.router,
     control.router,

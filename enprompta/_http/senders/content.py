@@ -12,8 +12,7 @@ import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
-from enprompta._core.steps import OK, REDIRECT, Answer
-from enprompta._http.settings import DEFAULT_MAX_RESPONSE_BYTES
+from enprompta._core.steps import DEFAULT_MAX_RESPONSE_BYTES, OK, REDIRECT, Answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Generator, Iterable, Mapping
