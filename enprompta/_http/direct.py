@@ -202,7 +202,8 @@ class Headers(MutableMapping[str, str]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
             return False
-        items: Any = getattr(other, "multi_items", cast("Mapping[object, object]", other).items)()
+        mapping = cast("Mapping[object, object]", other)
+        items: Any = getattr(mapping, "multi_items", mapping.items)()
         return sorted(self.multi_items()) == sorted((str(name).lower(), str(value)) for name, value in items)
 
     __hash__ = None  # type: ignore[assignment] # as every mutable mapping

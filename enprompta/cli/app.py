@@ -15,6 +15,7 @@ from enprompta._version import __version__
 from enprompta.cli import shared_options
 from enprompta.cli.commands import (
     doctor,
+    emulator,
     execute_many,
     executions,
     login,
@@ -61,7 +62,7 @@ login.add_to(app)
 app.command(rich_help_panel="This machine", epilog=mcp.EPILOG)(mcp.mcp)
 app.command(rich_help_panel="This machine", epilog=workbench.EPILOG)(workbench.workbench)
 shared_options.add_to(app)
-workbench.add_to(app)
+emulator.add_to(app)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer passes it by position)

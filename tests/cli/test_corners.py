@@ -313,14 +313,14 @@ class _FailingServer:
 def test_a_workbench_that_fails_ends_the_command(service: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Workbench that cannot start is the command's error; one that fails later does not end the emulator."""
     from enprompta.cli import workbench_session
-    from enprompta.cli.commands import workbench
+    from enprompta.cli.commands import emulator
 
     monkeypatch.setattr(workbench_session, "emulator_session", lambda it: it)
     monkeypatch.setattr(workbench_session, "Server", _FailingServer)
-    with pytest.raises(OSError, match="already in use"), workbench._workbench(service):
+    with pytest.raises(OSError, match="already in use"), emulator._workbench(service):
         pass
     monkeypatch.setattr(workbench_session, "Server", partial(_FailingServer, is_late=True))
-    with workbench._workbench(service) as printed:
+    with emulator._workbench(service) as printed:
         assert "workbench u\n" in printed
     assert service.workbench_url == "http://127.0.0.1:1/"
 

@@ -30,6 +30,7 @@ from enprompta.emulator.api.routes import (
     teams,
     templates,
     traces,
+    usage,
     webhooks,
     workflows,
 )
@@ -53,6 +54,7 @@ _ROUTERS = (
     webhooks.router,
     traces.router,
     ingest.router,
+    usage.router,
     oauth.router,
     health.router,
     control.router,

@@ -1,4 +1,4 @@
-"""Routes of executions, and of usage and billing, which sum them up."""
+"""Routes of executions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from enprompta.emulator.api.request_context import Context, PathId, Response, ok, page
 from enprompta.emulator.api.request_models import FirstSecond, LastSecond, PageQuery, RequestModel, Text100, one_of
-from enprompta.emulator.stores import executions, usage
+from enprompta.emulator.stores import executions
 
 router: APIRouter = APIRouter(prefix="/api/v1")
 
@@ -46,30 +46,3 @@ async def execution_stats(context: Context) -> Response:
 async def get_execution(context: Context, execution_id: PathId) -> Response:
     """Fetch an execution."""
     return ok(executions.wire(executions.get(context.services.database, context.account, execution_id)))
-
-
-@router.get("/usage")
-async def get_usage(context: Context) -> Response:
-    """Fetch the usage of this month."""
-    services = context.services
-    return ok(usage.usage(services.database, services.accounts, services.limiter, context.account, context.now))
-
-
-@router.get("/usage/history")
-async def usage_history(context: Context) -> Response:
-    """Fetch usage by day, prompt or model."""
-    query = context.query(StatsQuery)
-    return ok(usage.history(context.services.database, context.account, **dict(query)))
-
-
-@router.get("/billing")
-async def get_billing(context: Context) -> Response:
-    """Fetch the subscription."""
-    return ok(usage.billing(context.account, context.now))
-
-
-@router.get("/billing/invoices")
-async def list_invoices(context: Context) -> Response:
-    """List invoices, newest first."""
-    listing = usage.invoices(context.services.database, context.account, context.now)
-    return page(context, listing, context.query(PageQuery), usage.invoice_wire)
