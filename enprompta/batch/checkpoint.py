@@ -255,13 +255,16 @@ class Checkpoint:
         """
         executions = executions_of(result.execution)
         kept = _written(executions) if executions else None
-        costs = [one.cost for one in executions if one.cost is not None]
-        cost = sum(costs) if costs else None
+        cost: float | None = None
+        for one in executions:
+            if one.cost is not None:
+                cost = one.cost + (cost or 0.0)
         # The API repeats its response for a key. So a row that failed without a charge needs a new key for its next
         # attempt, but not after a 409, which means that the API knows another request with this key.
-        spent = result.error is not None and credits == 0 and not isinstance(result.error, ConflictError)
+        error = result.error
+        spent = error is not None and credits == 0 and not isinstance(error, ConflictError)
         attempt = task.attempt + spent
-        entry = (task.index, task.digest, result.ok, attempt, credits, cost, kept, _error_json(result.error))
+        entry = (task.index, task.digest, error is None, attempt, credits, cost, kept, _error_json(error))
         self._pending.append(entry)
         self.flush(now)
 
@@ -326,11 +329,11 @@ class Checkpoint:
 
 def _written(executions: Sequence[Execution]) -> str:
     """Return the last execution as JSON, with the executions before it that its repairs followed."""
-    texts = [one.model_dump_json(by_alias=True, exclude_unset=True) for one in executions]
-    if len(texts) == 1:
-        return texts[0]
-    *before, last = map(json.loads, texts)
-    return json.dumps({**last, BEFORE: before})
+    last = executions[-1].model_dump_json(by_alias=True, exclude_unset=True)
+    if len(executions) == 1:
+        return last
+    before = [json.loads(one.model_dump_json(by_alias=True, exclude_unset=True)) for one in executions[:-1]]
+    return json.dumps({**json.loads(last), BEFORE: before})
 
 
 def _check_before(execution: Execution | None) -> None:

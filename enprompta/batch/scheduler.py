@@ -222,16 +222,16 @@ class RowScheduler(Generic[RowT]):
         self.in_flight = 0
 
     def _conclude(self, task: RowTask[RowT], outcome: Answered[Execution] | BaseException, now: float) -> None:
-        if isinstance(outcome, CallCancelled):
-            return
-        if isinstance(outcome, BaseException):
-            if isinstance(outcome, FATAL_ERRORS) or not isinstance(outcome, EnpromptaError):
-                self.end("error", outcome)
-                return
-            execution, error, attempts = None, outcome, getattr(outcome, "attempts", ())
-        else:
+        if not isinstance(outcome, BaseException):
             execution, attempts = outcome
             error = _failure(task, execution)
+        elif isinstance(outcome, CallCancelled):
+            return
+        elif isinstance(outcome, FATAL_ERRORS) or not isinstance(outcome, EnpromptaError):
+            self.end("error", outcome)
+            return
+        else:
+            execution, error, attempts = None, outcome, getattr(outcome, "attempts", ())
         executions = executions_of(execution)
         charged = _credits(error) + max(0, len(executions) - 1)
         cost = 0.0
