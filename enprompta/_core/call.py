@@ -72,7 +72,7 @@ class Call(Generic[T]):
     to the API root, the parent of the base URL."""
     returns: type[T]
     """Type of the result: a model, `Page[Model]`, `list[Model]` or `dict`; `NoneType` ignores the response body."""
-    params: Mapping[str, object] = field(default_factory=cast("type[dict[str, object]]", dict))  # seven times as fast
+    params: Mapping[str, object] = field(default_factory=dict[str, object])
     """Query parameters; None and `UNSET` are left out."""
     json: object = None
     """Request body: plain values, models, dates. `UNSET` entries of mappings are left out; None sends no body."""

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from typing_extensions import NamedTuple
+from typing_extensions import NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from typing_extensions import Protocol, Self, Unpack
+    from typing_extensions import Self, Unpack
 
     from enprompta._core.call import Call, RequestOptions
     from enprompta._core.response import APIResponse
@@ -51,21 +49,23 @@ class Answered(NamedTuple, Generic[T]):
     """Every attempt, the successful one last."""
 
 
+class SyncRunner(Protocol):
+    """A client as a blocking resource uses it."""
+
+    def run(self, call: Call[T], /) -> T: ...
+    def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    def run_flow(self, flow: Flow[T], /) -> T: ...
+
+
+class AsyncRunner(Protocol):
+    """A client as an async resource uses it."""
+
+    async def run(self, call: Call[T], /) -> T: ...
+    async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+    async def run_flow(self, flow: Flow[T], /) -> T: ...
+
+
 if TYPE_CHECKING:
-
-    class SyncRunner(Protocol):
-        """A client as a blocking resource uses it."""
-
-        def run(self, call: Call[T], /) -> T: ...
-        def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
-        def run_flow(self, flow: Flow[T], /) -> T: ...
-
-    class AsyncRunner(Protocol):
-        """A client as an async resource uses it."""
-
-        async def run(self, call: Call[T], /) -> T: ...
-        async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
-        async def run_flow(self, flow: Flow[T], /) -> T: ...
 
     class HasDeadline(Protocol):
         """The settings of a call."""
@@ -91,4 +91,4 @@ if TYPE_CHECKING:
     class AsyncStepRunner(StepRunner, Protocol):
         """A client as an async bulk run uses it."""
 
-        def drive(self, steps: Steps[T], /) -> Coroutine[Any, Any, T]: ...
+        async def drive(self, steps: Steps[T], /) -> T: ...
