@@ -32,7 +32,8 @@ _HALVES = tuple(bytes([byte]) for byte in range(0xD8, 0xE0))
 """Upper bytes of a surrogate in UTF-16 and UTF-32."""
 _SPARE = tuple(map(chr, range(0xE000, 0xE010)))
 """Characters that texts do not contain: the first ones for private use."""
-_BRACKETS = r'(?s)"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+'
+# A text that is cut has no end; without the `?`, each quote within it would be searched to the end of the body.
+_BRACKETS = r'(?s)"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]+|[\]}]+'
 
 
 def read_json(body: bytes) -> object:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, cast
@@ -18,7 +18,6 @@ import anyio
 import anyio.lowlevel
 
 from enprompta._common.event_loop import current_loop, is_asyncio, sleep
-from enprompta._common.handler_errors import errors_to
 from enprompta._core.tracebacks import shorten
 from enprompta.batch.base_run import RowT, Run
 from enprompta.batch.call_tracker import CallCancelled, TrackedCall
@@ -27,7 +26,7 @@ from enprompta.batch.worker_tasks import PlainTasks
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -93,7 +92,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
         self._run_scope: anyio.CancelScope | None = None  # of the whole run
         self._input_scope: anyio.CancelScope | None = None  # of reading rows
         self._ended: Any = None
-        self._close_error: Exception | None = None
+        self._close_error: BaseException | None = None
         self.end_soon: Callable[[], None] = _nothing
         """Ends the run from any thread, without waiting."""
 
@@ -178,33 +177,45 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
         try:
             with anyio.CancelScope() as self._run_scope:
                 async with anyio.create_task_group() as group:
-                    await self._check_version()
-                    group.start_soon(self._tick_forever)
+                    with self._errors_to_loop():
+                        await self._client.drive(self._version_steps())
                     on_asyncio = is_asyncio(current_loop())
-                    serve = self._serve_in_task if on_asyncio else self._serve_in_scope
+                    serve, tick = self._serve_in_task, self._tick_forever
+                    if not on_asyncio:  # Ctrl-C is for the caller's task
+                        protected = sys.modules["trio"].lowlevel.enable_ki_protection
+                        serve, tick = protected(self._serve_in_scope), protected(tick)
+                    group.start_soon(tick)
                     async with PlainTasks() if on_asyncio else anyio.create_task_group() as workers:
                         with anyio.CancelScope() as self._input_scope:
                             await self._feed(partial(workers.start_soon, serve))
                     group.cancel_scope.cancel()
         finally:
             self._end("closed")
-            with errors_to(self._keep_close_error):
+            try:
                 self._close_parts()
-            self._ended.set()
+            except BaseException as error:  # noqa: BLE001 (`_until_ended` raises it)
+                self._close_error = error
+            finally:
+                self._ended.set()
 
-    def _keep_close_error(self, error: Exception) -> None:
-        self._close_error = error  # raised by `_until_ended`
-
-    async def _check_version(self) -> None:
+    @contextmanager
+    def _errors_to_loop(self) -> Generator[None]:
+        """End the run with an exception of the block, such as one of the caller's rows, for the loop to raise."""
         try:
-            await self._client.drive(self._version_steps())
-        except EnpromptaError as error:
-            self._end("error", error)
+            yield
+        except Exception as error:  # noqa: BLE001 (of any class)
+            self._fail(error)
+        except BaseException as error:
+            has_ended = self._scheduler.ending is not None  # then no loop raises it
+            if not has_ended:
+                self._fail(error)
+            if has_ended or isinstance(error, (GeneratorExit, anyio.get_cancelled_exc_class())):
+                raise
 
     async def _feed(self, start_worker: Callable[[], object]) -> None:
         """Take rows while slots are free, and wake a worker for each."""
         scheduler = self._scheduler
-        with errors_to(self._fail):
+        with self._errors_to_loop():
             rows = cast("Iterable[RowT] | AsyncIterable[RowT]", self._rows)
             slow, quick = (aiter(rows), iter(())) if isinstance(rows, AsyncIterable) else (None, iter(rows))
             while scheduler.ending is None and not scheduler.exhausted:
@@ -253,7 +264,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
             scope: Cancelled when the run ends while no request is in flight.
         """
         scheduler = self._scheduler
-        with errors_to(self._fail):
+        with self._errors_to_loop():
             while True:
                 task = scheduler.start()
                 self._refill()
@@ -279,7 +290,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
         """Do the periodic work until cancelled."""
         while True:
             await sleep(_TICK_SECONDS)
-            with errors_to(self._fail):
+            with self._errors_to_loop():
                 self._tick()
 
 

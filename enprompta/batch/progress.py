@@ -95,4 +95,7 @@ class Reporter:
         """Call every callback."""
         self._next = now + _REPORT_EVERY
         for callback in self._callbacks:
-            callback(progress)
+            try:
+                callback(progress)
+            except (StopIteration, StopAsyncIteration) as error:  # the caller's loop would end without an error
+                raise RuntimeError(f"on_progress raised {type(error).__name__}") from error

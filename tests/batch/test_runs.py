@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -264,6 +265,54 @@ def test_an_error_of_the_callback_is_raised(runner: Runner) -> None:
 
     with pytest.raises(LookupError, match="no such bar"):
         runner.walk(runner.many(numbered(3), on_progress=fails))
+
+
+class Halt(BaseException):
+    """An exception that no `except Exception` catches."""
+
+
+@pytest.mark.parametrize("place", ["rows", "variables", "on_progress"])
+@pytest.mark.parametrize("error", [Halt("stop"), SystemExit(3), asyncio.CancelledError("of a future")], ids=repr)
+def test_any_exception_of_the_callers_code_is_raised(runner: Runner, place: str, error: BaseException) -> None:
+    """A loop never ends as if all rows were done, and the rows before the exception are not lost."""
+
+    def fails(given: Any) -> Any:
+        if place == "on_progress" or given["n"] == "2":
+            raise error
+        return given
+
+    rows: Any = map(fails, numbered(6)) if place == "rows" else numbered(6)
+    options: dict[str, Any] = {} if place == "rows" else {place: fails}
+    raised: list[BaseException] = []
+
+    if runner.portal is None:
+        with pytest.raises(type(error)) as caught:
+            runner.walk(runner.many(rows, concurrency=2, **options))
+        assert caught.value is error
+        return
+
+    async def walked() -> None:
+        try:
+            async with runner.many(rows, concurrency=2, **options) as run:
+                async for _ in run:
+                    pass
+        except BaseException as found:  # noqa: BLE001 (also one that would end the event loop)
+            raised.append(found)
+
+    runner.portal.call(walked)
+    assert raised == [error]
+
+
+@pytest.mark.parametrize("error", [StopIteration(1), StopAsyncIteration(1)], ids=repr)
+def test_a_callback_cannot_end_the_loop(runner: Runner, error: Exception) -> None:
+    """An exception that would end the loop without an error is raised as another."""
+
+    def fails(_: object) -> None:
+        raise error
+
+    with pytest.raises(RuntimeError, match=f"raised {type(error).__name__}") as caught:
+        runner.walk(runner.many(numbered(6), on_progress=fails))
+    assert caught.value.__cause__ is error
 
 
 def test_a_run_is_iterated_once(runner: Runner) -> None:

@@ -221,3 +221,13 @@ def test_whatever_python_writes_is_read(value: object) -> None:
     execution: Execution = read(Execution, json.dumps({"id": "e", "output": "paid", "x": value}).encode())
     assert execution.output == "paid"
     json.dumps(execution.x, ensure_ascii=False).encode()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("end", ["", "\\"])
+def test_a_cut_text_takes_linear_time(end: str) -> None:
+    """A text with many escaped quotes, without its end, is refused at once."""
+    body = "[" * (MAX_DEPTH + 1) + '"' + 'a \\"quoted\\" word, ' * 50_000 + end
+    began = time.process_time()
+    with pytest.raises(ValueError, match=r"Unterminated|Invalid"):
+        read_json(body.encode())
+    assert time.process_time() - began < 1.0  # 0.02 s; it took minutes

@@ -41,7 +41,7 @@ _SLICE = 1 << 16  # compressed bytes passed to zlib at once, because it copies t
 _MAX_MEMBERS = 10_000  # gzip members of one body
 _GZIP = 16 + zlib.MAX_WBITS
 _GZIP_MAGIC = b"\x1f\x8b"
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)  # one that is cut ends with the body
 _RAW_SLACK = 65_536
 _KEPT = 65_536  # bytes of a rejected body kept for the error
 
