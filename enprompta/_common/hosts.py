@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 
 from enprompta._common.handler_errors import ignoring
 
@@ -17,7 +18,7 @@ def is_host(text: str) -> bool:
 
     A text that ends in a number can only be an address: libraries disagree about forms such as `127.1`.
     """
-    if _address(text.partition("%")[0]):
+    if parsed_address(text):
         return True
     name = text.removesuffix(".")
     return len(name) <= _LONGEST_HOST and _HOST.fullmatch(name) is not None
@@ -27,15 +28,20 @@ def is_loopback(host: str) -> bool:
     """True if a host name or IP address always refers to this machine."""
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
         return True
-    address = _address(host)
+    address = parsed_address(host)
     return address is not None and address.is_loopback
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Parse an IP address; None if a text is none."""
+def parsed_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Parse an IP address, without the zone of an IPv6 address; None if a text is none.
+
+    While `ipaddress` parses a text, it would catch an exception of a signal handler.
+    """
     if _LIKE_ADDRESS.fullmatch(text):
-        with ignoring(ValueError):
-            return ipaddress.ip_address(text)
+        with ignoring(OSError):
+            if ":" in text:
+                return ipaddress.IPv6Address(socket.inet_pton(socket.AF_INET6, text.partition("%")[0]))
+            return ipaddress.IPv4Address(socket.inet_pton(socket.AF_INET, text))
     return None
 
 

@@ -376,7 +376,7 @@ class Wrong(ValueError):  # noqa: N818 (named for what it is)
 @pytest.mark.parametrize(
     "place", ["httpx._urlparse.encode_host", "enprompta._http.direct._match",
               "enprompta._core.body._encode", "enprompta._http.settings.urlsplit",
-              "enprompta._common.hosts.ipaddress.ip_address"],
+              "enprompta._common.hosts.socket.inet_pton"],
 )  # fmt: skip
 def test_a_value_error_before_sending(
     place: str, flavour: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch

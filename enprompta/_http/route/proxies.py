@@ -23,7 +23,8 @@ from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 import httpx
 
-from enprompta._common.hosts import is_host
+from enprompta._common.handler_errors import ignoring
+from enprompta._common.hosts import is_host, parsed_address
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -204,20 +205,24 @@ def _without_port(entry: str) -> tuple[str, int | None]:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
+    address = parsed_address(text)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    address, slash, length = text.partition("/")
-    try:
-        network = ipaddress.ip_network(f"{address.partition('%')[0]}{slash}{length}", strict=False)
-    except ValueError:
+    written, slash, length = text.partition("/")
+    address = parsed_address(written)
+    if address is None:
         return None
+    kind = ipaddress.IPv6Network if isinstance(address, ipaddress.IPv6Address) else ipaddress.IPv4Network
+    with ignoring(ValueError):
+        return _unmapped(kind(f"{address}/{length}" if slash else address.packed, strict=False))
+    return None
+
+
+def _unmapped(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return the IPv4 network of a network of IPv4-mapped addresses; others unchanged."""
     mapped = _address(str(network.network_address))
     is_mapped = isinstance(network, ipaddress.IPv6Network) and isinstance(mapped, ipaddress.IPv4Address)
     if is_mapped and network.prefixlen >= _MAPPED_BITS:
