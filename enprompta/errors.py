@@ -294,8 +294,13 @@ class ErrorInfo:
         documentation_url: str | None = None,
         body: object = None,
     ) -> None:
-        self.message, self.code, self.numeric_code, self.details = message, code, numeric_code, details
-        self.request_id, self.documentation_url, self.body = request_id, documentation_url, body
+        self.message: str | None = message
+        self.code: str | None = code
+        self.numeric_code: int | None = numeric_code
+        self.details: tuple[FieldError, ...] = details
+        self.request_id: str | None = request_id
+        self.documentation_url: str | None = documentation_url
+        self.body: object = body
 
 
 class APIStatusError(APIError):
