@@ -200,6 +200,7 @@ def test_ctrl_c_while_waiting(environment: dict[str, str], arguments: str, tmp_p
             connection, _ = silent.accept()
             with connection:
                 connection.recv(1)
+                time.sleep(0.2)  # a signal just before the system call that waits is handled after it
                 running.send_signal(signal.SIGINT)
                 _, errors = running.communicate(timeout=30)
     assert (running.returncode, errors) == (130, b"")
