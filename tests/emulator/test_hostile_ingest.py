@@ -204,7 +204,7 @@ values = st.recursive(
 
 
 @settings(
-    max_examples=400 if os.environ.get("ENPROMPTA_LONG_TESTS") else 60,
+    max_examples=400 if os.environ.get("ENPROMPTA_LONG_TESTS") else 30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

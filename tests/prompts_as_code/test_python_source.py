@@ -6,6 +6,7 @@ import ast
 import builtins
 import keyword
 import math
+import os
 import subprocess
 import sys
 import unicodedata
@@ -181,7 +182,7 @@ def check_function(node: ast.FunctionDef) -> None:
             assert isinstance(each, CONSTANTS) or (isinstance(each, ast.Name) and each.id in parameters)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=600 if os.environ.get("ENPROMPTA_LONG_TESTS") else 100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(NAMES) | texts, documents), max_size=3))
 def test_a_module_is_definitions(prompts: list[tuple[str, Document]]) -> None:
     """Whatever prompts hold, their module is imports, `__all__` and functions; each returns its text to the letter."""
