@@ -33,6 +33,8 @@ STEPS = {
     "plugin": "test suites of other projects that use the pytest fixtures",
     "conformance": "schemathesis against the emulator",
     "spec_tools": "other tools with the document: Prism, linters, generators (needs tests/spec_tools/install)",
+    "backends": "each fault of the wire over aiohttp and httpx2",
+    "clocks": "frozen clocks and gevent",
     "cluster": "bulk runs on Dask, runs that are killed",
     "tracing": "tracing: cost, ends of processes, real libraries, Arize Phoenix (needs tests/tracing/install-phoenix)",
     "workbench": "the Workbench in a browser (needs chromium)",

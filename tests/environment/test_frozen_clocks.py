@@ -76,6 +76,7 @@ def dated(peer: Peer) -> None:
     peer.send(answer(200, PROMPT))
 
 
+@pytest.mark.step("clocks")
 @pytest.mark.parametrize("tool", FROZEN)
 @pytest.mark.parametrize("loaded", ["before", "within", "after"])
 def test_first_use_under_a_frozen_clock(tool: str, loaded: str, server: FaultServer) -> None:
@@ -91,6 +92,7 @@ LATE = 20  # seconds; a busy machine is slow, but a wait in frozen time never en
 CLOCKS = {**FROZEN, "freezegun, jumping": partial(freezegun.freeze_time, auto_tick_seconds=15)}
 
 
+@pytest.mark.step("clocks")
 @pytest.mark.parametrize("tool", CLOCKS)
 @pytest.mark.parametrize("moment", [LONG_AGO, datetime(2100, 1, 1, tzinfo=timezone.utc)], ids=["past", "future"])
 class TestWaits:

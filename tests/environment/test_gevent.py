@@ -12,6 +12,7 @@ from enprompta._common.clock import real_time
 from tests.faults.server import FaultServer, Peer, answer
 
 pytest.importorskip("gevent")
+pytestmark = pytest.mark.step("clocks")
 
 PROGRAM = """
 import faulthandler, sys

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from tests.faults.server import FaultServer
 
 # httpcore leaves the generator of a body that broke off to the garbage collector, of which trio warns.
-pytestmark = pytest.mark.filterwarnings("ignore:Async generator .* was garbage collected:ResourceWarning")
+pytestmark = [
+    pytest.mark.step("backends"),
+    pytest.mark.filterwarnings("ignore:Async generator .* was garbage collected:ResourceWarning"),
+]
 
 BACKENDS = (
     *("asyncio-aiohttp", "sync-httpx2", "asyncio-httpx2", "trio-httpx2"),
