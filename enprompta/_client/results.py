@@ -79,7 +79,7 @@ def _in_time(steps: Generator[None, None, T], ends: float | None, clock: Callabl
         try:
             next(steps)
         except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+            return done.value  # type: ignore[no-any-return] # the result of the generator
         if ends is not None and clock() >= ends:
             raise _TooLateError
         yield Sleep(0)

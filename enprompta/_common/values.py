@@ -120,7 +120,7 @@ def _scalar(value: Any) -> Scalar | NotScalar:  # noqa: ANN401, PLR0911 (any val
     return _array_scalar(value) if hasattr(kind, "item") and hasattr(kind, "shape") else NOT_SCALAR
 
 
-def _as_text(value: Any, kind: type) -> str:  # noqa: ANN401
+def _as_text(value: Any, kind: type) -> str:  # noqa: ANN401 (any object)
     if issubclass(kind, Decimal):
         if not value.is_finite():
             raise RefusedValueError(f"is {Decimal.__str__(value)}, which is no number: leave it out")

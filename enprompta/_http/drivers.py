@@ -79,7 +79,7 @@ class SyncDriver:
                 else:
                     step = steps.send(outcome)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value  # type: ignore[no-any-return] # the result of the generator
         finally:
             steps.close()
 
@@ -214,7 +214,7 @@ class AsyncDriver:
                 else:
                     step = steps.send(outcome)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value  # type: ignore[no-any-return] # the result of the generator
         finally:
             steps.close()
 

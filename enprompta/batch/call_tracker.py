@@ -114,7 +114,7 @@ class CallTracker:
                 else:
                     step = steps.send(outcome)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value  # type: ignore[no-any-return] # the result of the generator
         finally:
             self._calls.discard(tracked)
             steps.close()

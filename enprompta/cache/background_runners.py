@@ -229,7 +229,7 @@ class _RunningTask:
         with errors_to(_log_error):  # nothing waits for the result, and trio would end the program
             await begin()
 
-    def _end(self, coroutine: Any) -> None:  # noqa: ANN401
+    def _end(self, coroutine: Any) -> None:  # noqa: ANN401 (of any result)
         if coroutine is not None:
             coroutine.close()  # avoids the "never awaited" warning; no effect on a finished coroutine
         self._registry.discard(self)

@@ -21,7 +21,7 @@ from enprompta._common.clock import monotonic
 try:
     import fcntl
 except ImportError:  # Windows: a file that another process has open cannot be deleted there
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment] # a module elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,7 @@ def close_cancelled_handshakes(pool: CorePart) -> None:
     """Make a pool close connections whose handshake is canceled."""
     backend = pool._network_backend  # noqa: SLF001 (no public API)
     if not isinstance(backend, HandshakeBackend):
-        pool._network_backend = HandshakeBackend(backend)  # noqa: SLF001
+        pool._network_backend = HandshakeBackend(backend)  # noqa: SLF001 (no public API)
 
 
 class HandshakeBackend(httpcore.AsyncNetworkBackend):

@@ -142,7 +142,7 @@ def finish(steps: Generator[None, None, Answer], too_late: type[Exception]) -> A
             next(steps)
             remaining_timeout(None, too_late)
     except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
+        return done.value  # type: ignore[no-any-return] # the result of the generator
 
 
 async def afinish(steps: Generator[None, None, Answer]) -> Answer:
@@ -152,7 +152,7 @@ async def afinish(steps: Generator[None, None, Answer]) -> Answer:
             next(steps)
             await yield_to_others()
     except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
+        return done.value  # type: ignore[no-any-return] # the result of the generator
 
 
 async def yield_to_others() -> None:

@@ -169,7 +169,7 @@ def bound_reads(pool: CorePart) -> None:
     """Make the connections of a pool respect `thread_deadline`."""
     backend = pool._network_backend  # noqa: SLF001 (no public API)
     if not isinstance(backend, DeadlineBackend):
-        pool._network_backend = DeadlineBackend(backend, core_of(pool))  # noqa: SLF001
+        pool._network_backend = DeadlineBackend(backend, core_of(pool))  # noqa: SLF001 (no public API)
 
 
 class DeadlineBackend(httpcore.NetworkBackend):

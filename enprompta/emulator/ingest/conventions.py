@@ -123,7 +123,7 @@ def _text(attributes: Mapping[str, object], wanted: Sequence[str]) -> str | None
 def _number(attributes: Mapping[str, object], wanted: Sequence[str], low: float = -1e15) -> float | None:
     for name in wanted:
         value = attributes.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= 1e15:  # noqa: PLR2004
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= 1e15:  # noqa: PLR2004 (exact)
             return float(value)
     return None
 
@@ -254,12 +254,12 @@ def trace_of(rows: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _first_of(values: Iterable[Any], default: Any) -> Any:  # noqa: ANN401
+def _first_of(values: Iterable[Any], default: Any) -> Any:  # noqa: ANN401 (JSON)
     """Return the first value that is neither None nor empty text."""
     return next((value for value in values if value is not None and value != ""), default)
 
 
-def _status(failed: bool, finish_reason: str | None, message: str | None, code: str | None) -> str:  # noqa: FBT001
+def _status(failed: bool, finish_reason: str | None, message: str | None, code: str | None) -> str:  # noqa: FBT001 (one call)
     reason = f"{finish_reason or ''} {code or ''} {message or ''}" if failed else finish_reason or ""
     for status, pattern in _STATUSES if failed else _STATUSES[:1]:
         if pattern.search(reason):

@@ -45,7 +45,7 @@ def _messages() -> Any:  # noqa: ANN401 (generated code without types)
     return trace_service_pb2
 
 
-def _span(span: Any, resource: dict[str, object]) -> OtlpSpan:  # noqa: ANN401
+def _span(span: Any, resource: dict[str, object]) -> OtlpSpan:  # noqa: ANN401 (a message)
     return OtlpSpan(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
@@ -65,7 +65,7 @@ def _attributes(pairs: Iterable[Any]) -> dict[str, object]:
     return {one.key: _any_value(one.value) for one in pairs}
 
 
-def _any_value(value: Any) -> object:  # noqa: ANN401
+def _any_value(value: Any) -> object:  # noqa: ANN401 (a message)
     """Read an AnyValue; the decoder of protobuf has bounded how deeply it is nested."""
     kind = value.WhichOneof("value")
     if kind is None:

@@ -218,7 +218,7 @@ def response_of(fault: Fault, status: int, *, dialect: ErrorDialect, request_id:
     if status < 400:  # noqa: PLR2004 (not an error status)
         return Response(b"", status, headers)
     # A code that the API itself never uses: clients and logs can recognize an injected error.
-    kind = Kind(status, "INJECTED_FAULT", 5900 if status >= 500 else 2900, "INJECTED_FAULT")  # noqa: PLR2004
+    kind = Kind(status, "INJECTED_FAULT", 5900 if status >= 500 else 2900, "INJECTED_FAULT")  # noqa: PLR2004 (5xx)
     error = ApiError(kind, f"A fault was injected into {fault.path}", headers=headers)
     return error_response(error, dialect=dialect, request_id=request_id)
 
