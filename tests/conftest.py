@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import shutil
 import signal
 from importlib.util import find_spec
@@ -23,6 +24,9 @@ hypothesis.settings.load_profile("enprompta")
 
 _MEASURE = "COVERAGE_PROCESS_CONFIG"
 _measure: str | None = None
+
+_WHOLE_MODULE = re.compile(r"^(pytestmark = .*|    )pytest\.mark\.step\(", re.MULTILINE)
+_INSTALL = 'pip install -e ".[dev]" -c tests/constraints.txt'
 
 # Tests marked `step(NAME)` need tools or minutes that a first run should not take; `.ci/run` runs them as steps.
 STEPS = {
@@ -58,13 +62,26 @@ def _chosen(config: pytest.Config) -> set[str]:
     return set(STEPS) if "all" in steps else set(steps)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse steps in an environment without their tools."""
+    if _chosen(config) and find_spec("mypy") is None:
+        raise pytest.UsageError(f"steps need more packages: {_INSTALL}")
+
+
+def _named(config: pytest.Config) -> bool:
+    """Tell if the command line names tests or folders: all their tests run then."""
+    return config.args_source is pytest.Config.ArgsSource.ARGS
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not import modules without a test of the chosen steps: importing all takes longer than most steps."""
+    """Do not import modules without a test that is to run: they take time, and packages that are not installed."""
     chosen = _chosen(config)
-    if not chosen or not collection_path.name.startswith("test_"):
+    if not collection_path.name.startswith("test_") or (_named(config) and not chosen):
         return None
     text = collection_path.read_text("utf-8")
-    return None if any(f'mark.step("{name}")' in text for name in chosen) else True
+    if chosen:
+        return None if any(f'mark.step("{name}")' in text for name in chosen) else True
+    return True if _WHOLE_MODULE.search(text) else None
 
 
 def _step_of(item: pytest.Item) -> str:
@@ -77,7 +94,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unknown = {_step_of(item) for item in items} - {"", *STEPS}
     assert not unknown, f"conftest.py does not list the steps {unknown}"
     chosen = _chosen(config)
-    if not chosen and config.args_source is pytest.Config.ArgsSource.ARGS:
+    if not chosen and _named(config):
         return
     left_out = [item for item in items if _step_of(item) not in (chosen or {""})]
     if left_out:
@@ -88,8 +105,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what this run leaves out, and how to get it."""
     lines: list[str] = []
-    if not _chosen(config) and config.args_source is not pytest.Config.ArgsSource.ARGS:
-        lines.append("not in this run (add --step NAME, or --step all):")
+    if not _chosen(config) and not _named(config):
+        lines.append(f"not in this run (add --step NAME, or --step all, after {_INSTALL}):")
         lines += [f"  {name:<12} {text}" for name, text in STEPS.items()]
     lines += [
         f"tests that need {tool} are skipped: {cure}"

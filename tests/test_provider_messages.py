@@ -99,7 +99,9 @@ NAMES = {"a": "a", "b.c": "b_c", "first-name": "first-name", "1": "_1", "self": 
 @given(st.lists(pieces, min_size=1, max_size=3), st.lists(texts, min_size=5, max_size=5))
 def test_langchain_renders_the_same(contents: list[list[str]], values: list[str]) -> None:
     """LangChain's own template, filled with any values, gives the texts that `render_messages` gives."""
-    prompts = pytest.importorskip("langchain_core.prompts")
+    prompts = pytest.importorskip(
+        "langchain_core.prompts", reason="langchain-core is not installed (it is in `.[dev]`)"
+    )
     from enprompta import templating
 
     given_values = dict(zip(NAMES, values, strict=True))
@@ -115,7 +117,9 @@ def test_langchain_renders_the_same(contents: list[list[str]], values: list[str]
 
 def test_langchain_takes_conversations() -> None:
     """Placeholders, images and roles arrive; names without dots are unique."""
-    prompts = pytest.importorskip("langchain_core.prompts")
+    prompts = pytest.importorskip(
+        "langchain_core.prompts", reason="langchain-core is not installed (it is in `.[dev]`)"
+    )
     live = LivePrompt.model_validate(RAW)
     template = prompts.ChatPromptTemplate.from_messages(live.to_langchain())
     assert set(template.input_variables) == {"history", "tone", "user_name", "pic"}
