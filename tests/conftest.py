@@ -69,7 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _named(config: pytest.Config) -> bool:
-    """Tell if the command line names tests or folders: all their tests run then."""
+    """Return True if the command line names tests or folders: all their tests run then."""
     return config.args_source is pytest.Config.ArgsSource.ARGS
 
 
