@@ -22,19 +22,16 @@ from enprompta.errors import (
     APIResponseError,
     APIStatusError,
     APITimeoutError,
-    Attempt,
     AuthenticationError,
     BadRequestError,
     ConfigurationError,
     ConflictError,
     EnpromptaError,
-    FieldError,
     InsufficientTokensError,
     InternalServerError,
     NotFoundError,
     OutputError,
     PermissionDeniedError,
-    RateLimit,
     RateLimitError,
     TemplateError,
     TemplateWarning,
@@ -52,6 +49,7 @@ if TYPE_CHECKING:
     from enprompta._core.call import Call, RequestOptions, WriteOptions
     from enprompta._core.response import APIResponse
     from enprompta._core.unset import UNSET, Unset
+    from enprompta.errors import Attempt, FieldError, RateLimit
     from enprompta.pagination import AsyncPage, AsyncPager, Page
     from enprompta.rollouts import Split
 else:
@@ -64,6 +62,7 @@ else:
             "._core.call": "Call RequestOptions WriteOptions",
             "._core.response": "APIResponse",
             "._core.unset": "UNSET Unset",
+            ".errors": "Attempt FieldError RateLimit",
             ".pagination": "AsyncPage AsyncPager Page",
             ".rollouts": "Split",
         },

@@ -10,9 +10,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from enprompta import errors
 from enprompta._common.clock import monotonic
 from enprompta._common.forks import run_in_child
-from enprompta.errors import RateLimit
 from enprompta.limiters.pacer import Pacer
 from enprompta.limiters.rate_limit_headers import read
 from enprompta.limiters.sleepers import DeadlineReached, ThreadSleeper, WaitTooLong, async_sleeper
@@ -20,6 +20,7 @@ from enprompta.limiters.sleepers import DeadlineReached, ThreadSleeper, WaitTooL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from enprompta.errors import RateLimit
     from enprompta.limiters.rate_limit_headers import Headers, Reading
     from enprompta.limiters.wait_queue import Reservation, Waker
 
@@ -144,8 +145,9 @@ class LocalAccount:
     @property
     def rate_limit(self) -> RateLimit | None:
         """The budget as the server last reported it; None if it never did."""
-        last = self._pacer.last_reported
-        return None if last is None else RateLimit(last[0], last[1], datetime.fromtimestamp(last[2], timezone.utc))
+        if (last := self._pacer.last_reported) is None:
+            return None
+        return errors.RateLimit(last[0], last[1], datetime.fromtimestamp(last[2], timezone.utc))
 
     def _enter(self, ticket: Reservation | None, max_wait: float) -> Reservation:
         with self._lock:

@@ -7,11 +7,13 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from enprompta.errors import RateLimit
+from enprompta import errors
 from enprompta.limiters.rate_limit_headers import LONGEST_WAIT, TOO_MANY_REQUESTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from enprompta.errors import RateLimit
 
 _NUMBER = r"(?a)\d+(?:\.\d*)?"
 
@@ -23,7 +25,7 @@ def parse_rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
         reset = _moment(headers["x-ratelimit-reset"])
         if limit < 0 or remaining < 0 or reset is None:
             return None
-        return RateLimit(limit, remaining, datetime.fromtimestamp(reset, timezone.utc))
+        return errors.RateLimit(limit, remaining, datetime.fromtimestamp(reset, timezone.utc))
     except (KeyError, ValueError, OverflowError, OSError):
         return None
 

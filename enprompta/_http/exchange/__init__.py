@@ -10,6 +10,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from enprompta import errors
 from enprompta._common import log
 from enprompta._common.clock import monotonic, real_time
 from enprompta._common.handler_errors import is_from_handler
@@ -21,7 +22,6 @@ from enprompta.errors import (
     APIError,
     APIStatusError,
     APITimeoutError,
-    Attempt,
     AuthenticationError,
     ErrorInfo,
     RateLimitError,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from enprompta._http.exchange.auth import ApiKeyAuth, ClientCredentials
     from enprompta._http.exchange.hook_reports import HookReports
     from enprompta._http.exchange.retry import RetryPolicy
+    from enprompta.errors import Attempt
     from enprompta.limiters.interface import Account, Reservation
 
 
@@ -214,8 +215,8 @@ class Exchange:
     def _attempt(self, duration: float, error: APIError) -> Attempt:
         number = len(self.failed) + 1
         if isinstance(error, APIStatusError):
-            return Attempt(number, duration, error.status_code, request_id=error.request_id)
-        return Attempt(number, duration, error=error.message)
+            return errors.Attempt(number, duration, error.status_code, request_id=error.request_id)
+        return errors.Attempt(number, duration, error=error.message)
 
     def _renews(self, error: APIError) -> bool:
         """True if a 401 is to be retried with a new token; forgets the rejected one."""
