@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import reprlib
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from enprompta._common.headers import check_headers
 from enprompta._common.hosts import is_host, is_loopback
 from enprompta._common.values import own_error
 from enprompta._core.arguments import own_code
+from enprompta._core.call import RequestOptions
 from enprompta._core.steps import DEFAULT_MAX_RESPONSE_BYTES
 from enprompta._http.direct import library_for_url
 from enprompta.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from typing_extensions import Self
 
 DEFAULT_BASE_URL = "https://enprompta.com/api/v1"
 DEFAULT_TIMEOUT = 30.0
@@ -29,19 +27,12 @@ LONGEST = 2_000_000.0  # seconds, 23 days: socket timeouts are milliseconds in 3
 CONNECT_TIMEOUT = 5.0  # seconds; `timeout` applies if it is shorter
 
 
-class Overrides(TypedDict, total=False):
-    """Settings that a view or a single call may override."""
-
-    timeout: float | None
-    deadline: float | None
-    max_retries: int
-    max_response_bytes: int
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Settings:
-    """Validated settings of a client."""
+    """Validated settings of a client.
+
+    Raises:
+        ConfigurationError: A value is invalid.
+    """
 
     base_url: str = DEFAULT_BASE_URL
     timeout: float | None = DEFAULT_TIMEOUT
@@ -49,41 +40,36 @@ class Settings:
     max_retries: int = DEFAULT_MAX_RETRIES
     max_wait: float = DEFAULT_MAX_WAIT
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
-    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    timeouts: Mapping[str, float | None] = field(init=False, repr=False)
+    headers: Mapping[str, str] = {}
+    timeouts: Mapping[str, float | None]
     """`timeout` in the form that httpx expects with each request."""
 
-    def __post_init__(self) -> None:
-        """Validate every value.
-
-        Raises:
-            ConfigurationError: A value is invalid.
-        """
-        name, given = "", None
+    def __init__(self, **given: object) -> None:
+        self.__dict__.update(given)
+        name, value = "", None
         try:
             for setting in SETTINGS:
-                name, given = setting.name, getattr(self, setting.name)
-                object.__setattr__(self, name, setting.check(name, given))
-            name, given = "headers", self.headers
-            check_headers(given)
+                name, value = setting.name, getattr(self, setting.name)
+                setattr(self, name, setting.check(name, value))
+            name, value = "headers", self.headers
+            check_headers(value)
         except ConfigurationError:
             raise
         except Exception as error:
-            raise ConfigurationError(own_error(given, error).at(name)) from error
+            raise ConfigurationError(own_error(value, error).at(name)) from error
         connect = CONNECT_TIMEOUT if self.timeout is None else min(CONNECT_TIMEOUT, self.timeout)
-        timeouts = {"connect": connect, "read": self.timeout, "write": self.timeout, "pool": self.timeout}
-        object.__setattr__(self, "timeouts", timeouts)
+        self.timeouts = {"connect": connect, "read": self.timeout, "write": self.timeout, "pool": self.timeout}
 
-    def override(self, overrides: Overrides) -> Self:
+    def override(self, overrides: RequestOptions) -> Settings:
         """Return a copy with some settings replaced and headers added.
 
         Raises:
             TypeError: A name is not a setting that can be overridden.
             ConfigurationError: A value is invalid.
         """
-        unknown = overrides.keys() - Overrides.__annotations__.keys()
+        unknown = overrides.keys() - RequestOptions.__annotations__.keys()
         if unknown:
-            allowed = ", ".join(sorted(Overrides.__annotations__))
+            allowed = ", ".join(sorted(RequestOptions.__annotations__))
             raise TypeError(f"unexpected keyword argument {min(unknown)!r}; every call also takes {allowed}")
         changes = dict(overrides)
         if "headers" in overrides:
@@ -92,7 +78,7 @@ class Settings:
             added = {name.lower() for name in overrides["headers"]}
             kept = {name: value for name, value in self.headers.items() if name.lower() not in added}
             changes["headers"] = {**kept, **overrides["headers"]}
-        return replace(self, **changes)  # type: ignore[arg-type] # typed by Overrides
+        return Settings(**{**vars(self), **changes})
 
 
 class Setting:
@@ -132,7 +118,7 @@ def settings_from(environ: Mapping[str, str], **given: object) -> Settings:
         except ValueError:
             raise ConfigurationError(f"{setting.variable} must be a number, not {reprlib.repr(text)}") from None
         values[setting.name] = setting.check(setting.variable, value)
-    return Settings(**values)  # type: ignore[arg-type] # validated in __post_init__
+    return Settings(**values)
 
 
 def check_base_url(name: str, url: object) -> str:

@@ -94,7 +94,7 @@ class Service:
 
     def settings_for(self, options: RequestOptions) -> Settings:
         """Return the settings of a call, as a client does."""
-        return self.settings.override(options)  # type: ignore[arg-type]
+        return self.settings.override(options)
 
     def request(self, slug: str = "hi", *, label: str = "production", ttl: float | None = 60.0, **how: Any) -> Request:
         """Describe a caller's request."""

@@ -84,7 +84,7 @@ class TestClients:
             monkeypatch.setenv(f"ENPROMPTA_{name}", value)
         arrived = pickle.loads(pickled)
         assert type(arrived) is kind
-        assert arrived._settings == client._settings
+        assert vars(arrived._settings) == vars(client._settings)
         assert arrived._auth.arguments() == client._auth.arguments()
         assert arrived._headers == client._headers
         assert [type(hook) for hook in arrived._hooks] == [Counting]
@@ -173,7 +173,7 @@ class TestClients:
         made = make({"client": client})["client"] if make is copy.deepcopy else make(client)
         assert type(made) is kind
         assert made is not client
-        assert made._settings == client._settings
+        assert vars(made._settings) == vars(client._settings)
         assert made._transport is not client._transport
         assert made._hooks == [hooks]
         assert made._limiter is limiter
