@@ -5,7 +5,6 @@ Pages and lists of models have these functions as methods; the functions accept 
 
 from __future__ import annotations
 
-import json
 from datetime import date, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast, overload
@@ -212,5 +211,7 @@ def _text(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (dict, list)):
+        import json  # noqa: PLC0415 (most programs make no tables)
+
         return json.dumps(value, default=str, ensure_ascii=False)
     return str(value)

@@ -9,11 +9,11 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
+from enprompta import _core
 from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks, workbench_hooks
 from enprompta._client.results import read_result
 from enprompta._common import log, rendered
 from enprompta._common.headers import KEYED_METHODS, idempotency_key
-from enprompta._core.body import encode_json, encode_query
 from enprompta._core.boundary import public
 from enprompta._core.call import Call
 from enprompta._core.operation import public_names
@@ -24,9 +24,9 @@ from enprompta._http.direct import WholeBody, body_for, library_for_url, parse_u
 from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.exchange.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
 from enprompta._http.exchange.retry import RetryPolicy
-from enprompta._http.settings import SETTINGS, Overrides, Settings, settings_from
+from enprompta._http.settings import SETTINGS, Settings, settings_from
 from enprompta._version import __version__
-from enprompta.errors import ConfigurationError, EnpromptaError, RateLimit
+from enprompta.errors import ConfigurationError, EnpromptaError
 from enprompta.limiters import LocalLimiter
 from enprompta.limiters.interface import NoLimiter
 from enprompta.limiters.local import digest
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from enprompta._core.runner import Flow
     from enprompta._core.steps import HttpReply, Steps
     from enprompta.cache.live_cache import LiveCache
+    from enprompta.errors import RateLimit
     from enprompta.limiters.interface import Account, Limiter
     from enprompta.models.health import Health
 
@@ -187,7 +188,7 @@ class BaseClient:
         """Return the settings of a call with options."""
         return self._settings.override(options) if options else self._settings
 
-    def _view(self, overrides: Overrides) -> Self:
+    def _view(self, overrides: RequestOptions) -> Self:
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._is_view = True
@@ -202,7 +203,7 @@ class BaseClient:
                 f"the path of a call must not contain #, which ends a URL: write {call.path!r} with %23"
             )
         root = self._api_root + call.path[4:] if call.path.startswith("/api/") else self._settings.base_url + call.path
-        query = encode_query(call.params) if call.params else ""
+        query = _core.body.encode_query(call.params) if call.params else ""
         return f"{root}{'&' if '?' in root else '?'}{query}" if query else root
 
     def _send(self, call: Call[Any], body: object = None, key: str | None = None) -> Steps[HttpReply]:
@@ -218,7 +219,7 @@ class BaseClient:
                 plan = self._plan_for(settings)
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=NoLimiter())
-        content = b"" if body is None else encode_json(body)
+        content = b"" if body is None else _core.body.encode_json(body)
         if key is None and call.method in KEYED_METHODS:
             key = idempotency_key(given)
         request = self._request(call.method, self._url(call), content, settings, key)
@@ -265,7 +266,7 @@ class BaseClient:
     def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[HttpReply]:
         """Send a token request, with the same retries but without a token, a rate limit or hooks."""
         settings = self._settings
-        request = self._request("POST", settings.base_url + path, encode_json(json), settings)
+        request = self._request("POST", settings.base_url + path, _core.body.encode_json(json), settings)
         plan = self._plan._replace(account=NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
@@ -438,5 +439,5 @@ def health_call(options: RequestOptions, *, detailed: bool) -> Call[Health]:
     return Call("GET", "/health", Health, params=params, options=options, enveloped=False)
 
 
-def overrides(**given: object) -> Overrides:
-    return cast("Overrides", {name: value for name, value in given.items() if value is not UNSET})
+def overrides(**given: object) -> RequestOptions:
+    return cast("RequestOptions", {name: value for name, value in given.items() if value is not UNSET})

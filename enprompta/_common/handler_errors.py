@@ -10,7 +10,6 @@ Handlers written in C or Cython have no frame and are not recognized.
 from __future__ import annotations
 
 import inspect
-import signal
 import threading
 from contextlib import contextmanager
 from itertools import pairwise
@@ -126,6 +125,8 @@ def _is_called_as_handler(frame: FrameType) -> bool:
 
 def _codes() -> set[CodeType]:
     """Return the code objects of all current signal handlers."""
+    import signal  # noqa: PLC0415 (most programs end without an exception)
+
     return {code for number in signal.valid_signals() if (code := _code_of(signal.getsignal(number))) is not None}
 
 

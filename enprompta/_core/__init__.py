@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from enprompta._lazy import lazy
 
 if TYPE_CHECKING:
+    from enprompta._core import body as body
     from enprompta._core import decode as decode
 else:
-    __getattr__, __dir__ = lazy(__name__, {".": "decode"})  # imports pydantic
+    __getattr__, __dir__ = lazy(__name__, {".": "body decode"})

@@ -262,8 +262,3 @@ def _is_valid(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def body(**fields: object) -> dict[str, object]:
-    """Return the fields of a body without those that were not given."""
-    return {name: value for name, value in fields.items() if value is not UNSET}

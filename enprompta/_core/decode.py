@@ -16,14 +16,11 @@ from pydantic import BeforeValidator, PydanticUserError, TypeAdapter, Validation
 from pydantic_core import from_json
 from typing_extensions import NotRequired, TypedDict
 
-from enprompta._common.json_reading import read_json
 from enprompta._common.narrowing import is_dict, is_list
 from enprompta._core.large_json import MisfitError, large_json_validator
-from enprompta._core.lenient import lenient_validator
 from enprompta._core.page import Paged, T
 from enprompta.errors import ConfigurationError
 from enprompta.models.base import Model, fail_fast
-from enprompta.tables import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -154,6 +151,8 @@ def parse(body: bytes) -> object:
     """
     with suppress(ValueError):
         return from_json(body)
+    from enprompta._common.json_reading import read_json  # noqa: PLC0415 (few bodies need it)
+
     try:
         return read_json(body)
     except ValueError:
@@ -285,6 +284,8 @@ class Reader:
     @functools.cached_property
     def lenient(self) -> _ParsedReader:
         """Reads parsed bodies that `strict` rejects."""
+        from enprompta._core.lenient import lenient_validator  # noqa: PLC0415 (few bodies need it)
+
         return _ParsedReader(lenient_validator(self._adapter(self._lenient_envelope).core_schema).validate_json)
 
     def _adapter(self, envelope: Any) -> TypeAdapter[Any]:  # noqa: ANN401 (a generic class)
@@ -301,8 +302,11 @@ class Reader:
             if self._within:
                 pagination = self._pages.by_offset(fields, len(data or ()), call.params.get("offset"))
             return self._page(data or [], pagination or self._pages.Pagination(), self.item)
-        # A Sequence becomes a list that notebooks show as a table; a list stays a plain list.
-        return Records(cast("list[Any]", data), self.item) if self._is_sequence else data
+        if not self._is_sequence:
+            return data
+        from enprompta.tables import Records  # noqa: PLC0415 (few calls return a Sequence)
+
+        return Records(cast("list[Any]", data), self.item)  # a list that notebooks show as a table
 
 
 def reader_of(call: Call[Any]) -> Reader:

@@ -11,7 +11,9 @@ from typing import Any, NoReturn, cast
 from pydantic_core import SchemaValidator
 
 from enprompta._common.narrowing import is_mapping
-from enprompta._core.lenient import NO_SCHEMAS
+
+NO_SCHEMAS = frozenset({"cls", "config", "default", "metadata", "ref", "serialization"})
+"""Keys of a schema that hold no validators."""
 
 _FIELDS = frozenset({"model-field", "typed-dict-field", "dataclass-field"})
 # By default, newer versions of pydantic use a model's own validator instead of the given schema.

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic_core import SchemaValidator, core_schema
 
 from enprompta._common.narrowing import is_mapping
+from enprompta._core.large_json import NO_SCHEMAS
 from enprompta.models.base import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-NO_SCHEMAS = frozenset({"cls", "config", "default", "metadata", "ref", "serialization"})
-"""Keys of a schema that hold no validators."""
 
 
 def lenient_validator(schema: Any) -> SchemaValidator:  # noqa: ANN401 (a schema of any type)

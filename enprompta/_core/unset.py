@@ -26,3 +26,8 @@ class Unset:
 
 
 UNSET: Final = Unset()
+
+
+def body(**fields: object) -> dict[str, object]:
+    """Return the fields of a body without those that were not given."""
+    return {name: value for name, value in fields.items() if value is not UNSET}

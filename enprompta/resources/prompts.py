@@ -6,7 +6,6 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from enprompta import batch, models, resources, templating
-from enprompta._core.body import body
 from enprompta._core.boundary import public_with
 from enprompta._core.call import Call, path
 from enprompta._core.executing import executing
@@ -19,7 +18,7 @@ from enprompta._core.operation import (
     describe_call,
     operation,
 )
-from enprompta._core.unset import UNSET, Unset
+from enprompta._core.unset import UNSET, Unset, body
 from enprompta.pagination import Page, listing
 from enprompta.resources.live_prompts import LivePromptCalls, PlainLivePromptCalls
 

@@ -6,10 +6,9 @@ from types import NoneType
 from typing import TYPE_CHECKING
 
 from enprompta import models
-from enprompta._core.body import body
 from enprompta._core.call import Call, path
 from enprompta._core.operation import AsyncRawResource, AsyncResource, RawResource, Resource, SyncResource, operation
-from enprompta._core.unset import UNSET, Unset
+from enprompta._core.unset import UNSET, Unset, body
 from enprompta.pagination import Page, listing
 
 if TYPE_CHECKING:

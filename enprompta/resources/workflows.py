@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from enprompta import models
 from enprompta._common.clock import monotonic
-from enprompta._core.body import body
 from enprompta._core.call import Call, path
 from enprompta._core.operation import (
     AsyncRawResource,
@@ -19,7 +18,7 @@ from enprompta._core.operation import (
     operation,
 )
 from enprompta._core.steps import Sleep
-from enprompta._core.unset import UNSET, Unset
+from enprompta._core.unset import UNSET, Unset, body
 from enprompta.errors import APITimeoutError, ConfigurationError, WorkflowFailedError
 from enprompta.pagination import Page, listing
 from enprompta.resources.workflow_steps import checked_steps

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretBytes, SecretStr, field_serializer
 
 from enprompta import UNSET, ConfigurationError
-from enprompta._core.body import body, encode_json, encode_query
+from enprompta._core.body import encode_json, encode_query
+from enprompta._core.unset import body
 from enprompta.models import Prompt, PromptVariable, WorkflowStep
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, final
 
 from enprompta._common.clock import monotonic
 from enprompta._common.headers import is_header_text, problem_of
-from enprompta._common.json_reading import read_json
 from enprompta._core.steps import WaitForFuture
 from enprompta._http import failures
 from enprompta.errors import (
@@ -276,6 +275,8 @@ def _token(response: Answer, asked_at: float) -> _Token | None:
 
 def _token_fields(response: Answer) -> Mapping[str, object]:
     """Read a token response, in the API's envelope or bare as in RFC 6749."""
+    from enprompta._common.json_reading import read_json  # noqa: PLC0415 (API keys need no token)
+
     try:
         body: object = read_json(response.content)
     except ValueError:
