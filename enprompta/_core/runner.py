@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from typing_extensions import NamedTuple, Protocol
+from typing_extensions import Protocol
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -41,12 +41,18 @@ class Ready:
         self.result = result
 
 
-class Answered(NamedTuple, Generic[T]):
-    """The result of a call, and the attempts it took."""
+class Answered(Generic[T]):
+    """The result of a call, and the attempts it took.
 
-    result: T
-    attempts: tuple[Attempt, ...]
-    """Every attempt, the successful one last."""
+    Args:
+        result: The result.
+        attempts: Every attempt, the successful one last.
+    """
+
+    __slots__ = ("attempts", "result")
+
+    def __init__(self, result: T, attempts: tuple[Attempt, ...]) -> None:
+        self.result, self.attempts = result, attempts
 
 
 class SyncRunner(Protocol):

@@ -11,9 +11,9 @@ A blocking and an async driver perform the steps, so rate limits, retries and de
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
-from enprompta.errors import Attempt
+from enprompta import errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from enprompta.errors import Attempt
     from enprompta.limiters.interface import Account, Reservation
 
 T = TypeVar("T")
@@ -38,25 +39,35 @@ class Credentials(Protocol):
     def after_fork(self) -> None: ...
 
 
-class WaitForBudget(NamedTuple):
-    """Wait until the rate limit allows a request."""
+class WaitForBudget:
+    """Wait until the rate limit allows a request.
 
-    account: Account
-    ticket: Reservation
-    """Reservation of the previous attempt, which keeps its place in the queue; None for the first attempt."""
-    max_wait: float
-    ends: float | None
-    """Deadline in monotonic seconds; None for no limit."""
+    Args:
+        account: The account of the budget.
+        ticket: Reservation of the previous attempt, which keeps its place in the queue; None for the first attempt.
+        max_wait: Longest wait in seconds.
+        ends: Deadline in monotonic seconds; None for no limit.
+    """
+
+    __slots__ = ("account", "ends", "max_wait", "ticket")
+
+    def __init__(self, account: Account, ticket: Reservation, max_wait: float, ends: float | None) -> None:
+        self.account, self.ticket, self.max_wait, self.ends = account, ticket, max_wait, ends
 
 
-class SendRequest(NamedTuple):
-    """Send the request and read the complete response."""
+class SendRequest:
+    """Send the request and read the complete response.
 
-    request: httpx.Request
-    call: str
-    """Name of the call for messages, such as `GET /prompts`."""
-    ends: float | None = None
-    """Deadline in monotonic seconds; None for no limit."""
+    Args:
+        request: The request.
+        call: Name of the call for messages, such as `GET /prompts`.
+        ends: Deadline in monotonic seconds; None for no limit.
+    """
+
+    __slots__ = ("call", "ends", "request")
+
+    def __init__(self, request: httpx.Request, call: str, ends: float | None = None) -> None:
+        self.request, self.call, self.ends = request, call, ends
 
 
 class Sleep:
@@ -86,16 +97,20 @@ Step: TypeAlias = "WaitForBudget | SendRequest | Sleep | WaitForFuture"
 Steps: TypeAlias = Generator[Step, Any, T]
 
 
-class HttpReply(NamedTuple):
-    """A 2xx response and the attempts it took."""
+class HttpReply:
+    """A 2xx response and the attempts it took.
 
-    response: Answer
-    failed: Sequence[Attempt]
-    """The failed attempts before this one."""
-    duration: float
-    """Seconds that the successful attempt took."""
-    ends: float | None = None
-    """Deadline of the call in monotonic seconds; None for no limit."""
+    Args:
+        response: The response.
+        failed: The failed attempts before this one.
+        duration: Seconds that the successful attempt took.
+        ends: Deadline of the call in monotonic seconds; None for no limit.
+    """
+
+    __slots__ = ("duration", "ends", "failed", "response")
+
+    def __init__(self, response: Answer, failed: Sequence[Attempt], duration: float, ends: float | None = None) -> None:
+        self.response, self.failed, self.duration, self.ends = response, failed, duration, ends
 
     @property
     def request_id(self) -> str | None:
@@ -106,7 +121,7 @@ class HttpReply(NamedTuple):
     def attempts(self) -> tuple[Attempt, ...]:
         """All attempts; the successful one is last."""
         status = self.response.status_code
-        this = Attempt(len(self.failed) + 1, self.duration, status, request_id=self.request_id)
+        this = errors.Attempt(len(self.failed) + 1, self.duration, status, request_id=self.request_id)
         return (*self.failed, this)
 
 

@@ -8,7 +8,7 @@ import warnings
 from contextlib import suppress
 from inspect import currentframe
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from weakref import WeakSet, ref
 
 from enprompta._common import clock
@@ -139,13 +139,17 @@ class SyncDriver:
 _guards: dict[AsyncSender, AsyncGenerator[None, None]] = {}
 
 
-class _LoopConnections(NamedTuple):
-    """The connections that belong to one event loop."""
+class _LoopConnections:
+    """The connections that belong to one event loop.
 
-    loop: Loop
-    sender: AsyncSender
-    guard: AsyncGenerator[None, None]
-    """Closes them when the loop ends."""
+    Args:
+        loop: The event loop.
+        sender: The connections.
+        guard: Closes them when the loop ends.
+    """
+
+    def __init__(self, loop: Loop, sender: AsyncSender, guard: AsyncGenerator[None, None]) -> None:
+        self.loop, self.sender, self.guard = loop, sender, guard
 
 
 class AsyncDriver:

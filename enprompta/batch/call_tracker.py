@@ -124,7 +124,7 @@ class CallTracker:
         while True:
             ends = now + SLICE if step.ends is None else min(now + SLICE, step.ends)
             try:
-                ticket = yield step._replace(ends=ends)
+                ticket = yield WaitForBudget(step.account, step.ticket, step.max_wait, ends)
             except DeadlineReached as late:
                 if step.ends is not None and ends >= step.ends:
                     raise DeadlineReached(self._clock() - began) from late

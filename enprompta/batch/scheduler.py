@@ -223,7 +223,7 @@ class RowScheduler(Generic[RowT]):
 
     def _conclude(self, task: RowTask[RowT], outcome: Answered[Execution] | BaseException, now: float) -> None:
         if not isinstance(outcome, BaseException):
-            execution, attempts = outcome
+            execution, attempts = outcome.result, outcome.attempts
             error = _failure(task, execution)
         elif isinstance(outcome, CallCancelled):
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from enprompta._http import failures
 from enprompta.errors import APIConnectionError, APIStatusError
@@ -17,15 +17,17 @@ _DOUBLINGS = 4
 LONGEST_WAIT = FIRST_WAIT * 2.0**_DOUBLINGS  # 8 seconds for our own backoff; the server may ask for more
 
 
-class RetryPolicy(NamedTuple):
-    """Retries connection errors and temporary statuses, never other 4xx statuses."""
+class RetryPolicy:
+    """Retries connection errors and temporary statuses, never other 4xx statuses.
 
-    max_retries: int
-    """Number of retries."""
-    max_wait: float
-    """Longest delay in seconds that the server may ask for; if it asks for more, the call fails at once."""
-    jitter: Callable[[], float] = random.random
-    """Returns a random number from 0 to 1."""
+    Args:
+        max_retries: Number of retries.
+        max_wait: Longest delay in seconds that the server may ask for; if it asks for more, the call fails at once.
+        jitter: Returns a random number from 0 to 1.
+    """
+
+    def __init__(self, max_retries: int, max_wait: float, jitter: Callable[[], float] = random.random) -> None:
+        self.max_retries, self.max_wait, self.jitter = max_retries, max_wait, jitter
 
     def is_retried(self, error: BaseException) -> bool:
         """True if a failure is to be retried."""

@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from enprompta._http.route.certificates import no_certificates, trusted_certificates
 
@@ -20,11 +20,11 @@ _TLS_WITHIN_TLS = sys.version_info >= (3, 11)  # asyncio, which aiohttp uses, su
 _LONGEST_SOCKS_FIELD = 255  # bytes of a user name or password (RFC 1929, 2)
 
 
-class Route(NamedTuple):
+class Route:
     """The trusted certificates and the proxy for connections to one base URL."""
 
-    certificates: TrustedCertificates
-    proxy: Proxy | None
+    def __init__(self, certificates: TrustedCertificates, proxy: Proxy | None) -> None:
+        self.certificates, self.proxy = certificates, proxy
 
     @property
     def tls(self) -> ssl.SSLContext:
