@@ -9,7 +9,7 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 
-from enprompta import _core
+from enprompta import _core, limiters
 from enprompta._client.checks import check_cache_dir, check_limiter, checked_hooks, workbench_hooks
 from enprompta._client.results import read_result
 from enprompta._common import log, rendered
@@ -27,10 +27,7 @@ from enprompta._http.exchange.retry import RetryPolicy
 from enprompta._http.settings import SETTINGS, Settings, settings_from
 from enprompta._version import __version__
 from enprompta.errors import ConfigurationError, EnpromptaError
-from enprompta.limiters import LocalLimiter
-from enprompta.limiters.interface import NoLimiter
 from enprompta.limiters.local import digest
-from enprompta.limiters.server_wait import parse_rate_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -125,9 +122,9 @@ class BaseClient:
         chosen = {name: one for name, one in given.items() if one is not (UNSET if name in keeps_none else None)}
         settings = settings_from(environ, headers={} if headers is None else headers, **chosen)
         if limiter is None:
-            self._account = NoLimiter()
+            self._account = limiters.NoLimiter()
         else:
-            chosen_limiter: Limiter = LocalLimiter() if isinstance(limiter, Unset) else check_limiter(limiter)
+            chosen_limiter: Limiter = limiters.LocalLimiter() if isinstance(limiter, Unset) else check_limiter(limiter)
             self._account = chosen_limiter.account(f"{settings.base_url} {auth.identity}")
         check_cache_dir(cache_dir)
         self._use(settings)
@@ -218,7 +215,7 @@ class BaseClient:
                 settings = settings.override(options)
                 plan = self._plan_for(settings)
         if call.path in _UNCOUNTED:
-            plan = plan._replace(account=NoLimiter())
+            plan = plan._replace(account=limiters.NoLimiter())
         content = b"" if body is None else _core.body.encode_json(body)
         if key is None and call.method in KEYED_METHODS:
             key = idempotency_key(given)
@@ -267,7 +264,7 @@ class BaseClient:
         """Send a token request, with the same retries but without a token, a rate limit or hooks."""
         settings = self._settings
         request = self._request("POST", settings.base_url + path, _core.body.encode_json(json), settings)
-        plan = self._plan._replace(account=NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
+        plan = self._plan._replace(account=limiters.NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
     def steps(self, call: Call[T], /, body: object = None, key: str | None = None) -> Steps[Answered[T]]:
@@ -295,7 +292,7 @@ class BaseClient:
             status_code=response.status_code,
             headers=response.headers,
             request_id=reply.request_id,
-            rate_limit=parse_rate_limit(response.headers),
+            rate_limit=limiters.parse_rate_limit(response.headers),
             attempts=reply.attempts,
             content=response.content,
         )
@@ -376,7 +373,7 @@ class BaseClient:
     @property
     def limiter(self) -> Limiter | None:
         """The limiter that paces this client's requests; None if they are sent without waiting."""
-        return LocalLimiter() if isinstance(self._limiter, Unset) else self._limiter
+        return limiters.LocalLimiter() if isinstance(self._limiter, Unset) else self._limiter
 
     @public
     def add_hook(self, hook: object, /) -> None:

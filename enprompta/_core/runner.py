@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from typing_extensions import Protocol
-
 if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
+    from typing_extensions import Protocol, Self, Unpack
 
     from enprompta._core.call import Call, RequestOptions
     from enprompta._core.response import APIResponse
@@ -55,23 +53,21 @@ class Answered(Generic[T]):
         self.result, self.attempts = result, attempts
 
 
-class SyncRunner(Protocol):
-    """A client as a blocking resource uses it."""
-
-    def run(self, call: Call[T], /) -> T: ...
-    def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
-    def run_flow(self, flow: Flow[T], /) -> T: ...
-
-
-class AsyncRunner(Protocol):
-    """A client as an async resource uses it."""
-
-    async def run(self, call: Call[T], /) -> T: ...
-    async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
-    async def run_flow(self, flow: Flow[T], /) -> T: ...
-
-
 if TYPE_CHECKING:
+
+    class SyncRunner(Protocol):
+        """A client as a blocking resource uses it."""
+
+        def run(self, call: Call[T], /) -> T: ...
+        def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+        def run_flow(self, flow: Flow[T], /) -> T: ...
+
+    class AsyncRunner(Protocol):
+        """A client as an async resource uses it."""
+
+        async def run(self, call: Call[T], /) -> T: ...
+        async def run_raw(self, call: Call[T], /) -> APIResponse[T]: ...
+        async def run_flow(self, flow: Flow[T], /) -> T: ...
 
     class HasDeadline(Protocol):
         """The settings of a call."""

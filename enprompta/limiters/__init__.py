@@ -12,8 +12,12 @@ from enprompta._lazy import lazy
 from enprompta.limiters.local import LocalLimiter
 
 if TYPE_CHECKING:
+    from enprompta.limiters.interface import NoLimiter as NoLimiter
     from enprompta.limiters.redis import RedisLimiter
+    from enprompta.limiters.server_wait import parse_rate_limit as parse_rate_limit
 else:
-    __getattr__, __dir__ = lazy(__name__, {".redis": "RedisLimiter"})
+    __getattr__, __dir__ = lazy(
+        __name__, {".interface": "NoLimiter", ".redis": "RedisLimiter", ".server_wait": "parse_rate_limit"}
+    )
 
 __all__ = ["LocalLimiter", "RedisLimiter"]

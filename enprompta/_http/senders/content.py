@@ -41,7 +41,7 @@ _SLICE = 1 << 16  # compressed bytes passed to zlib at once, because it copies t
 _MAX_MEMBERS = 10_000  # gzip members of one body
 _GZIP = 16 + zlib.MAX_WBITS
 _GZIP_MAGIC = b"\x1f\x8b"
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)  # one that is cut ends with the body
+_STRING = rb'(?s)"[^"\\]*(?:\\.[^"\\]*)*"?'  # one that is cut ends with the body
 _RAW_SLACK = 65_536
 _KEPT = 65_536  # bytes of a rejected body kept for the error
 
@@ -167,7 +167,7 @@ def _is_crowded(content: bytes, most: int) -> Generator[None, None, bool]:
         yield
     if count <= most:
         return False
-    for number, text in enumerate(_STRING.finditer(content)):  # characters within texts do not count
+    for number, text in enumerate(re.finditer(_STRING, content)):  # characters within texts do not count
         if number > 2 * most:  # each value has at most two texts: its name and itself
             return True
         count -= _values(text.group())
