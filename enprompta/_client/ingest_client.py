@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import encodings.idna
+from concurrent import futures
 from typing import TYPE_CHECKING
 
 from enprompta._client.async_client import AsyncEnprompta
 from enprompta._client.base_client import BaseClient
 from enprompta._client.checks import library_for
+from enprompta._common import json_reading
+from enprompta._core import body
 from enprompta._core.call import Call
 from enprompta._http.drivers import SyncDriver
 from enprompta._http.exchange import Exchange
@@ -15,7 +18,7 @@ from enprompta._http.senders import connection_pool, deadline_streams
 from enprompta.limiters.interface import NoLimiter
 
 # Loaded here and not by the export thread: a fork while that thread imports would leave their locks held in the child.
-_USED_BY_THE_FIRST_REQUEST = (connection_pool, deadline_streams, encodings.idna)
+_USED_BY_THE_FIRST_REQUEST = (body, connection_pool, deadline_streams, encodings.idna, futures, json_reading)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

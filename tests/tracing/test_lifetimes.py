@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta.tracing import Tracing, lifetimes
+from tests.faults.server import FaultServer, Peer, answer
 from tests.tracing.receiver import Receiver, black_hole
 
 if TYPE_CHECKING:
@@ -59,6 +60,33 @@ MODES = {
     "exit": 0, "error": 1, "threads": 0, "tasks": 0, "thread-pool": 0, "fork": 0, "multiprocessing": 0,
     "process-pool": 0, "sigterm": -signal.SIGTERM, "sigterm-handler": 3,
 }  # fmt: skip
+
+
+FIRST_REQUEST = """
+import sys
+from enprompta import Enprompta
+from enprompta._client.ingest_client import IngestClient
+with Enprompta(client_id="c", client_secret="s", base_url=sys.argv[1]) as client:
+    sender = IngestClient(client)
+    loaded = set(sys.modules)
+    sender.post("/traces", b"{}", {}, seconds=30)
+    sender.close()
+    print(*sorted(set(sys.modules) - loaded))
+"""
+
+
+def test_the_first_request_imports_nothing() -> None:
+    """A fork while the export thread imports a module would leave the module's lock held in the child."""
+
+    def grant(peer: Peer) -> None:
+        peer.read()
+        peer.send(answer(200, b'{"access_token": "t", "expires_in": 60}'))
+
+    with FaultServer() as server:
+        server.play(then=grant)
+        command = [sys.executable, "-c", FIRST_REQUEST, server.base_url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
 
 
 @pytest.mark.parametrize("mode", MODES)
