@@ -10,6 +10,7 @@ Handlers written in C or Cython have no frame and are not recognized.
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from contextlib import contextmanager
 from itertools import pairwise
@@ -125,8 +126,9 @@ def _is_called_as_handler(frame: FrameType) -> bool:
 
 def _codes() -> set[CodeType]:
     """Return the code objects of all current signal handlers."""
-    import signal  # noqa: PLC0415 (most programs end without an exception)
-
+    signal = sys.modules.get("signal")
+    if signal is None:  # not imported, so the program has set no handler
+        return set()
     return {code for number in signal.valid_signals() if (code := _code_of(signal.getsignal(number))) is not None}
 
 

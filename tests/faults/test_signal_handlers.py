@@ -754,8 +754,10 @@ def test_handlers_of_all_kinds(handler: Any) -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_other_exceptions_are_not_of_a_handler() -> None:
-    """A transport's own, with causes in a circle."""
+@pytest.mark.parametrize("module", [signal, None], ids=["imported", "missing"])
+def test_other_exceptions_are_not_of_a_handler(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transport's own, with causes in a circle; also in a program that has not imported `signal`, as at its end."""
+    monkeypatch.setitem(sys.modules, "signal", module)
     error, cause = OSError("refused"), OSError("refused")
     error.__cause__, cause.__cause__ = cause, error
     assert handler_errors.handler_error(error) is None
