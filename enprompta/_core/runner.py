@@ -50,7 +50,8 @@ class Answered(Generic[T]):
     __slots__ = ("attempts", "result")
 
     def __init__(self, result: T, attempts: tuple[Attempt, ...]) -> None:
-        self.result, self.attempts = result, attempts
+        self.result: T = result
+        self.attempts: tuple[Attempt, ...] = attempts
 
 
 if TYPE_CHECKING:

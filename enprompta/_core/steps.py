@@ -110,7 +110,10 @@ class HttpReply:
     __slots__ = ("duration", "ends", "failed", "response")
 
     def __init__(self, response: Answer, failed: Sequence[Attempt], duration: float, ends: float | None = None) -> None:
-        self.response, self.failed, self.duration, self.ends = response, failed, duration, ends
+        self.response: Answer = response
+        self.failed: Sequence[Attempt] = failed
+        self.duration: float = duration
+        self.ends: float | None = ends
 
     @property
     def request_id(self) -> str | None:
