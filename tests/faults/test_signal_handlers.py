@@ -756,7 +756,7 @@ def test_handlers_of_all_kinds(handler: Any) -> None:
 
 @pytest.mark.parametrize("module", [signal, None], ids=["imported", "missing"])
 def test_other_exceptions_are_not_of_a_handler(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A transport's own, with causes in a circle; also in a program that has not imported `signal`, as during shutdown."""
+    """A transport's own, with causes in a circle; also in a program without the module `signal`, as during shutdown."""
     monkeypatch.setitem(sys.modules, "signal", module)
     error, cause = OSError("refused"), OSError("refused")
     error.__cause__, cause.__cause__ = cause, error
