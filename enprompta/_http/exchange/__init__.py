@@ -54,6 +54,7 @@ class ExchangeConfig(NamedTuple):
     secrets: Callable[[], Sequence[str]] = tuple[str, ...]
     """Returns the secrets to redact in responses."""
     clock: Callable[[], float] = monotonic
+    wall_clock: Callable[[], float] = real_time
 
 
 class Exchange:
@@ -181,7 +182,7 @@ class Exchange:
         if response.is_success:
             return response
         mask = failures.mask_for(self.request, plan.secrets())
-        return failures.status_error(self.call, response, real_time(), mask)
+        return failures.status_error(self.call, response, plan.wall_clock(), mask)
 
     def _admit(self) -> Steps[None]:
         """Wait until the rate limit allows the request."""
