@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import enprompta
+from tests.faults.server import FaultServer
 
 PACKAGE = Path(enprompta.__file__).parent
 PUBLIC = ["enprompta", "enprompta.errors", "enprompta.models", "enprompta.pagination"]
@@ -141,6 +142,22 @@ def test_a_resource_is_loaded_when_it_is_used() -> None:
     assert not any(name.startswith("enprompta.resources") for name in loaded_by(made))
     used = {name for name in loaded_by(f"{made}; client.prompts") if name.startswith("enprompta.resources.")}
     assert used == {"enprompta.resources.prompts", "enprompta.resources.live_prompts"}
+
+
+def test_a_first_answer_loads_what_it_needs() -> None:
+    """A request without a body and an answer without an error load no encoder, no lenient reader and no record."""
+    call = (
+        'import enprompta\nwith enprompta.Enprompta(api_key="ep_x", base_url="{}") as client: client.prompts.get("p")'
+    )
+    with FaultServer() as server:
+        server.play()
+        loaded = loaded_by(call.format(server.base_url))
+    assert "enprompta._core.decode" in loaded
+    spared = {
+        "_client.async_client", "_common.json_reading", "_core.body", "_core.lenient", "errors.records",
+        "limiters.interface", "limiters.server_wait", "tables",
+    }  # fmt: skip
+    assert not loaded & {f"enprompta.{name}" for name in spared}
 
 
 def test_the_package_is_typed() -> None:
