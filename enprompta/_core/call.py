@@ -57,6 +57,10 @@ def help_on_options(annotation: str) -> str:
     return "\n".join(["Options of each call:", *lists]) if any(lists) else ""
 
 
+def _no_params() -> dict[str, object]:
+    return {}  # `dict[str, object]()` takes nine times as long
+
+
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """One API request and the type of its result; `client.run(call)` sends it.
@@ -72,7 +76,7 @@ class Call(Generic[T]):
     to the API root, the parent of the base URL."""
     returns: type[T]
     """Type of the result: a model, `Page[Model]`, `list[Model]` or `dict`; `NoneType` ignores the response body."""
-    params: Mapping[str, object] = field(default_factory=dict[str, object])
+    params: Mapping[str, object] = field(default_factory=_no_params)
     """Query parameters; None and `UNSET` are left out."""
     json: object = None
     """Request body: plain values, models, dates. `UNSET` entries of mappings are left out; None sends no body."""

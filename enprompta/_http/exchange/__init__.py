@@ -124,21 +124,26 @@ class Exchange:
         while True:
             if plan.auth.renews:
                 yield from self._authorize()
-            yield from self._admit()
+            try:
+                self.ticket = yield WaitForBudget(plan.account, self.ticket, plan.retry.max_wait, self.deadline_at)
+            except (WaitTooLong, DeadlineReached) as refused:
+                raise self._refused_error(refused) from None
+            if self.ticket.waited or self.deadline_at is not None:
+                self._check_wait(self.ticket.waited)
             if self.reports:
                 self._announce(self.reports)
             started = plan.clock()
-            outcome = yield from self._try(started)
-            duration = plan.clock() - started
-            if not isinstance(outcome, APIError):
-                if log.logger.isEnabledFor(logging.DEBUG):  # collecting the fields takes longer than this check
-                    log.event(logging.DEBUG, "response", call=self.call, status=outcome.status_code, seconds=duration)
-                return HttpReply(outcome, self.failed, duration, self.deadline_at)
-            attempt = self._attempt(duration, outcome)
-            if self._renews(outcome):
-                self.failed.append(attempt)
+            try:
+                response: Answer = yield SendRequest(self.request, self.call, self.deadline_at)
+            except BaseException as failure:
+                outcome = self._unanswered(failure, started)
+                if outcome is None:
+                    raise
             else:
-                yield from self._back_off_or_raise(attempt, outcome)
+                outcome = self._answered(response, started)
+                if isinstance(outcome, HttpReply):
+                    return outcome
+            yield from self._back_off_or_raise(self._attempt(plan.clock() - started, outcome), outcome)
 
     def _authorize(self) -> Steps[None]:
         """Set the access token of the request; wait for it if there is none yet."""
@@ -156,46 +161,45 @@ class Exchange:
             raise self._deadline_error("has passed", late.attempts) from late
         self.authorized += clock() - started
 
-    def _try(self, started: float) -> Steps[Answer | APIError]:
-        """Send the request once, and report the outcome to the limiter account and the hooks."""
+    def _unanswered(self, failure: BaseException, started: float) -> APIError | None:
+        """Report to the limiter and the hooks that no response came; return the failure if it may be retried."""
         plan = self.plan
-        try:
-            response: Answer = yield SendRequest(self.request, self.call, self.deadline_at)
-        except BaseException as failure:
-            # A request that was never sent is refunded to the budget. One that was canceled or interrupted stays
-            # charged, because the server may have counted it.
-            unsent = getattr(failure, "unsent", False)
-            (plan.account.cancel if unsent else plan.account.failed)(self.ticket)
-            self.ticket = None
-            if self.reports:
-                self.reports.answered(plan.clock() - started, failure)
-            if isinstance(failure, APIConnectionError) and not is_from_handler(failure):
-                return failure
-            raise
+        # A request that was never sent is refunded to the budget. One that was canceled or interrupted stays charged,
+        # because the server may have counted it.
+        unsent = getattr(failure, "unsent", False)
+        (plan.account.cancel if unsent else plan.account.failed)(self.ticket)
+        self.ticket = None
+        if self.reports:
+            self.reports.answered(plan.clock() - started, failure)
+        return failure if isinstance(failure, APIConnectionError) and not is_from_handler(failure) else None
+
+    def _answered(self, response: Answer, started: float) -> HttpReply | APIError:
+        """Report a response to the limiter and the hooks; return the reply, or the error if it is not 2xx."""
+        plan = self.plan
         plan.account.observe(self.ticket, response.status_code, response.headers.raw)
         if response.status_code == TOO_MANY_REQUESTS:
             self.budget_reported = read(TOO_MANY_REQUESTS, response.headers.raw).limit > 0
         else:  # a rate-limited request keeps its place in the queue
             self.ticket = None
+        duration = plan.clock() - started
         if self.reports:
-            self.reports.answered(plan.clock() - started, response)
-        if response.is_success:
-            return response
-        mask = failures.mask_for(self.request, plan.secrets())
-        return failures.status_error(self.call, response, plan.wall_clock(), mask)
+            self.reports.answered(duration, response)
+        if not response.is_success:
+            mask = failures.mask_for(self.request, plan.secrets())
+            return failures.status_error(self.call, response, plan.wall_clock(), mask)
+        if log.logger.isEnabledFor(logging.DEBUG):  # collecting the fields takes longer than this check
+            log.event(logging.DEBUG, "response", call=self.call, status=response.status_code, seconds=duration)
+        return HttpReply(response, self.failed, duration, self.deadline_at)
 
-    def _admit(self) -> Steps[None]:
-        """Wait until the rate limit allows the request."""
+    def _refused_error(self, refused: WaitTooLong | DeadlineReached) -> APIError:
+        """Return the error of a request that the limiter did not let through."""
+        self.waited += refused.waited
+        return self._budget_error(refused) if isinstance(refused, WaitTooLong) else self._deadline_error("has passed")
+
+    def _check_wait(self, waited: float) -> None:
+        """Report the wait for the rate limit; give up if the deadline passed meanwhile."""
         plan = self.plan
-        try:
-            self.ticket = yield WaitForBudget(plan.account, self.ticket, plan.retry.max_wait, self.deadline_at)
-        except WaitTooLong as refused:
-            self.waited += refused.waited
-            raise self._budget_error(refused) from None
-        except DeadlineReached as late:
-            self.waited += late.waited
-            raise self._deadline_error("has passed") from None
-        if waited := self.ticket.waited:
+        if waited:
             self.waited += waited
             log.event(logging.DEBUG, "waited", call=self.call, seconds=waited)
             if self.reports:
@@ -230,6 +234,9 @@ class Exchange:
     def _back_off_or_raise(self, attempt: Attempt, error: APIError) -> Steps[None]:
         """Wait before the next attempt, or raise the final error."""
         plan = self.plan
+        if self._renews(error):
+            self.failed.append(attempt)
+            return
         if self.deadline_at is not None and plan.clock() >= self.deadline_at:
             self.failed.append(attempt)  # before importing tenacity
             raise self._deadline_error("has passed") from error
