@@ -30,6 +30,8 @@ from enprompta.limiters.server_clock import ServerClock
 from enprompta.limiters.wait_queue import WaitQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from enprompta.limiters.rate_limit_headers import Reading
     from enprompta.limiters.wait_queue import Reservation
 
@@ -47,11 +49,13 @@ class Pacer:
         *("_bare", "_base", "_block", "_blocked", "_charges", "_clock", "_counted", "_ends_at", "_entered_at"),
         *("_floor", "_granted", "_hollow", "_length", "_limit", "_newest", "_off", "_others", "_pause", "_remaining"),
         *("_reset", "_reset_margin", "_sampled", "_seen", "_sent", "_trusted", "chance_at", "last_reported"),
-        *("process_count", "queue"),
+        *("process_count", "queue", "reserve"),
     )
 
     def __init__(self) -> None:
         self.queue: WaitQueue = WaitQueue()
+        self.reserve: Callable[[Reservation | None, float, float], Reservation] = self.queue.join
+        """Joins the queue; see `WaitQueue.join`."""
         self.chance_at: float = inf
         """Time of the next useful call of `grant` while requests wait, as of its last call."""
         self.last_reported: tuple[int, int, int] | None  # limit, remaining, reset; None before the first report
@@ -141,7 +145,7 @@ class Pacer:
         return self._probe(now, PROBE_EVERY) if self._charges.in_flight else (1, 0.0)
 
     def _room_in_window(self, now: float) -> tuple[int, float]:
-        left = self._remaining - self._charged()
+        left = self._remaining - self._charges.size
         if self.process_count > 1:
             left = min(left, (self._limit // self.process_count or 1) - self._sent)
         if self._reset is None and left <= 0:
@@ -168,11 +172,6 @@ class Pacer:
         if free > 0:
             return free, 0.0
         return 0, max(self._ends_at - (left - 1) / pace - now, 0.0) + TICK
-
-    def _charged(self) -> int:
-        """Drop the requests that can no longer count in this window (I3), and return how many still can."""
-        self._counted += self._charges.drop_before(self._base)  # a lost one may not be; `_others` is then too low
-        return self._charges.size
 
     def distrust_window(self) -> None:
         """Treat the report of this window as outdated, because others have spent since: probe with one request."""
@@ -220,10 +219,6 @@ class Pacer:
             self._sampled, self._trusted = True, False
             self._counted, self._seen = self._limit, 0
         self._set_end()
-
-    def reserve(self, ticket: Reservation | None, max_wait: float, now: float) -> Reservation:
-        """Join the queue; see `WaitQueue.join`."""
-        return self.queue.join(ticket, max_wait, now)
 
     def grant(self, now: float) -> list[Reservation]:
         """Grant queued requests in order while the budget lasts; refuse those whose next chance is too far away.
@@ -402,9 +397,10 @@ class Pacer:
             self._others, self._seen = 0.0, 0  # they were measured with another budget
         self._remaining = min(self._remaining, 0 if limited else reading.remaining)
         self._base = max(self._base, ticket.sent)
-        charged = self._charged()
-        self._counted += counts
-        self._seen = max(self._seen, self._limit - self._remaining - charged - self._counted)
+        # Those that can no longer count in this window (I3); only here and in `_open` does `_base` grow. A lost one may
+        # not be counted; `_others` is then too low.
+        self._counted += counts + self._charges.drop_before(self._base)
+        self._seen = max(self._seen, self._limit - self._remaining - self._charges.size - self._counted)
         self._set_end()
         self.last_reported = self._limit, self._remaining, reading.reset
 

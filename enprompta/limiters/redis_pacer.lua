@@ -146,7 +146,6 @@ local function drop(base)
 end
 
 local function charged()
-  a.counted = a.counted + drop(a.base)
   return redis.call('ZCARD', FLIGHT) + redis.call('ZCARD', LOST)
 end
 
@@ -454,11 +453,8 @@ local function count(sent, status, limit, remaining, reset, counts)
   end
   a.remaining = math.min(a.remaining, status == 429 and 0 or remaining)
   a.base = math.max(a.base, sent)
-  if counts then
-    a.counted = a.counted + 1
-  end
-  local in_flight = charged() -- first: it also counts
-  a.seen = math.max(a.seen, a.limit - a.remaining - in_flight - a.counted)
+  a.counted = a.counted + drop(a.base) + (counts and 1 or 0)
+  a.seen = math.max(a.seen, a.limit - a.remaining - charged() - a.counted)
   set_end()
 end
 
@@ -540,7 +536,7 @@ local function observe(member, sent, status, limit, remaining, reset, date, retr
     observe_budget(member, sent, status, limit, remaining, reset, date, retry_after, fresh)
   end
   if now < a.blocked
-    or (a.limit ~= 0 and a.remaining <= redis.call('ZCARD', FLIGHT) + redis.call('ZCARD', LOST)) then
+    or (a.limit ~= 0 and a.remaining <= charged()) then
     room(1)
   end
 end
