@@ -92,8 +92,11 @@ class SyncDriver:
             try:
                 if step.ends is not None:
                     _bound_pool_wait(step.request, step.ends)
-                with thread_deadline(step.ends):
+                thread_deadline.at = step.ends  # also None: a signal handler may have interrupted the last call
+                try:
                     return self._sender.send(step.request)
+                finally:
+                    thread_deadline.at = None
             except EnpromptaError:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
                 raise
             except Exception as error:  # noqa: BLE001 (raised again below)

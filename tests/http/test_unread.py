@@ -79,8 +79,8 @@ class NoThread:
 def test_a_host_is_looked_up_where_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lookup runs in the caller's thread."""
     monkeypatch.setattr(deadline_streams, "Thread", NoThread)
-    with thread_deadline(float("inf")):
-        assert DeadlineBackend(httpcore.SyncBackend(), httpcore)._resolve("localhost", 80)
+    monkeypatch.setattr(thread_deadline, "at", float("inf"))
+    assert DeadlineBackend(httpcore.SyncBackend(), httpcore)._resolve("localhost", 80)
 
 
 def test_a_custom_backend_connects_in_its_way() -> None:

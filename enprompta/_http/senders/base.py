@@ -89,31 +89,18 @@ def library_named(kind: object) -> ModuleType:
     return import_module("httpx2" if kind == "httpx2" else "httpx")
 
 
-class _Ends(threading.local):
+class _ThreadDeadline(threading.local):
     at: float | None = None
 
 
-_ends = _Ends()  # one thread sends a request and reads its response
-
-
-class thread_deadline:
-    """Limit the socket operations of this thread to a deadline in monotonic seconds; None for no limit."""
-
-    __slots__ = ("_deadline",)
-
-    def __init__(self, deadline: float | None) -> None:
-        self._deadline = deadline
-
-    def __enter__(self) -> None:
-        _ends.at = self._deadline  # also None: a signal handler may have interrupted `__exit__` of the last call
-
-    def __exit__(self, *_: object) -> None:
-        _ends.at = None
+thread_deadline = _ThreadDeadline()
+"""The end of this thread's socket operations, `at` a time in monotonic seconds; None for no limit. One thread sends a
+request and reads its response."""
 
 
 def is_bound() -> bool:
     """True if this thread has a deadline."""
-    return _ends.at is not None
+    return thread_deadline.at is not None
 
 
 @overload
@@ -126,7 +113,7 @@ def remaining_timeout(timeout: float | None, too_late: type[Exception]) -> float
     Raises:
         Exception: `too_late`, if the deadline has passed.
     """
-    deadline = _ends.at
+    deadline = thread_deadline.at
     if deadline is None:
         return timeout
     remaining = deadline - monotonic()
