@@ -131,14 +131,11 @@ class BaseClient:
 
     def _use(self, settings: Settings) -> None:
         self._settings = settings
-        self._headers = self._make_headers(settings, self._library_for(settings.base_url))
+        self._headers = self._make_headers(settings, self._library or library_for_url(settings.base_url))
         self._plan = self._plan_for(settings)
         parent, slash, _ = settings.base_url.rpartition("/")
         # Paths that begin with /api/ are relative to the API root, the parent of the base URL: …/api/v1 -> …/api
         self._api_root = parent if slash and not parent.endswith("/") else settings.base_url
-
-    def _library_for(self, url: str) -> ModuleType:
-        return self._library or library_for_url(url)
 
     def _headers_for(self, settings: Settings, library: ModuleType) -> httpx.Headers:
         if settings is not self._settings:
@@ -240,7 +237,7 @@ class BaseClient:
         Raises:
             ConfigurationError: The URL is invalid, such as one of more than 64 KiB.
         """
-        library = self._library_for(url)
+        library = self._library or library_for_url(url)
         parsed = parse_url(library, url)
         headers: Any = self._headers_for(settings, library)
         if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body
