@@ -164,10 +164,15 @@ class AnyDay:
         return core_schema.date_schema()
 
 
-# Defaults of list and mapping fields: pydantic inspects the signature of `list` itself for a millisecond, and a Python
-# function takes longer to call.
-empty_list: Callable[[], list[Any]] = [].copy
-empty_dict: Callable[[], dict[str, Any]] = {}.copy
+def empty_list() -> list[Any]:
+    """Return the default of a list field; pydantic inspects the signature of `list` itself for a millisecond."""
+    return []
+
+
+def empty_dict() -> dict[str, Any]:
+    """Return the default of a mapping field, for the same reason."""
+    return {}
+
 
 DateTime = Annotated[datetime, AnyTime()]
 """A date and time; also works if the models are loaded while the clock is frozen."""
