@@ -131,7 +131,7 @@ class BaseClient:
 
     def _use(self, settings: Settings) -> None:
         self._settings = settings
-        self._headers = self._make_headers(settings, self._library or library_for_url(settings.base_url))
+        self._headers = self._make_headers(settings, library_for_url(settings.base_url, self._library))
         self._plan = self._plan_for(settings)
         parent, slash, _ = settings.base_url.rpartition("/")
         # Paths that begin with /api/ are relative to the API root, the parent of the base URL: …/api/v1 -> …/api
@@ -147,12 +147,15 @@ class BaseClient:
     def _make_headers(self, settings: Settings, library: ModuleType) -> httpx.Headers:
         """Merge the headers of every request, once for each set of settings and each library."""
         version = getattr(library, "__version__", None)
+        sender = f"{library.__name__}/{version}" if version else "httpcore"
+        if self._http_client == "aiohttp":
+            sender = "aiohttp"
         headers = {
             "Host": parse_url(library, settings.base_url).netloc.decode("ascii"),
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
             "Content-Type": "application/json",  # required on every request, also GET and DELETE
-            "User-Agent": f"{_USER_AGENT} {f'{library.__name__}/{version}' if version else 'httpcore'}",
+            "User-Agent": f"{_USER_AGENT} {sender}",
         }
         replaced = {name.lower() for name in settings.headers}
         merged = {name: value for name, value in headers.items() if name.lower() not in replaced}
@@ -237,7 +240,7 @@ class BaseClient:
         Raises:
             ConfigurationError: The URL is invalid, such as one of more than 64 KiB.
         """
-        library = self._library or library_for_url(url)
+        library = library_for_url(url, self._library)
         parsed = parse_url(library, url)
         headers: Any = self._headers_for(settings, library)
         if content or method in KEYED_METHODS:  # RFC 9110, 8.6: also a length of 0 if the method allows a body

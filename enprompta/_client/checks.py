@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from os import PathLike, environ
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from enprompta._http import direct
 from enprompta._http.senders.base import library_named, library_of
 from enprompta.errors import ConfigurationError
 
@@ -27,7 +28,7 @@ def library_for(http_client: object, kind: Literal["Client", "AsyncClient"]) -> 
         if find_spec(http_client) is None:
             needs = f'needs the extra `{http_client}`: pip install "enprompta[{http_client}]"'
             raise ConfigurationError(f'http_client="{http_client}" {needs}')
-        return library_named(http_client)
+        return direct if http_client == "aiohttp" else library_named(http_client)
     library = library_of(http_client)
     if not isinstance(http_client, getattr(library, kind)):
         others = " or ".join([f"httpx2.{kind}", *(f'"{one}"' for one in _NAMED[kind])])

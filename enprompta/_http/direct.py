@@ -34,9 +34,15 @@ _LAST_PORT = 65_535
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def library_for_url(url: str) -> ModuleType:
-    """Return the library whose requests an own client sends: httpx if the program imported it, else this module."""
-    return loaded_httpx() or (sys.modules[__name__] if is_plain(url) else import_module("httpx"))
+def library_for_url(url: str, library: ModuleType | None = None) -> ModuleType:
+    """Return the library whose requests a client sends; httpx in place of this module for a URL that is not plain.
+
+    Args:
+        url: The URL.
+        library: The library of the client; None for httpx if the program imported it, else this module.
+    """
+    library = library or loaded_httpx() or sys.modules[__name__]
+    return library if library.__name__ != __name__ or is_plain(url) else import_module("httpx")
 
 
 def loaded_httpx() -> ModuleType | None:

@@ -16,7 +16,7 @@ from enprompta._common.clock import monotonic
 from enprompta._common.event_loop import current_loop, is_asyncio, move_on_after, sleep, waker
 from enprompta._common.forks import run_in_child
 from enprompta._common.handler_errors import callback_errors, handler_error
-from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget
+from enprompta._core.steps import SendRequest, Sleep, Step, Steps, WaitForBudget, WaitForFuture
 from enprompta._http import failures
 from enprompta._http.route import route_to
 from enprompta._http.senders.base import own_errors, thread_deadline
@@ -25,7 +25,7 @@ from enprompta.errors import APITimeoutError, EnpromptaError
 from enprompta.limiters.sleepers import ThreadSleeper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable
     from concurrent.futures import Future
 
     import httpx
@@ -225,33 +225,30 @@ class AsyncDriver:
         finally:
             steps.close()
 
-    async def _perform(self, step: Step) -> Any:  # noqa: ANN401 (each kind of step has its own result)
-        if isinstance(step, WaitForBudget):
-            return await step.account.acquire_async(step.ticket, max_wait=step.max_wait, deadline=step.ends)
+    def _perform(self, step: Step) -> Awaitable[Any]:
         if isinstance(step, SendRequest):
-            outside = sys.exc_info()[1]
-            loop = current_loop()
-            reports = callback_errors(loop) if is_asyncio(loop) else None
-            before = reports and reports.last
-            try:
-                if step.ends is None and not clock.is_replaced():
-                    return await self._sender.send(step.request)
-                return await self._send_within_deadline(step)
-            except (
-                EnpromptaError
-            ) as error:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
-                failure: BaseException = error
-            except Exception as error:  # noqa: BLE001 (raised again below)
-                raised = handler_error(error, outside=outside)
-                failure = raised or _failure(step, error, self._errors, self._auth, self._route)
-            if reports is not None and reports.last is not None and reports.last is not before:
-                failure = reports.last
-            raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
-        if isinstance(step, Sleep):
-            return await sleep(step.seconds)
-        with move_on_after(_left(step.ends)):
-            return await wait_for_future(step.gate)
-        raise _token_timeout()
+            return self._send(step)
+        if isinstance(step, WaitForBudget):
+            return step.account.acquire_async(step.ticket, max_wait=step.max_wait, deadline=step.ends)
+        return sleep(step.seconds) if isinstance(step, Sleep) else _wait(step)
+
+    async def _send(self, step: SendRequest) -> Answer:
+        outside = sys.exc_info()[1]
+        loop = current_loop()
+        reports = callback_errors(loop) if is_asyncio(loop) else None
+        before = reports and reports.last
+        try:
+            if step.ends is None and not clock.is_replaced():
+                return await self._sender.send(step.request)
+            return await self._send_within_deadline(step)
+        except EnpromptaError as error:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
+            failure: BaseException = error
+        except Exception as error:  # noqa: BLE001 (raised again below)
+            raised = handler_error(error, outside=outside)
+            failure = raised or _failure(step, error, self._errors, self._auth, self._route)
+        if reports is not None and reports.last is not None and reports.last is not before:
+            failure = reports.last
+        raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
 
     async def _send_within_deadline(self, step: SendRequest) -> Answer:
         """Send a request within its deadline and, if the loop's timers do not keep real time, within its timeouts."""
@@ -375,6 +372,12 @@ def _total_timeout(request: httpx.Request) -> float | None:
     timeouts = request.extensions["timeout"]
     parts = [timeouts[name] for name in ("connect", "write", "read")]
     return None if None in parts else sum(parts)
+
+
+async def _wait(step: WaitForFuture) -> None:
+    with move_on_after(_left(step.ends)):
+        return await wait_for_future(step.gate)
+    raise _token_timeout()
 
 
 async def wait_for_future(future: Future[object]) -> None:

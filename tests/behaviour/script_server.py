@@ -79,7 +79,14 @@ class ScriptServer:
 
         async def rerouted(sender: AiohttpSender, request: httpx.Request) -> httpx.Response:
             number = str(next(self._numbers))
-            self._requests[number] = request
+            seen = self._requests[number] = httpx.Request(
+                request.method,
+                str(request.url),
+                headers=request.headers.raw,
+                stream=httpx.ByteStream(request.content),
+                extensions=request.extensions,
+            )
+            seen.read()
             here = httpx.URL(f"http://127.0.0.1:{self._server.server_port}", raw_path=request.url.raw_path)
             headers = [*request.headers.multi_items(), (_NUMBER, number)]
             moved = httpx.Request(

@@ -108,6 +108,9 @@ def test_httpx_is_used_once_it_is_imported_completely(monkeypatch: pytest.Monkey
     assert direct.library_for_url("https://h/a") is httpx
     monkeypatch.setattr(direct, "loaded_httpx", lambda: None)
     assert direct.library_for_url("https://h/é") is httpx
+    assert direct.library_for_url("https://h/é", direct) is httpx
+    assert direct.library_for_url("https://h/a", direct) is direct
+    assert direct.library_for_url("https://h/é", ModuleType("httpx2")).__name__ == "httpx2"
 
 
 def test_the_errors_of_both_ways_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,3 +178,5 @@ def test_paths_are_sent_as_they_are(server: FaultServer) -> None:
     assert set(first.headers) == {
         "accept", "accept-encoding", "authorization", "content-type", "host", "user-agent",
     }  # fmt: skip
+    assert first.headers["user-agent"].endswith(" aiohttp")
+    assert second.headers["user-agent"] == first.headers["user-agent"]

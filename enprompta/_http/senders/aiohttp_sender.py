@@ -25,6 +25,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from enprompta._common.handler_errors import handler_error
+from enprompta._http import direct
 from enprompta._http.senders.base import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS, afinish
 from enprompta._http.senders.content import aread_parts, decompressed, raw_limit
 from enprompta._http.senders.unread import announces_body
@@ -59,7 +60,7 @@ class _Head(NamedTuple):
     """Status and headers of a response; creating an `httpx.Response` takes longer than receiving one."""
 
     status_code: int
-    headers: httpx.Headers
+    headers: direct.Headers
 
 
 class AiohttpSender:
@@ -76,7 +77,7 @@ class AiohttpSender:
             raise ConfigurationError('http_client="aiohttp" works on asyncio, not on trio: leave it out') from None
         self._connector = Connector(ssl=route.tls, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS)
         self._proxy = route.proxy
-        self._destinations: dict[tuple[str, bytes], aiohttp.ClientRequest] = {}
+        self._destinations: dict[tuple[bytes, bytes], aiohttp.ClientRequest] = {}
 
     async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its response."""
@@ -97,19 +98,18 @@ class AiohttpSender:
     async def _connect(self, request: httpx.Request) -> Connection:
         """Return an idle connection, or open one; only a deadline limits the wait for one of `MAX_CONNECTIONS`."""
         url = request.url
-        origin = url.scheme, url.netloc
-        destination = self._destinations.get(origin) or self._add_destination(origin, url)
+        origin = url.raw_scheme, url.netloc
+        destination = self._destinations.get(origin) or self._add_destination(origin)
         timeout = _connect_timeout(request.extensions["timeout"]["connect"])
         try:
             return await self._connector.connect(destination, [], timeout)
         except asyncio.TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
 
-    def _add_destination(self, origin: tuple[str, bytes], url: httpx.URL) -> aiohttp.ClientRequest:
+    def _add_destination(self, origin: tuple[bytes, bytes]) -> aiohttp.ClientRequest:
         """Return what aiohttp needs to connect: a request, which is not sent."""
-        made = self._destinations[origin] = aiohttp.ClientRequest(
-            "GET", URL(str(url.join("/")), encoded=True), loop=self._loop
-        )
+        url = URL((b"%b://%b/" % origin).decode("ascii"), encoded=True)
+        made = self._destinations[origin] = aiohttp.ClientRequest("GET", url, loop=self._loop)
         if (proxy := self._proxy) is not None:
             # With the host, which aiohttp would add later: idle connections are found by these headers.
             headers = {"Host": made.headers["Host"]}
@@ -138,10 +138,10 @@ async def _exchange(request: httpx.Request, connection: Connection) -> tuple[_He
         if status == _SWITCHING_PROTOCOLS:
             raise httpx.RemoteProtocolError("101 Switching Protocols, which was not requested")
         message, body = await protocol.read()
-    raw = await aread_parts(body.iter_any(), raw_limit(request, status))
+    raw = body.read_nowait() if body.is_eof() else await aread_parts(body.iter_any(), raw_limit(request, status))
     if body.at_eof() and not protocol.is_writing and not (status in _NO_BODY and announces_body(message.raw_headers)):
         connection.release()
-    return _Head(status, httpx.Headers(message.raw_headers)), raw
+    return _Head(status, direct.Headers(message.raw_headers)), raw
 
 
 @lru_cache(maxsize=16)

@@ -104,7 +104,7 @@ def decompressed(
     if not refusal and (len(content) > limit or len(raw) > limit + _RAW_SLACK):
         setting = ", the client's max_response_bytes" if limit != MAX_ERROR_BYTES else ""
         refusal = f"a body of more than {limit:,} bytes{setting}"
-    elif not refusal and (yield from _is_crowded(content, most)):
+    elif not refusal and len(content) > most // 2 and (yield from _is_crowded(content, most)):
         refusal = (
             f"JSON of more than {most:,} values, or {most // OBJECT_VALUES:,} objects: more than max_response_bytes of "
             f"{limit:,} has room for"
@@ -158,9 +158,7 @@ def _deflate_wbits(raw: bytes) -> int:
 
 
 def _is_crowded(content: bytes, most: int) -> Generator[None, None, bool]:
-    """True if a body holds more JSON values than `most`; small bodies are not searched."""
-    if len(content) <= most // 2:
-        return False
+    """True if a body holds more JSON values than `most`."""
     count = 0
     for at in range(0, len(content), _STEP):
         count += _values(content[at : at + _STEP])
