@@ -19,8 +19,8 @@ from enprompta._core.call import Call
 from enprompta._core.operation import public_names
 from enprompta._core.runner import Answered, Raw
 from enprompta._core.unset import UNSET, Unset
-from enprompta._http import failures
-from enprompta._http.direct import WholeBody, body_for, library_for_url, parse_url
+from enprompta._http import direct, failures
+from enprompta._http.direct import body_for, library_for_url, parse_url
 from enprompta._http.exchange import Exchange, ExchangeConfig
 from enprompta._http.exchange.auth import ApiKeyAuth, ClientCredentials, Secret, credentials_from
 from enprompta._http.exchange.retry import RetryPolicy
@@ -247,17 +247,13 @@ class BaseClient:
             headers = [*headers.raw, (b"Content-Length", b"%d" % len(content))]
         if key is not None:
             headers = [*headers, (b"Idempotency-Key", key.encode())]
-        # Passed as a stream and read at once, so that httpx adds no headers.
         request: httpx.Request = library.Request(
-            method,
-            parsed,
-            headers=headers,
-            stream=library.ByteStream(content),
-            extensions={"timeout": settings.timeouts, "max_response_bytes": settings.max_response_bytes},
+            method, parsed, headers=headers, stream=library.ByteStream(content), extensions=settings.extensions
         )
-        request.read()
-        if content and not isinstance(request.stream, WholeBody):
-            request.stream = body_for(library, content)
+        if library is not direct:
+            request.read()  # passed as a stream and read at once, so that httpx adds no headers
+            if content:
+                request.stream = body_for(library, content)
         return request
 
     def _send_for_token(self, path: str, json: object, ends: float | None) -> Steps[HttpReply]:

@@ -89,13 +89,13 @@ class WholeBody:
     """
 
     def __init__(self, content: bytes) -> None:
-        self._content = content
+        self.content: bytes = content
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._content
+        yield self.content
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Once(self._content)
+        return _Once(self.content)
 
 
 class _Once(AsyncIterator[bytes]):
@@ -240,7 +240,7 @@ class Request:
     @property
     def content(self) -> bytes:
         """The body."""
-        return b"".join(self.stream)
+        return self.stream.content
 
     def read(self) -> bytes:
         """Return the body."""

@@ -176,11 +176,9 @@ class AsyncDriver:
     def _errors(self) -> tuple[type[Exception], ...]:
         return own_errors(self._kind) if self._given is None else self._given.errors
 
-    @property
-    def _sender(self) -> AsyncSender:
+    def _sender_on(self, loop: Loop) -> AsyncSender:
         if self._given is not None:
             return self._given
-        loop = current_loop()
         current = self._current  # read once, because threads with different loops may share this client
         if current is not None and current.loop is loop:
             return current.sender
@@ -239,8 +237,8 @@ class AsyncDriver:
         before = reports and reports.last
         try:
             if step.ends is None and not clock.is_replaced():
-                return await self._sender.send(step.request)
-            return await self._send_within_deadline(step)
+                return await self._sender_on(loop).send(step.request)
+            return await self._send_within_deadline(step, loop)
         except EnpromptaError as error:  # our own errors, which are OSErrors (deadline) or ValueErrors (settings) too
             failure: BaseException = error
         except Exception as error:  # noqa: BLE001 (raised again below)
@@ -250,7 +248,7 @@ class AsyncDriver:
             failure = reports.last
         raise failure  # outside the `except` block, so that `__context__` does not hold an error that was left out
 
-    async def _send_within_deadline(self, step: SendRequest) -> Answer:
+    async def _send_within_deadline(self, step: SendRequest, loop: Loop) -> Answer:
         """Send a request within its deadline and, if the loop's timers do not keep real time, within its timeouts."""
         left = _left(step.ends)
         request, settings, total = step.request, step.request.extensions, None
@@ -260,7 +258,7 @@ class AsyncDriver:
         bound = min((one for one in (left, total) if one is not None), default=None)
         try:
             with move_on_after(bound):
-                return await self._sender.send(request)
+                return await self._sender_on(loop).send(request)
         finally:
             request.extensions = settings
         reason = "the deadline passed" if bound == left else "the server sent nothing for longer than timeout allows"

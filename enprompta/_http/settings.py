@@ -41,8 +41,8 @@ class Settings:
     max_wait: float = DEFAULT_MAX_WAIT
     max_response_bytes: int = DEFAULT_MAX_RESPONSE_BYTES
     headers: Mapping[str, str] = {}
-    timeouts: Mapping[str, float | None]
-    """`timeout` in the form that httpx expects with each request."""
+    extensions: Mapping[str, Any]
+    """`timeout` and `max_response_bytes` in the form that httpx expects with each request."""
 
     def __init__(self, **given: object) -> None:
         self.__dict__.update(given)
@@ -58,7 +58,8 @@ class Settings:
         except Exception as error:
             raise ConfigurationError(own_error(value, error).at(name)) from error
         connect = CONNECT_TIMEOUT if self.timeout is None else min(CONNECT_TIMEOUT, self.timeout)
-        self.timeouts = {"connect": connect, "read": self.timeout, "write": self.timeout, "pool": self.timeout}
+        timeouts = {"connect": connect, "read": self.timeout, "write": self.timeout, "pool": self.timeout}
+        self.extensions = {"timeout": timeouts, "max_response_bytes": self.max_response_bytes}
 
     def override(self, overrides: RequestOptions) -> Settings:
         """Return a copy with some settings replaced and headers added.

@@ -191,7 +191,7 @@ class LiveCache:
             APITimeoutError: The caller's deadline passed, and it has no stale prompt or fallback.
         """
         settings = request.client.settings_for(request.options)
-        ends = pending.began + (FETCH_LEASE_SECONDS if found.is_patient else settings.timeouts["connect"])
+        ends = pending.began + (FETCH_LEASE_SECONDS if found.is_patient else settings.extensions["timeout"]["connect"])
         own = ends if settings.deadline is None else found.now + settings.deadline
         if ends <= found.now:  # the fetch has used up its time
             return None

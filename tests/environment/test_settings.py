@@ -101,7 +101,7 @@ def test_both_clients_take_the_same_options() -> None:
 def test_the_table_has_every_setting() -> None:
     """Each field of `Settings` is in the table; each entry is an argument and a row of the docs."""
     names = {setting.name for setting in SETTINGS}
-    assert names == set(Settings.__annotations__) - {"headers", "timeouts"}, (
+    assert names == set(Settings.__annotations__) - {"headers", "extensions"}, (
         "each field of Settings needs an entry in SETTINGS of enprompta/_http/settings.py"
     )
     assert names | NOT_SETTINGS == options_of(Enprompta), (

@@ -118,7 +118,7 @@ def test_an_invalid_number_of_retries_is_refused(value: Any) -> None:
 )
 def test_a_timeout_bounds_each_phase(timeout: float | None, expected: dict[str, float | None]) -> None:
     """Connecting takes 5 s at most, because a reachable host accepts within that."""
-    assert Settings(timeout=timeout).timeouts == expected
+    assert Settings(timeout=timeout).extensions["timeout"] == expected
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_overrides_replace_settings_and_add_headers() -> None:
     view = base.override({"timeout": None, "headers": {"x-team": "b"}})
     assert (view.timeout, view.max_retries) == (None, 1)
     assert view.headers == {"X-Two": "2", "x-team": "b"}
-    assert view.timeouts["read"] is None
+    assert view.extensions["timeout"]["read"] is None
     assert base.headers == {"X-Team": "a", "X-Two": "2"}
     assert vars(base.override({})) == vars(base)
 

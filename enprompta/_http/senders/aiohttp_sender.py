@@ -77,7 +77,7 @@ class AiohttpSender:
             raise ConfigurationError('http_client="aiohttp" works on asyncio, not on trio: leave it out') from None
         self._connector = Connector(ssl=route.tls, limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS)
         self._proxy = route.proxy
-        self._destinations: dict[tuple[bytes, bytes], aiohttp.ClientRequest] = {}
+        self._destination: aiohttp.ClientRequest | None = None
 
     async def send(self, request: httpx.Request) -> Answer:
         """Send a request and read its response."""
@@ -86,8 +86,9 @@ class AiohttpSender:
             connection = await self._connect(request)
             try:
                 head, raw = await _exchange(request, connection)
-            finally:
-                connection.close()  # nothing, if it was released
+            except BaseException:
+                connection.close()
+                raise
         except (aiohttp.ClientError, HttpProcessingError, OSError, asyncio.TimeoutError) as error:
             failure = handler_error(error, outside=outside) or _as_httpx(error)
         else:
@@ -97,19 +98,18 @@ class AiohttpSender:
 
     async def _connect(self, request: httpx.Request) -> Connection:
         """Return an idle connection, or open one; only a deadline limits the wait for one of `MAX_CONNECTIONS`."""
-        url = request.url
-        origin = url.raw_scheme, url.netloc
-        destination = self._destinations.get(origin) or self._add_destination(origin)
+        if self._destination is None:
+            self._destination = self._destination_of(request.url)
         timeout = _connect_timeout(request.extensions["timeout"]["connect"])
         try:
-            return await self._connector.connect(destination, [], timeout)
+            return await self._connector.connect(self._destination, [], timeout)
         except asyncio.TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
 
-    def _add_destination(self, origin: tuple[bytes, bytes]) -> aiohttp.ClientRequest:
-        """Return what aiohttp needs to connect: a request, which is not sent."""
-        url = URL((b"%b://%b/" % origin).decode("ascii"), encoded=True)
-        made = self._destinations[origin] = aiohttp.ClientRequest("GET", url, loop=self._loop)
+    def _destination_of(self, url: httpx.URL) -> aiohttp.ClientRequest:
+        """Return what aiohttp needs to connect to the origin of all requests: a request, which is not sent."""
+        origin = URL((b"%b://%b/" % (url.raw_scheme, url.netloc)).decode("ascii"), encoded=True)
+        made = aiohttp.ClientRequest("GET", origin, loop=self._loop)
         if (proxy := self._proxy) is not None:
             # With the host, which aiohttp would add later: idle connections are found by these headers.
             headers = {"Host": made.headers["Host"]}
@@ -141,6 +141,8 @@ async def _exchange(request: httpx.Request, connection: Connection) -> tuple[_He
     raw = body.read_nowait() if body.is_eof() else await aread_parts(body.iter_any(), raw_limit(request, status))
     if body.at_eof() and not protocol.is_writing and not (status in _NO_BODY and announces_body(message.raw_headers)):
         connection.release()
+    else:
+        connection.close()
     return _Head(status, direct.Headers(message.raw_headers)), raw
 
 
