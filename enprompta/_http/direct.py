@@ -3,6 +3,7 @@
 Importing httpx takes a tenth of the time from start to the first answer, and own clients need little of it. A client
 without an `http_client` sends these requests until the program imports httpx. From then on it sends httpx's, because
 tools such as pytest-httpx and OpenTelemetry's instrumentation replace methods of httpx. Both use the same connections.
+With `http_client="aiohttp"` it always sends these, because no tool of httpx sees them and httpx's take longer.
 A proxy, or a URL that is not plain, makes the package import httpx.
 """
 
