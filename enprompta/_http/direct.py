@@ -243,10 +243,6 @@ class Request:
         """The body."""
         return self.stream.content
 
-    def read(self) -> bytes:
-        """Return the body."""
-        return self.content
-
     def __repr__(self) -> str:
         return f"<Request({self.method!r}, '{self.url}')>"
 
