@@ -38,9 +38,9 @@ def test_records_that_cannot_be_read_are_left_over() -> None:
     """After a response, a broken record or one more byte counts as unread data."""
     broken = Tls()
     stream = SimpleNamespace(get_extra_info=lambda _: broken)
-    assert Unread().found(stream)
+    assert Unread(stream).found()
     broken.read = lambda *_: b"x"  # type: ignore[method-assign]
-    assert Unread().found(stream)
+    assert Unread(stream).found()
 
 
 def test_a_response_of_a_custom_backend_is_not_inspected() -> None:

@@ -65,7 +65,7 @@ class HandshakeStream(httpcore.AsyncNetworkStream):
 
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         self._inner = inner
-        self.unread = Unread()
+        self.unread = Unread(inner)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read; raise the exception of a signal handler for which asyncio closed the connection without waking us."""
@@ -100,7 +100,7 @@ class HandshakeStream(httpcore.AsyncNetworkStream):
 
     def get_extra_info(self, info: str) -> object:
         """Return information about the connection; unread bytes count as readable."""
-        if info == "is_readable" and self.unread.found(self._inner):
+        if info == "is_readable" and self.unread.found():
             return True
         return self._inner.get_extra_info(info)
 

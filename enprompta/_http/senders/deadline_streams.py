@@ -268,7 +268,7 @@ class DeadlineStream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream, core: ModuleType) -> None:
         self._inner = inner
         self._core = core
-        self.unread = Unread()
+        self.unread = Unread(inner)
         _streams.add(self)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -317,7 +317,7 @@ class DeadlineStream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> object:
         """Return information about the connection; unread bytes count as readable."""
-        if info == "is_readable" and self.unread.found(self._inner):
+        if info == "is_readable" and self.unread.found():
             return True
         return self._inner.get_extra_info(info)
 

@@ -25,26 +25,27 @@ USED = "enprompta_connections"
 
 
 class Unread:
-    """The received bytes of a connection that belong to no response."""
+    """The received bytes of a connection that belong to no response.
 
-    __slots__ = ("is_spoilt", "parser")
+    Args:
+        stream: The stream of the connection.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_stream", "_tls", "is_spoilt", "parser")
+
+    def __init__(self, stream: CorePart) -> None:
+        self._stream = stream
+        self._tls: CorePart = stream.get_extra_info("ssl_object")  # asked once: anyio collects all that it knows
         self.parser: Any = None
         """State of h11; None before the first response, and for HTTP/2, which numbers its responses."""
         self.is_spoilt = False
         """True if the server announced a body that no parser reads."""
 
-    def found(self, stream: CorePart) -> bool:
-        """True if bytes were read from the socket but not used.
-
-        Args:
-            stream: The stream of the connection.
-        """
+    def found(self) -> bool:
+        """True if bytes were read from the socket but not used."""
         if self.is_spoilt or (self.parser is not None and self.parser.trailing_data != (b"", False)):
             return True
-        tls = stream.get_extra_info("ssl_object")
-        return (tls is not None and _has_decrypted(tls)) or _has_queued(stream)
+        return (self._tls is not None and _has_decrypted(self._tls)) or _has_queued(self._stream)
 
 
 def _has_decrypted(tls: CorePart) -> bool:
