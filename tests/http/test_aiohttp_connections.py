@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from types import NoneType
 from typing import Any
 
 import httpx
 import pytest
 
 from enprompta import APIConnectionError, APITimeoutError, EnpromptaError
-from enprompta._core.call import Call
 from enprompta._http.senders.aiohttp_sender import Connector, Protocol, _head_of
 from tests.faults.flavours import Caller
 from tests.faults.server import PROMPT, FaultServer, Peer, answer, fine
@@ -63,7 +61,7 @@ def test_a_signal_before_the_head_is_parsed(monkeypatch: pytest.MonkeyPatch) -> 
         signal.signal(signal.SIGUSR1, before)
 
 
-def calls(server: FaultServer, *methods: str, pause: float = 0, **options: Any) -> list[Any]:
+def calls(server: FaultServer, *methods: str, **options: Any) -> list[Any]:
     """Make calls, the POST ones with a large body, and return their responses or errors."""
     outcomes: list[Any] = []
 
@@ -78,7 +76,6 @@ def calls(server: FaultServer, *methods: str, pause: float = 0, **options: Any) 
                     outcomes.append(await call)
                 except EnpromptaError as error:
                     outcomes.append(error)
-                await asyncio.sleep(pause)
 
     asyncio.run(scenario())
     return outcomes
@@ -184,44 +181,6 @@ def test_a_connection_that_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> N
         assert isinstance(error, APITimeoutError)
         assert error.unsent
         assert "did not accept a connection in time" in str(error)
-
-
-@pytest.mark.parametrize("pause", [0, 0.05])
-def test_bytes_after_a_response_do_not_begin_the_next_one(pause: float) -> None:
-    """The server began a second response to the first request and stopped."""
-
-    def say_more(peer: Peer) -> None:
-        peer.read()
-        peer.send(answer(200, PROMPT) + (rest if not pause else b""))
-        time.sleep(pause)
-        peer.send(rest if pause else b"")
-
-    rest = b"HTTP/1.1 200 OK\r\nX-Stale: "
-    with FaultServer() as server:
-        server.play(say_more)
-        for one in calls(server, "GET", "GET", pause=2 * pause):
-            assert one.status_code == 200
-            assert "x-stale" not in one.headers
-
-
-def test_a_response_without_a_body_is_followed_by_one_with_a_body() -> None:
-    """A HEAD request and a GET request use one connection."""
-
-    def announce(peer: Peer) -> None:
-        peer.read()
-        peer.send(answer(200, headers=[("Content-Length", "9")]))
-
-    async def scenario() -> None:
-        options = {"http_client": "aiohttp", "base_url": server.base_url}
-        async with Caller("asyncio", **options) as caller:
-            for _ in range(2):
-                assert (await caller.call("GET")).data.id == "p1"
-                assert await caller.client.run(Call("HEAD", "/prompts/p1", NoneType)) is None
-
-    with FaultServer() as server:
-        server.play(fine, announce, fine, announce)
-        asyncio.run(scenario())
-        assert server.connections == 1
 
 
 @pytest.mark.parametrize("value", ["a\r\nx: y", "a\nx: y", "a\rx: y"])

@@ -126,7 +126,12 @@ class AiohttpSender:
 async def _exchange(request: httpx.Request, connection: Connection) -> tuple[_Head, bytes]:
     """Write a request and read its response; release the connection if it can be reused."""
     protocol: Any = connection.protocol
-    protocol.prepare(is_head=request.method == "HEAD", read_timeout=request.extensions["timeout"]["read"])
+    protocol.set_response_params(
+        skip_payload=request.method == "HEAD",
+        read_until_eof=True,
+        auto_decompress=False,  # `content` decompresses in bounded steps
+        read_timeout=request.extensions["timeout"]["read"],
+    )
     protocol.write(_head_of(request), request.content)
     message, body = await protocol.read()
     while (status := message.code) in _INFORMATIONAL:
@@ -135,7 +140,6 @@ async def _exchange(request: httpx.Request, connection: Connection) -> tuple[_He
         message, body = await protocol.read()
     raw = body.read_nowait() if body.is_eof() else await aread_parts(body.iter_any(), raw_limit(request, status))
     if body.at_eof() and not protocol.is_writing and not (status in _NO_BODY and announces_body(message.raw_headers)):
-        protocol.unread -= len(raw)
         connection.release()
     else:
         connection.close()
@@ -186,8 +190,6 @@ class Protocol(ResponseHandler):
     _last = b""
     """End of the bytes received so far, which may be the start of the end of a head."""
     _in_head = True
-    unread = 1
-    """Bytes received since the last head that are not in its body, such as the frame of chunks; 1 without a parser."""
     _newest = 0
     """Status of the response whose head was parsed last."""
     _silent_at: float | None = None
@@ -255,16 +257,10 @@ class Protocol(ResponseHandler):
         super().resume_writing()
         self.start_timeout()
 
-    def prepare(self, *, is_head: bool, read_timeout: float | None) -> None:
-        """Prepare for the response to a request; a parser that has read nothing but the last response continues."""
-        if self.unread or is_head:
-            self.set_response_params(
-                skip_payload=is_head,
-                read_until_eof=True,
-                auto_decompress=False,  # `content` decompresses in bounded steps
-            )
-        self._in_head, self._last, self._read_timeout = True, b"", read_timeout
-        self.unread = int(is_head)  # the parser of a response without a body does not continue
+    def set_response_params(self, **settings: Any) -> None:  # noqa: ANN401 (they differ between versions of aiohttp)
+        """Prepare for the response to a request."""
+        self._in_head, self._last = True, b""
+        super().set_response_params(**settings)
 
     def feed_data(self, data: Any, size: int = 0) -> None:  # noqa: ANN401 (a message and its body)
         """Receive a parsed head."""
@@ -305,7 +301,6 @@ class Protocol(ResponseHandler):
             data = data[head:]
             self._in_head = self._newest in _INFORMATIONAL
         if data:
-            self.unread += len(data)
             super().data_received(data)
         if self._exception is not None and self._payload is not None and not self._payload.is_eof():
             # aiohttp rejected the body and closed the connection, but would wait for the rest of the body.
