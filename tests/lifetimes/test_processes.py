@@ -190,12 +190,16 @@ def test_what_a_child_does_first(server: FaultServer) -> None:
         server.play(then=plenty)
         before: tuple[Any, ...] = ()
 
+        def senders() -> tuple[Any, ...]:
+            loop = asyncio.get_running_loop()
+            return client._transport._sender, closed._transport._sender, asynchronous._transport._sender_on(loop)
+
         async def use() -> None:
             await asynchronous.prompts.get("p1")
             nonlocal before
-            before = client._transport._sender, closed._transport._sender, asynchronous._transport._sender
+            before = senders()
             _after_fork()
-            after = client._transport._sender, closed._transport._sender, asynchronous._transport._sender
+            after = senders()
             assert [one is other for one, other in zip(before, after, strict=True)] == [False, True, False]
             await asynchronous.prompts.get("p1")
             await asynchronous.aclose()
