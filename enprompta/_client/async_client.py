@@ -16,7 +16,7 @@ from enprompta.errors import EnpromptaError
 from enprompta.pagination import AsyncPage, Page
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
     from types import TracebackType
 
@@ -148,9 +148,9 @@ class AsyncEnprompta(BaseClient):
             shorten(error)
             raise error
 
-    def drive(self, steps: Steps[T], /) -> Coroutine[Any, Any, T]:
+    async def drive(self, steps: Steps[T], /) -> T:
         """Perform the steps of a call, such as those that `steps(call)` describes, and return its result."""
-        return self._transport.run(steps)
+        return await self._transport.run(steps)
 
     def _bound(self, call: Call[Any], result: Any) -> Any:  # noqa: ANN401 (the result of the call)
         """Convert a page to one that fetches the next with `await`; return other results unchanged."""

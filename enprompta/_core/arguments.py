@@ -103,7 +103,8 @@ class Parameters:
 
     def __init__(self, describe: Callable[..., Any], method: str) -> None:
         self._method = method
-        self._positional: list[tuple[str, Check | None]] = []
+        self._positional: list[str] = []
+        self._positional_checks: list[tuple[int, str, Check]] = []
         self._checks: dict[str, Check | None] = {}
         self._keywords: dict[str, bool] = {}
         _, *parameters = inspect.signature(describe).parameters.values()
@@ -111,7 +112,9 @@ class Parameters:
         for one in parameters:
             check = _check_for(one.name, str(one.annotation), reads="WriteOptions" not in options)
             if one.kind is one.POSITIONAL_ONLY:
-                self._positional.append((one.name, check))
+                if check is not None:
+                    self._positional_checks.append((len(self._positional), one.name, check))
+                self._positional.append(one.name)
             elif one.kind is one.KEYWORD_ONLY:
                 self._checks[one.name] = check
                 self._keywords[one.name] = one.default is one.empty
@@ -120,7 +123,7 @@ class Parameters:
         self._names = self._keywords.keys()
         self._required = frozenset(name for name, required in self._keywords.items() if required)
 
-    def checked(self, args: tuple[object, ...], kwargs: dict[str, object]) -> tuple[object, ...] | TypeError:
+    def checked(self, args: tuple[object, ...], kwargs: dict[str, object]) -> list[object] | TypeError:
         """Check the arguments; return the positional ones in plain form and update `kwargs` in place.
 
         Returns an error for wrong names or counts, instead of raising it here: its traceback should be short.
@@ -130,22 +133,21 @@ class Parameters:
         """
         given, required = kwargs.keys(), self._required
         if len(args) != len(self._positional) or not given <= self._names or (required and not required <= given):
-            positional = tuple(name for name, _ in self._positional)
-            return cast("TypeError", misuse(self._method, args, given, positional, self._keywords))
+            return cast("TypeError", misuse(self._method, args, given, tuple(self._positional), self._keywords))
         name, value = "", None
         try:
             for name, value in kwargs.items():
                 if (check := self._checks.get(name)) is not None and value is not UNSET:
                     kwargs[name] = check(name, value)
-            plain: list[object] = []
-            for at, (name, check) in enumerate(self._positional):
+            plain = list(args)
+            for at, name, check in self._positional_checks:
                 value = args[at]
-                plain.append(check(name, value) if check else value)
+                plain[at] = check(name, value)
         except ConfigurationError:
             raise
         except Exception as error:
             raise ConfigurationError(own_error(value, error).at(name)) from error
-        return tuple(plain)
+        return plain
 
 
 def _check_for(name: str, annotation: str, *, reads: bool) -> Check | None:

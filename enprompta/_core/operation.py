@@ -23,7 +23,6 @@ from typing_extensions import ParamSpec
 
 from enprompta._core.arguments import Parameters
 from enprompta._core.call import Call, help_on_options
-from enprompta._core.runner import Ready
 from enprompta._core.tracebacks import shorten
 from enprompta.errors import EnpromptaError
 
@@ -183,7 +182,8 @@ class operation(Described[P, "Call[T]"], Generic[P, T]):
 def method_for(describe: Callable[..., object], parameters: Parameters, owner: type[Resource], run_name: str) -> Method:
     """Create a method that checks its arguments, builds the call and has the client run it.
 
-    A description may return a flow instead of a call, for arguments that need several requests, or a `Ready` result.
+    A description may return a flow instead of a call, for arguments that need several requests, or a tuple that holds
+    only the result.
     """
     # The steps before the request are written twice: shared, they would add a frame to tracebacks, and a call's time.
     if owner.is_async:
@@ -195,8 +195,8 @@ def method_for(describe: Callable[..., object], parameters: Parameters, owner: t
                 if isinstance(checked, TypeError):
                     raise checked
                 made = describe(self, *checked, **kwargs)
-                if isinstance(made, Ready):
-                    return made.result
+                if isinstance(made, tuple):
+                    return cast("tuple[object]", made)[0]
                 return await getattr(self._client, run_name if isinstance(made, Call) else "run_flow")(made)
             except EnpromptaError as error:
                 shorten(error)
@@ -211,8 +211,8 @@ def method_for(describe: Callable[..., object], parameters: Parameters, owner: t
             if isinstance(checked, TypeError):
                 raise checked
             made = describe(self, *checked, **kwargs)
-            if isinstance(made, Ready):
-                return made.result
+            if isinstance(made, tuple):
+                return cast("tuple[object]", made)[0]
             return getattr(self._client, run_name if isinstance(made, Call) else "run_flow")(made)
         except EnpromptaError as error:
             shorten(error)

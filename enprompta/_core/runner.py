@@ -30,15 +30,6 @@ class Raw:
         self.call = call
 
 
-class Ready:
-    """The result of a flow that needs no steps; a description returns it in place of the flow, to save its cost."""
-
-    __slots__ = ("result",)
-
-    def __init__(self, result: object) -> None:
-        self.result = result
-
-
 class Answered(Generic[T]):
     """The result of a call, and the attempts it took.
 

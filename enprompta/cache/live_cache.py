@@ -140,8 +140,8 @@ class LiveCache:
 
     def get_fresh(self, key: PromptKey, ttl: float | None) -> LivePrompt | None:
         """Return a prompt that is in memory and younger than its TTL; None if there is none."""
-        entry, cached, now = self._memory.look_up(key, ttl)
-        return _from_cache(cached, now) if entry is None else None
+        found = self._memory.fresh(key, ttl)
+        return None if found is None else _from_cache(*found)
 
     def get(self, request: Request) -> Flow[LivePrompt]:
         """Return a live prompt: from memory, from the service, or else a stale prompt or the fallback.
@@ -150,14 +150,12 @@ class LiveCache:
             NotFoundError: The prompt does not exist, and the caller passed no fallback.
             APIError: The request failed, and there is no stale prompt or fallback.
         """
-        entry, cached, now = self._memory.look_up(request.key, request.ttl)
-        if entry is None:
-            return _from_cache(cached, now)
-        if self._disk is not None and cached is EMPTY:
+        entry = self._memory.entry(request.key)
+        if self._disk is not None and entry.cached is EMPTY:
             yield from self._read_snapshot(self._disk, request.key, entry)
         while True:
             found = self._memory.decide(request, entry)
-            if found.decision is CacheDecision.FRESH:  # another caller fetched it since the first look-up
+            if found.decision is CacheDecision.FRESH:
                 return self._counted("hits", _from_cache(found.cached, found.now))
             if found.pending is not None and found.is_leader and not found.is_patient:
                 self._spawn(request, entry, found.pending, request.in_background())
@@ -172,8 +170,8 @@ class LiveCache:
         """Fetch several prompts concurrently and wait for all of them; raises what `get` raises."""
         wanted = list(requests)
         for request in wanted:
-            entry, _, _ = self._memory.look_up(request.key, request.ttl, count=0)
-            if entry is not None and entry.cached is EMPTY:
+            entry = self._memory.entry(request.key)
+            if entry.cached is EMPTY:
                 found = self._memory.decide(request, entry)
                 if found.pending is not None and found.is_leader:
                     self._spawn(request, entry, found.pending, request.options)
@@ -338,7 +336,8 @@ class LiveCache:
 
 def _from_cache(cached: CachedPrompt, now: float) -> LivePrompt:
     value: Any = cached.value  # not None, because it is fresh
-    return value.with_cache_info(CacheInfo(max(0.0, now - cached.confirmed_at)))
+    age = now - cached.confirmed_at
+    return value.with_cache_info(CacheInfo(age if age > 0.0 else 0.0))  # noqa: FURB136 (`max` takes five times as long)
 
 
 def _value_or_raise(outcome: CachedPrompt, error: APIError | None) -> CachedPrompt:

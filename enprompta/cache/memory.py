@@ -75,13 +75,21 @@ class Memory:
         with self._lock:
             self._entries.clear()
 
-    def look_up(
-        self, key: PromptKey, ttl: float | None, *, count: int = 1
-    ) -> tuple[CacheEntry | None, CachedPrompt, float]:
-        """Return the entry, its state and the time; None as the entry if it is fresh, which counts as a hit."""
-        entries = self._entries
+    def fresh(self, key: PromptKey, ttl: float | None) -> tuple[CachedPrompt, float] | None:
+        """Return a fresh entry's state and the time, and count a hit; None if the entry is not fresh."""
         with self._lock:
             now = self._clock()
+            entry = self._entries.get(key)
+            if entry is None or not entry.cached.is_fresh(now, ttl):
+                return None
+            self._entries.move_to_end(key)
+            self._counts["hits"] += 1
+            return entry.cached, now
+
+    def entry(self, key: PromptKey) -> CacheEntry:
+        """Return the entry of a prompt, new or as it is."""
+        entries = self._entries
+        with self._lock:
             entry = entries.get(key)
             if entry is None:
                 entry = entries[key] = CacheEntry()
@@ -89,11 +97,7 @@ class Memory:
                     entries.popitem(last=False)
             else:
                 entries.move_to_end(key)
-            cached = entry.cached
-            if cached.is_fresh(now, ttl):
-                self._counts["hits"] += count
-                return None, cached, now
-        return entry, cached, now
+            return entry
 
     def decide(self, request: Request, entry: CacheEntry) -> Lookup:
         """Compare the cached value with the request; join the pending fetch or start one."""

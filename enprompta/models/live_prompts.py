@@ -104,11 +104,13 @@ class LivePrompt(Model, ProviderMessages):
         """Return a copy with the given cache information; used by the prompt cache."""
         # The same as `model_copy`, at half its cost, which dominates a cache hit.
         live = object.__new__(self.__class__)
-        values, extra = self.__dict__.copy(), self.__pydantic_extra__
+        values = self.__dict__.copy()
         values["variables"] = values["variables"].copy()
+        if values["messages"]:
+            values["messages"] = values["messages"].copy()
         _set_dict(live, values)
-        _set_extra(live, extra.copy() if extra else extra)
-        _set_fields_set(live, self.__pydantic_fields_set__)
+        _set_extra(live, (self.__pydantic_extra__ or {}).copy())
+        _set_fields_set(live, set(self.__pydantic_fields_set__))
         _set_private(live, {"_serving": serving})
         return live
 

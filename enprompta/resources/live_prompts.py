@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 from enprompta import cache, models, resources
 from enprompta._core.call import Call, check_id, path
 from enprompta._core.operation import Resource, client_of, flow, operation
-from enprompta._core.runner import Ready
 from enprompta._core.unset import UNSET, Unset
 from enprompta.errors import ConfigurationError
 
@@ -71,12 +70,13 @@ class LivePromptCalls(Resource):
             ConfigurationError: An argument is invalid, or the fallback has the wrong type.
         """
         chosen = label if type(label) is str else _chosen(label, slug)
-        key = cache.PromptKey(slug, chosen, None if isinstance(project, Unset) else project)
+        place: Any = slug, chosen, None if isinstance(project, Unset) else project  # equals its `PromptKey`
         _check(self._client, ttl, options)
         live_cache: LiveCache = self._client.live_cache
-        if label is chosen and (fresh := live_cache.get_fresh(key, ttl)) is not None:
-            ready: Any = Ready(fresh)  # the method returns its result; see `method_for`
+        if label is chosen and (fresh := live_cache.get_fresh(place, ttl)) is not None:
+            ready: Any = (fresh,)  # the method returns what is in it; see `method_for`
             return ready
+        key = cache.PromptKey(*place)
         served = live_cache.get(cache.Request(self._client, key, _call, ttl, fallback, options))
         return served if label is chosen else resources.exposures.exposed(_hooks_of(self), label, key, served)
 

@@ -35,6 +35,17 @@ class TestFresh:
         assert service.sent == 5
         assert len(service.cache) == 5
 
+    def test_a_served_prompt_belongs_to_its_caller(self, service: Service) -> None:
+        """A caller's changes to a prompt, its messages and its variables are in no other caller's prompt."""
+        service.answer = lambda _: live(content=None, messages=[{"role": "user", "content": "Hi"}], variables={"a": 1})
+        before, changed = service.get().model_dump(exclude_unset=True), service.get()
+        changed.name, changed.note = "mine", "mine"
+        changed.variables["b"] = 2
+        assert changed.messages
+        changed.messages.clear()
+        assert service.get().model_dump(exclude_unset=True) == before
+        assert service.get().model_extra == {}
+
     def test_ttl_none_never_asks_again(self, service: Service) -> None:
         """With `ttl=None` the cached prompt is served forever."""
         service.get(ttl=None)
