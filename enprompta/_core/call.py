@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from inspect import cleandoc
 from typing import Generic, TypeVar, cast
 from urllib.parse import quote
@@ -57,11 +57,7 @@ def help_on_options(annotation: str) -> str:
     return "\n".join(["Options of each call:", *lists]) if any(lists) else ""
 
 
-def _no_params() -> dict[str, object]:
-    return {}  # `dict[str, object]()` takes nine times as long
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Call(Generic[T]):
     """One API request and the type of its result; `client.run(call)` sends it.
 
@@ -76,17 +72,43 @@ class Call(Generic[T]):
     to the API root, the parent of the base URL."""
     returns: type[T]
     """Type of the result: a model, `Page[Model]`, `list[Model]` or `dict`; `NoneType` ignores the response body."""
-    params: Mapping[str, object] = field(default_factory=_no_params)
+    params: Mapping[str, object]
     """Query parameters; None and `UNSET` are left out."""
-    json: object = None
+    json: object
     """Request body: plain values, models, dates. `UNSET` entries of mappings are left out; None sends no body."""
-    options: RequestOptions = field(default_factory=RequestOptions)
+    options: RequestOptions
     """Options for this call only."""
-    enveloped: bool = True
+    enveloped: bool
     """True if the reference documents a `{"success": …, "data": …}` envelope. Both forms are accepted either way."""
-    within: str = ""
+    within: str
     """Field of the data that holds the result, such as `trace` in `{"data": {"trace": …}}`; empty if the data is the
     result. A page within a field has `total`, `limit` and `offset` next to it instead of `pagination`."""
+
+    def __init__(  # noqa: PLR0917 (in the order of the fields)
+        self,
+        method: str,
+        path: str,
+        returns: type[T],
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+        options: RequestOptions | None = None,
+        enveloped: bool = True,  # noqa: FBT001, FBT002 (a field like the others)
+        within: str = "",
+    ) -> None:
+        # Slot by slot, in half the time of a frozen dataclass's own: each call makes one.
+        _set_method(self, method)
+        _set_path(self, path)
+        _set_returns(self, returns)
+        _set_params(self, {} if params is None else params)
+        _set_json(self, json)
+        _set_options(self, {} if options is None else options)
+        _set_enveloped(self, enveloped)
+        _set_within(self, within)
+
+
+_set_method, _set_path, _set_returns, _set_params, _set_json, _set_options, _set_enveloped, _set_within = (
+    vars(Call)[name].__set__ for name in Call.__slots__
+)
 
 
 def path(template: str, *ids: str) -> str:

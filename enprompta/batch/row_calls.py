@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import unquote
@@ -97,7 +97,8 @@ class CallTemplate(Generic[RowT]):
 
     def call(self, task: RowTask[RowT]) -> Call[Execution]:
         """Return the call of a row."""
-        return replace(self.shared, json=self.body(task), options=WriteOptions(idempotency_key=self.key(task)))
+        options: WriteOptions = {"idempotency_key": self.key(task)}
+        return Call("POST", self.path, self.shared.returns, json=self.body(task), options=options)
 
     def body(self, task: RowTask[RowT]) -> dict[str, object]:
         """Return the request body of a row."""

@@ -61,7 +61,7 @@ from enprompta.errors import Attempt as Attempt
 from enprompta.errors import AuthenticationError as AuthenticationError
 from enprompta.errors import BadRequestError as BadRequestError
 class Call(Generic[T]):
-    def __init__(self, method: str, path: str, returns: type[T], params: Mapping[str, object] = _no_params(), json: object = None, options: RequestOptions = RequestOptions(), enveloped: bool = True, within: str = '') -> None: ...
+    def __init__(self, method: str, path: str, returns: type[T], params: Mapping[str, object] | None = None, json: object = None, options: RequestOptions | None = None, enveloped: bool = True, within: str = '') -> None: ...
     enveloped: bool
     json: object
     method: str
