@@ -29,11 +29,12 @@ _WHOLE_MODULE = re.compile(r"^(pytestmark = .*|    )pytest\.mark\.step\(", re.MU
 _INSTALL = 'pip install -e ".[dev]" -c tests/constraints.txt'
 
 # Tests marked `step(NAME)` need tools or minutes that a first run should not take; `.ci/run` runs them as steps.
+# No step is named like a folder at the top, which pytest would take `--step NAME` for.
 STEPS = {
     "types": "what mypy, pyright and pyrefly make of the public types",
-    "site": "the documentation site",
+    "pages": "the documentation site",
     "package": "the built wheel in an empty environment (needs a package index)",
-    "examples": "the examples, and every block of the documentation but README's",
+    "blocks": "the examples, and every block of the documentation but README's",
     "plugin": "test suites of other projects that use the pytest fixtures",
     "conformance": "schemathesis against the emulator",
     "spec_tools": "other tools with the document: Prism, linters, generators (needs tests/spec_tools/install)",

@@ -1,4 +1,4 @@
-"""The worked example of docs/contributing.md is a change that works."""
+"""The worked example of docs/contributing.md is a change that works, and so do the names of steps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import STEPS
+
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("enprompta", "tests", "docs", "pyproject.toml", "CHANGELOG.md")
 
 
+def test_no_step_is_named_like_a_folder() -> None:
+    """`pytest --step NAME` would search a folder of that name for `conftest.py`; `site` holds the built site."""
+    assert not {path.name for path in ROOT.iterdir()} & STEPS.keys()
+    assert "site" not in STEPS
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("patch"), reason="the program patch is not installed")
-@pytest.mark.step("examples")
+@pytest.mark.step("blocks")
 def test_the_endpoint_of_the_example_works(tmp_path: Path) -> None:
     """The diff applies to this tree, and with it client, emulator and document agree on the new operation."""
     page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")

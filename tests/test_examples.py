@@ -15,7 +15,7 @@ import pytest
 
 from enprompta.emulator import Emulator
 
-pytestmark = pytest.mark.step("examples")
+pytestmark = pytest.mark.step("blocks")
 
 HERE = Path(__file__).resolve().parents[1] / "examples"
 EXAMPLES = sorted(HERE.glob("*.py"))

@@ -98,7 +98,7 @@ def shells(tmp_path: Path) -> Iterator[Shells]:
 
 
 @pytest.mark.slow
-@pytest.mark.step("examples")
+@pytest.mark.step("blocks")
 def test_every_command_works(shells: Shells) -> None:
     """From the emulator to a verified webhook and a resumed bulk run, each block does what the page says."""
     said = [

@@ -41,7 +41,7 @@ def blocks() -> Iterator[object]:
         for number, match in enumerate(BLOCK.finditer(page.read_text(encoding="utf-8")), 1):
             indent, text = match.groups()
             code = re.sub(rf"^{indent}", "", text, flags=re.MULTILINE)
-            marks = () if page.name == "README.md" else (pytest.mark.step("examples"),)
+            marks = () if page.name == "README.md" else (pytest.mark.step("blocks"),)
             yield pytest.param(code, id=f"{page.relative_to(ROOT)}-{number}", marks=marks)
 
 

@@ -46,7 +46,7 @@ RESOURCES = ("prompts", "executions", "templates", "workflows", "teams", "webhoo
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.step("site"),
+    pytest.mark.step("pages"),
     pytest.mark.skipif(not importlib.util.find_spec("zensical"), reason="zensical is not installed"),
 ]
 

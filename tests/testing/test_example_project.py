@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.step("examples")]  # many processes, or thousands of calls
+pytestmark = [pytest.mark.slow, pytest.mark.step("blocks")]  # many processes, or thousands of calls
 
 PROJECT = Path(__file__).resolve().parents[2] / "examples" / "testing_project"
 

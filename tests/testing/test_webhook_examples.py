@@ -26,7 +26,7 @@ from enprompta.emulator.webhooks import delivery_queue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.slow, pytest.mark.step("examples")]  # many processes, or thousands of calls
+pytestmark = [pytest.mark.slow, pytest.mark.step("blocks")]  # many processes, or thousands of calls
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "webhooks"
 DELIVERIES = 1_000 if os.environ.get("ENPROMPTA_LONG_TESTS") else 100
