@@ -59,7 +59,7 @@ async def _in_flight(server: Canned) -> tuple[float, float]:
 
         answer = Answer(200, httpx.Headers(raw.headers), raw.content, httpx.Request("GET", url))
         sender = _Holding(answer)
-        client._transport._current.sender = sender  # type: ignore[union-attr]
+        client._transport._current.sender = sender  # type: ignore[union-attr] # it is open
 
         async def hold(number: int) -> int:
             sender.release.clear()
