@@ -203,10 +203,8 @@ class BaseClient:
         query = _core.body.encode_query(call.params) if call.params else ""
         return f"{root}{'&' if '?' in root else '?'}{query}" if query else root
 
-    def _send(self, call: Call[Any], body: object = None, key: str | None = None) -> Steps[HttpReply]:
+    def _send(self, call: Call[Any], content: bytes | None = None, key: str | None = None) -> Steps[HttpReply]:
         settings, plan = self._settings, self._plan
-        if body is None:
-            body = call.json
         given: object = None
         if call.options:
             options: Any = dict(call.options)
@@ -216,7 +214,8 @@ class BaseClient:
                 plan = self._plan_for(settings)
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=limiters.NoLimiter())
-        content = b"" if body is None else _core.body.encode_json(body)
+        if content is None:
+            content = b"" if call.json is None else _core.body.encode_json(call.json)
         if key is None and call.method in KEYED_METHODS:
             key = idempotency_key(given)
         request = self._request(call.method, self._url(call), content, settings, key)
@@ -263,15 +262,15 @@ class BaseClient:
         plan = self._plan._replace(account=limiters.NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
-    def steps(self, call: Call[T], /, body: object = None, key: str | None = None) -> Steps[Answered[T]]:
+    def steps(self, call: Call[T], /, content: bytes | None = None, key: str | None = None) -> Steps[Answered[T]]:
         """Describe a call as the steps it takes, without sending anything; `drive` performs them.
 
         Args:
             call: The call.
-            body: The request body; that of the call for None.
+            content: The request body; that of the call for None.
             key: A valid idempotency key; None for that of the call's options, or a new one.
         """
-        reply = yield from self._send(call, body, key)
+        reply = yield from self._send(call, content, key)
         return Answered((yield from self._read(call, reply)), reply.attempts)
 
     def _perform(self, call: Call[T]) -> Steps[T]:

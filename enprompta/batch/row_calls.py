@@ -9,6 +9,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import unquote
 
+from pydantic_core import to_json
+
 from enprompta._common import values as conversions
 from enprompta._common.narrowing import is_mapping
 from enprompta._core.body import encode_json
@@ -33,8 +35,10 @@ class RowTask(Generic[RowT]):
     index: int
     row: RowT
     variables: Mapping[str, Any]
+    content: bytes
+    """The request body."""
     digest: bytes
-    """Hash of the prompt, its options and the variables."""
+    """Hash of the prompt and the request body."""
     attempt: int = 0
     """Number of failed executions of the row; it is part of the key, because the API repeats its response for a key."""
 
@@ -60,8 +64,9 @@ class CallTemplate(Generic[RowT]):
         self._columns = _columns(variables)
         self._skip_nulls = skip_nulls
         self.run_id = run_id
-        # Encoded here, so that invalid options are reported before the first row.
-        self._base = sha256(self.path.encode() + b"\0" + encode_json(self._body))
+        # Encoded here, so that invalid options are reported before the first row. Rows differ in what follows.
+        self._opening = encode_json({**self._body, "variables": {}}).removesuffix(b"{}}")
+        self._base = sha256(self.path.encode() + b"\0" + self._opening)
 
     @property
     def path(self) -> str:
@@ -84,25 +89,22 @@ class CallTemplate(Generic[RowT]):
         Raises:
             RowError: The row has no valid variables.
         """
+        variables = self.variables(index, row)
         try:
-            variables = conversions.variables(self.variables(index, row))
-            written = _written(variables)
+            variables, written = _written(variables)
         except conversions.RefusedValueError as refused:
             raise RowError(f"row {index} cannot be sent: {refused.at('variables')}") from None
         except ConfigurationError as error:
             raise RowError(f"row {index} cannot be sent: {error.message}") from error
         digest = self._base.copy()
         digest.update(written)
-        return RowTask(index, row, variables, digest.digest())
+        return RowTask(index, row, variables, self._opening + written + b"}", digest.digest())
 
     def call(self, task: RowTask[RowT]) -> Call[Execution]:
         """Return the call of a row."""
         options: WriteOptions = {"idempotency_key": self.key(task)}
-        return Call("POST", self.path, self.shared.returns, json=self.body(task), options=options)
-
-    def body(self, task: RowTask[RowT]) -> dict[str, object]:
-        """Return the request body of a row."""
-        return {**self._body, "variables": task.variables}
+        body = {**self._body, "variables": task.variables}
+        return Call("POST", self.path, self.shared.returns, json=body, options=options)
 
     def key(self, task: RowTask[RowT]) -> str:
         """Return the idempotency key of a row.
@@ -112,7 +114,7 @@ class CallTemplate(Generic[RowT]):
         """
         return sha256(f"{self.run_id}\0{task.index}\0{task.attempt}\0".encode() + task.digest).hexdigest()
 
-    def variables(self, index: int, row: RowT) -> Mapping[str, Any]:
+    def variables(self, index: int, row: RowT) -> dict[str, Any]:
         """Get the variables of a row, sorted by name.
 
         Raises:
@@ -168,11 +170,20 @@ def _check_names(index: int, names: list[object]) -> None:
         raise RowError(f"row {index} has more fields than there are columns")
 
 
-def _written(variables: Mapping[str, object]) -> bytes:
-    """Encode variables for hashing; equal variables have equal encodings."""
-    if {*map(type, variables.values())} <= {str}:
-        return repr(variables).encode(errors="surrogatepass")
-    return encode_json(variables)
+def _written(variables: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Return variables as they are sent, and as JSON; equal variables have equal JSON.
+
+    Raises:
+        RefusedValueError: A value has no wire form.
+        ConfigurationError: A value has no JSON form.
+    """
+    if {*map(type, variables), *map(type, variables.values())} == {str}:
+        try:
+            return variables, to_json(variables)
+        except ValueError:  # a lone surrogate, which `encode_json` explains
+            pass
+    variables = conversions.variables(variables)
+    return variables, encode_json(variables)
 
 
 def _columns(variables: object) -> dict[str, str] | None:
