@@ -118,7 +118,10 @@ class HttpReply:
     @property
     def request_id(self) -> str | None:
         """Request id from the server; None if it sent none."""
-        return self.response.headers.get("x-request-id")
+        headers = self.response.headers
+        found = [value for name, value in headers.raw if name.lower() == b"x-request-id"]
+        # The usual case first, because a mapping of headers decodes all of them.
+        return found[0].decode() if len(found) == 1 and found[0].isascii() else headers.get("x-request-id")
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

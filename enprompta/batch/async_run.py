@@ -131,14 +131,18 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
         """
         if self._ended is None:
             self._start()
-        scheduler = self._scheduler
-        while (result := scheduler.pop()) is None:
-            if scheduler.is_done:
+        while (result := self.ready()) is None:
+            if self._scheduler.is_done:
                 await self._until_ended()
                 raise self._failure() or StopAsyncIteration
             await self._result_ready.wait()
-        self._refill()
-        return cast("BatchResult[RowT, ExecutionT]", result)
+        return result
+
+    def ready(self) -> BatchResult[RowT, ExecutionT] | None:
+        """Return the next result if there is one already, without waiting."""
+        if (result := self._scheduler.pop()) is not None:
+            self._refill()
+        return cast("BatchResult[RowT, ExecutionT] | None", result)
 
     def _start(self) -> None:
         self._start_once()
@@ -302,7 +306,7 @@ class _Results(AsyncIterator["BatchResult[RowT, ExecutionT]"]):
 
     async def __anext__(self) -> BatchResult[RowT, ExecutionT]:
         try:
-            return await self._run.next()
+            return self._run.ready() or await self._run.next()
         except EnpromptaError as error:
             shorten(error)
             raise error

@@ -38,9 +38,19 @@ class RowTask(Generic[RowT]):
     content: bytes
     """The request body."""
     digest: bytes
-    """Hash of the prompt and the request body."""
+    """Hash of the run, the index, the prompt and the request body."""
     attempt: int = 0
     """Number of failed executions of the row; it is part of the key, because the API repeats its response for a key."""
+
+    @property
+    def key(self) -> str:
+        """The idempotency key.
+
+        A row that is sent again, after a crash or on another machine, has the same key. Another row with equal content
+        has another.
+        """
+        digest = sha256(b"%b\0%d" % (self.digest, self.attempt)).digest() if self.attempt else self.digest
+        return digest.hex()
 
 
 class CallTemplate(Generic[RowT]):
@@ -60,13 +70,22 @@ class CallTemplate(Generic[RowT]):
         self.shared: Call[Execution] = call
         """The call that all rows share."""
         self._body: Mapping[str, object] = cast("Mapping[str, object]", call.json)
-        self._variables = variables
+        self._function = variables if callable(variables) else None
         self._columns = _columns(variables)
         self._skip_nulls = skip_nulls
-        self.run_id = run_id
         # Encoded here, so that invalid options are reported before the first row. Rows differ in what follows.
         self._opening = encode_json({**self._body, "variables": {}}).removesuffix(b"{}}")
-        self._base = sha256(self.path.encode() + b"\0" + self._opening)
+        self.run_id = run_id
+
+    @property
+    def run_id(self) -> str:
+        """The id that distinguishes this run from others."""
+        return self._run_id
+
+    @run_id.setter
+    def run_id(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._base = sha256(b"%b\0%b\0%b" % (run_id.encode(), self.path.encode(), self._opening))
 
     @property
     def path(self) -> str:
@@ -97,22 +116,14 @@ class CallTemplate(Generic[RowT]):
         except ConfigurationError as error:
             raise RowError(f"row {index} cannot be sent: {error.message}") from error
         digest = self._base.copy()
-        digest.update(written)
+        digest.update(b"%b\0%d" % (written, index))
         return RowTask(index, row, variables, self._opening + written + b"}", digest.digest())
 
     def call(self, task: RowTask[RowT]) -> Call[Execution]:
         """Return the call of a row."""
-        options: WriteOptions = {"idempotency_key": self.key(task)}
+        options: WriteOptions = {"idempotency_key": task.key}
         body = {**self._body, "variables": task.variables}
         return Call("POST", self.path, self.shared.returns, json=body, options=options)
-
-    def key(self, task: RowTask[RowT]) -> str:
-        """Return the idempotency key of a row.
-
-        It is derived from the run, the row's index and the request body. A row that is sent again, after a crash or on
-        another machine, therefore has the same key. Another row with equal content has another.
-        """
-        return sha256(f"{self.run_id}\0{task.index}\0{task.attempt}\0".encode() + task.digest).hexdigest()
 
     def variables(self, index: int, row: RowT) -> dict[str, Any]:
         """Get the variables of a row, sorted by name.
@@ -123,20 +134,19 @@ class CallTemplate(Generic[RowT]):
         if self._columns is not None:
             return self._present({name: _cell(index, row, column) for name, column in self._columns.items()})
         found: object = row
-        if callable(self._variables):
+        if self._function is not None:
             try:
-                found = self._variables(row)
+                found = self._function(row)
             except Exception as error:
                 problem = f"{type(error).__name__}: {error}"
                 raise RowError(f"row {index}: the function variables= failed: {problem}") from error
         if not is_mapping(found):
-            hint = "variables= must return one" if callable(self._variables) else "name the columns with variables="
+            hint = "variables= must return one" if self._function is not None else "name the columns with variables="
             kind = type(found).__name__
             raise RowError(f"row {index} has variables of type {kind}, not a mapping of names to values: {hint}")
-        named = found
-        if not {*map(type, named)} <= {str}:
-            _check_names(index, list(named))
-        return self._present(dict(sorted(named.items())))
+        if not {*map(type, found)} <= {str}:
+            _check_names(index, list(found))
+        return self._present(dict(sorted(found.items())))
 
     def _present(self, variables: dict[str, object]) -> dict[str, Any]:
         if self._skip_nulls and None in variables.values():

@@ -56,7 +56,7 @@ class RowOutputs:
     ) -> Steps[Answered[Execution]]:
         """Return the steps of a row's executions."""
         if self._reader is None:  # without a `Call` for each row
-            return client.steps(template.shared, task.content, template.key(task))
+            return client.steps(template.shared, task.content, task.key)
         return self._typed_steps(client, template.call(task), self._reader)
 
     def _typed_steps(

@@ -1,8 +1,8 @@
 """How many rows a second `execute_many` reaches, beside calling `execute` by hand.
 
 Run it as a program: `python tests/benchmarks/bench_batch.py [ROWS]`. The server is a separate process that answers
-every request at once with the same bytes, so that the client is the bottleneck. Rounds of all cases are interleaved, so
-that a busy machine slows all of them; ratios are the median over the rounds. On an idle machine the ratios of processor
+every request at once with the same bytes, so that the client is the bottleneck. Rounds of all cases are interleaved, every
+second one in reverse order, so that a busy machine slows all of them; ratios are the median over the rounds. On an idle machine the ratios of processor
 time and of rows a second agree; on a busy machine, use the ratio of processor time.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 AT_ONCE = 64
-ROUNDS = 7
+ROUNDS = 12
 BODY = json.dumps(
     {"success": True, "data": {"id": "exe_1", "promptId": "p", "status": "completed", "output": "x" * 200}}
     | {"tokens": 50, "cost": 0.001, "latency": 12, "provider": "echo", "model": "echo-1", "variables": {"n": "1"}}
@@ -138,9 +138,9 @@ def measure(url: str, number: int) -> None:
             "many, threads": ("threads", lambda: many_threads(client, number)),
         }
         rates: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
-        for _ in range(ROUNDS):
-            for name, (_, do) in cases.items():
-                rates[name].append(timed(do, number))
+        for turn in range(ROUNDS):
+            for name in list(cases)[:: -1 if turn % 2 else 1]:
+                rates[name].append(timed(cases[name][1], number))
     for name, (reference, _) in cases.items():
         pairs = list(zip(rates[name], rates[reference], strict=True))
         wall, work = (statistics.median(a[i] / b[i] for a, b in pairs) for i in (0, 1))
