@@ -271,7 +271,7 @@ class BaseClient:
             key: A valid idempotency key; None for that of the call's options, or a new one.
         """
         reply = yield from self._send(call, content, key)
-        return Answered((yield from self._read(call, reply)), reply.attempts)
+        return Answered((yield from self._read(call, reply)), reply.attempts, reply.response.content)
 
     def _perform(self, call: Call[T]) -> Steps[T]:
         reply = yield from self._send(call)

@@ -36,13 +36,15 @@ class Answered(Generic[T]):
     Args:
         result: The result.
         attempts: Every attempt, the successful one last.
+        content: The body of the response.
     """
 
-    __slots__ = ("attempts", "result")
+    __slots__ = ("attempts", "content", "result")
 
-    def __init__(self, result: T, attempts: tuple[Attempt, ...]) -> None:
+    def __init__(self, result: T, attempts: tuple[Attempt, ...], content: bytes) -> None:
         self.result: T = result
         self.attempts: tuple[Attempt, ...] = attempts
+        self.content: bytes = content
 
 
 if TYPE_CHECKING:

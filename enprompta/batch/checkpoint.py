@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from enprompta import errors
 from enprompta._common.private_files import create_private
 from enprompta._core.body import encode_json
+from enprompta._core.decode import decode
 from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
 from enprompta.batch.results import executions_of
 from enprompta.batch.row_calls import differences
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 _APPLICATION_ID = 0x456E5072  # "EnPr": marks checkpoints, so that other programs' databases are never written to
 _FORMAT = "1"
-BEFORE = "executionsBeforeRepair"
-"""The field of a stored execution that has the earlier executions of its row."""
 _FACTS = ("format", "run_id", "path", "options")
 # Errors of reading JSON with an unexpected shape; pydantic's errors are value errors too.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -46,7 +45,7 @@ _BUSY_SECONDS = 0.25
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS rows (idx INTEGER PRIMARY KEY, digest BLOB NOT NULL, ok INTEGER NOT NULL,
-    attempt INTEGER NOT NULL, credits INTEGER NOT NULL, cost REAL, execution TEXT, error TEXT)""",
+    attempt INTEGER NOT NULL, credits INTEGER NOT NULL, cost REAL NOT NULL, response BLOB, earlier TEXT, error TEXT)""",
 )
 _TABLES = "SELECT (SELECT count(*) FROM rows), (SELECT count(*) FROM run)"
 # Checks the columns of every row; JSON is checked when the row is read.
@@ -56,13 +55,15 @@ _DAMAGED = """SELECT idx, CASE
     WHEN typeof(ok) != 'integer' OR ok NOT IN (0, 1) THEN 'its state'
     WHEN typeof(attempt) != 'integer' OR attempt < 0 THEN 'its number of attempts'
     WHEN typeof(credits) != 'integer' OR credits < 0 THEN 'its number of credits'
-    WHEN typeof(cost) NOT IN ('real', 'integer', 'null') THEN 'its cost'
-    WHEN typeof(execution) NOT IN ('text', 'null') OR (ok AND execution IS NULL) THEN 'its execution'
+    WHEN typeof(cost) NOT IN ('real', 'integer') THEN 'its cost'
+    WHEN typeof(response) NOT IN ('blob', 'null') OR (ok AND response IS NULL) THEN 'its response'
+    WHEN typeof(earlier) NOT IN ('text', 'null') THEN 'its earlier executions'
     WHEN typeof(error) NOT IN ('text', 'null') OR ok == (error IS NOT NULL) THEN 'its error'
     END AS problem FROM rows WHERE problem IS NOT NULL ORDER BY idx LIMIT 1"""
-# Text for the error also if there is none, and `bytearray`: sqlite3 takes three times as long for None, bool and bytes,
-# for which it searches for adapters.
-_WRITE = "INSERT OR REPLACE INTO rows VALUES (?1, ?2, ?7 = '', ?3, ?4, ?5, ?6, nullif(?7, ''))"
+# Empty values in place of None, and `bytearray`: sqlite3 searches for adapters of None, bool and bytes, which takes as
+# long as writing the row.
+_WRITE = """INSERT OR REPLACE INTO rows
+    VALUES (?1, ?2, ?8 = '', ?3, ?4, ?5, nullif(?6, x''), nullif(?7, ''), nullif(?8, ''))"""
 _SUMS = (
     "SELECT max(idx), total(credits), total(cost), coalesce(max(CASE WHEN ok THEN cost END), 0.0), total(ok) FROM rows"
 )
@@ -90,6 +91,8 @@ class SavedRow:
     """The attempt number to use if the row is executed again."""
     credits: int
     execution: Execution | None
+    earlier: Sequence[Execution]
+    """The executions before it whose outputs it repairs."""
     error: EnpromptaError | None
 
 
@@ -104,7 +107,9 @@ class NoCheckpoint:
     def check_number(self, rows: int) -> None:
         """Accept any number of rows."""
 
-    def write(self, result: BatchResult[Any], task: RowTask[Any], credits: int, now: float) -> None:
+    def write(
+        self, result: BatchResult[Any], task: RowTask[Any], content: bytes, credits: int, cost: float, now: float
+    ) -> None:
         """Save nothing."""
 
     def flush(self, now: float) -> None:
@@ -128,6 +133,7 @@ class Checkpoint:
 
     def __init__(self, path: str | os.PathLike[str], template: CallTemplate[Any], *, fixed: bool) -> None:
         self._path = os.fspath(path)
+        self._call = template.shared
         self._pending: list[tuple[object, ...]] = []
         self._flushed_at = 0.0
         create_private(self._path)
@@ -219,20 +225,20 @@ class Checkpoint:
         """
         if task.index > self.spent.last:
             return None
-        sql = "SELECT digest, attempt, credits, execution, error FROM rows WHERE idx = ?"
+        sql = "SELECT digest, attempt, credits, response, earlier, error FROM rows WHERE idx = ?"
         try:
             row = self._db.execute(sql, (task.index,)).fetchone()
         except sqlite3.Error as error:
             raise self._damaged(str(error), row=task.index) from error
         if row is None:
             return None
-        digest, attempt, charged, execution_json, error_json = row
+        digest, attempt, charged, response, earlier_json, error_json = row
         try:
-            execution = None if execution_json is None else Execution.model_validate_json(execution_json)
-            saved = SavedRow(attempt, charged, execution, _error_from(error_json, execution))
-            _check_before(execution)
+            execution = None if response is None else decode(self._call, response)
+            earlier = [Execution.model_validate(one) for one in json.loads(earlier_json or "[]")]
+            saved = SavedRow(attempt, charged, execution, earlier, _error_from(error_json, execution))
         except _UNREADABLE as error:
-            what = "error" if error_json is not None and execution_json is None else "execution"
+            what = "error" if error_json is not None and response is None else "response"
             raise self._damaged(f"its {what} has an unexpected form", row=task.index) from error
         if digest != task.digest:
             before = {} if execution is None else execution.variables
@@ -249,25 +255,31 @@ class Checkpoint:
         if rows <= self.spent.last:
             self._refuse(f"of other rows: it has row {self.spent.last}, and the input has only {rows} rows")
 
-    def write(self, result: BatchResult[Any], task: RowTask[Any], credits: int, now: float) -> None:
+    def write(
+        self, result: BatchResult[Any], task: RowTask[Any], content: bytes, credits: int, cost: float, now: float
+    ) -> None:
         """Save the result of a row; it is in the file soon, at the latest after `close`.
+
+        Args:
+            result: The result.
+            task: The row.
+            content: The body of the response; empty if there was none.
+            credits: The credits that the row was charged or may have been.
+            cost: Cost of its executions in USD, as far as known.
+            now: The current time, in monotonic seconds.
 
         Raises:
             CheckpointError: The file cannot be written.
         """
-        executions = executions_of(result.execution)
-        kept = _written(executions) if executions else None
-        cost: float | None = None
-        for one in executions:
-            if one.cost is not None:
-                cost = one.cost + (cost or 0.0)
+        earlier = executions_of(result.execution)[:-1]
         # The API repeats its response for a key. So a row that failed without a charge needs a new key for its next
         # attempt, but not after a 409, which means that the API knows another request with this key.
         error = result.error
         spent = error is not None and credits == 0 and not isinstance(error, ConflictError)
         attempt = task.attempt + spent
-        entry = (task.index, bytearray(task.digest), attempt, credits, cost, kept, _error_json(error))
-        self._pending.append(entry)
+        written = _models_json(earlier) if earlier else ""
+        digest, response = bytearray(task.digest), bytearray(content)
+        self._pending.append((task.index, digest, attempt, credits, cost, response, written, _error_json(error)))
         self.flush(now)
 
     def flush(self, now: float) -> None:
@@ -329,21 +341,8 @@ class Checkpoint:
         return CheckpointError(f"{self._path} is damaged{where}: {what}. Restore the file from a copy, or {cure}")
 
 
-def _written(executions: Sequence[Execution]) -> str:
-    """Return the last execution as JSON, with the executions before it that its repairs followed."""
-    one = executions[-1]
-    # As `model_dump_json` does, at two thirds of its cost.
-    last = one.__pydantic_serializer__.to_json(one, by_alias=True, exclude_unset=True).decode()
-    if len(executions) == 1:
-        return last
-    before = [json.loads(one.model_dump_json(by_alias=True, exclude_unset=True)) for one in executions[:-1]]
-    return json.dumps({**json.loads(last), BEFORE: before})
-
-
-def _check_before(execution: Execution | None) -> None:
-    """Raise one of `_UNREADABLE` if the executions before a repair cannot be read, as they are if outputs are typed."""
-    for one in ((execution and execution.model_extra) or {}).get(BEFORE, ()):
-        Execution.model_validate(one)
+def _models_json(executions: Sequence[Execution]) -> str:
+    return json.dumps([one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in executions])
 
 
 Store: TypeAlias = "Checkpoint | NoCheckpoint"

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from enprompta._core.runner import Answered
 from enprompta._core.typed_calls import check_repair, execute_typed, read_execution
-from enprompta.batch.checkpoint import BEFORE
 from enprompta.errors import ConfigurationError, OutputError
-from enprompta.models.executions import Execution
 from enprompta.models.typed_executions import TypedExecution
 from enprompta.outputs import OutputReader, reader_for_any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from enprompta._core.call import Call
     from enprompta._core.runner import StepRunner
     from enprompta._core.steps import Steps
     from enprompta.batch.results import BatchResult
     from enprompta.batch.row_calls import CallTemplate, RowTask
+    from enprompta.models.executions import Execution
 
 RowT = TypeVar("RowT")
 
@@ -63,17 +64,20 @@ class RowOutputs:
         self, client: StepRunner, call: Call[Execution], reader: OutputReader[Any]
     ) -> Steps[Answered[Execution]]:
         done = yield from client.flow_steps(execute_typed(call, reader, self._repair))
-        return Answered(done.execution, done.attempts)
+        return Answered(done.execution, done.attempts, done.response.content)
 
-    def checked(self, result: BatchResult[RowT]) -> BatchResult[RowT]:
-        """Return a result with its parsed output, or with the error that the output does not match."""
+    def checked(self, result: BatchResult[RowT], earlier: Sequence[Execution] = ()) -> BatchResult[RowT]:
+        """Return a result with its parsed output, or with the error that the output does not match.
+
+        Args:
+            result: The result.
+            earlier: If the result is from the checkpoint, the executions before it that were repaired.
+        """
         execution = result.execution
         if self._reader is None or execution is None or result.error is not None:
             return result
         if not isinstance(execution, TypedExecution):  # from the checkpoint
-            extra = execution.model_extra or {}
-            before = [Execution.model_validate(one) for one in extra.pop(BEFORE, ())]
-            execution = read_execution(execution, self._reader, before)
+            execution = read_execution(execution, self._reader, earlier)
         error = execution.output_error
         if error is not None:
             error = row_error(error, result.index)

@@ -160,7 +160,7 @@ class RowScheduler(Generic[RowT]):
             self._queue.append(task)
             return
         result = BatchResult(task.index, task.row, task.variables, saved.execution, saved.error, restored=True)
-        result = self._outputs.checked(result)
+        result = self._outputs.checked(result, saved.earlier)
         if self._rules.skips:
             self._meter.count(result, saved.credits)
             self._gaps.add(task.index)
@@ -222,8 +222,9 @@ class RowScheduler(Generic[RowT]):
         self.in_flight = 0
 
     def _conclude(self, task: RowTask[RowT], outcome: Answered[Execution] | BaseException, now: float) -> None:
+        content = b""
         if not isinstance(outcome, BaseException):
-            execution, attempts = outcome.result, outcome.attempts
+            execution, attempts, content = outcome.result, outcome.attempts, outcome.content
             error = _failure(task, execution)
         elif isinstance(outcome, CallCancelled):
             return
@@ -240,7 +241,7 @@ class RowScheduler(Generic[RowT]):
         self._spend.charge(charged, cost, executed=error is None)
         result = BatchResult(task.index, task.row, task.variables, execution, error, attempts)
         try:
-            self._store.write(result, task, charged, now)
+            self._store.write(result, task, content, charged, cost, now)
         finally:
             self._give(self._outputs.checked(result), charged)
             self._watch_health(error)

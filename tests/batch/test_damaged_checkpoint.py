@@ -84,22 +84,25 @@ def loosened(column: str, value: str, where: str = "idx = 7") -> tuple[str, ...]
         (loosened("credits", "1.5"), "damaged at row 7: its number of credits"),
         (loosened("credits", "NULL"), "damaged at row 7: its number of credits"),
         (loosened("cost", "'dear'"), "damaged at row 7: its cost"),
-        (loosened("execution", "NULL", "idx = 8"), "damaged at row 8: its execution"),
-        (loosened("execution", "x'00'", "idx = 8"), "damaged at row 8: its execution"),
+        (loosened("cost", "NULL"), "damaged at row 7: its cost"),
+        (loosened("response", "NULL", "idx = 8"), "damaged at row 8: its response"),
+        (loosened("response", "'{}'", "idx = 8"), "damaged at row 8: its response"),
+        (loosened("earlier", "x'00'", "idx = 8"), "damaged at row 8: its earlier executions"),
         (loosened("error", "NULL"), "damaged at row 7: its error"),
         (loosened("error", "'{}'", "idx = 8"), "damaged at row 8: its error"),
         (loosened("error", "5"), "damaged at row 7: its error"),
         (loosened("idx", "'seven'"), "damaged at row seven: its place"),
         (loosened("idx", "-1"), "damaged at row -1: its place"),
-        (("UPDATE rows SET execution = '{' WHERE idx = 8",), "row 8: its execution has an unexpected form"),
-        (("UPDATE rows SET execution = '[]' WHERE idx = 8",), "damaged at row 8: its execution"),
-        (("UPDATE rows SET execution = '{\"id\": []}' WHERE idx = 8",), "damaged at row 8: its execution"),
         *(
-            (((f"UPDATE rows SET execution = json_set(execution, '$.executionsBeforeRepair', json('{before}')) "
-              "WHERE idx = 8"),), "damaged at row 8: its execution")
-            for before in ("5", "[5]", "[[]]", '{"id": "x"}')
+            ((f"UPDATE rows SET response = CAST('{response}' AS BLOB) WHERE idx = 8",), "row 8: its response has an un")
+            for response in ("{", "[]", '{"id": []}', '{"success": true, "data": {"id": []}}', "null", " ")
         ),
-        (("UPDATE rows SET execution = CAST(x'7bff7d' AS TEXT) WHERE idx = 8",), "row 8: Could not"),
+        (("UPDATE rows SET response = x'7bff7d' WHERE idx = 8",), "row 8: its response has an unexpected form"),
+        *(
+            ((f"UPDATE rows SET earlier = '{earlier}' WHERE idx = 8",), "row 8: its response has an unexpected form")
+            for earlier in ("5", "[5]", "[[]]", '{"id": "x"}', "{", "[{}]")
+        ),
+        (("UPDATE rows SET earlier = CAST(x'7bff7d' AS TEXT) WHERE idx = 8",), "row 8: Could not"),
         *(
             ((f"UPDATE rows SET error = '{json.dumps(error)}' WHERE idx = 7",), "damaged at row 7: its error")
             for error in (
@@ -142,7 +145,7 @@ def test_a_damaged_checkpoint_says_what_to_do(
 def test_a_damaged_row_can_be_repaired(client: Enprompta, service: Service, file: Path) -> None:
     """A deleted row is sent again with its key and not charged twice; the others are restored."""
     keys = set(service.charged)
-    change(file, "UPDATE rows SET execution = '{' WHERE idx = 8")
+    change(file, "UPDATE rows SET response = x'7b' WHERE idx = 8")
     with pytest.raises(CheckpointError, match=r"delete the row \(idx = 8 in table rows\) to execute it again"):
         execute(client, file)
     change(file, "DELETE FROM rows WHERE idx = 8")
