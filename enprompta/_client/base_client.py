@@ -30,7 +30,7 @@ from enprompta.errors import ConfigurationError, EnpromptaError
 from enprompta.limiters.local import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import ModuleType
 
     import httpx
@@ -192,7 +192,7 @@ class BaseClient:
         view._use(self._settings.override(overrides))
         return view
 
-    def _url(self, call: Call[object]) -> str:
+    def _url(self, call: Call[Any]) -> str:
         if not call.path.startswith("/"):
             raise ConfigurationError(f"the path of a call must begin with a slash: {call.path!r} does not")
         if "#" in call.path:
@@ -203,28 +203,35 @@ class BaseClient:
         query = _core.body.encode_query(call.params) if call.params else ""
         return f"{root}{'&' if '?' in root else '?'}{query}" if query else root
 
-    def _send(self, call: Call[Any], content: bytes | None = None, key: str | None = None) -> Steps[HttpReply]:
-        settings, plan = self._settings, self._plan
-        given: object = None
+    def _send(self, call: Call[Any]) -> Steps[HttpReply]:
+        settings, plan, given = self._settings_of(call)
+        content = b"" if call.json is None else _core.body.encode_json(call.json)
+        key = idempotency_key(given) if call.method in KEYED_METHODS else None
+        request = self._request(call.method, self._url(call), content, settings, key)
+        if call.method != "GET":
+            self._forget_version(call)
+        return Exchange(request, self._name(call, settings), plan).steps()
+
+    def _settings_of(self, call: Call[Any]) -> tuple[Settings, ExchangeConfig, object]:
+        """Return the settings of a call with its options, and the idempotency key among these."""
+        settings, plan, key = self._settings, self._plan, None
         if call.options:
             options: Any = dict(call.options)
-            given = options.pop("idempotency_key", None)
+            key = options.pop("idempotency_key", None)
             if options:
                 settings = settings.override(options)
                 plan = self._plan_for(settings)
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=limiters.NoLimiter())
-        if content is None:
-            content = b"" if call.json is None else _core.body.encode_json(call.json)
-        if key is None and call.method in KEYED_METHODS:
-            key = idempotency_key(given)
-        request = self._request(call.method, self._url(call), content, settings, key)
-        if call.method != "GET":
-            self._forget_version(call)
+        return settings, plan, key
+
+    def _name(self, call: Call[Any], settings: Settings) -> str:
+        """Return the name of a call for messages, such as `GET /prompts`."""
         name = f"{call.method} {call.path}"
         if "ep_" in name:  # redacts an API key that was passed as an id
+            request = self._request(call.method, self._url(call), b"", settings)
             name = failures.mask_for(request, self._auth.secrets()).text(name)
-        return Exchange(request, name, plan).steps()
+        return name
 
     def _forget_version(self, call: Call[Any]) -> None:
         """Forget the version of a prompt that this client changes, before and after the change."""
@@ -262,16 +269,21 @@ class BaseClient:
         plan = self._plan._replace(account=limiters.NoLimiter(), auth=_ANONYMOUS, deadline=None, hooks=())
         return Exchange(request, f"POST {path}", plan, ends).steps()
 
-    def steps(self, call: Call[T], /, content: bytes | None = None, key: str | None = None) -> Steps[Answered[T]]:
-        """Describe a call as the steps it takes, without sending anything; `drive` performs them.
+    def repeating(self, call: Call[T], /) -> Callable[[bytes, str], Steps[Answered[T]]]:
+        """Prepare a call that is sent many times, each time with another body and another valid idempotency key.
 
-        Args:
-            call: The call.
-            content: The request body; that of the call for None.
-            key: A valid idempotency key; None for that of the call's options, or a new one.
+        Returns:
+            A function that describes one of them as steps, without sending anything; `drive` performs them.
         """
-        reply = yield from self._send(call, content, key)
-        return Answered((yield from self._read(call, reply)), reply.attempts, reply.response.content)
+        settings, plan, _ = self._settings_of(call)
+        url, name = self._url(call), self._name(call, settings)
+
+        def steps(content: bytes, key: str) -> Steps[Answered[T]]:
+            request = self._request(call.method, url, content, settings, key)
+            reply = yield from Exchange(request, name, plan).steps()
+            return Answered((yield from self._read(call, reply)), reply.attempts, reply.response.content)
+
+        return steps
 
     def _perform(self, call: Call[T]) -> Steps[T]:
         reply = yield from self._send(call)

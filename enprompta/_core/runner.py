@@ -10,6 +10,8 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Protocol, Self, Unpack
 
     from enprompta._core.call import Call, RequestOptions
@@ -72,7 +74,7 @@ if TYPE_CHECKING:
     class StepRunner(Protocol):
         """A client of either kind, as far as describing a call goes."""
 
-        def steps(self, call: Call[T], /, content: bytes | None = None, key: str | None = None) -> Steps[Answered[T]]: ...
+        def repeating(self, call: Call[T], /) -> Callable[[bytes, str], Steps[Answered[T]]]: ...
         def flow_steps(self, flow: Flow[T], /) -> Steps[T]: ...
         @property
         def prompt_versions(self) -> dict[tuple[int, str], Any]: ...

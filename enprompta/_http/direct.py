@@ -153,9 +153,9 @@ class Headers(MutableMapping[str, str]):
 
     def __init__(self, headers: Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]] = ()) -> None:
         pairs: Any = getattr(headers, "raw", headers)
-        if isinstance(pairs, Mapping):
+        if type(pairs) is not list and isinstance(pairs, Mapping):  # the check of an abstract class takes longer
             pairs = cast("Mapping[str, str]", pairs).items()
-        self.raw: list[tuple[bytes, bytes]] = list(pairs)
+        self.raw: list[tuple[bytes, bytes]] = list(cast("Any", pairs))
         if self.raw and isinstance(self.raw[0][0], str):
             texts = cast("list[tuple[str, str]]", self.raw)
             self.raw = [(name.encode(), value.encode()) for name, value in texts]

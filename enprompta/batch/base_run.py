@@ -75,6 +75,7 @@ class Run(Generic[RowT, ClientT]):
         self._expected = None if expected is UNSET else expected_version(expected)
         self._tracker = CallTracker(sliced=self._threads)
         self._client = client.with_options(**opts.client_options(options))
+        self._row_steps = self._outputs.steps_of(self._client, self._template)
         self._concurrency: int = options.get("concurrency", 16)
         self._started = False
         self._store: Store = NoCheckpoint()
@@ -192,7 +193,7 @@ class Run(Generic[RowT, ClientT]):
 
     def _steps(self, task: RowTask[RowT], tracked: TrackedCall) -> Steps[Answered[Execution]]:
         """Return the steps of a row's call, for the client to perform."""
-        return self._tracker.watch(self._outputs.steps(self._client, self._template, task), tracked)
+        return self._tracker.watch(self._row_steps(task), tracked)
 
     def _version_steps(self) -> Steps[None]:
         """Return the steps that check the prompt's version, before the first row is sent."""

@@ -89,8 +89,9 @@ class SpendTracker:
             cost: In USD; None if the API did not report it.
             executed: True if the row shows what a row costs.
         """
+        cost = cost or 0.0
         self.credits += credits
-        self.usd += cost or 0.0
+        self.usd += cost
         if executed:
             self._executed += 1
-            self._highest_cost = max(self._highest_cost, cost or 0.0)
+            self._highest_cost = max(self._highest_cost, cost)

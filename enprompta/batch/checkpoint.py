@@ -38,7 +38,7 @@ _FORMAT = "1"
 _FACTS = ("format", "run_id", "path", "options")
 # Errors of reading JSON with an unexpected shape; pydantic's errors are value errors too.
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-_BATCH = 100  # maximum rows in one commit
+_BATCH = 250  # maximum rows in one commit
 _SECONDS = 0.05  # maximum delay from a row's end to its commit, while the run is iterated
 _BUSY_SECONDS = 0.25
 
@@ -107,9 +107,7 @@ class NoCheckpoint:
     def check_number(self, rows: int) -> None:
         """Accept any number of rows."""
 
-    def write(
-        self, result: BatchResult[Any], task: RowTask[Any], content: bytes, credits: int, cost: float, now: float
-    ) -> None:
+    def write(self, result: BatchResult[Any], task: RowTask[Any], content: bytes, credits: int, cost: float) -> None:
         """Save nothing."""
 
     def flush(self, now: float) -> None:
@@ -255,10 +253,8 @@ class Checkpoint:
         if rows <= self.spent.last:
             self._refuse(f"of other rows: it has row {self.spent.last}, and the input has only {rows} rows")
 
-    def write(
-        self, result: BatchResult[Any], task: RowTask[Any], content: bytes, credits: int, cost: float, now: float
-    ) -> None:
-        """Save the result of a row; it is in the file soon, at the latest after `close`.
+    def write(self, result: BatchResult[Any], task: RowTask[Any], content: bytes, credits: int, cost: float) -> None:
+        """Save the result of a row, with one of the next calls of `flush`.
 
         Args:
             result: The result.
@@ -266,10 +262,6 @@ class Checkpoint:
             content: The body of the response; empty if there was none.
             credits: The credits that the row was charged or may have been.
             cost: Cost of its executions in USD, as far as known.
-            now: The current time, in monotonic seconds.
-
-        Raises:
-            CheckpointError: The file cannot be written.
         """
         earlier = executions_of(result.execution)[:-1]
         # The API repeats its response for a key. So a row that failed without a charge needs a new key for its next
@@ -280,7 +272,6 @@ class Checkpoint:
         written = _models_json(earlier) if earlier else ""
         digest, response = bytearray(task.digest), bytearray(content)
         self._pending.append((task.index, digest, attempt, credits, cost, response, written, _error_json(error)))
-        self.flush(now)
 
     def flush(self, now: float) -> None:
         """Write pending results if there are many, or if the last write was a while ago.

@@ -116,7 +116,7 @@ class CallTemplate(Generic[RowT]):
         except ConfigurationError as error:
             raise RowError(f"row {index} cannot be sent: {error.message}") from error
         digest = self._base.copy()
-        digest.update(b"%b\0%d" % (written, index))
+        digest.update(written + b"\0%d" % index)
         return RowTask(index, row, variables, self._opening + written + b"}", digest.digest())
 
     def call(self, task: RowTask[RowT]) -> Call[Execution]:

@@ -16,7 +16,7 @@ from enprompta.models.typed_executions import TypedExecution
 from enprompta.outputs import OutputReader, reader_for_any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from enprompta._core.call import Call
     from enprompta._core.runner import StepRunner
@@ -52,13 +52,15 @@ class RowOutputs:
         """The credits that a row costs at most."""
         return 1 + self._repair
 
-    def steps(
-        self, client: StepRunner, template: CallTemplate[RowT], task: RowTask[RowT]
-    ) -> Steps[Answered[Execution]]:
-        """Return the steps of a row's executions."""
-        if self._reader is None:  # without a `Call` for each row
-            return client.steps(template.shared, task.content, task.key)
-        return self._typed_steps(client, template.call(task), self._reader)
+    def steps_of(
+        self, client: StepRunner, template: CallTemplate[RowT]
+    ) -> Callable[[RowTask[RowT]], Steps[Answered[Execution]]]:
+        """Return a function that returns the steps of a row's executions."""
+        reader = self._reader
+        if reader is not None:
+            return lambda task: self._typed_steps(client, template.call(task), reader)
+        steps = client.repeating(template.shared)
+        return lambda task: steps(task.content, task.key)
 
     def _typed_steps(
         self, client: StepRunner, call: Call[Execution], reader: OutputReader[Any]

@@ -234,14 +234,15 @@ class RowScheduler(Generic[RowT]):
         else:
             execution, error, attempts = None, outcome, getattr(outcome, "attempts", ())
         executions = executions_of(execution)
-        charged = _credits(error) + max(0, len(executions) - 1)
+        charged = _credits(error) + len(executions[1:])
         cost = 0.0
         for one in executions:
             cost += one.cost or 0.0
         self._spend.charge(charged, cost, executed=error is None)
         result = BatchResult(task.index, task.row, task.variables, execution, error, attempts)
         try:
-            self._store.write(result, task, content, charged, cost, now)
+            self._store.write(result, task, content, charged, cost)
+            self._store.flush(now)
         finally:
             self._give(self._outputs.checked(result), charged)
             self._watch_health(error)

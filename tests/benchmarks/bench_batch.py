@@ -1,9 +1,9 @@
 """How many rows a second `execute_many` reaches, beside calling `execute` by hand.
 
 Run it as a program: `python tests/benchmarks/bench_batch.py [ROWS]`. The server is a separate process that answers
-every request at once with the same bytes, so that the client is the bottleneck. Rounds of all cases are interleaved, every
-second one in reverse order, so that a busy machine slows all of them; ratios are the median over the rounds. On an idle machine the ratios of processor
-time and of rows a second agree; on a busy machine, use the ratio of processor time.
+every request at once with the same bytes, so that the client is the bottleneck. Rounds of all cases are interleaved,
+every second one in reverse order, so that a busy machine slows all of them; ratios are the median over the rounds. On
+an idle machine the ratios of processor time and of rows a second agree; on a busy machine, use that of processor time.
 """
 
 from __future__ import annotations
