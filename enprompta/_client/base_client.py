@@ -204,7 +204,9 @@ class BaseClient:
         return f"{root}{'&' if '?' in root else '?'}{query}" if query else root
 
     def _send(self, call: Call[Any]) -> Steps[HttpReply]:
-        settings, plan, given = self._settings_of(call)
+        settings, plan, given = self._settings, self._plan, None
+        if call.options or call.path in _UNCOUNTED:
+            settings, plan, given = self._settings_of(call)
         content = b"" if call.json is None else _core.body.encode_json(call.json)
         key = idempotency_key(given) if call.method in KEYED_METHODS else None
         request = self._request(call.method, self._url(call), content, settings, key)
@@ -214,13 +216,12 @@ class BaseClient:
 
     def _settings_of(self, call: Call[Any]) -> tuple[Settings, ExchangeConfig, object]:
         """Return the settings of a call with its options, and the idempotency key among these."""
-        settings, plan, key = self._settings, self._plan, None
-        if call.options:
-            options: Any = dict(call.options)
-            key = options.pop("idempotency_key", None)
-            if options:
-                settings = settings.override(options)
-                plan = self._plan_for(settings)
+        settings, plan = self._settings, self._plan
+        options: Any = dict(call.options)
+        key = options.pop("idempotency_key", None)
+        if options:
+            settings = settings.override(options)
+            plan = self._plan_for(settings)
         if call.path in _UNCOUNTED:
             plan = plan._replace(account=limiters.NoLimiter())
         return settings, plan, key

@@ -395,12 +395,17 @@ class Pacer:
         if reading.limit != self._limit:
             self._limit = reading.limit
             self._others, self._seen = 0.0, 0  # they were measured with another budget
-        self._remaining = min(self._remaining, 0 if limited else reading.remaining)
-        self._base = max(self._base, ticket.sent)
+        remaining = 0 if limited else reading.remaining
+        if remaining < self._remaining:
+            self._remaining = remaining
+        if ticket.sent > self._base:
+            self._base = ticket.sent
         # Those that can no longer count in this window (I3); only here and in `_open` does `_base` grow. A lost one may
         # not be counted; `_others` is then too low.
         self._counted += counts + self._charges.drop_before(self._base)
-        self._seen = max(self._seen, self._limit - self._remaining - self._charges.size - self._counted)
+        seen = self._limit - self._remaining - self._charges.size - self._counted
+        if seen > self._seen:
+            self._seen = seen
         self._set_end()
         self.last_reported = self._limit, self._remaining, reading.reset
 

@@ -39,7 +39,11 @@ class ServerClock:
         """
         least, most = date - now, date + 1 - sent
         drift = DRIFT * (now - self._synced)
-        low, high = max(self._low - drift, least), min(self._high + drift, most)
+        low, high = self._low - drift, self._high + drift
+        if least > low:
+            low = least
+        if most < high:
+            high = most
         self._synced = now
         if low <= high:
             self._low, self._high = low, high

@@ -27,17 +27,19 @@ class Reservation:
 
     Args:
         number: Position: lower goes first. A request that got 429 keeps its number.
+        max_wait: Longest wait in seconds for the next chance of the queue.
+        now: Current time, in seconds of the monotonic clock.
     """
 
     __slots__ = ("asked", "mark", "max_wait", "number", "sent", "state", "until", "wait", "waited", "waker")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, max_wait: float, now: float) -> None:
         self.number: int = number
-        self.state: Literal["queued", "granted", "done", "refused", "left"] = "done"
+        self.state: Literal["queued", "granted", "done", "refused", "left"] = "queued"
         """State of the ticket; `done` if its request was answered, failed or was never sent."""
-        self.max_wait: float = inf
+        self.max_wait: float = max_wait
         """Longest wait in seconds for the next chance of the queue; refused if it is longer."""
-        self.asked: float = 0.0
+        self.asked: float = now
         """When it joined the queue, in seconds of the monotonic clock."""
         self.sent: float = 0.0
         """When it was granted, not later than the request was sent; same clock."""
@@ -91,12 +93,14 @@ class WaitQueue:
         """
         if ticket is None or ticket.state != "done":
             self._last += 1
-            ticket = Reservation(self._last)
-        ticket.state = "queued"
-        ticket.max_wait = max_wait
-        ticket.asked = now
-        ticket.waker = None
-        self._lowest_max_wait = min(self._lowest_max_wait, max_wait)
+            ticket = Reservation(self._last, max_wait, now)
+        else:
+            ticket.state = "queued"
+            ticket.max_wait = max_wait
+            ticket.asked = now
+            ticket.waker = None
+        if max_wait < self._lowest_max_wait:
+            self._lowest_max_wait = max_wait
         heappush(self._heap, (ticket.number, ticket))
         self.waiting += 1
         return ticket
