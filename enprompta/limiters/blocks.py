@@ -128,7 +128,7 @@ class Pause:
 
     def end(self, sent: float) -> None:
         """End the pause if the response is to a request granted after it."""
-        if sent >= self.until:
+        if self.strikes and sent >= self.until:
             self.strikes = 0
             self.struck = self.until = -inf
 
