@@ -98,7 +98,7 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
 
     def __aiter__(self) -> AsyncIterator[BatchResult[RowT, ExecutionT]]:
         """Return an iterator over the results; the run starts with the first `anext`."""
-        return _Results(self)
+        return _Results(self, self._ready)
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,14 +131,14 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
         """
         if self._ended is None:
             self._start()
-        while (result := self.ready()) is None:
+        while (result := self._ready()) is None:
             if self._scheduler.is_done:
                 await self._until_ended()
                 raise self._failure() or StopAsyncIteration
             await self._result_ready.wait()
         return result
 
-    def ready(self) -> BatchResult[RowT, ExecutionT] | None:
+    def _ready(self) -> BatchResult[RowT, ExecutionT] | None:
         """Return the next result if there is one already, without waiting."""
         if (result := self._scheduler.pop()) is not None:
             self._refill()
@@ -301,12 +301,15 @@ class AsyncBatchRun(Run[RowT, "AsyncStepRunner"], Generic[RowT, ExecutionT]):
 class _Results(AsyncIterator["BatchResult[RowT, ExecutionT]"]):
     """The iterator that `async for` holds; when it is released, such as by `break`, the run ends."""
 
-    def __init__(self, run: AsyncBatchRun[RowT, ExecutionT]) -> None:
+    def __init__(
+        self, run: AsyncBatchRun[RowT, ExecutionT], ready: Callable[[], BatchResult[RowT, ExecutionT] | None]
+    ) -> None:
         self._run = run
+        self._ready = ready  # returns a result without waiting, and without another coroutine
 
     async def __anext__(self) -> BatchResult[RowT, ExecutionT]:
         try:
-            return self._run.ready() or await self._run.next()
+            return self._ready() or await self._run.next()
         except EnpromptaError as error:
             shorten(error)
             raise error

@@ -73,6 +73,43 @@ def test_what_is_restored_is_what_was_given(runner: Runner, file: Path) -> None:
     assert again[2].error.execution.id == "exe_2"
 
 
+ODD_BODIES = [
+    b'{"success": true, "data": {"id": "e", "status": "completed", "new": [1, {"a": null}], "cost": 1e-7}, "more": 1}',
+    b'{"id": "e", "status": "completed", "output": "no envelope", "cost": NaN, "tokens": "12"}',
+    b'\xef\xbb\xbf {"success": true, "data": {"id": 7, "status": "new", "output": "\xff\xfe", "latency": -Infinity}}\n',
+    '{"data": {"id": "e", "status": "completed", "output": "\u00e4 \U0001f600"}}'.encode("utf-16"),
+    rb'{"data": {"id": "e", "status": "completed", "output": "\ud800 \u0000", "variables": {"n": "0"}}}',
+    b'{"data": {"id": "e", "id": "f", "status": "completed", "output": "' + b"x" * 300_000 + b'"}}',
+]
+
+
+@pytest.mark.parametrize("body", ODD_BODIES, ids=range(len(ODD_BODIES)))
+def test_an_odd_body_is_restored_as_it_was_read(runner: Runner, file: Path, body: bytes) -> None:
+    """A restored execution equals the first one in every field, known and unknown."""
+    runner.service.answer = lambda _: httpx.Response(201, content=body)
+    (first,) = runner.all(numbered(1), checkpoint=file)
+    runner.service.requests.clear()
+    (again,) = runner.all(numbered(1), checkpoint=file)
+    assert first.error is None
+    assert again.restored
+    assert runner.service.requests == []
+    assert repr(again.execution.model_dump()) == repr(first.execution.model_dump())
+    assert again.execution.model_fields_set == first.execution.model_fields_set
+    assert repr(again.execution.model_extra) == repr(first.execution.model_extra)
+
+
+def test_a_changed_result_is_not_what_is_stored(runner: Runner, file: Path) -> None:
+    """The caller may change a result at once; the checkpoint has what the API returned."""
+
+    def change(result: Any) -> None:
+        result.execution.output = "changed"
+        result.execution.variables["n"] = "changed"
+        result.row["n"] = "changed"
+
+    runner.walk(runner.many(numbered(30), checkpoint=file), then=change)
+    assert [result.output for result in runner.all(numbered(30), checkpoint=file)] == [f"did {i}" for i in range(30)]
+
+
 def test_failures_are_executed_again(runner: Runner, file: Path) -> None:
     """Resuming executes failed rows again: with a new key if the API would repeat its response, else with the same."""
     runner.service.answer = {"1": refused(400), "2": refused(500), "3": refused(409)}.get

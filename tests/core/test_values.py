@@ -91,9 +91,9 @@ def test_the_documented_table_is_true(source: str, becomes: str) -> None:
             prompt.render(x=value)
         return
     assert json.dumps(conversions.variable(value)) == becomes
-    assert json.loads(encode_json(spec.call(spec.task(0, {"x": value})).json))["variables"] == {
-        "x": json.loads(becomes)
-    }
+    task = spec.task(0, {"x": value})
+    assert json.loads(encode_json(spec.call(task).json)) == json.loads(task.content)
+    assert json.loads(task.content)["variables"] == {"x": json.loads(becomes)}
     assert prompt.render(x=value) == becomes.strip('"')
 
 

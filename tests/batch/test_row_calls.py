@@ -1,0 +1,63 @@
+"""A row's request: the body that `execute` would send, and a key of its own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from enprompta._core.body import encode_json
+from enprompta._core.operation import describe_call
+from enprompta.batch import RowError
+from enprompta.batch.row_calls import CallTemplate
+from enprompta.resources.prompts import PromptCalls
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+ROWS = st.dictionaries(TEXTS, TEXTS, max_size=4) | st.dictionaries(TEXTS, TEXTS | NUMBERS, max_size=4)
+OPTIONS = st.sampled_from([{}, {"provider": "echo"}, {"model": "{}}", "stop_sequences": ['"variables":{}}']}])
+
+
+def template(run_id: str = "run", **options: Any) -> CallTemplate[Any]:
+    """Make the template of a run of the prompt `p`."""
+    return CallTemplate(describe_call(PromptCalls, "execute", "p", **options), None, run_id)
+
+
+@given(ROWS, OPTIONS)
+def test_the_body_is_that_of_a_single_call(row: dict[str, Any], options: dict[str, Any]) -> None:
+    """A row sends what `execute` sends with the same variables and options."""
+    single = describe_call(PromptCalls, "execute", "p", variables=row, **options)
+    assert json.loads(template(**options).task(0, row).content) == json.loads(encode_json(single.json))
+
+
+@given(ROWS, ROWS, st.integers(0, 3), st.integers(0, 3), st.integers(0, 2))
+def test_a_key_belongs_to_one_row(
+    one: dict[str, Any], other: dict[str, Any], at: int, place: int, attempt: int
+) -> None:
+    """Rows share a key only if run, index, attempt and variables are the same, in any order of the variables."""
+    first, second = template().task(at, one), template().task(place, dict(reversed(other.items())))
+    same = at == place and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert (first.key == second.key) is same
+    second = template().task(at, dict(reversed(one.items())))
+    assert first.key == second.key
+    second.attempt = attempt
+    assert (first.key == second.key) is (attempt == 0)
+    assert template("run2").task(at, one).key != first.key != template(model="m").task(at, one).key
+    assert len(first.key) == 64
+
+
+def test_a_run_id_that_the_checkpoint_gives() -> None:
+    """A template whose run id is set afterwards makes the keys of that run."""
+    made = template("new")
+    made.run_id = "run"
+    assert made.task(3, {"a": "b"}).key == template().task(3, {"a": "b"}).key
+
+
+@pytest.mark.parametrize("row", [{"a": "x", "b": "\ud800"}, {"\ud800": "x"}])
+def test_text_that_is_not_unicode(row: dict[str, str]) -> None:
+    """A lone surrogate is refused before the row is sent, also among plain text."""
+    with pytest.raises(RowError, match=r"^row 0 cannot be sent: .*lone surrogate"):
+        template().task(0, row)
