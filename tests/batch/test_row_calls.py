@@ -1,4 +1,4 @@
-"""A row's request: the body that `execute` would send, and a key of its own."""
+"""The request of a row: the body that `execute` would send, and a separate key."""
 
 from __future__ import annotations
 
