@@ -315,7 +315,7 @@ class Checkpoint:
         text = str(error)
         if "locked" in text:
             return CheckpointError(f"{self._path} is in use by another run")
-        if isinstance(error, UnicodeDecodeError):
+        if isinstance(error, UnicodeDecodeError) or not text:  # Python 3.10 raises an error without a text
             return self._damaged("a name in it cannot be decoded")
         if "malformed" in text or "no such column" in text or "decode" in text:
             return self._damaged(text)
