@@ -282,7 +282,7 @@ class BaseClient:
         def steps(content: bytes, key: str) -> Steps[Answered[T]]:
             request = self._request(call.method, url, content, settings, key)
             reply = yield from Exchange(request, name, plan).steps()
-            return Answered((yield from self._read(call, reply)), reply.attempts, reply.response.content)
+            return Answered((yield from self._read(call, reply)), reply.attempts, (reply.response.content,))
 
         return steps
 

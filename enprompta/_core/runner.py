@@ -38,15 +38,15 @@ class Answered(Generic[T]):
     Args:
         result: The result.
         attempts: Every attempt, the successful one last.
-        content: The body of the response.
+        contents: The body of each response, the last one of the result.
     """
 
-    __slots__ = ("attempts", "content", "result")
+    __slots__ = ("attempts", "contents", "result")
 
-    def __init__(self, result: T, attempts: tuple[Attempt, ...], content: bytes) -> None:
+    def __init__(self, result: T, attempts: tuple[Attempt, ...], contents: tuple[bytes, ...]) -> None:
         self.result: T = result
         self.attempts: tuple[Attempt, ...] = attempts
-        self.content: bytes = content
+        self.contents: tuple[bytes, ...] = contents
 
 
 if TYPE_CHECKING:

@@ -40,6 +40,8 @@ class TypedResponse(NamedTuple):
     """The response of the last execution."""
     attempts: tuple[Attempt, ...]
     """The attempts of all executions."""
+    contents: tuple[bytes, ...]
+    """The response bodies of all executions."""
 
 
 def check_repair(repair: object) -> int:
@@ -70,13 +72,13 @@ def execute_typed(
         APIError: The first execution failed.
     """
     response: APIResponse[Execution] = yield Raw(call)
-    attempts = response.attempts
+    attempts, contents = response.attempts, (response.content,)
     before: list[Execution] = []
     while True:
         execution = read_execution(response.data, reader, before)
         problem = execution.output_error
         if problem is None or execution.status == "failed" or len(before) >= repair:
-            return TypedResponse(execution, response, attempts)
+            return TypedResponse(execution, response, attempts, contents)
         try:
             prompt: Prompt = yield within(Call("GET", call.path.removesuffix("/execute"), Prompt), call, ends)
             again = _with_note(call, prompt, _note(problem, reader), len(before) + 1)
@@ -84,9 +86,10 @@ def execute_typed(
         except EnpromptaError as error:
             problem.add_context(f"it was not repaired: {error}")
             problem.__cause__ = error
-            return TypedResponse(execution, response, attempts)
+            return TypedResponse(execution, response, attempts, contents)
         before.append(response.data)
         response, attempts = repaired, attempts + repaired.attempts
+        contents += (repaired.content,)
 
 
 def read_execution(

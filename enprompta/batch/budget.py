@@ -31,9 +31,13 @@ class Budget:
     more than that."""
 
     def __post_init__(self) -> None:
-        given = [one for one in (self.credits, self.usd) if one is not None]
-        if not given or not all(math.isfinite(one) and one >= 0 for one in given):
+        given: list[object] = [one for one in (self.credits, self.usd) if one is not None]
+        if not given or not all(_is_bound(one) for one in given):
             raise ConfigurationError("a budget is Budget(credits=…), Budget(usd=…) or both, of 0 or more")
+
+
+def _is_bound(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
 
 
 class SpendTracker:
@@ -76,7 +80,7 @@ class SpendTracker:
             return True
         if rows > self._executed + 1:
             return False
-        if not self._executed:
+        if not self._executed and not self._highest_cost:
             return self.usd < budget.usd
         # Sums of floats may exceed the exact sum slightly: ten times 0.1 must fit into a budget of 1.
         return self.usd + rows * self._highest_cost <= budget.usd * (1 + 1e-9)
@@ -92,6 +96,6 @@ class SpendTracker:
         cost = cost or 0.0
         self.credits += credits
         self.usd += cost
+        self._highest_cost = max(self._highest_cost, cost)
         if executed:
             self._executed += 1
-            self._highest_cost = max(self._highest_cost, cost)

@@ -17,21 +17,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from enprompta import errors
 from enprompta._common.private_files import create_private
 from enprompta._core.body import encode_json
 from enprompta._core.decode import decode
-from enprompta.batch.errors import CheckpointError, ExecutionFailedError, RowError
-from enprompta.batch.results import executions_of
+from enprompta.batch.charges import needs_new_key
+from enprompta.batch.errors import CheckpointError
 from enprompta.batch.row_calls import differences
-from enprompta.errors import APIStatusError, ConflictError, EnpromptaError, ErrorInfo
-from enprompta.models.executions import Execution
+from enprompta.batch.stored_errors import error_from, error_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from enprompta.batch.results import BatchResult
     from enprompta.batch.row_calls import CallTemplate, RowTask
+    from enprompta.errors import EnpromptaError
+    from enprompta.models.executions import Execution
 
 _APPLICATION_ID = 0x456E5072  # "EnPr": marks checkpoints, so that other programs' databases are never written to
 _FORMAT = "1"
@@ -64,9 +64,7 @@ _DAMAGED = """SELECT idx, CASE
 # long as writing the row.
 _WRITE = """INSERT OR REPLACE INTO rows
     VALUES (?1, ?2, ?8 = '', ?3, ?4, ?5, nullif(?6, x''), nullif(?7, ''), nullif(?8, ''))"""
-_SUMS = (
-    "SELECT max(idx), total(credits), total(cost), coalesce(max(CASE WHEN ok THEN cost END), 0.0), total(ok) FROM rows"
-)
+_SUMS = "SELECT max(idx), total(credits), total(cost), coalesce(max(cost), 0.0), total(ok) FROM rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,9 @@ class NoCheckpoint:
     def check_number(self, rows: int) -> None:
         """Accept any number of rows."""
 
-    def write(self, result: BatchResult[Any], task: RowTask[Any], content: bytes, credits: int, cost: float) -> None:
+    def write(
+        self, result: BatchResult[Any], task: RowTask[Any], contents: Sequence[bytes], credits: int, cost: float
+    ) -> None:
         """Save nothing."""
 
     def flush(self, now: float) -> None:
@@ -230,13 +230,13 @@ class Checkpoint:
             raise self._damaged(str(error), row=task.index) from error
         if row is None:
             return None
-        digest, attempt, charged, response, earlier_json, error_json = row
+        digest, attempt, charged, response, earlier_json, stored_error = row
         try:
             execution = None if response is None else decode(self._call, response)
-            earlier = [Execution.model_validate(one) for one in json.loads(earlier_json or "[]")]
-            saved = SavedRow(attempt, charged, execution, earlier, _error_from(error_json, execution))
+            earlier = [decode(self._call, one.encode("latin-1")) for one in json.loads(earlier_json or "[]")]
+            saved = SavedRow(attempt, charged, execution, earlier, error_from(stored_error, execution))
         except _UNREADABLE as error:
-            what = "error" if error_json is not None and response is None else "response"
+            what = "error" if stored_error is not None and response is None else "response"
             raise self._damaged(f"its {what} has an unexpected form", row=task.index) from error
         if digest != task.digest:
             before = {} if execution is None else execution.variables
@@ -253,25 +253,25 @@ class Checkpoint:
         if rows <= self.spent.last:
             self._refuse(f"of other rows: it has row {self.spent.last}, and the input has only {rows} rows")
 
-    def write(self, result: BatchResult[Any], task: RowTask[Any], content: bytes, credits: int, cost: float) -> None:
+    def write(
+        self, result: BatchResult[Any], task: RowTask[Any], contents: Sequence[bytes], credits: int, cost: float
+    ) -> None:
         """Save the result of a row, with one of the next calls of `flush`.
 
         Args:
             result: The result.
             task: The row.
-            content: The body of the response; empty if there was none.
+            contents: The response body of each of its executions.
             credits: The credits that the row was charged or may have been.
             cost: Cost of its executions in USD, as far as known.
         """
-        earlier = executions_of(result.execution)[:-1]
-        # The API repeats its response for a key. So a row that failed without a charge needs a new key for its next
-        # attempt, but not after a 409, which means that the API knows another request with this key.
         error = result.error
-        spent = error is not None and credits == 0 and not isinstance(error, ConflictError)
-        attempt = task.attempt + spent
-        written = _models_json(earlier) if earlier else ""
-        digest, response = bytearray(task.digest), bytearray(content)
-        self._pending.append((task.index, digest, attempt, credits, cost, response, written, _error_json(error)))
+        attempt = task.attempt + needs_new_key(error, credits)
+        *before, last = contents or (b"",)
+        # Each byte as the character of its number, because JSON holds no bytes.
+        earlier = json.dumps([one.decode("latin-1") for one in before]) if before else ""
+        digest, response = bytearray(task.digest), bytearray(last)
+        self._pending.append((task.index, digest, attempt, credits, cost, response, earlier, error_json(error)))
 
     def flush(self, now: float) -> None:
         """Write pending results if there are many, or if the last write was a while ago.
@@ -313,6 +313,10 @@ class Checkpoint:
 
     def _unusable(self, error: Exception) -> CheckpointError:
         text = str(error)
+        if "not a database" in text:
+            return CheckpointError(
+                f"{self._path} cannot be used as a checkpoint: file is not a database. Give the checkpoint its own file"
+            )
         if "locked" in text:
             return CheckpointError(f"{self._path} is in use by another run")
         if isinstance(error, UnicodeDecodeError) or not text:  # Python 3.10 raises an error without a text
@@ -328,48 +332,8 @@ class Checkpoint:
         where, cure = "", "delete it to start over: all rows are then executed, and charged, again"
         if row is not None:
             where = f" at row {row}"
-            cure = f"delete the row (idx = {row} in table rows) to execute it again under the same key"
+            cure = f"delete the row (idx = {row} in table rows) to execute it again under its first key"
         return CheckpointError(f"{self._path} is damaged{where}: {what}. Restore the file from a copy, or {cure}")
 
 
-def _models_json(executions: Sequence[Execution]) -> str:
-    return json.dumps([one.model_dump(mode="json", by_alias=True, exclude_unset=True) for one in executions])
-
-
 Store: TypeAlias = "Checkpoint | NoCheckpoint"
-
-
-def _error_json(error: EnpromptaError | None) -> str:
-    """Return an error as JSON; empty if there is none."""
-    if error is None:
-        return ""
-    known: dict[str, object] = {"type": type(error).__name__, "message": error.message}
-    if isinstance(error, APIStatusError):
-        known |= {"status_code": error.status_code, "code": error.code, "request_id": error.request_id}
-    return json.dumps(known)
-
-
-def _error_from(text: str | None, execution: Execution | None) -> EnpromptaError | None:
-    """Recreate an error; only of known classes, because the file is untrusted."""
-    if text is None:
-        return None
-    known: dict[str, Any] = json.loads(text)
-    message, name = _text(known["message"]), _text(known["type"])
-    if name == ExecutionFailedError.__name__ and execution is not None:
-        return ExecutionFailedError(message, execution=execution)
-    if name == RowError.__name__:
-        return RowError(message)
-    kind = getattr(errors, name, None) if name in errors.__all__ else None
-    if isinstance(kind, type) and issubclass(kind, APIStatusError):
-        code, request_id = (known[key] and _text(known[key]) for key in ("code", "request_id"))
-        info = ErrorInfo(message=message, code=code)
-        return kind(message, status_code=int(known["status_code"]), info=info, request_id=request_id)
-    if isinstance(kind, type) and issubclass(kind, (errors.APIConnectionError, errors.ConfigurationError)):
-        return kind(message)
-    return EnpromptaError(message)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from typing_extensions import TypedDict
 
+from enprompta._common.values import MAX_EXACT_INT, encodable
 from enprompta._core.arguments import misuse
 from enprompta._core.unset import UNSET
 from enprompta.errors import ConfigurationError
@@ -116,11 +117,11 @@ def check(options: Mapping[str, Any]) -> None:
     if options.get("errors", "collect") not in {"collect", "raise"}:
         raise ConfigurationError(f"errors must be 'collect' or 'raise', not {options['errors']!r}")
     run_id = options.get("run_id")
-    if run_id is not None and (not isinstance(run_id, str) or not run_id):
-        raise ConfigurationError("run_id must be text, and not empty")
+    if run_id is not None and (not isinstance(run_id, str) or not run_id or encodable(run_id) != run_id):
+        raise ConfigurationError("run_id must be text, not empty, and without half characters (lone surrogates)")
     first_index = options.get("first_index", 0)
-    if not isinstance(first_index, int) or first_index < 0:
-        raise ConfigurationError(f"first_index must be a whole number of 0 or more, not {first_index!r}")
+    if not isinstance(first_index, int) or not 0 <= first_index <= MAX_EXACT_INT:
+        raise ConfigurationError(f"first_index must be a whole number from 0 to {MAX_EXACT_INT}, not {first_index!r}")
     _check_tools(options)
     budget = options.get("budget")
     if budget is not None and not (hasattr(budget, "credits") and hasattr(budget, "usd")):

@@ -41,6 +41,8 @@ class RowTask(Generic[RowT]):
     """Hash of the run, the index, the prompt and the request body."""
     attempt: int = 0
     """Number of failed executions of the row; it is part of the key, because the API repeats its response for a key."""
+    credits: int = 0
+    """Credits that earlier runs were or may have been charged for it under this key."""
 
     @property
     def key(self) -> str:
@@ -144,9 +146,10 @@ class CallTemplate(Generic[RowT]):
             hint = "variables= must return one" if self._function is not None else "name the columns with variables="
             kind = type(found).__name__
             raise RowError(f"row {index} has variables of type {kind}, not a mapping of names to values: {hint}")
-        if not {*map(type, found)} <= {str}:
-            _check_names(index, list(found))
-        return self._present(dict(sorted(found.items())))
+        named = cast("dict[Any, Any]", found) if type(found) is dict else _copied(index, found)
+        if not {*map(type, named)} <= {str}:
+            _check_names(index, list(named))
+        return self._present(dict(sorted(named.items())))
 
     def _present(self, variables: dict[str, object]) -> dict[str, Any]:
         if self._skip_nulls and None in variables.values():
@@ -166,6 +169,19 @@ class CallTemplate(Generic[RowT]):
         if self._columns is not None and isinstance(rows, (list, tuple)):
             for index, row in enumerate(cast("list[RowT]", rows), first):
                 self.variables(index, row)
+
+
+def _copied(index: int, row: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Copy a mapping of any class.
+
+    Raises:
+        RowError: Its own code failed.
+    """
+    try:
+        return dict(row.items())
+    except Exception as error:
+        refused = conversions.own_error(row, error)
+        raise RowError(f"row {index} cannot be sent: {refused.at('variables')}") from error
 
 
 def _check_names(index: int, names: list[object]) -> None:
@@ -193,7 +209,11 @@ def _written(variables: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         except ValueError:  # a lone surrogate, which `encode_json` explains
             pass
     variables = conversions.variables(variables)
-    return variables, encode_json(variables)
+    try:
+        return variables, encode_json(variables)
+    except ConfigurationError:
+        encode_json({"variables": variables})  # raises with the whole path
+        raise
 
 
 def _columns(variables: object) -> dict[str, str] | None:
@@ -213,9 +233,12 @@ def _cell(index: int, row: object, column: str) -> object:
         return cast("Mapping[str, object]", row)[column]
     except (KeyError, TypeError, IndexError):
         pass
+    except Exception as error:
+        refused = conversions.own_error(row, error)
+        raise RowError(f"row {index} has a column {column!r} that cannot be read: it {refused.reason}") from error
     if not is_mapping(row):
         raise RowError(f"row {index} is a {type(row).__name__}, which has no column {column!r}")
-    names = [str(name) for name in row]
+    names = [str(name) for name in _copied(index, row)]
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     raise RowError(f"row {index} has no column {column!r}; it has {', '.join(names[:_LISTED]) or 'none'}{more}")
 
@@ -223,7 +246,7 @@ def _cell(index: int, row: object, column: str) -> object:
 def differences(before: Mapping[str, object], now: Mapping[str, object]) -> str:
     """Describe how the variables of a row differ."""
     names = sorted(before.keys() | now.keys())
-    differing = [name for name in names if before.get(name) != now.get(name)]
+    differing = [name for name in names if _json(before.get(name)) != _json(now.get(name))]
     if not differing:
         return "its variables are the same, but the options are not"
     name = differing[0]
@@ -232,6 +255,10 @@ def differences(before: Mapping[str, object], now: Mapping[str, object]) -> str:
     return f"its {name!r} was {was} and is {become}{others}"
 
 
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = _json(value)
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from enprompta._core.runner import Answered
 from enprompta._core.typed_calls import check_repair, execute_typed, read_execution
+from enprompta.batch.errors import ExecutionFailedError
 from enprompta.errors import ConfigurationError, OutputError
 from enprompta.models.typed_executions import TypedExecution
 from enprompta.outputs import OutputReader, reader_for_any
@@ -66,7 +67,7 @@ class RowOutputs:
         self, client: StepRunner, call: Call[Execution], reader: OutputReader[Any]
     ) -> Steps[Answered[Execution]]:
         done = yield from client.flow_steps(execute_typed(call, reader, self._repair))
-        return Answered(done.execution, done.attempts, done.response.content)
+        return Answered(done.execution, done.attempts, done.contents)
 
     def checked(self, result: BatchResult[RowT], earlier: Sequence[Execution] = ()) -> BatchResult[RowT]:
         """Return a result with its parsed output, or with the error that the output does not match.
@@ -75,14 +76,15 @@ class RowOutputs:
             result: The result.
             earlier: If the result is from the checkpoint, the executions before it that were repaired.
         """
-        execution = result.execution
-        if self._reader is None or execution is None or result.error is not None:
+        execution, error = result.execution, result.error
+        if self._reader is None or execution is None:
             return result
         if not isinstance(execution, TypedExecution):  # from the checkpoint
             execution = read_execution(execution, self._reader, earlier)
-        error = execution.output_error
-        if error is not None:
-            error = row_error(error, result.index)
+        if isinstance(error, ExecutionFailedError):
+            error.execution = execution
+        elif error is None and execution.output_error is not None:
+            error = row_error(execution.output_error, result.index)
         return replace(result, execution=execution, error=error)
 
 

@@ -20,13 +20,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from enprompta.batch.call_tracker import CallCancelled
+from enprompta.batch.charges import credits_of
 from enprompta.batch.errors import ExecutionFailedError
 from enprompta.batch.results import BatchResult, executions_of
 from enprompta.errors import (
     APIConnectionError,
-    APIStatusError,
     AuthenticationError,
-    ConfigurationError,
     EnpromptaError,
     InsufficientTokensError,
     InternalServerError,
@@ -155,7 +154,7 @@ class RowScheduler(Generic[RowT]):
         saved = self._store.find(task)
         if saved is None or (saved.error is not None and self._rules.retries):
             if saved is not None:
-                task = replace(task, attempt=saved.attempt)
+                task = replace(task, attempt=saved.attempt, credits=saved.credits)
                 self._spend.charge(-saved.credits, None, executed=False)  # it will be counted again
             self._queue.append(task)
             return
@@ -222,9 +221,9 @@ class RowScheduler(Generic[RowT]):
         self.in_flight = 0
 
     def _conclude(self, task: RowTask[RowT], outcome: Answered[Execution] | BaseException, now: float) -> None:
-        content = b""
+        contents: tuple[bytes, ...] = ()
         if not isinstance(outcome, BaseException):
-            execution, attempts, content = outcome.result, outcome.attempts, outcome.content
+            execution, attempts, contents = outcome.result, outcome.attempts, outcome.contents
             error = _failure(task, execution)
         elif isinstance(outcome, CallCancelled):
             return
@@ -234,14 +233,17 @@ class RowScheduler(Generic[RowT]):
         else:
             execution, error, attempts = None, outcome, getattr(outcome, "attempts", ())
         executions = executions_of(execution)
-        charged = _credits(error) + len(executions[1:])
+        charged = credits_of(error)
+        if outcome is error:  # no answer of this key says that it was not charged before
+            charged = max(charged, task.credits)
+        charged += len(executions[1:])
         cost = 0.0
         for one in executions:
             cost += one.cost or 0.0
         self._spend.charge(charged, cost, executed=error is None)
         result = BatchResult(task.index, task.row, task.variables, execution, error, attempts)
         try:
-            self._store.write(result, task, content, charged, cost)
+            self._store.write(result, task, contents, charged, cost)
             self._store.flush(now)
         finally:
             self._give(self._outputs.checked(result), charged)
@@ -293,14 +295,3 @@ def _failure(task: RowTask[Any], execution: Execution) -> ExecutionFailedError |
     return ExecutionFailedError(
         f"row {task.index} was executed as {execution.id} and its provider failed{reason}", execution=execution
     )
-
-
-def _credits(error: EnpromptaError | None) -> int:
-    """Return the credits that a row was charged; 1 also if unknown, such as without a response or after a 5xx."""
-    if error is None:
-        return 1
-    if isinstance(error, APIStatusError):
-        return int(isinstance(error, InternalServerError))
-    if isinstance(error, APIConnectionError):
-        return int(bool(error.attempts))  # without an attempt, it waited for the rate limit until its deadline
-    return int(not isinstance(error, (ExecutionFailedError, ConfigurationError)))

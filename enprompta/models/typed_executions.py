@@ -51,8 +51,8 @@ class TypedExecution(Execution, Generic[T]):
 
     @property
     def credits(self) -> int:
-        """Credits that the call was charged: one for each execution."""
-        return len(self._before) + 1
+        """Credits that the call was charged: one for each execution that did not fail at its provider."""
+        return sum(one.status != "failed" for one in self.executions)
 
     @property
     def total_tokens(self) -> int | None:

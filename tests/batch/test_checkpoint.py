@@ -125,6 +125,42 @@ def test_failures_are_executed_again(runner: Runner, file: Path) -> None:
     assert same == {b"1": False, b"2": True, b"3": True}
 
 
+@pytest.mark.parametrize(
+    ("runs", "is_new"),
+    [
+        ([[400]], True), ([[422]], True), ([[405]], True), ([["failed"]], True), ([[503, "failed"]], True),
+        ([[302]], False), ([[408]], False), ([[425]], False), ([[499]], False), ([[409]], False), ([[503]], False),
+        ([[503, 400]], False), ([["lost", 400]], False), ([["lost", 422]], False), ([["lost"]], False),
+        ([[503], [400]], False), ([["lost"], [422], [400]], False), ([[503], ["failed"]], True), ([["junk"]], False),
+    ],
+)  # fmt: skip
+def test_a_row_that_may_have_been_charged_keeps_its_key(
+    runner: Runner, file: Path, runs: list[list[Any]], *, is_new: bool
+) -> None:
+    """Only a definite refusal, of every attempt in every run, or a failed provider leads to another key."""
+    failed = {"success": True, "data": {"id": "e", "status": "failed"}}
+    answers: dict[Any, Any] = {
+        "lost": httpx.ReadError("gone"),
+        "failed": httpx.Response(201, json=failed),
+        "junk": httpx.Response(200, text="?"),
+    }
+    for run in runs:
+        left = list(run)
+
+        def answer(_: str, left: list[Any] = left) -> Any:
+            given = left.pop(0) if len(left) > 1 else left[0]
+            return answers.get(given) or httpx.Response(given, headers={"Retry-After": "0"})
+
+        runner.service.answer = answer
+        runner.all(numbered(1), checkpoint=file, client=runner.make(max_retries=len(run) - 1))
+    runner.service.answer = lambda _: None
+    (result,) = runner.all(numbered(1), checkpoint=file)
+    keys = [request.headers["idempotency-key"] for request in runner.service.requests]
+    assert result.ok
+    assert len({*keys[:-1]}) == 1
+    assert (keys[-1] != keys[0]) is is_new
+
+
 def test_done_rows_may_be_left_out(runner: Runner, file: Path) -> None:
     """With `skip_done`, only rows executed now are returned, in order if `ordered` is set."""
     runner.walk(runner.many(numbered(200), checkpoint=file, concurrency=4), most=100)
@@ -297,7 +333,8 @@ def test_an_error_of_a_strange_kind_is_restored_as_one(runner: Runner, file: Pat
         db.commit()
     again = runner.all(numbered(3), checkpoint=file, retry_failed=False)
     names = [type(result.error).__name__ for result in again]
-    assert names == ["APIConnectionError", "EnpromptaError", "EnpromptaError"]
+    assert names == ["APIConnectionError", "APIResponseError", "EnpromptaError"]
+    assert (again[1].error.status_code, again[1].error.body) == (200, b"?")
 
 
 def test_an_option_of_the_run_may_change(runner: Runner, file: Path) -> None:

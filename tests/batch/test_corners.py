@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from enprompta.batch import CheckpointError, RowError
-from enprompta.batch.checkpoint import Checkpoint, _error_from, _error_json
+from enprompta.batch.checkpoint import Checkpoint
 from enprompta.batch.progress import Meter
 from enprompta.batch.row_calls import differences
 from enprompta.batch.row_outputs import RowOutputs
+from enprompta.batch.stored_errors import error_from, error_json
 from tests.batch.conftest import Runner, numbered
 from tests.batch.test_progress import DONE, read
 
@@ -49,7 +50,7 @@ def test_what_cannot_be_written_is_rolled_back(runner: Runner, tmp_path: Path) -
 
 def test_a_row_that_could_not_be_sent_is_restored_as_one() -> None:
     """The error of a row is restored with its class."""
-    error = _error_from(_error_json(RowError("row 7 has no column 'n'")), None)
+    error = error_from(error_json(RowError("row 7 has no column 'n'")), None)
     assert isinstance(error, RowError)
     assert str(error) == "row 7 has no column 'n'"
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from enprompta import ConfigurationError, Enprompta
 from enprompta._core.body import encode_json
 from enprompta._core.operation import describe_call
-from enprompta.batch import RowError
-from enprompta.batch.row_calls import CallTemplate
+from enprompta.batch import Budget, RowError
+from enprompta.batch.row_calls import CallTemplate, differences
 from enprompta.resources.prompts import PromptCalls
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -54,6 +56,74 @@ def test_a_run_id_that_the_checkpoint_gives() -> None:
     made = template("new")
     made.run_id = "run"
     assert made.task(3, {"a": "b"}).key == template().task(3, {"a": "b"}).key
+
+
+class Broken(Mapping[str, str]):
+    """A mapping whose own code fails."""
+
+    def __init__(self, fails: str) -> None:
+        self._fails = fails
+
+    def _fail(self, where: str) -> None:
+        if where == self._fails:
+            raise ZeroDivisionError
+
+    def __getitem__(self, name: str) -> str:
+        self._fail("item")
+        return {"a": "a"}[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._fail("iter")
+        return iter(["a"])
+
+    def __len__(self) -> int:
+        self._fail("len")
+        return 1
+
+
+@pytest.mark.parametrize("variables", [None, lambda row: row, ["a"], ["b"]], ids=["row", "function", "column", "none"])
+@pytest.mark.parametrize("fails", ["item", "iter", "len"])
+def test_a_row_whose_own_code_fails(variables: Any, fails: str) -> None:
+    """It is one failed row with the reason; a length is not needed."""
+    made: CallTemplate[Any] = CallTemplate(describe_call(PromptCalls, "execute", "p"), variables, "run")
+    if fails == "len" or (fails == "iter" and variables == ["a"]):
+        if variables == ["b"]:
+            with pytest.raises(RowError, match="has no column 'b'; it has a"):
+                made.task(3, Broken(fails))
+        else:
+            assert made.task(3, Broken(fails)).variables == {"a": "a"}
+        return
+    with pytest.raises(
+        RowError, match=r"^row 3 .*is a Broken whose own code raised ZeroDivisionError: pass plain data"
+    ):
+        made.task(3, Broken(fails))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "says"),
+    [
+        ({"a": 1}, {"a": True}, "its 'a' was 1 and is true"),
+        ({"a": 1}, {"a": 1.0}, "its 'a' was 1 and is 1.0"),
+        ({"a": "x" * 80 + "1"}, {"a": "x" * 80 + "2"}, "its 'a' was"),
+    ],
+)
+def test_differences_that_python_does_not_see(before: dict[str, Any], now: dict[str, Any], says: str) -> None:
+    """Values that are sent differently differ, although Python calls them equal."""
+    assert differences(before, now).startswith(says)
+
+
+@pytest.mark.parametrize("options", [{"run_id": "\ud800"}, {"first_index": 2**53}])
+def test_options_out_of_range(options: dict[str, Any]) -> None:
+    """They are refused before the run starts."""
+    with Enprompta(api_key="ep_x") as client, pytest.raises(ConfigurationError, match=f"{next(iter(options))} must be"):
+        client.prompts.execute_many("p", [], **options)
+
+
+@pytest.mark.parametrize("bound", ["x", -1, float("inf"), [1]])
+def test_a_budget_that_is_none(bound: Any) -> None:
+    """A budget is a number of 0 or more."""
+    with pytest.raises(ConfigurationError, match="a budget is"):
+        Budget(usd=bound)
 
 
 @pytest.mark.parametrize("row", [{"a": "x", "b": "\ud800"}, {"\ud800": "x"}])

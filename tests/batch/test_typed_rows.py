@@ -42,8 +42,10 @@ class Echo:
         is_repair = "Your previous answer" in text
         output = '{"value": 7}' if is_repair and text.startswith("repairable") else text.partition("\n")[0]
         status = "failed" if text == "down" else "completed"
+        if is_repair and text.startswith("repair fails"):
+            status = "failed"
         data = {"id": f"e{len(self.keys)}", "status": status, "output": output, "tokens": 10, "cost": 0.5}
-        return httpx.Response(201, json={"data": data})
+        return httpx.Response(201, content=json.dumps({"data": {**data, "odd": [float("nan")]}}))
 
 
 @pytest.fixture
@@ -122,10 +124,26 @@ def test_repairs_are_counted_and_kept(execute: Any, service: Echo, tmp_path: Pat
         assert other.restored
         assert [each.id for each in one.execution.executions] == [each.id for each in other.execution.executions]
         assert other.execution.total_cost == 1.0
-        assert other.execution.model_extra == {}
+        assert repr([each.model_extra for each in other.execution.executions]) == repr([{"odd": [float("nan")]}] * 2)
     assert len(service.keys) == 4
     (restored, _), _ = execute(rows, ordered=True, checkpoint=file)
     assert restored.ok
+
+
+def test_a_failed_repair_is_restored_with_what_it_repairs(execute: Any, service: Echo, tmp_path: Path) -> None:
+    """A failed row of a typed run has a typed execution, also after it was resumed; the failure is not charged."""
+    rows, options = [{"text": "repair fails"}], {"output": Answer, "repair": 1, "checkpoint": tmp_path / "run.db"}
+    for _ in range(2):
+        (result,), run = execute(rows, **options, retry_failed=False)
+        assert isinstance(result.error, ExecutionFailedError)
+        assert isinstance(result.execution, TypedExecution)
+        assert result.error.execution is result.execution
+        assert [one.id for one in result.execution.executions] == ["e1", "e2"]
+        assert result.execution.credits == run.progress.credits == 1
+        assert run.progress.cost == 1.0
+    assert len(service.keys) == 2
+    _, run = execute([*rows, *rows, *rows], output=Answer, repair=1, concurrency=1, budget=Budget(usd=2.5))
+    assert run.progress.cost == 2.0
 
 
 def test_a_budget_counts_repairs_in_advance(execute: Any, service: Echo) -> None:

@@ -195,5 +195,5 @@ def test_nulls_of_a_file_are_left_out() -> None:
 def test_a_row_with_half_a_character_is_refused() -> None:
     """The error names the row and the variable."""
     spec: CallTemplate[Any] = CallTemplate(describe_call(PromptCalls, "execute", "p"), None, "run")
-    with pytest.raises(RowError, match=r"^row 3 cannot be sent: text holds a lone surrogate"):
+    with pytest.raises(RowError, match=r"^row 3 cannot be sent: variables\.text holds a lone surrogate"):
         spec.task(3, {"text": "\ud83c", "count": 1})
