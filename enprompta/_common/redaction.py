@@ -107,7 +107,9 @@ class Redactor:
         """Redact the secrets in headers; headers without secrets are returned unchanged."""
         pairs = headers.multi_items()
         masked = [(self.text(name), self.text(value)) for name, value in pairs]
-        return headers if masked == pairs else type(headers)(masked)
+        if masked == pairs:
+            return headers
+        return type(headers)([(name.encode(), value.encode()) for name, value in masked])  # httpx refuses other text
 
     def attempts(self, attempts: Iterable[Attempt]) -> tuple[Attempt, ...]:
         """Redact the secrets in the request ids of attempts."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from enprompta._http.route import certificates
 from tests.faults.flavours import FLAVOURS
 from tests.faults.server import FaultServer
 
@@ -29,7 +30,11 @@ def server() -> Iterator[FaultServer]:
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start each test without proxies, certificates and settings of the machine that runs it."""
+    """Start each test without proxies, certificates and settings of the machine that runs it.
+
+    A thread that still loads certificates for the test before would read the variables of this one.
+    """
+    certificates._finish_loading()
     for name in list(os.environ):
         if name.lower().endswith("_proxy") or name.startswith(("ENPROMPTA_", "SSL")):
             monkeypatch.delenv(name)

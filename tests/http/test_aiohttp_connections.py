@@ -13,7 +13,7 @@ import pytest
 from enprompta import APIConnectionError, APITimeoutError, EnpromptaError
 from enprompta._http.senders.aiohttp_sender import Connector, Protocol, _head_of
 from tests.faults.flavours import Caller
-from tests.faults.server import PROMPT, FaultServer, Peer, answer, fine
+from tests.faults.server import PROMPT, Fault, FaultServer, Peer, answer, at_connect, fine
 
 LARGE = "x" * 10_000_000  # more than the buffers of a connection hold
 
@@ -83,11 +83,13 @@ def calls(server: FaultServer, *methods: str, **options: Any) -> list[Any]:
 
 class TestLargeRequests:
     def test_the_timeout_begins_after_the_request(self) -> None:
-        """A server that takes a request slowly has the whole timeout for its response."""
+        """A server that begins to read late has the whole timeout for its response."""
 
         def slow(peer: Peer) -> None:
-            time.sleep(0.8)
-            fine(peer)
+            time.sleep(0.5)
+            peer.read()
+            time.sleep(0.5)
+            peer.send(answer(200, PROMPT))
 
         with FaultServer() as server:
             server.play(then=slow)
@@ -105,6 +107,18 @@ class TestLargeRequests:
             (error,) = calls(server, "POST", timeout=0.3)
             assert isinstance(error, APITimeoutError)
             assert not error.unsent
+
+    def test_the_timeout_ends_the_sending(self) -> None:
+        """A server that reads nothing is abandoned after the timeout."""
+
+        def deaf(peer: Peer) -> None:
+            peer.server.stopping.wait(5)
+
+        with FaultServer() as server:
+            server.play(deaf)
+            began = time.monotonic()
+            assert isinstance(calls(server, "POST", timeout=0.4)[0], APITimeoutError)
+            assert time.monotonic() - began < 2
 
     def test_an_early_response_closes_the_connection(self) -> None:
         """A response to a request that is still being sent counts; the connection is not used again."""
@@ -150,6 +164,100 @@ def test_the_timeout_applies_to_each_silence() -> None:
     with FaultServer() as server:
         server.play(in_parts, fine, silent)
         asyncio.run(scenario())
+
+
+def test_a_reset_does_not_complete_a_body() -> None:
+    """A body that ends with the connection is complete only if the connection was closed, not reset."""
+
+    def reset(peer: Peer) -> None:
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + PROMPT)
+        time.sleep(0.1)
+        peer.reset()
+
+    def close(peer: Peer) -> None:
+        peer.read()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n" + PROMPT)
+        peer.close()
+
+    with FaultServer() as server:
+        server.play(reset, close)
+        failed, found = calls(server, "GET", "GET")
+        assert isinstance(failed, APIConnectionError)
+        assert found.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_fine"),
+    [
+        ([("x-long", "a" * 60_000)], True),
+        ([(f"x-{at}", "a") for at in range(150)], True),
+        ([("x", "a" * 150_000)], False),
+    ],
+    ids=["long", "many", "too long"],
+)
+def test_the_head_of_a_response_has_one_limit(headers: list[tuple[str, str]], *, is_fine: bool) -> None:
+    """It may have 100 kB, however many headers these are."""
+    with FaultServer() as server:
+        server.play(then=lambda peer: (peer.read(), peer.send(answer(200, PROMPT, headers)))[1])
+        (outcome,) = calls(server, "GET")
+        if is_fine:
+            assert outcome.status_code == 200
+        else:
+            assert isinstance(outcome, APIConnectionError)
+            assert "the head of the response is longer than 100 kB" in str(outcome)
+
+
+@pytest.mark.parametrize("stray", [b"\r\n", b"H", b"HTTP/1.1 "])
+def test_a_connection_with_stray_bytes_is_not_used_again(stray: bytes) -> None:
+    """Bytes that arrive between two requests belong to no response."""
+
+    def strange(peer: Peer) -> None:
+        peer.read()
+        peer.send(answer(200, PROMPT))
+        time.sleep(0.1)
+        peer.send(stray)
+
+    async def scenario() -> None:
+        options = {"http_client": "aiohttp", "base_url": server.base_url, "max_retries": 0}
+        async with Caller("asyncio", **options) as caller:
+            for _ in range(2):
+                assert (await caller.call("GET")).data.id == "p1"
+                await asyncio.sleep(0.3)
+        assert server.connections == 2
+
+    with FaultServer() as server:
+        server.play(then=strange)
+        asyncio.run(scenario())
+
+
+def silent_proxy(peer: Peer) -> None:
+    """Answer no CONNECT."""
+    peer.stall()
+
+
+def broken_proxy(peer: Peer) -> None:
+    """Answer something else than HTTP, which quotes a secret."""
+    peer.read()
+    peer.send(b"HTTP/1.1 200 OK\r\nX-Echo: \x00ep_secret_secret_secret\r\n\r\n")
+    peer.close()
+
+
+@pytest.mark.parametrize(
+    "fault", [silent_proxy, broken_proxy, at_connect(Peer.close)], ids=["silent", "broken", "gone"]
+)
+def test_a_proxy_that_does_not_answer(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call ends within the timeout; the error names the proxy, and nothing was sent to the API."""
+    with FaultServer() as proxy, FaultServer(tls="trusted") as server:
+        proxy.play(then=fault)
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        began = time.monotonic()
+        (error,) = calls(server, "GET", timeout=0.4)
+        assert time.monotonic() - began < 2
+        assert isinstance(error, APIConnectionError)
+        assert error.unsent
+        assert f"the proxy http://127.0.0.1:{proxy.port}" in str(error)
+        assert "secret" not in str(error)
 
 
 def test_a_connection_that_is_lost_before_its_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ import pytest
 from enprompta import AsyncEnprompta, ConfigurationError, Enprompta, EnpromptaError
 from enprompta._common.redaction import Redactor, mask_for
 from enprompta._core.call import Call
+from enprompta._http import direct
 from enprompta.errors import APIError
 from tests.faults.flavours import Caller, Waits, run, settle
 from tests.faults.server import FaultServer, Peer, answer, fine
@@ -440,3 +441,13 @@ def test_the_case_of_letters_hides_nothing() -> None:
     for echoed in ("EP_LIVE_SECRETSECRET", "ep_live_secretsecret", "\\u0065p_LIVE_SECRETsecret"):
         assert mask.text(f"bad key {echoed}!") == "bad key <secret>!"
     assert Redactor([]).text("EP_TEST_OTHERKEY9") == "<secret>"
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2, direct])
+@pytest.mark.parametrize("value", ["ü".encode(), b"\xff", b"plain"])
+def test_headers_beside_a_secret_keep_their_text(library: Any, value: bytes) -> None:
+    """A header that echoes a key is redacted, whatever bytes other headers have."""
+    headers = library.Headers([(b"X-Note", value), (b"X-Echo", KEY.encode())])
+    masked = Redactor([KEY]).headers(headers)
+    assert masked["X-Note"] == headers["X-Note"]
+    assert KEY not in masked["X-Echo"]

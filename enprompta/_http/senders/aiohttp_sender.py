@@ -12,10 +12,13 @@ in the same packet, so the call would be retried.
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 import ssl
 import sys
+from contextvars import ContextVar
 from functools import lru_cache, partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 _NAMES: tuple[tuple[tuple[type[Exception], ...], type[httpx.RequestError]], ...] = (
     ((aiohttp.ConnectionTimeoutError,), httpx.ConnectTimeout),
     ((asyncio.TimeoutError,), httpx.ReadTimeout),
-    ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), httpx.ProxyError),
+    ((aiohttp.ClientResponseError,), httpx.ProxyError),  # the answer of a proxy to CONNECT
     ((aiohttp.ClientConnectorError,), httpx.ConnectError),
     ((aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, HttpProcessingError), httpx.RemoteProtocolError),
 )
@@ -54,6 +57,14 @@ _NO_BODY = {204, 304}
 _END_OF_HEAD = b"\r\n\r\n"
 _SMALL = 65_536
 """Bytes of a body that is written with the head; a larger one is not copied."""
+_LONGEST_HEAD = 102_400
+"""Bytes of the head of a response, as in httpcore."""
+_LIMITS: dict[str, Any] = {
+    name: most
+    for name, most in {"max_line_size": _LONGEST_HEAD, "max_field_size": _LONGEST_HEAD, "max_headers": 5_000}.items()
+    if name in signature(ResponseHandler.set_response_params).parameters  # old versions lack the last one
+}
+_connect_seconds: ContextVar[float | None] = ContextVar("connect_seconds", default=None)
 
 
 class _Head(NamedTuple):
@@ -100,11 +111,14 @@ class AiohttpSender:
         """Return an idle connection, or open one; only a deadline limits the wait for one of `MAX_CONNECTIONS`."""
         if self._destination is None:
             self._destination = self._destination_of(request.url)
-        timeout = _connect_timeout(request.extensions["timeout"]["connect"])
+        seconds: float | None = request.extensions["timeout"]["connect"]
+        _connect_seconds.set(seconds)
         try:
-            return await self._connector.connect(self._destination, [], timeout)
+            return await self._connector.connect(self._destination, [], _connect_timeout(seconds))
         except asyncio.TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
+        except (aiohttp.ServerDisconnectedError, HttpProcessingError) as error:  # of a proxy
+            raise httpx.ProxyError(_words(error)) from None
 
     def _destination_of(self, url: httpx.URL) -> aiohttp.ClientRequest:
         """Return what aiohttp needs to connect to the origin of all requests: a request, which is not sent."""
@@ -140,6 +154,7 @@ async def _exchange(request: httpx.Request, connection: Connection) -> tuple[_He
         message, body = await protocol.read()
     raw = body.read_nowait() if body.is_eof() else await aread_parts(body.iter_any(), raw_limit(request, status))
     if body.at_eof() and not protocol.is_writing and not (status in _NO_BODY and announces_body(message.raw_headers)):
+        protocol.is_idle = True
         connection.release()
     else:
         connection.close()
@@ -180,8 +195,9 @@ def _words(error: Exception) -> str:
         return "the connection ended before the answer was complete"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"{error.status} {error.message}"  # the form of httpx
-    text = error.message if isinstance(error, HttpProcessingError) else str(error)
-    return (text or type(error).__name__).partition("\n")[0].partition(": <")[0].rstrip(":")
+    is_worded = isinstance(error, (HttpProcessingError, aiohttp.ClientResponseError))
+    text = (error.message if is_worded else str(error)) or type(error).__name__
+    return re.split(r"\n|: <|: b['\"]", text, maxsplit=1)[0].rstrip(":")
 
 
 class Protocol(ResponseHandler):
@@ -190,11 +206,18 @@ class Protocol(ResponseHandler):
     _last = b""
     """End of the bytes received so far, which may be the start of the end of a head."""
     _in_head = True
+    _head_size = 0
+    is_idle = False
+    """True between two requests."""
+    _has_strays = False
+    """True if bytes were received meanwhile."""
     _newest = 0
     """Status of the response whose head was parsed last."""
     _silent_at: float | None = None
     """When the timeout of the response ends, in the time of the event loop; None if no response is expected."""
     _timer: TimerHandle | None = None
+    _unsent = 0
+    """Bytes that waited to be sent when the timer was set last."""
 
     def write(self, head: bytes, body: bytes) -> None:
         """Write a request, and start the timeout of its response."""
@@ -209,7 +232,10 @@ class Protocol(ResponseHandler):
     @property
     def is_writing(self) -> bool:
         """True while bytes of a request wait to be sent."""
-        return self.transport is None or self.transport.get_write_buffer_size() > 0
+        return self.transport is None or self._size_unsent() > 0
+
+    def _size_unsent(self) -> int:
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     def close(self) -> None:
         """Close the connection, at once if a request is still being sent: the server may never read it."""
@@ -219,19 +245,23 @@ class Protocol(ResponseHandler):
         self._set_timer(None)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End the response on this connection."""
+        """End the response on this connection; a reset does not complete a body whose end is that of the connection."""
+        if isinstance(exc, OSError) and self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(aiohttp.ClientOSError(*exc.args))
         super().connection_lost(exc)
         self._set_timer(None)
 
     def pause_writing(self) -> None:
-        """Stop the timeout of the response, because a large request is not sent yet."""
+        """Begin the timeout of sending: a large request waits for the server to read it."""
         super().pause_writing()
-        self._drop_timeout()
+        self.start_timeout()
 
     # One timer for a connection, which is set again when it fires, instead of three for a request.
 
     def _reschedule_timeout(self) -> None:
         self._silent_at = silent_at = self._loop.time() + self._read_timeout if self._read_timeout else None
+        if self._paused:
+            self._unsent = self._size_unsent()
         if silent_at is not None and (self._timer is None or silent_at < self._timer.when()):
             self._set_timer(silent_at)
 
@@ -249,18 +279,25 @@ class Protocol(ResponseHandler):
             return
         if self._loop.time() < self._silent_at:
             self._set_timer(self._silent_at)
+        elif self._paused and self._size_unsent() < self._unsent:
+            self._reschedule_timeout()
         else:
             self._on_read_timeout()
 
     def resume_writing(self) -> None:
-        """Start it again: the last bytes are with the system."""
+        """Begin the timeout of the response: the last bytes are with the system."""
         super().resume_writing()
         self.start_timeout()
 
     def set_response_params(self, **settings: Any) -> None:  # noqa: ANN401 (they differ between versions of aiohttp)
         """Prepare for the response to a request."""
-        self._in_head, self._last = True, b""
-        super().set_response_params(**settings)
+        self._in_head, self._last, self._head_size, self.is_idle = True, b"", 0, False
+        is_tunnel = "read_timeout" not in settings  # aiohttp itself waits for a proxy's answer, for ever
+        if is_tunnel:
+            settings["read_timeout"] = _connect_seconds.get()
+        super().set_response_params(**{**_LIMITS, **settings})
+        if is_tunnel:
+            self.start_timeout()
 
     def feed_data(self, data: Any, size: int = 0) -> None:  # noqa: ANN401 (a message and its body)
         """Receive a parsed head."""
@@ -269,6 +306,7 @@ class Protocol(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Parse received bytes; pass the exception of a signal handler to the request, because asyncio ignores it."""
+        self._has_strays |= self.is_idle and bool(data)
         waiting = self._waiter, getattr(self._payload, "_waiter", None)
         try:
             self._parse(data)
@@ -281,7 +319,7 @@ class Protocol(ResponseHandler):
                     waiter.set_exception(raised)
 
     def fail(self, raised: BaseException) -> None:
-        """End the request on this connection with an exception of the caller."""
+        """End the request on this connection with an exception, such as one of the caller."""
         if self._payload is not None:
             self._payload.set_exception(raised)
         self.set_exception(raised)
@@ -290,15 +328,20 @@ class Protocol(ResponseHandler):
     def _parse(self, data: bytes) -> None:
         """Parse received bytes, the head first, so that the response survives if the parser rejects what follows."""
         while self._in_head and data:
+            self._head_size += len(data)
             seen = self._last + data
             end = seen.find(_END_OF_HEAD)
             if end < 0:
                 self._last = seen[1 - len(_END_OF_HEAD) :]
+                if self._head_size > _LONGEST_HEAD:
+                    self.fail(HttpProcessingError(message="the head of the response is longer than 100 kB"))
+                    return
                 break
             head = end + len(_END_OF_HEAD) - len(self._last)
             self._last = b""
             super().data_received(data[:head])
             data = data[head:]
+            self._head_size = 0
             self._in_head = self._newest in _INFORMATIONAL
         if data:
             super().data_received(data)
@@ -312,7 +355,9 @@ class Protocol(ResponseHandler):
         It cannot if bytes were received, or can be read, that belong to no response.
         """
         sock = self.transport and self.transport.get_extra_info("socket")
-        return super().is_connected() and not (self.should_close or sock is None or is_readable(sock))
+        if self._has_strays or self.should_close or sock is None:
+            return False
+        return super().is_connected() and not is_readable(sock)
 
 
 def is_readable(sock: socket.socket) -> bool:
