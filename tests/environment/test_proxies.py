@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
 from base64 import b64encode
 from typing import Any
 
 import pytest
 
-from enprompta import APIConnectionError, AsyncEnprompta, ConfigurationError, Enprompta
+from enprompta import APIConnectionError, APITimeoutError, AsyncEnprompta, ConfigurationError, Enprompta
 from enprompta._http.route import proxies
 from enprompta._http.route.proxies import is_exempt, proxy_for
 from tests.environment.proxy import Proxy
 from tests.faults.flavours import Caller, run
-from tests.faults.server import FaultServer, certificate, serving_tls
+from tests.faults.server import FaultServer, Peer, at_connect, certificate, serving_tls
 
 FLAVOURS = ("sync", "asyncio", "trio", "asyncio-aiohttp", "sync-httpx2", "trio-httpx2")
 PASSWORD = "hunter2/with@signs"
@@ -190,6 +191,20 @@ class TestRefusals:
         with Proxy(credentials=b"bob:other") as proxy:
             url = f"socks5://ann:{QUOTED}@127.0.0.1:{proxy.port}"
             assert "(HTTPS_PROXY) refused" in self.refused(flavour, url, API, monkeypatch)
+
+    @pytest.mark.parametrize("scheme", ["http", "socks5"])
+    def test_a_silent_one_ends_the_call_in_time(
+        self, flavour: str, scheme: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A proxy that accepts the connection and never answers is abandoned after the timeout."""
+        if scheme == "socks5" and flavour == "asyncio-aiohttp":
+            pytest.skip("aiohttp has no SOCKS proxies")
+        server.play(then=at_connect(Peer.stall))
+        monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://127.0.0.1:{server.port}")
+        began = time.monotonic()
+        (error,) = call(flavour, API, timeout=0.4)
+        assert isinstance(error, APITimeoutError)
+        assert time.monotonic() - began < 3
 
     def test_of_a_stranger_behind_it(self, flavour: str, secure: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
         """An untrusted certificate of the service is not the proxy's fault."""

@@ -63,6 +63,9 @@ class HandshakeBackend(httpcore.AsyncNetworkBackend):
 class HandshakeStream(httpcore.AsyncNetworkStream):
     """A connection that reports unread bytes as readable."""
 
+    setup_timeout: float | None = None
+    """Seconds for each wait for bytes that has no timeout, as those for a SOCKS proxy; None for no limit."""
+
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         self._inner = inner
         self.unread = Unread(inner)
@@ -70,7 +73,7 @@ class HandshakeStream(httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read; raise the exception of a signal handler for which asyncio closed the connection without waking us."""
         try:
-            return await as_raised(self._inner.read, max_bytes, timeout)
+            return await as_raised(self._inner.read, max_bytes, timeout or self.setup_timeout)
         except Exception:
             closed_by: BaseException | None = getattr(protocol_of(self._inner), "exception", None)
             if closed_by is None or not is_from_handler(closed_by):

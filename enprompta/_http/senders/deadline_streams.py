@@ -265,6 +265,9 @@ class DeadlineBackend(httpcore.NetworkBackend):
 class DeadlineStream(httpcore.NetworkStream):
     """A connection whose operations end at the thread's deadline, and that reports unread bytes."""
 
+    setup_timeout: float | None = None
+    """Seconds for each operation that has no timeout, as those with a SOCKS proxy; None for no limit."""
+
     def __init__(self, inner: httpcore.NetworkStream, core: ModuleType) -> None:
         self._inner = inner
         self._core = core
@@ -275,7 +278,7 @@ class DeadlineStream(httpcore.NetworkStream):
         """Read within the remaining time."""
         outside = sys.exc_info()[1]
         try:
-            return self._inner.read(max_bytes, remaining_timeout(timeout, self._core.ReadTimeout))
+            return self._inner.read(max_bytes, remaining_timeout(timeout or self.setup_timeout, self._core.ReadTimeout))
         except (self._core.NetworkError, self._core.TimeoutException) as error:
             if (raised := handler_error(error, outside=outside)) is None:
                 raise

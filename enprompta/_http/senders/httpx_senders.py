@@ -45,16 +45,25 @@ LIMITS = {
 
 
 class SocksStreams:
-    """Tracks connections to a SOCKS proxy during setup, because httpcore does not close those that fail."""
+    """Tracks connections to a SOCKS proxy during setup, which httpcore neither bounds nor closes if it fails.
 
-    def __init__(self) -> None:
+    Args:
+        request: The request; its timeout for connecting bounds each answer of the proxy.
+    """
+
+    def __init__(self, request: httpx.Request) -> None:
         self.streams: list[Any] = []
+        self._seconds: float | None = request.extensions["timeout"]["connect"]
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Record a trace event of httpcore."""
         if event == "socks.connect_tcp.complete":
-            self.streams.append(info["return_value"])
+            stream = info["return_value"]
+            stream.setup_timeout = self._seconds
+            self.streams.append(stream)
         elif event == "socks.setup_socks5_connection.complete":
+            for stream in self.streams:
+                stream.setup_timeout = None
             self.streams.clear()
 
     async def atrace(self, event: str, info: Mapping[str, Any]) -> None:
@@ -106,7 +115,7 @@ class TransportSender:
         return transport
 
     def _send_by_socks(self, request: httpx.Request) -> Answer:
-        opened = SocksStreams()
+        opened = SocksStreams(request)
         request.extensions = {**request.extensions, "trace": opened.trace}
         try:
             return self._send(request)
@@ -205,7 +214,7 @@ class AsyncTransportSender:
     async def _send_by_socks(self, request: httpx.Request) -> Answer:
         import anyio  # noqa: PLC0415 (httpx imports it with its first async request)
 
-        opened = SocksStreams()
+        opened = SocksStreams(request)
         request.extensions = {**request.extensions, "trace": opened.atrace}
         try:
             return await self._send(request)
