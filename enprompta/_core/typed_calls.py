@@ -58,12 +58,18 @@ def check_repair(repair: object) -> int:
 
 
 def execute_typed(
-    call: Call[Execution], reader: OutputReader[Any], repair: int, ends: float | None = None
+    call: Call[Execution], reader: OutputReader[Any], repair: int, ends: float | None = None, failed: int = 0
 ) -> Flow[TypedResponse]:
     """Execute a prompt and read its output.
 
-    If the output does not match, the prompt is executed again `repair` times, with the problem appended. `ends` is the
-    deadline of everything, in monotonic seconds; None if each request has the deadline of the call.
+    If the output does not match, the prompt is executed again, with the problem appended.
+
+    Args:
+        call: The call of the first execution.
+        reader: Reads the output.
+        repair: How often it is executed again.
+        ends: Deadline of everything, in monotonic seconds; None if each request has the deadline of the call.
+        failed: Earlier calls with this key whose repair failed at the provider; it is part of the keys of repairs.
 
     Returns:
         The execution, whose `parsed` raises `OutputError` if the last output does not match.
@@ -81,7 +87,7 @@ def execute_typed(
             return TypedResponse(execution, response, attempts, contents)
         try:
             prompt: Prompt = yield within(Call("GET", call.path.removesuffix("/execute"), Prompt), call, ends)
-            again = _with_note(call, prompt, _note(problem, reader), len(before) + 1)
+            again = _with_note(call, prompt, _note(problem, reader), (len(before) + 1, failed))
             repaired: APIResponse[Execution] = yield Raw(within(again, call, ends))
         except EnpromptaError as error:
             problem.add_context(f"it was not repaired: {error}")
@@ -143,8 +149,10 @@ def _note(problem: OutputError, reader: OutputReader[object]) -> str:
     return "\n\n".join(lines)
 
 
-def _with_note(call: Call[Execution], prompt: Prompt, note: str, number: int) -> Call[Execution]:
+def _with_note(call: Call[Execution], prompt: Prompt, note: str, number: tuple[int, int]) -> Call[Execution]:
     """Return the call of a repair: the note is the value of `output_error`, or ends the last text variable.
+
+    Its key has the number of the repair and of the earlier calls whose repair failed.
 
     Raises:
         ConfigurationError: The prompt has no variable that can take the note.
@@ -165,5 +173,5 @@ def _with_note(call: Call[Execution], prompt: Prompt, note: str, number: int) ->
         variables = {**given, texts[-1]: f"{given[texts[-1]]}\n\n{note}"}
     options: dict[str, Any] = dict(call.options)
     if (key := options.get("idempotency_key")) is not None:
-        options["idempotency_key"] = sha256(f"{key}\0repair\0{number}".encode()).hexdigest()
+        options["idempotency_key"] = sha256("\0".join((key, "repair", *map(str, number))).encode()).hexdigest()
     return replace(call, json={**body, "variables": variables}, options=cast("Any", options))

@@ -21,7 +21,7 @@ from enprompta._common.private_files import create_private
 from enprompta._core.body import encode_json
 from enprompta._core.decode import decode
 from enprompta.batch.charges import needs_new_key
-from enprompta.batch.errors import CheckpointError
+from enprompta.batch.errors import CheckpointError, ExecutionFailedError
 from enprompta.batch.row_calls import differences
 from enprompta.batch.stored_errors import error_from, error_json
 
@@ -45,7 +45,8 @@ _BUSY_SECONDS = 0.25
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE IF NOT EXISTS rows (idx INTEGER PRIMARY KEY, digest BLOB NOT NULL, ok INTEGER NOT NULL,
-    attempt INTEGER NOT NULL, credits INTEGER NOT NULL, cost REAL NOT NULL, response BLOB, earlier TEXT, error TEXT)""",
+    attempt INTEGER NOT NULL, failed_repairs INTEGER NOT NULL, credits INTEGER NOT NULL, cost REAL NOT NULL,
+    response BLOB, earlier TEXT, error TEXT)""",
 )
 _TABLES = "SELECT (SELECT count(*) FROM rows), (SELECT count(*) FROM run)"
 # Checks the columns of every row; JSON is checked when the row is read.
@@ -54,6 +55,7 @@ _DAMAGED = """SELECT idx, CASE
     WHEN typeof(digest) != 'blob' OR length(digest) != 32 THEN 'its digest'
     WHEN typeof(ok) != 'integer' OR ok NOT IN (0, 1) THEN 'its state'
     WHEN typeof(attempt) != 'integer' OR attempt < 0 THEN 'its number of attempts'
+    WHEN typeof(failed_repairs) != 'integer' OR failed_repairs < 0 THEN 'its number of failed repairs'
     WHEN typeof(credits) != 'integer' OR credits < 0 THEN 'its number of credits'
     WHEN typeof(cost) NOT IN ('real', 'integer') THEN 'its cost'
     WHEN typeof(response) NOT IN ('blob', 'null') OR (ok AND response IS NULL) THEN 'its response'
@@ -63,7 +65,7 @@ _DAMAGED = """SELECT idx, CASE
 # Empty values in place of None, and `bytearray`: sqlite3 searches for adapters of None, bool and bytes, which takes as
 # long as writing the row.
 _WRITE = """INSERT OR REPLACE INTO rows
-    VALUES (?1, ?2, ?8 = '', ?3, ?4, ?5, nullif(?6, x''), nullif(?7, ''), nullif(?8, ''))"""
+    VALUES (?1, ?2, ?9 = '', ?3, ?4, ?5, ?6, nullif(?7, x''), nullif(?8, ''), nullif(?9, ''))"""
 _SUMS = "SELECT max(idx), total(credits), total(cost), coalesce(max(cost), 0.0), total(ok) FROM rows"
 
 
@@ -87,6 +89,7 @@ class SavedRow:
 
     attempt: int
     """The attempt number to use if the row is executed again."""
+    failed_repairs: int
     credits: int
     execution: Execution | None
     earlier: Sequence[Execution]
@@ -223,18 +226,18 @@ class Checkpoint:
         """
         if task.index > self.spent.last:
             return None
-        sql = "SELECT digest, attempt, credits, response, earlier, error FROM rows WHERE idx = ?"
+        sql = "SELECT digest, attempt, failed_repairs, credits, response, earlier, error FROM rows WHERE idx = ?"
         try:
             row = self._db.execute(sql, (task.index,)).fetchone()
         except sqlite3.Error as error:
             raise self._damaged(str(error), row=task.index) from error
         if row is None:
             return None
-        digest, attempt, charged, response, earlier_json, stored_error = row
+        digest, attempt, failed_repairs, charged, response, earlier_json, stored_error = row
         try:
             execution = None if response is None else decode(self._call, response)
             earlier = [decode(self._call, one.encode("latin-1")) for one in json.loads(earlier_json or "[]")]
-            saved = SavedRow(attempt, charged, execution, earlier, error_from(stored_error, execution))
+            saved = SavedRow(attempt, failed_repairs, charged, execution, earlier, error_from(stored_error, execution))
         except _UNREADABLE as error:
             what = "error" if stored_error is not None and response is None else "response"
             raise self._damaged(f"its {what} has an unexpected form", row=task.index) from error
@@ -267,11 +270,13 @@ class Checkpoint:
         """
         error = result.error
         attempt = task.attempt + needs_new_key(error, credits)
+        failed_repairs = task.failed_repairs + (isinstance(error, ExecutionFailedError) and len(contents) > 1)
         *before, last = contents or (b"",)
         # Each byte as the character of its number, because JSON holds no bytes.
         earlier = json.dumps([one.decode("latin-1") for one in before]) if before else ""
         digest, response = bytearray(task.digest), bytearray(last)
-        self._pending.append((task.index, digest, attempt, credits, cost, response, earlier, error_json(error)))
+        numbers = attempt, failed_repairs, credits, cost
+        self._pending.append((task.index, digest, *numbers, response, earlier, error_json(error)))
 
     def flush(self, now: float) -> None:
         """Write pending results if there are many, or if the last write was a while ago.

@@ -41,6 +41,8 @@ class RowTask(Generic[RowT]):
     """Hash of the run, the index, the prompt and the request body."""
     attempt: int = 0
     """Number of failed executions of the row; it is part of the key, because the API repeats its response for a key."""
+    failed_repairs: int = 0
+    """Number of times that it was executed and charged, and a repair of its output failed at the provider."""
     credits: int = 0
     """Credits that earlier runs were or may have been charged for it under this key."""
 

@@ -59,14 +59,14 @@ class RowOutputs:
         """Return a function that returns the steps of a row's executions."""
         reader = self._reader
         if reader is not None:
-            return lambda task: self._typed_steps(client, template.call(task), reader)
+            return lambda task: self._typed_steps(client, template.call(task), reader, task.failed_repairs)
         steps = client.repeating(template.shared)
         return lambda task: steps(task.content, task.key)
 
     def _typed_steps(
-        self, client: StepRunner, call: Call[Execution], reader: OutputReader[Any]
+        self, client: StepRunner, call: Call[Execution], reader: OutputReader[Any], failed: int
     ) -> Steps[Answered[Execution]]:
-        done = yield from client.flow_steps(execute_typed(call, reader, self._repair))
+        done = yield from client.flow_steps(execute_typed(call, reader, self._repair, failed=failed))
         return Answered(done.execution, done.attempts, done.contents)
 
     def checked(self, result: BatchResult[RowT], earlier: Sequence[Execution] = ()) -> BatchResult[RowT]:

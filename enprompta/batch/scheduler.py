@@ -154,7 +154,7 @@ class RowScheduler(Generic[RowT]):
         saved = self._store.find(task)
         if saved is None or (saved.error is not None and self._rules.retries):
             if saved is not None:
-                task = replace(task, attempt=saved.attempt, credits=saved.credits)
+                task = replace(task, attempt=saved.attempt, failed_repairs=saved.failed_repairs, credits=saved.credits)
                 self._spend.charge(-saved.credits, None, executed=False)  # it will be counted again
             self._queue.append(task)
             return

@@ -81,6 +81,7 @@ def loosened(column: str, value: str, where: str = "idx = 7") -> tuple[str, ...]
         (loosened("ok", "2"), "damaged at row 7: its state"),
         (loosened("attempt", "'one'"), "damaged at row 7: its number of attempts"),
         (loosened("attempt", "-1"), "damaged at row 7: its number of attempts"),
+        (loosened("failed_repairs", "-1"), "damaged at row 7: its number of failed repairs"),
         (loosened("credits", "1.5"), "damaged at row 7: its number of credits"),
         (loosened("credits", "NULL"), "damaged at row 7: its number of credits"),
         (loosened("cost", "'dear'"), "damaged at row 7: its cost"),

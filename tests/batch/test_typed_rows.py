@@ -146,6 +146,16 @@ def test_a_failed_repair_is_restored_with_what_it_repairs(execute: Any, service:
     assert run.progress.cost == 2.0
 
 
+def test_a_failed_repair_is_tried_again(execute: Any, service: Echo, tmp_path: Path) -> None:
+    """The next run repeats the first execution, which is not charged again, and repairs its output under a new key."""
+    rows, options = [{"text": "repair fails"}], {"output": Answer, "repair": 1, "checkpoint": tmp_path / "run.db"}
+    for _ in range(3):
+        execute(rows, **options)
+    first, repairs = service.keys[::2], service.keys[1::2]
+    assert len({*first}) == 1
+    assert len({*repairs}) == 3
+
+
 def test_a_budget_counts_repairs_in_advance(execute: Any, service: Echo) -> None:
     """A row may cost two credits, so a budget of three lets a second row start only if the first needed one."""
     _, run = execute([{"text": "repairable"}] * 3, output=Answer, repair=1, budget=Budget(credits=3))
