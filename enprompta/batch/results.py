@@ -18,7 +18,7 @@ RowT = TypeVar("RowT")
 ExecutionT = TypeVar("ExecutionT", bound=Execution, default=Execution)
 
 
-@dataclass(slots=True)  # not frozen, which would take three times as long to create
+@dataclass  # not frozen, which would take three times as long to create
 class BatchResult(Generic[RowT, ExecutionT]):
     """The result of one row."""
 

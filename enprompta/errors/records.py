@@ -31,7 +31,7 @@ class FieldError:
     """The problem with it."""
 
 
-@dataclass(slots=True, unsafe_hash=True)  # never changed; not frozen, which would take three times as long to create
+@dataclass(unsafe_hash=True)  # never changed; not frozen, which would take three times as long to create
 class Attempt:
     """One attempt of a call, with its result and duration."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,10 +11,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from enprompta import ConfigurationError, Enprompta
+from enprompta import Attempt, ConfigurationError, Enprompta
 from enprompta._core.body import encode_json
 from enprompta._core.operation import describe_call
-from enprompta.batch import Budget, RowError
+from enprompta.batch import BatchResult, Budget, RowError
 from enprompta.batch.row_calls import CallTemplate, differences
 from enprompta.resources.prompts import PromptCalls
 
@@ -131,3 +132,14 @@ def test_text_that_is_not_unicode(row: dict[str, str]) -> None:
     """A lone surrogate is refused before the row is sent, also among plain text."""
     with pytest.raises(RowError, match=r"^row 0 cannot be sent: .*lone surrogate"):
         template().task(0, row)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_result_pickles(protocol: int) -> None:
+    """A result goes to another process by every protocol, and is the same there."""
+    error = RowError("row 7 cannot be sent")
+    result = BatchResult(7, {"a": "b"}, {"a": "b"}, None, error, (Attempt(1, 0.5, 503, wait=1.0),), restored=True)
+    again = pickle.loads(pickle.dumps(result, protocol))
+    assert repr(again) == repr(result)
+    assert again.attempts == result.attempts
+    assert hash(again.attempts) == hash(result.attempts)
