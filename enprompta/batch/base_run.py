@@ -188,7 +188,7 @@ class Run(Generic[RowT, ClientT]):
         try:
             task: RowTask[RowT] | BatchResult[RowT] = self._template.task(index, row)
         except RowError as error:
-            task = BatchResult(index, row, {}, None, error)
+            task = BatchResult(index, row, error.variables, None, error)
         self._scheduler.take(task)
 
     def _steps(self, task: RowTask[RowT], tracked: TrackedCall) -> Steps[Answered[Execution]]:

@@ -8,16 +8,25 @@ EnpromptaError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from enprompta.errors import EnpromptaError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from enprompta.models.executions import Execution
 
 
 class RowError(EnpromptaError, ValueError):
     """A row cannot be sent; the text names the row, and the column if one is the cause."""
+
+    variables: Mapping[str, Any]
+    """The values of the row's variables, if they are plain data that cannot be written; else empty."""
+
+    def __init__(self, message: str, *, variables: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.variables = variables or {}
 
 
 class ExecutionFailedError(EnpromptaError):

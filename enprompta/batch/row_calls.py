@@ -114,11 +114,13 @@ class CallTemplate(Generic[RowT]):
         """
         variables = self.variables(index, row)
         try:
-            variables, written = _written(variables)
+            if (written := _texts_json(variables)) is None:
+                variables = conversions.variables(variables)
+                written = encode_json({"variables": variables})[len(b'{"variables":') : -1]
         except conversions.RefusedValueError as refused:
             raise RowError(f"row {index} cannot be sent: {refused.at('variables')}") from None
         except ConfigurationError as error:
-            raise RowError(f"row {index} cannot be sent: {error.message}") from error
+            raise RowError(f"row {index} cannot be sent: {error.message}", variables=variables) from error
         digest = self._base.copy()
         digest.update(written + b"\0%d" % index)
         return RowTask(index, row, variables, self._opening + written + b"}", digest.digest())
@@ -198,24 +200,14 @@ def _check_names(index: int, names: list[object]) -> None:
         raise RowError(f"row {index} has more fields than there are columns")
 
 
-def _written(variables: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Return variables as they are sent, and as JSON; equal variables have equal JSON.
-
-    Raises:
-        RefusedValueError: A value has no wire form.
-        ConfigurationError: A value has no JSON form.
-    """
-    if {*map(type, variables), *map(type, variables.values())} == {str}:
-        try:
-            return variables, to_json(variables)
-        except ValueError:  # a lone surrogate, which `encode_json` explains
-            pass
-    variables = conversions.variables(variables)
+def _texts_json(variables: Mapping[str, Any]) -> bytes | None:
+    """Return variables as JSON, in a tenth of the time of `encode_json`; None if not all of them are valid text."""
+    if {*map(type, variables), *map(type, variables.values())} != {str}:
+        return None
     try:
-        return variables, encode_json(variables)
-    except ConfigurationError:
-        encode_json({"variables": variables})  # raises with the whole path
-        raise
+        return to_json(variables)
+    except ValueError:  # a lone surrogate
+        return None
 
 
 def _columns(variables: object) -> dict[str, str] | None:

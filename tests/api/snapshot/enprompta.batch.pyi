@@ -68,7 +68,8 @@ class Progress:
     total: int | None
     waiting: float
 class RowError(EnpromptaError, ValueError):
-    pass
+    def __init__(self, message: str, *, variables: Mapping[str, Any] | None = None) -> None: ...
+    variables: Mapping[str, Any]
 class Rows:
     def __init__(self, read: Callable[[], Numbered], variables: tuple[str, ...], count: int, skipped: int = 0) -> None: ...
     def __iter__(self) -> Iterator[Row]: ...
