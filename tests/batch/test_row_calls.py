@@ -11,10 +11,11 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from enprompta import Attempt, ConfigurationError, Enprompta
+from enprompta import Attempt, ConfigurationError, Enprompta, EnpromptaError
 from enprompta._core.body import encode_json
 from enprompta._core.operation import describe_call
 from enprompta.batch import BatchResult, Budget, RowError
+from enprompta.batch.charges import credits_of, needs_new_key
 from enprompta.batch.row_calls import CallTemplate, differences
 from enprompta.resources.prompts import PromptCalls
 
@@ -143,3 +144,10 @@ def test_a_result_pickles(protocol: int) -> None:
     assert repr(again) == repr(result)
     assert again.attempts == result.attempts
     assert hash(again.attempts) == hash(result.attempts)
+
+
+def test_an_error_that_says_nothing_counts_as_charged() -> None:
+    """Without an answer of the API, a row may have been charged, and keeps its key."""
+    error = EnpromptaError("unknown")
+    assert credits_of(error) == 1
+    assert not needs_new_key(error, 1)

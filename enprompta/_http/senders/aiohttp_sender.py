@@ -4,9 +4,10 @@ aiohttp opens and keeps the connections, and parses the responses. `aiohttp.Clie
 request's time, is left out: its cookies, redirects and retries would have to be disabled. Errors are converted to those
 of httpx.
 
-Two faults of aiohttp are mended, for which it has no public API. It reuses a connection that received bytes while it
-was idle, and reads them as the response to the next request. It also rejects a complete response when more bytes follow
-in the same packet, so the call would be retried.
+Faults of aiohttp are mended, for which it has no public API. It reuses a connection that received bytes while it was
+idle, and reads them as the response to the next request. It rejects a complete response when more bytes follow in the
+same packet, so the call would be retried. It takes a body that a reset cuts for a complete one. It waits without a
+limit for a proxy's answer, and for a server that does not read a request.
 """
 
 from __future__ import annotations
